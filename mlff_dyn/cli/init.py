@@ -1,0 +1,102 @@
+"""`mlff-dyn init`."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlff_dyn.cli import options
+from mlff_dyn.cli.console import stderr
+from mlff_dyn.cli.session import collect_overrides, finish, read_config, require_file, session
+from mlff_dyn.errors import UsageError
+
+if TYPE_CHECKING:
+    from mlff_dyn.config.schema import Config
+
+CONFIG_SUFFIXES = (".yaml", ".yml")
+DEFAULT_CONFIG = Path("CONFIG.yaml")
+_logger = logging.getLogger(__name__)
+
+
+def init(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="STRUCTURE|CONFIG.yaml", help="Structure file, or a configuration (.yaml)."),
+    ],
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Configuration to write for a structure [default: CONFIG.yaml].",
+        ),
+    ] = None,
+    run_dir: options.RunDir = None,
+    overrides: options.Overrides = None,
+    seed: options.Seed = None,
+    dry_run: options.DryRun = False,
+    force: options.Force = False,
+    as_json: options.AsJson = False,
+    verbose: options.Verbose = 0,
+    quiet: options.Quiet = False,
+) -> None:
+    """Set up a run: a commented configuration for a structure, the basis, the first structures."""
+    with session(verbose, quiet):
+        if source.suffix in CONFIG_SUFFIXES:
+            if output is not None:
+                raise typer.BadParameter(
+                    "--output names the configuration of a structure; this is a configuration"
+                )
+            config = read_config(source, run_dir=run_dir, overrides=overrides, seed=seed)
+        else:
+            extra = collect_overrides(run_dir=run_dir, overrides=overrides, seed=seed)
+            config = _start_config(
+                require_file(source, "structure"),
+                output or DEFAULT_CONFIG,
+                extra,
+                force=force,
+                dry_run=dry_run,
+            )
+
+        from mlff_dyn.workflows.initialise import initialise
+
+        finish(initialise(config, dry_run=dry_run), as_json=as_json)
+
+
+def _start_config(
+    structure: Path, target: Path, overrides: list[str], *, force: bool, dry_run: bool
+) -> "Config":
+    """Write the configuration of a structure, unless it is there already, and return it."""
+    from mlff_dyn.config.load import parse_config
+    from mlff_dyn.config.suggest import suggest_cutoffs, suggest_supercell
+    from mlff_dyn.config.template import config_template, starting_values
+    from mlff_dyn.config.yaml_source import format_yaml
+    from mlff_dyn.store.atomic import atomic_write_text
+    from mlff_dyn.store.structure_file import read_structure
+
+    atoms = read_structure(structure)
+    supercell = suggest_supercell(atoms.cell.array)
+    cutoffs = suggest_cutoffs(atoms.cell.array, atoms.positions, supercell)
+    elements = list(dict.fromkeys(atoms.symbols))
+    values = starting_values(structure.absolute(), elements, supercell, cutoffs)
+    config = parse_config(
+        format_yaml(values, flow=False, width=100),
+        source=f"configuration of {structure}",
+        folder=target.parent,
+        overrides=overrides,
+    )
+    text = config_template(config, target.parent)
+    if target.exists() and not force and target.read_text(encoding="utf-8") != text:
+        raise UsageError(
+            f"{target} exists and differs from what init would write",
+            fix=f"mlff-dyn init {target} uses it as it is, --force replaces it, --output FILE writes another",
+        )
+    if dry_run:
+        stderr.print(f"would write {target}:\n\n{text}")
+    elif not target.exists() or force:
+        atomic_write_text(target, text)
+        _logger.info("wrote %s", target)
+    return config

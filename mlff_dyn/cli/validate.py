@@ -1,0 +1,27 @@
+"""`mlff-dyn validate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mlff_dyn.cli import options
+from mlff_dyn.cli.session import finish, require_file, session
+
+
+def validate(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.h5", help="Trained model.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE.extxyz", help="Labelled frames, not trained on.")],
+    *,
+    as_json: options.AsJson = False,
+    verbose: options.Verbose = 0,
+    quiet: options.Quiet = False,
+) -> None:
+    """Compare a model, and its own error bars, with labelled frames."""
+    with session(verbose, quiet):
+        require_file(model, "model")
+        require_file(file, "file of labelled frames")
+
+        from mlff_dyn.workflows.validate import validate as run_validation
+
+        finish(run_validation(model, file), as_json=as_json)

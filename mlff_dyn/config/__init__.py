@@ -1,0 +1,1 @@
+"""The configuration file: its schema, how it is read, its template and its reference."""

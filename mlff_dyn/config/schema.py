@@ -1,0 +1,189 @@
+"""Schema of the configuration: names, types, defaults, and the one home of what each key means.
+
+Units are part of the names. Only ``structure`` and ``expansion`` are required. After validation all
+values are plain: supercells are 3x3 tuples of integers, cutoffs are ``{order: Å | "full" | {n_bodies: Å}}``.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mlff_dyn.config.fields import Integer, OrderCutoffs, Real, Supercell, Temperatures
+from mlff_dyn.errors import ConfigError
+
+
+class Section(BaseModel):
+    """A mapping in the configuration: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class StructureConfig(Section):
+    """Reference structure and the supercell of the reference calculations."""
+
+    file: Path = Field(
+        description="Reference structure, in any format of ASE; relative to the configuration file."
+    )
+    supercell: Supercell = Field(
+        description="Training cell: 3 integers, or the rows of a 3x3 matrix of integers, in vectors of the "
+        "cell in `file`."
+    )
+    symprec_angstrom: Real = Field(default=1.0e-5, gt=0.0, description="Tolerance of the symmetry search.")
+
+
+class ExpansionConfig(Section):
+    """Taylor expansion of the energy in displacements."""
+
+    cutoffs_angstrom: OrderCutoffs = Field(
+        description="Largest distance within a cluster, per order (2, 3, ... up to 6, no gap) or per order "
+        "and number of bodies, like `{2: full, 3: 4.0, 4: {2: 4.0, 3: 3.4, 4: 3.4}}`. `full` (order "
+        "2 only) takes every pair in the training cell. A number of bodies that is left out has no clusters."
+    )
+
+
+class EngineConfig(Section):
+    """The program that computes reference energies and forces."""
+
+    kind: Literal["espresso", "ase"] = Field(
+        description="`espresso`: pw.x of Quantum ESPRESSO; `ase`: any ASE calculator, by its import path."
+    )
+    parameters: dict[str, Any] = Field(
+        default={},
+        description="The physics. `espresso`: `input_data` (namelists), `pseudopotentials` (file per "
+        "element), `kpoints` (`gamma` or 3 integers). `ase`: `calculator` (`package.module:Class`), "
+        "`arguments` (its keyword arguments).",
+    )
+    profile: dict[str, Any] = Field(
+        default={},
+        description="The machine. `espresso`: `command`, `pseudo_dir` (relative to the configuration file), "
+        "`environment`, `timeout_minutes`.",
+    )
+
+
+class ExecutionConfig(Section):
+    """Where the reference calculations run."""
+
+    kind: Literal["local"] = Field(default="local", description="`local`: processes on this machine.")
+    max_parallel: Integer = Field(default=1, ge=1, description="Calculations that run at the same time.")
+
+
+class CriterionConfig(Section):
+    """When molecular dynamics stops to call the engine."""
+
+    kind: Literal["trajectory"] = Field(
+        default="trajectory",
+        description="`trajectory`: the epistemic force error, averaged over the trajectory.",
+    )
+    force_error_limit_relative: Real = Field(
+        default=0.05, gt=0.0, description="Limit of that error, relative to the root mean square force."
+    )
+
+
+class InitialConfig(Section):
+    """The first structures that are labelled, before any molecular dynamics."""
+
+    kind: Literal["rattle"] = Field(
+        default="rattle", description="`rattle`: independent normal displacements."
+    )
+    n: Integer = Field(default=3, ge=1, description="Number of structures.")
+    sd_angstrom: Real = Field(
+        default=0.02, gt=0.0, description="Standard deviation of a displacement component."
+    )
+
+
+class TrainingConfig(Section):
+    """Dynamic training."""
+
+    temperatures_kelvin: Temperatures = Field(
+        default=(300.0,), description="Temperatures that are explored, in turn."
+    )
+    criterion: CriterionConfig = Field(default=CriterionConfig(), description=CriterionConfig.__doc__)
+    initial: InitialConfig = Field(default=InitialConfig(), description=InitialConfig.__doc__)
+    max_calculations: Integer = Field(
+        default=40, ge=1, description="Budget of reference calculations, the first ones included."
+    )
+    md_supercell: Supercell | None = Field(
+        default=None,
+        description="Cell of the exploring dynamics, as `structure.supercell`; null: the training cell.",
+    )
+    n_steps: Integer = Field(
+        default=20000,
+        ge=1,
+        description="Steps at a temperature without a call before that temperature counts as done.",
+    )
+
+
+class MdConfig(Section):
+    """Molecular dynamics on the force field."""
+
+    ensemble: Literal["nve", "nvt"] = Field(
+        default="nvt", description="`nve`: energy kept; `nvt`: thermostat."
+    )
+    thermostat: Literal["langevin"] = Field(default="langevin", description="Thermostat of `nvt`.")
+    friction_per_picosecond: Real = Field(
+        default=1.0, gt=0.0, description="Friction of the Langevin thermostat."
+    )
+    temperatures_kelvin: Temperatures = Field(default=(300.0,), description="One trajectory for each.")
+    supercell: Supercell | None = Field(
+        default=None, description="Cell of the dynamics, as `structure.supercell`; null: the training cell."
+    )
+    timestep_femtoseconds: Real = Field(default=1.0, gt=0.0, description="Time step.")
+    n_steps: Integer = Field(default=100000, ge=1, description="Length of a trajectory.")
+    sample_every: Integer = Field(default=10, ge=1, description="Steps between two stored frames.")
+    displacement_limit_angstrom: Real | None = Field(
+        default=None,
+        gt=0.0,
+        description="A displacement above it stops the dynamics; null: derived from the bond lengths.",
+    )
+
+
+class ConvergenceConfig(Section):
+    """The check on independent trajectories, without reference calculations."""
+
+    force_error_limit_relative: Real = Field(
+        default=0.05,
+        gt=0.0,
+        description="Limit of the predicted force error, relative to the root mean square force.",
+    )
+    n_replicas: Integer = Field(default=4, ge=1, description="Independent trajectories per temperature.")
+    n_steps: Integer = Field(default=20000, ge=1, description="Steps of each trajectory.")
+    temperatures_kelvin: Temperatures | None = Field(
+        default=None, description="Temperatures that are checked; null: those of `md`."
+    )
+
+
+class Config(Section):
+    """A whole configuration; paths are absolute once it is loaded."""
+
+    run_dir: Path = Field(
+        default=Path("run"), description="Directory of all results; relative to the configuration file."
+    )
+    structure: StructureConfig = Field(description=StructureConfig.__doc__)
+    expansion: ExpansionConfig = Field(description=ExpansionConfig.__doc__)
+    engine: EngineConfig | None = Field(default=None, description=EngineConfig.__doc__)
+    execution: ExecutionConfig = Field(default=ExecutionConfig(), description=ExecutionConfig.__doc__)
+    training: TrainingConfig = Field(default=TrainingConfig(), description=TrainingConfig.__doc__)
+    md: MdConfig = Field(default=MdConfig(), description=MdConfig.__doc__)
+    convergence: ConvergenceConfig = Field(default=ConvergenceConfig(), description=ConvergenceConfig.__doc__)
+    seed: Integer = Field(default=1, ge=0, lt=2**63, description="Seed of every random number.")
+
+    @property
+    def convergence_temperatures(self) -> tuple[float, ...]:
+        """Temperatures that the convergence check runs at, K."""
+        return self.convergence.temperatures_kelvin or self.md.temperatures_kelvin
+
+    def require_engine(self) -> EngineConfig:
+        """Return the engine section.
+
+        Raises
+        ------
+        ConfigError
+            If the configuration has none.
+        """
+        if self.engine is None:
+            raise ConfigError(
+                "the configuration has no section engine, so nothing can be calculated",
+                fix="add it (kind espresso or ase), or fit labelled frames: train --dataset FILE --static",
+            )
+        return self.engine

@@ -1,0 +1,151 @@
+"""YAML text to plain values and back; strictly, with the line of every key.
+
+Differs from ``yaml.safe_load`` where that would mislead: a key given twice is an error, ``1e-5`` is a number,
+and only ``true`` and ``false`` are truth values (YAML 1.2).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from pathlib import PurePath
+from typing import Any
+
+import yaml
+
+from mlff_dyn.errors import ConfigError
+
+Lines = dict[tuple[Hashable, ...], int]
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader with the scalar rules of YAML 1.2 and without silent duplicates."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a key is not a plain value", key_node.start_mark
+                )
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key} is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+class _QuotingDumper(yaml.SafeDumper):
+    """SafeDumper that quotes a text which _StrictLoader would take for a number."""
+
+
+_NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
+_BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
+_INTEGER = re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$")
+_FLOAT = re.compile(
+    r"^[-+]?(?:(?:[0-9]*\.[0-9]+|[0-9]+\.)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.inf|\.Inf|\.INF)$"
+    r"|^\.(?:nan|NaN|NAN)$"
+)
+for _name, _pattern, _first in (
+    ("null", _NULL, ["~", "n", "N", ""]),
+    ("bool", _BOOL, list("tTfF")),
+    ("int", _INTEGER, list("-+0123456789")),
+    ("float", _FLOAT, list("-+.0123456789")),
+):
+    _StrictLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", _pattern, _first)
+    _QuotingDumper.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", _pattern, _first)
+
+
+def format_yaml(value: object, *, flow: bool | None, width: int) -> str:
+    """Write plain values so that `parse_yaml` reads the same ones.
+
+    Parameters
+    ----------
+    value : object
+        Plain values; tuples are written as lists, paths as text.
+    flow : bool or None
+        True: in braces and brackets; False: one entry a line; None: braces for innermost collections.
+    width : int
+        Wanted length of a line, characters.
+    """
+    return yaml.dump(
+        _to_plain(value),
+        Dumper=_QuotingDumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=flow,
+        width=width,
+    )
+
+
+def parse_yaml(text: str, source: str) -> tuple[Any, Lines]:
+    """Parse one YAML document.
+
+    Parameters
+    ----------
+    text : str
+    source : str
+        Name of the text, for messages.
+
+    Returns
+    -------
+    value : object
+        Plain values: dict, list, str, int, float, bool, None.
+    lines : dict
+        Line, from 1, of every key of every mapping, by the path of keys from the top.
+
+    Raises
+    ------
+    ConfigError
+        If the text is not YAML, or a key is given twice; the message has line and column.
+    """
+    loader = _StrictLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None, {}
+        lines: Lines = {}
+        _collect_lines(loader, node, (), frozenset(), lines)
+        return loader.construct_document(node), lines
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{source}, line {mark.line + 1}, column {mark.column + 1}" if mark else source
+        raise ConfigError(f"{where}: {error.problem or error.context}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{source}: {' '.join(str(error).split())}") from None
+    finally:
+        loader.dispose()
+
+
+def _collect_lines(
+    loader: _StrictLoader,
+    node: yaml.Node,
+    path: tuple[Hashable, ...],
+    ancestors: frozenset[int],
+    lines: Lines,
+) -> None:
+    if id(node) in ancestors:
+        raise yaml.composer.ComposerError(None, None, "an alias contains itself", node.start_mark)
+    if isinstance(node, yaml.SequenceNode):
+        for number, entry in enumerate(node.value):
+            _collect_lines(loader, entry, (*path, number), ancestors | {id(node)}, lines)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    for key_node, value_node in node.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            continue
+        key_path = (*path, loader.construct_object(key_node, deep=True))
+        lines[key_path] = key_node.start_mark.line + 1
+        _collect_lines(loader, value_node, key_path, ancestors | {id(node)}, lines)
+
+
+def _to_plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _to_plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_plain(entry) for entry in value]
+    return str(value) if isinstance(value, PurePath) else value

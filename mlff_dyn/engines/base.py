@@ -1,0 +1,139 @@
+"""What an engine is: three verbs on one directory, and what it returns.
+
+An engine knows nothing of queues, names or other calculations. Physics (``parameters``) is kept apart from
+the machine (``profile``). Units and atom order are converted by the reader, once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from mlff_dyn.errors import ConfigError, EngineError, check_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from ase import Atoms
+
+
+@dataclass(frozen=True, eq=False)
+class EngineResult:
+    """Energy and its derivatives of one structure, atoms in the order of the input.
+
+    Parameters
+    ----------
+    energy_ev : float
+        The energy that the forces are derivatives of (with smearing, the free energy).
+    forces_ev_per_angstrom : ndarray, shape (n_atoms, 3)
+    stress_ev_per_angstrom3 : ndarray, shape (6,), or None
+        Voigt order xx, yy, zz, yz, xz, xy; positive under tension, as in ASE.
+
+    Raises
+    ------
+    DataError
+        If a shape is wrong.
+    EngineError
+        If a number is not finite.
+    """
+
+    energy_ev: float
+    forces_ev_per_angstrom: np.ndarray
+    stress_ev_per_angstrom3: np.ndarray | None
+
+    def __post_init__(self) -> None:
+        check_shape("forces", self.forces_ev_per_angstrom, (None, 3))
+        if self.stress_ev_per_angstrom3 is not None:
+            check_shape("stress", self.stress_ev_per_angstrom3, (6,))
+        named: dict[str, float | np.ndarray] = {
+            "energy": self.energy_ev,
+            "forces": self.forces_ev_per_angstrom,
+            "stress": 0.0 if self.stress_ev_per_angstrom3 is None else self.stress_ev_per_angstrom3,
+        }
+        for name, values in named.items():
+            if not np.all(np.isfinite(values)):
+                raise EngineError(f"{name} is not finite")
+
+
+class Engine(Protocol):
+    """A reference code.
+
+    ``kind`` and ``parameters`` say what is calculated, whatever the machine; results of engines that agree in
+    both may be mixed.
+    """
+
+    @property
+    def kind(self) -> str:
+        """Name in the configuration."""
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Physics, as configured."""
+
+    def write_input(self, directory: Path, atoms: Atoms) -> None:
+        """Write all that ``run`` needs into an existing directory, and check that it can run at all.
+
+        Raises
+        ------
+        ConfigError, EngineError
+            If the parameters do not fit the structure, or a program or a file is missing.
+        """
+
+    def run(self, directory: Path) -> None:
+        """Calculate, and return when it is done.
+
+        Raises
+        ------
+        EngineError
+            If the calculation fails; the message has the file, the reason and the next step.
+        """
+
+    def read_result(self, directory: Path) -> EngineResult:
+        """Read a finished calculation.
+
+        Raises
+        ------
+        EngineError
+            If the output is missing, cut, not converged or damaged; the message has the file and the reason.
+        """
+
+    def settle(self, directory: Path) -> None:
+        """Wait for what an earlier, killed command may have left running in the directory."""
+
+    def stop(self) -> None:
+        """End whatever this engine runs now, from another thread; it will not be used again."""
+
+
+def engine_identity(engine: Engine) -> str:
+    """Return a digest of what an engine calculates: its kind and its parameters, not its machine."""
+    content = json.dumps([engine.kind, engine.parameters], sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def check_keys(where: str, given: Mapping[str, Any], allowed: Iterable[str]) -> None:
+    """Refuse unknown keys of a section of the configuration.
+
+    Parameters
+    ----------
+    where : str
+        Dotted path of the section.
+    given : mapping
+    allowed : iterable of str
+
+    Raises
+    ------
+    ConfigError
+        With the nearest allowed name, or all of them.
+    """
+    names = sorted(allowed)
+    for key in given:
+        if key not in names:
+            near = difflib.get_close_matches(str(key), names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(names) or 'none'}"
+            raise ConfigError(f"{where}.{key}: unknown key; {hint}")

@@ -1,0 +1,166 @@
+"""Running a program in a directory: time limit, clean end, and what survives a killed parent.
+
+The program holds a lock on a file in its directory, inherited through an open descriptor. The kernel releases
+it when the last process of the calculation ends, so a later command can tell a calculation that is still
+running, left by a killed one, from a dead one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import subprocess
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from mlff_dyn.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+PROCESS_LOCK = "process.lock"
+
+_GRACE_SECONDS = 10.0
+_POLL_SECONDS = 0.05
+_logger = logging.getLogger(__name__)
+
+
+class CommandRunner:
+    """Starts programs, each in a process group of its own, and can end all of them.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+        Added to the environment of this process.
+    timeout_seconds : float or None
+        A program that takes longer is ended.
+    """
+
+    def __init__(self, environment: Mapping[str, str], timeout_seconds: float | None) -> None:
+        self._environment = {**os.environ, **environment}
+        self._timeout_seconds = timeout_seconds
+        self._guard = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopped = False
+
+    def run(self, arguments: Sequence[str], directory: Path, *, stdout: str, stderr: str) -> int:
+        """Run one program to its end.
+
+        Parameters
+        ----------
+        arguments : sequence of str
+            Program and arguments; no shell is involved.
+        directory : Path
+            Working directory, and the folder of the two output files.
+        stdout, stderr : str
+            Names of the files that take the streams.
+
+        Returns
+        -------
+        int
+            Exit status; negative for a signal.
+
+        Raises
+        ------
+        EngineError
+            If the program cannot be started or exceeds the time limit.
+        """
+        lock = (directory / PROCESS_LOCK).open("w")
+        with lock, (directory / stdout).open("wb") as out, (directory / stderr).open("wb") as err:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with self._guard:
+                if self._stopped:
+                    raise EngineError(f"{directory}: not started, the command is being interrupted")
+                try:
+                    process = subprocess.Popen(
+                        list(arguments),
+                        cwd=directory,
+                        env=self._environment,
+                        stdin=subprocess.DEVNULL,
+                        stdout=out,
+                        stderr=err,
+                        pass_fds=(lock.fileno(),),
+                        start_new_session=True,
+                    )
+                except OSError as error:
+                    raise EngineError(
+                        f"{directory}: cannot start {arguments[0]}: {error.strerror}",
+                        fix="check engine.profile.command",
+                    ) from error
+                self._running.add(process)
+            try:
+                return process.wait(self._timeout_seconds)
+            except subprocess.TimeoutExpired:
+                minutes = (self._timeout_seconds or 0.0) / 60
+                raise EngineError(
+                    f"{directory}: {arguments[0]} did not end within {minutes:g} minutes",
+                    fix="raise engine.profile.timeout_minutes",
+                ) from None
+            finally:
+                _end(process)
+                with self._guard:
+                    self._running.discard(process)
+
+    def stop(self) -> None:
+        """End all running programs and start no others."""
+        with self._guard:
+            self._stopped = True
+            running = tuple(self._running)
+        for process in running:
+            _signal_group(process, signal.SIGTERM)
+
+    def settle(self, directory: Path) -> None:
+        """Wait until no process of an earlier command works in ``directory``.
+
+        Raises
+        ------
+        EngineError
+            If it still does after the time limit.
+        """
+        path = directory / PROCESS_LOCK
+        if not path.exists():
+            return
+        start = time.monotonic()
+        announced = False
+        with path.open("r") as lock:
+            while not _try_lock(lock.fileno()):
+                if not announced:
+                    _logger.warning("%s: still running from an earlier command, waiting for it", directory)
+                    announced = True
+                if self._timeout_seconds is not None and time.monotonic() - start > self._timeout_seconds:
+                    raise EngineError(
+                        f"{directory}: a calculation of an earlier command is still running there",
+                        fix="end that process, then run the same command again",
+                    )
+                time.sleep(_POLL_SECONDS)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process group: politely, so that an MPI launcher can pass it on, then for good."""
+    if process.poll() is not None:
+        return
+    _signal_group(process, signal.SIGTERM)
+    try:
+        process.wait(_GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return

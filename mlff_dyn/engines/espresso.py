@@ -1,0 +1,276 @@
+"""Quantum ESPRESSO: one self-consistent pw.x run a structure, with forces and stress."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+from ase.io.espresso import write_espresso_in
+from ase.io.espresso_namelist.keys import pw_keys
+
+from mlff_dyn.engines.base import EngineResult, check_keys
+from mlff_dyn.engines.command import CommandRunner
+from mlff_dyn.engines.espresso_output import find_routine_error, parse_pw_output
+from mlff_dyn.errors import ConfigError, EngineError
+
+INPUT_NAME = "espresso.pwi"
+OUTPUT_NAME = "espresso.pwo"
+STDERR_NAME = "espresso.err"
+SCRATCH_NAME = "scratch"
+
+_PARAMETERS = ("input_data", "pseudopotentials", "kpoints", "starting_magnetization")
+_PROFILE = ("command", "pseudo_dir", "environment", "timeout_minutes")
+_OWN_KEYS: dict[str, dict[str, Any]] = {
+    "control": {
+        "calculation": "scf",
+        "tprnfor": True,
+        "tstress": True,
+        "outdir": SCRATCH_NAME,
+        "prefix": "pwscf",
+    },
+    "system": {"ibrav": 0},
+}
+_FORTRAN_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?[eEdD][-+]?\d+")
+_OLD_KEYS = (
+    "lda_plus_u",
+    "lda_plus_u_kind",
+    "u_projection_type",
+    "hubbard_u",
+    "hubbard_v",
+    "hubbard_j",
+    "hubbard_j0",
+)
+_FORBIDDEN = {
+    "control.pseudo_dir": "set engine.profile.pseudo_dir",
+    "system.nat": "it follows from the structure",
+    "system.ntyp": "it follows from the structure",
+    "system.celldm": "the cell follows from the structure",
+    "system.a": "the cell follows from the structure",
+    "system.starting_magnetization": "set engine.parameters.starting_magnetization: {Fe: 0.5}",
+}
+
+
+class EspressoEngine:
+    """Engine of kind ``espresso``.
+
+    Parameters
+    ----------
+    parameters : mapping
+        ``input_data``: namelists of pw.x by section, at least ``system.ecutwfc``; ``pseudopotentials``:
+        element to file name; ``kpoints``: gamma, three integers, or {grid, shift};
+        ``starting_magnetization``: element to number.
+    profile : mapping
+        ``command``: pw.x with its launcher, no shell; ``pseudo_dir`` (or the environment variable
+        ESPRESSO_PSEUDO); ``environment``: variables added for the run; ``timeout_minutes``.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown, missing, of the wrong type, or one that the engine sets itself.
+    """
+
+    kind = "espresso"
+
+    def __init__(self, parameters: Mapping[str, Any], profile: Mapping[str, Any]) -> None:
+        check_keys("engine.parameters", parameters, _PARAMETERS)
+        check_keys("engine.profile", profile, _PROFILE)
+        self.parameters: Mapping[str, Any] = dict(parameters)
+        self._input_data = _checked_input_data(_mapping(parameters, "engine.parameters", "input_data"))
+        self._pseudopotentials = {
+            str(element): str(file)
+            for element, file in _mapping(parameters, "engine.parameters", "pseudopotentials").items()
+        }
+        self._magnetization = _mapping(parameters, "engine.parameters", "starting_magnetization")
+        self._kpoints, self._shift = _checked_kpoints(parameters.get("kpoints", "gamma"))
+        self._command = _checked_command(profile.get("command", "pw.x"))
+        self._pseudo_dir = _checked_pseudo_dir(profile.get("pseudo_dir"))
+        self._environment = {
+            str(name): str(value)
+            for name, value in _mapping(profile, "engine.profile", "environment").items()
+        }
+        self._runner = CommandRunner(self._environment, _checked_timeout(profile.get("timeout_minutes")))
+
+    def write_input(self, directory: Path, atoms: Atoms) -> None:
+        """Write the pw.x input after checking the program and the pseudopotentials."""
+        path = os.pathsep.join(filter(None, [self._environment.get("PATH", os.environ.get("PATH"))]))
+        if shutil.which(self._command[0], path=path) is None:
+            raise EngineError(
+                f"engine.profile.command: program {self._command[0]} cannot be found",
+                fix="install Quantum ESPRESSO or give the full path of pw.x",
+            )
+        symbols = sorted(set(atoms.get_chemical_symbols()))
+        for symbol in symbols:
+            self._check_pseudopotential(symbol)
+        structure = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
+        structure.set_masses(atoms.get_masses())
+        moments = [float(self._magnetization.get(symbol, 0.0)) for symbol in structure.get_chemical_symbols()]
+        structure.set_initial_magnetic_moments(
+            moments if self._magnetization else atoms.get_initial_magnetic_moments()
+        )
+        input_data = {section: dict(values) for section, values in self._input_data.items()}
+        input_data["control"]["pseudo_dir"] = str(self._pseudo_dir)
+        write_espresso_in(
+            directory / INPUT_NAME,
+            structure,
+            input_data=input_data,
+            pseudopotentials=self._pseudopotentials,
+            kpts=self._kpoints,
+            koffset=self._shift,
+        )
+
+    def run(self, directory: Path) -> None:
+        """Run pw.x; its wave functions and densities are removed when it ends well."""
+        arguments = [*self._command, "-in", INPUT_NAME]
+        status = self._runner.run(arguments, directory, stdout=OUTPUT_NAME, stderr=STDERR_NAME)
+        try:
+            self.read_result(directory)
+        except EngineError as error:
+            if status == 0:
+                raise
+            message = f"{error.message} (exit status {status}{_last_line(directory / STDERR_NAME)})"
+            raise EngineError(message, fix=error.fix) from error
+        shutil.rmtree(directory / SCRATCH_NAME, ignore_errors=True)
+
+    def read_result(self, directory: Path) -> EngineResult:
+        """Read the output and check it against the input beside it."""
+        crash = directory / "CRASH"
+        if crash.exists():
+            reason = find_routine_error(crash.read_text(errors="replace")) or "no reason given"
+            raise EngineError(
+                f"{crash}: pw.x stopped with an error: {reason}", fix="correct engine.parameters"
+            )
+        output = directory / OUTPUT_NAME
+        try:
+            text = output.read_text(errors="replace")
+            n_atoms = re.search(r"^\s*nat\s*=\s*(\d+)", (directory / INPUT_NAME).read_text(), re.MULTILINE)
+        except OSError as error:
+            raise EngineError(
+                f"{error.filename}: {error.strerror}", fix="run the same command again"
+            ) from error
+        return parse_pw_output(text, output, n_atoms=None if n_atoms is None else int(n_atoms.group(1)))
+
+    def settle(self, directory: Path) -> None:
+        """Wait for a pw.x that outlived the command that started it."""
+        self._runner.settle(directory)
+
+    def stop(self) -> None:
+        """End all running pw.x."""
+        self._runner.stop()
+
+    def _check_pseudopotential(self, symbol: str) -> None:
+        if symbol not in self._pseudopotentials:
+            raise ConfigError(
+                f"engine.parameters.pseudopotentials: no pseudopotential for {symbol}",
+                fix=f"add {symbol}: FILE",
+            )
+        file = self._pseudo_dir / self._pseudopotentials[symbol]
+        if not file.is_file():
+            raise EngineError(
+                f"pseudopotential {file} of {symbol} does not exist",
+                fix="check engine.profile.pseudo_dir and engine.parameters.pseudopotentials",
+            )
+
+
+def _mapping(section: Mapping[str, Any], where: str, key: str) -> Mapping[str, Any]:
+    value = section.get(key) or {}
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where}.{key}: names and values expected, got {value!r}")
+    return value
+
+
+def _checked_input_data(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return namelists by lower-case section with the engine's own keys in them."""
+    where = "engine.parameters.input_data"
+    check_keys(where, {str(name).lower(): value for name, value in given.items()}, pw_keys)
+    data: dict[str, dict[str, Any]] = {"control": {"disk_io": "none"}, "system": {}, "electrons": {}}
+    for name, values in given.items():
+        section = str(name).lower()
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"{where}.{section}: names and values expected, got {values!r}")
+        known = {*pw_keys[section], *_OLD_KEYS}
+        for key, value in values.items():
+            bare = str(key).lower().partition("(")[0]
+            if f"{section}.{bare}" in _FORBIDDEN:
+                raise ConfigError(
+                    f"{where}.{section}.{key}: not allowed", fix=_FORBIDDEN[f"{section}.{bare}"]
+                )
+            own = _OWN_KEYS.get(section, {})
+            if bare in own and own[bare] != value:
+                raise ConfigError(f"{where}.{section}.{key}: is always {own[bare]!r}", fix="remove it")
+            check_keys(f"{where}.{section}", {bare: value}, known)
+            data.setdefault(section, {})[str(key).lower()] = _namelist_value(
+                f"{where}.{section}.{key}", value
+            )
+    for section, own in _OWN_KEYS.items():
+        data[section].update(own)
+    if "ecutwfc" not in data["system"]:
+        raise ConfigError(f"{where}.system.ecutwfc: is required", fix="give the plane-wave cutoff in Ry")
+    return data
+
+
+def _namelist_value(where: str, value: object) -> bool | int | float | str:
+    """Return a value as pw.x takes it; YAML reads 1e-9 and 1d-9 as text, here they are numbers."""
+    if isinstance(value, str) and _FORTRAN_NUMBER.fullmatch(value):
+        return float(value.lower().replace("d", "e"))
+    if isinstance(value, (bool, int, float, str)):
+        return value
+    raise ConfigError(f"{where}: a number, text, true or false expected, got {value!r}")
+
+
+def _checked_kpoints(given: object) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
+    """Return grid (None for the Gamma point alone) and shift."""
+    if given == "gamma":
+        return None, (0, 0, 0)
+    content = given if isinstance(given, Mapping) else {"grid": given}
+    check_keys("engine.parameters.kpoints", content, ("grid", "shift"))
+    grid = _three_integers("grid", content.get("grid"), range(1, 1000))
+    return grid, _three_integers("shift", content.get("shift", (0, 0, 0)), range(2))
+
+
+def _three_integers(name: str, values: object, allowed: range) -> tuple[int, ...]:
+    integers = tuple(values) if isinstance(values, (list, tuple)) else ()
+    if len(integers) != 3 or any(type(value) is not int or value not in allowed for value in integers):
+        raise ConfigError(
+            f"engine.parameters.kpoints: {name} {values!r} is not three integers",
+            fix="use gamma, [4, 4, 4], or {grid: [4, 4, 4], shift: [1, 1, 1]}",
+        )
+    return integers
+
+
+def _checked_command(given: object) -> list[str]:
+    try:
+        arguments = shlex.split(given) if isinstance(given, str) else []
+    except ValueError as error:
+        raise ConfigError(f"engine.profile.command: {given!r}: {error}") from error
+    if not arguments:
+        raise ConfigError("engine.profile.command: a command expected", fix="for example mpirun -np 8 pw.x")
+    return arguments
+
+
+def _checked_pseudo_dir(given: object) -> Path:
+    chosen = given if given is not None else os.environ.get("ESPRESSO_PSEUDO")
+    if not isinstance(chosen, (str, Path)):
+        raise ConfigError(
+            "engine.profile.pseudo_dir: is required", fix="give the folder of the pseudopotentials"
+        )
+    return Path(chosen).expanduser().resolve()
+
+
+def _checked_timeout(minutes: object) -> float | None:
+    if minutes is None:
+        return None
+    if isinstance(minutes, bool) or not isinstance(minutes, (int, float)) or minutes <= 0:
+        raise ConfigError(f"engine.profile.timeout_minutes: a positive number expected, got {minutes!r}")
+    return 60.0 * float(minutes)
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(errors="replace").split("\n") if path.exists() else []
+    lines = [line.strip() for line in lines if line.strip(" -\t\r")]
+    return f"; {path.name}: {lines[-1]}" if lines else ""

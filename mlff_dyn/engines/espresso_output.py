@@ -1,0 +1,140 @@
+"""Text output of pw.x (5.x to 7.x) to energy, forces and stress in eV and Å.
+
+An output is accepted for what it holds, not for how it ends: a killed or a failed run can still have written
+its end marker. Each refusal names the file, the reason and the next step.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff_dyn.engines.base import EngineResult
+from mlff_dyn.errors import EngineError
+from mlff_dyn.units import (
+    RYDBERG_EV,
+    RYDBERG_PER_BOHR3_EV_PER_ANGSTROM3,
+    RYDBERG_PER_BOHR_EV_PER_ANGSTROM,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_NUMBER = r"[-+]?\d+\.\d+"
+_STRESS_NUMBER = r"[-+]?\d+\.\d{8}"  # in Ry/bohr³; the same in kbar follows with two decimals
+_ENERGY = re.compile(rf"^!+\s+total energy\s+=\s*({_NUMBER}) Ry", re.MULTILINE)
+_N_ATOMS = re.compile(r"number of atoms/cell\s+=\s*(\d+)")
+_FORCE_HEADER = re.compile(r"^\s*Forces acting on atoms.*Ry/au\S*\s*$", re.MULTILINE)
+_FORCE = re.compile(r"^\s*atom\s+(\d+)\s+type\s+\d+\s+force =(.*)$")
+_STRESS_HEADER = re.compile(r"^\s*total\s+stress\s+\(Ry/bohr\*\*3\).*$", re.MULTILINE)
+_ROUTINE_ERROR = re.compile(r"^\s*(?:Error in routine|from)\s+(.+?)\s*:?\s*\n\s*(.+)$", re.MULTILINE)
+
+_logger = logging.getLogger(__name__)
+
+
+def parse_pw_output(text: str, name: str | Path, *, n_atoms: int | None = None) -> EngineResult:
+    """Read the last energy, forces and stress of a pw.x output.
+
+    Parameters
+    ----------
+    text : str
+        The whole standard output.
+    name : str or Path
+        File name for messages.
+    n_atoms : int, optional
+        Number of atoms of the input; checked against the output.
+
+    Returns
+    -------
+    EngineResult
+        Stress is None if the output has none.
+
+    Raises
+    ------
+    EngineError
+        If the run failed, was cut, did not converge, or lacks the energy or the forces of an atom.
+    """
+    _check_complete(text, name)
+    energies = list(_ENERGY.finditer(text))
+    if not energies:
+        raise EngineError(f"{name}: no total energy", fix="check the output for the reason")
+    found = _N_ATOMS.search(text)
+    if found is None:
+        raise EngineError(f"{name}: no number of atoms; not an output of pw.x, or its beginning is missing")
+    if n_atoms is not None and int(found.group(1)) != n_atoms:
+        raise EngineError(f"{name}: the output has {found.group(1)} atoms, the input {n_atoms}")
+    last = text[energies[-1].end() :]
+    forces = _parse_forces(last, name, int(found.group(1)))
+    stress = _parse_stress(last, name)
+    if "SCF correction compared to forces is large" in last:
+        _logger.warning("%s: the forces are not well converged; lower electrons.conv_thr", name)
+    return EngineResult(
+        energy_ev=float(energies[-1].group(1)) * RYDBERG_EV,
+        forces_ev_per_angstrom=forces * RYDBERG_PER_BOHR_EV_PER_ANGSTROM,
+        stress_ev_per_angstrom3=None if stress is None else -stress * RYDBERG_PER_BOHR3_EV_PER_ANGSTROM3,
+    )
+
+
+def find_routine_error(text: str) -> str | None:
+    """Return the text of the first pw.x error box, "readpp (1): file X not found", or None."""
+    found = _ROUTINE_ERROR.search(text) if "%%%%%%" in text else None
+    return None if found is None else f"{' '.join(found.group(1).split())}: {found.group(2).strip()}"
+
+
+def _check_complete(text: str, name: str | Path) -> None:
+    error = find_routine_error(text)
+    if error is not None:
+        raise EngineError(
+            f"{name}: pw.x stopped with an error: {error}", fix="correct engine.parameters or the profile"
+        )
+    if "Maximum CPU time exceeded" in text:
+        raise EngineError(
+            f"{name}: pw.x ran out of its time (Maximum CPU time exceeded)", fix="raise control.max_seconds"
+        )
+    if "convergence NOT achieved" in text:
+        raise EngineError(
+            f"{name}: the self-consistent cycle did not converge",
+            fix="raise electrons.electron_maxstep, lower electrons.mixing_beta, or add smearing for a metal",
+        )
+    if "JOB DONE" not in text:
+        raise EngineError(
+            f"{name}: the output is cut (no JOB DONE): pw.x was killed or is still running",
+            fix="check memory and time limits, then run the same command again",
+        )
+
+
+def _parse_forces(text: str, name: str | Path, n_atoms: int) -> np.ndarray:
+    """Return the total forces in Ry/bohr, not the contributions that high verbosity prints after them."""
+    headers = list(_FORCE_HEADER.finditer(text))
+    if not headers:
+        raise EngineError(f"{name}: no forces", fix="set control.tprnfor to true")
+    forces = np.full((n_atoms, 3), np.nan)
+    for line in text[headers[-1].end() :].lstrip().splitlines():
+        found = _FORCE.match(line)
+        if found is None:
+            break
+        atom, values = int(found.group(1)), re.findall(_NUMBER, found.group(2))
+        if len(values) != 3 or not 1 <= atom <= n_atoms:
+            raise EngineError(f"{name}: the force of atom {atom} cannot be read: {line.strip()!r}")
+        forces[atom - 1] = [float(value) for value in values]
+    missing = np.flatnonzero(np.isnan(forces[:, 0]))
+    if len(missing):
+        raise EngineError(f"{name}: no force on atom {missing[0] + 1} of {n_atoms}")
+    return forces
+
+
+def _parse_stress(text: str, name: str | Path) -> np.ndarray | None:
+    """Return the stress in Ry/bohr³, positive under compression as pw.x prints it, or None."""
+    headers = list(_STRESS_HEADER.finditer(text))
+    if not headers:
+        return None
+    lines = text[headers[-1].end() :].lstrip("\n").splitlines()[:3]
+    rows = [re.findall(_STRESS_NUMBER, line) for line in lines]
+    if [len(row) for row in rows] != [3, 3, 3]:
+        raise EngineError(f"{name}: the stress cannot be read: {lines}")
+    tensor = np.array(rows, dtype=float)
+    symmetric: np.ndarray = 0.5 * (tensor + tensor.T)
+    return symmetric[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]

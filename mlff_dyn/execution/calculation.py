@@ -1,0 +1,190 @@
+"""One calculation directory: made ready, marked, finished, found again.
+
+The directory appears under its name with its mark (``calculation.json``: what is calculated) and its input
+complete. ``result.json``, renamed into place, is the one sign that it is finished. So at any moment of a kill
+a directory is absent, ready, half done, or finished, and each of these can be told apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from mlff_dyn.engines.ase_calculator import result_from_content
+from mlff_dyn.engines.base import Engine, EngineResult, engine_identity
+from mlff_dyn.errors import DataError, EngineError
+from mlff_dyn.store.json_file import read_json, write_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ase import Atoms
+
+MARK_NAME = "calculation.json"
+RESULT_NAME = "result.json"
+SUPERSEDED_NAME = "superseded"
+MARK_FORMAT = "mlff-dyn calculation"
+RESULT_FORMAT = "mlff-dyn calculation result"
+VERSION = 1
+
+_logger = logging.getLogger(__name__)
+
+
+def input_identity(engine: Engine, atoms: Atoms) -> str:
+    """Return a digest of what is calculated: the structure bit by bit, the engine and its parameters."""
+    digest = hashlib.sha256(engine_identity(engine).encode())
+    arrays = [
+        atoms.numbers.astype("<i8"),
+        atoms.cell.array,
+        atoms.positions,
+        atoms.get_initial_magnetic_moments(),
+    ]
+    for array in arrays:
+        digest.update(str(array.shape).encode())
+        digest.update((array + 0).astype(array.dtype.newbyteorder("<")).tobytes())
+    return digest.hexdigest()
+
+
+def read_finished(engine: Engine, atoms: Atoms, directory: Path) -> EngineResult | None:
+    """Return the result of a finished calculation of the same input, None if there is none.
+
+    Parameters
+    ----------
+    engine : Engine
+    atoms : Atoms
+    directory : Path
+        Directory of the calculation; it may be missing.
+
+    Raises
+    ------
+    DataError
+        If the result file is damaged; it is named, and nothing is run again.
+    """
+    path = directory / RESULT_NAME
+    if not path.exists():
+        return None
+    content = _read_result_file(path)
+    if content["input_identity"] != input_identity(engine, atoms):
+        return None
+    result = _build_result(path, content)
+    if len(result.forces_ev_per_angstrom) != len(atoms):
+        raise DataError(f"{path} is damaged: it has forces of {len(result.forces_ev_per_angstrom)} atoms")
+    return result
+
+
+def calculate(engine: Engine, atoms: Atoms, directory: Path) -> EngineResult:
+    """Run one calculation that is not finished, from scratch.
+
+    An engine that finished in an earlier command, killed before it could read the output, is not run again. A
+    finished calculation of another input under the same name is moved to ``superseded``, never deleted.
+
+    Parameters
+    ----------
+    engine : Engine
+    atoms : Atoms
+    directory : Path
+
+    Raises
+    ------
+    EngineError
+        If the calculation fails; the directory stays as it is, for inspection.
+    """
+    result = None
+    if directory.exists():
+        engine.settle(directory)
+        result = _rescue(engine, atoms, directory)
+        if result is None:
+            _clear(directory)
+    if result is None:
+        _prepare(engine, atoms, directory)
+        engine.run(directory)
+        result = engine.read_result(directory)
+    if len(result.forces_ev_per_angstrom) != len(atoms):
+        raise EngineError(
+            f"{directory}: forces of {len(result.forces_ev_per_angstrom)} atoms, expected {len(atoms)}"
+        )
+    content = {
+        "input_identity": input_identity(engine, atoms),
+        "engine": {"kind": engine.kind, "parameters": engine.parameters},
+        "energy_ev": result.energy_ev,
+        "forces_ev_per_angstrom": result.forces_ev_per_angstrom,
+        "stress_ev_per_angstrom3": result.stress_ev_per_angstrom3,
+    }
+    write_json(directory / RESULT_NAME, content, format_name=RESULT_FORMAT, version=VERSION)
+    return result
+
+
+def _read_result_file(path: Path) -> dict[str, Any]:
+    content = read_json(path, format_name=RESULT_FORMAT, version=VERSION)
+    if not isinstance(content.get("input_identity"), str):
+        raise DataError(
+            f"{path} is damaged: no input_identity", fix=f"remove {path.parent} to calculate it again"
+        )
+    return content
+
+
+def _build_result(path: Path, content: dict[str, Any]) -> EngineResult:
+    try:
+        return result_from_content(content)
+    except (KeyError, TypeError, ValueError, DataError, EngineError) as error:
+        raise DataError(
+            f"{path} is damaged: {error}", fix=f"remove {path.parent} to calculate it again"
+        ) from error
+
+
+def _rescue(engine: Engine, atoms: Atoms, directory: Path) -> EngineResult | None:
+    """Read the output of a calculation that nobody has read yet, if it is whole and of this input."""
+    if (directory / RESULT_NAME).exists():
+        return None
+    try:
+        mark = read_json(directory / MARK_NAME, format_name=MARK_FORMAT, version=VERSION)
+        if mark.get("input_identity") != input_identity(engine, atoms):
+            return None
+        result = engine.read_result(directory)
+    except (DataError, EngineError):
+        return None
+    _logger.info("%s: finished in an earlier command", directory)
+    return result
+
+
+def _clear(directory: Path) -> None:
+    """Make the name free: set a finished calculation aside, remove a half-done one, refuse anything else."""
+    if (directory / RESULT_NAME).exists():
+        identity = _read_result_file(directory / RESULT_NAME)["input_identity"]
+        aside = directory.parent / SUPERSEDED_NAME / f"{directory.name}-{identity[:16]}"
+        aside.parent.mkdir(exist_ok=True)
+        _logger.warning(
+            "%s: finished, but of another structure or other parameters; moved to %s", directory, aside
+        )
+        _remove(aside)
+        directory.replace(aside)
+    elif not (directory / MARK_NAME).exists():
+        raise EngineError(
+            f"{directory} is in the way: it is not a calculation of mlff-dyn", fix="move it away or remove it"
+        )
+    else:
+        discarded = directory.with_name(f".discarded-{directory.name}")
+        _remove(discarded)
+        directory.replace(discarded)
+        _remove(discarded)
+
+
+def _prepare(engine: Engine, atoms: Atoms, directory: Path) -> None:
+    """Make the directory with its mark and its input, complete when it appears."""
+    new = directory.with_name(f".new-{directory.name}")
+    _remove(new)
+    new.mkdir(parents=True)
+    content = {
+        "input_identity": input_identity(engine, atoms),
+        "engine": {"kind": engine.kind, "parameters": engine.parameters},
+    }
+    write_json(new / MARK_NAME, content, format_name=MARK_FORMAT, version=VERSION)
+    engine.write_input(new, atoms)
+    new.replace(directory)
+
+
+def _remove(directory: Path) -> None:
+    if directory.exists():
+        shutil.rmtree(directory)

@@ -1,0 +1,71 @@
+import numpy as np
+from numpy.typing import NDArray
+
+def instruction_sets() -> list[str]: ...
+
+class ForceEvaluator:
+    def __init__(self, n_sites: int, n_cells: int, isa: str) -> None: ...
+    @property
+    def isa(self) -> str: ...
+    def set_linear_slots(self, slot_atoms: NDArray[np.int32], /) -> None: ...
+    def add_site_group(
+        self,
+        home: NDArray[np.int32],
+        columns: NDArray[np.int32],
+        coefficients: NDArray[np.float64],
+        bias: NDArray[np.float64],
+        /,
+    ) -> None: ...
+    def add_chunk(
+        self,
+        slot_atoms: NDArray[np.int32],
+        n_lifted: int,
+        lifts: NDArray[np.int32],
+        tiles: NDArray[np.int32],
+        columns: NDArray[np.int32],
+        coefficients: NDArray[np.float64],
+        /,
+    ) -> None: ...
+    def energy_forces(self, displacements: NDArray[np.float64], forces: NDArray[np.float64], /) -> float: ...
+    def run(
+        self,
+        displacements: NDArray[np.float64],
+        velocities: NDArray[np.float64],
+        rng: NDArray[np.uint64],
+        inertias: NDArray[np.float64],
+        velocity_kicks: NDArray[np.float64],
+        velocity_decay: float,
+        timestep: float,
+        displacement_limit: float,
+        has_thermostat: bool,
+        n_steps: int,
+        sample_every: int,
+        sampled_displacements: NDArray[np.float64],
+        sampled_velocities: NDArray[np.float64],
+        potential_energies: NDArray[np.float64],
+        kinetic_energies: NDArray[np.float64],
+        /,
+    ) -> tuple[int, int, int]: ...
+
+class DesignPlan:
+    def __init__(self, isa: str) -> None: ...
+    def add_chunk(
+        self,
+        site: int,
+        slots: NDArray[np.int32],
+        node_parents: NDArray[np.int32],
+        node_variables: NDArray[np.int32],
+        output_axes: NDArray[np.int32],
+        output_parameters: NDArray[np.int32],
+        output_starts: NDArray[np.int32],
+        entry_nodes: NDArray[np.int32],
+        entry_factors: NDArray[np.float64],
+        /,
+    ) -> None: ...
+    def fill(
+        self,
+        slot_atoms: NDArray[np.int32],
+        displacements: NDArray[np.float64],
+        design: NDArray[np.float64],
+        /,
+    ) -> None: ...

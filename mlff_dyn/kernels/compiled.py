@@ -1,0 +1,203 @@
+"""The kernels in C++: the same functions as `reference`, for the instruction set of this processor."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff_dyn.errors import UsageError, check_shape
+from mlff_dyn.kernels import _compiled
+from mlff_dyn.kernels.design_chunks import build_design_chunks
+from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState, check_run
+from mlff_dyn.kernels.gather import GatherTables, check_displacements, check_slot_atoms
+from mlff_dyn.kernels.lifted import LiftedChunk, build_lifted_chunks
+from mlff_dyn.kernels.site_groups import build_site_groups
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def _choose_instruction_set() -> str:
+    available = _compiled.instruction_sets()
+    wanted = os.environ.get("MLFF_DYN_ISA", available[0])
+    if wanted not in available:
+        raise UsageError(
+            f"MLFF_DYN_ISA={wanted} is not one of {', '.join(available)}", fix="unset MLFF_DYN_ISA"
+        )
+    return wanted
+
+
+INSTRUCTION_SET = _choose_instruction_set()
+"""Instruction set in use: avx512, avx2 or baseline; MLFF_DYN_ISA forces one."""
+
+
+def design_matrix(
+    tables: GatherTables, slot_atoms: NDArray[np.int32], displacements: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Forces as a linear function of the parameters.
+
+    Parameters
+    ----------
+    tables : GatherTables
+    slot_atoms : ndarray, shape (n_slots, n_cells), int32
+        Atom that each slot of the tables means for each home cell.
+    displacements : ndarray, shape (n_atoms, 3), Å
+
+    Returns
+    -------
+    ndarray, shape (3 * n_atoms, n_parameters)
+        Row 3 * atom + axis: force = -dE/du = row @ parameters.
+
+    Raises
+    ------
+    DataError
+        If the arrays do not fit the tables.
+    """
+    slot_atoms = check_slot_atoms(tables, slot_atoms)
+    displacements = check_displacements(displacements, tables.polynomial.n_sites * slot_atoms.shape[1])
+    design = np.zeros((displacements.size, tables.n_parameters))
+    _design_plan(tables).fill(slot_atoms, displacements, design)
+    return design
+
+
+class ForceKernel:
+    """Energy, forces and molecular dynamics of one torus for given parameters.
+
+    Parameters
+    ----------
+    tables : GatherTables
+    parameters : ndarray, shape (n_parameters,)
+    slot_atoms : ndarray, shape (n_slots, n_cells), int32
+        Atom that each slot of the tables means for each home cell.
+
+    Raises
+    ------
+    DataError
+        If the arrays do not fit the tables.
+    """
+
+    def __init__(
+        self, tables: GatherTables, parameters: NDArray[np.float64], slot_atoms: NDArray[np.int32]
+    ) -> None:
+        check_shape("parameters", parameters, (tables.n_parameters,))
+        slot_atoms = check_slot_atoms(tables, slot_atoms)
+        n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
+        self.n_atoms = n_sites * n_cells
+        self._evaluator = _compiled.ForceEvaluator(n_sites, n_cells, INSTRUCTION_SET)
+        slots, groups = build_site_groups(tables, parameters, slot_atoms)
+        self._evaluator.set_linear_slots(np.ascontiguousarray(slot_atoms[slots]))
+        for group in groups:
+            self._evaluator.add_site_group(*group)
+        coefficients = _high_order_coefficients(tables, parameters)
+        for chunk in _lifted_chunks(tables):
+            self._evaluator.add_chunk(
+                np.ascontiguousarray(slot_atoms[chunk.slots]),
+                chunk.n_lifted,
+                chunk.lifts,
+                chunk.tiles,
+                chunk.columns,
+                chunk.fill(coefficients),
+            )
+
+    def energy_forces(self, displacements: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """Potential energy and forces.
+
+        Parameters
+        ----------
+        displacements : ndarray, shape (n_atoms, 3), Å
+
+        Returns
+        -------
+        tuple of float and ndarray, shape (n_atoms, 3)
+            eV of the whole torus, measured from the undisplaced crystal; eV/Å.
+        """
+        forces = np.empty((self.n_atoms, 3))
+        energy = self._evaluator.energy_forces(check_displacements(displacements, self.n_atoms), forces)
+        return energy, forces
+
+    def run(self, state: MdState, dynamics: Dynamics, n_steps: int, sample_every: int) -> MdRun:
+        """Molecular dynamics; see `mlff_dyn.kernels.dynamics` for the equations.
+
+        Parameters
+        ----------
+        state : MdState
+            Not changed.
+        dynamics : Dynamics
+        n_steps : int
+        sample_every : int
+            Steps between samples; the first sample is taken after sample_every steps.
+
+        Returns
+        -------
+        MdRun
+        """
+        check_run(state, dynamics, self.n_atoms, n_steps, sample_every)
+        n_samples = n_steps // sample_every
+        u, v = (np.array(rows, dtype=np.float64) for rows in (state.displacements, state.velocities))
+        rng = np.array(state.rng, dtype=np.uint64)
+        sampled_u, sampled_v = (np.empty((n_samples, self.n_atoms, 3)) for _ in range(2))
+        potential, kinetic = np.empty(n_samples), np.empty(n_samples)
+        n_taken, stopped_step, stopped_atom = self._evaluator.run(
+            u,
+            v,
+            rng,
+            dynamics.inertias,
+            dynamics.velocity_kicks,
+            dynamics.velocity_decay,
+            dynamics.timestep_fs,
+            dynamics.displacement_limit,
+            dynamics.friction_per_fs > 0.0,
+            n_steps,
+            sample_every,
+            sampled_u,
+            sampled_v,
+            potential,
+            kinetic,
+        )
+        is_stopped = stopped_step >= 0
+        return MdRun(
+            state=MdState(u, v, rng),
+            displacements=sampled_u[:n_taken],
+            velocities=sampled_v[:n_taken],
+            potential_energies=potential[:n_taken],
+            kinetic_energies=kinetic[:n_taken],
+            stopped_step=stopped_step if is_stopped else None,
+            stopped_atom=stopped_atom if is_stopped else None,
+        )
+
+
+@lru_cache(maxsize=8)
+def _design_plan(tables: GatherTables) -> _compiled.DesignPlan:
+    plan = _compiled.DesignPlan(INSTRUCTION_SET)
+    for chunk in build_design_chunks(tables):
+        plan.add_chunk(
+            chunk.site,
+            chunk.slots,
+            chunk.node_parents,
+            chunk.node_variables,
+            chunk.output_axes,
+            chunk.output_parameters,
+            chunk.output_starts,
+            chunk.entry_nodes,
+            chunk.entry_factors,
+        )
+    return plan
+
+
+@lru_cache(maxsize=8)
+def _lifted_chunks(tables: GatherTables) -> tuple[LiftedChunk, ...]:
+    return build_lifted_chunks(tables)
+
+
+def _high_order_coefficients(tables: GatherTables, parameters: NDArray[np.float64]) -> NDArray[np.float64]:
+    polynomial = tables.polynomial
+    offsets = polynomial.parameter_offsets
+    pieces = [
+        terms.coefficients(parameters[first : first + terms.n_parameters])
+        for terms, first in zip(polynomial.orders, offsets, strict=False)
+        if terms.order >= 3
+    ]
+    return np.concatenate([np.empty(0), *pieces])

@@ -1,0 +1,50 @@
+// Rows of the design matrix: derivative monomials are formed along their tree, then added up parameter by parameter.
+#pragma once
+
+#include "lanes.hpp"
+
+namespace mlff::MLFF_ISA {
+
+MLFF_INLINE Lanes output_sum(const DesignChunk& chunk, std::ptrdiff_t output, const Lanes* nodes) {
+    Lanes even = {}, odd = {};
+    std::int32_t entry = chunk.output_starts[output];
+    const std::int32_t last = chunk.output_starts[output + 1];
+    for (; entry + 1 < last; entry += 2) {
+        even += broadcast(chunk.entry_factors[entry]) * nodes[chunk.entry_nodes[entry]];
+        odd += broadcast(chunk.entry_factors[entry + 1]) * nodes[chunk.entry_nodes[entry + 1]];
+    }
+    if (entry < last) even += broadcast(chunk.entry_factors[entry]) * nodes[chunk.entry_nodes[entry]];
+    return even + odd;
+}
+
+static void design_rows(const DesignChunk& chunk, const std::int32_t* slot_atoms, std::ptrdiff_t n_cells,
+                        const double* u, double* design, std::ptrdiff_t n_parameters, double* scratch) {
+    Lanes* z = reinterpret_cast<Lanes*>(scratch);
+    Lanes* nodes = z + 3 * chunk.n_slots;
+    Lanes* sums = nodes + chunk.n_nodes;
+    nodes[0] = broadcast(1.0);
+    for (std::ptrdiff_t cell = 0; cell < n_cells; cell += kLanes) {
+        const std::ptrdiff_t filled = n_cells - cell < kLanes ? n_cells - cell : kLanes;
+        for (std::ptrdiff_t slot = 0; slot < chunk.n_slots; ++slot) {
+            const std::int32_t* row = slot_atoms + chunk.slots[slot] * n_cells + cell;
+            std::int32_t atoms[kLanes];
+            for (std::ptrdiff_t lane = 0; lane < kLanes; ++lane) atoms[lane] = row[lane < filled ? lane : 0];
+            const Vector3 atom = gather(u, atoms);
+            z[3 * slot] = atom.x;
+            z[3 * slot + 1] = atom.y;
+            z[3 * slot + 2] = atom.z;
+        }
+        for (std::ptrdiff_t k = 1; k < chunk.n_nodes; ++k) {
+            nodes[k] = nodes[chunk.node_parents[k]] * z[chunk.node_variables[k]];
+        }
+        for (std::ptrdiff_t k = 0; k < chunk.n_outputs; ++k) sums[k] = output_sum(chunk, k, nodes);
+        for (std::ptrdiff_t lane = 0; lane < filled; ++lane) {
+            double* rows = design + 3 * (chunk.site * n_cells + cell + lane) * n_parameters;
+            for (std::ptrdiff_t k = 0; k < chunk.n_outputs; ++k) {
+                rows[chunk.output_axes[k] * n_parameters + chunk.output_parameters[k]] = -sums[k][lane];
+            }
+        }
+    }
+}
+
+}  // namespace mlff::MLFF_ISA

@@ -1,0 +1,39 @@
+// Molecular dynamics on a ForceEvaluator; the equations are in dynamics.py.
+#pragma once
+
+#include <cstdint>
+
+#include "evaluator.hpp"
+
+namespace mlff {
+
+struct DynamicsInput {
+    const double* inertias;        // eV fs^2 / A^2, one per atom
+    const double* velocity_kicks;  // A/fs, one per atom
+    double velocity_decay;
+    double timestep;  // fs
+    double displacement_limit;
+    bool has_thermostat;
+    std::int64_t n_steps;
+    std::int64_t sample_every;
+};
+
+// Where samples go; each array has room for n_steps / sample_every of them.
+struct SampleOutput {
+    double* displacements;
+    double* velocities;
+    double* potential_energies;
+    double* kinetic_energies;
+};
+
+struct RunResult {
+    std::int64_t n_samples;
+    std::int64_t stopped_step;  // -1 if the run was completed
+    std::int64_t stopped_atom;
+};
+
+// Moves displacements, velocities (n_atoms x 3) and the random state in place.
+RunResult run_dynamics(ForceEvaluator& evaluator, const DynamicsInput& input, double* displacements,
+                       double* velocities, std::uint64_t* rng, const SampleOutput& samples);
+
+}  // namespace mlff

@@ -1,0 +1,160 @@
+"""What molecular dynamics takes and gives, shared by both kernels.
+
+One step of timestep h, with acceleration a = -(dE/du) / m:
+
+==========  =======================================================  ==========================
+step        equation                                                 name
+==========  =======================================================  ==========================
+B           v += (h/2) a(u)                                          half kick
+A           u += (h/2) v                                             half drift
+O           v = c v + sqrt((1 - c^2) kT/m) g,  c = exp(-friction h)  thermostat, g ~ N(0, 1)
+==========  =======================================================  ==========================
+
+Langevin dynamics is B A O A B; without friction O is left out, which is velocity Verlet. After O the velocity
+of the center of mass is projected out, so the kinetic energy has 3 (n_atoms - 1) degrees of freedom.
+
+References
+----------
+Leimkuhler and Matthews, J. Chem. Phys. 138, 174102 (2013).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff_dyn.errors import DataError, check_shape
+from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class MdState:
+    """Everything that a run needs to go on.
+
+    Parameters
+    ----------
+    displacements : ndarray, shape (n_atoms, 3), Å
+    velocities : ndarray, shape (n_atoms, 3), Å/fs
+    rng : ndarray, shape (4,), uint64
+        State of the random stream, see `rng_from_seed`.
+    """
+
+    displacements: NDArray[np.float64]
+    velocities: NDArray[np.float64]
+    rng: NDArray[np.uint64]
+
+    def __post_init__(self) -> None:
+        """Check shapes."""
+        check_shape("displacements", self.displacements, (None, 3))
+        check_shape("velocities", self.velocities, self.displacements.shape)
+        check_shape("rng", self.rng, (4,))
+
+
+@dataclass(frozen=True, eq=False)
+class Dynamics:
+    """How to move.
+
+    Parameters
+    ----------
+    masses : ndarray, shape (n_atoms,), amu
+    timestep_fs : float
+    friction_per_fs : float
+        Langevin friction; 0 keeps the energy (NVE).
+    temperature_kelvin : float
+        Temperature of the bath; not used without friction.
+    displacement_limit : float
+        The run stops when an atom is farther than this from its site, Å.
+    """
+
+    masses: NDArray[np.float64]
+    timestep_fs: float
+    friction_per_fs: float = 0.0
+    temperature_kelvin: float = 0.0
+    displacement_limit: float = np.inf
+
+    def __post_init__(self) -> None:
+        """Check signs."""
+        check_shape("masses", self.masses, (None,))
+        if not (self.masses > 0).all():
+            raise DataError("a mass is not positive")
+        if not 0 < self.timestep_fs < np.inf:
+            raise DataError(f"timestep_fs {self.timestep_fs} is not positive")
+        if not 0 <= self.friction_per_fs < np.inf:
+            raise DataError(f"friction_per_fs {self.friction_per_fs} is negative")
+        if not 0 <= self.temperature_kelvin < np.inf:
+            raise DataError(f"temperature_kelvin {self.temperature_kelvin} is negative")
+        if not self.displacement_limit > 0:
+            raise DataError(f"displacement_limit {self.displacement_limit} is not positive")
+
+    @property
+    def inertias(self) -> NDArray[np.float64]:
+        """Masses in eV fs²/Å², shape (n_atoms,)."""
+        return np.ascontiguousarray(self.masses * AMU_ANGSTROM2_PER_FS2_EV, dtype=np.float64)
+
+    @property
+    def velocity_decay(self) -> float:
+        """Factor of the old velocity in step O."""
+        return float(np.exp(-self.friction_per_fs * self.timestep_fs))
+
+    @property
+    def velocity_kicks(self) -> NDArray[np.float64]:
+        """Standard deviation of the new velocity in step O, Å/fs, shape (n_atoms,)."""
+        thermal_energy = BOLTZMANN_EV_PER_K * self.temperature_kelvin
+        return np.sqrt((1.0 - self.velocity_decay**2) * thermal_energy / self.inertias)
+
+
+@dataclass(frozen=True, eq=False)
+class MdRun:
+    """What a run gives.
+
+    Attributes
+    ----------
+    state : MdState
+        Where the run ended. After a stop: the offending displacements, and velocities of half a step.
+    displacements : ndarray, shape (n_samples, n_atoms, 3), Å
+        After steps sample_every, 2 * sample_every, ...
+    velocities : ndarray, shape (n_samples, n_atoms, 3), Å/fs
+    potential_energies, kinetic_energies : ndarray, shape (n_samples,), eV
+        Of the whole torus.
+    stopped_step : int or None
+        Step of this run, counted from 1, in which an atom left the limit; None if none did.
+    stopped_atom : int or None
+        That atom.
+    """
+
+    state: MdState
+    displacements: NDArray[np.float64]
+    velocities: NDArray[np.float64]
+    potential_energies: NDArray[np.float64]
+    kinetic_energies: NDArray[np.float64]
+    stopped_step: int | None
+    stopped_atom: int | None
+
+
+def check_run(state: MdState, dynamics: Dynamics, n_atoms: int, n_steps: int, sample_every: int) -> None:
+    """Refuse a run that does not fit the torus.
+
+    Parameters
+    ----------
+    state : MdState
+    dynamics : Dynamics
+    n_atoms : int
+        Atoms of the torus.
+    n_steps, sample_every : int
+
+    Raises
+    ------
+    DataError
+        If a shape or a count is wrong.
+    """
+    check_shape("displacements", state.displacements, (n_atoms, 3))
+    check_shape("masses", dynamics.masses, (n_atoms,))
+    if n_steps < 0:
+        raise DataError(f"n_steps {n_steps} is negative")
+    if sample_every < 1:
+        raise DataError(f"sample_every {sample_every} is not positive")

@@ -1,0 +1,198 @@
+"""The kernels in plain numpy: slow, readable, and the measure of the compiled ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff_dyn.errors import check_shape
+from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState, check_run
+from mlff_dyn.kernels.gather import GatherTables, check_displacements, check_slot_atoms
+from mlff_dyn.kernels.random_numbers import draw_gaussians
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_CHUNK_ELEMENTS = 4_000_000
+
+
+def design_matrix(
+    tables: GatherTables, slot_atoms: NDArray[np.int32], displacements: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Forces as a linear function of the parameters.
+
+    Parameters
+    ----------
+    tables : GatherTables
+    slot_atoms : ndarray, shape (n_slots, n_cells), int32
+        Atom that each slot of the tables means for each home cell.
+    displacements : ndarray, shape (n_atoms, 3), Å
+
+    Returns
+    -------
+    ndarray, shape (3 * n_atoms, n_parameters)
+        Row 3 * atom + axis: force = -dE/du = row @ parameters.
+
+    Raises
+    ------
+    DataError
+        If the arrays do not fit the tables.
+    """
+    slot_atoms = check_slot_atoms(tables, slot_atoms)
+    n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
+    displacements = check_displacements(displacements, n_sites * n_cells)
+    design = np.zeros((n_sites, n_cells, 3, tables.n_parameters))
+    starts = _group_starts(tables.entry_targets, tables.entry_parameters)
+    sites, axes = np.divmod(tables.entry_targets[starts], 3)
+    columns = tables.entry_parameters[starts]
+    for cells in _cell_chunks(n_cells, len(tables.entry_nodes) + len(tables.node_parents)):
+        nodes = _node_values(tables, slot_atoms[:, cells], displacements)
+        products = tables.entry_factors[:, None] * nodes[tables.entry_nodes]
+        if len(starts):
+            sums = np.add.reduceat(products, starts, axis=0)
+            design[sites[:, None], cells, axes[:, None], columns[:, None]] = -sums
+    return design.reshape(3 * n_sites * n_cells, tables.n_parameters)
+
+
+class ForceKernel:
+    """Energy, forces and molecular dynamics of one torus for given parameters.
+
+    Parameters
+    ----------
+    tables : GatherTables
+    parameters : ndarray, shape (n_parameters,)
+    slot_atoms : ndarray, shape (n_slots, n_cells), int32
+        Atom that each slot of the tables means for each home cell.
+
+    Raises
+    ------
+    DataError
+        If the arrays do not fit the tables.
+    """
+
+    def __init__(
+        self, tables: GatherTables, parameters: NDArray[np.float64], slot_atoms: NDArray[np.int32]
+    ) -> None:
+        check_shape("parameters", parameters, (tables.n_parameters,))
+        self._tables = tables
+        self._slot_atoms = check_slot_atoms(tables, slot_atoms)
+        self._n_cells = self._slot_atoms.shape[1]
+        self.n_atoms = tables.polynomial.n_sites * self._n_cells
+        self._coefficients = tables.entry_factors * parameters[tables.entry_parameters]
+        orders = tables.polynomial.parameter_orders[tables.entry_parameters]
+        self._starts = _group_starts(tables.entry_targets, orders)
+        self._targets = tables.entry_targets[self._starts]
+        self._orders = orders[self._starts]
+
+    def energy_forces(self, displacements: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """Potential energy and forces.
+
+        Parameters
+        ----------
+        displacements : ndarray, shape (n_atoms, 3), Å
+
+        Returns
+        -------
+        tuple of float and ndarray, shape (n_atoms, 3)
+            eV of the whole torus, measured from the undisplaced crystal; eV/Å.
+        """
+        tables = self._tables
+        n_sites = tables.polynomial.n_sites
+        displacements = check_displacements(displacements, self.n_atoms)
+        by_site = displacements.reshape(n_sites, self._n_cells, 3)
+        forces = np.zeros((n_sites, self._n_cells, 3))
+        energy = 0.0
+        sites, axes = np.divmod(self._targets[:, None], 3)
+        for cells in _cell_chunks(self._n_cells, len(tables.entry_nodes) + len(tables.node_parents)):
+            nodes = _node_values(tables, self._slot_atoms[:, cells], displacements)
+            products = self._coefficients[:, None] * nodes[tables.entry_nodes]
+            if len(self._starts):
+                gradients = np.add.reduceat(products, self._starts, axis=0)
+                np.subtract.at(forces, (sites, cells, axes), gradients)
+                energy += float((by_site[sites, cells, axes] * gradients / self._orders[:, None]).sum())
+        return energy, forces.reshape(-1, 3)
+
+    def run(self, state: MdState, dynamics: Dynamics, n_steps: int, sample_every: int) -> MdRun:
+        """Molecular dynamics; see `mlff_dyn.kernels.dynamics` for the equations.
+
+        Parameters
+        ----------
+        state : MdState
+            Not changed.
+        dynamics : Dynamics
+        n_steps : int
+        sample_every : int
+            Steps between samples; the first sample is taken after sample_every steps.
+
+        Returns
+        -------
+        MdRun
+        """
+        check_run(state, dynamics, self.n_atoms, n_steps, sample_every)
+        u, v, rng = state.displacements.copy(), state.velocities.copy(), state.rng
+        inertias = dynamics.inertias[:, None]
+        samples: list[tuple[NDArray[np.float64], NDArray[np.float64], float, float]] = []
+        stopped: tuple[int, int] | None = None
+        _, forces = self.energy_forces(u)
+        for step in range(1, n_steps + 1):
+            v += 0.5 * dynamics.timestep_fs * forces / inertias
+            rng = _drift(u, v, rng, dynamics)
+            distances = np.linalg.norm(u, axis=1)
+            outside = ~((distances <= dynamics.displacement_limit) & np.isfinite(distances))
+            if outside.any():
+                stopped = (step, int(np.argmax(outside)))
+                break
+            energy, forces = self.energy_forces(u)
+            v += 0.5 * dynamics.timestep_fs * forces / inertias
+            if step % sample_every == 0:
+                samples.append((u.copy(), v.copy(), energy, float(0.5 * (inertias * v**2).sum())))
+        return MdRun(
+            state=MdState(u, v, rng),
+            displacements=np.array([sample[0] for sample in samples]).reshape(-1, self.n_atoms, 3),
+            velocities=np.array([sample[1] for sample in samples]).reshape(-1, self.n_atoms, 3),
+            potential_energies=np.array([sample[2] for sample in samples]),
+            kinetic_energies=np.array([sample[3] for sample in samples]),
+            stopped_step=None if stopped is None else stopped[0],
+            stopped_atom=None if stopped is None else stopped[1],
+        )
+
+
+def _drift(
+    u: NDArray[np.float64], v: NDArray[np.float64], rng: NDArray[np.uint64], dynamics: Dynamics
+) -> NDArray[np.uint64]:
+    """Steps A O A in place, or a whole drift without friction; returns the random state."""
+    if dynamics.friction_per_fs == 0.0:
+        u += dynamics.timestep_fs * v
+        return rng
+    u += 0.5 * dynamics.timestep_fs * v
+    gaussians, rng = draw_gaussians(rng, v.size)
+    v *= dynamics.velocity_decay
+    v += dynamics.velocity_kicks[:, None] * gaussians.reshape(-1, 3)
+    v -= dynamics.inertias @ v / dynamics.inertias.sum()
+    u += 0.5 * dynamics.timestep_fs * v
+    return rng
+
+
+def _node_values(
+    tables: GatherTables, slot_atoms: NDArray[np.int32], displacements: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Derivative monomials of each cell, shape (n_nodes, n_cells)."""
+    variables = displacements[slot_atoms].transpose(0, 2, 1).reshape(-1, slot_atoms.shape[1])
+    values = np.ones((len(tables.node_parents), slot_atoms.shape[1]))
+    for first, last in zip(tables.degree_starts[1:-1], tables.degree_starts[2:], strict=True):
+        parents = values[tables.node_parents[first:last]]
+        values[first:last] = parents * variables[tables.node_variables[first:last]]
+    return values
+
+
+def _group_starts(*keys: NDArray[np.int32] | NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where a new combination of the sorted keys begins."""
+    changes = np.any([key[1:] != key[:-1] for key in keys], axis=0)
+    return np.flatnonzero(np.concatenate([np.ones(min(len(keys[0]), 1), dtype=bool), changes]))
+
+
+def _cell_chunks(n_cells: int, elements_per_cell: int) -> list[NDArray[np.int64]]:
+    """Cells in pieces that keep temporary arrays small."""
+    length = max(1, _CHUNK_ELEMENTS // max(1, elements_per_cell))
+    return [np.arange(first, min(first + length, n_cells)) for first in range(0, n_cells, length)]

@@ -1,0 +1,1 @@
+"""Crystal symmetry: cells, clusters, orbits, sum rules and the force-constant basis."""

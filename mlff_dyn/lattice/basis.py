@@ -1,0 +1,189 @@
+"""The symmetry-reduced basis of the force constants of all orders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff_dyn.errors import BasisError
+from mlff_dyn.kernels.polynomial import CellPolynomial, OrderTerms
+from mlff_dyn.lattice.clusters import decode, enumerate_clusters
+from mlff_dyn.lattice.invariants import OrbitTerms, build_terms
+from mlff_dyn.lattice.orbits import InCrystal, OnTorus, close_under_group, find_orbits
+from mlff_dyn.lattice.sum_rules import acoustic_sum_rule, constraint_nullspace
+from mlff_dyn.lattice.wigner_seitz import (
+    compatible_operations,
+    identity_first,
+    largest_safe_cutoff,
+    wigner_seitz_pairs,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from mlff_dyn.lattice.crystal import Crystal
+    from mlff_dyn.lattice.torus import Torus
+
+FULL = "full"
+
+
+@dataclass(frozen=True, eq=False)
+class ForceConstantBasis:
+    """Force constants of a crystal as a linear function of independent parameters.
+
+    Parameters of all orders are concatenated in ascending order; those of order n have the unit eV/Å^n,
+    and their squared length is the squared norm of the order's force constants around one primitive cell.
+
+    Attributes
+    ----------
+    crystal : Crystal
+    polynomial : CellPolynomial
+        Energy of a primitive cell, linear in orbit parameters (before sum rules).
+    nullspaces : tuple of ndarray
+        For each order, orbit parameters per independent parameter, shape (n_orbit_parameters, n_parameters).
+    orders : tuple of int
+        Orders present; order 1 only where the site symmetry allows it.
+    """
+
+    crystal: Crystal
+    polynomial: CellPolynomial
+    nullspaces: tuple[NDArray[np.float64], ...]
+    orders: tuple[int, ...]
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of independent parameters."""
+        return sum(null.shape[1] for null in self.nullspaces)
+
+    @property
+    def n_parameters_per_order(self) -> dict[int, int]:
+        """Number of independent parameters of each order."""
+        return {order: null.shape[1] for order, null in zip(self.orders, self.nullspaces, strict=True)}
+
+    @property
+    def parameter_orders(self) -> NDArray[np.int64]:
+        """Order of each independent parameter, shape (n_parameters,)."""
+        return np.repeat(self.orders, [null.shape[1] for null in self.nullspaces])
+
+    def expand(self, parameters: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Orbit parameters, shape (..., n_orbit_parameters), of independent ones, (..., n_parameters)."""
+        parts, start = [], 0
+        for null in self.nullspaces:
+            stop = start + null.shape[1]
+            parts.append(parameters[..., start:stop] @ null.T)
+            start = stop
+        return np.concatenate(parts, axis=-1)
+
+    def reduce_columns(self, design: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Design matrix in independent parameters from one in orbit parameters."""
+        parts, start = [], 0
+        for null in self.nullspaces:
+            stop = start + null.shape[0]
+            parts.append(design[..., start:stop] @ null)
+            start = stop
+        return np.concatenate(parts, axis=-1)
+
+
+def build_basis(
+    crystal: Crystal, cutoffs: Mapping[int, float | str | Mapping[int, float]], torus: Torus | None = None
+) -> ForceConstantBasis:
+    """Build the basis: clusters, orbits, invariants, acoustic sum rule.
+
+    Parameters
+    ----------
+    crystal : Crystal
+    cutoffs : mapping
+        Per order from 2 on: the largest pair distance in Å, the same per number of bodies, or ``"full"``
+        (order 2: every pair of the training supercell).
+    torus : Torus, optional
+        Training supercell. With it, cutoffs that reach its periodic images are refused.
+
+    Raises
+    ------
+    BasisError
+        If a cutoff cannot be resolved in the training supercell, or ``full`` is asked for without one or for
+        another order than 2.
+    """
+    every = identity_first(crystal.rotations, crystal.site_shift, np.arange(crystal.n_operations))
+    built: dict[int, tuple[OrbitTerms, NDArray[np.float64]]] = {}
+    for order in (1, *sorted(cutoffs)):
+        terms, operations = _order_terms(crystal, order, cutoffs.get(order, {}), torus, every)
+        null = constraint_nullspace(terms, acoustic_sum_rule(crystal, terms, operations))
+        if null.shape[1]:
+            built[order] = (terms, null)
+    if not built:
+        raise BasisError("the expansion has no parameter", fix="enlarge expansion.cutoffs_angstrom")
+    return ForceConstantBasis(
+        crystal=crystal,
+        polynomial=_polynomial(crystal.n_sites, {order: terms for order, (terms, _) in built.items()}),
+        nullspaces=tuple(null for _, null in built.values()),
+        orders=tuple(built),
+    )
+
+
+def _order_terms(
+    crystal: Crystal,
+    order: int,
+    cutoff: float | str | Mapping[int, float],
+    torus: Torus | None,
+    every: NDArray[np.int64],
+) -> tuple[OrbitTerms, NDArray[np.int64]]:
+    """Invariant terms of one order and the operations that they were built with."""
+    if cutoff == FULL:
+        if torus is None or order != 2:
+            raise BasisError(
+                f"order {order} cannot be 'full'" + ("" if torus is None else ", only order 2 can"),
+                fix="give a training supercell and a cutoff in Å for orders above 2",
+            )
+        operations = compatible_operations(torus)
+        orbits = find_orbits(crystal, wigner_seitz_pairs(torus), OnTorus(torus), operations)
+        return build_terms(crystal, orbits), operations
+    by_bodies = _by_bodies(order, cutoff)
+    if torus is not None:
+        _check_safe(order, by_bodies, torus)
+    clusters = close_under_group(crystal, enumerate_clusters(crystal, order, by_bodies), every)
+    return build_terms(crystal, find_orbits(crystal, clusters, InCrystal(crystal.n_sites), every)), every
+
+
+def _by_bodies(order: int, cutoff: float | str | Mapping[int, float]) -> dict[int, float]:
+    if isinstance(cutoff, str):
+        raise BasisError(f"cutoff {cutoff!r} of order {order} is not understood", fix="give Å or 'full'")
+    if isinstance(cutoff, (int, float)):
+        return {n_bodies: float(cutoff) for n_bodies in range(2, order + 1)}
+    return {n_bodies: float(value) for n_bodies, value in cutoff.items()}
+
+
+def _check_safe(order: int, by_bodies: dict[int, float], torus: Torus) -> None:
+    largest = max(by_bodies.values(), default=0.0)
+    safe = largest_safe_cutoff(torus)
+    if largest > safe:
+        raise BasisError(
+            f"cutoff {largest:g} Å of order {order} reaches the periodic images of the training supercell",
+            fix=f"use at most {safe:.3f} Å"
+            + (", or 'full'," if order == 2 else "")
+            + " or a larger supercell",
+        )
+
+
+def _polynomial(n_sites: int, terms: dict[int, OrbitTerms]) -> CellPolynomial:
+    codes = np.unique(np.concatenate([t.codes.ravel() for t in terms.values()]))
+    sites, offsets = decode(codes, n_sites)
+    return CellPolynomial(
+        n_sites=n_sites,
+        slots=np.concatenate([sites[:, None], offsets], axis=1).astype(np.int32),
+        orders=tuple(
+            OrderTerms(
+                order=order,
+                monomials=(3 * np.searchsorted(codes, t.codes) + t.axes).astype(np.int32),
+                indptr=t.table.indptr.astype(np.int64),
+                indices=t.table.indices,
+                data=t.table.data,
+                n_parameters=t.n_parameters,
+            )
+            for order, t in terms.items()
+        ),
+    )

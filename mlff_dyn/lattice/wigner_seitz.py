@@ -1,0 +1,97 @@
+"""Shortest images of atom pairs in a supercell: which pairs `full` means, and which cutoffs are safe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase.geometry.minkowski_reduction import minkowski_reduce
+
+from mlff_dyn.lattice.clusters import canonical, encode
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mlff_dyn.lattice.torus import Torus
+
+_TIE_ANGSTROM = 1e-4
+
+
+def wigner_seitz_pairs(torus: Torus) -> NDArray[np.int64]:
+    """Canonical codes of all pairs that are closest images of each other in a supercell.
+
+    A pair on the boundary of the Wigner-Seitz cell appears once for each of its equally long images.
+
+    Returns
+    -------
+    ndarray of int, shape (n_clusters, 2)
+        One-atom clusters included.
+    """
+    n_sites = torus.crystal.n_sites
+    pairs = []
+    for site in range(n_sites):
+        offsets, distances = _images(torus, site)
+        close = distances <= distances.min(axis=1, keepdims=True) + _tie(torus)
+        partner = np.repeat(np.arange(n_sites), torus.n_cells)
+        rows, images = np.nonzero(close)
+        codes = encode(partner[rows], offsets[rows, images], n_sites)
+        pairs.append(np.stack([np.full(len(codes), site), codes], axis=1))
+    ordered, _ = canonical(np.concatenate(pairs), n_sites)
+    return np.unique(ordered, axis=0)
+
+
+def aliasing_distance(torus: Torus) -> float:
+    """Shortest distance (Å) at which a pair of atoms already has a second image as close.
+
+    A cutoff below it keeps all images of a cluster distinguishable on the supercell; one at or above it makes
+    columns of the design matrix degenerate.
+    """
+    second = [
+        np.partition(_images(torus, site)[1], 1, axis=1)[:, 1].min() for site in range(torus.crystal.n_sites)
+    ]
+    return float(min(second))
+
+
+def largest_safe_cutoff(torus: Torus) -> float:
+    """Largest cutoff (Å, rounded down to 0.001) that a supercell can tell apart from its images."""
+    return float(np.floor((aliasing_distance(torus) - 2 * _tie(torus)) * 1000) / 1000)
+
+
+def compatible_operations(torus: Torus) -> NDArray[np.int64]:
+    """Operations of the space group that map the supercell lattice onto itself; the identity comes first."""
+    matrix = torus.matrix
+    rotated = np.einsum("gab,kb->gka", torus.crystal.rotations, matrix) @ np.linalg.inv(matrix)
+    fits = np.abs(rotated - np.rint(rotated)).max(axis=(1, 2)) < 1e-6
+    return identity_first(torus.crystal.rotations, torus.crystal.site_shift, np.flatnonzero(fits))
+
+
+def identity_first(
+    rotations: NDArray[np.int64], site_shift: NDArray[np.int64], operations: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Reorder operations so that the identity comes first."""
+    is_identity = (rotations[operations] == np.eye(3, dtype=int)).all(axis=(1, 2))
+    is_identity &= (site_shift[operations] == 0).all(axis=(1, 2))
+    return np.concatenate([operations[is_identity], operations[~is_identity]])
+
+
+def _tie(torus: Torus) -> float:
+    return max(_TIE_ANGSTROM, 2 * torus.crystal.symprec)
+
+
+def _images(torus: Torus, site: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Offsets and distances of the near images of every atom seen from a home-cell site.
+
+    Shapes (n_atoms, 27, 3) and (n_atoms, 27); with a Minkowski-reduced supercell the two shortest images of
+    any atom are among the 27.
+    """
+    crystal = torus.crystal
+    reduced, transform = minkowski_reduce(torus.lattice)
+    vectors = np.asarray(transform, np.int64) @ torus.matrix
+    partner = np.repeat(np.arange(crystal.n_sites), torus.n_cells)
+    offsets = np.tile(torus.offsets, (crystal.n_sites, 1))
+    separation = crystal.positions[partner] + offsets @ crystal.lattice - crystal.positions[site]
+    fold = np.rint(separation @ np.linalg.inv(reduced) - 1e-9).astype(np.int64)
+    shifts = np.array(list(np.ndindex(3, 3, 3)), np.int64) - 1
+    total = shifts[None] - fold[:, None]
+    distances = np.linalg.norm(separation[:, None] + total @ reduced, axis=-1)
+    return offsets[:, None] + total @ vectors, distances

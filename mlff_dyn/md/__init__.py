@@ -1,0 +1,1 @@
+"""Molecular dynamics around the compiled kernel: starts, limits, statistics of correlated samples."""

@@ -1,0 +1,70 @@
+"""Where a trajectory starts, and how far it may go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff_dyn.kernels.dynamics import MdState
+from mlff_dyn.kernels.random_numbers import rng_from_seed
+from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mlff_dyn.lattice.crystal import Crystal
+
+_HARD_LIMIT_OF_BOND = 0.3
+_TRUST_FACTOR = 2.0
+
+
+def maxwell_boltzmann(
+    masses: NDArray[np.float64], temperature_kelvin: float, generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw velocities with the center of mass at rest.
+
+    Parameters
+    ----------
+    masses : ndarray, shape (n_atoms,)     amu
+    temperature_kelvin : float
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray, shape (n_atoms, 3)            Å/fs
+    """
+    sd = np.sqrt(BOLTZMANN_EV_PER_K * temperature_kelvin / (masses * AMU_ANGSTROM2_PER_FS2_EV))
+    velocities = sd[:, None] * generator.standard_normal((len(masses), 3))
+    return np.asarray(velocities - (masses @ velocities) / masses.sum())
+
+
+def start_at_rest_positions(
+    masses: NDArray[np.float64], temperature_kelvin: float, seed: tuple[int, ...]
+) -> MdState:
+    """Start on the reference structure with Maxwell-Boltzmann velocities of twice the temperature.
+
+    Half of the kinetic energy becomes potential energy of the (nearly harmonic) crystal, so the mean
+    temperature settles at the one asked for.
+
+    Parameters
+    ----------
+    masses : ndarray, shape (n_atoms,)     amu
+    temperature_kelvin : float
+    seed : tuple of int
+        Any numbers that name this trajectory; equal seeds give equal trajectories.
+    """
+    generator = np.random.default_rng(seed)
+    velocities = maxwell_boltzmann(masses, 2.0 * temperature_kelvin, generator)
+    stream = rng_from_seed(int(generator.integers(1 << 62)))
+    return MdState(np.zeros((len(masses), 3)), velocities, stream)
+
+
+def displacement_limit(crystal: Crystal, trained_maximum: float | None = None) -> float:
+    """Largest displacement (Å) at which the expansion can be trusted.
+
+    Never more than 0.3 of the shortest interatomic distance; with ``trained_maximum``, the largest
+    displacement of the training data, not more than twice that.
+    """
+    hard = _HARD_LIMIT_OF_BOND * crystal.nearest_neighbor_distance
+    return hard if trained_maximum is None else min(hard, _TRUST_FACTOR * trained_maximum)

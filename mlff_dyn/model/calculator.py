@@ -1,0 +1,66 @@
+"""The force field as an ASE calculator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from ase.calculators.calculator import Calculator, all_changes
+
+from mlff_dyn.lattice.matching import match_structure
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.force_field import ForceField, SupercellForceField
+
+
+class ForceFieldCalculator(Calculator):  # type: ignore[misc]
+    """ASE calculator of a trained force field.
+
+    Any supercell of the crystal, atoms in any order. After a calculation ``results`` also holds ``force_sd``,
+    the predictive standard deviation of every force component (eV/Å), when it was asked for.
+
+    Parameters
+    ----------
+    force_field : ForceField
+    """
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "force_sd"]
+
+    def __init__(self, force_field: ForceField) -> None:
+        super().__init__()
+        self.force_field = force_field
+        self._supercells: dict[bytes, SupercellForceField] = {}
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | None = None,
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Compute energy and forces, and ``force_sd`` on demand.
+
+        Raises
+        ------
+        DataError
+            If the atoms are not a displaced supercell of the crystal.
+        """
+        super().calculate(atoms, properties, system_changes)
+        current: Any = self.atoms
+        match = match_structure(
+            self.force_field.basis.crystal, current.cell.array, current.positions, current.numbers
+        )
+        supercell = self._on(match.torus)
+        energy, forces = supercell.energy_forces(match.displacements)
+        back = np.argsort(match.atoms)
+        self.results = {"energy": energy, "free_energy": energy, "forces": forces[back]}
+        if properties and "force_sd" in properties:
+            self.results["force_sd"] = supercell.force_errors(match.displacements).predictive[back]
+
+    def _on(self, torus: Torus) -> SupercellForceField:
+        key = torus.matrix.tobytes()
+        if key not in self._supercells:
+            self._supercells[key] = self.force_field.on(torus)
+        return self._supercells[key]

@@ -1,0 +1,72 @@
+"""The expansion laid on a supercell: design matrices and force kernels from the basis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlff_dyn.kernels import ForceKernel, design_matrix
+from mlff_dyn.kernels.gather import GatherTables, build_gather_tables, energy_row
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mlff_dyn.lattice.basis import ForceConstantBasis
+    from mlff_dyn.lattice.torus import Torus
+
+
+class Expansion:
+    """A force-constant basis with its kernel tables; lay it on any supercell with `on`.
+
+    Parameters
+    ----------
+    basis : ForceConstantBasis
+    """
+
+    def __init__(self, basis: ForceConstantBasis) -> None:
+        self.basis = basis
+        self.tables: GatherTables = build_gather_tables(basis.polynomial)
+        self._on: dict[bytes, SupercellExpansion] = {}
+
+    def on(self, torus: Torus) -> SupercellExpansion:
+        """Return the expansion on a supercell; the same supercell gives the same object."""
+        key = torus.matrix.tobytes()
+        if key not in self._on:
+            self._on[key] = SupercellExpansion(self, torus)
+        return self._on[key]
+
+
+class SupercellExpansion:
+    """The expansion on one supercell, in the atom order of its torus.
+
+    Parameters
+    ----------
+    expansion : Expansion
+    torus : Torus
+    """
+
+    def __init__(self, expansion: Expansion, torus: Torus) -> None:
+        self.basis = expansion.basis
+        self.torus = torus
+        self._tables = expansion.tables
+        self._slot_atoms = torus.atom_indices(expansion.tables.slots)
+
+    def rows(self, displacements: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Rows of the design matrix for the forces and for the energy.
+
+        Parameters
+        ----------
+        displacements : ndarray, shape (n_atoms, 3)     Å
+
+        Returns
+        -------
+        force_rows : ndarray, shape (3 * n_atoms, n_parameters)     Å^(order - 1)
+        energy_row : ndarray, shape (n_parameters,)                 Å^order
+        """
+        design = design_matrix(self._tables, self._slot_atoms, displacements)
+        energy = energy_row(self._tables, design, displacements)
+        return self.basis.reduce_columns(design), self.basis.reduce_columns(energy)
+
+    def kernel(self, parameters: NDArray[np.float64]) -> ForceKernel:
+        """Compiled energy, forces and dynamics for given independent parameters."""
+        return ForceKernel(self._tables, self.basis.expand(parameters), self._slot_atoms)

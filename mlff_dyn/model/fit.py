@@ -1,0 +1,142 @@
+"""Fit a force field to labelled supercells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff_dyn.errors import FitError, check_shape
+from mlff_dyn.model.force_field import ForceField, TrainingSummary
+from mlff_dyn.regression.calibration import calibration_scale
+from mlff_dyn.regression.posterior import Posterior, fit_posterior
+from mlff_dyn.regression.statistics import SufficientStatistics, collect
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mlff_dyn.lattice.basis import ForceConstantBasis
+    from mlff_dyn.model.expansion import SupercellExpansion
+
+_NOISE_HINT_RELATIVE = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledRows:
+    """One labelled supercell as rows of the linear model.
+
+    Attributes
+    ----------
+    displacements : ndarray, shape (n_atoms, 3)               Å
+    force_rows : ndarray, shape (3 * n_atoms, n_parameters)
+    forces : ndarray, shape (3 * n_atoms,)                    eV/Å
+    energy_row : ndarray, shape (n_parameters,)
+    energy_ev : float or None
+    n_cells : int                                             primitive cells of the supercell
+    statistics : SufficientStatistics                         of the force rows
+    """
+
+    displacements: NDArray[np.float64]
+    force_rows: NDArray[np.float64]
+    forces: NDArray[np.float64]
+    energy_row: NDArray[np.float64]
+    energy_ev: float | None
+    n_cells: int
+    statistics: SufficientStatistics
+
+
+def label_rows(
+    supercell: SupercellExpansion,
+    displacements: NDArray[np.float64],
+    forces: NDArray[np.float64],
+    energy_ev: float | None,
+) -> LabelledRows:
+    """Turn one labelled supercell into rows.
+
+    Parameters
+    ----------
+    supercell : SupercellExpansion
+    displacements, forces : ndarray, shape (n_atoms, 3)     Å, eV/Å; in the atom order of the torus
+    energy_ev : float or None
+    """
+    check_shape("forces", forces, displacements.shape)
+    force_rows, energy_row = supercell.rows(displacements)
+    targets = (forces - forces.mean(axis=0)).ravel()
+    return LabelledRows(
+        displacements=displacements,
+        force_rows=force_rows,
+        forces=targets,
+        energy_row=energy_row,
+        energy_ev=energy_ev,
+        n_cells=supercell.torus.n_cells,
+        statistics=collect(force_rows, targets),
+    )
+
+
+def fit_force_field(basis: ForceConstantBasis, data: Sequence[LabelledRows]) -> ForceField:
+    """Fit by evidence maximization and calibrate the errors on left-out supercells.
+
+    Columns of order n are scaled by u0^(n - 1), u0 the rms displacement of the data, so that every parameter
+    is in eV/Å while hyperparameters are found.
+
+    Parameters
+    ----------
+    basis : ForceConstantBasis
+    data : sequence of LabelledRows
+
+    Raises
+    ------
+    FitError
+        If there are no data or no displacement in them.
+    """
+    if not data:
+        raise FitError("there is no labelled snapshot", fix="label some or give --dataset")
+    displacement_rms = _rms(np.concatenate([rows.displacements.ravel() for rows in data]))
+    if displacement_rms < 1e-6:
+        raise FitError("no atom is displaced in the data", fix="add displaced snapshots to the data set")
+    orders = basis.parameter_orders
+    scale = displacement_rms ** (orders - 1.0)
+    total = reduce(lambda a, b: a + b, (rows.statistics for rows in data))
+    scaled = SufficientStatistics(
+        total.gram / np.outer(scale, scale), total.moment / scale, total.target_sq, total.n_targets
+    )
+    groups = np.searchsorted(basis.orders, orders)
+    force_rms = float(np.sqrt(total.target_sq / total.n_targets))
+    fitted = fit_posterior(scaled, groups, noise_hint=_NOISE_HINT_RELATIVE * force_rms)
+    posterior = Posterior(
+        mean=fitted.mean / scale,
+        covariance_factor=fitted.covariance_factor / scale[:, None],
+        hyperparameters=fitted.hyperparameters,
+        log_evidence=fitted.log_evidence,
+        n_targets=fitted.n_targets,
+    )
+    calibration = calibration_scale(posterior, [r.force_rows for r in data], [r.forces for r in data])
+    return ForceField(basis, posterior, calibration, _summarize(posterior, data, displacement_rms, force_rms))
+
+
+def _summarize(
+    posterior: Posterior, data: Sequence[LabelledRows], displacement_rms: float, force_rms: float
+) -> TrainingSummary:
+    residuals = np.concatenate([rows.forces - rows.force_rows @ posterior.mean for rows in data])
+    with_energy = [rows for rows in data if rows.energy_ev is not None]
+    rest = np.array([(rows.energy_ev or 0.0) - rows.energy_row @ posterior.mean for rows in with_energy])
+    cells = np.array([rows.n_cells for rows in with_energy], float)
+    atoms = np.array([len(rows.displacements) for rows in with_energy], float)
+    per_cell = float((rest / cells).mean()) if with_energy else 0.0
+    return TrainingSummary(
+        n_snapshots=len(data),
+        displacement_rms_angstrom=displacement_rms,
+        displacement_max_angstrom=max(float(np.linalg.norm(r.displacements, axis=1).max()) for r in data),
+        force_rms_ev_per_angstrom=force_rms,
+        rmse_force_ev_per_angstrom=_rms(residuals),
+        rmse_energy_ev_per_atom=_rms((rest - per_cell * cells) / atoms) if with_energy else float("nan"),
+        reference_energy_ev_per_cell=per_cell,
+    )
+
+
+def _rms(values: NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.mean(values**2)))

@@ -1,0 +1,127 @@
+"""Force-constant tensors on a supercell, from the polynomial of a basis.
+
+The tensor element of order n is the n-th derivative of the energy at rest, so a monomial of coefficient c adds c
+to the element of each of the n! orders of its variables. On a supercell all images of an atom are one atom, and
+their elements add up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import permutations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff_dyn.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from mlff_dyn.kernels.polynomial import OrderTerms
+    from mlff_dyn.lattice.basis import ForceConstantBasis
+    from mlff_dyn.lattice.torus import Torus
+
+
+@dataclass(frozen=True, eq=False)
+class ForceConstants:
+    """Force constants of one order on a supercell, as its distinct non-zero blocks.
+
+    Attributes
+    ----------
+    order : int
+    torus : Torus
+    clusters : ndarray of int, shape (n_clusters, order)
+        Atoms of the torus; the first one lies in cell 0.
+    blocks : ndarray, shape (n_clusters, 3, ..., 3)
+        One Cartesian axis for each atom, eV/Å^order.
+    """
+
+    order: int
+    torus: Torus
+    clusters: NDArray[np.int64]
+    blocks: NDArray[np.float64]
+
+    def dense(self, first: ArrayLike, atoms: ArrayLike) -> NDArray[np.float64]:
+        """Array whose first axis runs over chosen atoms and the others over all.
+
+        Parameters
+        ----------
+        first : array_like of int, shape (n_first,)
+            Torus atoms of the first axis.
+        atoms : array_like of int, shape (n_atoms,)
+            Torus atoms in the order of the other axes: a permutation of all.
+
+        Returns
+        -------
+        ndarray, shape (n_first, n_atoms, ..., n_atoms, 3, ..., 3)
+            eV/Å^order.
+        """
+        chosen = np.asarray(first, np.int64)
+        n_atoms, n_cells = self.torus.n_atoms, self.torus.n_cells
+        places = np.argsort(np.asarray(atoms, np.int64))
+        result = np.zeros((len(chosen), *(n_atoms,) * (self.order - 1), *(3,) * self.order))
+        for row, atom in enumerate(chosen):
+            site, cell = divmod(int(atom), n_cells)
+            mine = self.clusters[:, 0] == site * n_cells
+            others = places[self._translated(self.clusters[mine, 1:], cell)]
+            result[(row, *others.T)] = self.blocks[mine]
+        return result
+
+    def _translated(self, atoms: NDArray[np.int64], cell: int) -> NDArray[np.int64]:
+        """Atoms moved by the offset of a cell."""
+        offsets = self.torus.offsets
+        sites, cells = np.divmod(atoms, self.torus.n_cells)
+        return sites * self.torus.n_cells + self.torus.cell_index(offsets[cells] + offsets[cell])
+
+
+def force_constants(
+    basis: ForceConstantBasis, parameters: NDArray[np.float64], order: int, torus: Torus
+) -> ForceConstants:
+    """Expand parameters into the force constants of one order.
+
+    Parameters
+    ----------
+    basis : ForceConstantBasis
+    parameters : ndarray, shape (n_parameters,)
+        Independent parameters of all orders.
+    order : int
+    torus : Torus
+        Any supercell of the crystal of the basis.
+
+    Raises
+    ------
+    DataError
+        If the expansion does not have that order.
+    """
+    if order not in basis.orders:
+        raise DataError(
+            f"the expansion has no order {order}, only {', '.join(map(str, basis.orders))}",
+            fix="train with that order in expansion.cutoffs_angstrom",
+        )
+    place = basis.orders.index(order)
+    terms = basis.polynomial.orders[place]
+    start = int(basis.polynomial.parameter_offsets[place])
+    coefficients = terms.coefficients(basis.expand(parameters)[start : start + terms.n_parameters])
+    clusters, blocks = _accumulate(basis, terms, coefficients, torus)
+    return ForceConstants(order, torus, clusters, blocks)
+
+
+def _accumulate(
+    basis: ForceConstantBasis, terms: OrderTerms, coefficients: NDArray[np.float64], torus: Torus
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Distinct clusters on the torus and their blocks."""
+    order, n_cells = terms.order, torus.n_cells
+    slots, axes = np.divmod(terms.monomials.astype(np.int64), 3)
+    sites = basis.polynomial.slots[slots, 0].astype(np.int64)
+    offsets = basis.polynomial.slots[slots, 1:].astype(np.int64)
+    home = sites * n_cells + torus.cell_index(offsets[:, None] - offsets[:, :, None]).transpose(1, 0, 2)
+    keys, columns = [], []
+    for arrangement in permutations(range(order)):
+        keys.append(home[arrangement[0]][:, arrangement])
+        columns.append(axes[:, arrangement] @ 3 ** np.arange(order)[::-1])
+    clusters, rows = np.unique(np.concatenate(keys), axis=0, return_inverse=True)
+    blocks = np.zeros((len(clusters), 3**order))
+    values = np.tile(coefficients, len(keys))
+    np.add.at(blocks, (rows.reshape(-1), np.concatenate(columns)), values)
+    return clusters, blocks.reshape(-1, *(3,) * order)

@@ -1,0 +1,126 @@
+"""A trained force field: the basis, the posterior of its parameters, and what it was trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff_dyn.model.expansion import Expansion, SupercellExpansion
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mlff_dyn.kernels import ForceKernel
+    from mlff_dyn.lattice.basis import ForceConstantBasis
+    from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.regression.posterior import Posterior
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSummary:
+    """What the data of a fit were.
+
+    Attributes
+    ----------
+    n_snapshots : int
+    displacement_rms_angstrom : float          over all components
+    displacement_max_angstrom : float          largest displacement of an atom
+    force_rms_ev_per_angstrom : float          over all components
+    rmse_force_ev_per_angstrom : float         residual of the fit
+    rmse_energy_ev_per_atom : float            NaN without energies
+    reference_energy_ev_per_cell : float       energy of a primitive cell at rest; 0 without energies
+    """
+
+    n_snapshots: int
+    displacement_rms_angstrom: float
+    displacement_max_angstrom: float
+    force_rms_ev_per_angstrom: float
+    rmse_force_ev_per_angstrom: float
+    rmse_energy_ev_per_atom: float
+    reference_energy_ev_per_cell: float
+
+
+@dataclass(frozen=True, eq=False)
+class ForceErrors:
+    """Standard deviations of force components, eV/Å, each of shape (n_atoms, 3).
+
+    Attributes
+    ----------
+    epistemic : ndarray      what more data remove
+    truncation : ndarray     what the expansion leaves out
+    predictive : ndarray     both; the size of the error to expect
+    """
+
+    epistemic: NDArray[np.float64]
+    truncation: NDArray[np.float64]
+    predictive: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class ForceField:
+    """An anharmonic force field with calibrated errors.
+
+    Attributes
+    ----------
+    basis : ForceConstantBasis
+    posterior : Posterior
+        Of the independent parameters, eV/Å^order.
+    calibration : float
+        Predictive over epistemic sd, at least 1, from left-out configurations.
+    training : TrainingSummary
+    """
+
+    basis: ForceConstantBasis
+    posterior: Posterior
+    calibration: float
+    training: TrainingSummary
+
+    @cached_property
+    def expansion(self) -> Expansion:
+        """The basis with its kernel tables."""
+        return Expansion(self.basis)
+
+    def on(self, torus: Torus) -> SupercellForceField:
+        """Return the force field on a supercell."""
+        return SupercellForceField(self, self.expansion.on(torus))
+
+
+class SupercellForceField:
+    """A force field on one supercell, in the atom order of its torus.
+
+    Parameters
+    ----------
+    force_field : ForceField
+    supercell : SupercellExpansion
+    """
+
+    def __init__(self, force_field: ForceField, supercell: SupercellExpansion) -> None:
+        self.force_field = force_field
+        self.torus = supercell.torus
+        self._supercell = supercell
+
+    @cached_property
+    def kernel(self) -> ForceKernel:
+        """Compiled energy, forces and dynamics at the posterior mean."""
+        return self._supercell.kernel(self.force_field.posterior.mean)
+
+    def energy_forces(self, displacements: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """Energy (eV, the reference energy included) and forces (eV/Å, shape (n_atoms, 3))."""
+        energy, forces = self.kernel.energy_forces(displacements)
+        rest = self.force_field.training.reference_energy_ev_per_cell * self.torus.n_cells
+        return energy + rest, forces
+
+    def force_errors(self, displacements: NDArray[np.float64]) -> ForceErrors:
+        """Standard deviations of all force components at given displacements (Å, shape (n_atoms, 3))."""
+        rows, _ = self._supercell.rows(displacements)
+        return errors_of_rows(self.force_field, rows)
+
+
+def errors_of_rows(force_field: ForceField, rows: NDArray[np.float64]) -> ForceErrors:
+    """Standard deviations of the forces that rows of the design matrix, shape (3 * n_atoms, n), predict."""
+    epistemic = np.sqrt(force_field.posterior.variance(rows)).reshape(-1, 3)
+    excess = np.sqrt(force_field.calibration**2 - 1.0)
+    return ForceErrors(epistemic, excess * epistemic, force_field.calibration * epistemic)

@@ -1,0 +1,1 @@
+"""Bayesian linear regression: pure linear algebra that knows no crystal."""

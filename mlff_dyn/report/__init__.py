@@ -1,0 +1,1 @@
+"""What a command shows: progress while it runs, tables, JSON and plots at the end."""

@@ -1,0 +1,95 @@
+"""Progress of a long computation, as the computation sees it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Protocol, TextIO
+
+
+class Progress(Protocol):
+    """One task at a time: ``start``, any number of ``update`` and ``log``, ``stop``; then the next one."""
+
+    def start(self, total: int | None, description: str) -> None:
+        """Begin a task of ``total`` units; None where the length is not known."""
+
+    def update(self, completed: int, **fields: object) -> None:
+        """Say that ``completed`` units of the task are done; ``fields`` are short values shown beside it."""
+
+    def log(self, message: str) -> None:
+        """Write one line that stays."""
+
+    def stop(self) -> None:
+        """End the task; harmless without one."""
+
+
+class NullProgress:
+    """Progress that shows nothing."""
+
+    def start(self, total: int | None, description: str) -> None:
+        """Begin a task."""
+
+    def update(self, completed: int, **fields: object) -> None:
+        """Take note of nothing."""
+
+    def log(self, message: str) -> None:
+        """Drop the line."""
+
+    def stop(self) -> None:
+        """End the task."""
+
+
+class PlainProgress:
+    """Lines of text for a log file: one at every tenth of a task.
+
+    Parameters
+    ----------
+    stream : TextIO, optional
+        Where the lines go; standard error as it is at the time of writing if left out.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+        self._total: int | None = None
+        self._description = ""
+        self._tenths = 0
+
+    def start(self, total: int | None, description: str) -> None:
+        """Begin a task and name it."""
+        self._total = total
+        self._description = description
+        self._tenths = 0
+        self._write(f"{description}: started")
+
+    def update(self, completed: int, **fields: object) -> None:
+        """Write a line if another tenth of the task is done."""
+        if not self._total:
+            return
+        tenths = min(10, 10 * completed // self._total)
+        if tenths > self._tenths:
+            self._tenths = tenths
+            values = format_fields(fields)
+            self._write(
+                f"{self._description}: {10 * tenths} % ({completed}/{self._total}){values and ' ' + values}"
+            )
+
+    def log(self, message: str) -> None:
+        """Write the line."""
+        self._write(message)
+
+    def stop(self) -> None:
+        """End the task."""
+        self._total = None
+
+    def _write(self, line: str) -> None:
+        print(line, file=self._stream or sys.stderr, flush=True)
+
+
+def format_fields(fields: dict[str, object]) -> str:
+    """Format values as ``name=value``, floats with four digits."""
+    return " ".join(f"{name}={_format_value(value)}" for name, value in fields.items())
+
+
+def _format_value(value: object) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if 1.0e4 <= abs(value) < 1.0e9 else f"{value:.4g}"

@@ -1,0 +1,87 @@
+"""Files that appear only when they are complete: written beside their final name, synced, renamed."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlff_dyn.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FIXES = {
+    errno.ENOSPC: "free some disk space and run the same command again",
+    errno.EDQUOT: "free some of the disk quota and run the same command again",
+    errno.EFBIG: "raise the file size limit",
+    errno.EACCES: "make the folder writable, or choose another one",
+    errno.EPERM: "make the folder writable, or choose another one",
+    errno.EROFS: "choose a folder on a writable file system",
+    errno.ENOTDIR: "choose a folder whose path holds no plain file",
+    errno.EEXIST: "choose a folder whose path holds no plain file",
+    errno.EISDIR: "remove the folder that has the name of the file",
+    errno.EIO: "check the disk",
+}
+
+
+@contextmanager
+def atomic_write(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path in the folder of ``path``; rename it to ``path`` when the block ends well.
+
+    The folder is made when it is missing. The temporary name keeps the suffix, so that writers which choose a
+    format by suffix work. If the block raises, ``path`` is as it was and the temporary file is gone.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file to write or replace.
+
+    Raises
+    ------
+    DataError
+        If the disk is full, or the folder cannot be made or written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        sync_path(temporary)
+        temporary.replace(path)
+        sync_path(path.parent)
+    except OSError as error:
+        raise _write_error(path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def atomic_write_text(path: Path | str, text: str) -> None:
+    """Write ``text`` in UTF-8 to ``path``, which appears complete or not at all.
+
+    Raises
+    ------
+    DataError
+        If the disk is full, or the folder cannot be made or written.
+    """
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def sync_path(path: Path) -> None:
+    """Flush a file, or the entries of a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_error(path: Path, error: OSError) -> Exception:
+    """Return the error to raise: a DataError if ``error`` is one of writing, otherwise ``error`` itself."""
+    if error.errno not in _FIXES:
+        return error
+    return DataError(f"cannot write {path}: {os.strerror(error.errno)}", fix=_FIXES[error.errno])

@@ -1,0 +1,214 @@
+"""Labeled snapshots in extended XYZ, readable by ASE, exact to the last bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase.io.extxyz import read_xyz
+
+from mlff_dyn.errors import DataError, check_shape
+from mlff_dyn.store.atomic import atomic_write
+from mlff_dyn.store.extxyz import format_frame
+from mlff_dyn.store.json_file import to_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from ase import Atoms
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """One supercell with its reference forces.
+
+    Parameters
+    ----------
+    numbers : ndarray of int, shape (n_atoms,)
+        Atomic numbers.
+    positions : ndarray, shape (n_atoms, 3), Å
+        Cartesian.
+    cell : ndarray, shape (3, 3), Å
+        Cell vectors as rows; periodic in all three.
+    energy_ev : float or None
+    forces_ev_per_angstrom : ndarray, shape (n_atoms, 3)
+    stress_ev_per_angstrom3 : ndarray, shape (6,), or None
+        Voigt order xx, yy, zz, yz, xz, xy; positive under tension.
+    info : mapping
+        Where the snapshot comes from: plain values.
+
+    Raises
+    ------
+    DataError
+        If a shape is wrong, a number is not finite, an atom has no element, or the cell has no volume.
+    """
+
+    numbers: np.ndarray
+    positions: np.ndarray
+    cell: np.ndarray
+    energy_ev: float | None
+    forces_ev_per_angstrom: np.ndarray
+    stress_ev_per_angstrom3: np.ndarray | None = None
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n_atoms = len(self.numbers)
+        arrays: dict[str, tuple[np.ndarray, tuple[int, ...]]] = {
+            "positions": (self.positions, (n_atoms, 3)),
+            "cell": (self.cell, (3, 3)),
+        }
+        arrays["forces"] = (self.forces_ev_per_angstrom, (n_atoms, 3))
+        if self.stress_ev_per_angstrom3 is not None:
+            arrays["stress"] = (self.stress_ev_per_angstrom3, (6,))
+        if self.energy_ev is not None:
+            arrays["energy"] = (np.asarray(self.energy_ev, dtype=float), ())
+        for name, (array, expected) in arrays.items():
+            check_shape(name, array, expected)
+            if not np.all(np.isfinite(array)):
+                raise DataError(f"{name} has a number that is not finite")
+        if n_atoms == 0:
+            raise DataError("there are no atoms")
+        if np.any(np.asarray(self.numbers) < 1):
+            raise DataError("an atom has no chemical element")
+        if abs(float(np.linalg.det(self.cell))) < 1e-6:
+            raise DataError("the cell has no volume")
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return len(self.numbers)
+
+
+def read_snapshots(path: Path | str) -> tuple[Snapshot, ...]:
+    """Read every frame of an extended XYZ file.
+
+    Parameters
+    ----------
+    path : Path or str
+        Frames with columns ``pos`` and ``forces`` and, if known, ``energy`` and ``stress`` (eV, eV/Å, eV/Å³).
+
+    Returns
+    -------
+    tuple of Snapshot
+
+    Raises
+    ------
+    DataError
+        If the file is missing, cut or damaged, or a frame is not periodic, lacks forces, or holds a number
+        that is not finite; the message has the file and the number of the frame, counted from 1.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not a text file: {error}") from error
+    n_frames = _count_frames(path, text)
+    with path.open(encoding="utf-8") as file:
+        frames = read_xyz(file, index=slice(None))
+        return tuple(_read_frame(path, number, frames) for number in range(1, n_frames + 1))
+
+
+def write_snapshots(path: Path | str, snapshots: Iterable[Snapshot]) -> None:
+    """Write a data set, whole or not at all; reading it gives back the same bits.
+
+    Parameters
+    ----------
+    path : Path or str
+    snapshots : iterable of Snapshot
+        At least one.
+
+    Raises
+    ------
+    DataError
+        If there is no snapshot, an info value cannot be stored, or the file cannot be written.
+    """
+    snapshots = tuple(snapshots)
+    if not snapshots:
+        raise DataError(f"cannot write {path}: there are no snapshots")
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for snapshot in snapshots:
+            columns = {"pos": snapshot.positions, "forces": snapshot.forces_ev_per_angstrom}
+            file.write(
+                format_frame(
+                    snapshot.numbers,
+                    snapshot.cell,
+                    columns,
+                    energy_ev=snapshot.energy_ev,
+                    stress_ev_per_angstrom3=snapshot.stress_ev_per_angstrom3,
+                    info=snapshot.info,
+                )
+            )
+
+
+def _count_frames(path: Path, text: str) -> int:
+    """Count the frames, and refuse a file that is cut: the reader would take the rest for the whole."""
+    lines = text.rstrip().split("\n")
+    if lines == [""]:
+        raise DataError(f"{path} holds no frame")
+    if not text.endswith("\n"):
+        raise DataError(
+            f"{path} is cut: its last line has no line break",
+            fix="write the file again, or add the line break if the last number is complete",
+        )
+    position, n_frames = 0, 0
+    while position < len(lines):
+        n_frames += 1
+        try:
+            n_atoms = int(lines[position])
+        except ValueError:
+            raise DataError(
+                f"{path}, frame {n_frames}: line {position + 1} is not a number of atoms: {lines[position]!r}"
+            ) from None
+        position += n_atoms + 2
+        if n_atoms < 1 or position > len(lines):
+            raise DataError(
+                f"{path}, frame {n_frames}: the file ends before its {n_atoms} atoms", fix="write it again"
+            )
+    return n_frames
+
+
+def _read_frame(path: Path, number: int, frames: Iterator[Atoms]) -> Snapshot:
+    try:
+        return _to_snapshot(_next_frame(frames))
+    except DataError as error:
+        raise DataError(f"{path}, frame {number}: {error.message}", fix=error.fix) from error
+
+
+def _next_frame(frames: Iterator[Atoms]) -> Atoms:
+    """Read one frame; whatever the reader trips over is damage in the file."""
+    try:
+        return next(frames)
+    except StopIteration:
+        raise DataError("the frame cannot be found") from None
+    except Exception as error:
+        raise DataError(f"the frame is damaged: {error}") from error
+
+
+def _to_snapshot(atoms: Atoms) -> Snapshot:
+    results = {} if atoms.calc is None else atoms.calc.results
+    if "forces" not in results:
+        columns = ", ".join(sorted(set(atoms.arrays) - {"numbers"}))
+        raise DataError(
+            f"there are no forces (columns: {columns})", fix="name the force column forces, or drop the frame"
+        )
+    if not np.all(atoms.pbc):
+        raise DataError("the frame is not periodic in three directions", fix='set Lattice and pbc="T T T"')
+    try:
+        energy = None if "energy" not in results else float(results["energy"])
+        stress = None if "stress" not in results else np.array(results["stress"], dtype=float)
+        forces = np.array(results["forces"], dtype=float)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"energy, stress or forces are not numbers: {error}") from error
+    return Snapshot(
+        numbers=atoms.numbers.astype(np.int64),
+        positions=np.array(atoms.positions, dtype=float),
+        cell=np.array(atoms.cell.array, dtype=float),
+        energy_ev=energy,
+        forces_ev_per_angstrom=forces,
+        stress_ev_per_angstrom3=stress,
+        info={str(key): to_plain(value) for key, value in atoms.info.items()},
+    )

@@ -1,0 +1,112 @@
+"""JSON files with a format name and a version, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlff_dyn.errors import DataError
+from mlff_dyn.store.atomic import atomic_write_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def write_json(path: Path, content: Mapping[str, Any], *, format_name: str, version: int) -> None:
+    """Write a JSON object that opens with its format name and version.
+
+    Doubles are written so that reading gives back the same bits.
+
+    Parameters
+    ----------
+    path : Path
+    content : mapping
+        Plain values, numpy scalars, arrays.
+    format_name, version : str, int
+        What ``read_json`` will ask for.
+
+    Raises
+    ------
+    DataError
+        If a number is not finite, or the file cannot be written.
+    """
+    document = {
+        "format": format_name,
+        "version": version,
+        **{key: to_plain(value) for key, value in content.items()},
+    }
+    try:
+        text = json.dumps(document, indent=1, allow_nan=False)
+    except ValueError as error:
+        raise DataError(f"cannot write {path}: {error}") from error
+    atomic_write_text(path, text + "\n")
+
+
+def read_json(path: Path, *, format_name: str, version: int) -> dict[str, Any]:
+    """Read a file of ``write_json``.
+
+    Parameters
+    ----------
+    path : Path
+    format_name, version : str, int
+        Wanted format name, and the newest version that the caller understands.
+
+    Returns
+    -------
+    dict
+        The content without format and version.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged, of another format, or newer than this program.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is damaged: not JSON ({error})", fix="remove the file") from error
+    if not isinstance(document, dict) or document.get("format") != format_name:
+        found = document.get("format") if isinstance(document, dict) else None
+        raise DataError(
+            f"{path} has format {found!r}, expected {format_name!r}", fix="remove or rename the file"
+        )
+    found_version = document.get("version")
+    if not isinstance(found_version, int) or found_version > version:
+        raise DataError(
+            f"{path} has version {found_version!r} of {format_name!r}, this program reads up to {version}",
+            fix="use a newer mlff-dyn",
+        )
+    return {key: value for key, value in document.items() if key not in ("format", "version")}
+
+
+def to_plain(value: object) -> object:
+    """Return ``value`` as plain Python: dict, list, str, float, int, bool or None.
+
+    Numpy arrays become nested lists, paths and other objects strings.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, (np.ndarray, np.generic)):
+        return to_plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in value]
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    return str(value)
+
+
+def finite_or_null(value: object) -> object:
+    """Return plain ``value`` with None in the place of every number that JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: finite_or_null(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [finite_or_null(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

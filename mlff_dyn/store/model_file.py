@@ -1,0 +1,162 @@
+"""Bases and force fields on disk: HDF5 with a format name and a version, nothing that can run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import h5py
+import numpy as np
+
+from mlff_dyn.errors import DataError
+from mlff_dyn.kernels.polynomial import CellPolynomial, OrderTerms
+from mlff_dyn.lattice.basis import ForceConstantBasis
+from mlff_dyn.lattice.crystal import Crystal
+from mlff_dyn.model.force_field import ForceField, TrainingSummary
+from mlff_dyn.regression.evidence import Hyperparameters
+from mlff_dyn.regression.posterior import Posterior
+from mlff_dyn.store.atomic import atomic_write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+VERSION = 1
+BASIS_FORMAT = "mlff-dyn basis"
+MODEL_FORMAT = "mlff-dyn model"
+
+T = TypeVar("T")
+
+
+def write_basis(path: Path, basis: ForceConstantBasis, metadata: Mapping[str, Any]) -> None:
+    """Write a basis; ``metadata`` (plain values) says what it was built from."""
+    with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
+        _write_header(file, BASIS_FORMAT, metadata)
+        _write_basis_group(file, basis)
+
+
+def read_basis(path: Path) -> tuple[ForceConstantBasis, dict[str, Any]]:
+    """Read a basis and its metadata.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged or of another format.
+    """
+    return _read(path, BASIS_FORMAT, _read_basis_group)
+
+
+def write_model(path: Path, force_field: ForceField, metadata: Mapping[str, Any]) -> None:
+    """Write a force field; ``metadata`` (plain values) says how it was trained."""
+    with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
+        _write_header(file, MODEL_FORMAT, metadata)
+        _write_basis_group(file, force_field.basis)
+        posterior = force_field.posterior
+        group = file.create_group("posterior")
+        group["mean"] = posterior.mean
+        group["covariance_factor"] = posterior.covariance_factor
+        group["prior_sd"] = posterior.hyperparameters.prior_sd
+        group.attrs["noise_sd"] = posterior.hyperparameters.noise_sd
+        group.attrs["log_evidence"] = posterior.log_evidence
+        group.attrs["n_targets"] = posterior.n_targets
+        group.attrs["calibration"] = force_field.calibration
+        _write_fields(file.create_group("training"), force_field.training)
+
+
+def read_model(path: Path) -> tuple[ForceField, dict[str, Any]]:
+    """Read a force field and its metadata.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged or of another format.
+    """
+    return _read(path, MODEL_FORMAT, _read_model_group)
+
+
+def _read_model_group(file: h5py.File) -> ForceField:
+    group = file["posterior"]
+    attrs = group.attrs
+    posterior = Posterior(
+        mean=group["mean"][()],
+        covariance_factor=group["covariance_factor"][()],
+        hyperparameters=Hyperparameters(float(attrs["noise_sd"]), group["prior_sd"][()]),
+        log_evidence=float(attrs["log_evidence"]),
+        n_targets=int(attrs["n_targets"]),
+    )
+    return ForceField(
+        basis=_read_basis_group(file),
+        posterior=posterior,
+        calibration=float(attrs["calibration"]),
+        training=_read_fields(file["training"], TrainingSummary),
+    )
+
+
+def _write_header(file: h5py.File, format_name: str, metadata: Mapping[str, Any]) -> None:
+    file.attrs["format"] = format_name
+    file.attrs["version"] = VERSION
+    file.attrs["metadata"] = json.dumps(metadata, sort_keys=True)
+
+
+def _read(path: Path, format_name: str, reader: Callable[[h5py.File], T]) -> tuple[T, dict[str, Any]]:
+    if not Path(path).is_file():
+        raise DataError(f"{path} does not exist", fix="run the command that writes it first")
+    try:
+        with h5py.File(path, "r") as file:
+            found = file.attrs.get("format", "no format name")
+            if found != format_name:
+                raise DataError(f"{path} holds {found!r}, not {format_name!r}", fix="give the right file")
+            version = int(file.attrs["version"])
+            if version != VERSION:
+                raise DataError(
+                    f"{path} has version {version} of {format_name!r}; this program reads version {VERSION}",
+                    fix="train again or use the program that wrote it",
+                )
+            return reader(file), json.loads(file.attrs["metadata"])
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as exc:
+        raise DataError(f"{path} is damaged or not HDF5: {exc}", fix="write it again") from None
+
+
+def _write_basis_group(file: h5py.File, basis: ForceConstantBasis) -> None:
+    _write_fields(file.create_group("crystal"), basis.crystal)
+    group = file.create_group("basis")
+    group["slots"] = basis.polynomial.slots
+    for terms, null in zip(basis.polynomial.orders, basis.nullspaces, strict=True):
+        order = group.create_group(f"order_{terms.order}")
+        _write_fields(order, terms)
+        order["nullspace"] = null
+
+
+def _read_basis_group(file: h5py.File) -> ForceConstantBasis:
+    crystal = _read_fields(file["crystal"], Crystal)
+    group = file["basis"]
+    names = sorted((name for name in group if name.startswith("order_")), key=lambda name: int(name[6:]))
+    terms = tuple(_read_fields(group[name], OrderTerms) for name in names)
+    return ForceConstantBasis(
+        crystal=crystal,
+        polynomial=CellPolynomial(n_sites=crystal.n_sites, slots=group["slots"][()], orders=terms),
+        nullspaces=tuple(group[name]["nullspace"][()] for name in names),
+        orders=tuple(t.order for t in terms),
+    )
+
+
+def _write_fields(group: h5py.Group, record: Any) -> None:  # noqa: ANN401
+    """Arrays of a dataclass as data sets, plain values as attributes."""
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if isinstance(value, np.ndarray):
+            group[field.name] = value
+        else:
+            group.attrs[field.name] = value
+
+
+def _read_fields(group: h5py.Group, kind: type[T]) -> T:
+    values: dict[str, Any] = {}
+    for field in fields(kind):  # type: ignore[arg-type]
+        if field.name in group:
+            values[field.name] = group[field.name][()]
+        else:
+            value = group.attrs[field.name]
+            values[field.name] = value.item() if isinstance(value, np.generic) else value
+    return kind(**values)

@@ -1,0 +1,253 @@
+"""MD trajectories in HDF5, appended chunk by chunk and readable after a kill at any moment.
+
+The file grows under the name ``trajectory.part.h5`` in HDF5's single-writer mode, in which the file on disk
+is valid after every flush, and gets its final name when the run is complete. ``steps`` is written last, with
+-1 standing for "not yet": a sample counts when its step is there. A file left by a killed process is not
+opened for writing again; resuming copies its samples up to the wanted step into a new file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from mlff_dyn.errors import DataError, check_shape
+from mlff_dyn.store.atomic import atomic_write, sync_path
+from mlff_dyn.store.trajectory_layout import (
+    DAMAGE,
+    copy_samples,
+    create_layout,
+    extend,
+    open_trajectory,
+    read_attributes,
+    read_valid_steps,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """Samples of one MD run.
+
+    Parameters
+    ----------
+    numbers : ndarray of int, shape (n_atoms,)
+    lattice : ndarray, shape (3, 3), Å
+        Supercell vectors as rows.
+    ideal_positions : ndarray, shape (n_atoms, 3), Å
+    attributes : dict
+        What the writer was given: seed, temperature, time step.
+    steps : ndarray of int, shape (n_samples,)
+        MD step of each sample, ascending.
+    displacements : ndarray, shape (n_samples, n_atoms, 3), Å
+    velocities : ndarray, shape (n_samples, n_atoms, 3), Å/fs
+    potential_energies, kinetic_energies : ndarray, shape (n_samples,), eV
+    """
+
+    numbers: np.ndarray
+    lattice: np.ndarray
+    ideal_positions: np.ndarray
+    attributes: dict[str, Any]
+    steps: np.ndarray
+    displacements: np.ndarray
+    velocities: np.ndarray
+    potential_energies: np.ndarray
+    kinetic_energies: np.ndarray
+
+
+class TrajectoryWriter:
+    """Open a new trajectory for appending; see ``resume`` for an unfinished one.
+
+    Parameters
+    ----------
+    path : Path
+        Final name. Until ``finish`` the samples are in ``part_path(path)``, which is replaced if it exists.
+    numbers : ndarray of int, shape (n_atoms,)
+    lattice : ndarray, shape (3, 3), Å
+    ideal_positions : ndarray, shape (n_atoms, 3), Å
+    attributes : mapping
+        Numbers and strings that describe the run.
+
+    Raises
+    ------
+    DataError
+        If a shape is wrong or the file cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        numbers: np.ndarray,
+        lattice: np.ndarray,
+        ideal_positions: np.ndarray,
+        attributes: Mapping[str, Any],
+    ) -> None:
+        check_shape("lattice", lattice, (3, 3))
+        check_shape("ideal_positions", ideal_positions, (len(numbers), 3))
+        part = part_path(Path(path))
+        try:
+            with atomic_write(part) as temporary, h5py.File(temporary, "w", libver="latest") as file:
+                create_layout(file, np.asarray(numbers), lattice, ideal_positions, attributes)
+        except OSError as error:
+            raise DataError(f"cannot write {part}: {error}") from error
+        self._open_part(Path(path))
+
+    def _open_part(self, path: Path) -> None:
+        self.path = path
+        part = part_path(path)
+        try:
+            self._file = h5py.File(part, "r+", libver="latest", locking="best-effort")
+            self._file.swmr_mode = True
+        except OSError as error:
+            raise DataError(f"cannot write {part}: {error}") from error
+        self._n_atoms = len(self._file["numbers"])
+
+    @classmethod
+    def resume(cls, path: Path, *, last_step: int) -> Self:
+        """Continue an unfinished (or finished) trajectory, dropping the samples after ``last_step``.
+
+        Parameters
+        ----------
+        path : Path
+            Final name, as given to the first writer.
+        last_step : int
+            MD step of the checkpoint that the run goes on from.
+
+        Raises
+        ------
+        DataError
+            If there is nothing to resume, the file is damaged, or the disk is full.
+        """
+        path = Path(path)
+        part = part_path(path)
+        with open_trajectory(part if part.exists() else path) as old:
+            n_keep = int(np.searchsorted(read_valid_steps(old), last_step, side="right"))
+            try:
+                with atomic_write(part) as temporary, h5py.File(temporary, "w", libver="latest") as new:
+                    create_layout(
+                        new,
+                        old["numbers"][()],
+                        old["lattice"][()],
+                        old["ideal_positions"][()],
+                        read_attributes(old),
+                    )
+                    copy_samples(old, new, n_keep)
+            except DAMAGE as error:
+                raise DataError(f"cannot resume {part}: {error}", fix="check the disk") from error
+        writer = cls.__new__(cls)
+        writer._open_part(path)  # noqa: SLF001
+        return writer
+
+    def append(
+        self,
+        *,
+        displacements: np.ndarray,
+        velocities: np.ndarray,
+        potential_energies: np.ndarray,
+        kinetic_energies: np.ndarray,
+        steps: np.ndarray,
+    ) -> None:
+        """Add samples and flush them to the file.
+
+        Parameters
+        ----------
+        displacements : ndarray, shape (n_samples, n_atoms, 3), Å
+        velocities : ndarray, shape (n_samples, n_atoms, 3), Å/fs
+        potential_energies, kinetic_energies : ndarray, shape (n_samples,), eV
+        steps : ndarray of int, shape (n_samples,)
+
+        Raises
+        ------
+        DataError
+            If a shape is wrong or the disk is full.
+        """
+        n_samples = len(steps)
+        check_shape("displacements", displacements, (n_samples, self._n_atoms, 3))
+        check_shape("velocities", velocities, (n_samples, self._n_atoms, 3))
+        check_shape("potential_energies", potential_energies, (n_samples,))
+        check_shape("kinetic_energies", kinetic_energies, (n_samples,))
+        try:
+            extend(self._file["displacements"], displacements)
+            extend(self._file["velocities"], velocities)
+            extend(self._file["potential_energies"], potential_energies)
+            extend(self._file["kinetic_energies"], kinetic_energies)
+            self._file.flush()
+            extend(self._file["steps"], np.asarray(steps, dtype=np.int64))
+            self._file.flush()
+        except OSError as error:
+            raise DataError(
+                f"cannot write {part_path(self.path)}: {error}", fix="free some disk space"
+            ) from error
+
+    def finish(self) -> None:
+        """Close the file and give it its final name."""
+        self.close()
+        part = part_path(self.path)
+        sync_path(part)
+        part.replace(self.path)
+        sync_path(self.path.parent)
+
+    def close(self) -> None:
+        """Close the file and leave it under its part name, to be resumed."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def part_path(path: Path) -> Path:
+    """Return the name that the unfinished trajectory ``path`` has: ``trajectory.part.h5``."""
+    return path.with_name(f"{path.stem}.part{path.suffix}")
+
+
+def read_trajectory(path: Path, *, samples: slice = slice(None)) -> Trajectory:
+    """Read a finished or unfinished trajectory.
+
+    Parameters
+    ----------
+    path : Path
+        The file itself, also a part file that is being written.
+    samples : slice
+        Which samples to read, with a positive step; negative bounds count from the end.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged, of another format, or newer than this program.
+    """
+    path = Path(path)
+    with open_trajectory(path) as file:
+        steps = read_valid_steps(file)
+        start, stop, stride = samples.indices(len(steps))
+        rows = slice(start, max(start, stop), stride)
+        try:
+            return Trajectory(
+                numbers=file["numbers"][()],
+                lattice=file["lattice"][()],
+                ideal_positions=file["ideal_positions"][()],
+                attributes=read_attributes(file),
+                steps=steps[rows],
+                displacements=file["displacements"][rows],
+                velocities=file["velocities"][rows],
+                potential_energies=file["potential_energies"][rows],
+                kinetic_energies=file["kinetic_energies"][rows],
+            )
+        except DAMAGE as error:
+            raise DataError(f"{path} is damaged: {error}", fix="run the MD again") from error

@@ -1,0 +1,135 @@
+"""Layout of the trajectory file: its data sets, how they grow, and what makes a file whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from mlff_dyn.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FORMAT = "mlff-dyn trajectory"
+VERSION = 1
+
+PER_ATOM = {"displacements": "angstrom", "velocities": "angstrom/femtosecond"}
+PER_SAMPLE = {"potential_energies": "electronvolt", "kinetic_energies": "electronvolt"}
+DAMAGE = (OSError, RuntimeError, KeyError, ValueError)
+_COPY_BYTES = 2**26
+
+
+def create_layout(
+    file: h5py.File,
+    numbers: np.ndarray,
+    lattice: np.ndarray,
+    ideal_positions: np.ndarray,
+    attributes: Mapping[str, Any],
+) -> None:
+    """Create the empty data sets of a new file."""
+    file.attrs["format"] = FORMAT
+    file.attrs["version"] = VERSION
+    group = file.create_group("attributes")
+    for name, value in attributes.items():
+        group.attrs[name] = value
+    file["numbers"] = np.asarray(numbers, dtype=np.int64)
+    file["lattice"] = np.asarray(lattice, dtype=float)
+    file["ideal_positions"] = np.asarray(ideal_positions, dtype=float)
+    n_atoms = len(numbers)
+    rows = max(1, min(256, 2**20 // (24 * n_atoms)))
+    for name, unit in PER_ATOM.items():
+        dataset = file.create_dataset(
+            name, (0, n_atoms, 3), float, maxshape=(None, n_atoms, 3), chunks=(rows, n_atoms, 3)
+        )
+        dataset.attrs["unit"] = unit
+    for name, unit in PER_SAMPLE.items():
+        dataset = file.create_dataset(name, (0,), float, maxshape=(None,), chunks=(1024,))
+        dataset.attrs["unit"] = unit
+    file.create_dataset("steps", (0,), np.int64, maxshape=(None,), chunks=(1024,), fillvalue=-1)
+
+
+def extend(dataset: h5py.Dataset, values: np.ndarray) -> None:
+    """Add rows to a data set."""
+    start = dataset.shape[0]
+    dataset.resize(start + len(values), axis=0)
+    dataset[start:] = values
+
+
+def copy_samples(old: h5py.File, new: h5py.File, n_samples: int) -> None:
+    """Copy the first samples of one file to the end of another, block by block."""
+    block = max(1, _COPY_BYTES // (48 * len(old["numbers"])))
+    for start in range(0, n_samples, block):
+        rows = slice(start, min(start + block, n_samples))
+        for name in (*PER_ATOM, *PER_SAMPLE, "steps"):
+            extend(new[name], old[name][rows])
+
+
+def open_trajectory(path: Path) -> h5py.File:
+    """Open a finished file, one that is being written, or one that a killed process left, for reading.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, cut, damaged, of another format, or newer than this program.
+    """
+    if not path.exists():
+        raise DataError(f"trajectory {path} does not exist")
+    try:
+        file = _open_checked(path)
+    except DAMAGE as error:
+        raise DataError(f"{path} is damaged or not HDF5: {error}", fix="run the MD again") from error
+    found, version = file.attrs.get("format"), file.attrs.get("version")
+    problem = None
+    if found != FORMAT:
+        problem = f"{path} has format {found!r}, expected {FORMAT!r}"
+    elif version is None or version > VERSION:
+        problem = f"{path} has version {version}, this program reads up to {VERSION}"
+    if problem is not None:
+        file.close()
+        raise DataError(problem)
+    return file
+
+
+def _open_checked(path: Path) -> h5py.File:
+    """Open a file that is whole: HDF5 reads zeros, without a word, from where a file was cut."""
+    try:
+        return h5py.File(path, "r", libver="latest", locking="best-effort")
+    except OSError:
+        file = h5py.File(path, "r", swmr=True, libver="latest", locking="best-effort")
+    try:
+        end = max((_last_byte(item) for item in file.values() if isinstance(item, h5py.Dataset)), default=0)
+    except BaseException:
+        file.close()
+        raise
+    if end > path.stat().st_size:
+        file.close()
+        raise OSError(f"it ends after {path.stat().st_size} bytes of {end}")
+    return file
+
+
+def _last_byte(dataset: h5py.Dataset) -> int:
+    if dataset.chunks is None:
+        return int((dataset.id.get_offset() or 0) + dataset.id.get_storage_size())
+    ends = [0]
+    dataset.id.chunk_iter(lambda chunk: ends.append(chunk.byte_offset + chunk.size))
+    return max(ends)
+
+
+def read_valid_steps(file: h5py.File) -> np.ndarray:
+    """Return the steps of the samples that are complete in every data set."""
+    try:
+        steps: np.ndarray = file["steps"][()]
+        n_samples = min(file[name].shape[0] for name in (*PER_ATOM, *PER_SAMPLE, "steps"))
+    except DAMAGE as error:
+        raise DataError(f"{file.filename} is damaged: {error}", fix="run the MD again") from error
+    unwritten = np.flatnonzero(steps[:n_samples] < 0)
+    return steps[: unwritten[0] if len(unwritten) else n_samples]
+
+
+def read_attributes(file: h5py.File) -> dict[str, Any]:
+    """Return what describes the run, as plain values."""
+    stored = dict(file["attributes"].attrs)
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in stored.items()}

@@ -1,0 +1,1 @@
+"""Dynamic training: first structures, exploration by molecular dynamics, criteria that call the engine."""

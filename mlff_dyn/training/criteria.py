@@ -1,0 +1,153 @@
+"""Criteria that decide, while molecular dynamics runs, when the engine is called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from mlff_dyn.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from mlff_dyn.model.force_field import ForceErrors
+
+
+class Decision(Enum):
+    """What a criterion answers."""
+
+    GO_ON = "go on"
+    CALL = "error above the limit"
+    CALL_NOW = "sudden large error"
+    EXPANSION_LIMITED = "the expansion leaves out more than the limit"
+
+
+@dataclass(frozen=True)
+class FrameErrors:
+    """Errors of one frame as root mean squares over its force components, eV/Å.
+
+    Attributes
+    ----------
+    force : float            predicted force
+    epistemic, truncation, predictive : float
+        Standard deviations, see `ForceErrors`.
+    """
+
+    force: float
+    epistemic: float
+    truncation: float
+    predictive: float
+
+
+@dataclass(frozen=True)
+class MeanErrors:
+    """Errors averaged over frames.
+
+    Attributes
+    ----------
+    force_rms_ev_per_angstrom : float
+        Root mean square of the predicted forces.
+    epistemic, truncation, predictive : float
+        Relative to it.
+    """
+
+    force_rms_ev_per_angstrom: float
+    epistemic: float
+    truncation: float
+    predictive: float
+
+    def to_json(self) -> dict[str, float]:
+        """Return plain values for the journal."""
+        return {
+            "force_rms_ev_per_angstrom": self.force_rms_ev_per_angstrom,
+            "epistemic_relative": self.epistemic,
+            "truncation_relative": self.truncation,
+            "predictive_relative": self.predictive,
+        }
+
+
+class Criterion(Protocol):
+    """Decides from the frames since the last refit."""
+
+    def decide(self, history: Sequence[FrameErrors]) -> Decision:
+        """Say what to do after the last frame of ``history``."""
+
+
+@dataclass(frozen=True)
+class TrajectoryCriterion:
+    """Predictive error averaged over the trajectory.
+
+    It calls when the mean error of at least ``n_average`` frames exceeds the limit, or the error of a single
+    frame ``sudden_factor`` times the limit. Where the part that no data remove alone exceeds the limit, it
+    does not call in vain.
+
+    Attributes
+    ----------
+    force_error_limit_relative : float
+        Limit relative to the root mean square force.
+    can_judge_truncation : bool
+        Whether the data suffice to tell truncation from lack of data.
+    n_average : int
+    sudden_factor : float
+    """
+
+    force_error_limit_relative: float
+    can_judge_truncation: bool = False
+    n_average: int = 10
+    sudden_factor: float = 3.0
+
+    def decide(self, history: Sequence[FrameErrors]) -> Decision:
+        """Decide from the frames since the last refit."""
+        mean = mean_errors(history)
+        limit = self.force_error_limit_relative
+        if len(history) < self.n_average:
+            last = history[-1]
+            sudden = last.predictive > self.sudden_factor * limit * max(last.force, 1e-12)
+            return Decision.CALL_NOW if sudden else Decision.GO_ON
+        if mean.predictive <= limit:
+            return Decision.GO_ON
+        if self.can_judge_truncation and mean.truncation > limit:
+            return Decision.EXPANSION_LIMITED
+        return Decision.CALL
+
+
+def frame_errors(forces: np.ndarray, errors: ForceErrors) -> FrameErrors:
+    """Root mean squares over the components of a frame."""
+    return FrameErrors(
+        *(
+            float(np.sqrt(np.mean(a**2)))
+            for a in (forces, errors.epistemic, errors.truncation, errors.predictive)
+        )
+    )
+
+
+def mean_errors(history: Sequence[FrameErrors]) -> MeanErrors:
+    """Average errors over frames, relative to their root mean square force."""
+    square = {
+        name: float(np.mean([getattr(frame, name) ** 2 for frame in history]))
+        for name in ("force", "epistemic", "truncation", "predictive")
+    }
+    size = float(np.sqrt(max(square["force"], 1e-300)))
+    parts = (float(np.sqrt(square[name])) / size for name in ("epistemic", "truncation", "predictive"))
+    return MeanErrors(size, *parts)
+
+
+CRITERIA: dict[str, Callable[..., Criterion]] = {"trajectory": TrajectoryCriterion}
+
+
+def create_criterion(kind: str, parameters: Mapping[str, Any]) -> Criterion:
+    """Make a criterion by its name.
+
+    Raises
+    ------
+    ConfigError
+        If the name is unknown.
+    """
+    if kind not in CRITERIA:
+        raise ConfigError(
+            f"training.criterion.kind {kind!r} is unknown", fix=f"use one of {', '.join(CRITERIA)}"
+        )
+    return CRITERIA[kind](**parameters)

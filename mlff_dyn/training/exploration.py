@@ -1,0 +1,162 @@
+"""Explore configuration space by molecular dynamics on the force field until the criterion calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff_dyn.kernels.dynamics import Dynamics
+from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
+from mlff_dyn.training.criteria import Decision, FrameErrors, MeanErrors, frame_errors, mean_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from mlff_dyn.kernels.dynamics import MdState
+    from mlff_dyn.model.force_field import SupercellForceField
+    from mlff_dyn.training.criteria import Criterion
+
+_FRICTION_PER_FEMTOSECOND = 0.01
+_EQUILIBRATION_FEMTOSECONDS = 500.0
+_FRAME_EVERY_FEMTOSECONDS = 20.0
+_LABEL_FRACTION_OF_LIMIT = 0.8
+_FRAMES_BEFORE_TEST = 10
+
+LEFT_TRUSTED_REGION = "left the trusted region"
+QUIET = "no call"
+UNTESTED = "no calculation has tested this temperature yet"
+
+
+@dataclass(frozen=True, eq=False)
+class Exploration:
+    """How an exploring trajectory ended.
+
+    Attributes
+    ----------
+    reason : str
+        `QUIET`, `UNTESTED`, `LEFT_TRUSTED_REGION` or the value of a `Decision`.
+    displacements : ndarray, shape (n_atoms, 3), or None
+        Frame to label, Å; None if there is none.
+    n_steps : int
+        MD steps made.
+    errors : MeanErrors or None
+        Averages over the frames; None without frames.
+    """
+
+    reason: str
+    displacements: NDArray[np.float64] | None
+    n_steps: int
+    errors: MeanErrors | None
+
+
+@dataclass(frozen=True)
+class ExplorationPlan:
+    """What to run.
+
+    Attributes
+    ----------
+    temperature_kelvin : float
+    timestep_femtoseconds : float
+    n_steps : int
+        Steps without a call after which the trajectory counts as quiet.
+    seed : tuple of int
+    must_label : bool
+        Label a frame even if the criterion does not call, as no calculation has tested the model here yet.
+    """
+
+    temperature_kelvin: float
+    timestep_femtoseconds: float
+    n_steps: int
+    seed: tuple[int, ...]
+    must_label: bool
+
+
+def explore(
+    force_field: SupercellForceField,
+    criterion: Criterion,
+    plan: ExplorationPlan,
+    on_frame: Callable[[int, MeanErrors], None],
+) -> Exploration:
+    """Run Langevin dynamics from the reference structure until the criterion calls or all steps are made.
+
+    Parameters
+    ----------
+    force_field : SupercellForceField
+    criterion : Criterion
+    plan : ExplorationPlan
+    on_frame : callable
+        Receives the steps made and the averaged errors after each frame.
+    """
+    torus = force_field.torus
+    dynamics = Dynamics(
+        masses=torus.masses,
+        timestep_fs=plan.timestep_femtoseconds,
+        friction_per_fs=_FRICTION_PER_FEMTOSECOND,
+        temperature_kelvin=plan.temperature_kelvin,
+        displacement_limit=displacement_limit(torus.crystal),
+    )
+    stride = max(1, round(_FRAME_EVERY_FEMTOSECONDS / plan.timestep_femtoseconds))
+    equilibration = max(stride, round(_EQUILIBRATION_FEMTOSECONDS / plan.timestep_femtoseconds))
+    state = start_at_rest_positions(torus.masses, plan.temperature_kelvin, plan.seed)
+    run = force_field.kernel.run(state, dynamics, equilibration, stride)
+    made = equilibration if run.stopped_step is None else run.stopped_step
+    if run.stopped_step is not None:
+        return Exploration(LEFT_TRUSTED_REGION, _last_sound(run.displacements, dynamics), made, None)
+    watch = _Watch(force_field, criterion, plan, dynamics, stride)
+    return watch.run(run.state, made, on_frame)
+
+
+@dataclass(frozen=True, eq=False)
+class _Watch:
+    """The part of an exploration that the criterion follows frame by frame."""
+
+    force_field: SupercellForceField
+    criterion: Criterion
+    plan: ExplorationPlan
+    dynamics: Dynamics
+    stride: int
+
+    def run(self, state: MdState, made: int, on_frame: Callable[[int, MeanErrors], None]) -> Exploration:
+        """Go on from a state after ``made`` steps."""
+        frames = [state.displacements]
+        history: list[FrameErrors] = []
+        while made < self.plan.n_steps or not history:
+            run = self.force_field.kernel.run(state, self.dynamics, self.stride, self.stride)
+            if run.stopped_step is not None:
+                sound = _last_sound(np.array(frames[-20:]), self.dynamics)
+                errors = mean_errors(history) if history else None
+                return Exploration(LEFT_TRUSTED_REGION, sound, made + run.stopped_step, errors)
+            state = run.state
+            made += self.stride
+            frames.append(state.displacements)
+            history.append(_frame_errors(self.force_field, state.displacements))
+            errors = mean_errors(history)
+            on_frame(made, errors)
+            reason = self._reason(history)
+            if reason is not None:
+                labelled = None if reason == Decision.EXPANSION_LIMITED.value else state.displacements
+                return Exploration(reason, labelled, made, errors)
+        return Exploration(QUIET, None, made, mean_errors(history))
+
+    def _reason(self, history: list[FrameErrors]) -> str | None:
+        """Why to stop here, if at all."""
+        decision = self.criterion.decide(history)
+        if decision is not Decision.GO_ON:
+            return str(decision.value)
+        return UNTESTED if self.plan.must_label and len(history) >= _FRAMES_BEFORE_TEST else None
+
+
+def _frame_errors(force_field: SupercellForceField, displacements: NDArray[np.float64]) -> FrameErrors:
+    _, forces = force_field.energy_forces(displacements)
+    return frame_errors(forces, force_field.force_errors(displacements))
+
+
+def _last_sound(frames: NDArray[np.float64], dynamics: Dynamics) -> NDArray[np.float64] | None:
+    """Last frame whose displacements are well inside the limit: exploded frames are never labelled."""
+    largest = np.linalg.norm(frames, axis=2).max(axis=1, initial=0.0)
+    sound = np.flatnonzero(largest < _LABEL_FRACTION_OF_LIMIT * dynamics.displacement_limit)
+    return np.asarray(frames[sound[-1]]) if len(sound) else None

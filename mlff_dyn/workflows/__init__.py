@@ -1,0 +1,1 @@
+"""The verbs: the only layer that knows configuration and files together."""

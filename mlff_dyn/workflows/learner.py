@@ -1,0 +1,108 @@
+"""What a run has learnt: its snapshots and the force field fitted to them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff_dyn.model.fit import fit_force_field
+from mlff_dyn.model.force_field import errors_of_rows
+from mlff_dyn.store.model_file import write_model
+from mlff_dyn.workflows.train_report import describe_fit
+from mlff_dyn.workflows.training_data import TrainingData, rows_of_snapshots
+from mlff_dyn.workflows.training_journal import TrainingJournal
+
+if TYPE_CHECKING:
+    from mlff_dyn.model.force_field import ForceField
+    from mlff_dyn.store.dataset import Snapshot
+    from mlff_dyn.workflows.workspace import Workspace
+
+_ACCEPTED_SCORE = 2.0
+
+
+class Learner:
+    """Snapshots, force field and journal of a run directory, kept in step on disk.
+
+    The force field is a function of the data set alone, so a resumed run goes on as if never interrupted.
+
+    Parameters
+    ----------
+    workspace : Workspace
+
+    Raises
+    ------
+    DataError
+        If the data set is damaged or belongs to another crystal.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.data = TrainingData(workspace.dataset_path, workspace.expansion)
+        self.journal = TrainingJournal(workspace.journal_path)
+        self._force_field: ForceField | None = None
+
+    @property
+    def n_calculations(self) -> int:
+        """Snapshots that an engine labelled for this run."""
+        return sum("engine" in snapshot.info for snapshot in self.data.snapshots)
+
+    @property
+    def scores(self) -> list[float]:
+        """True over expected error of every calculation, before it was trained on."""
+        return [float(s.info["score"]) for s in self.data.snapshots if "score" in s.info]
+
+    def force_field(self) -> ForceField:
+        """Force field of the present data; fitted and written on demand.
+
+        Raises
+        ------
+        FitError
+            If there are no data.
+        """
+        if self._force_field is None:
+            fitted = fit_force_field(self.workspace.expansion.basis, self.data.rows)
+            metadata = {"identity": self.workspace.basis_identity, "n_snapshots": len(self.data)}
+            write_model(self.workspace.model_path, fitted, metadata)
+            self.journal.append("refit", n_snapshots=len(self.data), **describe_fit(fitted))
+            self._force_field = fitted
+        return self._force_field
+
+    def learn(self, snapshot: Snapshot) -> dict[str, float]:
+        """Predict a new snapshot, record both errors, then train on it.
+
+        Returns
+        -------
+        dict
+            The errors; empty for the first snapshot, which nothing predicts.
+        """
+        comparison = self._compare(snapshot) if len(self.data) else {}
+        known = replace(snapshot, info={**snapshot.info, **comparison})
+        self.data.append(known)
+        self.journal.append("labelled", n_snapshots=len(self.data), **known.info)
+        self._force_field = None
+        self.force_field()
+        return comparison
+
+    def is_tested(self, temperature_kelvin: float) -> bool:
+        """Whether the last calculation at this temperature was predicted within its error bar."""
+        scores = [
+            float(snapshot.info["score"])
+            for snapshot in self.data.snapshots
+            if snapshot.info.get("temperature_kelvin") == temperature_kelvin and "score" in snapshot.info
+        ]
+        return bool(scores) and scores[-1] < _ACCEPTED_SCORE
+
+    def _compare(self, snapshot: Snapshot) -> dict[str, float]:
+        force_field = self.force_field()
+        rows = rows_of_snapshots(self.workspace.dataset_path, [snapshot], self.workspace.expansion)[0]
+        expected = float(np.sqrt(np.mean(errors_of_rows(force_field, rows.force_rows).predictive ** 2)))
+        found = float(np.sqrt(np.mean((rows.forces - rows.force_rows @ force_field.posterior.mean) ** 2)))
+        size = max(float(np.sqrt(np.mean(rows.forces**2))), 1e-12)
+        return {
+            "expected_force_error_ev_per_angstrom": expected,
+            "found_force_error_ev_per_angstrom": found,
+            "found_force_error_relative": found / size,
+            "score": found / max(expected, 1e-12),
+        }

@@ -1,0 +1,101 @@
+"""What `train` reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlff_dyn.model.force_field import ForceField
+    from mlff_dyn.training.criteria import MeanErrors
+
+CONVERGED = "converged"
+STATIC = "static fit"
+BUDGET = "budget exhausted"
+LIMITED = "limited by the expansion"
+DRY_RUN = "dry run"
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """Result of a training.
+
+    Attributes
+    ----------
+    status : str
+    up_to_date : bool                        nothing had to be done
+    values : dict                            further JSON values, units in their names
+    """
+
+    status: str
+    values: dict[str, Any] = field(default_factory=dict)
+    up_to_date: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 4 if the limit was not reached."""
+        return 4 if self.status in (BUDGET, LIMITED) else 0
+
+    def to_json(self) -> dict[str, object]:
+        """Return the JSON object."""
+        return {"schema": "mlff-dyn train 1", "status": self.status, **self.values}
+
+    def table(self) -> list[tuple[str, str]]:
+        """Return the rows for people."""
+        values = self.values
+        rows = [("status", self.status + (" (up to date)" if self.up_to_date else ""))]
+        if self.status == DRY_RUN:
+            return [*rows, *((name.replace("_", " "), str(value)) for name, value in values.items())]
+        rows += [
+            (
+                "labelled snapshots",
+                f"{values['n_labelled']} ({values['n_calculations']} calculated in this run)",
+            ),
+            ("MD steps", f"{values['n_steps']}"),
+            ("fit, force rmse", f"{values['rmse_force_ev_per_angstrom']:.4f} eV/Å"),
+            ("fit, relative", f"{100 * values['rmse_force_relative']:.2f} %"),
+            ("expected force error", _describe_parts(values["force_sd_ev_per_angstrom"])),
+            ("expected, relative", f"{100 * values['force_sd_relative']:.2f} %"),
+        ]
+        if values.get("calibration_z") is not None:
+            rows.append(
+                ("error over expected", f"{values['calibration_z']:.2f} on calculations not trained on")
+            )
+        if self.status == LIMITED:
+            rows.append(
+                (
+                    "advice",
+                    "add an order or enlarge expansion.cutoffs_angstrom: more data cannot reach the limit",
+                )
+            )
+        if self.status == BUDGET:
+            rows.append(("advice", "raise training.max_calculations and run the same command again"))
+        return rows
+
+
+def describe_fit(force_field: ForceField) -> dict[str, object]:
+    """JSON values of a fit."""
+    training, posterior = force_field.training, force_field.posterior
+    orders = [str(order) for order in force_field.basis.orders]
+    return {
+        "n_parameters": force_field.basis.n_parameters,
+        "rmse_force_ev_per_angstrom": training.rmse_force_ev_per_angstrom,
+        "rmse_force_relative": training.rmse_force_ev_per_angstrom / training.force_rms_ev_per_angstrom,
+        "rmse_energy_ev_per_atom": training.rmse_energy_ev_per_atom,
+        "log_evidence": posterior.log_evidence,
+        "noise_sd": posterior.noise_sd,
+        "prior_sd": dict(zip(orders, posterior.hyperparameters.prior_sd.tolist(), strict=True)),
+        "calibration": force_field.calibration,
+    }
+
+
+def describe_errors(errors: MeanErrors) -> dict[str, object]:
+    """JSON values of averaged errors, absolute and relative to the root mean square force."""
+    parts = ("epistemic", "truncation", "predictive")
+    absolute = {part: getattr(errors, part) * errors.force_rms_ev_per_angstrom for part in parts}
+    return {"force_sd_ev_per_angstrom": absolute, "force_sd_relative": errors.predictive}
+
+
+def _describe_parts(sd: dict[str, float]) -> str:
+    parts = f"epistemic {sd['epistemic']:.4f}, truncation {sd['truncation']:.4f}"
+    return f"{sd['predictive']:.4f} eV/Å ({parts})"

@@ -1,0 +1,138 @@
+"""Labelled snapshots of a run: the file, and the same snapshots as rows of the linear model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlff_dyn.errors import DataError
+from mlff_dyn.lattice.matching import match_structure
+from mlff_dyn.model.fit import LabelledRows, label_rows
+from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+    from mlff_dyn.engines.base import EngineResult
+    from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.expansion import Expansion
+
+
+class TrainingData:
+    """The snapshots of a dataset file, in its order.
+
+    Rows are always made from what the file holds, so a resumed run sees the same bits as one that was never
+    interrupted.
+
+    Parameters
+    ----------
+    path : Path
+        Dataset file; it may be missing.
+    expansion : Expansion
+
+    Raises
+    ------
+    DataError
+        If the file is damaged or a frame does not belong to the crystal; the message has its number.
+    """
+
+    def __init__(self, path: Path, expansion: Expansion) -> None:
+        self._path = path
+        self._expansion = expansion
+        self.snapshots: list[Snapshot] = list(read_snapshots(path)) if path.exists() else []
+        self.rows: list[LabelledRows] = rows_of_snapshots(path, self.snapshots, expansion)
+
+    def __len__(self) -> int:
+        """Number of snapshots."""
+        return len(self.snapshots)
+
+    def append(self, snapshot: Snapshot) -> None:
+        """Add a snapshot to the file and to the rows."""
+        write_snapshots(self._path, [*self.snapshots, snapshot])
+        stored = read_snapshots(self._path)[-1]
+        self.rows += rows_of_snapshots(self._path, [stored], self._expansion, first=len(self.snapshots))
+        self.snapshots.append(stored)
+
+    def start_from(self, snapshots: Iterable[Snapshot]) -> None:
+        """Put labelled snapshots of the user at the beginning.
+
+        Raises
+        ------
+        DataError
+            If the file already begins with other snapshots, or one does not belong to the crystal.
+        """
+        given = list(snapshots)
+        rows_of_snapshots(self._path, given, self._expansion)
+        present = self.snapshots[: len(given)]
+        if present:
+            if len(present) < len(given) or not all(map(_same_structure, present, given)):
+                raise DataError(
+                    f"{self._path} already holds other snapshots than the ones of --dataset",
+                    fix="leave --dataset out to go on, or choose another --run-dir",
+                )
+            return
+        write_snapshots(self._path, given)
+        self.snapshots = list(read_snapshots(self._path))
+        self.rows = rows_of_snapshots(self._path, self.snapshots, self._expansion)
+
+
+def rows_of_snapshots(
+    path: Path, snapshots: Iterable[Snapshot], expansion: Expansion, *, first: int = 0
+) -> list[LabelledRows]:
+    """Match snapshots to the crystal and make their rows.
+
+    Raises
+    ------
+    DataError
+        If a snapshot does not belong to the crystal; with file and number.
+    """
+    rows = []
+    for number, snapshot in enumerate(snapshots, start=first + 1):
+        try:
+            match = match_structure(
+                expansion.basis.crystal, snapshot.cell, snapshot.positions, snapshot.numbers
+            )
+        except DataError as error:
+            raise DataError(f"{path}, frame {number}: {error.message}", fix=error.fix) from None
+        forces = snapshot.forces_ev_per_angstrom[match.atoms]
+        rows.append(label_rows(expansion.on(match.torus), match.displacements, forces, snapshot.energy_ev))
+    return rows
+
+
+def displaced_atoms(torus: Torus, displacements: NDArray[np.float64]) -> Atoms:
+    """ASE atoms of a displaced supercell, in the atom order of its torus."""
+    from ase import Atoms
+
+    return Atoms(
+        numbers=torus.numbers,
+        positions=torus.positions + displacements,
+        cell=torus.lattice,
+        pbc=True,
+        masses=torus.masses,
+    )
+
+
+def labelled_snapshot(atoms: Atoms, result: EngineResult, info: dict[str, Any]) -> Snapshot:
+    """Snapshot of a structure and its reference calculation."""
+    return Snapshot(
+        numbers=atoms.numbers,
+        positions=atoms.positions,
+        cell=atoms.cell.array,
+        energy_ev=result.energy_ev,
+        forces_ev_per_angstrom=result.forces_ev_per_angstrom,
+        stress_ev_per_angstrom3=result.stress_ev_per_angstrom3,
+        info=info,
+    )
+
+
+def _same_structure(a: Snapshot, b: Snapshot) -> bool:
+    return (
+        np.array_equal(a.numbers, b.numbers)
+        and np.allclose(a.positions, b.positions, atol=1e-6)
+        and np.allclose(a.cell, b.cell, atol=1e-6)
+    )

@@ -1,0 +1,170 @@
+"""The run directory: fixed names, and the crystal, supercell and basis that a configuration means."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlff_dyn.config.load import resolved_yaml
+from mlff_dyn.errors import DataError
+from mlff_dyn.lattice.basis import ForceConstantBasis, build_basis
+from mlff_dyn.lattice.crystal import Crystal, build_crystal
+from mlff_dyn.lattice.torus import Torus, input_supercell
+from mlff_dyn.model.expansion import Expansion
+from mlff_dyn.store.atomic import atomic_write_text
+from mlff_dyn.store.model_file import read_basis, read_model, write_basis
+from mlff_dyn.store.structure_file import read_structure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlff_dyn.config.schema import Config
+    from mlff_dyn.model.force_field import ForceField
+
+
+@dataclass(frozen=True, eq=False)
+class Workspace:
+    """A configuration with everything that follows from it.
+
+    Attributes
+    ----------
+    config : Config
+    """
+
+    config: Config
+
+    @property
+    def directory(self) -> Path:
+        """Run directory."""
+        return self.config.run_dir
+
+    @property
+    def basis_path(self) -> Path:
+        """Basis of the force constants."""
+        return self.directory / "basis.h5"
+
+    @property
+    def dataset_path(self) -> Path:
+        """Labelled snapshots."""
+        return self.directory / "dataset.extxyz"
+
+    @property
+    def model_path(self) -> Path:
+        """Trained force field."""
+        return self.directory / "model.h5"
+
+    @property
+    def journal_path(self) -> Path:
+        """Decisions of the training."""
+        return self.directory / "journal.jsonl"
+
+    @property
+    def calculations_path(self) -> Path:
+        """Directories of the reference calculations."""
+        return self.directory / "calculations"
+
+    @cached_property
+    def crystal(self) -> Crystal:
+        """Primitive cell and space group of the reference structure.
+
+        Raises
+        ------
+        DataError
+            If the structure file cannot be used.
+        """
+        structure = self.config.structure
+        atoms = read_structure(structure.file)
+        return build_crystal(
+            atoms.cell.array,
+            atoms.positions,
+            atoms.numbers,
+            atoms.get_masses(),
+            symprec=structure.symprec_angstrom,
+        )
+
+    @cached_property
+    def training_torus(self) -> Torus:
+        """Supercell of the reference calculations."""
+        return self.supercell(None)
+
+    @cached_property
+    def expansion(self) -> Expansion:
+        """The basis with its kernel tables; read from the run directory if it is there and fits.
+
+        Raises
+        ------
+        BasisError
+            If the cutoffs do not fit the training supercell.
+        """
+        return Expansion(self._stored_basis() or self.build_basis())
+
+    def supercell(self, supercell: Any) -> Torus:  # noqa: ANN401
+        """Torus of a supercell of the configuration; None means the training cell."""
+        return input_supercell(
+            self.crystal, self.config.structure.supercell if supercell is None else supercell
+        )
+
+    def build_basis(self) -> ForceConstantBasis:
+        """Build the basis anew."""
+        return build_basis(self.crystal, self.config.expansion.cutoffs_angstrom, self.training_torus)
+
+    def write_basis(self) -> None:
+        """Write the basis unless the same one is there."""
+        if self._stored_basis() is None:
+            write_basis(self.basis_path, self.expansion.basis, {"identity": self.basis_identity})
+
+    @cached_property
+    def basis_identity(self) -> str:
+        """Digest of all that the basis is built from."""
+        structure, expansion = self.config.structure, self.config.expansion
+        crystal = self.crystal
+        arrays = (crystal.input_lattice, crystal.input_positions, crystal.input_numbers, crystal.input_masses)
+        return digest(
+            [
+                *(np.asarray(a).tolist() for a in arrays),
+                np.asarray(structure.supercell).tolist(),
+                structure.symprec_angstrom,
+                json.loads(expansion.model_dump_json()),
+            ]
+        )
+
+    def read_model(self) -> ForceField:
+        """Read the trained force field.
+
+        Raises
+        ------
+        DataError
+            If there is none, or it was trained for another crystal or expansion.
+        """
+        if not self.model_path.exists():
+            raise DataError(f"there is no trained model in {self.directory}", fix="run mlff-dyn train first")
+        force_field, metadata = read_model(self.model_path)
+        if metadata.get("identity") != self.basis_identity:
+            raise DataError(
+                f"{self.model_path} was trained for another structure, supercell or expansion",
+                fix="run mlff-dyn train again, or choose its own run_dir",
+            )
+        return force_field
+
+    def write_configuration(self) -> None:
+        """Write the configuration with all its defaults beside the results."""
+        atomic_write_text(self.directory / "config.resolved.yaml", resolved_yaml(self.config))
+
+    def _stored_basis(self) -> ForceConstantBasis | None:
+        if not self.basis_path.exists():
+            return None
+        try:
+            basis, metadata = read_basis(self.basis_path)
+        except DataError:
+            return None
+        return basis if metadata.get("identity") == self.basis_identity else None
+
+
+def digest(content: object) -> str:
+    """Short name of plain content: equal content, equal name."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

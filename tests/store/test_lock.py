@@ -1,0 +1,44 @@
+"""One command at a time in a run directory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from mlff_dyn.errors import UsageError
+from mlff_dyn.store.lock import RunLock
+
+HOLD = (
+    "import sys, time; from pathlib import Path; from mlff_dyn.store.lock import RunLock\n"
+    "with RunLock(Path(sys.argv[1])):\n"
+    "    print('held', flush=True); time.sleep(60)\n"
+)
+
+
+def test_second_holder_is_refused_and_told_who_holds(tmp_path):
+    with (
+        RunLock(tmp_path / "run"),
+        pytest.raises(UsageError, match=f"process {os.getpid()}"),
+        RunLock(tmp_path / "run"),
+    ):
+        pass
+
+
+def test_is_free_again_afterwards(tmp_path):
+    for _ in range(2):
+        with RunLock(tmp_path):
+            pass
+
+
+def test_other_process_is_refused_until_killed(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE)
+    with process:
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(UsageError, match=f"in use by process {process.pid}"), RunLock(tmp_path):
+            pass
+        process.kill()
+    with RunLock(tmp_path):
+        pass

@@ -1,0 +1,151 @@
+"""Trajectories read back exactly, in any number of pieces, and at any moment of a kill."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from mlff_dyn.errors import DataError
+from mlff_dyn.store.trajectory import TrajectoryWriter, part_path, read_trajectory
+
+N_ATOMS = 5
+HEADER = {
+    "numbers": np.arange(1, N_ATOMS + 1),
+    "lattice": np.diag([3.0, 4.0, 5.0]),
+    "ideal_positions": np.random.default_rng(0).normal(size=(N_ATOMS, 3)),
+    "attributes": {"seed": 3, "temperature_kelvin": 300.0, "backend": "compiled"},
+}
+
+
+def samples(first: int, n_samples: int, every: int = 10) -> dict:
+    rng = np.random.default_rng(first)
+    return {
+        "displacements": rng.normal(size=(n_samples, N_ATOMS, 3)),
+        "velocities": rng.normal(size=(n_samples, N_ATOMS, 3)),
+        "potential_energies": rng.normal(size=n_samples),
+        "kinetic_energies": rng.normal(size=n_samples),
+        "steps": np.arange(first, first + n_samples) * every,
+    }
+
+
+def joined(*pieces: dict) -> dict:
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+def assert_holds(path, expected: dict, rows: slice = slice(None)) -> None:
+    trajectory = read_trajectory(path)
+    for name, values in expected.items():
+        assert getattr(trajectory, name).tobytes() == values[rows].tobytes(), name
+    assert trajectory.attributes == HEADER["attributes"]
+    assert trajectory.ideal_positions.tobytes() == HEADER["ideal_positions"].tobytes()
+
+
+def test_pieces_read_back_exactly(tmp_path):
+    path = tmp_path / "md" / "trajectory.h5"
+    pieces = [samples(0, 3), samples(3, 1), samples(4, 600)]
+    with TrajectoryWriter(path, **HEADER) as writer:
+        for piece in pieces:
+            writer.append(**piece)
+            assert not path.exists()
+        assert_holds(part_path(path), joined(*pieces))
+        writer.finish()
+    assert [file.name for file in path.parent.iterdir()] == ["trajectory.h5"]
+    assert_holds(path, joined(*pieces))
+    some = read_trajectory(path, samples=slice(-10, None, 3))
+    assert np.array_equal(some.steps, joined(*pieces)["steps"][-10::3])
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_resume_truncates_to_the_checkpoint(tmp_path, finished):
+    path = tmp_path / "trajectory.h5"
+    first, second = samples(0, 20), samples(15, 7)
+    writer = TrajectoryWriter(path, **HEADER)
+    writer.append(**first)
+    writer.finish() if finished else writer.close()
+    with TrajectoryWriter.resume(path, last_step=149) as writer:
+        writer.append(**second)
+        writer.finish()
+    kept = {name: values[:15] for name, values in first.items()}
+    assert_holds(path, joined(kept, second))
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import numpy as np
+sys.path.insert(0, sys.argv[2])
+from test_trajectory import HEADER, samples
+from mlff_dyn.store.trajectory import TrajectoryWriter
+writer = TrajectoryWriter(Path(sys.argv[1]), **HEADER)
+print("open", flush=True)
+for first in range(0, 100000, 8):
+    writer.append(**samples(first, 8))
+"""
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.05, 0.13, 0.31])
+def test_killed_writer_leaves_whole_samples_and_can_be_resumed(tmp_path, wait):
+    path = tmp_path / "trajectory.h5"
+    folder = str(Path(__file__).parent)
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(path), folder], stdout=subprocess.PIPE)
+    with process:
+        assert process.stdout.readline() == b"open\n"
+        time.sleep(wait)
+        process.send_signal(signal.SIGKILL)
+    n_samples = len(read_trajectory(part_path(path)).steps)
+    expected = joined(*[samples(first, 8) for first in range(0, n_samples + 8, 8)])
+    assert_holds(part_path(path), expected, slice(n_samples))
+    n_keep = n_samples // 2
+    writer = TrajectoryWriter.resume(path, last_step=10 * n_keep - 10)
+    writer.append(**samples(n_keep, 4))
+    writer.finish()
+    assert_holds(
+        path, joined({name: values[:n_keep] for name, values in expected.items()}, samples(n_keep, 4))
+    )
+
+
+def test_refusals_name_the_file(tmp_path):
+    path = tmp_path / "trajectory.h5"
+    with pytest.raises(DataError, match="does not exist"):
+        read_trajectory(path)
+    with pytest.raises(DataError, match="does not exist"):
+        TrajectoryWriter.resume(path, last_step=0)
+    writer = TrajectoryWriter(path, **HEADER)
+    with pytest.raises(DataError, match="velocities has shape"):
+        writer.append(**{**samples(0, 3), "velocities": np.zeros((3, N_ATOMS + 1, 3))})
+    writer.append(**samples(0, 300))
+    writer.finish()
+    content = path.read_bytes()
+    for size in (0, 10, len(content) // 2):
+        path.write_bytes(content[:size])
+        with pytest.raises(DataError, match=r"trajectory\.h5 is damaged"):
+            read_trajectory(path)
+    part = tmp_path / "cut.part.h5"
+    writer = TrajectoryWriter(tmp_path / "cut.h5", **HEADER)
+    writer.append(**samples(0, 300))
+    content = part.read_bytes()
+    cut = tmp_path / "copy.h5"
+    for size in (0, 10, len(content) // 2, len(content) - 5000):
+        cut.write_bytes(content[:size])
+        with pytest.raises(DataError, match=r"copy\.h5 is damaged"):
+            read_trajectory(cut)
+    cut.write_bytes(content)
+    assert_holds(cut, samples(0, 300))
+    writer.close()
+    path.unlink()
+    with h5py.File(path, "w") as file:
+        file.attrs["format"] = "other"
+    with pytest.raises(DataError, match="has format 'other'"):
+        read_trajectory(path)
+    with h5py.File(path, "w") as file:
+        file.attrs["format"] = "mlff-dyn trajectory"
+        file.attrs["version"] = 99
+    with pytest.raises(DataError, match="version 99"):
+        read_trajectory(path)
