@@ -73,7 +73,8 @@ class CriterionConfig(Section):
 
     kind: Literal["trajectory"] = Field(
         default="trajectory",
-        description="`trajectory`: the epistemic force error, averaged over the trajectory.",
+        description="`trajectory`: the expected force error, averaged over the trajectory; no call where the "
+        "expansion, not the data, is the limit.",
     )
     force_error_limit_relative: Real = Field(
         default=0.05, gt=0.0, description="Limit of that error, relative to the root mean square force."

@@ -2,28 +2,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 def instruction_sets() -> list[str]: ...
+def gaussians(isa: str, key: int, count: int) -> list[float]: ...
 
-class ForceEvaluator:
-    def __init__(self, n_sites: int, n_cells: int, isa: str) -> None: ...
-    @property
-    def isa(self) -> str: ...
-    def set_linear_slots(self, slot_atoms: NDArray[np.int32], /) -> None: ...
+class ForceEvaluator64:
+    def __init__(self, n_sites: int, n_cells: int, isa: str, n_threads: int) -> None: ...
+    def add_program(
+        self,
+        slot_atoms: NDArray[np.int32],
+        n_lifted_slots: int,
+        n_lifted: int,
+        lifts: NDArray[np.int32],
+        tiles: NDArray[np.int32],
+        columns: NDArray[np.int32],
+        coefficients: NDArray[np.float64],
+        /,
+    ) -> None: ...
     def add_site_group(
         self,
         home: NDArray[np.int32],
         columns: NDArray[np.int32],
         coefficients: NDArray[np.float64],
         bias: NDArray[np.float64],
-        /,
-    ) -> None: ...
-    def add_chunk(
-        self,
-        slot_atoms: NDArray[np.int32],
-        n_lifted: int,
-        lifts: NDArray[np.int32],
-        tiles: NDArray[np.int32],
-        columns: NDArray[np.int32],
-        coefficients: NDArray[np.float64],
         /,
     ) -> None: ...
     def energy_forces(self, displacements: NDArray[np.float64], forces: NDArray[np.float64], /) -> float: ...
@@ -37,7 +36,8 @@ class ForceEvaluator:
         velocity_decay: float,
         timestep: float,
         displacement_limit: float,
-        has_thermostat: bool,
+        thermostat: int,
+        thermal_energy: float,
         n_steps: int,
         sample_every: int,
         sampled_displacements: NDArray[np.float64],
@@ -46,6 +46,8 @@ class ForceEvaluator:
         kinetic_energies: NDArray[np.float64],
         /,
     ) -> tuple[int, int, int]: ...
+
+class ForceEvaluator32(ForceEvaluator64): ...
 
 class DesignPlan:
     def __init__(self, isa: str) -> None: ...

@@ -11,13 +11,21 @@ import numpy as np
 from mlff_dyn.errors import UsageError, check_shape
 from mlff_dyn.kernels import _compiled
 from mlff_dyn.kernels.design_chunks import build_design_chunks
-from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState, check_run
-from mlff_dyn.kernels.gather import GatherTables, check_displacements, check_slot_atoms
-from mlff_dyn.kernels.lifted import LiftedChunk, build_lifted_chunks
+from mlff_dyn.kernels.dynamics import THERMOSTATS, Dynamics, MdRun, MdState, check_run
+from mlff_dyn.kernels.gather import (
+    GatherTables,
+    check_displacements,
+    check_precision,
+    check_slot_atoms,
+    check_threads,
+)
+from mlff_dyn.kernels.lifted import build_lifted_chunks
 from mlff_dyn.kernels.site_groups import build_site_groups
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from mlff_dyn.kernels.tiles import LiftedChunk
 
 
 def _choose_instruction_set() -> str:
@@ -29,6 +37,8 @@ def _choose_instruction_set() -> str:
         )
     return wanted
 
+
+_EVALUATORS = {"double": _compiled.ForceEvaluator64, "single": _compiled.ForceEvaluator32}
 
 INSTRUCTION_SET = _choose_instruction_set()
 """Instruction set in use: avx512, avx2 or baseline; MLFF_DYN_ISA forces one."""
@@ -72,6 +82,11 @@ class ForceKernel:
     parameters : ndarray, shape (n_parameters,)
     slot_atoms : ndarray, shape (n_slots, n_cells), int32
         Atom that each slot of the tables means for each home cell.
+    precision : str
+        ``double``, or ``single`` for forces good to about 1e-6 of their size; positions and velocities are
+        double in either case.
+    n_threads : int
+        Threads that share the cells of one call; the numbers depend on it in the last digits only.
 
     Raises
     ------
@@ -80,27 +95,34 @@ class ForceKernel:
     """
 
     def __init__(
-        self, tables: GatherTables, parameters: NDArray[np.float64], slot_atoms: NDArray[np.int32]
+        self,
+        tables: GatherTables,
+        parameters: NDArray[np.float64],
+        slot_atoms: NDArray[np.int32],
+        precision: str = "double",
+        n_threads: int = 1,
     ) -> None:
         check_shape("parameters", parameters, (tables.n_parameters,))
         slot_atoms = check_slot_atoms(tables, slot_atoms)
         n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
         self.n_atoms = n_sites * n_cells
-        self._evaluator = _compiled.ForceEvaluator(n_sites, n_cells, INSTRUCTION_SET)
-        slots, groups = build_site_groups(tables, parameters, slot_atoms)
-        self._evaluator.set_linear_slots(np.ascontiguousarray(slot_atoms[slots]))
-        for group in groups:
-            self._evaluator.add_site_group(*group)
+        evaluator = _EVALUATORS[check_precision(precision)]
+        self._evaluator = evaluator(n_sites, n_cells, INSTRUCTION_SET, check_threads(n_threads))
         coefficients = _high_order_coefficients(tables, parameters)
+        extra, groups = build_site_groups(tables, parameters, slot_atoms, _lifted_chunks(tables)[0].slots)
         for chunk in _lifted_chunks(tables):
-            self._evaluator.add_chunk(
-                np.ascontiguousarray(slot_atoms[chunk.slots]),
+            self._evaluator.add_program(
+                np.ascontiguousarray(slot_atoms[np.concatenate([chunk.slots, extra])]),
+                len(chunk.slots),
                 chunk.n_lifted,
                 chunk.lifts,
                 chunk.tiles,
                 chunk.columns,
                 chunk.fill(coefficients),
             )
+            for group in groups:
+                self._evaluator.add_site_group(*group)
+            extra, groups = extra[:0], []
 
     def energy_forces(self, displacements: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Potential energy and forces.
@@ -149,7 +171,8 @@ class ForceKernel:
             dynamics.velocity_decay,
             dynamics.timestep_fs,
             dynamics.displacement_limit,
-            dynamics.friction_per_fs > 0.0,
+            1 + THERMOSTATS.index(dynamics.thermostat) if dynamics.friction_per_fs > 0.0 else 0,
+            dynamics.thermal_energy,
             n_steps,
             sample_every,
             sampled_u,

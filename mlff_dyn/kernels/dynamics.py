@@ -8,14 +8,21 @@ step        equation                                                 name
 B           v += (h/2) a(u)                                          half kick
 A           u += (h/2) v                                             half drift
 O           v = c v + sqrt((1 - c^2) kT/m) g,  c = exp(-friction h)  thermostat, g ~ N(0, 1)
+S           v *= f, f f K = K', K' drawn from its exact distribution      velocity rescaling
 ==========  =======================================================  ==========================
 
 Langevin dynamics is B A O A B; without friction O is left out, which is velocity Verlet. After O the velocity
-of the center of mass is projected out, so the kinetic energy has 3 (n_atoms - 1) degrees of freedom.
+of the center of mass is projected out, so the kinetic energy has 3 (n_atoms - 1) degrees of freedom N_f.
+
+``bussi`` replaces O by S, stochastic velocity rescaling, which disturbs the trajectories far less: the
+kinetic energy K relaxes to its mean with the rate friction,
+K' / K = (sqrt(c) + r g_1)^2 + r^2 sum_(k >= 2) g_k^2 over N_f Gaussian numbers g, with
+r^2 = (1 - c) kT / (2 K) and the sign of f that of sqrt(c) + r g_1.
 
 References
 ----------
 Leimkuhler and Matthews, J. Chem. Phys. 138, 174102 (2013).
+Bussi, Donadio and Parrinello, J. Chem. Phys. 126, 014101 (2007).
 """
 
 from __future__ import annotations
@@ -30,6 +37,9 @@ from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+THERMOSTATS = ("langevin", "bussi")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +74,13 @@ class Dynamics:
     masses : ndarray, shape (n_atoms,), amu
     timestep_fs : float
     friction_per_fs : float
-        Langevin friction; 0 keeps the energy (NVE).
+        Langevin friction, or rate of velocity rescaling; 0 keeps the energy (NVE).
     temperature_kelvin : float
         Temperature of the bath; not used without friction.
     displacement_limit : float
         The run stops when an atom is farther than this from its site, Å.
+    thermostat : str
+        ``langevin`` or ``bussi``; not used without friction.
     """
 
     masses: NDArray[np.float64]
@@ -76,6 +88,7 @@ class Dynamics:
     friction_per_fs: float = 0.0
     temperature_kelvin: float = 0.0
     displacement_limit: float = np.inf
+    thermostat: str = "langevin"
 
     def __post_init__(self) -> None:
         """Check signs."""
@@ -88,6 +101,8 @@ class Dynamics:
             raise DataError(f"friction_per_fs {self.friction_per_fs} is negative")
         if not 0 <= self.temperature_kelvin < np.inf:
             raise DataError(f"temperature_kelvin {self.temperature_kelvin} is negative")
+        if self.thermostat not in THERMOSTATS:
+            raise DataError(f"thermostat {self.thermostat!r} is not known", fix="use langevin or bussi")
         if not self.displacement_limit > 0:
             raise DataError(f"displacement_limit {self.displacement_limit} is not positive")
 
@@ -97,15 +112,19 @@ class Dynamics:
         return np.ascontiguousarray(self.masses * AMU_ANGSTROM2_PER_FS2_EV, dtype=np.float64)
 
     @property
+    def thermal_energy(self) -> float:
+        """Boltzmann's constant times temperature, eV."""
+        return BOLTZMANN_EV_PER_K * self.temperature_kelvin
+
+    @property
     def velocity_decay(self) -> float:
-        """Factor of the old velocity in step O."""
+        """Factor of the old velocity in step O, of the old kinetic energy in step S."""
         return float(np.exp(-self.friction_per_fs * self.timestep_fs))
 
     @property
     def velocity_kicks(self) -> NDArray[np.float64]:
         """Standard deviation of the new velocity in step O, Å/fs, shape (n_atoms,)."""
-        thermal_energy = BOLTZMANN_EV_PER_K * self.temperature_kelvin
-        return np.sqrt((1.0 - self.velocity_decay**2) * thermal_energy / self.inertias)
+        return np.sqrt((1.0 - self.velocity_decay**2) * self.thermal_energy / self.inertias)
 
 
 @dataclass(frozen=True, eq=False)

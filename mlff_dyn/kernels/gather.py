@@ -173,6 +173,47 @@ def check_displacements(displacements: NDArray[np.float64], n_atoms: int) -> NDA
     return np.ascontiguousarray(displacements, dtype=np.float64)
 
 
+def check_precision(precision: str) -> str:
+    """Refuse an unknown precision.
+
+    Parameters
+    ----------
+    precision : str
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    DataError
+        If it is neither ``double`` nor ``single``.
+    """
+    if precision not in {"double", "single"}:
+        raise DataError(f"precision {precision!r} is not known", fix="use double or single")
+    return precision
+
+
+def check_threads(n_threads: int) -> int:
+    """Refuse a number of threads that is not positive.
+
+    Parameters
+    ----------
+    n_threads : int
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    DataError
+    """
+    if n_threads < 1:
+        raise DataError(f"n_threads {n_threads} is not positive")
+    return n_threads
+
+
 def unique_rows(rows: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Distinct rows in lexicographic order, and for each row its place among them.
 

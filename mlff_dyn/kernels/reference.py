@@ -8,7 +8,13 @@ import numpy as np
 
 from mlff_dyn.errors import check_shape
 from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState, check_run
-from mlff_dyn.kernels.gather import GatherTables, check_displacements, check_slot_atoms
+from mlff_dyn.kernels.gather import (
+    GatherTables,
+    check_displacements,
+    check_precision,
+    check_slot_atoms,
+    check_threads,
+)
 from mlff_dyn.kernels.random_numbers import draw_gaussians
 
 if TYPE_CHECKING:
@@ -64,6 +70,10 @@ class ForceKernel:
     parameters : ndarray, shape (n_parameters,)
     slot_atoms : ndarray, shape (n_slots, n_cells), int32
         Atom that each slot of the tables means for each home cell.
+    precision : str
+        ``double`` or ``single``; this version computes in double in either case.
+    n_threads : int
+        Taken for the sake of the compiled version; this one has one thread.
 
     Raises
     ------
@@ -72,8 +82,15 @@ class ForceKernel:
     """
 
     def __init__(
-        self, tables: GatherTables, parameters: NDArray[np.float64], slot_atoms: NDArray[np.int32]
+        self,
+        tables: GatherTables,
+        parameters: NDArray[np.float64],
+        slot_atoms: NDArray[np.int32],
+        precision: str = "double",
+        n_threads: int = 1,
     ) -> None:
+        check_precision(precision)
+        check_threads(n_threads)
         check_shape("parameters", parameters, (tables.n_parameters,))
         self._tables = tables
         self._slot_atoms = check_slot_atoms(tables, slot_atoms)
@@ -161,16 +178,37 @@ class ForceKernel:
 def _drift(
     u: NDArray[np.float64], v: NDArray[np.float64], rng: NDArray[np.uint64], dynamics: Dynamics
 ) -> NDArray[np.uint64]:
-    """Steps A O A in place, or a whole drift without friction; returns the random state."""
+    """Steps A O A (or A S A) in place, or a whole drift without friction; returns the random state."""
     if dynamics.friction_per_fs == 0.0:
         u += dynamics.timestep_fs * v
         return rng
     u += 0.5 * dynamics.timestep_fs * v
-    gaussians, rng = draw_gaussians(rng, v.size)
-    v *= dynamics.velocity_decay
-    v += dynamics.velocity_kicks[:, None] * gaussians.reshape(-1, 3)
-    v -= dynamics.inertias @ v / dynamics.inertias.sum()
+    rng = _langevin(v, rng, dynamics) if dynamics.thermostat == "langevin" else _bussi(v, rng, dynamics)
     u += 0.5 * dynamics.timestep_fs * v
+    return rng
+
+
+def _langevin(v: NDArray[np.float64], rng: NDArray[np.uint64], dynamics: Dynamics) -> NDArray[np.uint64]:
+    """Step O in place; each atom takes four numbers of the batch and uses three."""
+    gaussians, rng = draw_gaussians(rng, 4 * len(v))
+    v *= dynamics.velocity_decay
+    v += dynamics.velocity_kicks[:, None] * gaussians.reshape(-1, 4)[:, :3]
+    v -= dynamics.inertias @ v / dynamics.inertias.sum()
+    return rng
+
+
+def _bussi(v: NDArray[np.float64], rng: NDArray[np.uint64], dynamics: Dynamics) -> NDArray[np.uint64]:
+    """Step S in place."""
+    n_freedoms = 3 * (len(v) - 1)
+    kinetic = float(0.5 * (dynamics.inertias[:, None] * v**2).sum())
+    if n_freedoms == 0 or not kinetic > 0.0:
+        return rng
+    gaussians, rng = draw_gaussians(rng, n_freedoms)
+    decay = dynamics.velocity_decay
+    ratio = 0.5 * dynamics.thermal_energy / kinetic
+    scale = np.sqrt(decay) + np.sqrt((1.0 - decay) * ratio) * gaussians[0]
+    rest = (1.0 - decay) * ratio * (gaussians[1:] ** 2).sum()
+    v *= np.copysign(np.sqrt(scale**2 + rest), scale)
     return rng
 
 

@@ -25,7 +25,10 @@ class SiteGroup(NamedTuple):
 
 
 def build_site_groups(
-    tables: GatherTables, parameters: NDArray[np.float64], slot_atoms: NDArray[np.int32]
+    tables: GatherTables,
+    parameters: NDArray[np.float64],
+    slot_atoms: NDArray[np.int32],
+    present: NDArray[np.int32],
 ) -> tuple[NDArray[np.int32], list[SiteGroup]]:
     """Contract orders 1 and 2 with the parameters; slots that mean the same atom on this torus are merged.
 
@@ -34,13 +37,15 @@ def build_site_groups(
     tables : GatherTables
     parameters : ndarray, shape (n_parameters,)
     slot_atoms : ndarray, shape (n_slots, n_cells), int32
+    present : ndarray, shape (n_present,), int32
+        Slots of the gather tables that are looked up in any case.
 
     Returns
     -------
-    slots : ndarray, shape (n_used,), int32
-        Slots of the gather tables to look up.
+    extra : ndarray, shape (n_extra,), int32
+        Slots of the gather tables to look up besides.
     groups : list of SiteGroup
-        Their slots are places in `slots`.
+        Their slots are places in `present` followed by `extra`.
     """
     _, first_slot, merged = np.unique(slot_atoms[:, 0], return_index=True, return_inverse=True)
     orders = tables.polynomial.parameter_orders[tables.entry_parameters]
@@ -55,7 +60,10 @@ def build_site_groups(
     touched[tables.entry_targets[is_second], merged[slots]] = True
     used: NDArray[np.bool_] = np.asarray(touched.any(axis=0))
     used[merged[tables.home_slots]] = True
-    place = np.cumsum(used) - 1
+    place = np.full(len(first_slot), -1)
+    place[merged[present]] = np.arange(len(present))
+    is_extra = used & (place < 0)
+    place[is_extra] = len(present) + np.arange(is_extra.sum())
     groups = []
     n_groups = -(-tables.polynomial.n_sites // SITES_PER_GROUP)
     for sites in np.array_split(np.arange(tables.polynomial.n_sites), n_groups):
@@ -69,7 +77,7 @@ def build_site_groups(
                 bias=bias[rows],
             )
         )
-    return first_slot[used].astype(np.int32), groups
+    return first_slot[is_extra].astype(np.int32), groups
 
 
 def _contract(

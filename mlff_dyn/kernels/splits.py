@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -33,7 +34,7 @@ Factor = tuple[int, ...]
 OUTER, SQUARE, CUBE = 0, 1, 2
 
 ROW_SIZES = {3: 2, 4: 2, 5: 2, 6: 3}
-"""Slots of the factor whose components stay in registers, by order."""
+"""Slots of the factor whose components stay in registers, by order, as a rule."""
 
 
 def _symmetric_places(size: int) -> NDArray[np.int64]:
@@ -123,7 +124,19 @@ def factor_components(variables: NDArray[np.int32]) -> NDArray[np.int64]:
     return np.where(same_last & same_first, _TRIPLES[first, second, third], component)
 
 
-def choose_splits(clusters: dict[int, NDArray[np.int32]]) -> dict[int, NDArray[np.int64]]:
+class Split(NamedTuple):
+    """Places of a cluster in the order row factor, column factor."""
+
+    places: tuple[int, ...]
+    n_rows: int
+
+    def factors(self, slots: list[int]) -> tuple[Factor, Factor]:
+        """Row and column factor of a cluster with these slots."""
+        arranged = tuple(slots[place] for place in self.places)
+        return arranged[: self.n_rows], arranged[self.n_rows :]
+
+
+def choose_splits(clusters: dict[int, NDArray[np.int32]]) -> dict[int, list[Split]]:
     """Split every cluster into a row factor and a column factor, sharing factors as far as possible.
 
     Parameters
@@ -133,40 +146,45 @@ def choose_splits(clusters: dict[int, NDArray[np.int32]]) -> dict[int, NDArray[n
 
     Returns
     -------
-    dict of order to ndarray, shape (n_clusters, order)
-        Places within the cluster: first those of the row factor, then those of the column factor.
+    dict of order to list of Split
     """
     popularity: Counter[Factor] = Counter()
-    for order, members in clusters.items():
+    for members in clusters.values():
         for slots in members.tolist():
-            candidates = (_factors(slots, split, order) for split in _splits(order))
+            candidates = (split.factors(slots) for split in _splits(slots))
             popularity.update(set(itertools.chain.from_iterable(candidates)))
     used: set[Factor] = set()
-    chosen = {}
+    chosen: dict[int, list[Split]] = {}
     for order in sorted(clusters, key=lambda order: (ROW_SIZES[order] * 2 != order, -order)):
-        permutations = []
+        chosen[order] = []
         for slots in clusters[order].tolist():
             best = min(
-                _splits(order), key=lambda split: _split_cost(_factors(slots, split, order), used, popularity)
+                (split.factors(slots) for split in _splits(slots)),
+                key=lambda factors: _split_cost(factors, used, popularity),
             )
-            used.update(_factors(slots, best, order))
-            permutations.append(best)
-        chosen[order] = np.array(permutations, dtype=np.int64).reshape(-1, order)
+            used.update(best)
+            chosen[order].append(next(split for split in _splits(slots) if split.factors(slots) == best))
     return chosen
 
 
-def _splits(order: int) -> list[tuple[int, ...]]:
-    """Candidate permutations of the places: row factor first."""
+@lru_cache(maxsize=64)
+def _combinations(order: int, n_rows: int) -> tuple[Split, ...]:
+    """Every choice of places for the row factor."""
     places = range(order)
-    return [
-        (*rows, *(place for place in places if place not in rows))
-        for rows in itertools.combinations(places, ROW_SIZES[order])
-    ]
+    return tuple(
+        Split((*rows, *(place for place in places if place not in rows)), n_rows)
+        for rows in itertools.combinations(places, n_rows)
+    )
 
 
-def _factors(slots: list[int], split: tuple[int, ...], order: int) -> tuple[Factor, Factor]:
-    size = ROW_SIZES[order]
-    return tuple(slots[place] for place in split[:size]), tuple(slots[place] for place in split[size:])
+def _splits(slots: list[int]) -> list[Split]:
+    """Candidates: pairs (triples for order 6) as rows, or the cube of an atom that is in a quartet thrice."""
+    order = len(slots)
+    splits = list(_combinations(order, ROW_SIZES[order]))
+    if order == 4 and slots[1] == slots[2]:
+        cubes = _combinations(order, 3)
+        splits += [split for split in cubes if len(set(split.factors(slots)[0])) == 1]
+    return splits
 
 
 def _split_cost(

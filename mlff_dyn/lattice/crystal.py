@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import spglib
@@ -15,6 +15,7 @@ from mlff_dyn.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+_SPGLIB_ERROR: type[Exception] = getattr(spglib, "SpglibError", RuntimeError)
 _SYMMETRY_FIX = "check the structure or change structure.symprec_angstrom"
 
 
@@ -79,9 +80,9 @@ class Crystal:
     def nearest_neighbor_distance(self) -> float:
         """Shortest distance between two atoms of the crystal, Å."""
         offsets = np.array(list(np.ndindex(5, 5, 5))) - 2
-        images = self.positions[:, None, :] + offsets @ self.lattice
-        separations = images[None] - self.positions[:, None, None, :]
-        distances = np.linalg.norm(separations, axis=-1)
+        separations = self.positions[None] - self.positions[:, None]
+        separations -= np.rint(separations @ np.linalg.inv(self.lattice)) @ self.lattice
+        distances = np.linalg.norm(separations[:, :, None] + offsets @ self.lattice, axis=-1)
         return float(distances[distances > self.symprec].min())
 
 
@@ -95,8 +96,7 @@ def build_crystal(
 ) -> Crystal:
     """Find the primitive cell and the space group of a periodic structure.
 
-    Orientation and positions are those of the input; nothing is idealized except the rotation matrices,
-    which are made orthogonal to machine precision.
+    Orientation and positions are those of the input; only the rotation matrices are made exact.
 
     Parameters
     ----------
@@ -126,9 +126,7 @@ def build_crystal(
             fix=_SYMMETRY_FIX,
         )
     fractional = given[sites] @ np.linalg.inv(primitive_lattice)
-    dataset = spglib.get_symmetry_dataset((primitive_lattice, fractional, species[sites]), symprec=symprec)
-    if dataset is None:
-        raise DataError("no space group found", fix=_SYMMETRY_FIX)
+    dataset = _symmetry_dataset((primitive_lattice, fractional, species[sites]), symprec)
     rotations = np.array(dataset.rotations, np.int64)
     site_map, site_shift = _site_action(fractional, species[sites], rotations, np.array(dataset.translations))
     return Crystal(
@@ -152,13 +150,21 @@ def build_crystal(
 
 def _input_matrix(atoms: PhonopyAtoms, symprec: float) -> NDArray[np.int64]:
     """Vectors of the input cell (rows) in the basis of the primitive cell that phonopy chooses."""
-    if spglib.get_symmetry_dataset(atoms.totuple(), symprec=symprec) is None:
-        raise DataError(
-            "spglib finds no symmetry in the structure, not even the identity (overlapping atoms?)",
-            fix=_SYMMETRY_FIX,
-        )
+    _symmetry_dataset(atoms.totuple(), symprec)
     primitive_matrix = np.array(guess_primitive_matrix(atoms, symprec=symprec), float)
     return np.rint(np.linalg.inv(primitive_matrix.T)).astype(np.int64)
+
+
+def _symmetry_dataset(cell: Any, symprec: float) -> Any:  # noqa: ANN401
+    """Space group of (lattice, scaled positions, numbers), by whichever way spglib reports a failure."""
+    reason = "no space group found"
+    try:
+        dataset = spglib.get_symmetry_dataset(cell, symprec=symprec)
+    except _SPGLIB_ERROR as error:
+        dataset, reason = None, str(error)
+    if dataset is None:
+        raise DataError(f"the symmetry of the structure cannot be found: {reason}", fix=_SYMMETRY_FIX)
+    return dataset
 
 
 def _first_of_each_site(

@@ -1,8 +1,8 @@
 """Force-constant tensors on a supercell, from the polynomial of a basis.
 
-The tensor element of order n is the n-th derivative of the energy at rest, so a monomial of coefficient c adds c
-to the element of each of the n! orders of its variables. On a supercell all images of an atom are one atom, and
-their elements add up.
+The tensor element of order n is the n-th derivative of the energy at rest, so a monomial of coefficient c
+adds c to the element of each of the n! orders of its variables. On a supercell all images of an atom are one
+atom, and their elements add up.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class ForceConstants:
             site, cell = divmod(int(atom), n_cells)
             mine = self.clusters[:, 0] == site * n_cells
             others = places[self._translated(self.clusters[mine, 1:], cell)]
-            result[(row, *others.T)] = self.blocks[mine]
+            index = (row, *others.T)
+            result[index] = self.blocks[mine]
         return result
 
     def _translated(self, atoms: NDArray[np.int64], cell: int) -> NDArray[np.int64]:

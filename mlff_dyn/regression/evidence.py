@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 _SMALLEST_NOISE = 1e-7
 _LOG_RANGE = 14.0
+_ROUNDING_SHIFTS = (0.0, 1e-14, 1e-13, 1e-12)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,17 +174,25 @@ def posterior_factor(
 ) -> NDArray[np.float64]:
     """Lower Cholesky factor of the posterior precision XᵀX/s² + T⁻¹.
 
+    Where data without noise leave a direction open, rounding of XᵀX/s² hides the prior; the diagonal is then
+    raised by as little as makes the matrix positive definite.
+
     Raises
     ------
     FitError
         If it is not positive definite.
     """
     precision = gram / noise_sq
-    precision[np.diag_indices_from(precision)] += 1.0 / prior_variance
-    try:
-        return np.asarray(cholesky(precision, lower=True, overwrite_a=True, check_finite=False))
-    except np.linalg.LinAlgError:
-        raise FitError(
-            "the posterior precision is not positive definite",
-            fix="look for duplicate or non-finite snapshots in the data set",
-        ) from None
+    diagonal = np.diag_indices_from(precision)
+    precision[diagonal] += 1.0 / prior_variance
+    unshifted = precision[diagonal]
+    for shift in _ROUNDING_SHIFTS:
+        precision[diagonal] = unshifted * (1.0 + shift)
+        try:
+            return np.asarray(cholesky(precision, lower=True, check_finite=False))
+        except np.linalg.LinAlgError:
+            continue
+    raise FitError(
+        "the posterior precision is not positive definite",
+        fix="look for duplicate or non-finite snapshots in the data set",
+    )

@@ -105,8 +105,10 @@ class TrajectoryCriterion:
         limit = self.force_error_limit_relative
         if len(history) < self.n_average:
             last = history[-1]
-            sudden = last.predictive > self.sudden_factor * limit * max(last.force, 1e-12)
-            return Decision.CALL_NOW if sudden else Decision.GO_ON
+            largest = limit * max(last.force, 1e-12)
+            in_vain = self.can_judge_truncation and last.truncation > largest
+            sudden = last.predictive > self.sudden_factor * largest
+            return Decision.CALL_NOW if sudden and not in_vain else Decision.GO_ON
         if mean.predictive <= limit:
             return Decision.GO_ON
         if self.can_judge_truncation and mean.truncation > limit:

@@ -63,7 +63,11 @@ class Learner:
         """
         if self._force_field is None:
             fitted = fit_force_field(self.workspace.expansion.basis, self.data.rows)
-            metadata = {"identity": self.workspace.basis_identity, "n_snapshots": len(self.data)}
+            metadata = {
+                "identity": self.workspace.basis_identity,
+                "n_snapshots": len(self.data),
+                "supercell": np.asarray(self.workspace.config.structure.supercell).tolist(),
+            }
             write_model(self.workspace.model_path, fitted, metadata)
             self.journal.append("refit", n_snapshots=len(self.data), **describe_fit(fitted))
             self._force_field = fitted

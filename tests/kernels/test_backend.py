@@ -25,6 +25,8 @@ forces = compiled.ForceKernel(tables, parameters, slot_atoms).energy_forces(u)[1
 design = compiled.design_matrix(tables, slot_atoms, u)
 expected = reference.design_matrix(tables, slot_atoms, u)
 print(compiled.INSTRUCTION_SET, np.abs(forces - expected @ parameters).max() / np.abs(forces).max())
+single = compiled.ForceKernel(tables, parameters, slot_atoms, "single").energy_forces(u)[1].reshape(-1)
+print(np.abs(single - expected @ parameters).max() / np.abs(forces).max())
 print(np.abs(design - expected).max() / np.abs(design).max())
 """
 
@@ -68,9 +70,10 @@ def test_missing_compiled_kernels_fall_back_with_a_warning_or_raise_when_forced(
 @pytest.mark.parametrize("instruction_set", _compiled.instruction_sets())
 def test_every_instruction_set_agrees_with_the_reference(instruction_set):
     result = run_python(TWIN_CHECK, MLFF_DYN_ISA=instruction_set)
-    name, force_error, design_error = result.stdout.split()
+    name, force_error, single_error, design_error = result.stdout.split()
     assert name == instruction_set
     assert max(float(force_error), float(design_error)) < 1e-12
+    assert float(single_error) < 1e-5
 
 
 def test_unknown_instruction_set_is_refused():

@@ -22,6 +22,7 @@ STIFFNESS = 5.0
 MASSES = np.repeat([28.0, 70.0], TORUS.n_cells)
 NVE = Dynamics(masses=MASSES, timestep_fs=1.0)
 LANGEVIN = dataclasses.replace(NVE, friction_per_fs=0.02, temperature_kelvin=300.0, timestep_fs=2.0)
+BUSSI = dataclasses.replace(LANGEVIN, thermostat="bussi")
 
 
 def make_kernel(backend, quartic=0.0):
@@ -72,7 +73,7 @@ def test_velocity_verlet_is_reversible(backend):
     np.testing.assert_allclose(-back.velocities, start.velocities, rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("dynamics", [NVE, LANGEVIN], ids=["nve", "langevin"])
+@pytest.mark.parametrize("dynamics", [NVE, LANGEVIN, BUSSI], ids=["nve", "langevin", "bussi"])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_same_seed_gives_same_bytes_and_a_split_run_equals_the_whole(backend, dynamics):
     kernel = make_kernel(backend, quartic=20.0)
@@ -88,7 +89,7 @@ def test_same_seed_gives_same_bytes_and_a_split_run_equals_the_whole(backend, dy
         assert getattr(second.state, name).tobytes() == getattr(whole.state, name).tobytes()
 
 
-@pytest.mark.parametrize("dynamics", [NVE, LANGEVIN], ids=["nve", "langevin"])
+@pytest.mark.parametrize("dynamics", [NVE, LANGEVIN, BUSSI], ids=["nve", "langevin", "bussi"])
 def test_backends_agree_on_a_short_run(dynamics):
     slow, fast = (
         make_kernel(backend, quartic=20.0).run(make_state(), dynamics, 50, 10) for backend in BACKENDS
@@ -98,10 +99,11 @@ def test_backends_agree_on_a_short_run(dynamics):
     np.testing.assert_array_equal(fast.state.rng, slow.state.rng)
 
 
+@pytest.mark.parametrize("dynamics", [LANGEVIN, BUSSI], ids=["langevin", "bussi"])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_langevin_keeps_the_center_of_mass_at_rest(backend):
+def test_thermostats_keep_the_center_of_mass_at_rest(backend, dynamics):
     start = make_state()
-    run = make_kernel(backend).run(start, LANGEVIN, 100, 10)
+    run = make_kernel(backend).run(start, dynamics, 100, 10)
     momentum = np.einsum("i,sia->sa", MASSES, run.velocities)
     assert np.abs(momentum).max() < 1e-12
     center = np.einsum("i,sia->sa", MASSES, run.displacements) / MASSES.sum()
@@ -150,6 +152,17 @@ def test_langevin_samples_the_harmonic_crystal(temperature):
     assert squares.mean() == pytest.approx(3.0 * thermal * compliance, rel=0.03)
 
 
+def test_bussi_gives_the_canonical_kinetic_energy():
+    kernel = make_kernel(compiled, quartic=20.0)
+    dynamics = dataclasses.replace(BUSSI, timestep_fs=0.5)
+    equilibrated = kernel.run(make_state(), dynamics, 4000, 4000).state
+    kinetic = kernel.run(equilibrated, dynamics, 400_000, 20).kinetic_energies
+    thermal = BOLTZMANN_EV_PER_K * BUSSI.temperature_kelvin
+    n_freedoms = 3 * (N_ATOMS - 1)
+    assert kinetic.mean() == pytest.approx(0.5 * n_freedoms * thermal, rel=0.01)
+    assert kinetic.var() == pytest.approx(0.5 * n_freedoms * thermal**2, rel=0.08)
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_guard_names_step_and_atom(backend):
     start = make_state()
@@ -187,6 +200,8 @@ def test_impossible_dynamics_are_refused():
         Dynamics(masses=np.ones(3), timestep_fs=1.0, friction_per_fs=-1.0)
     with pytest.raises(DataError, match="temperature_kelvin"):
         Dynamics(masses=np.ones(3), timestep_fs=1.0, temperature_kelvin=float("nan"))
+    with pytest.raises(DataError, match="thermostat 'berendsen'"):
+        Dynamics(masses=np.ones(3), timestep_fs=1.0, thermostat="berendsen")
     with pytest.raises(DataError, match="displacement_limit"):
         Dynamics(masses=np.ones(3), timestep_fs=1.0, displacement_limit=0.0)
     with pytest.raises(DataError, match="masses has shape"):

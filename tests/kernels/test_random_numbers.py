@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
+from mlff_dyn.kernels import _compiled, compiled
 from mlff_dyn.kernels.random_numbers import draw_gaussians, draw_words, rng_from_seed
 
 
@@ -20,11 +21,28 @@ def test_gaussians_are_standard_normal():
 
 
 def test_stream_goes_on_where_it_stopped():
-    whole, end = draw_gaussians(rng_from_seed(3), 20)
-    first, middle = draw_gaussians(rng_from_seed(3), 12)
-    second, same_end = draw_gaussians(middle, 8)
+    whole, end = draw_words(rng_from_seed(3), 20)
+    first, middle = draw_words(rng_from_seed(3), 12)
+    second, same_end = draw_words(middle, 8)
     assert np.concatenate([first, second]).tobytes() == whole.tobytes()
     assert end.tolist() == same_end.tolist()
+
+
+def test_batches_differ_and_keep_their_numbers_when_cut():
+    whole, after = draw_gaussians(rng_from_seed(3), 64)
+    cut, same_after = draw_gaussians(rng_from_seed(3), 50)
+    assert cut.tobytes() == whole[:50].tobytes()
+    assert after.tolist() == same_after.tolist()
+    following, _ = draw_gaussians(after, 64)
+    assert abs(np.corrcoef(whole, following)[0, 1]) < 0.5
+
+
+def test_compiled_batches_have_the_same_numbers():
+    state = rng_from_seed(12)
+    key = int(draw_words(state, 1)[0][0])
+    for n_values in (16, 160, 40_000):
+        values = _compiled.gaussians(compiled.INSTRUCTION_SET, key, n_values)
+        np.testing.assert_allclose(values, draw_gaussians(state, n_values)[0], rtol=2e-14, atol=2e-14)
 
 
 def test_seeds_give_different_streams():

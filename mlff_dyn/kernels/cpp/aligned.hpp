@@ -1,4 +1,4 @@
-// A growing scratch buffer of doubles, aligned for the widest vectors.
+// A growing scratch buffer, aligned for the widest vectors.
 #pragma once
 
 #include <cstddef>
@@ -6,15 +6,18 @@
 #include <memory>
 #include <new>
 
+#include "tables.hpp"
+
 namespace mlff {
 
+template <typename Value>
 class AlignedBuffer {
 public:
-    // At least this many doubles; earlier content is lost when the buffer grows.
-    double* reserve(std::size_t count) {
+    // At least this many values; earlier content is lost when the buffer grows.
+    Value* reserve(std::size_t count) {
         if (count > capacity_) {
-            const std::size_t bytes = (count * sizeof(double) + 63) / 64 * 64;
-            data_.reset(static_cast<double*>(std::aligned_alloc(64, bytes)));
+            const std::size_t bytes = (count * sizeof(Value) + kMaxBytes - 1) / kMaxBytes * kMaxBytes;
+            data_.reset(static_cast<Value*>(std::aligned_alloc(kMaxBytes, bytes)));
             if (!data_) throw std::bad_alloc();
             capacity_ = count;
         }
@@ -23,9 +26,9 @@ public:
 
 private:
     struct Free {
-        void operator()(double* pointer) const { std::free(pointer); }
+        void operator()(Value* pointer) const { std::free(pointer); }
     };
-    std::unique_ptr<double, Free> data_;
+    std::unique_ptr<Value, Free> data_;
     std::size_t capacity_ = 0;
 };
 

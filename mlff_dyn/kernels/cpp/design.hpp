@@ -5,8 +5,8 @@
 
 namespace mlff::MLFF_ISA {
 
-MLFF_INLINE Lanes output_sum(const DesignChunk& chunk, std::ptrdiff_t output, const Lanes* nodes) {
-    Lanes even = {}, odd = {};
+MLFF_INLINE Lanes<double> output_sum(const DesignChunk& chunk, std::ptrdiff_t output, const Lanes<double>* nodes) {
+    Lanes<double> even = {}, odd = {};
     std::int32_t entry = chunk.output_starts[output];
     const std::int32_t last = chunk.output_starts[output + 1];
     for (; entry + 1 < last; entry += 2) {
@@ -18,18 +18,19 @@ MLFF_INLINE Lanes output_sum(const DesignChunk& chunk, std::ptrdiff_t output, co
 }
 
 static void design_rows(const DesignChunk& chunk, const std::int32_t* slot_atoms, std::ptrdiff_t n_cells,
-                        const double* u, double* design, std::ptrdiff_t n_parameters, double* scratch) {
-    Lanes* z = reinterpret_cast<Lanes*>(scratch);
-    Lanes* nodes = z + 3 * chunk.n_slots;
-    Lanes* sums = nodes + chunk.n_nodes;
+                        const double* u, double* design, std::ptrdiff_t n_parameters, void* scratch) {
+    constexpr int n_lanes = kLanes<double>;
+    Lanes<double>* z = static_cast<Lanes<double>*>(scratch);
+    Lanes<double>* nodes = z + 3 * chunk.n_slots;
+    Lanes<double>* sums = nodes + chunk.n_nodes;
     nodes[0] = broadcast(1.0);
-    for (std::ptrdiff_t cell = 0; cell < n_cells; cell += kLanes) {
-        const std::ptrdiff_t filled = n_cells - cell < kLanes ? n_cells - cell : kLanes;
+    for (std::ptrdiff_t cell = 0; cell < n_cells; cell += n_lanes) {
+        const std::ptrdiff_t filled = n_cells - cell < n_lanes ? n_cells - cell : n_lanes;
         for (std::ptrdiff_t slot = 0; slot < chunk.n_slots; ++slot) {
             const std::int32_t* row = slot_atoms + chunk.slots[slot] * n_cells + cell;
-            std::int32_t atoms[kLanes];
-            for (std::ptrdiff_t lane = 0; lane < kLanes; ++lane) atoms[lane] = row[lane < filled ? lane : 0];
-            const Vector3 atom = gather(u, atoms);
+            std::int32_t places[n_lanes];
+            for (std::ptrdiff_t lane = 0; lane < n_lanes; ++lane) places[lane] = kStride * row[lane < filled ? lane : 0];
+            const Vector3<double> atom = gather(u, places);
             z[3 * slot] = atom.x;
             z[3 * slot + 1] = atom.y;
             z[3 * slot + 2] = atom.z;

@@ -7,13 +7,16 @@
 
 namespace mlff {
 
+enum class Thermostat : int { kNone = 0, kLangevin = 1, kBussi = 2 };
+
 struct DynamicsInput {
     const double* inertias;        // eV fs^2 / A^2, one per atom
     const double* velocity_kicks;  // A/fs, one per atom
     double velocity_decay;
     double timestep;  // fs
     double displacement_limit;
-    bool has_thermostat;
+    Thermostat thermostat;
+    double thermal_energy;  // eV
     std::int64_t n_steps;
     std::int64_t sample_every;
 };

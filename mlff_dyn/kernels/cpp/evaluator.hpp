@@ -8,54 +8,77 @@
 
 #include "aligned.hpp"
 #include "tables.hpp"
+#include "team.hpp"
 
 namespace mlff {
 
 class ForceEvaluator {
 public:
-    ForceEvaluator(std::ptrdiff_t n_sites, std::ptrdiff_t n_cells, const std::string& isa);
+    virtual ~ForceEvaluator() = default;
 
-    // Orders 1 and 2: the slots first, then groups of up to three sites.
-    void set_linear_slots(const std::int32_t* slot_atoms, std::ptrdiff_t n_slots);
+    // Padded arrays of (n_atoms + 1) atoms, aligned to kMaxBytes; the last atom stands for missing cells and its
+    // displacement must be zero.
+    virtual double evaluate(const double* u, double* forces) = 0;
+
+    std::ptrdiff_t n_atoms() const { return n_atoms_; }
+    GaussianFunction gaussians() const { return gaussians_; }
+    std::size_t n_padded() const { return static_cast<std::size_t>(kStride * (n_atoms_ + 1)); }
+
+protected:
+    ForceEvaluator(std::ptrdiff_t n_atoms, GaussianFunction gaussians) : n_atoms_(n_atoms), gaussians_(gaussians) {}
+
+    std::ptrdiff_t n_atoms_;
+    GaussianFunction gaussians_;
+};
+
+template <typename Real>
+class CellEvaluator : public ForceEvaluator {
+public:
+    CellEvaluator(std::ptrdiff_t n_sites, std::ptrdiff_t n_cells, const std::string& isa, int n_threads);
+
+    // Orders 3 and higher, and the slots for orders 1 and 2, which may be empty for all programs but the first.
+    void add_program(const std::int32_t* slot_atoms, std::ptrdiff_t n_slots, std::ptrdiff_t n_lifted_slots,
+                     std::ptrdiff_t n_lifted, std::vector<Lift> lifts, std::vector<Tile> tiles,
+                     std::vector<std::int32_t> columns, const std::vector<double>& coefficients);
+
+    // Orders 1 and 2 of up to three sites, added to the last program.
     void add_site_group(const std::vector<std::int32_t>& home, std::vector<std::int32_t> columns,
-                        std::vector<double> coefficients, std::vector<double> bias);
+                        const std::vector<double>& coefficients, const std::vector<double>& bias);
 
-    // Orders 3 and higher.
-    void add_chunk(const std::int32_t* slot_atoms, std::ptrdiff_t n_slots, std::ptrdiff_t n_lifted,
-                   std::vector<Lift> lifts, std::vector<Tile> tiles, std::vector<std::int32_t> columns,
-                   std::vector<double> coefficients);
-
-    // Padded arrays of (n_atoms + 1) atoms; the last one stands for missing cells and must stay at zero.
-    double evaluate(const double* u, double* forces);
-
-    std::ptrdiff_t n_atoms() const { return n_sites_ * n_cells_; }
-    const char* isa() const { return kernels_.name; }
+    double evaluate(const double* u, double* forces) override;
 
 private:
     struct GroupData {
         std::vector<std::int32_t> columns;
-        std::vector<double> coefficients, bias;
+        std::vector<Real> coefficients, bias;
     };
-    struct ChunkData {
-        std::vector<std::int32_t> slot_atoms;
+    struct ProgramData {
+        std::vector<std::int32_t> places;
         std::vector<Lift> lifts;
         std::vector<Tile> tiles;
         std::vector<std::int32_t> columns;
-        std::vector<double> coefficients;
-        LiftedChunk view;
+        std::vector<Real> coefficients;
+        std::deque<GroupData> group_data;
+        std::vector<SiteGroup<Real>> groups;
+        CellProgram<Real> view;
+    };
+    // What one thread writes to.
+    struct Workspace {
+        AlignedBuffer<char> scratch;
+        AlignedBuffer<Real> forces;
+        double energy = 0.0;
     };
 
     std::vector<std::int32_t> pad(const std::int32_t* slot_atoms, std::ptrdiff_t n_slots) const;
+    void work(int member, const Real* u, Real* forces);
 
-    const Kernels& kernels_;
-    std::ptrdiff_t n_sites_, n_cells_, padded_cells_;
-    std::vector<std::int32_t> linear_slot_atoms_;
-    std::ptrdiff_t n_linear_slots_ = 0;
-    std::deque<GroupData> group_data_;
-    std::vector<SiteGroup> groups_;
-    std::deque<ChunkData> chunks_;
+    ForceFunction<Real> cell_forces_;
+    std::ptrdiff_t n_cells_, padded_cells_;
+    std::deque<ProgramData> programs_;
     std::size_t scratch_vectors_ = 0;
-    AlignedBuffer scratch_;
+    ThreadTeam team_;
+    std::vector<Workspace> workspaces_;
+    AlignedBuffer<Real> displacements_;
 };
 
 }  // namespace mlff

@@ -6,79 +6,70 @@
 namespace mlff::MLFF_ISA {
 
 // A recursive struct keeps every accumulator in a register of its own; an array would go to memory.
-template <int N>
+template <typename Real, int N>
 struct Accumulators {
-    Lanes value;
-    Accumulators<N - 1> rest;
+    Lanes<Real> value;
+    Accumulators<Real, N - 1> rest;
 
-    MLFF_INLINE_MEMBER void start(const double* bias) {
+    MLFF_INLINE_MEMBER void start(const Real* bias) {
         value = broadcast(*bias);
         rest.start(bias + 1);
     }
-    MLFF_INLINE_MEMBER void add(const double* coefficients, Lanes u) {
+    MLFF_INLINE_MEMBER void add(const Real* coefficients, Lanes<Real> u) {
         value += broadcast(*coefficients) * u;
         rest.add(coefficients + 1, u);
     }
-    MLFF_INLINE_MEMBER void store(Lanes* out) const {
+    MLFF_INLINE_MEMBER void store(Lanes<Real>* out) const {
         *out = value;
         rest.store(out + 1);
     }
 };
 
-template <>
-struct Accumulators<0> {
-    MLFF_INLINE_MEMBER void start(const double*) {}
-    MLFF_INLINE_MEMBER void add(const double*, Lanes) {}
-    MLFF_INLINE_MEMBER void store(Lanes*) const {}
+template <typename Real>
+struct Accumulators<Real, 0> {
+    MLFF_INLINE_MEMBER void start(const Real*) {}
+    MLFF_INLINE_MEMBER void add(const Real*, Lanes<Real>) {}
+    MLFF_INLINE_MEMBER void store(Lanes<Real>*) const {}
 };
 
-template <int Rows>
-static void group_gradient(const SiteGroup& group, const Lanes* z, Lanes* gradient) {
-    Accumulators<Rows> rows;
+template <typename Real, int Rows>
+static void group_gradient(const SiteGroup<Real>& group, const Vector3<Real>* slots, Lanes<Real>* gradient) {
+    Accumulators<Real, Rows> rows;
     rows.start(group.bias);
-    const double* coefficients = group.coefficients;
+    const Real* coefficients = group.coefficients;
     for (std::int32_t k = 0; k < group.n_columns; ++k) {
-        const Lanes* column = z + 3 * group.columns[k];
-        rows.add(coefficients, column[0]);
-        rows.add(coefficients + Rows, column[1]);
-        rows.add(coefficients + 2 * Rows, column[2]);
+        const Vector3<Real>& column = slots[group.columns[k]];
+        rows.add(coefficients, column.x);
+        rows.add(coefficients + Rows, column.y);
+        rows.add(coefficients + 2 * Rows, column.z);
         coefficients += 3 * Rows;
     }
     rows.store(gradient);
 }
 
-static double linear_forces(const LinearPart& part, std::ptrdiff_t padded_cells, const double* u, double* forces,
-                            double* scratch) {
-    Lanes* z = reinterpret_cast<Lanes*>(scratch);
-    Lanes energy = {};
-    for (std::ptrdiff_t cell = 0; cell < padded_cells; cell += kLanes) {
-        for (std::ptrdiff_t slot = 0; slot < part.n_slots; ++slot) {
-            const Vector3 atom = gather(u, part.slot_atoms + slot * padded_cells + cell);
-            z[3 * slot] = atom.x;
-            z[3 * slot + 1] = atom.y;
-            z[3 * slot + 2] = atom.z;
-        }
-        for (std::ptrdiff_t index = 0; index < part.n_groups; ++index) {
-            const SiteGroup& group = part.groups[index];
-            Lanes gradient[9];
-            if (group.n_sites == 3) {
-                group_gradient<9>(group, z, gradient);
-            } else if (group.n_sites == 2) {
-                group_gradient<6>(group, z, gradient);
-            } else {
-                group_gradient<3>(group, z, gradient);
-            }
-            for (std::int32_t site = 0; site < group.n_sites; ++site) {
-                const Lanes* home = z + 3 * group.home[site];
-                const Lanes* slope = gradient + 3 * site;
-                const double* bias = group.bias + 3 * site;
-                for (int axis = 0; axis < 3; ++axis) energy += home[axis] * (slope[axis] + broadcast(bias[axis]));
-                scatter_subtract(forces, part.slot_atoms + group.home[site] * padded_cells + cell,
-                                 {slope[0], slope[1], slope[2]});
-            }
-        }
+// Twice the energy of one group; its gradient is scattered.
+template <typename Real>
+MLFF_INLINE Lanes<Real> run_group(const SiteGroup<Real>& group, const Vector3<Real>* slots, const std::int32_t* places,
+                                  std::ptrdiff_t padded_cells, Real* forces) {
+    Lanes<Real> gradient[9];
+    if (group.n_sites == 3) {
+        group_gradient<Real, 9>(group, slots, gradient);
+    } else if (group.n_sites == 2) {
+        group_gradient<Real, 6>(group, slots, gradient);
+    } else {
+        group_gradient<Real, 3>(group, slots, gradient);
     }
-    return 0.5 * sum(energy);
+    Lanes<Real> energy = {};
+    for (std::int32_t site = 0; site < group.n_sites; ++site) {
+        const Vector3<Real>& home = slots[group.home[site]];
+        const Lanes<Real>* slope = gradient + 3 * site;
+        const Real* bias = group.bias + 3 * site;
+        energy += home.x * (slope[0] + broadcast(bias[0])) + home.y * (slope[1] + broadcast(bias[1])) +
+                  home.z * (slope[2] + broadcast(bias[2]));
+        scatter_subtract(forces, places + group.home[site] * padded_cells,
+                         Vector3<Real>{slope[0], slope[1], slope[2]});
+    }
+    return energy;
 }
 
 }  // namespace mlff::MLFF_ISA

@@ -1,30 +1,29 @@
-// The random stream of the thermostat; the twin and the description are in random_numbers.py.
+// The random stream of the thermostats; the twin and the description are in random_numbers.py.
 #pragma once
 
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
+
+#include "aligned.hpp"
+#include "tables.hpp"
 
 namespace mlff {
 
 class RandomStream {
 public:
-    explicit RandomStream(const std::uint64_t* state) : s_{state[0], state[1], state[2], state[3]} {}
+    RandomStream(const std::uint64_t* state, GaussianFunction gaussians)
+        : s_{state[0], state[1], state[2], state[3]}, gaussians_(gaussians) {}
 
     void save(std::uint64_t* state) const {
         for (int k = 0; k < 4; ++k) state[k] = s_[k];
     }
 
-    // Standard normal numbers; the second of the last pair is dropped when count is odd.
-    void fill_gaussians(double* out, std::ptrdiff_t count) {
-        for (std::ptrdiff_t k = 0; k < count; k += 2) {
-            const double a = (static_cast<double>(next() >> 11) + 1.0) * 0x1p-53;
-            const double b = static_cast<double>(next() >> 11) * 0x1p-53;
-            const double radius = std::sqrt(-2.0 * std::log(a));
-            const double angle = 6.283185307179586476925 * b;
-            out[k] = radius * std::cos(angle);
-            if (k + 1 < count) out[k + 1] = radius * std::sin(angle);
-        }
+    // Standard normal numbers, at least count of them, valid until the next call.
+    const double* draw_gaussians(std::ptrdiff_t count) {
+        const std::ptrdiff_t rounded = (count + kGaussianBlock - 1) / kGaussianBlock * kGaussianBlock;
+        double* values = values_.reserve(static_cast<std::size_t>(rounded));
+        gaussians_(next(), rounded, values);
+        return values;
     }
 
 private:
@@ -43,6 +42,8 @@ private:
     }
 
     std::uint64_t s_[4];
+    GaussianFunction gaussians_;
+    AlignedBuffer<double> values_;
 };
 
 }  // namespace mlff

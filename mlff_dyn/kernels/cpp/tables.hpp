@@ -6,59 +6,67 @@
 
 namespace mlff {
 
-// Doubles of an atom in the padded arrays of displacements, velocities and forces: x, y, z, 0.
+// Numbers of an atom in the padded arrays of displacements, velocities and forces: x, y, z, 0.
 constexpr std::ptrdiff_t kStride = 4;
 
+// Widest vector in bytes; scratch memory is aligned to it.
+constexpr std::ptrdiff_t kMaxBytes = 64;
+
 // Cells are handled in blocks; tables of atoms are padded to a multiple of the largest block.
-constexpr std::ptrdiff_t kMaxLanes = 8;
+constexpr std::ptrdiff_t kMaxLanes = 16;
 
 // Orders 1 and 2 for up to three sites of the home cell: gradient = bias + matrix * (components of the columns).
+template <typename Real>
 struct SiteGroup {
-    std::int32_t home[3];         // row of each site's own atoms in LinearPart::slot_atoms
+    std::int32_t home[3];         // slot of each site's own atom
     std::int32_t n_sites;
-    std::int32_t n_columns;       // slots
-    const std::int32_t* columns;  // place of the slot in LinearPart::slot_atoms
-    const double* coefficients;   // [n_columns][3][3 * n_sites]
-    const double* bias;           // [3 * n_sites]
+    std::int32_t n_columns;
+    const std::int32_t* columns;  // slots
+    const Real* coefficients;     // [n_columns][3][3 * n_sites]
+    const Real* bias;             // [3 * n_sites]
 };
 
-struct LinearPart {
-    std::ptrdiff_t n_slots;
-    const std::int32_t* slot_atoms;  // [n_slots][padded_cells]
-    std::ptrdiff_t n_groups;
-    const SiteGroup* groups;
-};
-
-// Orders 3 and higher: E = sum over tiles, rows r and columns k of coefficient[k][r] * z[r] * z[k].
-// The vector z holds the components of the slots, then products made by lifts.
+// Orders 3 and higher: E = sum over tiles, rows r and columns k of coefficient[k][r] * value[r] * value[k].
+// The values are the components of the slots, then products made by lifts.
 enum LiftKind : std::int32_t { kOuter = 0, kSquare = 1, kCube = 2 };
 
 struct Lift {
     std::int32_t kind;
-    std::int32_t first;   // first entry of z that is made
-    std::int32_t parent;  // first entry of the factor that is multiplied
-    std::int32_t width;   // entries of the parent
+    std::int32_t first;   // first value that is made
+    std::int32_t parent;  // first value of the factor that is multiplied
+    std::int32_t width;   // values of the parent
     std::int32_t single;  // first of the three components it is multiplied with
 };
 
+// Pair rows and pair columns are the nine products of two slots, formed by the tile itself.
+enum TileKind : std::int32_t { kPlain = 0, kPairRows = 1, kPairColumns = 2 };
+
 struct Tile {
-    std::int32_t n_rows;     // 1, 3, 6 or 9
-    std::int32_t first_row;  // entry of z
+    std::int32_t kind;
+    std::int32_t n_rows;      // 1, 3, 6, 9 or 10
+    std::int32_t first_row;   // value; of pair rows, first value of the first slot
+    std::int32_t second_row;  // of pair rows only, first value of the second slot
     std::int32_t n_columns;
-    std::int32_t first_column;       // in LiftedChunk::columns
+    std::int32_t first_column;       // in CellProgram::columns
     std::int32_t first_coefficient;  // [n_columns][n_rows] from here
 };
 
-struct LiftedChunk {
+// What is done for each block of cells.
+template <typename Real>
+struct CellProgram {
     std::ptrdiff_t n_slots;
-    const std::int32_t* slot_atoms;  // [n_slots][padded_cells]
-    std::ptrdiff_t n_lifted;         // length of z
+    std::ptrdiff_t n_lifted_slots;   // the first ones; the others serve orders 1 and 2 only
+    const std::int32_t* places;      // [n_slots][padded_cells], kStride * atom
+    std::ptrdiff_t padded_cells;
+    std::ptrdiff_t n_lifted;         // values of lifted slots and of products
     std::ptrdiff_t n_lifts;
     const Lift* lifts;
     std::ptrdiff_t n_tiles;
     const Tile* tiles;
     const std::int32_t* columns;
-    const double* coefficients;
+    const Real* coefficients;
+    std::ptrdiff_t n_groups;
+    const SiteGroup<Real>* groups;
 };
 
 // Rows of the design matrix for the three targets of one site and a range of parameters.
@@ -77,15 +85,23 @@ struct DesignChunk {
     const double* entry_factors;
 };
 
-// One set of kernels for one instruction set. Scratch is aligned to 64 bytes.
+// Subtracts dE/du of the cells first to last (multiples of the block) from the padded forces; returns the energy.
+template <typename Real>
+using ForceFunction = double (*)(const CellProgram<Real>&, std::ptrdiff_t first, std::ptrdiff_t last, const Real* u,
+                                 Real* forces, void* scratch);
+
+// Standard normal numbers from a key; count is a multiple of kGaussianBlock.
+using GaussianFunction = void (*)(std::uint64_t key, std::ptrdiff_t count, double* out);
+constexpr std::ptrdiff_t kGaussianBlock = 16;
+
+// One set of kernels for one instruction set. Scratch is aligned to kMaxBytes.
 struct Kernels {
     const char* name;
-    std::ptrdiff_t lanes;
-    // Both subtract dE/du from the padded forces and return the energy.
-    double (*linear)(const LinearPart&, std::ptrdiff_t padded_cells, const double* u, double* forces, double* scratch);
-    double (*lifted)(const LiftedChunk&, std::ptrdiff_t padded_cells, const double* u, double* forces, double* scratch);
+    ForceFunction<double> forces64;
+    ForceFunction<float> forces32;
+    GaussianFunction gaussians;
     void (*design)(const DesignChunk&, const std::int32_t* slot_atoms, std::ptrdiff_t n_cells, const double* u,
-                   double* design, std::ptrdiff_t n_parameters, double* scratch);
+                   double* design, std::ptrdiff_t n_parameters, void* scratch);
 };
 
 }  // namespace mlff

@@ -1,0 +1,72 @@
+"""Harmonic and cubic force constants for phono3py."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlff_dyn.errors import UsageError
+from mlff_dyn.formats.phonopy_cells import compact_array, phonopy_cells
+from mlff_dyn.model.force_constants import force_constants
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.force_field import ForceField
+
+NAMES = ("fc2.hdf5", "fc3.hdf5", "phono3py_params.yaml")
+_LARGEST_BYTES = 8 << 30
+
+
+def write_phono3py(force_field: ForceField, torus: Torus, directory: Path) -> tuple[str, ...]:
+    """Write compact force constants of orders 2 and 3, so that ``phono3py-load`` finds them.
+
+    Parameters
+    ----------
+    force_field : ForceField
+    torus : Torus
+    directory : Path
+
+    Returns
+    -------
+    tuple of str
+        Names of the files.
+
+    Raises
+    ------
+    UsageError
+        If phono3py is not installed or the array does not fit into memory.
+    DataError
+        If the expansion has no order 3.
+    """
+    phono3py, file_io = _import_phono3py()
+    mean = force_field.posterior.mean
+    fc2, fc3 = (force_constants(force_field.basis, mean, order, torus) for order in (2, 3))
+    size = torus.crystal.n_sites * torus.n_atoms**2 * 27 * 8
+    if size > _LARGEST_BYTES:
+        raise UsageError(
+            f"fc3.hdf5 of {torus.n_atoms} atoms would take {size / 2**30:.0f} GiB",
+            fix="export on a smaller supercell",
+        )
+    phonon = phono3py.Phono3py(**phonopy_cells(torus).arguments(), log_level=0)
+    supercell, p2s_map = phonon.supercell, np.array(phonon.primitive.p2s_map)
+    harmonic, cubic, main = (str(directory / name) for name in NAMES)
+    file_io.write_fc2_to_hdf5(
+        compact_array(fc2, supercell, p2s_map), harmonic, p2s_map=p2s_map, physical_unit="eV/angstrom^2"
+    )
+    file_io.write_fc3_to_hdf5(compact_array(fc3, supercell, p2s_map), filename=cubic, p2s_map=p2s_map)
+    phonon.save(main)
+    return NAMES
+
+
+def _import_phono3py() -> tuple[Any, Any]:
+    try:
+        import phono3py
+        from phono3py import file_IO
+    except ImportError as error:
+        raise UsageError(
+            f"format phono3py needs phono3py: {error}", fix="pip install 'mlff-dyn[phono3py]'"
+        ) from error
+    return phono3py, file_IO

@@ -1,0 +1,111 @@
+"""Long runs in pieces of about a second, so that they can be shown, saved and interrupted.
+
+A run that is cut anywhere is the same run bit for bit, so the pieces may follow the clock.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from mlff_dyn.kernels import ForceKernel
+    from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState
+
+_LARGEST_BYTES = 1 << 26
+_LARGEST_GROWTH = 8.0
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """A piece of a run.
+
+    Attributes
+    ----------
+    step : int                            steps of the whole run at its end
+    n_steps : int                         steps of the piece
+    sample_steps : ndarray of int         step of each sample
+    run : MdRun
+    seconds : float                       wall time
+    """
+
+    step: int
+    n_steps: int
+    sample_steps: NDArray[np.int64]
+    run: MdRun
+    seconds: float
+
+    @property
+    def state(self) -> MdState:
+        """Where the piece ended."""
+        return self.run.state
+
+
+def run_in_chunks(
+    kernel: ForceKernel,
+    dynamics: Dynamics,
+    state: MdState,
+    *,
+    step: int,
+    n_steps: int,
+    sample_every: int,
+    seconds: float = 1.0,
+) -> Iterator[Chunk]:
+    """Run from a step to another, piece by piece; the piece in which an atom leaves the limit is the last.
+
+    Parameters
+    ----------
+    kernel : ForceKernel
+    dynamics : Dynamics
+    state : MdState
+        State at ``step``.
+    step, n_steps : int
+        Steps made before, and in the end.
+    sample_every : int
+        Samples are taken at the multiples of it.
+    seconds : float
+        Wall time to aim at for a piece.
+    """
+    length = 1
+    most_samples = max(1, _LARGEST_BYTES // (48 * kernel.n_atoms))
+    while step < n_steps:
+        missing = sample_every - step % sample_every
+        piece = min(length, missing, n_steps - step)
+        if missing == sample_every and length >= sample_every:
+            wanted = min(length // sample_every, most_samples) * sample_every
+            piece = min(wanted, n_steps - step)
+        started = time.perf_counter()
+        run = kernel.run(state, dynamics, piece, min(piece, sample_every))
+        elapsed = time.perf_counter() - started
+        chunk = _chunk(run, step, piece, sample_every, elapsed)
+        yield chunk
+        if run.stopped_step is not None:
+            return
+        state, step = run.state, step + piece
+        growth = min(_LARGEST_GROWTH, seconds / max(elapsed, 1e-9))
+        length = max(1, int(piece * growth))
+
+
+def _chunk(run: MdRun, step: int, piece: int, sample_every: int, elapsed: float) -> Chunk:
+    """Number the samples, and drop one that is there only because the piece ends between two samples."""
+    stride = min(piece, sample_every)
+    steps = step + stride * np.arange(1, len(run.displacements) + 1)
+    kept = steps % sample_every == 0
+    made = piece if run.stopped_step is None else run.stopped_step
+    if kept.all():
+        return Chunk(step + made, made, steps, run, elapsed)
+    shorter = replace(
+        run,
+        displacements=run.displacements[kept],
+        velocities=run.velocities[kept],
+        potential_energies=run.potential_energies[kept],
+        kinetic_energies=run.kinetic_energies[kept],
+    )
+    return Chunk(step + made, made, steps[kept], shorter, elapsed)

@@ -1,0 +1,191 @@
+"""One trajectory on disk: run, sampled, saved every second, resumed from its checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from mlff_dyn.errors import DataError, SimulationError, UsageError
+from mlff_dyn.kernels import BACKEND
+from mlff_dyn.md.chunks import run_in_chunks
+from mlff_dyn.md.start import start_at_rest_positions
+from mlff_dyn.md.temperature import mean_temperature
+from mlff_dyn.store.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from mlff_dyn.store.trajectory import TrajectoryWriter, part_path
+from mlff_dyn.store.trajectory_layout import open_trajectory, read_valid_steps
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlff_dyn.kernels.dynamics import Dynamics, MdRun
+    from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.md.chunks import Chunk
+    from mlff_dyn.model.force_field import SupercellForceField
+    from mlff_dyn.report.progress import Progress
+
+_STREAM = 4
+
+
+@dataclass(frozen=True, eq=False)
+class MdPlan:
+    """What to run, and where.
+
+    Attributes
+    ----------
+    directory : Path
+    dynamics : Dynamics
+    n_steps, sample_every, seed : int
+    identity : str      digest of ``inputs``
+    inputs : dict       all that the trajectory depends on but its length; plain values
+    """
+
+    directory: Path
+    dynamics: Dynamics
+    n_steps: int
+    sample_every: int
+    seed: int
+    identity: str
+    inputs: dict[str, Any]
+
+    @property
+    def trajectory_path(self) -> Path:
+        """Finished trajectory."""
+        return self.directory / "trajectory.h5"
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """State to go on from; also of a finished run, so that it can be made longer."""
+        return self.directory / "checkpoint.h5"
+
+    @property
+    def ensemble(self) -> str:
+        """Ensemble, nve or nvt."""
+        return "nvt" if self.dynamics.friction_per_fs > 0.0 else "nve"
+
+
+def run_trajectory(
+    plan: MdPlan, force_field: SupercellForceField, *, force: bool, progress: Progress
+) -> float:
+    """Run a trajectory to its end, from where it is.
+
+    Parameters
+    ----------
+    plan : MdPlan
+    force_field : SupercellForceField
+    force : bool
+        Start again whatever is there.
+    progress : Progress
+
+    Returns
+    -------
+    float
+        Wall time in dynamics, s, earlier calls included.
+
+    Raises
+    ------
+    SimulationError
+        If an atom leaves the trusted region.
+    UsageError
+        If a trajectory of other inputs was begun here and ``force`` is not set.
+    """
+    checkpoint, writer = _open(plan, force_field.torus, force=force)
+    (plan.directory / "md.json").unlink(missing_ok=True)
+    step, seconds = checkpoint.step, checkpoint.seconds
+    progress.start(plan.n_steps, f"dynamics at {plan.dynamics.temperature_kelvin:g} K")
+    progress.update(step)
+    with writer:
+        chunks = run_in_chunks(
+            force_field.kernel,
+            plan.dynamics,
+            checkpoint.state,
+            step=step,
+            n_steps=plan.n_steps,
+            sample_every=plan.sample_every,
+        )
+        for chunk in chunks:
+            _append(writer, chunk)
+            if chunk.run.stopped_step is not None:
+                raise SimulationError(
+                    describe_stop(chunk.run, chunk.step, force_field.torus, plan.dynamics)
+                    + f"; the trajectory up to there is {part_path(plan.trajectory_path)}",
+                    fix="train at higher temperatures, or lower the temperature or the time step",
+                )
+            seconds += chunk.seconds
+            write_checkpoint(
+                plan.checkpoint_path, Checkpoint(plan.identity, chunk.step, seconds, chunk.state)
+            )
+            progress.update(chunk.step, **_shown(chunk, force_field.torus))
+        writer.finish()
+    progress.stop()
+    return seconds
+
+
+def describe_stop(run: MdRun, step: int, torus: Torus, dynamics: Dynamics) -> str:
+    """Say which atom stopped a run, when and where."""
+    atom = run.stopped_atom or 0
+    length = float(np.linalg.norm(run.state.displacements[atom]))
+    distance = f"{length:.3g} Å from its site" if np.isfinite(length) else "nowhere (not a finite number)"
+    element = chemical_symbols[torus.numbers[atom]]
+    return (
+        f"at {dynamics.temperature_kelvin:g} K, step {step}, atom {atom} ({element}) is {distance}; "
+        f"the limit is {dynamics.displacement_limit:.3g} Å"
+    )
+
+
+def _open(plan: MdPlan, torus: Torus, *, force: bool) -> tuple[Checkpoint, TrajectoryWriter]:
+    checkpoint = None if force else read_checkpoint(plan.checkpoint_path)
+    if checkpoint is not None and checkpoint.identity != plan.identity:
+        raise UsageError(
+            f"{plan.directory} holds the beginning of a trajectory of other inputs",
+            fix="replace it with --force, or choose another seed or run_dir",
+        )
+    if checkpoint is not None and _has_all_samples(plan, checkpoint.step):
+        return checkpoint, TrajectoryWriter.resume(plan.trajectory_path, last_step=checkpoint.step)
+    plan.checkpoint_path.unlink(missing_ok=True)
+    temperature = plan.dynamics.temperature_kelvin
+    state = start_at_rest_positions(torus.masses, temperature, (plan.seed, _STREAM, round(1e6 * temperature)))
+    attributes = {
+        "identity": plan.identity,
+        "ensemble": plan.ensemble,
+        "seed": plan.seed,
+        "temperature_kelvin": temperature,
+        "timestep_femtoseconds": plan.dynamics.timestep_fs,
+        "friction_per_femtosecond": plan.dynamics.friction_per_fs,
+        "sample_every": plan.sample_every,
+        "kernels": BACKEND,
+    }
+    writer = TrajectoryWriter(plan.trajectory_path, torus.numbers, torus.lattice, torus.positions, attributes)
+    return Checkpoint(plan.identity, 0, 0.0, state), writer
+
+
+def _has_all_samples(plan: MdPlan, step: int) -> bool:
+    """Whether the file holds every sample up to a checkpoint: after a power cut it may lag behind."""
+    part = part_path(plan.trajectory_path)
+    try:
+        with open_trajectory(part if part.exists() else plan.trajectory_path) as file:
+            steps = read_valid_steps(file)
+    except DataError:
+        return False
+    return bool(np.count_nonzero(steps <= step) == step // plan.sample_every)
+
+
+def _append(writer: TrajectoryWriter, chunk: Chunk) -> None:
+    if len(chunk.sample_steps):
+        writer.append(
+            displacements=chunk.run.displacements,
+            velocities=chunk.run.velocities,
+            potential_energies=chunk.run.potential_energies,
+            kinetic_energies=chunk.run.kinetic_energies,
+            steps=chunk.sample_steps,
+        )
+
+
+def _shown(chunk: Chunk, torus: Torus) -> dict[str, object]:
+    values: dict[str, object] = {"speed": f"{chunk.n_steps / max(chunk.seconds, 1e-9):.0f}/s"}
+    if len(chunk.sample_steps):
+        mean = mean_temperature(chunk.run.kinetic_energies, torus.n_atoms)
+        values["temperature"] = f"{mean:.0f} K"
+    return values

@@ -1,0 +1,151 @@
+"""Exploration: deterministic, labelled only inside the trusted region, honest about why it ends."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+from mlff_dyn.lattice.basis import ForceConstantBasis, build_basis
+from mlff_dyn.lattice.torus import Torus, input_supercell
+from mlff_dyn.md.start import displacement_limit
+from mlff_dyn.model.force_field import ForceField, SupercellForceField
+from mlff_dyn.training.criteria import Decision, MeanErrors, TrajectoryCriterion
+from mlff_dyn.training.exploration import (
+    LEFT_TRUSTED_REGION,
+    QUIET,
+    UNTESTED,
+    Exploration,
+    ExplorationPlan,
+    explore,
+)
+from mlff_dyn.training.initial import rattled_displacements
+from tests.models import crystal_of, fitted_to_harmonic, spring_hessian
+
+BOND = 3.6 / np.sqrt(2)
+PLAN = ExplorationPlan(
+    temperature_kelvin=300.0, timestep_femtoseconds=2.0, n_steps=2000, seed=(1, 0), must_label=False
+)
+
+
+@pytest.fixture(scope="module")
+def setting() -> tuple[ForceConstantBasis, Torus, ForceField]:
+    crystal = crystal_of(bulk("Cu", "fcc", a=3.6, cubic=True))
+    torus = input_supercell(crystal, (2, 2, 2))
+    basis = build_basis(crystal, {2: 3.0}, torus)
+    return basis, torus, fitted_to_harmonic(basis, torus, spring_hessian(torus, {BOND: (2.0, 0.2)}))
+
+
+def with_errors(force_field: ForceField, torus: Torus, relative: float) -> SupercellForceField:
+    """The force field with predictive errors of about this size relative to the forces."""
+    u = rattled_displacements(torus.n_atoms, 0.1, (3,))
+    supercell = force_field.on(torus)
+    now = np.sqrt(np.mean(supercell.force_errors(u).epistemic ** 2))
+    wanted = relative * np.sqrt(np.mean(supercell.energy_forces(u)[1] ** 2))
+    posterior = force_field.posterior
+    factor = posterior.covariance_factor * (wanted / now)
+    return replace(force_field, posterior=replace(posterior, covariance_factor=factor), calibration=1.0).on(
+        torus
+    )
+
+
+def run(
+    force_field: SupercellForceField, plan: ExplorationPlan = PLAN, limit: float = 0.05
+) -> tuple[Exploration, list[tuple[int, MeanErrors]]]:
+    seen: list[tuple[int, MeanErrors]] = []
+    found = explore(force_field, TrajectoryCriterion(limit), plan, lambda *event: seen.append(event))
+    return found, seen
+
+
+def test_equal_plans_give_equal_bytes(setting: tuple[ForceConstantBasis, Torus, ForceField]) -> None:
+    _, torus, force_field = setting
+    uncertain = with_errors(force_field, torus, 0.2)
+    first, seen = run(uncertain)
+    second, seen_again = run(uncertain)
+    assert first.displacements is not None
+    assert second.displacements is not None
+    np.testing.assert_array_equal(first.displacements, second.displacements)
+    assert (first.reason, first.n_steps, first.errors) == (second.reason, second.n_steps, second.errors)
+    assert seen == seen_again
+    other, _ = run(uncertain, replace(PLAN, seed=(2, 0)))
+    assert other.displacements is not None
+    assert np.abs(other.displacements - first.displacements).max() > 1e-3
+
+
+def test_a_sure_force_field_is_quiet(setting: tuple[ForceConstantBasis, Torus, ForceField]) -> None:
+    _, torus, force_field = setting
+    found, seen = run(with_errors(force_field, torus, 0.01))
+    assert (found.reason, found.displacements) == (QUIET, None)
+    assert found.n_steps == PLAN.n_steps == seen[-1][0]
+    assert found.errors == seen[-1][1]
+    assert found.errors.predictive == pytest.approx(0.01, rel=0.5)
+
+
+def test_an_unsure_one_calls(setting: tuple[ForceConstantBasis, Torus, ForceField]) -> None:
+    _, torus, force_field = setting
+    found, _ = run(with_errors(force_field, torus, 0.1))
+    assert found.reason == Decision.CALL.value
+    assert found.displacements is not None
+    assert found.n_steps < PLAN.n_steps
+    sudden, _ = run(with_errors(force_field, torus, 0.5))
+    assert sudden.reason == Decision.CALL_NOW.value
+    assert sudden.n_steps < found.n_steps
+
+
+def test_an_untested_temperature_is_labelled_in_any_case(
+    setting: tuple[ForceConstantBasis, Torus, ForceField],
+) -> None:
+    _, torus, force_field = setting
+    found, _ = run(with_errors(force_field, torus, 0.01), replace(PLAN, must_label=True))
+    assert found.reason == UNTESTED
+    assert found.displacements is not None
+    assert found.n_steps < PLAN.n_steps
+
+
+def test_an_expansion_that_is_too_small_is_not_labelled_in_vain(
+    setting: tuple[ForceConstantBasis, Torus, ForceField],
+) -> None:
+    _, torus, force_field = setting
+    limited = replace(with_errors(force_field, torus, 0.01).force_field, calibration=9.0).on(torus)
+    criterion = TrajectoryCriterion(0.05, can_judge_truncation=True)
+    found = explore(limited, criterion, PLAN, lambda *_: None)
+    assert found.reason == Decision.EXPANSION_LIMITED.value
+    assert found.displacements is None
+
+
+def largest(displacements: np.ndarray) -> float:
+    return float(np.linalg.norm(displacements, axis=1).max())
+
+
+@pytest.mark.parametrize("softness", [-0.3, -1.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_exploded_frames_are_never_labelled(softness: float, seed: int) -> None:
+    """Unstable crystals run away; what is labelled lies well inside the limit."""
+    crystal = crystal_of(bulk("Cu", "fcc", a=3.6, cubic=True))
+    torus = input_supercell(crystal, (2, 2, 2))
+    basis = build_basis(crystal, {2: 3.0}, torus)
+    unstable = fitted_to_harmonic(basis, torus, spring_hessian(torus, {BOND: (1.0, softness)}))
+    found, _ = run(with_errors(unstable, torus, 1e-4), replace(PLAN, seed=(seed,), n_steps=20000))
+    assert found.reason == LEFT_TRUSTED_REGION
+    assert found.n_steps < 20000
+    assert found.displacements is not None
+    assert np.isfinite(found.displacements).all()
+    assert largest(found.displacements) < 0.8 * displacement_limit(crystal)
+
+
+def test_too_hot_a_crystal_leaves_the_trusted_region(
+    setting: tuple[ForceConstantBasis, Torus, ForceField],
+) -> None:
+    _, torus, force_field = setting
+    found, _ = run(with_errors(force_field, torus, 1e-4), replace(PLAN, temperature_kelvin=8000.0))
+    assert found.reason == LEFT_TRUSTED_REGION
+    assert found.displacements is None or largest(found.displacements) < 0.8 * 0.3 * BOND
+
+
+def test_rattled_cells() -> None:
+    """Asked amplitude, no rigid shift, the same for the same seed."""
+    u = rattled_displacements(5000, 0.03, (1, 2))
+    assert u.std() == pytest.approx(0.03, rel=0.03)
+    np.testing.assert_allclose(u.mean(axis=0), 0.0, atol=1e-15)
+    np.testing.assert_array_equal(u, rattled_displacements(5000, 0.03, (1, 2)))
+    assert np.abs(u - rattled_displacements(5000, 0.03, (1, 3))).max() > 0.01

@@ -1,0 +1,52 @@
+"""A run directory with a copper model, trained once on EMT forces by the command line itself."""
+
+import shutil
+from pathlib import Path
+
+import ase.io
+import pytest
+from typer.testing import CliRunner, Result
+
+from mlff_dyn.cli.app import app
+from mlff_dyn.config.load import load_config
+from mlff_dyn.config.schema import Config
+from mlff_dyn.store.dataset import write_snapshots
+from tests.models import copper, emt_snapshots
+
+CONFIG = """\
+structure: {file: Cu.vasp, supercell: [2, 2, 2]}
+expansion: {cutoffs_angstrom: {2: full, 3: 3.0, 4: {2: 3.0}}}
+md: {temperatures_kelvin: [300], n_steps: 400, sample_every: 5, timestep_femtoseconds: 2.0}
+convergence: {force_error_limit_relative: 0.1, n_replicas: 2, n_steps: 700}
+seed: 7
+"""
+
+
+def invoke(*args: object) -> Result:
+    """Run the command line in this process."""
+    return CliRunner().invoke(app, [str(arg) for arg in args])
+
+
+@pytest.fixture(scope="session")
+def trained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("copper")
+    ase.io.write(folder / "Cu.vasp", copper(), format="vasp", direct=True)
+    (folder / "CONFIG.yaml").write_text(CONFIG, encoding="utf-8")
+    write_snapshots(folder / "frames.extxyz", emt_snapshots((2, 2, 2), (0.05, 0.08, 0.1, 0.12, 0.15)))
+    write_snapshots(folder / "test.extxyz", emt_snapshots((2, 2, 3), (0.05, 0.09), seed=2))
+    result = invoke(
+        "train", folder / "CONFIG.yaml", "--dataset", folder / "frames.extxyz", "--static", "--json"
+    )
+    assert result.exit_code == 0, result.stderr
+    return folder
+
+
+@pytest.fixture
+def project(trained_folder: Path, tmp_path: Path) -> Path:
+    """A copy of it that the test may change."""
+    return Path(shutil.copytree(trained_folder, tmp_path / "project"))
+
+
+@pytest.fixture
+def config(project: Path) -> Config:
+    return load_config(project / "CONFIG.yaml", [])

@@ -1,0 +1,81 @@
+"""`export`: files that appear complete, and never replace others unasked."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import phonopy
+import pytest
+
+from mlff_dyn.errors import DataError, UsageError
+from mlff_dyn.workflows.export import export
+from tests.workflows.conftest import invoke
+
+
+def test_phonopy_reads_what_the_command_writes(project: Path) -> None:
+    result = invoke("export", project / "CONFIG.yaml", "-f", "phonopy", "-o", project / "out", "--json")
+    assert result.exit_code == 0, result.stderr
+    answer = json.loads(result.stdout)
+    assert (answer["format"], answer["n_atoms"]) == ("phonopy", 32)
+    assert sorted(answer["files"]) == sorted(str(path) for path in (project / "out").iterdir())
+    assert not list(project.glob(".out*"))
+    loaded = phonopy.load(
+        project / "out" / "phonopy_params.yaml",
+        force_constants_filename=project / "out" / "FORCE_CONSTANTS",
+        log_level=0,
+    )
+    assert (len(loaded.unitcell), len(loaded.primitive)) == (4, 1)
+    np.testing.assert_array_equal(loaded.supercell_matrix, 2 * np.eye(3))
+    loaded.run_qpoints([[0.5, 0.5, 0.0]])
+    assert 3.0 < loaded.qpoints.frequencies.max() < 9.0
+
+
+def test_a_run_directory_and_its_model_file_give_the_same_bytes(project: Path) -> None:
+    for source, name in ((project / "run", "a"), (project / "run" / "model.h5", "b")):
+        export(source, format="phonopy", output=project / name, force=False)
+    for path in (project / "a").iterdir():
+        assert path.read_bytes() == (project / "b" / path.name).read_bytes()
+
+
+def test_phono3py_is_a_format(project: Path) -> None:
+    pytest.importorskip("phono3py")
+    report = export(project / "run", format="phono3py", output=project / "out" / "deep", force=False)
+    assert report.files == ("fc2.hdf5", "fc3.hdf5", "phono3py_params.yaml")
+    assert all((project / "out" / "deep" / name).is_file() for name in report.files)
+
+
+def test_the_same_export_again_touches_nothing_and_other_files_are_kept(project: Path) -> None:
+    out = project / "out"
+    export(project / "run", format="phonopy", output=out, force=False)
+    (out / "notes.txt").write_text("mine", encoding="utf-8")
+    before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
+    assert export(project / "run", format="phonopy", output=out, force=False).up_to_date
+    assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
+    (out / "FORCE_CONSTANTS").write_text("other", encoding="utf-8")
+    with pytest.raises(UsageError, match="FORCE_CONSTANTS"):
+        export(project / "run", format="phonopy", output=out, force=False)
+    assert (out / "FORCE_CONSTANTS").read_text(encoding="utf-8") == "other"
+    assert not export(project / "run", format="phonopy", output=out, force=True).up_to_date
+    assert (out / "FORCE_CONSTANTS").stat().st_size > 1000
+    assert (out / "notes.txt").read_text(encoding="utf-8") == "mine"
+
+
+def test_an_unknown_format_lists_the_names(project: Path) -> None:
+    result = invoke("export", project / "run", "-f", "lammps", "-o", project / "out")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "phonopy, phono3py" in result.stderr
+    assert not (project / "out").exists()
+
+
+def test_a_file_in_the_place_of_the_directory_is_refused(project: Path) -> None:
+    with pytest.raises(UsageError, match=r"CONFIG\.yaml is a file"):
+        export(project / "run", format="phonopy", output=project / "CONFIG.yaml", force=True)
+
+
+def test_a_model_without_its_supercell_or_without_itself_is_refused(project: Path) -> None:
+    (project / "run" / "model.h5").unlink()
+    result = invoke("export", project / "run", "-f", "phonopy", "-o", project / "out")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "model.h5 does not exist" in result.stderr
+    with pytest.raises(DataError):
+        export(project / "nowhere.h5", format="phonopy", output=project / "out", force=False)
