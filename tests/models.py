@@ -15,6 +15,7 @@ from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fit import fit_force_field, label_rows
 from mlff_dyn.model.force_field import ForceField, TrainingSummary
 from mlff_dyn.regression.evidence import Hyperparameters
+from mlff_dyn.regression.noise import NoiseModel
 from mlff_dyn.regression.posterior import Posterior
 from mlff_dyn.store.dataset import Snapshot
 from mlff_dyn.workflows.training_data import displaced_atoms
@@ -68,7 +69,7 @@ def with_parameters(basis: ForceConstantBasis, mean: NDArray[np.float64]) -> For
     posterior = Posterior(
         mean=mean,
         covariance_factor=1e-3 * np.eye(n_parameters),
-        hyperparameters=Hyperparameters(1e-3, np.ones(len(basis.orders))),
+        hyperparameters=Hyperparameters(NoiseModel(1e-3), np.zeros(2 * len(basis.orders))),
         log_evidence=0.0,
         n_targets=10 * n_parameters,
     )

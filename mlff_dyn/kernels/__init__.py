@@ -41,8 +41,20 @@ BACKEND = _choose_backend()
 """Version in use: compiled or reference."""
 
 if TYPE_CHECKING or BACKEND == "compiled":
-    from mlff_dyn.kernels.compiled import ForceKernel, design_matrix
+    from mlff_dyn.kernels.compiled import (
+        ForceKernel,
+        design_matrix,
+        force_variances,
+        row_statistics,
+        stress_rows,
+    )
 else:
-    from mlff_dyn.kernels.reference import ForceKernel, design_matrix
+    from mlff_dyn.kernels.reference import (
+        ForceKernel,
+        design_matrix,
+        force_variances,
+        row_statistics,
+        stress_rows,
+    )
 
-__all__ = ["BACKEND", "ForceKernel", "design_matrix"]
+__all__ = ["BACKEND", "ForceKernel", "design_matrix", "force_variances", "row_statistics", "stress_rows"]

@@ -50,7 +50,9 @@ class ForceEvaluator64:
 class ForceEvaluator32(ForceEvaluator64): ...
 
 class DesignPlan:
-    def __init__(self, isa: str) -> None: ...
+    def __init__(self, isa: str, n_parameters: int) -> None: ...
+    @property
+    def padding(self) -> int: ...
     def add_chunk(
         self,
         site: int,
@@ -69,5 +71,37 @@ class DesignPlan:
         slot_atoms: NDArray[np.int32],
         displacements: NDArray[np.float64],
         design: NDArray[np.float64],
+        /,
+    ) -> None: ...
+    def add_statistics(
+        self,
+        slot_atoms: NDArray[np.int32],
+        displacements: NDArray[np.float64],
+        forces: NDArray[np.float64],
+        starts: NDArray[np.int32],
+        rows: NDArray[np.int32],
+        weights: NDArray[np.float64],
+        gram: NDArray[np.float64],
+        /,
+    ) -> None: ...
+    def fill_variances(
+        self,
+        slot_atoms: NDArray[np.int32],
+        displacements: NDArray[np.float64],
+        starts: NDArray[np.int32],
+        rows: NDArray[np.int32],
+        weights: NDArray[np.float64],
+        factor: NDArray[np.float64],
+        first_rows: NDArray[np.int32],
+        last_rows: NDArray[np.int32],
+        variances: NDArray[np.float64],
+        /,
+    ) -> None: ...
+    def add_stress(
+        self,
+        slot_atoms: NDArray[np.int32],
+        displacements: NDArray[np.float64],
+        moves: NDArray[np.float64],
+        rows: NDArray[np.float64],
         /,
     ) -> None: ...

@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.errors import UsageError, check_shape
+from mlff_dyn.errors import check_shape
 from mlff_dyn.kernels import _compiled
+from mlff_dyn.kernels.compiled_forces import ForceKernel
 from mlff_dyn.kernels.design_chunks import build_design_chunks
-from mlff_dyn.kernels.dynamics import THERMOSTATS, Dynamics, MdRun, MdState, check_run
-from mlff_dyn.kernels.gather import (
-    GatherTables,
-    check_displacements,
-    check_precision,
-    check_slot_atoms,
-    check_threads,
-)
-from mlff_dyn.kernels.lifted import build_lifted_chunks
-from mlff_dyn.kernels.site_groups import build_site_groups
+from mlff_dyn.kernels.gather import GatherTables, check_displacements, check_slot_atoms
+from mlff_dyn.kernels.instruction_set import INSTRUCTION_SET
+from mlff_dyn.kernels.reduction import Reduction, RowStatistics, check_rows
+from mlff_dyn.kernels.strain import strain_displacements, strain_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mlff_dyn.kernels.tiles import LiftedChunk
-
-
-def _choose_instruction_set() -> str:
-    available = _compiled.instruction_sets()
-    wanted = os.environ.get("MLFF_DYN_ISA", available[0])
-    if wanted not in available:
-        raise UsageError(
-            f"MLFF_DYN_ISA={wanted} is not one of {', '.join(available)}", fix="unset MLFF_DYN_ISA"
-        )
-    return wanted
-
-
-_EVALUATORS = {"double": _compiled.ForceEvaluator64, "single": _compiled.ForceEvaluator32}
-
-INSTRUCTION_SET = _choose_instruction_set()
-"""Instruction set in use: avx512, avx2 or baseline; MLFF_DYN_ISA forces one."""
+__all__ = [
+    "INSTRUCTION_SET",
+    "ForceKernel",
+    "design_matrix",
+    "force_variances",
+    "row_statistics",
+    "stress_rows",
+]
 
 
 def design_matrix(
@@ -73,128 +58,130 @@ def design_matrix(
     return design
 
 
-class ForceKernel:
-    """Energy, forces and molecular dynamics of one torus for given parameters.
+def row_statistics(
+    tables: GatherTables,
+    reduction: Reduction,
+    slot_atoms: NDArray[np.int32],
+    displacements: NDArray[np.float64],
+    forces: NDArray[np.float64],
+) -> RowStatistics:
+    """Information matrix of the forces of configurations in independent parameters.
 
     Parameters
     ----------
     tables : GatherTables
-    parameters : ndarray, shape (n_parameters,)
+    reduction : Reduction
     slot_atoms : ndarray, shape (n_slots, n_cells), int32
-        Atom that each slot of the tables means for each home cell.
-    precision : str
-        ``double``, or ``single`` for forces good to about 1e-6 of their size; positions and velocities are
-        double in either case.
-    n_threads : int
-        Threads that share the cells of one call; the numbers depend on it in the last digits only.
+    displacements, forces : ndarray, shape (n_atoms, 3) or (n_configurations, n_atoms, 3), Å, eV/Å
+
+    Returns
+    -------
+    RowStatistics
+        With x the rows of the design matrix times the reduction.
 
     Raises
     ------
     DataError
         If the arrays do not fit the tables.
     """
+    check_rows(tables.n_parameters, reduction)
+    slot_atoms = check_slot_atoms(tables, slot_atoms)
+    n_atoms = tables.polynomial.n_sites * slot_atoms.shape[1]
+    check_shape("forces", forces, displacements.shape)
+    plan = _design_plan(tables)
+    n = reduction.n_columns
+    n_padded = -(-(n + 1) // plan.padding) * plan.padding
+    sums = np.zeros((n_padded, n_padded))
+    sparse = (reduction.starts, reduction.rows, reduction.weights)
+    stacked = displacements.reshape(-1, *displacements.shape[-2:])
+    targets = np.ascontiguousarray(forces, dtype=np.float64).reshape(stacked.shape)
+    for each, target in zip(stacked, targets, strict=True):
+        plan.add_statistics(slot_atoms, check_displacements(each, n_atoms), target, *sparse, sums)
+    gram = np.tril(sums[:n, :n])
+    gram += np.tril(gram, -1).T
+    return RowStatistics(gram, sums[n, :n].copy(), float(sums[n, n]))
 
-    def __init__(
-        self,
-        tables: GatherTables,
-        parameters: NDArray[np.float64],
-        slot_atoms: NDArray[np.int32],
-        precision: str = "double",
-        n_threads: int = 1,
-    ) -> None:
-        check_shape("parameters", parameters, (tables.n_parameters,))
-        slot_atoms = check_slot_atoms(tables, slot_atoms)
-        n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
-        self.n_atoms = n_sites * n_cells
-        evaluator = _EVALUATORS[check_precision(precision)]
-        self._evaluator = evaluator(n_sites, n_cells, INSTRUCTION_SET, check_threads(n_threads))
-        coefficients = _high_order_coefficients(tables, parameters)
-        extra, groups = build_site_groups(tables, parameters, slot_atoms, _lifted_chunks(tables)[0].slots)
-        for chunk in _lifted_chunks(tables):
-            self._evaluator.add_program(
-                np.ascontiguousarray(slot_atoms[np.concatenate([chunk.slots, extra])]),
-                len(chunk.slots),
-                chunk.n_lifted,
-                chunk.lifts,
-                chunk.tiles,
-                chunk.columns,
-                chunk.fill(coefficients),
-            )
-            for group in groups:
-                self._evaluator.add_site_group(*group)
-            extra, groups = extra[:0], []
 
-    def energy_forces(self, displacements: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        """Potential energy and forces.
+def force_variances(
+    tables: GatherTables,
+    reduction: Reduction,
+    slot_atoms: NDArray[np.int32],
+    displacements: NDArray[np.float64],
+    factor: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Variance of every force component for a covariance of the independent parameters.
 
-        Parameters
-        ----------
-        displacements : ndarray, shape (n_atoms, 3), Å
+    Parameters
+    ----------
+    tables : GatherTables
+    reduction : Reduction
+    slot_atoms : ndarray, shape (n_slots, n_cells), int32
+    displacements : ndarray, shape (n_atoms, 3), Å
+    factor : ndarray, shape (n_parameters, any)
+        Covariance = factor @ factor.T; zeros of a triangle cost nothing.
 
-        Returns
-        -------
-        tuple of float and ndarray, shape (n_atoms, 3)
-            eV of the whole torus, measured from the undisplaced crystal; eV/Å.
-        """
-        forces = np.empty((self.n_atoms, 3))
-        energy = self._evaluator.energy_forces(check_displacements(displacements, self.n_atoms), forces)
-        return energy, forces
+    Returns
+    -------
+    ndarray, shape (n_atoms, 3), (eV/Å)²
 
-    def run(self, state: MdState, dynamics: Dynamics, n_steps: int, sample_every: int) -> MdRun:
-        """Molecular dynamics; see `mlff_dyn.kernels.dynamics` for the equations.
+    Raises
+    ------
+    DataError
+        If the arrays do not fit the tables.
+    """
+    check_rows(tables.n_parameters, reduction, factor)
+    slot_atoms = check_slot_atoms(tables, slot_atoms)
+    displacements = check_displacements(displacements, tables.polynomial.n_sites * slot_atoms.shape[1])
+    padded = np.zeros((len(factor), -(-factor.shape[1] // 8) * 8))
+    padded[:, : factor.shape[1]] = factor
+    filled = (padded.reshape(len(factor), -1, 8) != 0.0).sum(axis=2) > 0
+    first = np.where(filled.any(axis=0), np.argmax(filled, axis=0), 0).astype(np.int32)
+    last = np.where(filled.any(axis=0), len(factor) - np.argmax(filled[::-1], axis=0), 0).astype(np.int32)
+    variances = np.empty(displacements.shape)
+    sparse = (reduction.starts, reduction.rows, reduction.weights)
+    _design_plan(tables).fill_variances(slot_atoms, displacements, *sparse, padded, first, last, variances)
+    return variances
 
-        Parameters
-        ----------
-        state : MdState
-            Not changed.
-        dynamics : Dynamics
-        n_steps : int
-        sample_every : int
-            Steps between samples; the first sample is taken after sample_every steps.
 
-        Returns
-        -------
-        MdRun
-        """
-        check_run(state, dynamics, self.n_atoms, n_steps, sample_every)
-        n_samples = n_steps // sample_every
-        u, v = (np.array(rows, dtype=np.float64) for rows in (state.displacements, state.velocities))
-        rng = np.array(state.rng, dtype=np.uint64)
-        sampled_u, sampled_v = (np.empty((n_samples, self.n_atoms, 3)) for _ in range(2))
-        potential, kinetic = np.empty(n_samples), np.empty(n_samples)
-        n_taken, stopped_step, stopped_atom = self._evaluator.run(
-            u,
-            v,
-            rng,
-            dynamics.inertias,
-            dynamics.velocity_kicks,
-            dynamics.velocity_decay,
-            dynamics.timestep_fs,
-            dynamics.displacement_limit,
-            1 + THERMOSTATS.index(dynamics.thermostat) if dynamics.friction_per_fs > 0.0 else 0,
-            dynamics.thermal_energy,
-            n_steps,
-            sample_every,
-            sampled_u,
-            sampled_v,
-            potential,
-            kinetic,
-        )
-        is_stopped = stopped_step >= 0
-        return MdRun(
-            state=MdState(u, v, rng),
-            displacements=sampled_u[:n_taken],
-            velocities=sampled_v[:n_taken],
-            potential_energies=potential[:n_taken],
-            kinetic_energies=kinetic[:n_taken],
-            stopped_step=stopped_step if is_stopped else None,
-            stopped_atom=stopped_atom if is_stopped else None,
-        )
+def stress_rows(
+    tables: GatherTables,
+    positions: NDArray[np.float64],
+    slot_atoms: NDArray[np.int32],
+    displacements: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Derivative of the energy with respect to a homogeneous strain as a function of the parameters.
+
+    Parameters
+    ----------
+    tables : GatherTables
+    positions : ndarray, shape (n_slots, 3), Å
+        See `mlff_dyn.kernels.strain.slot_positions`.
+    slot_atoms : ndarray, shape (n_slots, n_cells), int32
+    displacements : ndarray, shape (n_atoms, 3), Å
+
+    Returns
+    -------
+    ndarray, shape (6, n_parameters)
+        Rows xx, yy, zz, yz, xz, xy: stress * volume of the torus = row @ parameters, eV.
+
+    Raises
+    ------
+    DataError
+        If the arrays do not fit the tables.
+    """
+    check_shape("positions", positions, (len(tables.slots), 3))
+    slot_atoms = check_slot_atoms(tables, slot_atoms)
+    n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
+    displacements = check_displacements(displacements, n_sites * n_cells)
+    rows = np.zeros((6, tables.n_parameters))
+    moves = np.ascontiguousarray(strain_displacements(positions))
+    _design_plan(tables).add_stress(slot_atoms, displacements, moves, rows)
+    return rows * strain_weights(tables)
 
 
 @lru_cache(maxsize=8)
 def _design_plan(tables: GatherTables) -> _compiled.DesignPlan:
-    plan = _compiled.DesignPlan(INSTRUCTION_SET)
+    plan = _compiled.DesignPlan(INSTRUCTION_SET, tables.n_parameters)
     for chunk in build_design_chunks(tables):
         plan.add_chunk(
             chunk.site,
@@ -208,19 +195,3 @@ def _design_plan(tables: GatherTables) -> _compiled.DesignPlan:
             chunk.entry_factors,
         )
     return plan
-
-
-@lru_cache(maxsize=8)
-def _lifted_chunks(tables: GatherTables) -> tuple[LiftedChunk, ...]:
-    return build_lifted_chunks(tables)
-
-
-def _high_order_coefficients(tables: GatherTables, parameters: NDArray[np.float64]) -> NDArray[np.float64]:
-    polynomial = tables.polynomial
-    offsets = polynomial.parameter_offsets
-    pieces = [
-        terms.coefficients(parameters[first : first + terms.n_parameters])
-        for terms, first in zip(polynomial.orders, offsets, strict=False)
-        if terms.order >= 3
-    ]
-    return np.concatenate([np.empty(0), *pieces])

@@ -7,20 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import check_shape
-from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState, check_run
-from mlff_dyn.kernels.gather import (
-    GatherTables,
-    check_displacements,
-    check_precision,
-    check_slot_atoms,
-    check_threads,
-)
-from mlff_dyn.kernels.random_numbers import draw_gaussians
+from mlff_dyn.kernels.gather import GatherTables, check_displacements, check_slot_atoms
+from mlff_dyn.kernels.reduction import Reduction, RowStatistics, check_rows
+from mlff_dyn.kernels.reference_forces import ForceKernel
+from mlff_dyn.kernels.reference_nodes import cell_chunks, group_starts, node_slopes, node_values
+from mlff_dyn.kernels.strain import strain_displacements, strain_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_CHUNK_ELEMENTS = 4_000_000
+__all__ = ["ForceKernel", "design_matrix", "force_variances", "row_statistics", "stress_rows"]
 
 
 def design_matrix(
@@ -49,11 +45,11 @@ def design_matrix(
     n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
     displacements = check_displacements(displacements, n_sites * n_cells)
     design = np.zeros((n_sites, n_cells, 3, tables.n_parameters))
-    starts = _group_starts(tables.entry_targets, tables.entry_parameters)
+    starts = group_starts(tables.entry_targets, tables.entry_parameters)
     sites, axes = np.divmod(tables.entry_targets[starts], 3)
     columns = tables.entry_parameters[starts]
-    for cells in _cell_chunks(n_cells, len(tables.entry_nodes) + len(tables.node_parents)):
-        nodes = _node_values(tables, slot_atoms[:, cells], displacements)
+    for cells in cell_chunks(n_cells, len(tables.entry_nodes) + len(tables.node_parents)):
+        nodes = node_values(tables, slot_atoms[:, cells], displacements)
         products = tables.entry_factors[:, None] * nodes[tables.entry_nodes]
         if len(starts):
             sums = np.add.reduceat(products, starts, axis=0)
@@ -61,176 +57,116 @@ def design_matrix(
     return design.reshape(3 * n_sites * n_cells, tables.n_parameters)
 
 
-class ForceKernel:
-    """Energy, forces and molecular dynamics of one torus for given parameters.
+def row_statistics(
+    tables: GatherTables,
+    reduction: Reduction,
+    slot_atoms: NDArray[np.int32],
+    displacements: NDArray[np.float64],
+    forces: NDArray[np.float64],
+) -> RowStatistics:
+    """Information matrix of the forces of configurations in independent parameters.
 
     Parameters
     ----------
     tables : GatherTables
-    parameters : ndarray, shape (n_parameters,)
+    reduction : Reduction
     slot_atoms : ndarray, shape (n_slots, n_cells), int32
-        Atom that each slot of the tables means for each home cell.
-    precision : str
-        ``double`` or ``single``; this version computes in double in either case.
-    n_threads : int
-        Taken for the sake of the compiled version; this one has one thread.
+    displacements, forces : ndarray, shape (n_atoms, 3) or (n_configurations, n_atoms, 3), Å, eV/Å
+
+    Returns
+    -------
+    RowStatistics
+        With x the rows of the design matrix times the reduction.
 
     Raises
     ------
     DataError
         If the arrays do not fit the tables.
     """
-
-    def __init__(
-        self,
-        tables: GatherTables,
-        parameters: NDArray[np.float64],
-        slot_atoms: NDArray[np.int32],
-        precision: str = "double",
-        n_threads: int = 1,
-    ) -> None:
-        check_precision(precision)
-        check_threads(n_threads)
-        check_shape("parameters", parameters, (tables.n_parameters,))
-        self._tables = tables
-        self._slot_atoms = check_slot_atoms(tables, slot_atoms)
-        self._n_cells = self._slot_atoms.shape[1]
-        self.n_atoms = tables.polynomial.n_sites * self._n_cells
-        self._coefficients = tables.entry_factors * parameters[tables.entry_parameters]
-        orders = tables.polynomial.parameter_orders[tables.entry_parameters]
-        self._starts = _group_starts(tables.entry_targets, orders)
-        self._targets = tables.entry_targets[self._starts]
-        self._orders = orders[self._starts]
-
-    def energy_forces(self, displacements: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        """Potential energy and forces.
-
-        Parameters
-        ----------
-        displacements : ndarray, shape (n_atoms, 3), Å
-
-        Returns
-        -------
-        tuple of float and ndarray, shape (n_atoms, 3)
-            eV of the whole torus, measured from the undisplaced crystal; eV/Å.
-        """
-        tables = self._tables
-        n_sites = tables.polynomial.n_sites
-        displacements = check_displacements(displacements, self.n_atoms)
-        by_site = displacements.reshape(n_sites, self._n_cells, 3)
-        forces = np.zeros((n_sites, self._n_cells, 3))
-        energy = 0.0
-        sites, axes = np.divmod(self._targets[:, None], 3)
-        for cells in _cell_chunks(self._n_cells, len(tables.entry_nodes) + len(tables.node_parents)):
-            nodes = _node_values(tables, self._slot_atoms[:, cells], displacements)
-            products = self._coefficients[:, None] * nodes[tables.entry_nodes]
-            if len(self._starts):
-                gradients = np.add.reduceat(products, self._starts, axis=0)
-                np.subtract.at(forces, (sites, cells, axes), gradients)
-                energy += float((by_site[sites, cells, axes] * gradients / self._orders[:, None]).sum())
-        return energy, forces.reshape(-1, 3)
-
-    def run(self, state: MdState, dynamics: Dynamics, n_steps: int, sample_every: int) -> MdRun:
-        """Molecular dynamics; see `mlff_dyn.kernels.dynamics` for the equations.
-
-        Parameters
-        ----------
-        state : MdState
-            Not changed.
-        dynamics : Dynamics
-        n_steps : int
-        sample_every : int
-            Steps between samples; the first sample is taken after sample_every steps.
-
-        Returns
-        -------
-        MdRun
-        """
-        check_run(state, dynamics, self.n_atoms, n_steps, sample_every)
-        u, v, rng = state.displacements.copy(), state.velocities.copy(), state.rng
-        inertias = dynamics.inertias[:, None]
-        samples: list[tuple[NDArray[np.float64], NDArray[np.float64], float, float]] = []
-        stopped: tuple[int, int] | None = None
-        _, forces = self.energy_forces(u)
-        for step in range(1, n_steps + 1):
-            v += 0.5 * dynamics.timestep_fs * forces / inertias
-            rng = _drift(u, v, rng, dynamics)
-            distances = np.linalg.norm(u, axis=1)
-            outside = ~((distances <= dynamics.displacement_limit) & np.isfinite(distances))
-            if outside.any():
-                stopped = (step, int(np.argmax(outside)))
-                break
-            energy, forces = self.energy_forces(u)
-            v += 0.5 * dynamics.timestep_fs * forces / inertias
-            if step % sample_every == 0:
-                samples.append((u.copy(), v.copy(), energy, float(0.5 * (inertias * v**2).sum())))
-        return MdRun(
-            state=MdState(u, v, rng),
-            displacements=np.array([sample[0] for sample in samples]).reshape(-1, self.n_atoms, 3),
-            velocities=np.array([sample[1] for sample in samples]).reshape(-1, self.n_atoms, 3),
-            potential_energies=np.array([sample[2] for sample in samples]),
-            kinetic_energies=np.array([sample[3] for sample in samples]),
-            stopped_step=None if stopped is None else stopped[0],
-            stopped_atom=None if stopped is None else stopped[1],
-        )
+    check_rows(tables.n_parameters, reduction)
+    check_shape("forces", forces, displacements.shape)
+    matrix = reduction.dense()
+    stacked = displacements.reshape(-1, *displacements.shape[-2:])
+    rows = np.concatenate([design_matrix(tables, slot_atoms, each) @ matrix for each in stacked])
+    targets = forces.reshape(-1)
+    return RowStatistics(rows.T @ rows, rows.T @ targets, float(targets @ targets))
 
 
-def _drift(
-    u: NDArray[np.float64], v: NDArray[np.float64], rng: NDArray[np.uint64], dynamics: Dynamics
-) -> NDArray[np.uint64]:
-    """Steps A O A (or A S A) in place, or a whole drift without friction; returns the random state."""
-    if dynamics.friction_per_fs == 0.0:
-        u += dynamics.timestep_fs * v
-        return rng
-    u += 0.5 * dynamics.timestep_fs * v
-    rng = _langevin(v, rng, dynamics) if dynamics.thermostat == "langevin" else _bussi(v, rng, dynamics)
-    u += 0.5 * dynamics.timestep_fs * v
-    return rng
-
-
-def _langevin(v: NDArray[np.float64], rng: NDArray[np.uint64], dynamics: Dynamics) -> NDArray[np.uint64]:
-    """Step O in place; each atom takes four numbers of the batch and uses three."""
-    gaussians, rng = draw_gaussians(rng, 4 * len(v))
-    v *= dynamics.velocity_decay
-    v += dynamics.velocity_kicks[:, None] * gaussians.reshape(-1, 4)[:, :3]
-    v -= dynamics.inertias @ v / dynamics.inertias.sum()
-    return rng
-
-
-def _bussi(v: NDArray[np.float64], rng: NDArray[np.uint64], dynamics: Dynamics) -> NDArray[np.uint64]:
-    """Step S in place."""
-    n_freedoms = 3 * (len(v) - 1)
-    kinetic = float(0.5 * (dynamics.inertias[:, None] * v**2).sum())
-    if n_freedoms == 0 or not kinetic > 0.0:
-        return rng
-    gaussians, rng = draw_gaussians(rng, n_freedoms)
-    decay = dynamics.velocity_decay
-    ratio = 0.5 * dynamics.thermal_energy / kinetic
-    scale = np.sqrt(decay) + np.sqrt((1.0 - decay) * ratio) * gaussians[0]
-    rest = (1.0 - decay) * ratio * (gaussians[1:] ** 2).sum()
-    v *= np.copysign(np.sqrt(scale**2 + rest), scale)
-    return rng
-
-
-def _node_values(
-    tables: GatherTables, slot_atoms: NDArray[np.int32], displacements: NDArray[np.float64]
+def force_variances(
+    tables: GatherTables,
+    reduction: Reduction,
+    slot_atoms: NDArray[np.int32],
+    displacements: NDArray[np.float64],
+    factor: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Derivative monomials of each cell, shape (n_nodes, n_cells)."""
-    variables = displacements[slot_atoms].transpose(0, 2, 1).reshape(-1, slot_atoms.shape[1])
-    values = np.ones((len(tables.node_parents), slot_atoms.shape[1]))
-    for first, last in zip(tables.degree_starts[1:-1], tables.degree_starts[2:], strict=True):
-        parents = values[tables.node_parents[first:last]]
-        values[first:last] = parents * variables[tables.node_variables[first:last]]
-    return values
+    """Variance of every force component for a covariance of the independent parameters.
+
+    Parameters
+    ----------
+    tables : GatherTables
+    reduction : Reduction
+    slot_atoms : ndarray, shape (n_slots, n_cells), int32
+    displacements : ndarray, shape (n_atoms, 3), Å
+    factor : ndarray, shape (n_parameters, any)
+        Covariance = factor @ factor.T; zeros of a triangle cost nothing.
+
+    Returns
+    -------
+    ndarray, shape (n_atoms, 3), (eV/Å)²
+
+    Raises
+    ------
+    DataError
+        If the arrays do not fit the tables.
+    """
+    check_rows(tables.n_parameters, reduction, factor)
+    rows = design_matrix(tables, slot_atoms, displacements) @ reduction.dense()
+    variances: NDArray[np.float64] = ((rows @ factor) ** 2).sum(axis=1).reshape(-1, 3)
+    return variances
 
 
-def _group_starts(*keys: NDArray[np.int32] | NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where a new combination of the sorted keys begins."""
-    changes = np.any([key[1:] != key[:-1] for key in keys], axis=0)
-    return np.flatnonzero(np.concatenate([np.ones(min(len(keys[0]), 1), dtype=bool), changes]))
+def stress_rows(
+    tables: GatherTables,
+    positions: NDArray[np.float64],
+    slot_atoms: NDArray[np.int32],
+    displacements: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Derivative of the energy with respect to a homogeneous strain as a function of the parameters.
 
+    Parameters
+    ----------
+    tables : GatherTables
+    positions : ndarray, shape (n_slots, 3), Å
+        See `mlff_dyn.kernels.strain.slot_positions`.
+    slot_atoms : ndarray, shape (n_slots, n_cells), int32
+    displacements : ndarray, shape (n_atoms, 3), Å
 
-def _cell_chunks(n_cells: int, elements_per_cell: int) -> list[NDArray[np.int64]]:
-    """Cells in pieces that keep temporary arrays small."""
-    length = max(1, _CHUNK_ELEMENTS // max(1, elements_per_cell))
-    return [np.arange(first, min(first + length, n_cells)) for first in range(0, n_cells, length)]
+    Returns
+    -------
+    ndarray, shape (6, n_parameters)
+        Rows xx, yy, zz, yz, xz, xy: stress * volume of the torus = row @ parameters, eV.
+
+    Raises
+    ------
+    DataError
+        If the arrays do not fit the tables.
+    """
+    check_shape("positions", positions, (len(tables.slots), 3))
+    slot_atoms = check_slot_atoms(tables, slot_atoms)
+    n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
+    displacements = check_displacements(displacements, n_sites * n_cells)
+    rows = np.zeros((6, tables.n_parameters))
+    starts = group_starts(tables.entry_targets, tables.entry_parameters)
+    if not len(starts):
+        return rows
+    sites, axes = np.divmod(tables.entry_targets[starts, None], 3)
+    by_site = displacements.reshape(n_sites, n_cells, 3)
+    moves = strain_displacements(positions).reshape(6, -1)
+    for cells in cell_chunks(n_cells, len(tables.entry_nodes) + 2 * len(tables.node_parents)):
+        nodes = node_values(tables, slot_atoms[:, cells], displacements)
+        for component in range(6):
+            slopes = node_slopes(tables, slot_atoms[:, cells], displacements, nodes, moves[component])
+            sums = np.add.reduceat(tables.entry_factors[:, None] * slopes[tables.entry_nodes], starts, axis=0)
+            work = (by_site[sites, cells, axes] * sums).sum(axis=1)
+            np.add.at(rows[component], tables.entry_parameters[starts], work)
+    return rows * strain_weights(tables)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Factor = tuple[int, ...]
 
-OUTER, SQUARE, CUBE = 0, 1, 2
+OUTER, SQUARE, CUBE, DIFFERENCE = 0, 1, 2, 3
 
 ROW_SIZES = {3: 2, 4: 2, 5: 2, 6: 3}
 """Slots of the factor whose components stay in registers, by order, as a rule."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mlff_dyn.kernels.splits import OUTER, SQUARE, Factor, factor_width, lift_rule
+from mlff_dyn.kernels.splits import DIFFERENCE, OUTER, SQUARE, Factor, factor_width, lift_rule
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,8 +45,8 @@ class LiftedChunk:
     columns : ndarray, int32
         Component of each column of each tile; of pair columns, the first components of both slots.
     n_coefficients : int
-    monomials, positions : ndarray, shape (n_terms,)
-        The coefficient of this monomial (over orders 3 and higher) is added at this position.
+    monomials, positions, weights : ndarray, shape (n_terms,)
+        Weight times the coefficient of this monomial (over orders 3 and higher) is added at this position.
     """
 
     slots: NDArray[np.int32]
@@ -57,6 +57,7 @@ class LiftedChunk:
     n_coefficients: int
     monomials: NDArray[np.int64]
     positions: NDArray[np.int64]
+    weights: NDArray[np.float64]
 
     def fill(self, coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
         """Dense coefficients of the tiles.
@@ -70,26 +71,34 @@ class LiftedChunk:
         -------
         ndarray, shape (n_coefficients,)
         """
-        weights = coefficients[self.monomials]
+        weights = self.weights * coefficients[self.monomials]
         return np.bincount(self.positions, weights=weights, minlength=self.n_coefficients).astype(np.float64)
 
 
 class FactorizedTerms(NamedTuple):
-    """Monomials of orders 3 and higher: factors by cluster, components by monomial."""
+    """Orders 3 and higher: factors by cluster; cluster, components, monomial and its weight by term.
+
+    Slots in `differences` are u_j - u_i of two other slots (i, j).
+    """
 
     rows: list[Factor]
     columns: list[Factor]
     clusters: NDArray[np.int64]
     row_components: NDArray[np.int64]
     column_components: NDArray[np.int64]
+    monomials: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    differences: dict[int, tuple[int, int]]
 
 
-def with_parents(factors: set[Factor]) -> set[Factor]:
+def with_parents(factors: set[Factor], differences: dict[int, tuple[int, int]]) -> set[Factor]:
     """The factors and everything that they are made from.
 
     Parameters
     ----------
     factors : set of Factor
+    differences : dict
+        Slots that are differences of two other slots.
 
     Returns
     -------
@@ -98,6 +107,7 @@ def with_parents(factors: set[Factor]) -> set[Factor]:
     result = set(factors)
     for factor in factors:
         result.update((slot,) for slot in factor)
+        result.update((end,) for slot in factor for end in differences.get(slot, ()))
         if len(factor) == 3:
             result.add(lift_rule(factor).parent)
     return result
@@ -122,7 +132,7 @@ def build_chunk(
     """
     columns = {terms.columns[cluster] for clusters in blocks.values() for cluster in clusters}
     pair_rows, pair_columns = _unlifted_pairs(terms, blocks)
-    lifted = with_parents({*blocks, *columns}) - pair_rows - pair_columns
+    lifted = with_parents({*blocks, *columns}, terms.differences) - pair_rows - pair_columns
     factors = sorted(lifted, key=lambda factor: (len(factor), factor))
     ends = np.cumsum([factor_width(factor) for factor in factors]).tolist()
     numbering = _Numbering(terms, dict(zip(factors, [0, *ends], strict=False)))
@@ -133,19 +143,16 @@ def build_chunk(
             numbering.add_block(row, plain, PAIR_ROWS if row in pair_rows else PLAIN)
         if paired:
             numbering.add_block(row, paired, PAIR_COLUMNS)
-    first = numbering.first
-    lifts = [
-        (rule.kind, first[factor], first[rule.parent], factor_width(rule.parent), first[(rule.single,)])
-        for factor, rule in ((factor, lift_rule(factor)) for factor in factors if len(factor) > 1)
-    ]
+    singles = [factor[0] for factor in factors if len(factor) == 1]
     return LiftedChunk(
-        slots=np.array([factor[0] for factor in factors if len(factor) == 1], dtype=np.int32),
+        slots=np.array([slot for slot in singles if slot not in terms.differences], dtype=np.int32),
         n_lifted=ends[-1] if ends else 0,
-        lifts=np.array(lifts, dtype=np.int32).reshape(-1, 5),
+        lifts=np.array(numbering.lifts(factors), dtype=np.int32).reshape(-1, 5),
         tiles=np.array(numbering.tiles, dtype=np.int32).reshape(-1, 7),
         columns=np.array(numbering.columns, dtype=np.int32),
         n_coefficients=numbering.n_coefficients,
-        monomials=members,
+        monomials=terms.monomials[members],
+        weights=terms.weights[members],
         positions=_positions(terms, numbering.placement, members),
     )
 
@@ -200,6 +207,20 @@ class _Numbering:
             place = (first_column, self.n_coefficients)
             self.tiles.append((kind, n_rows, rows[0] + start, rows[1], n_columns, *place))
             self.n_coefficients += n_rows * n_columns
+
+    def lifts(self, factors: list[Factor]) -> list[tuple[int, ...]]:
+        """Differences and products, parents first."""
+        first = self.first
+        made: list[tuple[int, ...]] = []
+        for factor in factors:
+            if len(factor) > 1:
+                rule = lift_rule(factor)
+                parent = (first[rule.parent], factor_width(rule.parent))
+                made.append((rule.kind, first[factor], *parent, first[(rule.single,)]))
+            elif factor[0] in self._terms.differences:
+                start, end = self._terms.differences[factor[0]]
+                made.append((DIFFERENCE, first[factor], first[(start,)], 3, first[(end,)]))
+        return made
 
     def _column(self, cluster: int, kind: int) -> list[int]:
         column = self._terms.columns[cluster]

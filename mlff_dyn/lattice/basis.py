@@ -32,6 +32,26 @@ FULL = "full"
 
 
 @dataclass(frozen=True, eq=False)
+class ClusterClasses:
+    """What the orbit parameters of one order belong to, for priors that know the structure of the expansion.
+
+    Attributes
+    ----------
+    whitened : ndarray, shape (n_orbit_parameters, n_parameters)
+        Orbit parameters, orthonormal within each orbit, per independent parameter; orthonormal columns.
+    n_bodies : ndarray of int, shape (n_orbit_parameters,)
+    radii : ndarray, shape (n_orbit_parameters,)               largest pair distance, Å
+    multiplicities : ndarray of int, shape (n_orbit_parameters,)
+        Clusters of the orbit per primitive cell.
+    """
+
+    whitened: NDArray[np.float64]
+    n_bodies: NDArray[np.int64]
+    radii: NDArray[np.float64]
+    multiplicities: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
 class ForceConstantBasis:
     """Force constants of a crystal as a linear function of independent parameters.
 
@@ -47,12 +67,15 @@ class ForceConstantBasis:
         For each order, orbit parameters per independent parameter, shape (n_orbit_parameters, n_parameters).
     orders : tuple of int
         Orders present; order 1 only where the site symmetry allows it.
+    classes : tuple of ClusterClasses
+        One per order.
     """
 
     crystal: Crystal
     polynomial: CellPolynomial
     nullspaces: tuple[NDArray[np.float64], ...]
     orders: tuple[int, ...]
+    classes: tuple[ClusterClasses, ...]
 
     @property
     def n_parameters(self) -> int:
@@ -109,19 +132,21 @@ def build_basis(
         another order than 2.
     """
     every = identity_first(crystal.rotations, crystal.site_shift, np.arange(crystal.n_operations))
-    built: dict[int, tuple[OrbitTerms, NDArray[np.float64]]] = {}
+    built: dict[int, tuple[OrbitTerms, NDArray[np.float64], ClusterClasses]] = {}
     for order in (1, *sorted(cutoffs)):
         terms, operations = _order_terms(crystal, order, cutoffs.get(order, {}), torus, every)
-        null = constraint_nullspace(terms, acoustic_sum_rule(crystal, terms, operations))
+        null, whitened = constraint_nullspace(terms, acoustic_sum_rule(crystal, terms, operations))
         if null.shape[1]:
-            built[order] = (terms, null)
+            classes = ClusterClasses(whitened, terms.n_bodies, terms.radii, terms.multiplicities)
+            built[order] = (terms, null, classes)
     if not built:
         raise BasisError("the expansion has no parameter", fix="enlarge expansion.cutoffs_angstrom")
     return ForceConstantBasis(
         crystal=crystal,
-        polynomial=_polynomial(crystal.n_sites, {order: terms for order, (terms, _) in built.items()}),
-        nullspaces=tuple(null for _, null in built.values()),
+        polynomial=_polynomial(crystal.n_sites, {order: part[0] for order, part in built.items()}),
+        nullspaces=tuple(part[1] for part in built.values()),
         orders=tuple(built),
+        classes=tuple(part[2] for part in built.values()),
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from mlff_dyn.lattice.clusters import canonical
+from mlff_dyn.lattice.clusters import canonical, decode
 from mlff_dyn.lattice.symmetric_powers import monomial_axes, symmetric_power
 
 if TYPE_CHECKING:
@@ -40,6 +40,12 @@ class OrbitTerms:
     metric : ndarray, shape (n_monomials,)
         Squared norm that a unit coefficient adds to the force-constant tensor of one primitive cell.
     parameter_orbit : ndarray of int, shape (n_parameters,)
+    n_bodies : ndarray of int, shape (n_parameters,)
+        Distinct atoms of the clusters that a parameter belongs to.
+    radii : ndarray, shape (n_parameters,)
+        Largest distance between their atoms, Å.
+    multiplicities : ndarray of int, shape (n_parameters,)
+        Their number per primitive cell.
     """
 
     codes: NDArray[np.int64]
@@ -47,6 +53,9 @@ class OrbitTerms:
     table: sparse.csr_matrix
     metric: NDArray[np.float64]
     parameter_orbit: NDArray[np.int64]
+    n_bodies: NDArray[np.int64]
+    radii: NDArray[np.float64]
+    multiplicities: NDArray[np.int64]
 
     @property
     def n_parameters(self) -> int:
@@ -66,7 +75,7 @@ def build_terms(crystal: Crystal, orbits: Orbits) -> OrbitTerms:
     order = orbits.clusters.shape[1]
     powers = {degree: symmetric_power(crystal.cartesian_rotations, degree) for degree in range(1, order + 1)}
     by_class = _clusters_by_class(orbits)
-    builder = _Builder(order, crystal.n_sites)
+    builder = _Builder(order, crystal)
     sorter = np.argsort(orbits.maps[:, 0], kind="stable")
     map_starts = np.searchsorted(orbits.maps[:, 0], np.arange(orbits.n_orbits + 1), sorter=sorter)
     for orbit in range(orbits.n_orbits):
@@ -155,14 +164,16 @@ def _reduced_basis(projector: NDArray[np.float64]) -> NDArray[np.float64]:
 class _Builder:
     """Collects monomials of clusters into flat arrays."""
 
-    def __init__(self, order: int, n_sites: int) -> None:
+    def __init__(self, order: int, crystal: Crystal) -> None:
         self._order = order
-        self._n_sites = n_sites
+        self._crystal = crystal
+        self._n_sites = crystal.n_sites
         self._codes: list[NDArray[np.int64]] = []
         self._axes: list[NDArray[np.int64]] = []
         self._metric: list[NDArray[np.float64]] = []
         self._blocks: list[tuple[NDArray[np.float64], int]] = []
         self._parameter_orbit: list[int] = []
+        self._properties: list[tuple[int, float, int]] = []
 
     def add_orbit(
         self,
@@ -175,6 +186,9 @@ class _Builder:
         """Add the tensors of all clusters of an orbit; one image per class."""
         start = len(self._parameter_orbit)
         self._parameter_orbit += [orbit] * images.shape[2]
+        atoms = np.unique(orbits.representatives[orbit])
+        extent = (len(atoms), _largest_distance(self._crystal, atoms), len(classes))
+        self._properties += [extent] * images.shape[2]
         for cls, image in zip(classes, images, strict=True):
             clusters = by_class[cls]
             weight = 1.0 / (len(clusters) * orbits.class_ties[cls])
@@ -222,7 +236,16 @@ class _Builder:
             table=table,
             metric=np.concatenate([np.zeros(0), *self._metric]),
             parameter_orbit=np.array(self._parameter_orbit, np.int64),
+            n_bodies=np.array([p[0] for p in self._properties], np.int64),
+            radii=np.array([p[1] for p in self._properties], float),
+            multiplicities=np.array([p[2] for p in self._properties], np.int64),
         )
+
+
+def _largest_distance(crystal: Crystal, codes: NDArray[np.int64]) -> float:
+    sites, offsets = decode(codes, crystal.n_sites)
+    positions = crystal.positions[sites] + offsets @ crystal.lattice
+    return float(np.linalg.norm(positions[:, None] - positions[None], axis=-1).max())
 
 
 def _cluster_axes(degrees: tuple[int, ...]) -> NDArray[np.int64]:

@@ -81,7 +81,9 @@ def _is_representative(
     return np.asarray((root == np.arange(len(root)))[index.find(clusters)])
 
 
-def constraint_nullspace(terms: OrbitTerms, constraints: sparse.csr_matrix) -> NDArray[np.float64]:
+def constraint_nullspace(
+    terms: OrbitTerms, constraints: sparse.csr_matrix
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Parameters before sum rules as a function of independent ones, parameters = N free.
 
     The columns are orthonormal in the metric of the force-constant tensor, so that the squared length of the
@@ -89,7 +91,11 @@ def constraint_nullspace(terms: OrbitTerms, constraints: sparse.csr_matrix) -> N
 
     Returns
     -------
-    ndarray, shape (n_parameters, n_free)
+    nullspace : ndarray, shape (n_parameters, n_free)
+        N.
+    whitened : ndarray, shape (n_parameters, n_free)
+        The same for parameters that are orthonormal in the metric within each orbit; its columns are
+        orthonormal.
 
     Raises
     ------
@@ -115,7 +121,7 @@ def constraint_nullspace(terms: OrbitTerms, constraints: sparse.csr_matrix) -> N
         raise BasisError(
             "the acoustic sum rule has no exact null space", fix="check structure.symprec_angstrom"
         )
-    return np.asarray(whitening @ null)
+    return np.asarray(whitening @ null), null
 
 
 def _inverse_factor(metric: NDArray[np.float64], orbit: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import reduce
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlff_dyn.errors import FitError, check_shape
-from mlff_dyn.model.force_field import ForceField, TrainingSummary
-from mlff_dyn.regression.calibration import calibration_scale
-from mlff_dyn.regression.posterior import Posterior, fit_posterior
-from mlff_dyn.regression.statistics import SufficientStatistics, collect
+from mlff_dyn.model.force_field import ForceField, TrainingSummary, amplitude
+from mlff_dyn.regression.calibration import calibration_scale, leave_out
+from mlff_dyn.regression.evidence import bin_by_amplitude
+from mlff_dyn.regression.noise import TruncationNoise
+from mlff_dyn.regression.posterior import fit_posterior
+from mlff_dyn.regression.priors import PriorBlock, StructuredPrior
+from mlff_dyn.regression.statistics import collect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     from mlff_dyn.lattice.basis import ForceConstantBasis
     from mlff_dyn.model.expansion import SupercellExpansion
+    from mlff_dyn.regression.posterior import Posterior
+    from mlff_dyn.regression.statistics import SufficientStatistics
 
 _NOISE_HINT_RELATIVE = 0.02
 
@@ -38,6 +42,7 @@ class LabelledRows:
     energy_ev : float or None
     n_cells : int                                             primitive cells of the supercell
     statistics : SufficientStatistics                         of the force rows
+    amplitude_angstrom : float                                rms displacement
     """
 
     displacements: NDArray[np.float64]
@@ -47,6 +52,7 @@ class LabelledRows:
     energy_ev: float | None
     n_cells: int
     statistics: SufficientStatistics
+    amplitude_angstrom: float
 
 
 def label_rows(
@@ -74,6 +80,7 @@ def label_rows(
         energy_ev=energy_ev,
         n_cells=supercell.torus.n_cells,
         statistics=collect(force_rows, targets),
+        amplitude_angstrom=amplitude(displacements),
     )
 
 
@@ -98,24 +105,48 @@ def fit_force_field(basis: ForceConstantBasis, data: Sequence[LabelledRows]) -> 
     displacement_rms = _rms(np.concatenate([rows.displacements.ravel() for rows in data]))
     if displacement_rms < 1e-6:
         raise FitError("no atom is displaced in the data", fix="add displaced snapshots to the data set")
-    orders = basis.parameter_orders
-    scale = displacement_rms ** (orders - 1.0)
-    total = reduce(lambda a, b: a + b, (rows.statistics for rows in data))
-    scaled = SufficientStatistics(
-        total.gram / np.outer(scale, scale), total.moment / scale, total.target_sq, total.n_targets
+    scale = np.asarray(displacement_rms ** (basis.parameter_orders - 1.0), np.float64)
+    scaled = [_scaled(rows.statistics, scale) for rows in data]
+    observations = bin_by_amplitude(scaled, np.array([rows.amplitude_angstrom for rows in data]))
+    force_rms = observations.target_rms
+    fitted = fit_posterior(
+        observations,
+        force_constant_prior(basis),
+        TruncationNoise(max(basis.orders), displacement_rms),
+        noise_hint=_NOISE_HINT_RELATIVE * force_rms,
     )
-    groups = np.searchsorted(basis.orders, orders)
-    force_rms = float(np.sqrt(total.target_sq / total.n_targets))
-    fitted = fit_posterior(scaled, groups, noise_hint=_NOISE_HINT_RELATIVE * force_rms)
-    posterior = Posterior(
-        mean=fitted.mean / scale,
-        covariance_factor=fitted.covariance_factor / scale[:, None],
-        hyperparameters=fitted.hyperparameters,
-        log_evidence=fitted.log_evidence,
-        n_targets=fitted.n_targets,
+    posterior = replace(
+        fitted, mean=fitted.mean / scale, covariance_factor=fitted.covariance_factor / scale[:, None]
     )
-    calibration = calibration_scale(posterior, [r.force_rows for r in data], [r.forces for r in data])
-    return ForceField(basis, posterior, calibration, _summarize(posterior, data, displacement_rms, force_rms))
+    left_out = [
+        leave_out(posterior, r.force_rows, r.forces, float(posterior.noise.variance(r.amplitude_angstrom)))
+        for r in data
+    ]
+    summary = _summarize(posterior, data, displacement_rms, force_rms)
+    return ForceField(basis, posterior, calibration_scale(left_out), summary)
+
+
+def force_constant_prior(basis: ForceConstantBasis) -> StructuredPrior:
+    """Prior of the force constants: a scale per order and number of bodies, a decay over distance per order.
+
+    On-site terms share the scale of pairs, from which the sum rule makes them.
+    """
+    blocks: list[PriorBlock] = []
+    names: list[tuple[int, int]] = []
+    for order, classes in zip(basis.orders, basis.classes, strict=True):
+        bodies = np.minimum(np.maximum(classes.n_bodies, 2), order)
+        present = np.unique(bodies)
+        groups = len(names) + np.searchsorted(present, bodies)
+        names += [(order, int(body)) for body in present]
+        distances = classes.radii - classes.radii.mean() if order > 1 else None
+        blocks.append(PriorBlock(classes.whitened, groups, distances, np.log(classes.multiplicities)))
+    return StructuredPrior(blocks, tuple(names))
+
+
+def _scaled(statistics: SufficientStatistics, scale: NDArray[np.float64]) -> SufficientStatistics:
+    return replace(
+        statistics, gram=statistics.gram / np.outer(scale, scale), moment=statistics.moment / scale
+    )
 
 
 def _summarize(

@@ -50,7 +50,7 @@ class ForceErrors:
     Attributes
     ----------
     epistemic : ndarray      what more data remove
-    truncation : ndarray     what the expansion leaves out
+    truncation : ndarray     what the expansion leaves out, and numerical noise
     predictive : ndarray     both; the size of the error to expect
     """
 
@@ -69,7 +69,7 @@ class ForceField:
     posterior : Posterior
         Of the independent parameters, eV/Å^order.
     calibration : float
-        Predictive over epistemic sd, at least 1, from left-out configurations.
+        Factor on all standard deviations, from left-out configurations.
     training : TrainingSummary
     """
 
@@ -116,11 +116,29 @@ class SupercellForceField:
     def force_errors(self, displacements: NDArray[np.float64]) -> ForceErrors:
         """Standard deviations of all force components at given displacements (Å, shape (n_atoms, 3))."""
         rows, _ = self._supercell.rows(displacements)
-        return errors_of_rows(self.force_field, rows)
+        return errors_of_rows(self.force_field, rows, amplitude(displacements))
 
 
-def errors_of_rows(force_field: ForceField, rows: NDArray[np.float64]) -> ForceErrors:
-    """Standard deviations of the forces that rows of the design matrix, shape (3 * n_atoms, n), predict."""
-    epistemic = np.sqrt(force_field.posterior.variance(rows)).reshape(-1, 3)
-    excess = np.sqrt(force_field.calibration**2 - 1.0)
-    return ForceErrors(epistemic, excess * epistemic, force_field.calibration * epistemic)
+def errors_of_rows(
+    force_field: ForceField, rows: NDArray[np.float64], amplitude_angstrom: float
+) -> ForceErrors:
+    """Standard deviations of forces.
+
+    Parameters
+    ----------
+    force_field : ForceField
+    rows : ndarray, shape (3 * n_atoms, n_parameters)
+        Design matrix of the forces.
+    amplitude_angstrom : float
+        Root mean square displacement of the frame, see `amplitude`.
+    """
+    scale = force_field.calibration
+    posterior = force_field.posterior
+    epistemic = scale * np.sqrt(posterior.variance(rows)).reshape(-1, 3)
+    noise = scale * float(np.sqrt(posterior.noise.variance(amplitude_angstrom)))
+    return ForceErrors(epistemic, np.full_like(epistemic, noise), np.hypot(epistemic, noise))
+
+
+def amplitude(displacements: NDArray[np.float64]) -> float:
+    """Root mean square of displacement components without rigid shift, Å."""
+    return float(np.std(displacements - displacements.mean(axis=0)))

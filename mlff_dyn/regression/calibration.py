@@ -1,20 +1,21 @@
-"""Left-out configurations in closed form: how large errors really are where the model was not trained.
+"""Left-out configurations in closed form: are the error bars right where the model was not trained?
 
-With the posterior covariance S (noise sd s), the rows X_k of configuration k and its residuals e_k, put
-H_k = X_k S X_k^T / s^2. The prediction of configuration k by a fit to all others has
+With the posterior covariance S, the noise variance v_k, the rows X_k of configuration k and its residuals
+e_k, put H_k = X_k S X_k^T / v_k. The prediction of configuration k by a fit to all others has
 
     e_k' = (1 - H_k)^-1 e_k                       error
-    h_k' = diag[(1 - H_k)^-1 H_k]                 epistemic variance / s^2
+    h_k' = diag[(1 - H_k)^-1 H_k]                 epistemic variance / v_k
 
-exactly, with the hyperparameters held fixed. The scale c^2 = mean of e'^2 / h' then turns the leverage
-h = x S x^T / s^2 of any prediction into a predictive variance c^2 h that is right on left-out configurations,
-whether their errors come from few data or from terms that the expansion leaves out.
+exactly, with the hyperparameters held fixed. Its score z^2 = e'^2 / (v_k (1 + h')) averages to one where the
+model of noise and prior is right, whatever the number of data; the scale c^2 = (1 + 1 / K) mean z^2 corrects
+all error bars where it is not. The factor 1 + 1 / K pays for hyperparameters that the K configurations
+determined.
 
 | symbol | variable |
 |---|---|
-| X_k, e_k | design, residuals |
+| X_k, e_k, v_k | design, residuals, noise_variance |
 | e', h' | errors, leverages |
-| c / s | scale |
+| c | scale |
 
 References
 ----------
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 
     from mlff_dyn.regression.posterior import Posterior
 
-_SMALLEST_GAP = 1e-9
+_SMALLEST_GAP = 1e-8
+_SMALLEST_SCALE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +48,22 @@ class LeftOut:
     ----------
     errors : ndarray, shape (n_rows,)         prediction minus target, up to sign; unit of the targets
     leverages : ndarray, shape (n_rows,)      epistemic variance over noise variance
+    noise_variance : float
     """
 
     errors: NDArray[np.float64]
     leverages: NDArray[np.float64]
+    noise_variance: float
+
+    @property
+    def mean_square_score(self) -> float:
+        """Mean of error squared over predictive variance."""
+        return float(np.mean(self.errors**2 / (self.noise_variance * (1.0 + self.leverages))))
 
 
-def leave_out(posterior: Posterior, design: NDArray[np.float64], targets: NDArray[np.float64]) -> LeftOut:
+def leave_out(
+    posterior: Posterior, design: NDArray[np.float64], targets: NDArray[np.float64], noise_variance: float
+) -> LeftOut:
     """Predict one configuration of the data from all the others, without a refit.
 
     Parameters
@@ -61,31 +72,31 @@ def leave_out(posterior: Posterior, design: NDArray[np.float64], targets: NDArra
         Of all data, this configuration included.
     design : ndarray, shape (n_rows, n_parameters)
     targets : ndarray, shape (n_rows,)
+    noise_variance : float
+        Of this configuration.
     """
-    projected = design @ posterior.covariance_factor / posterior.noise_sd
-    values, vectors = np.linalg.eigh(projected @ projected.T)
+    projected = design @ posterior.covariance_factor
+    values, vectors = np.linalg.eigh(projected @ projected.T / noise_variance)
     gap = np.maximum(1.0 - values, _SMALLEST_GAP)
     residuals = targets - design @ posterior.mean
     return LeftOut(
         errors=vectors @ ((vectors.T @ residuals) / gap),
         leverages=(vectors**2) @ (np.maximum(values, 0.0) / gap),
+        noise_variance=noise_variance,
     )
 
 
-def calibration_scale(
-    posterior: Posterior, designs: Sequence[NDArray[np.float64]], targets: Sequence[NDArray[np.float64]]
-) -> float:
-    """Factor c / s >= 1 that turns the epistemic sd into the predictive one.
+def calibration_scale(left_out: Sequence[LeftOut]) -> float:
+    """Factor c that turns standard deviations into the size of the errors found.
 
     Parameters
     ----------
-    posterior : Posterior
-    designs, targets : sequences of ndarray
-        Rows and targets of every configuration of the data.
+    left_out : sequence of LeftOut
+        All configurations of the data; a single one, which nothing predicts, leaves the scale at 1. Error
+        bars are never narrowed to less than half.
     """
-    ratios = []
-    for design, target in zip(designs, targets, strict=True):
-        left_out = leave_out(posterior, design, target)
-        ratios.append(left_out.errors**2 / np.maximum(left_out.leverages, 1e-12))
-    mean_square = float(np.concatenate(ratios).mean())
-    return max(1.0, float(np.sqrt(mean_square)) / posterior.noise_sd)
+    n = len(left_out)
+    if n < 2:
+        return 1.0
+    mean = float(np.mean([part.mean_square_score for part in left_out]))
+    return max(_SMALLEST_SCALE, float(np.sqrt((1.0 + 1.0 / n) * mean)))

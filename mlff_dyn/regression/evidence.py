@@ -1,20 +1,19 @@
 """Evidence of a Gaussian linear model and the hyperparameters that maximize it.
 
-The model is y = X w + noise with noise sd s and the prior w_j ~ N(0, t_g^2), one prior sd t_g per group g of
-parameters. With A = X^T X / s^2 + T^-1, T = diag(t^2), and the posterior mean m = A^-1 X^T y / s^2,
+The model is y = X w + noise with the noise variance v_k in frame k and a Gaussian prior of precision L. With
+A = sum_k X_k^T X_k / v_k + L and the posterior mean m = A^-1 sum_k X_k^T y_k / v_k,
 
-    log N(y | 0, s^2 1 + X T X^T) = -1/2 [ n log(2 pi s^2) + |y - X m|^2 / s^2 + m^T T^-1 m
-                                           + log det A + log det T ]
+    log evidence = -1/2 [ sum_k (n_k log 2 pi v_k + |y_k - X_k m|^2 / v_k) + m^T L m + log det A - log det L ]
 
-    d/d log t_g = sum_{j in g} (m_j^2 + S_jj) / t_g^2 - P_g,                 S = A^-1
-    d/d log s   = |y - X m|^2 / s^2 + sum_g gamma_g - n,      gamma_g = P_g - sum_{j in g} S_jj / t_g^2
+    d/d v_k = 1/2 [ (|y_k - X_k m|^2 + tr X_k S X_k^T) / v_k^2 - n_k / v_k ],     S = A^-1
+
+and the derivatives by the hyperparameters of noise and prior follow by the chain rule.
 
 | symbol | variable |
 |---|---|
-| s, t_g | noise_sd, prior_sd |
-| X^T X, X^T y, y^T y, n | statistics.gram, .moment, .target_sq, .n_targets |
+| X_k^T X_k, X_k^T y_k, y_k^T y_k, n_k | statistics: gram, moment, target_sq, n_targets |
+| v_k, a_k | variances, amplitudes |
 | m, S | mean, covariance |
-| gamma_g | effective number of parameters of a group |
 
 Few rows determine no noise: with fewer rows than parameters the evidence is largest where the model passes
 through every point. ``noise_hint`` then acts as n_parameters - n_targets further residuals of that size.
@@ -30,20 +29,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.linalg import cho_solve, cholesky
+from scipy.linalg import cho_solve
 from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
 
 from mlff_dyn.errors import FitError
+from mlff_dyn.regression.factorization import precision_factor
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    from mlff_dyn.regression.noise import NoiseFamily, NoiseModel
+    from mlff_dyn.regression.priors import StructuredPrior
     from mlff_dyn.regression.statistics import SufficientStatistics
 
-_SMALLEST_NOISE = 1e-7
-_LOG_RANGE = 14.0
-_ROUNDING_SHIFTS = (0.0, 1e-14, 1e-13, 1e-12)
+_BIN_WIDTH = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,147 +54,192 @@ class Hyperparameters:
 
     Attributes
     ----------
-    noise_sd : float                           unit of the targets
-    prior_sd : ndarray, shape (n_groups,)      prior sd of the parameters of each group
+    noise : NoiseModel
+    prior_values : ndarray
+        Values of the prior, see `StructuredPrior`.
     """
 
-    noise_sd: float
-    prior_sd: NDArray[np.float64]
+    noise: NoiseModel
+    prior_values: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class _Evaluation:
-    log_evidence: float
-    gradient: NDArray[np.float64]
+class Observations:
+    """Data of a fit: statistics of frames, or of groups of frames with the same amplitude.
 
-
-def log_evidence(
-    statistics: SufficientStatistics, groups: NDArray[np.int64], hyperparameters: Hyperparameters
-) -> float:
-    """Log marginal likelihood of the data.
-
-    Parameters
+    Attributes
     ----------
-    statistics : SufficientStatistics
-    groups : ndarray of int, shape (n_parameters,)
-        Group of each parameter.
-    hyperparameters : Hyperparameters
+    statistics : tuple of SufficientStatistics
+    amplitudes : ndarray, shape (n_frames,)
+    """
+
+    statistics: tuple[SufficientStatistics, ...]
+    amplitudes: NDArray[np.float64]
+
+    @property
+    def n_targets(self) -> int:
+        """Number of rows."""
+        return sum(part.n_targets for part in self.statistics)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of columns."""
+        return self.statistics[0].n_parameters
+
+    @property
+    def target_rms(self) -> float:
+        """Root mean square of the targets."""
+        return float(np.sqrt(sum(part.target_sq for part in self.statistics) / self.n_targets))
+
+    @property
+    def column_power(self) -> NDArray[np.float64]:
+        """Mean square of each column, shape (n_parameters,)."""
+        return np.asarray(sum(np.diag(part.gram) for part in self.statistics) / self.n_targets)
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Posterior at given hyperparameters.
+
+    Attributes
+    ----------
+    log_evidence : float
+    mean : ndarray, shape (n_parameters,)
+    factor : ndarray, shape (n_parameters, n_parameters)     lower Cholesky factor of the posterior precision
+    """
+
+    log_evidence: float
+    mean: NDArray[np.float64]
+    factor: NDArray[np.float64]
+
+
+def bin_by_amplitude(
+    statistics: Sequence[SufficientStatistics], amplitudes: NDArray[np.float64]
+) -> Observations:
+    """Add up the statistics of frames whose amplitudes differ by less than two percent."""
+    if not len(statistics):
+        return Observations((), np.zeros(0))
+    bins = np.rint(np.log(np.maximum(amplitudes, 1e-12)) / _BIN_WIDTH).astype(int)
+    merged, centers = [], []
+    for label in np.unique(bins):
+        members = np.flatnonzero(bins == label)
+        total = statistics[members[0]]
+        for k in members[1:]:
+            total = total + statistics[k]
+        merged.append(total)
+        centers.append(float(np.exp(np.log(amplitudes[members]).mean())))
+    return Observations(tuple(merged), np.array(centers))
+
+
+def evaluate(observations: Observations, prior: StructuredPrior, hyperparameters: Hyperparameters) -> Fit:
+    """Posterior and log evidence at given hyperparameters.
 
     Raises
     ------
     FitError
-        If the posterior precision is not positive definite.
+        If a precision is not positive definite.
     """
-    return _evaluate(statistics, groups, hyperparameters, pseudo_targets=0.0, noise_hint=1.0).log_evidence
+    objective = _Objective(observations, prior, noise_hint=1.0, n_pseudo=0.0)
+    variances = hyperparameters.noise.variance(observations.amplitudes)
+    return objective.fit(variances, hyperparameters.prior_values)[0]
 
 
 def maximize_evidence(
-    statistics: SufficientStatistics,
-    groups: NDArray[np.int64],
+    observations: Observations,
+    prior: StructuredPrior,
+    noise: NoiseFamily,
     *,
     noise_hint: float,
-    max_iterations: int = 200,
+    max_iterations: int = 100,
+    tolerance: float = 3e-6,
 ) -> Hyperparameters:
-    """Noise and prior sd that make the data most probable.
+    """Noise and prior that make the data most probable.
 
     Parameters
     ----------
-    statistics : SufficientStatistics
-    groups : ndarray of int, shape (n_parameters,)
-        Group of each parameter; groups are numbered from 0.
+    observations : Observations
+    prior : StructuredPrior
+    noise : NoiseFamily
     noise_hint : float
         Residual assumed for every parameter that has no row of data, unit of the targets.
     max_iterations : int
+    tolerance : float
+        Relative change of the log evidence at which the search ends.
 
     Raises
     ------
     FitError
         If there are no data, or all targets vanish.
     """
-    if statistics.n_targets == 0 or statistics.target_sq <= 0.0:
+    if observations.n_targets == 0 or observations.target_rms <= 0.0:
         raise FitError(
             "there is nothing to fit: no data, or all forces are zero", fix="add displaced snapshots"
         )
-    target_rms = float(np.sqrt(statistics.target_sq / statistics.n_targets))
-    pseudo = float(max(0, statistics.n_parameters - statistics.n_targets))
-    start: Any = np.log(
-        np.concatenate([[0.05 * target_rms], _initial_prior_sd(statistics, groups, target_rms)])
-    )
-    bounds: Any = [(np.log(_SMALLEST_NOISE * target_rms), np.log(10 * target_rms))]
-    bounds += [(value - _LOG_RANGE, value + _LOG_RANGE) for value in start[1:]]
+    rms = observations.target_rms
+    n_pseudo = float(max(0, observations.n_parameters - observations.n_targets))
+    objective = _Objective(observations, prior, noise_hint=noise_hint, n_pseudo=n_pseudo)
+    noise_start = noise.start(rms)
+    prior_start = prior.start(observations.column_power, rms)
+    n_noise = len(noise_start)
 
-    def objective(log_values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        values = np.exp(log_values)
-        trial = Hyperparameters(float(values[0]), values[1:])
-        found = _evaluate(statistics, groups, trial, pseudo_targets=pseudo, noise_hint=noise_hint)
-        return -found.log_evidence, -found.gradient
+    def negative(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        noise_values, prior_values = values[:n_noise], values[n_noise:]
+        variances = noise.model(noise_values).variance(observations.amplitudes)
+        value, by_variance, by_prior = objective.value_and_gradients(variances, prior_values)
+        log_prior, by_log_prior = noise.log_prior(noise_values, rms)
+        by_noise = noise.gradient(noise_values, observations.amplitudes, by_variance) + by_log_prior
+        return -(value + log_prior), -np.concatenate([by_noise, by_prior])
 
-    options: Any = {"maxiter": max_iterations, "ftol": 1e-11, "gtol": 1e-7 * statistics.n_targets}
-    result: Any = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-    values = np.exp(result.x)
-    return Hyperparameters(float(values[0]), np.asarray(values[1:]))
-
-
-def _initial_prior_sd(
-    statistics: SufficientStatistics, groups: NDArray[np.int64], target_rms: float
-) -> NDArray[np.float64]:
-    """Prior sd with which each group alone would explain the size of the targets."""
-    n_groups = int(groups.max()) + 1
-    power = np.bincount(groups, weights=np.diag(statistics.gram), minlength=n_groups) / statistics.n_targets
-    return np.asarray(target_rms / np.sqrt(np.maximum(power, 1e-12 * power.max())))
+    bounds: Any = noise.bounds(rms) + prior.bounds(prior_start)
+    options: Any = {"maxiter": max_iterations, "ftol": tolerance}
+    start: Any = np.concatenate([noise_start, prior_start])
+    result: Any = minimize(negative, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    return Hyperparameters(noise.model(result.x[:n_noise]), np.asarray(result.x[n_noise:]))
 
 
-def _evaluate(
-    statistics: SufficientStatistics,
-    groups: NDArray[np.int64],
-    hyperparameters: Hyperparameters,
-    *,
-    pseudo_targets: float,
-    noise_hint: float,
-) -> _Evaluation:
-    noise_sq = hyperparameters.noise_sd**2
-    prior_variance = hyperparameters.prior_sd[groups] ** 2
-    factor = posterior_factor(statistics.gram, noise_sq, prior_variance)
-    mean = cho_solve((factor, True), statistics.moment / noise_sq)
-    covariance_diagonal = np.diag(dpotri(factor, lower=1)[0])
-    rest = statistics.target_sq - 2 * mean @ statistics.moment + mean @ statistics.gram @ mean
-    residual_sq = max(float(rest), 0.0) + pseudo_targets * noise_hint**2
-    n = statistics.n_targets + pseudo_targets
-    log_determinant = 2 * np.log(np.diag(factor)).sum() + np.log(prior_variance).sum()
-    fit = residual_sq / noise_sq + (mean**2 / prior_variance).sum()
-    value = -0.5 * (n * np.log(2 * np.pi * noise_sq) + fit + log_determinant)
-    n_groups = len(hyperparameters.prior_sd)
-    spread = np.bincount(groups, weights=(mean**2 + covariance_diagonal) / prior_variance, minlength=n_groups)
-    sizes = np.bincount(groups, minlength=n_groups)
-    effective = len(groups) - (covariance_diagonal / prior_variance).sum()
-    gradient = np.concatenate([[residual_sq / noise_sq + effective - n], spread - sizes])
-    return _Evaluation(float(value), gradient)
+class _Objective:
+    """Log evidence and its gradients as functions of the frame variances and the prior values."""
 
+    def __init__(
+        self, observations: Observations, prior: StructuredPrior, *, noise_hint: float, n_pseudo: float
+    ) -> None:
+        parts = observations.statistics
+        self._prior = prior
+        self._grams = np.array([part.gram for part in parts])
+        self._moments = np.array([part.moment for part in parts])
+        self._target_sq = np.array([part.target_sq for part in parts])
+        share = np.array([part.n_targets for part in parts], float) / observations.n_targets
+        self._n_targets = share * (observations.n_targets + n_pseudo)
+        self._pseudo_sq = share * n_pseudo * noise_hint**2
 
-def posterior_factor(
-    gram: NDArray[np.float64], noise_sq: float, prior_variance: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Lower Cholesky factor of the posterior precision XᵀX/s² + T⁻¹.
+    def fit(
+        self, variances: NDArray[np.float64], prior_values: NDArray[np.float64]
+    ) -> tuple[Fit, NDArray[np.float64], Any]:
+        """Posterior, squared residuals of each frame, and the prior precision."""
+        weights = 1.0 / variances
+        precision = self._prior.precision(prior_values)
+        factor = precision_factor(np.tensordot(weights, self._grams, 1) + precision.matrix, "posterior")
+        mean = cho_solve((factor, True), weights @ self._moments, check_finite=False)
+        quadratic = np.einsum("i,kij,j->k", mean, self._grams, mean, optimize=True)
+        residual_sq = (
+            np.maximum(self._target_sq - 2 * self._moments @ mean + quadratic, 0.0) + self._pseudo_sq
+        )
+        log_evidence = -0.5 * (
+            self._n_targets @ np.log(2 * np.pi * variances)
+            + weights @ residual_sq
+            + mean @ precision.matrix @ mean
+            + 2 * np.log(np.diag(factor)).sum()
+            - precision.log_determinant
+        )
+        return Fit(float(log_evidence), mean, factor), residual_sq, precision
 
-    Where data without noise leave a direction open, rounding of XᵀX/s² hides the prior; the diagonal is then
-    raised by as little as makes the matrix positive definite.
-
-    Raises
-    ------
-    FitError
-        If it is not positive definite.
-    """
-    precision = gram / noise_sq
-    diagonal = np.diag_indices_from(precision)
-    precision[diagonal] += 1.0 / prior_variance
-    unshifted = precision[diagonal]
-    for shift in _ROUNDING_SHIFTS:
-        precision[diagonal] = unshifted * (1.0 + shift)
-        try:
-            return np.asarray(cholesky(precision, lower=True, check_finite=False))
-        except np.linalg.LinAlgError:
-            continue
-    raise FitError(
-        "the posterior precision is not positive definite",
-        fix="look for duplicate or non-finite snapshots in the data set",
-    )
+    def value_and_gradients(
+        self, variances: NDArray[np.float64], prior_values: NDArray[np.float64]
+    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+        """Log evidence and its derivatives by the variances and the prior values."""
+        fit, residual_sq, precision = self.fit(variances, prior_values)
+        lower = np.tril(dpotri(fit.factor, lower=1)[0])
+        covariance = lower + np.tril(lower, -1).T
+        traces = self._grams.reshape(len(variances), -1) @ covariance.ravel()
+        by_variance = 0.5 * ((residual_sq + traces) / variances**2 - self._n_targets / variances)
+        return fit.log_evidence, by_variance, self._prior.gradient(precision, fit.mean, covariance)

@@ -6,14 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import cho_solve, solve_triangular
+from scipy.linalg import solve_triangular
 
-from mlff_dyn.regression.evidence import Hyperparameters, log_evidence, maximize_evidence, posterior_factor
+from mlff_dyn.regression.evidence import (
+    Hyperparameters,
+    Observations,
+    evaluate,
+    maximize_evidence,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mlff_dyn.regression.statistics import SufficientStatistics
+    from mlff_dyn.regression.noise import NoiseFamily, NoiseModel
+    from mlff_dyn.regression.priors import StructuredPrior
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +44,9 @@ class Posterior:
     n_targets: int
 
     @property
-    def noise_sd(self) -> float:
-        """Noise sd, unit of the targets."""
-        return self.hyperparameters.noise_sd
+    def noise(self) -> NoiseModel:
+        """Noise of the targets as a function of amplitude."""
+        return self.hyperparameters.noise
 
     def variance(self, design: NDArray[np.float64]) -> NDArray[np.float64]:
         """Epistemic variance diag(X S Xᵀ) of predictions, shape (n_rows,)."""
@@ -54,21 +60,21 @@ class Posterior:
 
 
 def fit_posterior(
-    statistics: SufficientStatistics,
-    groups: NDArray[np.int64],
-    hyperparameters: Hyperparameters | None = None,
+    observations: Observations,
+    prior: StructuredPrior,
+    noise: NoiseFamily,
     *,
     noise_hint: float,
+    tolerance: float = 3e-6,
 ) -> Posterior:
-    """Posterior at the given hyperparameters, or at those of largest evidence.
+    """Posterior at the hyperparameters of largest evidence.
 
     Parameters
     ----------
-    statistics : SufficientStatistics
-    groups : ndarray of int, shape (n_parameters,)
-        Prior group of each parameter.
-    hyperparameters : Hyperparameters, optional
-    noise_hint : float
+    observations : Observations
+    prior : StructuredPrior
+    noise : NoiseFamily
+    noise_hint, tolerance : float
         See `maximize_evidence`.
 
     Raises
@@ -76,14 +82,28 @@ def fit_posterior(
     FitError
         If there is nothing to fit.
     """
-    chosen = hyperparameters or maximize_evidence(statistics, groups, noise_hint=noise_hint)
-    noise_sq = chosen.noise_sd**2
-    factor = posterior_factor(statistics.gram, noise_sq, chosen.prior_sd[groups] ** 2)
-    inverse = solve_triangular(factor, np.eye(len(factor)), lower=True, check_finite=False)
+    hyperparameters = maximize_evidence(
+        observations, prior, noise, noise_hint=noise_hint, tolerance=tolerance
+    )
+    return posterior_at(observations, prior, hyperparameters)
+
+
+def posterior_at(
+    observations: Observations, prior: StructuredPrior, hyperparameters: Hyperparameters
+) -> Posterior:
+    """Posterior at given hyperparameters.
+
+    Raises
+    ------
+    FitError
+        If a precision is not positive definite.
+    """
+    fit = evaluate(observations, prior, hyperparameters)
+    inverse = solve_triangular(fit.factor, np.eye(len(fit.factor)), lower=True, check_finite=False)
     return Posterior(
-        mean=cho_solve((factor, True), statistics.moment / noise_sq),
+        mean=fit.mean,
         covariance_factor=np.ascontiguousarray(inverse.T),
-        hyperparameters=chosen,
-        log_evidence=log_evidence(statistics, groups, chosen),
-        n_targets=statistics.n_targets,
+        hyperparameters=hyperparameters,
+        log_evidence=fit.log_evidence,
+        n_targets=observations.n_targets,
     )

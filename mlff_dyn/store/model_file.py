@@ -12,10 +12,11 @@ import numpy as np
 
 from mlff_dyn.errors import DataError
 from mlff_dyn.kernels.polynomial import CellPolynomial, OrderTerms
-from mlff_dyn.lattice.basis import ForceConstantBasis
+from mlff_dyn.lattice.basis import ClusterClasses, ForceConstantBasis
 from mlff_dyn.lattice.crystal import Crystal
 from mlff_dyn.model.force_field import ForceField, TrainingSummary
 from mlff_dyn.regression.evidence import Hyperparameters
+from mlff_dyn.regression.noise import NoiseModel
 from mlff_dyn.regression.posterior import Posterior
 from mlff_dyn.store.atomic import atomic_write
 
@@ -56,8 +57,8 @@ def write_model(path: Path, force_field: ForceField, metadata: Mapping[str, Any]
         group = file.create_group("posterior")
         group["mean"] = posterior.mean
         group["covariance_factor"] = posterior.covariance_factor
-        group["prior_sd"] = posterior.hyperparameters.prior_sd
-        group.attrs["noise_sd"] = posterior.hyperparameters.noise_sd
+        group["prior_values"] = posterior.hyperparameters.prior_values
+        _write_fields(group.create_group("noise"), posterior.noise)
         group.attrs["log_evidence"] = posterior.log_evidence
         group.attrs["n_targets"] = posterior.n_targets
         group.attrs["calibration"] = force_field.calibration
@@ -81,7 +82,7 @@ def _read_model_group(file: h5py.File) -> ForceField:
     posterior = Posterior(
         mean=group["mean"][()],
         covariance_factor=group["covariance_factor"][()],
-        hyperparameters=Hyperparameters(float(attrs["noise_sd"]), group["prior_sd"][()]),
+        hyperparameters=Hyperparameters(_read_fields(group["noise"], NoiseModel), group["prior_values"][()]),
         log_evidence=float(attrs["log_evidence"]),
         n_targets=int(attrs["n_targets"]),
     )
@@ -113,7 +114,11 @@ def _read(path: Path, format_name: str, reader: Callable[[h5py.File], T]) -> tup
                     f"{path} has version {version} of {format_name!r}; this program reads version {VERSION}",
                     fix="train again or use the program that wrote it",
                 )
-            return reader(file), json.loads(file.attrs["metadata"])
+            metadata = json.loads(file.attrs["metadata"])
+            try:
+                return reader(file), metadata
+            except DataError as error:
+                raise DataError(f"{path} is damaged: {error.message}", fix="write it again") from None
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as exc:
         raise DataError(f"{path} is damaged or not HDF5: {exc}", fix="write it again") from None
 
@@ -122,10 +127,11 @@ def _write_basis_group(file: h5py.File, basis: ForceConstantBasis) -> None:
     _write_fields(file.create_group("crystal"), basis.crystal)
     group = file.create_group("basis")
     group["slots"] = basis.polynomial.slots
-    for terms, null in zip(basis.polynomial.orders, basis.nullspaces, strict=True):
+    for terms, null, classes in zip(basis.polynomial.orders, basis.nullspaces, basis.classes, strict=True):
         order = group.create_group(f"order_{terms.order}")
         _write_fields(order, terms)
         order["nullspace"] = null
+        _write_fields(order.create_group("classes"), classes)
 
 
 def _read_basis_group(file: h5py.File) -> ForceConstantBasis:
@@ -138,6 +144,7 @@ def _read_basis_group(file: h5py.File) -> ForceConstantBasis:
         polynomial=CellPolynomial(n_sites=crystal.n_sites, slots=group["slots"][()], orders=terms),
         nullspaces=tuple(group[name]["nullspace"][()] for name in names),
         orders=tuple(t.order for t in terms),
+        classes=tuple(_read_fields(group[name]["classes"], ClusterClasses) for name in names),
     )
 
 

@@ -15,6 +15,8 @@ from mlff_dyn.workflows.training_data import TrainingData, rows_of_snapshots
 from mlff_dyn.workflows.training_journal import TrainingJournal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.store.dataset import Snapshot
     from mlff_dyn.workflows.workspace import Workspace
@@ -42,6 +44,7 @@ class Learner:
         self.data = TrainingData(workspace.dataset_path, workspace.expansion)
         self.journal = TrainingJournal(workspace.journal_path)
         self._force_field: ForceField | None = None
+        self._record_labels()
 
     @property
     def n_calculations(self) -> int:
@@ -73,21 +76,34 @@ class Learner:
             self._force_field = fitted
         return self._force_field
 
-    def learn(self, snapshot: Snapshot) -> dict[str, float]:
-        """Predict a new snapshot, record both errors, then train on it.
+    def learn(self, snapshots: Sequence[Snapshot]) -> list[dict[str, float]]:
+        """Predict new snapshots, record both errors, then train on all of them.
+
+        They enter the data set together: where a run is killed, either all are there or none, and the next
+        call does not depend on the moment.
 
         Returns
         -------
-        dict
-            The errors; empty for the first snapshot, which nothing predicts.
+        list of dict
+            The errors; empty where no data existed to predict from.
         """
-        comparison = self._compare(snapshot) if len(self.data) else {}
-        known = replace(snapshot, info={**snapshot.info, **comparison})
-        self.data.append(known)
-        self.journal.append("labelled", n_snapshots=len(self.data), **known.info)
+        comparisons = [self._compare(snapshot) if len(self.data) else {} for snapshot in snapshots]
+        self.data.append(
+            [
+                replace(snapshot, info={**snapshot.info, **comparison})
+                for snapshot, comparison in zip(snapshots, comparisons, strict=True)
+            ]
+        )
         self._force_field = None
+        self._record_labels()
         self.force_field()
-        return comparison
+        return comparisons
+
+    def _record_labels(self) -> None:
+        """Enter calculations that the journal does not have, as after a kill between file and journal."""
+        for number, snapshot in enumerate(self.data.snapshots, start=1):
+            if "engine" in snapshot.info:
+                self.journal.append("labelled", n_snapshots=number, **snapshot.info)
 
     def is_tested(self, temperature_kelvin: float) -> bool:
         """Whether the last calculation at this temperature was predicted within its error bar."""
@@ -101,7 +117,8 @@ class Learner:
     def _compare(self, snapshot: Snapshot) -> dict[str, float]:
         force_field = self.force_field()
         rows = rows_of_snapshots(self.workspace.dataset_path, [snapshot], self.workspace.expansion)[0]
-        expected = float(np.sqrt(np.mean(errors_of_rows(force_field, rows.force_rows).predictive ** 2)))
+        errors = errors_of_rows(force_field, rows.force_rows, rows.amplitude_angstrom)
+        expected = float(np.sqrt(np.mean(errors.predictive**2)))
         found = float(np.sqrt(np.mean((rows.forces - rows.force_rows @ force_field.posterior.mean) ** 2)))
         size = max(float(np.sqrt(np.mean(rows.forces**2))), 1e-12)
         return {

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from mlff_dyn.model.fit import force_constant_prior
+
 if TYPE_CHECKING:
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.training.criteria import MeanErrors
@@ -76,15 +80,20 @@ class TrainReport:
 def describe_fit(force_field: ForceField) -> dict[str, object]:
     """JSON values of a fit."""
     training, posterior = force_field.training, force_field.posterior
-    orders = [str(order) for order in force_field.basis.orders]
+    noise, values = posterior.noise, posterior.hyperparameters.prior_values
+    prior = force_constant_prior(force_field.basis)
+    groups = [".".join(map(str, name)) for name in prior.group_names]
+    decays = [str(order) for order in force_field.basis.orders if order > 1]
     return {
         "n_parameters": force_field.basis.n_parameters,
         "rmse_force_ev_per_angstrom": training.rmse_force_ev_per_angstrom,
         "rmse_force_relative": training.rmse_force_ev_per_angstrom / training.force_rms_ev_per_angstrom,
         "rmse_energy_ev_per_atom": training.rmse_energy_ev_per_atom,
         "log_evidence": posterior.log_evidence,
-        "noise_sd": posterior.noise_sd,
-        "prior_sd": dict(zip(orders, posterior.hyperparameters.prior_sd.tolist(), strict=True)),
+        "noise_sd": float(np.sqrt(noise.variance(training.displacement_rms_angstrom))),
+        "noise_exponent": noise.exponent,
+        "prior_sd": dict(zip(groups, np.exp(values[: prior.n_groups]).tolist(), strict=True)),
+        "prior_decay_per_angstrom": dict(zip(decays, values[prior.n_groups :].tolist(), strict=True)),
         "calibration": force_field.calibration,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from mlff_dyn.model.fit import LabelledRows, label_rows
 from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from ase import Atoms
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from mlff_dyn.engines.base import EngineResult
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.expansion import Expansion
+
+_KEPT_INFO = ("temperature_kelvin", "temperature_k")
 
 
 class TrainingData:
@@ -51,34 +54,37 @@ class TrainingData:
         """Number of snapshots."""
         return len(self.snapshots)
 
-    def append(self, snapshot: Snapshot) -> None:
-        """Add a snapshot to the file and to the rows."""
-        write_snapshots(self._path, [*self.snapshots, snapshot])
-        stored = read_snapshots(self._path)[-1]
-        self.rows += rows_of_snapshots(self._path, [stored], self._expansion, first=len(self.snapshots))
-        self.snapshots.append(stored)
+    def append(self, snapshots: Sequence[Snapshot]) -> None:
+        """Add snapshots to the file, all or none, and to the rows."""
+        write_snapshots(self._path, [*self.snapshots, *snapshots])
+        first = len(self.snapshots)
+        stored = read_snapshots(self._path)[first:]
+        self.rows += rows_of_snapshots(self._path, stored, self._expansion, first=first)
+        self.snapshots += stored
 
-    def start_from(self, snapshots: Iterable[Snapshot]) -> None:
-        """Put labelled snapshots of the user at the beginning.
+    def start_from(self, snapshots: Sequence[Snapshot]) -> None:
+        """Put labelled snapshots of the user at the beginning; new ones may follow those of an earlier call.
+
+        They are not calculations of this run, whoever labelled them.
 
         Raises
         ------
         DataError
-            If the file already begins with other snapshots, or one does not belong to the crystal.
+            If the file begins with other snapshots, calculations follow that would come before new ones, or
+            one does not belong to the crystal.
         """
-        given = list(snapshots)
+        given = [replace(s, info={k: v for k, v in s.info.items() if k in _KEPT_INFO}) for s in snapshots]
         rows_of_snapshots(self._path, given, self._expansion)
-        present = self.snapshots[: len(given)]
-        if present:
-            if len(present) < len(given) or not all(map(_same_structure, present, given)):
-                raise DataError(
-                    f"{self._path} already holds other snapshots than the ones of --dataset",
-                    fix="leave --dataset out to go on, or choose another --run-dir",
-                )
-            return
-        write_snapshots(self._path, given)
-        self.snapshots = list(read_snapshots(self._path))
-        self.rows = rows_of_snapshots(self._path, self.snapshots, self._expansion)
+        n_common = min(len(given), len(self.snapshots))
+        same = all(map(_same_structure, self.snapshots[:n_common], given[:n_common]))
+        calculated = any("engine" in snapshot.info for snapshot in self.snapshots)
+        if not same or (calculated and len(given) > len(self.snapshots)):
+            raise DataError(
+                f"{self._path} already holds other snapshots than the ones of --dataset",
+                fix="leave --dataset out to go on, or choose another --run-dir",
+            )
+        if len(given) > len(self.snapshots):
+            self.append(given[n_common:])
 
 
 def rows_of_snapshots(

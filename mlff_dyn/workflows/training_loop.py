@@ -79,7 +79,8 @@ class TrainingLoop:
         budget = self._config.training.max_calculations
         self._progress.start(budget, "training")
         self._progress.update(self._learner.n_calculations)
-        self._label(self._missing_initial_calls()[: budget - self._learner.n_calculations])
+        for call in self._missing_initial_calls()[: budget - self._learner.n_calculations]:
+            self._label([call])
         while True:
             calls, errors, limited = self._one_pass()
             if not calls:
@@ -172,7 +173,7 @@ class TrainingLoop:
         return _Call(torus, rattled_displacements(torus.n_atoms, sd, seed), None, exploration.reason)
 
     def _label(self, calls: Sequence[_Call]) -> None:
-        """Calculate structures, then predict, record and learn them one by one."""
+        """Calculate structures, predict them with what is known, then learn them."""
         if not calls:
             return
         first = self._learner.n_calculations
@@ -187,13 +188,16 @@ class TrainingLoop:
             max_parallel=self._config.execution.max_parallel,
         )
         self._call_seconds.append((time.monotonic() - started) / len(calls))
+        snapshots = []
         for call, structure, result, name in zip(calls, atoms, results, names, strict=True):
             info: dict[str, object] = {"calculation": name, "reason": call.reason}
             info["engine"] = engine_identity(self._engine)
             if call.temperature_kelvin is not None:
                 info["temperature_kelvin"] = call.temperature_kelvin
-            comparison = self._learner.learn(labelled_snapshot(structure, result, info))
-            self._progress.update(self._learner.n_calculations)
+            snapshots.append(labelled_snapshot(structure, result, info))
+        comparisons = self._learner.learn(snapshots)
+        self._progress.update(self._learner.n_calculations)
+        for call, name, comparison in zip(calls, names, comparisons, strict=True):
             self._progress.log(f"calculation {name}: {call.reason}{_describe(comparison)}")
 
     def _time_left(self, excess: float) -> str:

@@ -133,7 +133,7 @@ def _compare(force_field: ForceField, rows: LabelledRows) -> _Frame:
     return _Frame(
         forces=rows.forces,
         errors=rows.force_rows @ mean - rows.forces,
-        sd=errors_of_rows(force_field, rows.force_rows).predictive.ravel(),
+        sd=errors_of_rows(force_field, rows.force_rows, rows.amplitude_angstrom).predictive.ravel(),
         energy_error=energy_error,
     )
 

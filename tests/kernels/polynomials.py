@@ -92,17 +92,19 @@ def spring_crystal() -> CellPolynomial:
     slots = np.array([(site, *offset) for site in range(2) for offset in offsets], dtype=np.int32)
     bonds = [(0, 4)] + [(4, place) for place in (1, 2, 3)] + [(0, place) for place in (1, 2, 3)]
     return CellPolynomial(
-        n_sites=2, slots=slots, orders=tuple(_bond_power(bonds, order, 1.0 / order) for order in (2, 4))
+        n_sites=2, slots=slots, orders=tuple(bond_power(bonds, order, 1.0 / order) for order in (2, 4))
     )
 
 
-def _bond_power(bonds: list[tuple[int, int]], order: int, factor: float) -> OrderTerms:
-    """Sum over bonds and axes of factor * (u_i - u_j)^order, with one parameter."""
+def bond_power(bonds: list[tuple[int, int]], order: int, factor: float) -> OrderTerms:
+    """Sum over bonds and axes of factor * (u_i - u_j)^order; one parameter, powers of one atom at home."""
     coefficients: dict[tuple[int, ...], float] = {}
     for first, second in bonds:
         for axis in range(3):
             for power in range(order + 1):
-                row = tuple(sorted([3 * first + axis] * (order - power) + [3 * second + axis] * power))
+                ends = [first] * (order - power) + [second] * power
+                slots = ends if len(set(ends)) == 2 else [end // 4 * 4 for end in ends]
+                row = tuple(sorted(3 * slot + axis for slot in slots))
                 value = factor * math.comb(order, power) * (-1.0) ** power
                 coefficients[row] = coefficients.get(row, 0.0) + value
     rows = sorted(coefficients)

@@ -20,6 +20,13 @@ def rocksalt() -> Atoms:
     return bulk("NaCl", "rocksalt", a=5.64, cubic=True)
 
 
+def rounded_rocksalt() -> Atoms:
+    """The chlorine sublattice is off by a rounding error, symmetric to well within the tolerance."""
+    atoms = rocksalt()
+    atoms.positions[atoms.numbers == 17] += [1.1e-6, -0.7e-6, 0.4e-6]
+    return atoms
+
+
 def wurtzite() -> Atoms:
     """Aluminum nitride: no inversion, forces at rest along the axis allowed."""
     return bulk("AlN", "wurtzite", a=3.11, c=4.98, u=0.382)

@@ -18,6 +18,7 @@ from tests.lattice.crystals import (
     monoclinic,
     quartz,
     rocksalt,
+    rounded_rocksalt,
     silicon,
     triclinic,
     wurtzite,
@@ -135,6 +136,17 @@ def test_a_cutoff_on_a_shell_takes_the_whole_shell(shift: float) -> None:
     inside = count(atoms, {2: shell + 0.01, 3: shell + 0.01})
     outside = count(atoms, {2: shell - 0.01, 3: shell - 0.01})
     assert count(atoms, {2: shell + shift, 3: shell + shift}) == inside != outside
+
+
+def test_rounding_divides_no_shell() -> None:
+    """Wherever the cutoff cuts a shell blurred by rounding, the shell is in or out as a whole."""
+    atoms = rounded_rocksalt()
+    shell = 5.64 / 2
+    wholes = [count(atoms, {2: 4.1, 3: {2: cutoff}}) for cutoff in (shell - 0.01, shell + 0.01)]
+    shifts = np.linspace(-2.6e-5, -1.4e-5, 25)
+    found = [count(atoms, {2: 4.1, 3: {2: shell + shift}}) for shift in shifts]
+    assert all(counts in wholes for counts in found)
+    assert found[0] != found[-1]
 
 
 def test_cutoffs_per_number_of_bodies_only_remove() -> None:

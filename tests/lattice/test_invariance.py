@@ -10,7 +10,15 @@ from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.lattice.wigner_seitz import compatible_operations
 from mlff_dyn.model.expansion import Expansion
-from tests.lattice.crystals import barium_titanate, quartz, rocksalt, silicon, triclinic, wurtzite
+from tests.lattice.crystals import (
+    barium_titanate,
+    quartz,
+    rocksalt,
+    rounded_rocksalt,
+    silicon,
+    triclinic,
+    wurtzite,
+)
 from tests.models import Cutoffs, crystal_of
 
 AMPLITUDE = 0.1
@@ -134,3 +142,23 @@ def test_energy_is_homogeneous(potential: Potential) -> None:
     orders = potential.basis.parameter_orders
     scale = AMPLITUDE**orders * len(u)
     np.testing.assert_allclose(doubled / scale, 2.0**orders * energy_row / scale, atol=1e-11)
+
+
+@pytest.mark.parametrize("atoms", [rocksalt(), rounded_rocksalt(), quartz(), wurtzite()])
+def test_full_order_two_on_a_larger_supercell(atoms: Atoms) -> None:
+    """Pairs on the boundary of the training cell are shared among all their images, so symmetry survives.
+
+    Rounding of the positions must not decide which image of a pair is the closest.
+    """
+    crystal = crystal_of(atoms)
+    basis = build_basis(crystal, {2: "full"}, input_supercell(crystal, (1, 1, 1)))
+    torus = input_supercell(crystal, (2, 2, 2))
+    generator = np.random.default_rng(1)
+    kernel = Expansion(basis).on(torus).kernel(generator.standard_normal(basis.n_parameters))
+    u = generator.standard_normal((torus.n_atoms, 3))
+    energy, _ = kernel.energy_forces(u)
+    for operation in compatible_operations(input_supercell(crystal, (1, 1, 1))):
+        rotated = np.empty_like(u)
+        rotated[images(torus, int(operation))] = u @ crystal.cartesian_rotations[operation].T
+        assert kernel.energy_forces(rotated)[0] == pytest.approx(energy, rel=1e-11)
+    assert kernel.energy_forces(u + np.array([0.5, -0.2, 0.1]))[0] == pytest.approx(energy, rel=1e-11)

@@ -1,13 +1,17 @@
-"""Linear models with known truth."""
+"""Linear models with known truth, one sd per group of parameters and constant noise."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlff_dyn.regression.evidence import Hyperparameters
-from mlff_dyn.regression.posterior import Posterior, fit_posterior
+from mlff_dyn.regression.evidence import Hyperparameters, Observations, evaluate, maximize_evidence
+from mlff_dyn.regression.noise import ConstantNoise, NoiseModel
+from mlff_dyn.regression.posterior import Posterior, fit_posterior, posterior_at
+from mlff_dyn.regression.priors import independent_prior
 from mlff_dyn.regression.statistics import SufficientStatistics, collect
+
+TOLERANCE = 1e-13
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,18 +22,23 @@ class Problem:
     targets: NDArray[np.float64]
     groups: NDArray[np.int64]
     truth: NDArray[np.float64]
-    hyperparameters: Hyperparameters
+    noise_sd: float
+    prior_sd: NDArray[np.float64]
 
     @property
     def statistics(self) -> SufficientStatistics:
         return collect(self.design, self.targets)
 
     @property
+    def hyperparameters(self) -> Hyperparameters:
+        return known(self.noise_sd, self.prior_sd)
+
+    @property
     def prior_variance(self) -> NDArray[np.float64]:
-        return self.hyperparameters.prior_sd[self.groups] ** 2
+        return self.prior_sd[self.groups] ** 2
 
     def posterior(self) -> Posterior:
-        return fit_posterior(self.statistics, self.groups, self.hyperparameters, noise_hint=1.0)
+        return fit(self.statistics, self.groups, self.hyperparameters)
 
 
 def draw_problem(
@@ -46,4 +55,40 @@ def draw_problem(
     truth = scale[groups] * generator.standard_normal(n_parameters)
     design = generator.standard_normal((n_targets, n_parameters))
     targets = design @ truth + noise_sd * generator.standard_normal(n_targets)
-    return Problem(design, targets, groups, truth, Hyperparameters(noise_sd, scale))
+    return Problem(design, targets, groups, truth, noise_sd, scale)
+
+
+def known(noise_sd: float, prior_sd: NDArray[np.float64]) -> Hyperparameters:
+    return Hyperparameters(NoiseModel(noise_sd), np.log(prior_sd))
+
+
+def observed(statistics: SufficientStatistics) -> Observations:
+    return Observations((statistics,), np.ones(1))
+
+
+def fit(
+    statistics: SufficientStatistics,
+    groups: NDArray[np.int64],
+    hyperparameters: Hyperparameters | None = None,
+    *,
+    noise_hint: float = 1.0,
+) -> Posterior:
+    data, prior = observed(statistics), independent_prior(groups)
+    if hyperparameters is not None:
+        return posterior_at(data, prior, hyperparameters)
+    return fit_posterior(data, prior, ConstantNoise(), noise_hint=noise_hint, tolerance=TOLERANCE)
+
+
+def maximize(
+    statistics: SufficientStatistics, groups: NDArray[np.int64], *, noise_hint: float
+) -> tuple[float, NDArray[np.float64]]:
+    """Noise sd and prior sd of largest evidence."""
+    data, prior = observed(statistics), independent_prior(groups)
+    found = maximize_evidence(data, prior, ConstantNoise(), noise_hint=noise_hint, tolerance=TOLERANCE)
+    return found.noise.floor_sd, np.exp(found.prior_values)
+
+
+def log_evidence(
+    statistics: SufficientStatistics, groups: NDArray[np.int64], hyperparameters: Hyperparameters
+) -> float:
+    return evaluate(observed(statistics), independent_prior(groups), hyperparameters).log_evidence

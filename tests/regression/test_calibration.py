@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from mlff_dyn.regression.calibration import calibration_scale, leave_out
-from mlff_dyn.regression.evidence import Hyperparameters
-from mlff_dyn.regression.posterior import Posterior, fit_posterior
+from mlff_dyn.regression.posterior import Posterior
 from mlff_dyn.regression.statistics import collect
-from tests.regression.linear_problems import draw_problem
+from tests.regression.linear_problems import draw_problem, fit, known
 
 BLOCK = 12
 
@@ -23,34 +22,43 @@ def test_it_equals_refitting_without(n_parameters: int) -> None:
     posterior = problem.posterior()
     for k, (design, targets) in enumerate(zip(blocks(problem.design), blocks(problem.targets), strict=True)):
         kept = np.arange(len(problem.design)) // BLOCK != k
-        rest = fit_posterior(
+        rest = fit(
             collect(problem.design[kept], problem.targets[kept]),
             problem.groups,
             problem.hyperparameters,
             noise_hint=1.0,
         )
-        found = leave_out(posterior, design, targets)
+        found = leave_out(posterior, design, targets, problem.noise_sd**2)
         np.testing.assert_allclose(found.errors, targets - design @ rest.mean, rtol=1e-8, atol=1e-8)
-        variance = rest.variance(design) / posterior.noise_sd**2
+        variance = rest.variance(design) / problem.noise_sd**2
         np.testing.assert_allclose(found.leverages, variance, rtol=1e-8, atol=1e-8)
 
 
 def scale_of(posterior: Posterior, design: np.ndarray, targets: np.ndarray) -> float:
-    return calibration_scale(posterior, blocks(design), blocks(targets))
+    noise = float(posterior.noise.variance(1.0))
+    parts = zip(blocks(design), blocks(targets), strict=True)
+    return calibration_scale([leave_out(posterior, rows, values, noise) for rows, values in parts])
 
 
 def test_a_right_model_needs_little_scale() -> None:
-    """Errors of left-out rows are noise and parameter error; with few rows the latter dominates."""
+    """Scores of left-out rows are one; what remains is the price 1 + 1 / K of the hyperparameters."""
     problem = draw_problem(4 * BLOCK, 400, seed=2, noise_sd=0.01, prior_sd=(1.0,))
     scale = scale_of(problem.posterior(), problem.design, problem.targets)
-    assert scale == pytest.approx(1.0, abs=0.25)
+    assert scale == pytest.approx(np.sqrt(1 + 1 / 4), abs=0.2)
 
 
-def test_the_scale_is_never_below_one() -> None:
+def test_error_bars_that_are_too_large_shrink() -> None:
+    """Noise assumed 0.4 where 0.3 was drawn is scaled back; assumed 50, it is halved and no more."""
     problem = draw_problem(20 * BLOCK, 3, seed=3)
-    cautious = Hyperparameters(50.0, np.array([200.0, 200.0]))
-    posterior = fit_posterior(problem.statistics, problem.groups, cautious, noise_hint=1.0)
-    assert scale_of(posterior, problem.design, problem.targets) == 1.0
+    for assumed, expected in ((0.4, 0.75), (50.0, 0.5)):
+        posterior = fit(problem.statistics, problem.groups, known(assumed, np.array([2.0, 2.0])))
+        scale = scale_of(posterior, problem.design, problem.targets)
+        assert scale == pytest.approx(expected, rel=0.15)
+
+
+def test_a_single_configuration_cannot_tell() -> None:
+    problem = draw_problem(BLOCK, 3, seed=3)
+    assert scale_of(problem.posterior(), problem.design, problem.targets) == 1.0
 
 
 def test_a_wrong_model_is_found_out() -> None:
@@ -65,27 +73,30 @@ def test_a_wrong_model_is_found_out() -> None:
         return inputs, inputs.sum(axis=1) + 0.5 * rest
 
     design, targets = draw(6)
-    posterior = fit_posterior(collect(design, targets), np.zeros(n_parameters, np.int64), noise_hint=0.01)
+    posterior = fit(collect(design, targets), np.zeros(n_parameters, np.int64), noise_hint=0.01)
     scale = scale_of(posterior, design, targets)
     new, truth = draw(200)
     z = (truth - new @ posterior.mean) / np.sqrt(posterior.variance(new))
     assert np.sqrt(np.mean(z**2)) > 2.0
-    assert np.sqrt(np.mean((z / scale) ** 2)) == pytest.approx(1.0, abs=0.35)
+    predictive = scale * np.sqrt(posterior.variance(new) + posterior.noise.variance(1.0))
+    z = (truth - new @ posterior.mean) / predictive
+    assert np.sqrt(np.mean(z**2)) == pytest.approx(1.0, abs=0.35)
 
 
 def test_the_order_of_configurations_does_not_matter() -> None:
     problem = draw_problem(5 * BLOCK, 10, seed=5)
     posterior = problem.posterior()
-    forward = calibration_scale(posterior, blocks(problem.design), blocks(problem.targets))
-    backward = calibration_scale(posterior, blocks(problem.design)[::-1], blocks(problem.targets)[::-1])
+    forward = scale_of(posterior, problem.design, problem.targets)
+    flipped = np.concatenate(blocks(np.arange(5 * BLOCK))[::-1])
+    backward = scale_of(posterior, problem.design[flipped], problem.targets[flipped])
     assert forward == pytest.approx(backward, rel=1e-12)
 
 
 def test_interpolating_fits_stay_finite() -> None:
     """Noise-free rows, each fitted exactly: no division by zero."""
     problem = draw_problem(BLOCK, 40, seed=6, noise_sd=0.0)
-    tight = Hyperparameters(1e-6, problem.hyperparameters.prior_sd)
-    posterior = fit_posterior(problem.statistics, problem.groups, tight, noise_hint=1.0)
-    found = leave_out(posterior, problem.design, problem.targets)
+    tight = known(1e-6, problem.prior_sd)
+    posterior = fit(problem.statistics, problem.groups, tight, noise_hint=1.0)
+    found = leave_out(posterior, problem.design, problem.targets, 1e-12)
     assert np.isfinite(found.errors).all()
     assert np.isfinite(found.leverages).all()

@@ -5,16 +5,14 @@ import pytest
 from scipy import stats
 
 from mlff_dyn.errors import DataError
-from mlff_dyn.regression.evidence import Hyperparameters
-from mlff_dyn.regression.posterior import fit_posterior
 from mlff_dyn.regression.statistics import collect, no_data
-from tests.regression.linear_problems import draw_problem
+from tests.regression.linear_problems import draw_problem, fit, known
 
 
 @pytest.mark.parametrize("shape", [(40, 8), (8, 40)])
 def test_it_is_the_dense_inverse(shape: tuple[int, int]) -> None:
     problem = draw_problem(*shape, seed=1)
-    noise_sq = problem.hyperparameters.noise_sd**2
+    noise_sq = problem.noise_sd**2
     precision = problem.design.T @ problem.design / noise_sq + np.diag(1 / problem.prior_variance)
     covariance = np.linalg.inv(precision)
     posterior = problem.posterior()
@@ -28,7 +26,7 @@ def test_it_is_the_dense_inverse(shape: tuple[int, int]) -> None:
 
 def test_it_is_ridge_regression() -> None:
     problem = draw_problem(50, 10, seed=2, prior_sd=(0.7,))
-    ratio = (problem.hyperparameters.noise_sd / 0.7) ** 2
+    ratio = (problem.noise_sd / 0.7) ** 2
     gram = problem.design.T @ problem.design + ratio * np.eye(10)
     expected = np.linalg.solve(gram, problem.design.T @ problem.targets)
     np.testing.assert_allclose(problem.posterior().mean, expected, rtol=1e-10)
@@ -42,14 +40,14 @@ def test_pieces_add_up_in_any_order() -> None:
         for piece in order:
             total += pieces[piece]
         assert total.n_targets == 60
-        posterior = fit_posterior(total, problem.groups, problem.hyperparameters, noise_hint=1.0)
+        posterior = fit(total, problem.groups, problem.hyperparameters, noise_hint=1.0)
         np.testing.assert_allclose(posterior.mean, problem.posterior().mean, rtol=1e-11)
         assert posterior.log_evidence == pytest.approx(problem.posterior().log_evidence, rel=1e-11)
 
 
 def test_data_only_add_information() -> None:
     problem = draw_problem(60, 10, seed=4)
-    few = fit_posterior(
+    few = fit(
         collect(problem.design[:20], problem.targets[:20]),
         problem.groups,
         problem.hyperparameters,
@@ -96,7 +94,7 @@ def test_error_bars_hold_at_fitted_hyperparameters() -> None:
     scores = []
     for seed in range(80):
         problem = draw_problem(120, 20, seed=1000 + seed)
-        posterior = fit_posterior(problem.statistics, problem.groups, noise_hint=0.1)
+        posterior = fit(problem.statistics, problem.groups, noise_hint=0.1)
         errors = rows @ (problem.truth - posterior.mean)
         scores.append(errors / np.sqrt(posterior.variance(rows)))
     assert np.std(scores) == pytest.approx(1.0, abs=0.15)
@@ -109,5 +107,5 @@ def test_shapes_are_checked() -> None:
 
 def test_given_hyperparameters_are_used() -> None:
     problem = draw_problem(30, 4, seed=6)
-    given = Hyperparameters(0.123, np.array([0.4, 5.0]))
-    assert fit_posterior(problem.statistics, problem.groups, given, noise_hint=1.0).hyperparameters is given
+    given = known(0.123, np.array([0.4, 5.0]))
+    assert fit(problem.statistics, problem.groups, given, noise_hint=1.0).hyperparameters is given

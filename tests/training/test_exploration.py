@@ -10,6 +10,7 @@ from mlff_dyn.lattice.basis import ForceConstantBasis, build_basis
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.md.start import displacement_limit
 from mlff_dyn.model.force_field import ForceField, SupercellForceField
+from mlff_dyn.regression.noise import NoiseModel
 from mlff_dyn.training.criteria import Decision, MeanErrors, TrajectoryCriterion
 from mlff_dyn.training.exploration import (
     LEFT_TRUSTED_REGION,
@@ -36,17 +37,22 @@ def setting() -> tuple[ForceConstantBasis, Torus, ForceField]:
     return basis, torus, fitted_to_harmonic(basis, torus, spring_hessian(torus, {BOND: (2.0, 0.2)}))
 
 
-def with_errors(force_field: ForceField, torus: Torus, relative: float) -> SupercellForceField:
-    """The force field with predictive errors of about this size relative to the forces."""
+def with_errors(
+    force_field: ForceField, torus: Torus, epistemic: float, truncation: float = 0.0
+) -> SupercellForceField:
+    """The force field with errors of about these sizes relative to the forces."""
     u = rattled_displacements(torus.n_atoms, 0.1, (3,))
-    supercell = force_field.on(torus)
-    now = np.sqrt(np.mean(supercell.force_errors(u).epistemic ** 2))
-    wanted = relative * np.sqrt(np.mean(supercell.energy_forces(u)[1] ** 2))
-    posterior = force_field.posterior
-    factor = posterior.covariance_factor * (wanted / now)
-    return replace(force_field, posterior=replace(posterior, covariance_factor=factor), calibration=1.0).on(
-        torus
+    force_rms = np.sqrt(np.mean(force_field.on(torus).energy_forces(u)[1] ** 2))
+    plain = replace(force_field, calibration=1.0)
+    now = np.sqrt(np.mean(plain.on(torus).force_errors(u).epistemic ** 2))
+    posterior = replace(
+        force_field.posterior,
+        covariance_factor=force_field.posterior.covariance_factor * (epistemic * force_rms / now),
+        hyperparameters=replace(
+            force_field.posterior.hyperparameters, noise=NoiseModel(float(truncation * force_rms))
+        ),
     )
+    return replace(plain, posterior=posterior).on(torus)
 
 
 def run(
@@ -106,7 +112,7 @@ def test_an_expansion_that_is_too_small_is_not_labelled_in_vain(
     setting: tuple[ForceConstantBasis, Torus, ForceField],
 ) -> None:
     _, torus, force_field = setting
-    limited = replace(with_errors(force_field, torus, 0.01).force_field, calibration=9.0).on(torus)
+    limited = with_errors(force_field, torus, 0.01, truncation=0.08)
     criterion = TrajectoryCriterion(0.05, can_judge_truncation=True)
     found = explore(limited, criterion, PLAN, lambda *_: None)
     assert found.reason == Decision.EXPANSION_LIMITED.value

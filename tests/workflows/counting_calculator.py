@@ -1,15 +1,14 @@
 """A calculator that counts its runs in a file and can kill its process at a chosen moment.
 
-Environment: ``RUNS`` names the file; ``KILL_IN_RUN`` is the number of the run to die in the middle of, counted
-over all processes, ``PAUSE_IN_RUN`` that of the run to stay in; ``KILL_AT_RENAME`` is the number of the rename, in this process, to die just before or,
-if negative, just after.
+Environment: ``RUNS`` names the file; ``KILL_IN_RUN`` is the number of the run to die in the middle of, over
+all processes, and ``PAUSE_IN_RUN`` that of the run to stay in; ``KILL_AT_RENAME`` is the number of the
+rename, in this process, to die just before or, if negative, just after.
 """
 
 import hashlib
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ class FailingEMT(CountingEMT):
 
 def _kill_at_rename(number: int) -> None:
     """Replace ``os.replace`` by one that ends the process at its call of that number."""
-    original: Callable[..., Any] = os.replace
+    original = os.replace
     calls = 0
 
     def replace(*args: Any, **kwargs: Any) -> None:

@@ -25,7 +25,7 @@ training:
   temperatures_kelvin: [200, 400]
   n_steps: 800
   max_calculations: 12
-  criterion: {force_error_limit_relative: 0.1}
+  criterion: {force_error_limit_relative: 0.5}
   initial: {n: 2}
 """
 
@@ -45,7 +45,16 @@ def start(folder: Path, run_dir: str, *arguments: str, **environment: object) ->
         "RUNS": str(folder / f"{run_dir}.runs"),
         **{name: str(value) for name, value in environment.items()},
     }
-    command = [sys.executable, "-m", "mlff_dyn", "train", str(folder / "c.yaml"), "--json", "--run-dir", run_dir]
+    command = [
+        sys.executable,
+        "-m",
+        "mlff_dyn",
+        "train",
+        str(folder / "c.yaml"),
+        "--json",
+        "--run-dir",
+        run_dir,
+    ]
     return subprocess.Popen(
         [*command, *arguments], cwd=folder, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -99,10 +108,10 @@ def test_kills_in_the_middle_of_calculations(folder: Path) -> None:
     check_equal(folder, "killed", killed_in=killed_in)
 
 
-def resume_until_done(folder: Path, seed: int, *arguments: str) -> int:
+def resume_until_done(folder: Path, seed: int, *arguments: str, at_once: int = 1) -> int:
     """Kill just before or after a random rename, again and again; returns the number of kills.
 
-    A calculation whose engine has finished must not run again.
+    A calculation whose engine has finished must not run again; ``at_once`` of them may die with a process.
     """
     generator = random.Random(seed)
     n_kills = 0
@@ -115,14 +124,16 @@ def resume_until_done(folder: Path, seed: int, *arguments: str) -> int:
         names = {path.parent.name for path in (folder / "killed").glob("calculations/*/output.json")}
         assert done <= names
         assert len(runs(folder, "killed")) - n_before >= len(names - done)
-        assert len(runs(folder, "killed")) - n_before <= len(names - done) + 1
+        assert len(runs(folder, "killed")) - n_before <= len(names - done) + at_once
         if code == 0:
             return n_kills
         n_kills += 1
         reach += 4
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "seed", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)]
+)
 def test_kills_at_renames(folder: Path, seed: int) -> None:
     assert finish(start(folder, "straight")) == 0
     assert resume_until_done(folder, seed) >= 3
@@ -136,7 +147,7 @@ def test_kills_with_two_at_a_time(folder: Path, seed: int) -> None:
     """Two results of one call are learnt one after the other; a kill in between changes nothing."""
     parallel = ("--set", "execution.max_parallel=2")
     assert finish(start(folder, "straight", *parallel)) == 0
-    resume_until_done(folder, seed, *parallel)
+    resume_until_done(folder, seed, *parallel, at_once=2)
     assert data(folder, "killed") == data(folder, "straight")
 
 
@@ -155,6 +166,7 @@ def test_an_interrupt_says_so_and_is_resumed(folder: Path) -> None:
     check_equal(folder, "killed", killed_in=(2,))
 
 
+@pytest.mark.slow
 def test_the_journal_of_a_killed_run_is_complete(folder: Path) -> None:
     """Whenever the kill comes, each decision is in the journal once."""
     assert finish(start(folder, "straight")) == 0

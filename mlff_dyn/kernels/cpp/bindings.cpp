@@ -1,6 +1,4 @@
-// Python faces of the evaluator and of the design matrix. Shapes are checked in compiled.py.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
+// Python face of the evaluator, and the module. Shapes are checked in compiled.py.
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
@@ -8,6 +6,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "arrays.hpp"
 #include "dispatch.hpp"
 #include "dynamics.hpp"
 #include "evaluator.hpp"
@@ -16,26 +15,6 @@ namespace nb = nanobind;
 
 namespace mlff {
 namespace {
-
-template <typename Scalar, int Axes>
-using Array = nb::ndarray<Scalar, nb::ndim<Axes>, nb::c_contig, nb::device::cpu>;
-template <int Axes>
-using Ints = Array<const std::int32_t, Axes>;
-template <int Axes>
-using Doubles = Array<const double, Axes>;
-
-template <typename Scalar>
-std::vector<std::remove_const_t<Scalar>> copy(const Array<Scalar, 1>& array) {
-    return {array.data(), array.data() + array.shape(0)};
-}
-
-void pad_atoms(const double* rows, std::ptrdiff_t n_atoms, double* padded) {
-    for (std::ptrdiff_t atom = 0; atom < n_atoms; ++atom) {
-        std::copy_n(rows + 3 * atom, 3, padded + kStride * atom);
-        padded[kStride * atom + 3] = 0.0;
-    }
-    std::fill_n(padded + kStride * n_atoms, kStride, 0.0);
-}
 
 // A CellEvaluator that may be called from several threads.
 template <typename Real>
@@ -119,57 +98,6 @@ void bind_evaluator(nb::module_& module, const char* name) {
         .def("run", &Bound::run);
 }
 
-// Tables of the design matrix; the arrays are kept alive here.
-class DesignPlan {
-public:
-    explicit DesignPlan(const std::string& isa) : kernels_(find_kernels(isa)) {}
-
-    void add_chunk(std::int32_t site, Ints<1> slots, Ints<1> node_parents, Ints<1> node_variables,
-                   Ints<1> output_axes, Ints<1> output_parameters, Ints<1> output_starts, Ints<1> entry_nodes,
-                   Doubles<1> entry_factors) {
-        const DesignChunk chunk = {site,
-                                   static_cast<std::ptrdiff_t>(slots.shape(0)),
-                                   slots.data(),
-                                   static_cast<std::ptrdiff_t>(node_parents.shape(0)),
-                                   node_parents.data(),
-                                   node_variables.data(),
-                                   static_cast<std::ptrdiff_t>(output_axes.shape(0)),
-                                   output_axes.data(),
-                                   output_parameters.data(),
-                                   output_starts.data(),
-                                   entry_nodes.data(),
-                                   entry_factors.data()};
-        scratch_vectors_ = std::max(scratch_vectors_, 3 * chunk.n_slots + chunk.n_nodes + chunk.n_outputs);
-        chunks_.push_back(chunk);
-        for (const Ints<1>& array : {slots, node_parents, node_variables, output_axes, output_parameters,
-                                     output_starts, entry_nodes}) {
-            kept_ints_.push_back(array);
-        }
-        kept_doubles_.push_back(entry_factors);
-    }
-
-    // Fills the rows of a zeroed design matrix.
-    void fill(Ints<2> slot_atoms, Doubles<2> displacements, Array<double, 2> design) const {
-        const nb::gil_scoped_release release;
-        AlignedBuffer<double> padded;
-        double* u = padded.reserve(kStride * (displacements.shape(0) + 1));
-        pad_atoms(displacements.data(), displacements.shape(0), u);
-        AlignedBuffer<char> buffer;
-        void* scratch = buffer.reserve(scratch_vectors_ * kMaxBytes);
-        for (const DesignChunk& chunk : chunks_) {
-            kernels_.design(chunk, slot_atoms.data(), slot_atoms.shape(1), u, design.data(), design.shape(1),
-                            scratch);
-        }
-    }
-
-private:
-    const Kernels& kernels_;
-    std::vector<DesignChunk> chunks_;
-    std::vector<Ints<1>> kept_ints_;
-    std::vector<Doubles<1>> kept_doubles_;
-    std::ptrdiff_t scratch_vectors_ = 0;
-};
-
 // One batch of the thermostats' numbers.
 std::vector<double> gaussians(const std::string& isa, std::uint64_t key, std::ptrdiff_t count) {
     AlignedBuffer<double> buffer;
@@ -193,8 +121,5 @@ NB_MODULE(_compiled, module) {
     module.def("instruction_sets", &mlff::instruction_sets);
     mlff::bind_evaluator<double>(module, "ForceEvaluator64");
     mlff::bind_evaluator<float>(module, "ForceEvaluator32");
-    nb::class_<mlff::DesignPlan>(module, "DesignPlan")
-        .def(nb::init<const std::string&>(), "isa"_a)
-        .def("add_chunk", &mlff::DesignPlan::add_chunk)
-        .def("fill", &mlff::DesignPlan::fill);
+    mlff::bind_design(module);
 }

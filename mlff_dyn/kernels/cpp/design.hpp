@@ -17,30 +17,47 @@ MLFF_INLINE Lanes<double> output_sum(const DesignChunk& chunk, std::ptrdiff_t ou
     return even + odd;
 }
 
-static void design_rows(const DesignChunk& chunk, const std::int32_t* slot_atoms, std::ptrdiff_t n_cells,
-                        const double* u, double* design, std::ptrdiff_t n_parameters, void* scratch) {
+// Displacements of the chunk's slots and the monomials for cells from `cell` on; missing cells repeat the first.
+MLFF_INLINE void form_nodes(const DesignChunk& chunk, const Supercell& supercell, std::ptrdiff_t cell,
+                            Lanes<double>* z, Lanes<double>* nodes) {
+    constexpr int n_lanes = kLanes<double>;
+    const std::ptrdiff_t filled = supercell.n_cells - cell < n_lanes ? supercell.n_cells - cell : n_lanes;
+    for (std::ptrdiff_t slot = 0; slot < chunk.n_slots; ++slot) {
+        const std::int32_t* row = supercell.slot_atoms + chunk.slots[slot] * supercell.n_cells + cell;
+        std::int32_t places[n_lanes];
+        for (int lane = 0; lane < n_lanes; ++lane) places[lane] = kStride * row[lane < filled ? lane : 0];
+        const Vector3<double> atom = gather(supercell.u, places);
+        z[3 * slot] = atom.x;
+        z[3 * slot + 1] = atom.y;
+        z[3 * slot + 2] = atom.z;
+    }
+    nodes[0] = broadcast(1.0);
+    for (std::ptrdiff_t k = 1; k < chunk.n_nodes; ++k) {
+        nodes[k] = nodes[chunk.node_parents[k]] * z[chunk.node_variables[k]];
+    }
+}
+
+// Writes -dE/du per parameter to out[3 * parameter + axis].
+static void design_block(const DesignChunk& chunk, const Supercell& supercell, std::ptrdiff_t cell, Lanes<double>* out,
+                         Lanes<double>* scratch) {
+    Lanes<double>* nodes = scratch + 3 * chunk.n_slots;
+    form_nodes(chunk, supercell, cell, scratch, nodes);
+    for (std::ptrdiff_t k = 0; k < chunk.n_outputs; ++k) {
+        out[3 * chunk.output_parameters[k] + chunk.output_axes[k]] = -output_sum(chunk, k, nodes);
+    }
+}
+
+static void design_rows(const DesignChunk& chunk, const Supercell& supercell, double* design,
+                        std::ptrdiff_t n_parameters, void* scratch) {
     constexpr int n_lanes = kLanes<double>;
     Lanes<double>* z = static_cast<Lanes<double>*>(scratch);
     Lanes<double>* nodes = z + 3 * chunk.n_slots;
     Lanes<double>* sums = nodes + chunk.n_nodes;
-    nodes[0] = broadcast(1.0);
-    for (std::ptrdiff_t cell = 0; cell < n_cells; cell += n_lanes) {
-        const std::ptrdiff_t filled = n_cells - cell < n_lanes ? n_cells - cell : n_lanes;
-        for (std::ptrdiff_t slot = 0; slot < chunk.n_slots; ++slot) {
-            const std::int32_t* row = slot_atoms + chunk.slots[slot] * n_cells + cell;
-            std::int32_t places[n_lanes];
-            for (std::ptrdiff_t lane = 0; lane < n_lanes; ++lane) places[lane] = kStride * row[lane < filled ? lane : 0];
-            const Vector3<double> atom = gather(u, places);
-            z[3 * slot] = atom.x;
-            z[3 * slot + 1] = atom.y;
-            z[3 * slot + 2] = atom.z;
-        }
-        for (std::ptrdiff_t k = 1; k < chunk.n_nodes; ++k) {
-            nodes[k] = nodes[chunk.node_parents[k]] * z[chunk.node_variables[k]];
-        }
+    for (std::ptrdiff_t cell = 0; cell < supercell.n_cells; cell += n_lanes) {
+        form_nodes(chunk, supercell, cell, z, nodes);
         for (std::ptrdiff_t k = 0; k < chunk.n_outputs; ++k) sums[k] = output_sum(chunk, k, nodes);
-        for (std::ptrdiff_t lane = 0; lane < filled; ++lane) {
-            double* rows = design + 3 * (chunk.site * n_cells + cell + lane) * n_parameters;
+        for (std::ptrdiff_t lane = 0; lane < n_lanes && cell + lane < supercell.n_cells; ++lane) {
+            double* rows = design + 3 * (chunk.site * supercell.n_cells + cell + lane) * n_parameters;
             for (std::ptrdiff_t k = 0; k < chunk.n_outputs; ++k) {
                 rows[chunk.output_axes[k] * n_parameters + chunk.output_parameters[k]] = -sums[k][lane];
             }

@@ -1,7 +1,7 @@
 // Compiled once per instruction set, with MLFF_ISA (a name) and MLFF_BYTES (bytes of a vector) defined.
-#include "design.hpp"
 #include "forces.hpp"
 #include "gaussians.hpp"
+#include "stress.hpp"
 
 #define MLFF_TEXT_OF(name) #name
 #define MLFF_TEXT(name) MLFF_TEXT_OF(name)
@@ -9,6 +9,7 @@
 namespace mlff::MLFF_ISA {
 
 extern const Kernels kernels;
-const Kernels kernels = {MLFF_TEXT(MLFF_ISA), cell_forces<double>, cell_forces<float>, fill_gaussians, design_rows};
+const Kernels kernels = {MLFF_TEXT(MLFF_ISA), cell_forces<double>, cell_forces<float>, fill_gaussians, design_rows,
+                         row_statistics,       row_variances,      stress_rows,        kPanelVectors,      kDots};
 
 }  // namespace mlff::MLFF_ISA

@@ -33,6 +33,8 @@ MLFF_INLINE void lift_forward(const Lift& lift, Entry<Real>* entries) {
         listed_forward(kSquarePairs, parent, single, out);
     } else if (lift.kind == kCube) {
         listed_forward(kCubePairs, parent, single, out);
+    } else if (lift.kind == kDifference) {
+        for (int k = 0; k < 3; ++k) out[k].start(single[k].value - parent[k].value);
     } else {
         const Lanes<Real> x = single[0].value, y = single[1].value, z = single[2].value;
         for (std::int32_t k = 0; k < lift.width; ++k) {
@@ -52,6 +54,11 @@ MLFF_INLINE void lift_reverse(const Lift& lift, Entry<Real>* entries) {
         listed_reverse(kSquarePairs, parent, single, made);
     } else if (lift.kind == kCube) {
         listed_reverse(kCubePairs, parent, single, made);
+    } else if (lift.kind == kDifference) {
+        for (int k = 0; k < 3; ++k) {
+            single[k].adjoint += made[k].adjoint;
+            parent[k].adjoint -= made[k].adjoint;
+        }
     } else {
         const Lanes<Real> x = single[0].value, y = single[1].value, z = single[2].value;
         Lanes<Real> gx = single[0].adjoint, gy = single[1].adjoint, gz = single[2].adjoint;

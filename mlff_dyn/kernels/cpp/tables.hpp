@@ -27,8 +27,8 @@ struct SiteGroup {
 };
 
 // Orders 3 and higher: E = sum over tiles, rows r and columns k of coefficient[k][r] * value[r] * value[k].
-// The values are the components of the slots, then products made by lifts.
-enum LiftKind : std::int32_t { kOuter = 0, kSquare = 1, kCube = 2 };
+// The values are the components of the slots, then what lifts make: products, or differences single - parent.
+enum LiftKind : std::int32_t { kOuter = 0, kSquare = 1, kCube = 2, kDifference = 3 };
 
 struct Lift {
     std::int32_t kind;
@@ -85,6 +85,36 @@ struct DesignChunk {
     const double* entry_factors;
 };
 
+struct DesignTables {
+    std::ptrdiff_t n_chunks;
+    const DesignChunk* chunks;  // by ascending site
+    std::ptrdiff_t n_parameters;
+};
+
+// One configuration: padded displacements, and the atom of each slot for each cell.
+struct Supercell {
+    const std::int32_t* slot_atoms;  // [n_slots][n_cells]
+    std::ptrdiff_t n_cells;
+    const double* u;
+};
+
+// Independent parameters: column q of the reduced rows is the sum of weight * full column.
+struct Reduction {
+    std::ptrdiff_t n_rows;
+    std::ptrdiff_t n_columns;
+    const std::int32_t* starts;  // [n_columns + 1]
+    const std::int32_t* rows;
+    const double* weights;
+};
+
+// Factor of a covariance, its columns padded to groups of eight; rows outside first to last are zero in a group.
+struct FactorTable {
+    std::ptrdiff_t n_groups;
+    const std::int32_t* first_rows;
+    const std::int32_t* last_rows;
+    const double* values;  // [n_columns][8 * n_groups]
+};
+
 // Subtracts dE/du of the cells first to last (multiples of the block) from the padded forces; returns the energy.
 template <typename Real>
 using ForceFunction = double (*)(const CellProgram<Real>&, std::ptrdiff_t first, std::ptrdiff_t last, const Real* u,
@@ -100,8 +130,17 @@ struct Kernels {
     ForceFunction<double> forces64;
     ForceFunction<float> forces32;
     GaussianFunction gaussians;
-    void (*design)(const DesignChunk&, const std::int32_t* slot_atoms, std::ptrdiff_t n_cells, const double* u,
-                   double* design, std::ptrdiff_t n_parameters, void* scratch);
+    void (*design)(const DesignChunk&, const Supercell&, double* design, std::ptrdiff_t n_parameters, void* scratch);
+    // Adds to the lower triangle of the (padded) information matrix, whose next row belongs to the forces.
+    void (*statistics)(const DesignTables&, const Supercell&, const Reduction&, const double* forces, double* gram,
+                       void* scratch);
+    void (*variances)(const DesignTables&, const Supercell&, const Reduction&, const FactorTable&, double* variances,
+                      void* scratch);
+    // Adds to rows[6][n_parameters] for displacements moves[6][n_slots][3] of the slots per unit strain.
+    void (*stress)(const DesignChunk&, const Supercell&, const double* moves, std::ptrdiff_t n_slots, double* rows,
+                   std::ptrdiff_t n_parameters, void* scratch);
+    std::ptrdiff_t panel_vectors;  // of the scratch of statistics
+    std::ptrdiff_t padding;        // rows of the information matrix are a multiple of this
 };
 
 }  // namespace mlff

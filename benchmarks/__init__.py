@@ -1,0 +1,1 @@
+"""Side-by-side measurements of this program and its peers; run `python -m benchmarks`."""

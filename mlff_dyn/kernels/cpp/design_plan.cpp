@@ -1,0 +1,133 @@
+// Python face of the design matrix and of what is made from its rows. Shapes are checked in compiled.py.
+#include <nanobind/stl/string.h>
+
+#include <string>
+
+#include "aligned.hpp"
+#include "arrays.hpp"
+#include "dispatch.hpp"
+
+namespace mlff {
+namespace {
+
+// Tables of the design matrix; the arrays are kept alive here.
+class DesignPlan {
+public:
+    DesignPlan(const std::string& isa, std::ptrdiff_t n_parameters)
+        : kernels_(find_kernels(isa)), n_parameters_(n_parameters) {}
+
+    std::ptrdiff_t padding() const { return kernels_.padding; }
+
+    void add_chunk(std::int32_t site, Ints<1> slots, Ints<1> node_parents, Ints<1> node_variables,
+                   Ints<1> output_axes, Ints<1> output_parameters, Ints<1> output_starts, Ints<1> entry_nodes,
+                   Doubles<1> entry_factors) {
+        const DesignChunk chunk = {site,
+                                   static_cast<std::ptrdiff_t>(slots.shape(0)),
+                                   slots.data(),
+                                   static_cast<std::ptrdiff_t>(node_parents.shape(0)),
+                                   node_parents.data(),
+                                   node_variables.data(),
+                                   static_cast<std::ptrdiff_t>(output_axes.shape(0)),
+                                   output_axes.data(),
+                                   output_parameters.data(),
+                                   output_starts.data(),
+                                   entry_nodes.data(),
+                                   entry_factors.data()};
+        scratch_vectors_ = std::max(scratch_vectors_, 3 * chunk.n_slots + chunk.n_nodes + chunk.n_outputs);
+        chunks_.push_back(chunk);
+        for (const Ints<1>& array : {slots, node_parents, node_variables, output_axes, output_parameters,
+                                     output_starts, entry_nodes}) {
+            kept_ints_.push_back(array);
+        }
+        kept_doubles_.push_back(entry_factors);
+    }
+
+    // Fills the rows of a zeroed design matrix.
+    void fill(Ints<2> slot_atoms, Doubles<2> displacements, Array<double, 2> design) const {
+        const nb::gil_scoped_release release;
+        Workplace place(slot_atoms, displacements, scratch_vectors_);
+        for (const DesignChunk& chunk : chunks_) {
+            kernels_.design(chunk, place.supercell, design.data(), n_parameters_, place.scratch);
+        }
+    }
+
+    // Adds to the lower triangle of the padded information matrix of rows and forces.
+    void add_statistics(Ints<2> slot_atoms, Doubles<2> displacements, Doubles<2> forces, Ints<1> starts, Ints<1> rows,
+                        Doubles<1> weights, Array<double, 2> gram) const {
+        const nb::gil_scoped_release release;
+        const Reduction reduction = reduce(starts, rows, weights);
+        const std::ptrdiff_t panel = static_cast<std::ptrdiff_t>(gram.shape(0)) * kernels_.panel_vectors;
+        Workplace place(slot_atoms, displacements, scratch_vectors_ + 3 * n_parameters_ + panel);
+        kernels_.statistics(tables(), place.supercell, reduction, forces.data(), gram.data(), place.scratch);
+    }
+
+    // Variances of all force components for a factor of the covariance, its columns padded to groups of eight.
+    void fill_variances(Ints<2> slot_atoms, Doubles<2> displacements, Ints<1> starts, Ints<1> rows, Doubles<1> weights,
+                        Doubles<2> factor, Ints<1> first_rows, Ints<1> last_rows, Array<double, 2> variances) const {
+        const nb::gil_scoped_release release;
+        const Reduction reduction = reduce(starts, rows, weights);
+        const FactorTable table = {static_cast<std::ptrdiff_t>(first_rows.shape(0)), first_rows.data(),
+                                   last_rows.data(), factor.data()};
+        Workplace place(slot_atoms, displacements, scratch_vectors_ + 3 * (n_parameters_ + reduction.n_columns));
+        kernels_.variances(tables(), place.supercell, reduction, table, variances.data(), place.scratch);
+    }
+
+    // Adds to the rows of the derivative with respect to six strains.
+    void add_stress(Ints<2> slot_atoms, Doubles<2> displacements, Doubles<3> moves, Array<double, 2> rows) const {
+        const nb::gil_scoped_release release;
+        std::ptrdiff_t n_nodes = 0;
+        for (const DesignChunk& chunk : chunks_) n_nodes = std::max(n_nodes, chunk.n_nodes);
+        Workplace place(slot_atoms, displacements, scratch_vectors_ + n_nodes);
+        for (const DesignChunk& chunk : chunks_) {
+            kernels_.stress(chunk, place.supercell, moves.data(), static_cast<std::ptrdiff_t>(moves.shape(1)),
+                            rows.data(), n_parameters_, place.scratch);
+        }
+    }
+
+private:
+    struct Workplace {
+        Workplace(const Ints<2>& slot_atoms, const Doubles<2>& displacements, std::ptrdiff_t n_vectors) {
+            double* u = padded.reserve(kStride * (displacements.shape(0) + 1));
+            pad_atoms(displacements.data(), static_cast<std::ptrdiff_t>(displacements.shape(0)), u);
+            supercell = {slot_atoms.data(), static_cast<std::ptrdiff_t>(slot_atoms.shape(1)), u};
+            scratch = buffer.reserve(static_cast<std::size_t>(n_vectors * kMaxBytes));
+        }
+
+        AlignedBuffer<double> padded;
+        AlignedBuffer<char> buffer;
+        Supercell supercell;
+        void* scratch;
+    };
+
+    DesignTables tables() const {
+        return {static_cast<std::ptrdiff_t>(chunks_.size()), chunks_.data(), n_parameters_};
+    }
+
+    Reduction reduce(const Ints<1>& starts, const Ints<1>& rows, const Doubles<1>& weights) const {
+        return {n_parameters_, static_cast<std::ptrdiff_t>(starts.shape(0)) - 1, starts.data(), rows.data(),
+                weights.data()};
+    }
+
+    const Kernels& kernels_;
+    std::ptrdiff_t n_parameters_;
+    std::vector<DesignChunk> chunks_;
+    std::vector<Ints<1>> kept_ints_;
+    std::vector<Doubles<1>> kept_doubles_;
+    std::ptrdiff_t scratch_vectors_ = 0;
+};
+
+}  // namespace
+
+void bind_design(nb::module_& module) {
+    using namespace nb::literals;
+    nb::class_<DesignPlan>(module, "DesignPlan")
+        .def(nb::init<const std::string&, std::ptrdiff_t>(), "isa"_a, "n_parameters"_a)
+        .def_prop_ro("padding", &DesignPlan::padding)
+        .def("add_chunk", &DesignPlan::add_chunk)
+        .def("fill", &DesignPlan::fill)
+        .def("add_statistics", &DesignPlan::add_statistics)
+        .def("fill_variances", &DesignPlan::fill_variances)
+        .def("add_stress", &DesignPlan::add_stress);
+}
+
+}  // namespace mlff

@@ -1,0 +1,49 @@
+"""Cholesky factors of precision matrices that rounding may have robbed of their smallest eigenvalues."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.linalg import cholesky
+
+from mlff_dyn.errors import FitError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_ROUNDING_SHIFTS = (0.0, 1e-14, 1e-13, 1e-12)
+
+
+def precision_factor(precision: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+    """Lower Cholesky factor.
+
+    Where data without noise leave a direction open, rounding hides the prior; the diagonal is then raised by
+    as little as makes the matrix positive definite.
+
+    Parameters
+    ----------
+    precision : ndarray, shape (n, n)
+    name : str
+        What it is the precision of, for the message.
+
+    Raises
+    ------
+    FitError
+        If it is not positive definite beyond rounding.
+    """
+    diagonal = np.diag_indices_from(precision)
+    unshifted = precision[diagonal]
+    for shift in _ROUNDING_SHIFTS:
+        shifted = precision
+        if shift:
+            shifted = precision.copy()
+            shifted[diagonal] = unshifted * (1.0 + shift)
+        try:
+            return np.asarray(cholesky(shifted, lower=True, check_finite=False))
+        except np.linalg.LinAlgError:
+            continue
+    raise FitError(
+        f"the {name} precision is not positive definite",
+        fix="look for duplicate or non-finite snapshots in the data set",
+    )

@@ -1,0 +1,83 @@
+"""What is made from rows of the design matrix without storing it: information matrix and variances."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from polynomials import Torus, random_polynomial
+
+from mlff_dyn.errors import DataError
+from mlff_dyn.kernels import compiled, reference
+from mlff_dyn.kernels.gather import build_gather_tables
+from mlff_dyn.kernels.reduction import block_reduction
+
+BACKENDS = [reference, compiled]
+
+
+def make_case(shape=(2, 3, 5), n_parameters=9):
+    rng = np.random.default_rng(4)
+    tables = build_gather_tables(random_polynomial(rng, (1, 2, 3, 4), n_parameters=n_parameters))
+    slot_atoms = Torus(shape).atom_indices(tables.slots)
+    n_atoms = tables.polynomial.n_sites * slot_atoms.shape[1]
+    blocks = [rng.normal(size=(n_parameters, width)) for width in (2, n_parameters, 5, 4)]
+    for block in blocks:
+        block[rng.random(block.shape) < 0.5] = 0.0
+    displacements, forces = rng.normal(scale=0.4, size=(2, n_atoms, 3))
+    return tables, block_reduction(blocks), slot_atoms, displacements, forces
+
+
+def test_reduction_is_the_block_diagonal_matrix():
+    blocks = [np.array([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]]), np.array([[4.0]])]
+    expected = np.array([[1.0, 0, 0], [0, 2, 0], [3, 0, 0], [0, 0, 4]])
+    np.testing.assert_array_equal(block_reduction(blocks).dense(), expected)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 5), (4, 4, 12)])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_statistics_are_sums_over_rows(backend, shape):
+    tables, reduction, slot_atoms, displacements, forces = make_case(shape)
+    rows = reference.design_matrix(tables, slot_atoms, displacements) @ reduction.dense()
+    found = backend.row_statistics(tables, reduction, slot_atoms, displacements, forces)
+    limit = 1e-12 * np.abs(rows.T @ rows).max()
+    np.testing.assert_allclose(found.gram, rows.T @ rows, rtol=0, atol=limit)
+    np.testing.assert_allclose(found.moment, rows.T @ forces.ravel(), rtol=0, atol=limit)
+    assert found.target_sq == pytest.approx((forces**2).sum(), rel=1e-13)
+    assert (found.gram == found.gram.T).all()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_statistics_of_several_configurations_add_up(backend):
+    tables, reduction, slot_atoms, displacements, forces = make_case()
+    arrays = [np.stack([values, 2.0 * values[::-1]]) for values in (displacements, forces)]
+    whole = backend.row_statistics(tables, reduction, slot_atoms, *arrays)
+    parts = [
+        backend.row_statistics(tables, reduction, slot_atoms, *(array[k] for array in arrays)) for k in (0, 1)
+    ]
+    limit = 1e-13 * np.abs(whole.gram).max()
+    np.testing.assert_allclose(whole.gram, parts[0].gram + parts[1].gram, rtol=0, atol=limit)
+    np.testing.assert_allclose(whole.moment, parts[0].moment + parts[1].moment, rtol=0, atol=limit)
+    assert whole.target_sq == pytest.approx(parts[0].target_sq + parts[1].target_sq)
+
+
+@pytest.mark.parametrize("triangle", [np.triu, np.tril, np.asarray])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_variances_are_quadratic_forms_of_the_rows(backend, triangle):
+    tables, reduction, slot_atoms, displacements, _ = make_case()
+    n = reduction.n_columns
+    factor = triangle(np.random.default_rng(5).normal(size=(n, n)))
+    rows = reference.design_matrix(tables, slot_atoms, displacements) @ reduction.dense()
+    expected = np.einsum("ip,pq,iq->i", rows, factor @ factor.T, rows).reshape(-1, 3)
+    found = backend.force_variances(tables, reduction, slot_atoms, displacements, factor)
+    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-12 * expected.max())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_arrays_that_do_not_fit_are_refused(backend):
+    tables, reduction, slot_atoms, displacements, forces = make_case()
+    with pytest.raises(DataError, match="forces has shape"):
+        backend.row_statistics(tables, reduction, slot_atoms, displacements, forces[1:])
+    with pytest.raises(DataError, match="factor has shape"):
+        backend.force_variances(tables, reduction, slot_atoms, displacements, np.eye(3))
+    short = block_reduction([np.eye(2)])
+    with pytest.raises(DataError, match="reduction has shape"):
+        backend.row_statistics(tables, short, slot_atoms, displacements, forces)
