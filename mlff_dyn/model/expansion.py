@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mlff_dyn.kernels import ForceKernel, design_matrix
 from mlff_dyn.kernels.gather import GatherTables, build_gather_tables, energy_row
+from mlff_dyn.lattice.bonds import bonded_atoms, relative_amplitude
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,6 +68,14 @@ class SupercellExpansion:
         design = design_matrix(self._tables, self._slot_atoms, displacements)
         energy = energy_row(self._tables, design, displacements)
         return self.basis.reduce_columns(design), self.basis.reduce_columns(energy)
+
+    def amplitude(self, displacements: NDArray[np.float64]) -> float:
+        """Relative amplitude of a frame, which truncation errors grow with (Å); displacements in Å."""
+        return relative_amplitude(self._bonds, displacements)
+
+    @cached_property
+    def _bonds(self) -> NDArray[np.int32]:
+        return bonded_atoms(self.torus)
 
     def kernel(self, parameters: NDArray[np.float64]) -> ForceKernel:
         """Compiled energy, forces and dynamics for given independent parameters."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import FitError, check_shape
-from mlff_dyn.model.force_field import ForceField, TrainingSummary, amplitude
+from mlff_dyn.model.force_field import ForceField, TrainingSummary
 from mlff_dyn.regression.calibration import calibration_scale, leave_out
 from mlff_dyn.regression.evidence import bin_by_amplitude
 from mlff_dyn.regression.noise import TruncationNoise
@@ -42,7 +42,7 @@ class LabelledRows:
     energy_ev : float or None
     n_cells : int                                             primitive cells of the supercell
     statistics : SufficientStatistics                         of the force rows
-    amplitude_angstrom : float                                rms displacement
+    amplitude_angstrom : float                                see `SupercellExpansion.amplitude`
     """
 
     displacements: NDArray[np.float64]
@@ -80,7 +80,7 @@ def label_rows(
         energy_ev=energy_ev,
         n_cells=supercell.torus.n_cells,
         statistics=collect(force_rows, targets),
-        amplitude_angstrom=amplitude(displacements),
+        amplitude_angstrom=supercell.amplitude(displacements),
     )
 
 
@@ -107,12 +107,13 @@ def fit_force_field(basis: ForceConstantBasis, data: Sequence[LabelledRows]) -> 
         raise FitError("no atom is displaced in the data", fix="add displaced snapshots to the data set")
     scale = np.asarray(displacement_rms ** (basis.parameter_orders - 1.0), np.float64)
     scaled = [_scaled(rows.statistics, scale) for rows in data]
-    observations = bin_by_amplitude(scaled, np.array([rows.amplitude_angstrom for rows in data]))
+    amplitudes = np.array([rows.amplitude_angstrom for rows in data])
+    observations = bin_by_amplitude(scaled, amplitudes)
     force_rms = observations.target_rms
     fitted = fit_posterior(
         observations,
         force_constant_prior(basis),
-        TruncationNoise(max(basis.orders), displacement_rms),
+        TruncationNoise(max(basis.orders), _rms(amplitudes)),
         noise_hint=_NOISE_HINT_RELATIVE * force_rms,
     )
     posterior = replace(

@@ -116,7 +116,7 @@ class SupercellForceField:
     def force_errors(self, displacements: NDArray[np.float64]) -> ForceErrors:
         """Standard deviations of all force components at given displacements (Å, shape (n_atoms, 3))."""
         rows, _ = self._supercell.rows(displacements)
-        return errors_of_rows(self.force_field, rows, amplitude(displacements))
+        return errors_of_rows(self.force_field, rows, self._supercell.amplitude(displacements))
 
 
 def errors_of_rows(
@@ -130,15 +130,10 @@ def errors_of_rows(
     rows : ndarray, shape (3 * n_atoms, n_parameters)
         Design matrix of the forces.
     amplitude_angstrom : float
-        Root mean square displacement of the frame, see `amplitude`.
+        Of the frame, see `SupercellExpansion.amplitude`.
     """
     scale = force_field.calibration
     posterior = force_field.posterior
     epistemic = scale * np.sqrt(posterior.variance(rows)).reshape(-1, 3)
     noise = scale * float(np.sqrt(posterior.noise.variance(amplitude_angstrom)))
     return ForceErrors(epistemic, np.full_like(epistemic, noise), np.hypot(epistemic, noise))
-
-
-def amplitude(displacements: NDArray[np.float64]) -> float:
-    """Root mean square of displacement components without rigid shift, Å."""
-    return float(np.std(displacements - displacements.mean(axis=0)))

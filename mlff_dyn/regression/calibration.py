@@ -7,9 +7,9 @@ e_k, put H_k = X_k S X_k^T / v_k. The prediction of configuration k by a fit to 
     h_k' = diag[(1 - H_k)^-1 H_k]                 epistemic variance / v_k
 
 exactly, with the hyperparameters held fixed. Its score z^2 = e'^2 / (v_k (1 + h')) averages to one where the
-model of noise and prior is right, whatever the number of data; the scale c^2 = (1 + 1 / K) mean z^2 corrects
-all error bars where it is not. The factor 1 + 1 / K pays for hyperparameters that the K configurations
-determined.
+model of noise and prior is right, whatever the number of data; the scale c^2 = (1 + 1 / K) median of z^2
+over configurations corrects all error bars where it is not. The factor 1 + 1 / K pays for hyperparameters
+that the K configurations determined; the median is not moved by one configuration unlike all others.
 
 | symbol | variable |
 |---|---|
@@ -98,5 +98,5 @@ def calibration_scale(left_out: Sequence[LeftOut]) -> float:
     n = len(left_out)
     if n < 2:
         return 1.0
-    mean = float(np.mean([part.mean_square_score for part in left_out]))
-    return max(_SMALLEST_SCALE, float(np.sqrt((1.0 + 1.0 / n) * mean)))
+    typical = float(np.median([part.mean_square_score for part in left_out]))
+    return max(_SMALLEST_SCALE, float(np.sqrt((1.0 + 1.0 / n) * typical)))

@@ -81,8 +81,8 @@ class TrajectoryCriterion:
     """Predictive error averaged over the trajectory.
 
     It calls when the mean error of at least ``n_average`` frames exceeds the limit, or the error of a single
-    frame ``sudden_factor`` times the limit. Where the part that no data remove alone exceeds the limit, it
-    does not call in vain.
+    frame ``sudden_factor`` times the limit. Where the part that no data remove alone exceeds the limit by
+    ``truncation_margin``, which allows for the uncertainty of that part, it does not call in vain.
 
     Attributes
     ----------
@@ -91,13 +91,14 @@ class TrajectoryCriterion:
     can_judge_truncation : bool
         Whether the data suffice to tell truncation from lack of data.
     n_average : int
-    sudden_factor : float
+    sudden_factor, truncation_margin : float
     """
 
     force_error_limit_relative: float
     can_judge_truncation: bool = False
     n_average: int = 10
     sudden_factor: float = 3.0
+    truncation_margin: float = 1.3
 
     def decide(self, history: Sequence[FrameErrors]) -> Decision:
         """Decide from the frames since the last refit."""
@@ -106,12 +107,12 @@ class TrajectoryCriterion:
         if len(history) < self.n_average:
             last = history[-1]
             largest = limit * max(last.force, 1e-12)
-            in_vain = self.can_judge_truncation and last.truncation > largest
+            in_vain = self.can_judge_truncation and last.truncation > self.truncation_margin * largest
             sudden = last.predictive > self.sudden_factor * largest
             return Decision.CALL_NOW if sudden and not in_vain else Decision.GO_ON
         if mean.predictive <= limit:
             return Decision.GO_ON
-        if self.can_judge_truncation and mean.truncation > limit:
+        if self.can_judge_truncation and mean.truncation > self.truncation_margin * limit:
             return Decision.EXPANSION_LIMITED
         return Decision.CALL
 

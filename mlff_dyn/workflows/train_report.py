@@ -90,7 +90,7 @@ def describe_fit(force_field: ForceField) -> dict[str, object]:
         "rmse_force_relative": training.rmse_force_ev_per_angstrom / training.force_rms_ev_per_angstrom,
         "rmse_energy_ev_per_atom": training.rmse_energy_ev_per_atom,
         "log_evidence": posterior.log_evidence,
-        "noise_sd": float(np.sqrt(noise.variance(training.displacement_rms_angstrom))),
+        "noise_sd": float(np.sqrt(noise.variance(noise.reference_amplitude))),
         "noise_exponent": noise.exponent,
         "prior_sd": dict(zip(groups, np.exp(values[: prior.n_groups]).tolist(), strict=True)),
         "prior_decay_per_angstrom": dict(zip(decays, values[prior.n_groups :].tolist(), strict=True)),
