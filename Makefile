@@ -32,7 +32,7 @@ $(VENV)/%.installed: $(VENV)/bin/python $(BUILD_INPUTS)
 	touch $@
 
 $(VENV)/dev.installed: EXTRA := dev
-$(VENV)/demo.installed: EXTRA := tblite
+$(VENV)/demo.installed: EXTRA := tblite,phono3py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
