@@ -86,7 +86,9 @@ def start(tmp_path, environment, max_parallel, command="none") -> subprocess.Pop
         str(max_parallel),
         command,
     ]
-    process = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+    )
     assert process.stdout.readline() == b"start\n"
     return process
 
