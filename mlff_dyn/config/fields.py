@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
 MIN_ORDER = 2
 MAX_ORDER = 6
+MAX_FULL_ORDER = 3
 
 Matrix = tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
 Cutoff = float | Literal["full"] | dict[int, float]
@@ -72,7 +73,7 @@ def parse_cutoffs(value: object) -> Cutoffs:
     Parameters
     ----------
     value : object
-        Mapping of order to cutoff in Å, to "full" (order 2 only), or to a mapping of number of bodies to
+        Mapping of order to cutoff in Å, to "full" (orders 2 and 3), or to a mapping of number of bodies to
         cutoff in Å.
 
     Returns
@@ -101,8 +102,10 @@ def parse_cutoffs(value: object) -> Cutoffs:
 
 def _parse_cutoff(order: int, value: object) -> Cutoff:
     if value == "full":
-        if order != MIN_ORDER:
-            raise ValueError(f"order {order}: full is for order {MIN_ORDER} only; give a length in Å")
+        if order > MAX_FULL_ORDER:
+            raise ValueError(
+                f"order {order}: full is for orders up to {MAX_FULL_ORDER} only; give a length in Å"
+            )
         return "full"
     if not isinstance(value, dict):
         return _parse_length(f"order {order}", value)
@@ -124,7 +127,8 @@ def _parse_count(key: object, name: str) -> int:
 
 def _parse_length(name: str, value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0.0 < value < float("inf"):
-        choice = ", or full" if name == f"order {MIN_ORDER}" else ""
+        full_orders = range(MIN_ORDER, MAX_FULL_ORDER + 1)
+        choice = ", or full" if name in {f"order {order}" for order in full_orders} else ""
         raise ValueError(f"{name}: {value!r} should be a positive length in Å{choice}")
     return float(value)
 

@@ -37,8 +37,14 @@ class ExpansionConfig(Section):
 
     cutoffs_angstrom: OrderCutoffs = Field(
         description="Largest distance within a cluster, per order (2, 3, ... up to 6, no gap) or per order "
-        "and number of bodies, like `{2: full, 3: 4.0, 4: {2: 4.0, 3: 3.4, 4: 3.4}}`. `full` (order "
-        "2 only) takes every pair in the training cell. A number of bodies that is left out has no clusters."
+        "and number of bodies, like `{2: full, 3: 4.0, 4: {2: 4.0, 3: 3.4, 4: 3.4}}`. `full` "
+        "(orders 2 and 3) takes every pair or triple in the training cell. A number of bodies that is left "
+        "out has no clusters."
+    )
+    rotational_sum_rules: tuple[Literal["huang", "born-huang"], ...] = Field(
+        default=(),
+        description="Rules of order 2 for a crystal without forces and stress at rest: `huang` (symmetric "
+        "elastic constants), `born-huang` (no forces in a rotated crystal). They matter for flexural modes.",
     )
 
 
@@ -93,6 +99,20 @@ class InitialConfig(Section):
     )
 
 
+class SelectionConfig(Section):
+    """Which frame of the exploring dynamics is calculated at a call."""
+
+    kind: Literal["i-optimal", "d-optimal", "max-sd", "last"] = Field(
+        default="last",
+        description="`i-optimal`: lowers the expected error of the trajectory most; `d-optimal`: tells most "
+        "about all parameters together; `max-sd`: has the largest expected error; `last`: the frame at which "
+        "the criterion calls.",
+    )
+    n_pool: Integer = Field(
+        default=50, ge=1, description="Frames to choose from; the dynamics goes on until there are so many."
+    )
+
+
 class TrainingConfig(Section):
     """Dynamic training."""
 
@@ -101,6 +121,7 @@ class TrainingConfig(Section):
     )
     criterion: CriterionConfig = Field(default=CriterionConfig(), description=CriterionConfig.__doc__)
     initial: InitialConfig = Field(default=InitialConfig(), description=InitialConfig.__doc__)
+    selection: SelectionConfig = Field(default=SelectionConfig(), description=SelectionConfig.__doc__)
     max_calculations: Integer = Field(
         default=40, ge=1, description="Budget of reference calculations, the first ones included."
     )
@@ -121,9 +142,17 @@ class MdConfig(Section):
     ensemble: Literal["nve", "nvt"] = Field(
         default="nvt", description="`nve`: energy kept; `nvt`: thermostat."
     )
-    thermostat: Literal["langevin"] = Field(default="langevin", description="Thermostat of `nvt`.")
+    thermostat: Literal["langevin", "bussi"] = Field(
+        default="langevin",
+        description="Thermostat of `nvt`; `bussi` rescales velocities, which disturbs the motion less.",
+    )
     friction_per_picosecond: Real = Field(
         default=1.0, gt=0.0, description="Friction of the Langevin thermostat."
+    )
+    thermostat_time_femtoseconds: Real = Field(
+        default=100.0,
+        gt=0.0,
+        description="Time in which the `bussi` thermostat lets the kinetic energy relax to its mean.",
     )
     temperatures_kelvin: Temperatures = Field(default=(300.0,), description="One trajectory for each.")
     supercell: Supercell | None = Field(
@@ -136,6 +165,13 @@ class MdConfig(Section):
         default=None,
         gt=0.0,
         description="A displacement above it stops the dynamics; null: derived from the bond lengths.",
+    )
+    precision: Literal["double", "single"] = Field(
+        default="double",
+        description="Arithmetic of the forces; `single` is faster and good to about 1e-6 of their size.",
+    )
+    n_threads: Integer = Field(
+        default=1, ge=1, description="Threads that share the atoms of a cell; worth it for large cells."
     )
 
 

@@ -44,6 +44,15 @@ def design_matrix(
     slot_atoms = check_slot_atoms(tables, slot_atoms)
     n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
     displacements = check_displacements(displacements, n_sites * n_cells)
+    design = _cell_rows(tables, slot_atoms, displacements)
+    return design.reshape(3 * n_sites * n_cells, tables.n_parameters)
+
+
+def _cell_rows(
+    tables: GatherTables, slot_atoms: NDArray[np.int32], displacements: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Rows of the cells that slot_atoms has columns for, shape (n_sites, n_columns, 3, n_parameters)."""
+    n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
     design = np.zeros((n_sites, n_cells, 3, tables.n_parameters))
     starts = group_starts(tables.entry_targets, tables.entry_parameters)
     sites, axes = np.divmod(tables.entry_targets[starts], 3)
@@ -54,7 +63,7 @@ def design_matrix(
         if len(starts):
             sums = np.add.reduceat(products, starts, axis=0)
             design[sites[:, None], cells, axes[:, None], columns[:, None]] = -sums
-    return design.reshape(3 * n_sites * n_cells, tables.n_parameters)
+    return design
 
 
 def row_statistics(
@@ -120,9 +129,15 @@ def force_variances(
         If the arrays do not fit the tables.
     """
     check_rows(tables.n_parameters, reduction, factor)
-    rows = design_matrix(tables, slot_atoms, displacements) @ reduction.dense()
-    variances: NDArray[np.float64] = ((rows @ factor) ** 2).sum(axis=1).reshape(-1, 3)
-    return variances
+    slot_atoms = check_slot_atoms(tables, slot_atoms)
+    n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
+    displacements = check_displacements(displacements, n_sites * n_cells)
+    projection = reduction.dense() @ factor
+    variances = np.empty((n_sites, n_cells, 3))
+    for cells in cell_chunks(n_cells, 3 * n_sites * (tables.n_parameters + projection.shape[1])):
+        rows = _cell_rows(tables, slot_atoms[:, cells], displacements)
+        variances[:, cells] = ((rows @ projection) ** 2).sum(axis=-1)
+    return variances.reshape(-1, 3)
 
 
 def stress_rows(

@@ -6,22 +6,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import sparse
 
 from mlff_dyn.errors import BasisError
 from mlff_dyn.kernels.polynomial import CellPolynomial, OrderTerms
 from mlff_dyn.lattice.clusters import decode, enumerate_clusters
 from mlff_dyn.lattice.invariants import OrbitTerms, build_terms
-from mlff_dyn.lattice.orbits import InCrystal, OnTorus, close_under_group, find_orbits
+from mlff_dyn.lattice.orbits import Identity, InCrystal, OnTorus, close_under_group, find_orbits
+from mlff_dyn.lattice.rotations import rotational_constraints
 from mlff_dyn.lattice.sum_rules import acoustic_sum_rule, constraint_nullspace
+from mlff_dyn.lattice.symmetric_powers import symmetric_powers
+from mlff_dyn.lattice.transfer import restore_translations
 from mlff_dyn.lattice.wigner_seitz import (
     compatible_operations,
     identity_first,
     largest_safe_cutoff,
     wigner_seitz_pairs,
+    wigner_seitz_triples,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -29,6 +34,8 @@ if TYPE_CHECKING:
     from mlff_dyn.lattice.torus import Torus
 
 FULL = "full"
+FULL_CLUSTERS = {2: wigner_seitz_pairs, 3: wigner_seitz_triples}
+_MOST_PARAMETERS = 5000
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,31 +119,51 @@ class ForceConstantBasis:
 
 
 def build_basis(
-    crystal: Crystal, cutoffs: Mapping[int, float | str | Mapping[int, float]], torus: Torus | None = None
+    crystal: Crystal,
+    cutoffs: Mapping[int, float | str | Mapping[int, float]],
+    torus: Torus | None = None,
+    *,
+    rotational_sum_rules: Collection[str] = (),
 ) -> ForceConstantBasis:
-    """Build the basis: clusters, orbits, invariants, acoustic sum rule.
+    """Build the basis: clusters, orbits, invariants, sum rules.
 
     Parameters
     ----------
     crystal : Crystal
     cutoffs : mapping
         Per order from 2 on: the largest pair distance in Å, the same per number of bodies, or ``"full"``
-        (order 2: every pair of the training supercell).
+        (orders 2 and 3: every pair or triple of the training supercell, by its shortest images).
     torus : Torus, optional
         Training supercell. With it, cutoffs that reach its periodic images are refused.
+    rotational_sum_rules : collection of str
+        Rotational sum rules of order 2 besides, ``"huang"`` and ``"born-huang"``.
 
     Raises
     ------
     BasisError
         If a cutoff cannot be resolved in the training supercell, or ``full`` is asked for without one or for
-        another order than 2.
+        an order above 3, or an order has too many parameters.
     """
-    every = identity_first(crystal.rotations, crystal.site_shift, np.arange(crystal.n_operations))
+    powers = symmetric_powers(crystal.cartesian_rotations, max(cutoffs, default=1))
     built: dict[int, tuple[OrbitTerms, NDArray[np.float64], ClusterClasses]] = {}
     for order in (1, *sorted(cutoffs)):
-        terms, operations = _order_terms(crystal, order, cutoffs.get(order, {}), torus, every)
-        null, whitened = constraint_nullspace(terms, acoustic_sum_rule(crystal, terms, operations))
+        clusters, identity, operations = _order_clusters(crystal, order, cutoffs.get(order, {}), torus)
+        terms = build_terms(crystal, find_orbits(crystal, clusters, identity, operations), powers)
+        if terms.n_parameters > _MOST_PARAMETERS:
+            raise BasisError(
+                f"order {order} has {terms.n_parameters} parameters before sum rules; "
+                f"more than {_MOST_PARAMETERS} cannot be fitted",
+                fix=f"reduce the cutoff of order {order} in expansion.cutoffs_angstrom",
+            )
+        rules = acoustic_sum_rule(crystal, terms, operations, identity)
+        if order == 2 and rotational_sum_rules:
+            rules = sparse.vstack(
+                [rules, rotational_constraints(crystal, terms, rotational_sum_rules)]
+            ).tocsr()
+        null, whitened = constraint_nullspace(terms, rules)
         if null.shape[1]:
+            if order == 3 and isinstance(identity, OnTorus):
+                terms = restore_translations(terms, null, crystal.n_sites)
             classes = ClusterClasses(whitened, terms.n_bodies, terms.radii, terms.multiplicities)
             built[order] = (terms, null, classes)
     if not built:
@@ -150,28 +177,23 @@ def build_basis(
     )
 
 
-def _order_terms(
-    crystal: Crystal,
-    order: int,
-    cutoff: float | str | Mapping[int, float],
-    torus: Torus | None,
-    every: NDArray[np.int64],
-) -> tuple[OrbitTerms, NDArray[np.int64]]:
-    """Invariant terms of one order and the operations that they were built with."""
+def _order_clusters(
+    crystal: Crystal, order: int, cutoff: float | str | Mapping[int, float], torus: Torus | None
+) -> tuple[NDArray[np.int64], Identity, NDArray[np.int64]]:
+    """Clusters of one order, what makes two of them the same, and the operations of their group."""
     if cutoff == FULL:
-        if torus is None or order != 2:
+        if torus is None or order not in FULL_CLUSTERS:
             raise BasisError(
-                f"order {order} cannot be 'full'" + ("" if torus is None else ", only order 2 can"),
-                fix="give a training supercell and a cutoff in Å for orders above 2",
+                f"order {order} cannot be 'full'" + ("" if torus is None else ", only orders 2 and 3 can"),
+                fix="give a training supercell and a cutoff in Å for orders above 3",
             )
-        operations = compatible_operations(torus)
-        orbits = find_orbits(crystal, wigner_seitz_pairs(torus), OnTorus(torus), operations)
-        return build_terms(crystal, orbits), operations
+        return FULL_CLUSTERS[order](torus), OnTorus(torus), compatible_operations(torus)
     by_bodies = _by_bodies(order, cutoff)
     if torus is not None:
         _check_safe(order, by_bodies, torus)
+    every = identity_first(crystal.rotations, crystal.site_shift, np.arange(crystal.n_operations))
     clusters = close_under_group(crystal, enumerate_clusters(crystal, order, by_bodies), every)
-    return build_terms(crystal, find_orbits(crystal, clusters, InCrystal(crystal.n_sites), every)), every
+    return clusters, InCrystal(crystal.n_sites), every
 
 
 def _by_bodies(order: int, cutoff: float | str | Mapping[int, float]) -> dict[int, float]:
@@ -189,7 +211,7 @@ def _check_safe(order: int, by_bodies: dict[int, float], torus: Torus) -> None:
         raise BasisError(
             f"cutoff {largest:g} Å of order {order} reaches the periodic images of the training supercell",
             fix=f"use at most {safe:.3f} Å"
-            + (", or 'full'," if order == 2 else "")
+            + (", or 'full'," if order in FULL_CLUSTERS else "")
             + " or a larger supercell",
         )
 

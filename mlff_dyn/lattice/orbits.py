@@ -10,10 +10,14 @@ import numpy as np
 from mlff_dyn.lattice.clusters import canonical, decode, encode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from mlff_dyn.lattice.crystal import Crystal
     from mlff_dyn.lattice.torus import Torus
+
+_CHUNK = 1 << 18
 
 
 class Identity(Protocol):
@@ -111,20 +115,21 @@ def find_orbits(
     operations : ndarray of int
         Indices of the operations of the group; the first must be the identity.
     """
-    keys, cluster_order = _smallest(identity(clusters))
+    keys, cluster_order = smallest(identity(clusters))
     index = RowIndex(keys)
     cluster_class = index.find(keys)
     first = np.unique(cluster_class, return_index=True)[1]
     members = np.take_along_axis(clusters[first], cluster_order[first], axis=1)
+    n_classes = len(members)
     maps, orders = [], []
-    root = np.arange(len(members))
-    ties = np.zeros(len(members), np.int64)
-    for g in operations:
-        target, found = _landings(index, identity(apply_operation(crystal, members, int(g))))
-        np.minimum(root, target, out=root)
-        if g == operations[0]:
-            ties = np.bincount(found[:, 0], minlength=len(members))
-        maps.append(np.stack([found[:, 0], np.full(len(found), g), target[found[:, 0]]], axis=1))
+    root = np.arange(n_classes)
+    ties = np.zeros(n_classes, np.int64)
+    for chosen, images in images_under(crystal, members, operations):
+        target, found = _landings(index, identity(images))
+        np.minimum(root, target.reshape(len(chosen), n_classes).min(axis=0), out=root)
+        operation, source = np.divmod(found[:, 0], n_classes)
+        ties += np.bincount(source[chosen[operation] == operations[0]], minlength=n_classes)
+        maps.append(np.stack([source, chosen[operation], target[found[:, 0]]], axis=1))
         orders.append(found[:, 1:])
     roots = np.unique(root)
     all_maps, all_orders = np.concatenate(maps), np.concatenate(orders)
@@ -146,28 +151,50 @@ def _landings(
     index: RowIndex, candidates: list[tuple[NDArray[np.int64], NDArray[np.int64]]]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Class that each image falls on, and the distinct (image, order) pairs in which it does."""
-    smallest, _ = _smallest(candidates)
+    winner, _ = smallest(candidates)
     found = []
     for key, positions in candidates:
-        hit = np.flatnonzero((key == smallest).all(axis=1))
+        hit = np.flatnonzero((key == winner).all(axis=1))
         found.append(np.concatenate([hit[:, None], positions[hit]], axis=1))
-    return index.find(smallest), found[0] if len(found) == 1 else np.unique(np.concatenate(found), axis=0)
+    return index.find(winner), found[0] if len(found) == 1 else np.unique(np.concatenate(found), axis=0)
 
 
-def apply_operation(crystal: Crystal, codes: NDArray[np.int64], operation: int) -> NDArray[np.int64]:
-    """Codes of the images of atoms under one space-group operation."""
+def images_under(
+    crystal: Crystal, codes: NDArray[np.int64], operations: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Images of clusters under space-group operations, some operations at a time.
+
+    Parameters
+    ----------
+    crystal : Crystal
+    codes : ndarray of int, shape (n_clusters, order)
+    operations : ndarray of int, shape (n_operations,)
+
+    Yields
+    ------
+    chosen : ndarray of int, shape (n_chosen,)
+        Operations, each of them once in all.
+    images : ndarray of int, shape (n_chosen * n_clusters, order)
+        Codes of the images, operation after operation.
+    """
     sites, offsets = decode(codes, crystal.n_sites)
-    moved = offsets @ crystal.rotations[operation].T + crystal.site_shift[operation, sites]
-    return encode(crystal.site_map[operation, sites], moved, crystal.n_sites)
+    per_chunk = max(1, _CHUNK // max(codes.size, 1))
+    for start in range(0, len(operations), per_chunk):
+        chosen = operations[start : start + per_chunk]
+        moved = np.stack([offsets @ crystal.rotations[g].T + crystal.site_shift[g, sites] for g in chosen])
+        images = encode(crystal.site_map[chosen][:, sites], moved, crystal.n_sites)
+        yield chosen, images.reshape(-1, codes.shape[1])
 
 
 def close_under_group(
     crystal: Crystal, clusters: NDArray[np.int64], operations: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Canonical clusters with all their images: a shell that a cutoff divides is taken whole."""
-    images = [canonical(apply_operation(crystal, clusters, int(g)), crystal.n_sites)[0] for g in operations]
-    stacked = np.concatenate(images)
-    return RowIndex(stacked).rows
+    found = [
+        RowIndex(canonical(images, crystal.n_sites)[0]).rows
+        for _, images in images_under(crystal, clusters, operations)
+    ]
+    return found[0] if len(found) == 1 else RowIndex(np.concatenate(found)).rows
 
 
 class RowIndex:
@@ -201,7 +228,7 @@ class RowIndex:
         return position
 
 
-def _smallest(
+def smallest(
     candidates: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Lexicographically smallest key of each cluster and its order."""

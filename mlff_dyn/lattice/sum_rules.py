@@ -11,31 +11,68 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import block_diag, cholesky, solve_triangular
 from scipy.sparse.csgraph import connected_components
 
 from mlff_dyn.errors import BasisError
-from mlff_dyn.lattice.clusters import canonical
-from mlff_dyn.lattice.orbits import RowIndex, apply_operation
+from mlff_dyn.lattice.orbits import RowIndex, images_under, smallest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from mlff_dyn.lattice.crystal import Crystal
     from mlff_dyn.lattice.invariants import OrbitTerms
+    from mlff_dyn.lattice.orbits import Identity
 
 _RANK_TOLERANCE = 1e-6
 
 
 def acoustic_sum_rule(
-    crystal: Crystal, terms: OrbitTerms, operations: NDArray[np.int64]
+    crystal: Crystal, terms: OrbitTerms, operations: NDArray[np.int64], identity: Identity
 ) -> sparse.csr_matrix:
     """Constraint matrix A with A parameters = 0, shape (n_constraints, n_parameters).
 
     Constraints that a symmetry operation maps onto others are left out.
+
+    Parameters
+    ----------
+    crystal : Crystal
+    terms : OrbitTerms
+    operations : ndarray of int
+        Operations that the terms are invariant under.
+    identity : Identity
+        `InCrystal`: no supercell feels a rigid translation; `OnTorus`: the training supercell does not.
     """
+    keys, clusters, derivative = _derivatives(terms, identity)
+    wanted = _is_representative(crystal, clusters, operations, identity)
+    rows = RowIndex(keys[wanted])
+    return sparse.csr_matrix(_sum_rows(rows, keys[wanted]) @ derivative[wanted] @ terms.table)
+
+
+def translation_response(
+    terms: OrbitTerms, identity: Identity
+) -> tuple[NDArray[np.int64], sparse.csr_matrix]:
+    """How the energy of one order changes under a rigid translation, as a polynomial of the order below.
+
+    Returns
+    -------
+    keys : ndarray of int, shape (n_rows, 2 * order - 1)
+        Of each monomial: canonical codes of its atoms, axes of its factors, axis of the translation.
+    response : csr_matrix, shape (n_rows, n_parameters)
+        Its coefficient per parameter.
+    """
+    keys, _, derivative = _derivatives(terms, identity)
+    rows = RowIndex(keys)
+    return rows.rows, sparse.csr_matrix(_sum_rows(rows, keys) @ derivative @ terms.table)
+
+
+def _derivatives(
+    terms: OrbitTerms, identity: Identity
+) -> tuple[NDArray[np.int64], NDArray[np.int64], sparse.csr_matrix]:
+    """Every derivative of every monomial: its key, its cluster, and its factor in the monomial's column."""
     n_monomials, order = terms.codes.shape
-    keys, monomials, factors = [], [], []
+    keys, clusters, monomials, factors = [], [], [], []
     for place in range(order):
         before = np.arange(order) < place
         same = (terms.codes == terms.codes[:, place : place + 1]) & (
@@ -43,42 +80,53 @@ def acoustic_sum_rule(
         )
         first = ~(same & before).any(axis=1)
         rest = np.delete(np.arange(order), place)
-        codes, positions = canonical(terms.codes[first][:, rest], crystal.n_sites)
-        axes = np.take_along_axis(terms.axes[first][:, rest], positions, axis=1)
-        codes, axes = _sort_axes_of_equal_atoms(codes, axes)
-        keys.append(np.concatenate([codes, axes, terms.axes[first][:, place : place + 1]], axis=1))
+        clusters.append(terms.codes[first][:, rest])
+        key = _monomial_keys(identity, clusters[-1], terms.axes[first][:, rest])
+        keys.append(np.concatenate([key, terms.axes[first][:, place : place + 1]], axis=1))
         monomials.append(np.flatnonzero(first))
         factors.append(same[first].sum(axis=1).astype(float))
-    all_keys = np.concatenate(keys)
-    wanted = _is_representative(crystal, all_keys[:, : order - 1], operations)
-    rows = RowIndex(all_keys[wanted])
-    picked = sparse.csr_matrix(
-        (np.concatenate(factors)[wanted], (rows.find(all_keys[wanted]), np.concatenate(monomials)[wanted])),
-        shape=(len(rows.rows), n_monomials),
-    )
-    return sparse.csr_matrix(picked @ terms.table)
+    columns = np.concatenate(monomials)
+    entries = (np.concatenate(factors), (np.arange(len(columns)), columns))
+    derivative = sparse.csr_matrix(entries, shape=(len(columns), n_monomials))
+    return np.concatenate(keys), np.concatenate(clusters), derivative
 
 
-def _sort_axes_of_equal_atoms(
-    codes: NDArray[np.int64], axes: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Make monomials unique: axes ascend among repetitions of an atom."""
-    order = np.argsort(codes * 3 + axes, axis=1, kind="stable")
-    return np.take_along_axis(codes, order, axis=1), np.take_along_axis(axes, order, axis=1)
+def _sum_rows(index: RowIndex, keys: NDArray[np.int64]) -> sparse.csr_matrix:
+    """Matrix that adds up all rows of one key."""
+    places = (index.find(keys), np.arange(len(keys)))
+    return sparse.csr_matrix((np.ones(len(keys)), places), shape=(len(index.rows), len(keys)))
+
+
+def _monomial_keys(
+    identity: Identity, codes: NDArray[np.int64], axes: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """One row per monomial, equal for the same one: canonical codes, then axes; both may be empty."""
+    if codes.shape[1] == 0:
+        return np.zeros((len(codes), 0), np.int64)
+    candidates = []
+    for key, positions in identity(codes):
+        moved = np.take_along_axis(axes, positions, axis=1)
+        order = np.argsort(key * 3 + moved, axis=1, kind="stable")
+        sorted_axes = np.take_along_axis(moved, order, axis=1)
+        candidates.append((np.concatenate([key, sorted_axes], axis=1), positions))
+    return smallest(candidates)[0]
 
 
 def _is_representative(
-    crystal: Crystal, clusters: NDArray[np.int64], operations: NDArray[np.int64]
+    crystal: Crystal, clusters: NDArray[np.int64], operations: NDArray[np.int64], identity: Identity
 ) -> NDArray[np.bool_]:
-    """Whether a canonical cluster is the one of its orbit that stands for all."""
+    """Whether a cluster belongs to the class that stands for all of its orbit."""
     if clusters.shape[1] == 0:
         return np.ones(len(clusters), bool)
-    index = RowIndex(clusters)
-    root = np.arange(len(index.rows))
-    for g in operations:
-        image, _ = canonical(apply_operation(crystal, index.rows, int(g)), crystal.n_sites)
-        np.minimum(root, index.find(image), out=root)
-    return np.asarray((root == np.arange(len(root)))[index.find(clusters)])
+    keys = smallest(identity(clusters))[0]
+    index = RowIndex(keys)
+    classes = index.find(keys)
+    members = clusters[np.unique(classes, return_index=True)[1]]
+    root = np.arange(len(members))
+    for chosen, images in images_under(crystal, members, operations):
+        target = index.find(smallest(identity(images))[0])
+        np.minimum(root, target.reshape(len(chosen), len(root)).min(axis=0), out=root)
+    return np.asarray((root == np.arange(len(root)))[classes])
 
 
 def constraint_nullspace(
@@ -102,36 +150,78 @@ def constraint_nullspace(
     BasisError
         If the null space is not exact to 1e-10.
     """
-    metric = (terms.table.T @ sparse.diags(terms.metric) @ terms.table).toarray()
-    whitening = _inverse_factor(metric, terms.parameter_orbit)
+    whitening = _whitening(terms)
     scaled = sparse.csr_matrix(constraints @ whitening)
     scaled.data[np.abs(scaled.data) < 1e-14] = 0.0
     scaled.eliminate_zeros()
-    _, label = connected_components(abs(scaled).T @ abs(scaled), directed=False)
     null = np.zeros((terms.n_parameters, terms.n_parameters))
     column = 0
-    for component in range(label.max(initial=-1) + 1):
-        members = np.flatnonzero(label == component)
-        block = scaled[:, members]
-        vectors = _null_vectors(block[np.unique(block.nonzero()[0])].toarray())
+    for members, block in _independent_blocks(scaled):
+        vectors = _null_vectors(block)
         null[members, column : column + vectors.shape[1]] = vectors
         column += vectors.shape[1]
-    null = null[:, :column]
+    null = null[:, :column].copy()
     if scaled.shape[0] and column and np.abs(scaled @ null).max() > 1e-10 * max(1.0, abs(scaled).max()):
-        raise BasisError(
-            "the acoustic sum rule has no exact null space", fix="check structure.symprec_angstrom"
-        )
+        raise BasisError("the sum rules have no exact null space", fix="check structure.symprec_angstrom")
     return np.asarray(whitening @ null), null
 
 
-def _inverse_factor(metric: NDArray[np.float64], orbit: NDArray[np.int64]) -> NDArray[np.float64]:
+def _whitening(terms: OrbitTerms) -> sparse.csr_matrix:
     """Block-triangular W with W^T metric W = 1; the metric couples only parameters of one orbit."""
+    n = terms.n_parameters
+    metric = sparse.coo_matrix(terms.table.T @ sparse.diags(terms.metric) @ terms.table)
+    sizes = np.bincount(terms.parameter_orbit)
+    starts = np.cumsum(sizes) - sizes
+    orbit = terms.parameter_orbit[metric.row]
     blocks = []
-    for chosen in np.split(np.arange(len(orbit)), np.flatnonzero(np.diff(orbit)) + 1):
-        if len(chosen):
-            lower = cholesky(metric[np.ix_(chosen, chosen)], lower=True)
-            blocks.append(solve_triangular(lower, np.eye(len(chosen)), lower=True).T)
-    return np.asarray(block_diag(*blocks)) if blocks else np.zeros((0, 0))
+    for size in np.unique(sizes[sizes > 0]):
+        orbits = np.flatnonzero(sizes == size)
+        place = np.full(len(sizes), -1)
+        place[orbits] = np.arange(len(orbits))
+        here = place[orbit] >= 0
+        dense = np.zeros((len(orbits), size, size))
+        start = starts[orbit[here]]
+        dense[place[orbit[here]], metric.row[here] - start, metric.col[here] - start] = metric.data[here]
+        inverse = np.linalg.inv(np.linalg.cholesky(dense)).transpose(0, 2, 1)
+        kept = np.nonzero(np.triu(np.ones(inverse.shape, bool)))
+        blocks.append((inverse[kept], starts[orbits[kept[0]]] + kept[1:]))
+    values = np.concatenate([np.zeros(0), *(block[0] for block in blocks)])
+    places = np.concatenate([np.zeros((2, 0), np.int64), *(block[1] for block in blocks)], axis=1)
+    return sparse.csr_matrix((values, places), shape=(n, n))
+
+
+def _independent_blocks(
+    constraints: sparse.csr_matrix,
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Parameters that constraints connect, each set with its constraints as a dense matrix."""
+    n_columns = constraints.shape[1]
+    entries = constraints.tocoo()
+    size = n_columns + constraints.shape[0]
+    links = (np.ones(len(entries.row)), (entries.col, n_columns + entries.row))
+    n_labels, found = connected_components(sparse.csr_matrix(links, shape=(size, size)), directed=False)
+    label = found.astype(np.int64)
+    columns, column_starts, local_column = _sorted_by(label[:n_columns], n_labels)
+    _, row_starts, local_row = _sorted_by(label[n_columns:], n_labels)
+    order, entry_starts, _ = _sorted_by(label[entries.col], n_labels)
+    for k in range(n_labels):
+        members = columns[column_starts[k] : column_starts[k + 1]]
+        if not len(members):
+            continue
+        chosen = order[entry_starts[k] : entry_starts[k + 1]]
+        block = np.zeros((row_starts[k + 1] - row_starts[k], len(members)))
+        block[local_row[entries.row[chosen]], local_column[entries.col[chosen]]] = entries.data[chosen]
+        yield members, block
+
+
+def _sorted_by(
+    label: NDArray[np.int64], n_labels: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Items sorted by label, where each label starts among them, and the place of each item in its label."""
+    order = np.argsort(label, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(label, minlength=n_labels))])
+    place = np.empty(len(label), np.int64)
+    place[order] = np.arange(len(label)) - starts[label[order]]
+    return order, starts, place
 
 
 def _null_vectors(matrix: NDArray[np.float64]) -> NDArray[np.float64]:

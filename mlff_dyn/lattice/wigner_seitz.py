@@ -40,6 +40,35 @@ def wigner_seitz_pairs(torus: Torus) -> NDArray[np.int64]:
     return np.unique(ordered, axis=0)
 
 
+def wigner_seitz_triples(torus: Torus) -> NDArray[np.int64]:
+    """Canonical codes of all triples of atoms of a supercell, each by its images of the shortest perimeter.
+
+    A triple with several images of equal perimeter (sum of its three pair distances) appears once for each.
+
+    Returns
+    -------
+    ndarray of int, shape (n_clusters, 3)
+        Clusters of one and of two atoms included.
+    """
+    n_sites = torus.crystal.n_sites
+    partner = np.repeat(np.arange(n_sites), torus.n_cells)
+    found = []
+    for site in range(n_sites):
+        offsets, distances = _images(torus, site)
+        positions = torus.crystal.positions[partner][:, None] + offsets @ torus.crystal.lattice
+        codes = encode(partner[:, None], offsets, n_sites)
+        for atom in range(torus.n_atoms):
+            separation = positions[atom][None, :, None] - positions[atom:, None]
+            perimeter = np.linalg.norm(separation, axis=-1)
+            perimeter += distances[atom][None, :, None] + distances[atom:, None]
+            limit = perimeter.min(axis=(1, 2), keepdims=True) + 3 * _tie(torus)
+            other, first, second = np.nonzero(perimeter <= limit)
+            pair = np.stack([codes[atom][first], codes[atom:][other, second]], axis=1)
+            triple = np.insert(pair, 0, site, axis=1)
+            found.append(np.unique(canonical(triple, n_sites)[0], axis=0))
+    return np.unique(np.concatenate(found), axis=0)
+
+
 def aliasing_distance(torus: Torus) -> float:
     """Shortest distance (Å) at which a pair of atoms already has a second image as close.
 

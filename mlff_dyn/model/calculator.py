@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 class ForceFieldCalculator(Calculator):  # type: ignore[misc]
     """ASE calculator of a trained force field.
 
-    Any supercell of the crystal, atoms in any order. After a calculation ``results`` also holds ``force_sd``,
-    the predictive standard deviation of every force component (eV/Å), when it was asked for.
+    Any supercell of the crystal, atoms in any order. ``force_sd`` is the predictive standard deviation of
+    every force component (eV/Å); it and the stress are computed when they are asked for. The stress is
+    measured from that of the undisplaced crystal, which no force tells.
 
     Parameters
     ----------
     force_field : ForceField
     """
 
-    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "force_sd"]
+    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress", "force_sd"]
 
     def __init__(self, force_field: ForceField) -> None:
         super().__init__()
@@ -40,7 +41,7 @@ class ForceFieldCalculator(Calculator):  # type: ignore[misc]
         properties: list[str] | None = None,
         system_changes: list[str] = all_changes,
     ) -> None:
-        """Compute energy and forces, and ``force_sd`` on demand.
+        """Compute energy and forces, and stress and ``force_sd`` on demand.
 
         Raises
         ------
@@ -56,6 +57,8 @@ class ForceFieldCalculator(Calculator):  # type: ignore[misc]
         energy, forces = supercell.energy_forces(match.displacements)
         back = np.argsort(match.atoms)
         self.results = {"energy": energy, "free_energy": energy, "forces": forces[back]}
+        if properties and "stress" in properties:
+            self.results["stress"] = supercell.stress(match.displacements)
         if properties and "force_sd" in properties:
             self.results["force_sd"] = supercell.force_errors(match.displacements).predictive[back]
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mlff_dyn.kernels import ForceKernel, design_matrix
+import numpy as np
+
+from mlff_dyn.kernels import ForceKernel, design_matrix, force_variances, row_statistics, stress_rows
 from mlff_dyn.kernels.gather import GatherTables, build_gather_tables, energy_row
+from mlff_dyn.kernels.reduction import Reduction, block_reduction
+from mlff_dyn.kernels.strain import slot_positions
 from mlff_dyn.lattice.bonds import bonded_atoms, relative_amplitude
+from mlff_dyn.regression.statistics import SufficientStatistics
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from mlff_dyn.lattice.basis import ForceConstantBasis
@@ -28,6 +32,7 @@ class Expansion:
     def __init__(self, basis: ForceConstantBasis) -> None:
         self.basis = basis
         self.tables: GatherTables = build_gather_tables(basis.polynomial)
+        self.reduction: Reduction = block_reduction(basis.nullspaces)
         self._on: dict[bytes, SupercellExpansion] = {}
 
     def on(self, torus: Torus) -> SupercellExpansion:
@@ -51,6 +56,7 @@ class SupercellExpansion:
         self.basis = expansion.basis
         self.torus = torus
         self._tables = expansion.tables
+        self._reduction = expansion.reduction
         self._slot_atoms = torus.atom_indices(expansion.tables.slots)
 
     def rows(self, displacements: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -69,6 +75,50 @@ class SupercellExpansion:
         energy = energy_row(self._tables, design, displacements)
         return self.basis.reduce_columns(design), self.basis.reduce_columns(energy)
 
+    def statistics(
+        self, displacements: NDArray[np.float64], forces: NDArray[np.float64]
+    ) -> SufficientStatistics:
+        """Sums over the force rows of one frame, which are never stored; Å, eV/Å, shape (n_atoms, 3)."""
+        sums = row_statistics(self._tables, self._reduction, self._slot_atoms, displacements, forces)
+        return SufficientStatistics(sums.gram, sums.moment, sums.target_sq, displacements.size)
+
+    def force_variances(
+        self, displacements: NDArray[np.float64], covariance_factor: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Variance of every force component, in memory that does not grow with the design matrix.
+
+        Parameters
+        ----------
+        displacements : ndarray, shape (n_atoms, 3)     Å
+        covariance_factor : ndarray, shape (n_parameters, any)
+
+        Returns
+        -------
+        ndarray, shape (n_atoms, 3)     (eV/Å)²
+        """
+        place = (self._tables, self._reduction, self._slot_atoms)
+        return force_variances(*place, displacements, covariance_factor)
+
+    def stress_rows(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Rows of the stress at constant displacements, measured from that of the undisplaced crystal.
+
+        The strain moves the sites; a strain that takes the displacements along does further work against the
+        forces, see `SupercellForceField.stress`.
+
+        Parameters
+        ----------
+        displacements : ndarray, shape (n_atoms, 3)     Å
+
+        Returns
+        -------
+        ndarray, shape (6, n_parameters)
+            Components xx, yy, zz, yz, xz, xy, positive under tension: stress = row @ parameters, eV/Å³.
+        """
+        crystal = self.basis.crystal
+        positions = slot_positions(self._tables, crystal.lattice, crystal.positions)
+        rows = stress_rows(self._tables, positions, self._slot_atoms, displacements)
+        return self.basis.reduce_columns(rows) / abs(float(np.linalg.det(self.torus.lattice)))
+
     def amplitude(self, displacements: NDArray[np.float64]) -> float:
         """Relative amplitude of a frame, which truncation errors grow with (Å); displacements in Å."""
         return relative_amplitude(self._bonds, displacements)
@@ -77,6 +127,9 @@ class SupercellExpansion:
     def _bonds(self) -> NDArray[np.int32]:
         return bonded_atoms(self.torus)
 
-    def kernel(self, parameters: NDArray[np.float64]) -> ForceKernel:
+    def kernel(
+        self, parameters: NDArray[np.float64], *, precision: str = "double", n_threads: int = 1
+    ) -> ForceKernel:
         """Compiled energy, forces and dynamics for given independent parameters."""
-        return ForceKernel(self._tables, self.basis.expand(parameters), self._slot_atoms)
+        expanded = self.basis.expand(parameters)
+        return ForceKernel(self._tables, expanded, self._slot_atoms, precision, n_threads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,6 @@ from mlff_dyn.regression.evidence import bin_by_amplitude
 from mlff_dyn.regression.noise import TruncationNoise
 from mlff_dyn.regression.posterior import fit_posterior
 from mlff_dyn.regression.priors import PriorBlock, StructuredPrior
-from mlff_dyn.regression.statistics import collect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,32 +27,45 @@ if TYPE_CHECKING:
     from mlff_dyn.regression.statistics import SufficientStatistics
 
 _NOISE_HINT_RELATIVE = 0.02
+_MOST_LEFT_OUT = 20
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledRows:
-    """One labelled supercell as rows of the linear model.
+    """One labelled supercell as rows of the linear model, of which only the sums are kept.
 
     Attributes
     ----------
+    supercell : SupercellExpansion
     displacements : ndarray, shape (n_atoms, 3)               Å
-    force_rows : ndarray, shape (3 * n_atoms, n_parameters)
     forces : ndarray, shape (3 * n_atoms,)                    eV/Å
-    energy_row : ndarray, shape (n_parameters,)
     energy_ev : float or None
-    n_cells : int                                             primitive cells of the supercell
-    statistics : SufficientStatistics                         of the force rows
-    amplitude_angstrom : float                                see `SupercellExpansion.amplitude`
     """
 
+    supercell: SupercellExpansion
     displacements: NDArray[np.float64]
-    force_rows: NDArray[np.float64]
     forces: NDArray[np.float64]
-    energy_row: NDArray[np.float64]
     energy_ev: float | None
-    n_cells: int
-    statistics: SufficientStatistics
-    amplitude_angstrom: float
+
+    @cached_property
+    def statistics(self) -> SufficientStatistics:
+        """Sums over the force rows and forces."""
+        return self.supercell.statistics(self.displacements, self.forces.reshape(-1, 3))
+
+    @cached_property
+    def amplitude_angstrom(self) -> float:
+        """Relative amplitude, see `SupercellExpansion.amplitude`."""
+        return self.supercell.amplitude(self.displacements)
+
+    @property
+    def n_cells(self) -> int:
+        """Primitive cells of the supercell."""
+        return self.supercell.torus.n_cells
+
+    @property
+    def force_rows(self) -> NDArray[np.float64]:
+        """Rows of the forces, shape (3 * n_atoms, n_parameters); made anew at every call."""
+        return self.supercell.rows(self.displacements)[0]
 
 
 def label_rows(
@@ -70,17 +83,11 @@ def label_rows(
     energy_ev : float or None
     """
     check_shape("forces", forces, displacements.shape)
-    force_rows, energy_row = supercell.rows(displacements)
-    targets = (forces - forces.mean(axis=0)).ravel()
     return LabelledRows(
+        supercell=supercell,
         displacements=displacements,
-        force_rows=force_rows,
-        forces=targets,
-        energy_row=energy_row,
+        forces=(forces - forces.mean(axis=0)).ravel(),
         energy_ev=energy_ev,
-        n_cells=supercell.torus.n_cells,
-        statistics=collect(force_rows, targets),
-        amplitude_angstrom=supercell.amplitude(displacements),
     )
 
 
@@ -121,10 +128,17 @@ def fit_force_field(basis: ForceConstantBasis, data: Sequence[LabelledRows]) -> 
     )
     left_out = [
         leave_out(posterior, r.force_rows, r.forces, float(posterior.noise.variance(r.amplitude_angstrom)))
-        for r in data
+        for r in _representatives(data, amplitudes)
     ]
     summary = _summarize(posterior, data, displacement_rms, force_rms)
     return ForceField(basis, posterior, calibration_scale(left_out), summary)
+
+
+def _representatives(data: Sequence[LabelledRows], amplitudes: NDArray[np.float64]) -> list[LabelledRows]:
+    """Data to calibrate on: all, or as many as tell enough, spread evenly over the amplitudes."""
+    count = min(len(data), _MOST_LEFT_OUT)
+    chosen = np.rint(np.linspace(0, len(data) - 1, count)).astype(int)
+    return [data[k] for k in np.argsort(amplitudes, kind="stable")[chosen]]
 
 
 def force_constant_prior(basis: ForceConstantBasis) -> StructuredPrior:
@@ -153,9 +167,20 @@ def _scaled(statistics: SufficientStatistics, scale: NDArray[np.float64]) -> Suf
 def _summarize(
     posterior: Posterior, data: Sequence[LabelledRows], displacement_rms: float, force_rms: float
 ) -> TrainingSummary:
-    residuals = np.concatenate([rows.forces - rows.force_rows @ posterior.mean for rows in data])
+    supercells = {id(rows.supercell): rows.supercell for rows in data}
+    kernels = {key: supercell.kernel(posterior.mean) for key, supercell in supercells.items()}
+    predicted = [kernels[id(rows.supercell)].energy_forces(rows.displacements) for rows in data]
+    residuals = np.concatenate(
+        [rows.forces - forces.ravel() for rows, (_, forces) in zip(data, predicted, strict=True)]
+    )
     with_energy = [rows for rows in data if rows.energy_ev is not None]
-    rest = np.array([(rows.energy_ev or 0.0) - rows.energy_row @ posterior.mean for rows in with_energy])
+    rest = np.array(
+        [
+            rows.energy_ev - energy
+            for rows, (energy, _) in zip(data, predicted, strict=True)
+            if rows.energy_ev is not None
+        ]
+    )
     cells = np.array([rows.n_cells for rows in with_energy], float)
     atoms = np.array([len(rows.displacements) for rows in with_energy], float)
     per_cell = float((rest / cells).mean()) if with_energy else 0.0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlff_dyn.kernels.strain import VOIGT
 from mlff_dyn.model.expansion import Expansion, SupercellExpansion
 
 if TYPE_CHECKING:
@@ -83,9 +84,9 @@ class ForceField:
         """The basis with its kernel tables."""
         return Expansion(self.basis)
 
-    def on(self, torus: Torus) -> SupercellForceField:
-        """Return the force field on a supercell."""
-        return SupercellForceField(self, self.expansion.on(torus))
+    def on(self, torus: Torus, *, precision: str = "double", n_threads: int = 1) -> SupercellForceField:
+        """Return the force field on a supercell; precision and threads are those of its kernel."""
+        return SupercellForceField(self, self.expansion.on(torus), precision, n_threads)
 
 
 class SupercellForceField:
@@ -95,17 +96,29 @@ class SupercellForceField:
     ----------
     force_field : ForceField
     supercell : SupercellExpansion
+    precision : str
+        ``double`` or ``single`` arithmetic of energy, forces and dynamics.
+    n_threads : int
     """
 
-    def __init__(self, force_field: ForceField, supercell: SupercellExpansion) -> None:
+    def __init__(
+        self,
+        force_field: ForceField,
+        supercell: SupercellExpansion,
+        precision: str = "double",
+        n_threads: int = 1,
+    ) -> None:
         self.force_field = force_field
         self.torus = supercell.torus
         self._supercell = supercell
+        self._precision = precision
+        self._n_threads = n_threads
 
     @cached_property
     def kernel(self) -> ForceKernel:
         """Compiled energy, forces and dynamics at the posterior mean."""
-        return self._supercell.kernel(self.force_field.posterior.mean)
+        mean = self.force_field.posterior.mean
+        return self._supercell.kernel(mean, precision=self._precision, n_threads=self._n_threads)
 
     def energy_forces(self, displacements: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Energy (eV, the reference energy included) and forces (eV/Å, shape (n_atoms, 3))."""
@@ -113,16 +126,35 @@ class SupercellForceField:
         rest = self.force_field.training.reference_energy_ev_per_cell * self.torus.n_cells
         return energy + rest, forces
 
+    def stress(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Stress at given displacements (Å), measured from that of the undisplaced crystal.
+
+        Of a strain that moves sites and displaced atoms alike, as ASE defines it.
+
+        Returns
+        -------
+        ndarray, shape (6,)
+            Components xx, yy, zz, yz, xz, xy, positive under tension, eV/Å³.
+        """
+        rows = self._supercell.stress_rows(displacements)
+        _, forces = self.kernel.energy_forces(displacements)
+        virial = -(forces.T @ displacements) / abs(float(np.linalg.det(self.torus.lattice)))
+        first, second = np.array(VOIGT).T
+        taken_along = 0.5 * (virial[first, second] + virial[second, first])
+        return np.asarray(rows @ self.force_field.posterior.mean + taken_along)
+
     def force_errors(self, displacements: NDArray[np.float64]) -> ForceErrors:
         """Standard deviations of all force components at given displacements (Å, shape (n_atoms, 3))."""
-        rows, _ = self._supercell.rows(displacements)
-        return errors_of_rows(self.force_field, rows, self._supercell.amplitude(displacements))
+        variances = self._supercell.force_variances(
+            displacements, self.force_field.posterior.covariance_factor
+        )
+        return _errors(self.force_field, variances, self._supercell.amplitude(displacements))
 
 
 def errors_of_rows(
     force_field: ForceField, rows: NDArray[np.float64], amplitude_angstrom: float
 ) -> ForceErrors:
-    """Standard deviations of forces.
+    """Standard deviations of forces whose rows are at hand.
 
     Parameters
     ----------
@@ -132,8 +164,14 @@ def errors_of_rows(
     amplitude_angstrom : float
         Of the frame, see `SupercellExpansion.amplitude`.
     """
+    variances = force_field.posterior.variance(rows).reshape(-1, 3)
+    return _errors(force_field, variances, amplitude_angstrom)
+
+
+def _errors(
+    force_field: ForceField, variances: NDArray[np.float64], amplitude_angstrom: float
+) -> ForceErrors:
     scale = force_field.calibration
-    posterior = force_field.posterior
-    epistemic = scale * np.sqrt(posterior.variance(rows)).reshape(-1, 3)
-    noise = scale * float(np.sqrt(posterior.noise.variance(amplitude_angstrom)))
+    epistemic = scale * np.sqrt(variances)
+    noise = scale * float(np.sqrt(force_field.posterior.noise.variance(amplitude_angstrom)))
     return ForceErrors(epistemic, np.full_like(epistemic, noise), np.hypot(epistemic, noise))

@@ -82,7 +82,8 @@ class TrajectoryCriterion:
 
     It calls when the mean error of at least ``n_average`` frames exceeds the limit, or the error of a single
     frame ``sudden_factor`` times the limit. Where the part that no data remove alone exceeds the limit by
-    ``truncation_margin``, which allows for the uncertainty of that part, it does not call in vain.
+    ``truncation_margin``, which allows for the uncertainty of that part, or at all once the part that data
+    remove is less than ``exhausted_fraction`` of it, it does not call in vain.
 
     Attributes
     ----------
@@ -91,7 +92,7 @@ class TrajectoryCriterion:
     can_judge_truncation : bool
         Whether the data suffice to tell truncation from lack of data.
     n_average : int
-    sudden_factor, truncation_margin : float
+    sudden_factor, truncation_margin, exhausted_fraction : float
     """
 
     force_error_limit_relative: float
@@ -99,6 +100,7 @@ class TrajectoryCriterion:
     n_average: int = 10
     sudden_factor: float = 3.0
     truncation_margin: float = 1.3
+    exhausted_fraction: float = 0.25
 
     def decide(self, history: Sequence[FrameErrors]) -> Decision:
         """Decide from the frames since the last refit."""
@@ -112,9 +114,15 @@ class TrajectoryCriterion:
             return Decision.CALL_NOW if sudden and not in_vain else Decision.GO_ON
         if mean.predictive <= limit:
             return Decision.GO_ON
-        if self.can_judge_truncation and mean.truncation > self.truncation_margin * limit:
+        if self.can_judge_truncation and self._is_in_vain(mean):
             return Decision.EXPANSION_LIMITED
         return Decision.CALL
+
+    def _is_in_vain(self, mean: MeanErrors) -> bool:
+        """Whether no number of calculations is likely to bring the error under the limit."""
+        limit = self.force_error_limit_relative
+        exhausted = mean.epistemic < self.exhausted_fraction * mean.truncation
+        return mean.truncation > (limit if exhausted else self.truncation_margin * limit)
 
 
 def frame_errors(forces: np.ndarray, errors: ForceErrors) -> FrameErrors:

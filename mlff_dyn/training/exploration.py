@@ -40,7 +40,9 @@ class Exploration:
     reason : str
         `QUIET`, `UNTESTED`, `LEFT_TRUSTED_REGION` or the value of a `Decision`.
     displacements : ndarray, shape (n_atoms, 3), or None
-        Frame to label, Å; None if there is none.
+        Last frame that may be labelled, Å; None if nothing is to be labelled.
+    pool : ndarray, shape (n_frames, n_atoms, 3)
+        Frames that may be labelled instead, Å; empty without a call.
     n_steps : int
         MD steps made.
     errors : MeanErrors or None
@@ -49,6 +51,7 @@ class Exploration:
 
     reason: str
     displacements: NDArray[np.float64] | None
+    pool: NDArray[np.float64]
     n_steps: int
     errors: MeanErrors | None
 
@@ -66,6 +69,10 @@ class ExplorationPlan:
     seed : tuple of int
     must_label : bool
         Label a frame even if the criterion does not call, as no calculation has tested the model here yet.
+    n_pool : int
+        Frames to choose from at a call, at most.
+    complete_pool : bool
+        Go on after a call until there are so many.
     """
 
     temperature_kelvin: float
@@ -73,6 +80,8 @@ class ExplorationPlan:
     n_steps: int
     seed: tuple[int, ...]
     must_label: bool
+    n_pool: int = 50
+    complete_pool: bool = False
 
 
 def explore(
@@ -105,7 +114,8 @@ def explore(
     run = force_field.kernel.run(state, dynamics, equilibration, stride)
     made = equilibration if run.stopped_step is None else run.stopped_step
     if run.stopped_step is not None:
-        return Exploration(LEFT_TRUSTED_REGION, _last_sound(run.displacements, dynamics), made, None)
+        last = _last_sound(run.displacements, dynamics)
+        return Exploration(LEFT_TRUSTED_REGION, last, _no_frames(torus.n_atoms), made, None)
     watch = _Watch(force_field, criterion, plan, dynamics, stride)
     return watch.run(run.state, made, on_frame)
 
@@ -123,13 +133,14 @@ class _Watch:
     def run(self, state: MdState, made: int, on_frame: Callable[[int, MeanErrors], None]) -> Exploration:
         """Go on from a state after ``made`` steps."""
         frames = [state.displacements]
+        nothing = _no_frames(self.force_field.torus.n_atoms)
         history: list[FrameErrors] = []
         while made < self.plan.n_steps or not history:
             run = self.force_field.kernel.run(state, self.dynamics, self.stride, self.stride)
             if run.stopped_step is not None:
                 sound = _last_sound(np.array(frames[-20:]), self.dynamics)
                 errors = mean_errors(history) if history else None
-                return Exploration(LEFT_TRUSTED_REGION, sound, made + run.stopped_step, errors)
+                return Exploration(LEFT_TRUSTED_REGION, sound, nothing, made + run.stopped_step, errors)
             state = run.state
             made += self.stride
             frames.append(state.displacements)
@@ -137,10 +148,25 @@ class _Watch:
             errors = mean_errors(history)
             on_frame(made, errors)
             reason = self._reason(history)
+            if reason == Decision.EXPANSION_LIMITED.value:
+                return Exploration(reason, None, nothing, made, errors)
             if reason is not None:
-                labelled = None if reason == Decision.EXPANSION_LIMITED.value else state.displacements
-                return Exploration(reason, labelled, made, errors)
-        return Exploration(QUIET, None, made, mean_errors(history))
+                pool, more = self._pool(state, frames)
+                return Exploration(reason, state.displacements, pool, made + more, errors)
+        return Exploration(QUIET, None, nothing, made, mean_errors(history))
+
+    def _pool(self, state: MdState, frames: list[NDArray[np.float64]]) -> tuple[NDArray[np.float64], int]:
+        """Sound frames evenly spaced over the trajectory, which goes on as far as needed, and its steps."""
+        wanted = self.plan.n_pool
+        missing = max(0, wanted - len(frames)) if self.plan.complete_pool else 0
+        found, made = np.array(frames), 0
+        if missing:
+            run = self.force_field.kernel.run(state, self.dynamics, missing * self.stride, self.stride)
+            found = np.concatenate([found, run.displacements])
+            made = missing * self.stride if run.stopped_step is None else run.stopped_step
+        sound = found[_is_sound(found, self.dynamics)]
+        places = np.linspace(0, len(sound) - 1, min(wanted, len(sound))).round().astype(int)
+        return np.asarray(sound[places]), made
 
     def _reason(self, history: list[FrameErrors]) -> str | None:
         """Why to stop here, if at all."""
@@ -155,8 +181,17 @@ def _frame_errors(force_field: SupercellForceField, displacements: NDArray[np.fl
     return frame_errors(forces, force_field.force_errors(displacements))
 
 
-def _last_sound(frames: NDArray[np.float64], dynamics: Dynamics) -> NDArray[np.float64] | None:
-    """Last frame whose displacements are well inside the limit: exploded frames are never labelled."""
+def _no_frames(n_atoms: int) -> NDArray[np.float64]:
+    return np.empty((0, n_atoms, 3))
+
+
+def _is_sound(frames: NDArray[np.float64], dynamics: Dynamics) -> NDArray[np.bool_]:
+    """Whether displacements are well inside the limit: exploded frames are never labelled."""
     largest = np.linalg.norm(frames, axis=2).max(axis=1, initial=0.0)
-    sound = np.flatnonzero(largest < _LABEL_FRACTION_OF_LIMIT * dynamics.displacement_limit)
+    return np.asarray(largest < _LABEL_FRACTION_OF_LIMIT * dynamics.displacement_limit)
+
+
+def _last_sound(frames: NDArray[np.float64], dynamics: Dynamics) -> NDArray[np.float64] | None:
+    """Last frame that may be labelled."""
+    sound = np.flatnonzero(_is_sound(frames, dynamics))
     return np.asarray(frames[sound[-1]]) if len(sound) else None

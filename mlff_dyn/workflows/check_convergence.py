@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from mlff_dyn.errors import DataError
 from mlff_dyn.report.plots import ErrorTrace, plot_convergence
 from mlff_dyn.store.json_file import read_json, write_json
 from mlff_dyn.store.lock import RunLock
+from mlff_dyn.training.selection import outlook
 from mlff_dyn.workflows.convergence_report import (
     CONVERGED,
     DRY_RUN,
@@ -21,7 +23,6 @@ from mlff_dyn.workflows.convergence_report import (
 )
 from mlff_dyn.workflows.convergence_sampling import SamplingPlan, error_series, sample_replicas
 from mlff_dyn.workflows.convergence_verdict import judge
-from mlff_dyn.workflows.md_analysis import has_room_for_errors
 from mlff_dyn.workflows.workspace import Workspace, digest
 
 if TYPE_CHECKING:
@@ -33,14 +34,14 @@ if TYPE_CHECKING:
     from mlff_dyn.report.progress import Progress
     from mlff_dyn.workflows.convergence_sampling import Replica
 
+_NO_FRAMES = np.empty((0, 0, 3))
 _FORMAT, _VERSION = "mlff-dyn check-convergence", 1
 
 
 def check_convergence(config: Config, *, dry_run: bool, force: bool, progress: Progress) -> ConvergenceReport:
     """Average the predicted force error over independent trajectories at every temperature.
 
-    The trajectories differ from those of training and of `run-md`; they run in the cell of ``md.supercell``,
-    or in the training cell where that is too large for error bars.
+    The trajectories differ from those of training and of `run-md`; they run in the cell of ``md.supercell``.
 
     Parameters
     ----------
@@ -59,9 +60,6 @@ def check_convergence(config: Config, *, dry_run: bool, force: bool, progress: P
     workspace = Workspace(config)
     force_field = workspace.read_model()
     torus = workspace.supercell(config.md.supercell)
-    if not has_room_for_errors(force_field, torus):
-        progress.log(f"{torus.n_atoms} atoms are too many for error bars: the training cell is used")
-        torus = workspace.training_torus
     if dry_run:
         return _dry_run(config, torus)
     with RunLock(workspace.directory):
@@ -89,7 +87,7 @@ def _check(
     limit = config.convergence.force_error_limit_relative
     plans = [_plan(config, index) for index in range(len(config.convergence_temperatures))]
     per_temperature = config.convergence.n_replicas * config.convergence.n_steps
-    supercell = force_field.on(torus)
+    supercell = force_field.on(torus, n_threads=config.md.n_threads)
     verdicts: list[TemperatureVerdict] = []
     traces: list[ErrorTrace] = []
     progress.start(per_temperature * len(plans), "independent trajectories")
@@ -99,8 +97,12 @@ def _check(
             progress.update(base + made, temperature=f"{plan.temperature_kelvin:g} K")
 
         replicas = sample_replicas(supercell, plan, show)
+        frames = np.concatenate([r.displacements for r in replicas if r.stop is None] or [_NO_FRAMES])
         verdict = judge(
-            plan.temperature_kelvin, replicas, limit=limit, n_snapshots=force_field.training.n_snapshots
+            plan.temperature_kelvin,
+            replicas,
+            limit=limit,
+            outlook=partial(outlook, force_field, torus, frames),
         )
         verdicts.append(verdict)
         traces += _traces(plan, replicas)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 
+from mlff_dyn.regression.forecast import Forecast
+
 CONVERGED, NOT_CONVERGED, DRY_RUN = "converged", "not converged", "dry run"
 QUANTILE_FACTOR = 2.0
 
@@ -33,6 +35,8 @@ class TemperatureVerdict:
     reasons : tuple of str                  why it is not converged
     forecast_calculations : int or None
         More calculations needed; None where they cannot reach the limit, or where nothing is known.
+    forecast_calculations_low, forecast_calculations_high : int or None
+        Their range by the uncertainty of the errors; None: no bound.
     """
 
     temperature_k: float
@@ -53,6 +57,15 @@ class TemperatureVerdict:
     quantile_99_relative: float | None
     reasons: tuple[str, ...]
     forecast_calculations: int | None
+    forecast_calculations_low: int | None
+    forecast_calculations_high: int | None
+
+    @property
+    def forecast(self) -> Forecast:
+        """More calculations needed, with their range."""
+        return Forecast(
+            self.forecast_calculations, self.forecast_calculations_low, self.forecast_calculations_high
+        )
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the rows for people."""
@@ -137,6 +150,7 @@ class ConvergenceReport:
             rows += verdict.rows()
         if self.status != NOT_CONVERGED:
             return rows
-        forecast = self.forecast_calculations
-        more = "cannot be forecast" if forecast is None else f"about {forecast} by the present trend"
-        return [*rows, ("more calculations", more)]
+        if self.forecast_calculations is None:
+            return [*rows, ("more calculations", "cannot be forecast")]
+        worst = max(self.temperatures, key=lambda verdict: verdict.forecast_calculations or 0)
+        return [*rows, ("more calculations", str(worst.forecast))]

@@ -17,11 +17,14 @@ from mlff_dyn.workflows.md_run import describe_stop
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     from mlff_dyn.model.force_field import SupercellForceField
 
 FRICTION_PER_FEMTOSECOND = 0.01
 _FRAME_EVERY_FEMTOSECONDS = 20.0
 _STREAM = 3
+_KEPT_FRAMES = 10
 
 
 @dataclass(frozen=True)
@@ -58,18 +61,21 @@ class SamplingPlan:
         return equilibration_steps(self.n_steps, self.timestep_femtoseconds)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Replica:
     """One trajectory.
 
     Attributes
     ----------
     frames : tuple of FrameErrors
-    stop : str or None     which atom left the trusted region, and when
+    stop : str or None         which atom left the trusted region, and when
+    displacements : ndarray, shape (n_samples, n_atoms, 3)
+        Some of the frames, evenly spaced, Å.
     """
 
     frames: tuple[FrameErrors, ...]
     stop: str | None
+    displacements: NDArray[np.float64]
 
 
 def sample_replicas(
@@ -106,6 +112,7 @@ def _run(
     seed = (plan.seed, _STREAM, plan.temperature_index, index)
     state = start_at_rest_positions(dynamics.masses, plan.temperature_kelvin, seed)
     frames: list[FrameErrors] = []
+    sampled: list[NDArray[np.float64]] = []
     chunks = run_in_chunks(
         force_field.kernel,
         dynamics,
@@ -119,11 +126,20 @@ def _run(
         for step, displacements in zip(chunk.sample_steps, chunk.run.displacements, strict=True):
             if step > plan.equilibration:
                 _, forces = force_field.energy_forces(displacements)
+                sampled.append(displacements)
                 frames.append(frame_errors(forces, force_field.force_errors(displacements)))
         on_steps(index * plan.n_steps + chunk.step)
         if chunk.run.stopped_step is not None:
-            return Replica(tuple(frames), describe_stop(chunk.run, chunk.step, force_field.torus, dynamics))
-    return Replica(tuple(frames), None)
+            stop = describe_stop(chunk.run, chunk.step, force_field.torus, dynamics)
+            return Replica(tuple(frames), stop, _thinned(sampled, force_field.torus.n_atoms))
+    return Replica(tuple(frames), None, _thinned(sampled, force_field.torus.n_atoms))
+
+
+def _thinned(frames: list[NDArray[np.float64]], n_atoms: int) -> NDArray[np.float64]:
+    """Evenly spaced frames, the last among them."""
+    n_kept = min(_KEPT_FRAMES, len(frames))
+    places = np.linspace(len(frames) - 1, 0, n_kept).round().astype(int)[::-1]
+    return np.array([frames[place] for place in places]).reshape(n_kept, n_atoms, 3)
 
 
 def error_series(replicas: tuple[Replica, ...], name: str) -> np.ndarray:

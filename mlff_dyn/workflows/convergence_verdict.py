@@ -1,7 +1,6 @@
 """From predicted errors along trajectories to a verdict and a forecast.
 
-Of the squared predictive error p² = e² + t², more data lower the epistemic part e² as one over their number
-n; the truncation part t² stays. The limit L is reached with n e² / (L² - t²) snapshots, or never if t >= L.
+More data lower the epistemic part of the error, the truncation part stays: see `regression.forecast`.
 """
 
 from __future__ import annotations
@@ -12,11 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.md.statistics import correlated_mean
+from mlff_dyn.regression.forecast import Forecast
 from mlff_dyn.workflows.convergence_report import QUANTILE_FACTOR, TemperatureVerdict
 from mlff_dyn.workflows.convergence_sampling import Replica, error_series
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from mlff_dyn.regression.forecast import Outlook
 
 EXPANSION_IS_THE_LIMIT = (
     "what the expansion leaves out alone exceeds the limit: add an order or enlarge a cutoff in "
@@ -25,7 +27,7 @@ EXPANSION_IS_THE_LIMIT = (
 
 
 def judge(
-    temperature_kelvin: float, replicas: Sequence[Replica], *, limit: float, n_snapshots: int
+    temperature_kelvin: float, replicas: Sequence[Replica], *, limit: float, outlook: Callable[[], Outlook]
 ) -> TemperatureVerdict:
     """Judge one temperature.
 
@@ -38,13 +40,10 @@ def judge(
     replicas : sequence of Replica
     limit : float
         Of the error relative to the root mean square force.
-    n_snapshots : int
-        Snapshots that the force field was trained on.
+    outlook : callable
+        Returns what a forecast rests on; asked only where the limit is not reached.
     """
-    stops = [replica.stop for replica in replicas if replica.stop is not None]
-    reasons = (
-        [f"{len(stops)} of {len(replicas)} trajectories left the trusted region: {stops[0]}"] if stops else []
-    )
+    reasons = _describe_stops(replicas)
     force, predictive, epistemic, truncation = (
         error_series(tuple(replicas), name) for name in ("force", "predictive", "epistemic", "truncation")
     )
@@ -59,10 +58,10 @@ def judge(
     if quantile > QUANTILE_FACTOR * limit:
         reasons.append(f"1 % of the frames exceed {100 * QUANTILE_FACTOR * limit:g} %")
     excess = max((mean.mean + mean.statistical_error) / limit, quantile / (QUANTILE_FACTOR * limit))
-    calculations: int | None = 0
+    needed = Forecast(0, 0, 0)
     if reasons:
-        calculations = forecast(*parts, limit=limit, n_snapshots=n_snapshots, excess=excess)
-        if calculations is None:
+        needed = forecast(outlook(), *parts, limit=limit, excess=excess)
+        if needed.n_calculations is None:
             reasons.append(EXPANSION_IS_THE_LIMIT)
     return TemperatureVerdict(
         temperature_k=temperature_kelvin,
@@ -73,7 +72,7 @@ def judge(
         n_effective=mean.n_effective,
         n_frames=predictive.size,
         n_replicas=len(replicas),
-        n_stopped=len(stops),
+        n_stopped=sum(replica.stop is not None for replica in replicas),
         force_rms_ev_per_angstrom=size,
         force_sd_epistemic=parts[0] * size,
         force_sd_truncation=parts[1] * size,
@@ -82,34 +81,35 @@ def judge(
         limit_relative=limit,
         quantile_99_relative=quantile,
         reasons=tuple(reasons),
-        forecast_calculations=calculations,
+        **needed.to_json(),
     )
 
 
+def _describe_stops(replicas: Sequence[Replica]) -> list[str]:
+    """How many trajectories left the trusted region, and where the first did; nothing if none did."""
+    stops = [replica.stop for replica in replicas if replica.stop is not None]
+    if not stops:
+        return []
+    return [f"{len(stops)} of {len(replicas)} trajectories left the trusted region: {stops[0]}"]
+
+
 def forecast(
-    epistemic: float, truncation: float, *, limit: float, n_snapshots: int, excess: float
-) -> int | None:
-    """Calculations that are still needed where the limit is not reached.
+    outlook: Outlook, epistemic: float, truncation: float, *, limit: float, excess: float
+) -> Forecast:
+    """Calculations that are still needed where the limit is not reached: at least one.
 
     Parameters
     ----------
+    outlook : Outlook
     epistemic, truncation, limit : float
         Relative to the root mean square force.
-    n_snapshots : int
     excess : float
         Ratio of the measured error to its limit, for the stricter of mean and percentile.
-
-    Returns
-    -------
-    int or None
-        At least 1; None if truncation alone exceeds the limit.
     """
-    predictive_sq = epistemic**2 + truncation**2
-    target_sq = predictive_sq / max(excess, 1.0) ** 2
-    if truncation >= limit or target_sq <= truncation**2:
-        return None
-    needed = n_snapshots * epistemic**2 / (target_sq - truncation**2)
-    return max(1, math.ceil(needed - n_snapshots - 1e-9))
+    target = min(limit, math.hypot(epistemic, truncation) / max(excess, 1.0))
+    found = outlook.forecast(epistemic, truncation, target)
+    counts = (found.n_calculations, found.low, found.high)
+    return Forecast(*(None if count is None else max(1, count) for count in counts))
 
 
 def _unknown(
@@ -136,4 +136,6 @@ def _unknown(
         quantile_99_relative=None,
         reasons=tuple(reasons) or ("the trajectories are too short",),
         forecast_calculations=None,
+        forecast_calculations_low=None,
+        forecast_calculations_high=None,
     )

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 EQUILIBRATION_FEMTOSECONDS = 500.0
 _MOST_FRAMES, _LEAST_FRAMES = 100, 4
 _MOST_COMPONENTS = 2_000_000
-_LARGEST_DESIGN_BYTES = 2 << 30
 
 
 @dataclass(frozen=True)
@@ -82,8 +81,8 @@ def analyze_trajectory(
     return TrajectoryAnalysis(
         n_frames=len(steps),
         mean_temperature_k=mean_temperature(kinetic[first:], torus.n_atoms),
-        force_sd_mean=None if sd is None else float(sd.mean()),
-        force_sd_max=None if sd is None else float(sd.max()),
+        force_sd_mean=float(sd.mean()),
+        force_sd_max=float(sd.max()),
         force_rms_ev_per_angstrom=float(np.sqrt(np.mean(forces**2))),
         sigma_a=anharmonicity(forces, harmonic_forces(force_field, torus, frames)),
         largest_displacement_angstrom=float(np.linalg.norm(frames, axis=-1).max()),
@@ -97,16 +96,7 @@ def harmonic_forces(force_field: ForceField, torus: Torus, frames: np.ndarray) -
     return np.array([kernel.energy_forces(u)[1] for u in frames])
 
 
-def has_room_for_errors(force_field: ForceField, torus: Torus) -> bool:
-    """Whether the design matrix of one frame, from which force errors follow, fits into 2 GiB."""
-    polynomial = force_field.basis.polynomial
-    n_columns = polynomial.n_parameters + 2 * force_field.basis.n_parameters
-    return 3 * torus.n_atoms * n_columns * 8 <= _LARGEST_DESIGN_BYTES
-
-
-def _force_sd(force_field: ForceField, torus: Torus, frames: np.ndarray) -> np.ndarray | None:
+def _force_sd(force_field: ForceField, torus: Torus, frames: np.ndarray) -> np.ndarray:
     """Root mean square predictive error of each frame, eV/Å."""
-    if not has_room_for_errors(force_field, torus):
-        return None
     supercell = force_field.on(torus)
     return np.array([np.sqrt(np.mean(supercell.force_errors(u).predictive ** 2)) for u in frames])

@@ -25,7 +25,7 @@ class TrajectorySummary:
     steps_per_second : float
     force_sd_mean, force_sd_max : float or None
         Predictive error of the forces, eV/Å: root mean square over the components of a frame, mean and
-        largest over some evenly spaced frames; None without frames, or where the cell is too large for it.
+        largest over some evenly spaced frames; None without frames.
     force_rms_ev_per_angstrom : float or None
     sigma_a : float or None                  anharmonicity, see `mlff_dyn.md.anharmonicity`
     largest_displacement_angstrom : float or None

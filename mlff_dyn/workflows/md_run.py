@@ -38,6 +38,8 @@ class MdPlan:
     directory : Path
     dynamics : Dynamics
     n_steps, sample_every, seed : int
+    precision : str     of the forces
+    n_threads : int
     identity : str      digest of ``inputs``
     inputs : dict       all that the trajectory depends on but its length; plain values
     """
@@ -47,6 +49,8 @@ class MdPlan:
     n_steps: int
     sample_every: int
     seed: int
+    precision: str
+    n_threads: int
     identity: str
     inputs: dict[str, Any]
 
@@ -153,7 +157,9 @@ def _open(plan: MdPlan, torus: Torus, *, force: bool) -> tuple[Checkpoint, Traje
         "seed": plan.seed,
         "temperature_kelvin": temperature,
         "timestep_femtoseconds": plan.dynamics.timestep_fs,
+        "thermostat": plan.dynamics.thermostat if plan.ensemble == "nvt" else "none",
         "friction_per_femtosecond": plan.dynamics.friction_per_fs,
+        "precision": plan.precision,
         "sample_every": plan.sample_every,
         "kernels": BACKEND,
     }

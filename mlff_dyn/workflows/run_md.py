@@ -20,7 +20,7 @@ from mlff_dyn.workflows.workspace import Workspace, digest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mlff_dyn.config.schema import Config
+    from mlff_dyn.config.schema import Config, MdConfig
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.report.progress import Progress
@@ -87,11 +87,12 @@ def _plan(workspace: Workspace, force_field: ForceField, torus: Torus, temperatu
     dynamics = Dynamics(
         masses=torus.masses,
         timestep_fs=md.timestep_femtoseconds,
-        friction_per_fs=1e-3 * md.friction_per_picosecond if md.ensemble == "nvt" else 0.0,
+        friction_per_fs=_friction_per_fs(md),
         temperature_kelvin=temperature,
         displacement_limit=md.displacement_limit_angstrom or displacement_limit(torus.crystal, trained),
+        thermostat=md.thermostat,
     )
-    settings = json.loads(md.model_dump_json(exclude={"temperatures_kelvin", "n_steps"}))
+    settings = json.loads(md.model_dump_json(exclude={"temperatures_kelvin", "n_steps", "n_threads"}))
     model = hashlib.sha256(workspace.model_path.read_bytes()).hexdigest()
     inputs = {
         "model": model,
@@ -106,9 +107,21 @@ def _plan(workspace: Workspace, force_field: ForceField, torus: Torus, temperatu
         n_steps=md.n_steps,
         sample_every=md.sample_every,
         seed=config.seed,
+        precision=md.precision,
+        n_threads=md.n_threads,
         identity=digest(inputs),
         inputs=inputs,
     )
+
+
+def _friction_per_fs(md: MdConfig) -> float:
+    """Rate at which the thermostat acts; 0 without one."""
+    if md.ensemble == "nve":
+        return 0.0
+    return {
+        "langevin": 1e-3 * md.friction_per_picosecond,
+        "bussi": 1.0 / md.thermostat_time_femtoseconds,
+    }[md.thermostat]
 
 
 def _run_one(
@@ -123,7 +136,8 @@ def _run_one(
             f"{plan.directory} holds a trajectory of {finished.n_steps} steps, more than md.n_steps",
             fix="raise md.n_steps, or replace it with --force",
         )
-    seconds = run_trajectory(plan, force_field.on(torus), force=force, progress=progress)
+    supercell = force_field.on(torus, precision=plan.precision, n_threads=plan.n_threads)
+    seconds = run_trajectory(plan, supercell, force=force, progress=progress)
     equilibration = equilibration_steps(plan.n_steps, plan.dynamics.timestep_fs)
     analysis = analyze_trajectory(plan.trajectory_path, force_field, torus, equilibration=equilibration)
     summary = TrajectorySummary(

@@ -76,8 +76,8 @@ def train(
     given = read_snapshots(dataset) if dataset is not None else ()
     with RunLock(workspace.directory):
         learner = Learner(workspace)
-        if given:
-            learner.data.start_from(given)
+        if dataset is not None:
+            learner.data.start_from(dataset, given)
         if engine is not None:
             _check_provenance(learner, engine_identity(engine), force=force)
         finished = _finished_report(learner, static=static)

@@ -62,7 +62,7 @@ class TrainingData:
         self.rows += rows_of_snapshots(self._path, stored, self._expansion, first=first)
         self.snapshots += stored
 
-    def start_from(self, snapshots: Sequence[Snapshot]) -> None:
+    def start_from(self, source: Path, snapshots: Sequence[Snapshot]) -> None:
         """Put labelled snapshots of the user at the beginning; new ones may follow those of an earlier call.
 
         They are not calculations of this run, whoever labelled them.
@@ -74,7 +74,7 @@ class TrainingData:
             one does not belong to the crystal.
         """
         given = [replace(s, info={k: v for k, v in s.info.items() if k in _KEPT_INFO}) for s in snapshots]
-        rows_of_snapshots(self._path, given, self._expansion)
+        rows_of_snapshots(source, given, self._expansion)
         n_common = min(len(given), len(self.snapshots))
         same = all(map(_same_structure, self.snapshots[:n_common], given[:n_common]))
         calculated = any("engine" in snapshot.info for snapshot in self.snapshots)

@@ -6,11 +6,20 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mlff_dyn.engines.base import engine_identity
 from mlff_dyn.execution.local import label
 from mlff_dyn.training.criteria import Decision, MeanErrors, create_criterion
 from mlff_dyn.training.exploration import QUIET, Exploration, ExplorationPlan, explore
 from mlff_dyn.training.initial import rattled_displacements
+from mlff_dyn.training.selection import (
+    LAST,
+    can_judge_truncation,
+    choose_frames,
+    information_pool,
+    outlook,
+)
 from mlff_dyn.workflows.initialise import initial_displacements
 from mlff_dyn.workflows.train_report import BUDGET, CONVERGED, LIMITED
 from mlff_dyn.workflows.training_data import displaced_atoms, labelled_snapshot
@@ -18,11 +27,11 @@ from mlff_dyn.workflows.training_data import displaced_atoms, labelled_snapshot
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from mlff_dyn.engines.base import Engine
     from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.regression.forecast import Forecast
     from mlff_dyn.report.progress import Progress
     from mlff_dyn.training.criteria import Criterion
     from mlff_dyn.workflows.learner import Learner
@@ -61,6 +70,7 @@ class TrainingLoop:
         self._workspace = learner.workspace
         self._config = learner.workspace.config
         self._call_seconds: list[float] = []
+        self._forecast: Forecast | None = None
 
     def run(self) -> tuple[str, MeanErrors]:
         """Train until all temperatures are quiet or the budget is spent.
@@ -111,7 +121,7 @@ class TrainingLoop:
             found = [self._explore(index, r) for r in range(self._config.execution.max_parallel)]
             errors += [exploration.errors for exploration in found if exploration.errors is not None]
             limited |= any(e.reason == Decision.EXPANSION_LIMITED.value for e in found)
-            calls = [self._call(index, r, e) for r, e in enumerate(found) if e.reason not in _NO_CALL]
+            calls = self._calls(index, found)
             if calls:
                 return calls, _worst(errors), False
         return [], _worst(errors), limited
@@ -125,6 +135,8 @@ class TrainingLoop:
             n_steps=training.n_steps,
             seed=(self._config.seed, _EXPLORATION, len(learner.data), index, replica),
             must_label=not learner.is_tested(temperature),
+            n_pool=training.selection.n_pool,
+            complete_pool=training.selection.kind != LAST,
         )
         limit = training.criterion.force_error_limit_relative
 
@@ -135,7 +147,7 @@ class TrainingLoop:
                 error=f"{100 * errors.predictive:.2f} %",
                 limit=f"{100 * limit:g} %",
                 steps=steps,
-                left=self._time_left(errors.predictive / limit),
+                left=self._time_left(),
             )
 
         force_field = learner.force_field().on(self._exploring_torus())
@@ -149,18 +161,55 @@ class TrainingLoop:
             reason=exploration.reason,
             **({} if exploration.errors is None else exploration.errors.to_json()),
         )
+        self._foretell(temperature, replica, exploration)
         return exploration
+
+    def _foretell(self, temperature: float, replica: int, exploration: Exploration) -> None:
+        """Record how many calculations this temperature still needs; none are foretold without frames."""
+        learner, errors = self._learner, exploration.errors
+        if errors is None or not len(exploration.pool):
+            self._forecast = None
+            return
+        found = outlook(
+            learner.force_field(), self._exploring_torus(), exploration.pool, learner.scores
+        ).forecast(
+            errors.epistemic,
+            errors.truncation,
+            self._config.training.criterion.force_error_limit_relative,
+        )
+        self._forecast = found
+        learner.journal.append(
+            "forecast",
+            n_snapshots=len(learner.data),
+            temperature_kelvin=temperature,
+            replica=replica,
+            **found.to_json(),
+        )
 
     def _criterion(self) -> Criterion:
         settings = self._config.training.criterion.model_dump()
         kind = settings.pop("kind")
-        force_field = self._learner.force_field()
-        enough_rows = force_field.posterior.n_targets >= 2 * force_field.basis.n_parameters
-        judge = enough_rows and force_field.training.n_snapshots >= 4
+        judge = can_judge_truncation(self._learner.force_field())
         return create_criterion(kind, {**settings, "can_judge_truncation": judge})
 
     def _exploring_torus(self) -> Torus:
         return self._workspace.supercell(self._config.training.md_supercell)
+
+    def _calls(self, index: int, found: Sequence[Exploration]) -> list[_Call]:
+        """Structures to label, one for each trajectory that calls, chosen from all their frames."""
+        kind = self._config.training.selection.kind
+        callers = {r: e for r, e in enumerate(found) if e.reason not in _NO_CALL}
+        pooled = [] if kind == LAST else [r for r, e in callers.items() if len(e.pool)]
+        calls = [self._call(index, r, e) for r, e in callers.items() if r not in pooled]
+        if not pooled:
+            return calls
+        frames = np.concatenate([callers[r].pool for r in pooled])
+        origins = np.repeat(pooled, [len(callers[r].pool) for r in pooled])
+        torus = self._exploring_torus()
+        pool = information_pool(self._learner.force_field(), torus, frames)
+        temperature = self._config.training.temperatures_kelvin[index]
+        chosen = choose_frames(pool, kind, len(pooled))
+        return calls + [_Call(torus, frames[i], temperature, callers[int(origins[i])].reason) for i in chosen]
 
     def _call(self, index: int, replica: int, exploration: Exploration) -> _Call:
         """Structure to label; if the trajectory exploded at once, a rattled cell of the trained amplitude."""
@@ -196,18 +245,20 @@ class TrainingLoop:
                 info["temperature_kelvin"] = call.temperature_kelvin
             snapshots.append(labelled_snapshot(structure, result, info))
         comparisons = self._learner.learn(snapshots)
+        self._forecast = None if self._forecast is None else self._forecast.after(len(calls))
         self._progress.update(self._learner.n_calculations)
         for call, name, comparison in zip(calls, names, comparisons, strict=True):
             self._progress.log(f"calculation {name}: {call.reason}{_describe(comparison)}")
 
-    def _time_left(self, excess: float) -> str:
-        """Rough time until the limit: the error falls as one over the root of the number of calculations."""
-        if not self._call_seconds:
+    def _time_left(self) -> str:
+        """Calculations still needed by the last forecast, and their time."""
+        if self._forecast is None:
             return "?"
-        made = max(1, self._learner.n_calculations)
-        wanted = min(float(self._config.training.max_calculations), made * max(1.0, excess) ** 2)
-        seconds = (wanted - made) * sum(self._call_seconds) / len(self._call_seconds)
-        return f"{seconds / 60:.1f} min"
+        number = self._forecast.n_calculations
+        if not number or not self._call_seconds:
+            return str(self._forecast)
+        seconds = number * sum(self._call_seconds) / len(self._call_seconds)
+        return f"{self._forecast} calculations, {seconds / 60:.1f} min"
 
 
 def _describe(comparison: dict[str, float]) -> str:

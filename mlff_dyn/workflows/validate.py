@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.model.force_field import errors_of_rows
 from mlff_dyn.store.dataset import read_snapshots
 from mlff_dyn.store.model_file import read_model
 from mlff_dyn.workflows.training_data import rows_of_snapshots
@@ -125,15 +124,15 @@ def validate(model: Path, file: Path) -> ValidationReport:
 
 
 def _compare(force_field: ForceField, rows: LabelledRows) -> _Frame:
-    mean, training = force_field.posterior.mean, force_field.training
+    supercell = force_field.on(rows.supercell.torus)
+    energy, forces = supercell.energy_forces(rows.displacements)
     energy_error = None
-    if rows.energy_ev is not None and np.isfinite(training.rmse_energy_ev_per_atom):
-        predicted = rows.energy_row @ mean + training.reference_energy_ev_per_cell * rows.n_cells
-        energy_error = float(predicted - rows.energy_ev) / len(rows.displacements)
+    if rows.energy_ev is not None and np.isfinite(force_field.training.rmse_energy_ev_per_atom):
+        energy_error = (energy - rows.energy_ev) / len(rows.displacements)
     return _Frame(
         forces=rows.forces,
-        errors=rows.force_rows @ mean - rows.forces,
-        sd=errors_of_rows(force_field, rows.force_rows, rows.amplitude_angstrom).predictive.ravel(),
+        errors=forces.ravel() - rows.forces,
+        sd=supercell.force_errors(rows.displacements).predictive.ravel(),
         energy_error=energy_error,
     )
 

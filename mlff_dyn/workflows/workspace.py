@@ -111,7 +111,13 @@ class Workspace:
 
     def build_basis(self) -> ForceConstantBasis:
         """Build the basis anew."""
-        return build_basis(self.crystal, self.config.expansion.cutoffs_angstrom, self.training_torus)
+        expansion = self.config.expansion
+        return build_basis(
+            self.crystal,
+            expansion.cutoffs_angstrom,
+            self.training_torus,
+            rotational_sum_rules=expansion.rotational_sum_rules,
+        )
 
     def write_basis(self) -> None:
         """Write the basis unless the same one is there."""

@@ -102,7 +102,7 @@ def test_an_unknown_key_is_an_error_with_the_nearest_name(key: str, nearest: str
         ("expansion.cutoffs_angstrom={3: 4.0}", "without a gap"),
         ("expansion.cutoffs_angstrom={2: full, 4: 4.0}", "without a gap"),
         ("expansion.cutoffs_angstrom={2: 5, 3: 3, 4: 3, 5: 3, 6: 3, 7: 3}", "at most 6"),
-        ("expansion.cutoffs_angstrom={2: full, 3: full}", "order 3: full is for order 2 only"),
+        ("expansion.cutoffs_angstrom={2: full, 3: full, 4: full}", "order 4: full is for orders up to 3"),
         ("expansion.cutoffs_angstrom={2: -1.0}", "order 2: -1.0 should be a positive length"),
         ("expansion.cutoffs_angstrom={2: 5.0, 3: {4: 3.0}}", "order 3: the numbers of bodies"),
         ("expansion.cutoffs_angstrom={two: 5.0}", "order 'two' should be an integer"),

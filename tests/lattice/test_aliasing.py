@@ -50,7 +50,9 @@ def test_silicon_is_safe_to_just_below_half_the_cell() -> None:
     assert 5.425 < safe < 5.43
 
 
-@pytest.mark.parametrize("cutoffs", [{2: 5.43}, {2: 5.0, 3: 5.5}, {2: 5.0, 3: {2: 6.0, 3: 4.0}}])
+@pytest.mark.parametrize(
+    "cutoffs", [{2: 5.43}, {2: 5.0, 3: 5.5}, {2: 5.0, 3: {2: 6.0, 3: 4.0}}, {2: 5.0, 3: 3.0, 4: 5.5}]
+)
 def test_a_cutoff_beyond_is_refused_and_the_safe_one_named(cutoffs: Cutoffs) -> None:
     crystal = crystal_of(silicon())
     torus = input_supercell(crystal, (2, 2, 2))
@@ -59,15 +61,15 @@ def test_a_cutoff_beyond_is_refused_and_the_safe_one_named(cutoffs: Cutoffs) -> 
     order = max(cutoffs)
     assert f"order {order}" in caught.value.message
     assert f"{largest_safe_cutoff(torus):.3f} Å" in str(caught.value)
-    assert ("'full'" in str(caught.value)) == (order == 2)
+    assert ("'full'" in str(caught.value)) == (order < 4)
 
 
-def test_full_needs_a_supercell_and_order_two() -> None:
+def test_full_needs_a_supercell_and_order_two_or_three() -> None:
     crystal = crystal_of(silicon())
     with pytest.raises(BasisError, match="full"):
         build_basis(crystal, {2: "full"})
-    with pytest.raises(BasisError, match="only order 2"):
-        build_basis(crystal, {2: 4.0, 3: "full"}, input_supercell(crystal, (2, 2, 2)))
+    with pytest.raises(BasisError, match="only orders 2 and 3"):
+        build_basis(crystal, {2: 4.0, 3: 4.0, 4: "full"}, input_supercell(crystal, (2, 2, 2)))
 
 
 def rank(design: np.ndarray) -> int:
@@ -117,6 +119,7 @@ def test_cutoffs_beyond_are_degenerate(atoms: Atoms, supercell: object) -> None:
 def test_full_is_resolved_on_its_supercell(atoms: Atoms, supercell: object) -> None:
     crystal = crystal_of(atoms)
     torus = input_supercell(crystal, supercell)
-    basis = build_basis(crystal, {2: "full"}, torus)
+    cutoffs = {2: "full", 3: "full"} if torus.n_atoms < 20 else {2: "full"}
+    basis = build_basis(crystal, cutoffs, torus)
     n_frames = 2 + 2 * basis.n_parameters // (3 * torus.n_atoms)
     assert rank(design_of_random_displacements(Expansion(basis), torus, n_frames)) == basis.n_parameters

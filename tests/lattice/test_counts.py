@@ -11,6 +11,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
+from mlff_dyn.errors import BasisError
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import input_supercell
 from tests.lattice.crystals import (
@@ -87,6 +88,27 @@ def test_counts_of_the_whole_supercell(atoms: Atoms, supercell: tuple[int, int, 
     crystal = crystal_of(atoms)
     basis = build_basis(crystal, {2: "full"}, input_supercell(crystal, supercell))
     assert basis.n_parameters_per_order[2] == expected
+
+
+@pytest.mark.parametrize(
+    ("atoms", "expected"),
+    [
+        (silicon(), 777),
+        (rocksalt(), 758),
+        (bulk("BAs", "zincblende", a=4.777, cubic=True), 1536),
+    ],
+)
+def test_counts_of_order_three_of_the_whole_supercell(atoms: Atoms, expected: int) -> None:
+    """Those of symfc for the 64-atom cell."""
+    crystal = crystal_of(atoms)
+    basis = build_basis(crystal, {2: 4.0, 3: "full"}, input_supercell(crystal, (2, 2, 2)))
+    assert basis.n_parameters_per_order[3] == expected
+
+
+def test_more_parameters_than_can_be_fitted_are_refused() -> None:
+    crystal = crystal_of(wurtzite())
+    with pytest.raises(BasisError, match="order 3 has"):
+        build_basis(crystal, {2: "full", 3: "full"}, input_supercell(crystal, (3, 3, 2)))
 
 
 def test_counts_of_the_whole_supercell_of_tin_selenide(shared_data: Path) -> None:

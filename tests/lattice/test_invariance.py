@@ -31,8 +31,23 @@ CASES: list[tuple[Atoms, object, Cutoffs]] = [
     (quartz(), (1, 1, 1), {2: "full", 3: 2.4, 4: 1.7, 5: 1.7, 6: 1.7}),
     (barium_titanate(polar=True), (2, 2, 1), {2: 3.0, 3: 2.9, 4: 2.2, 5: {2: 2.2}, 6: {2: 2.2}}),
     (triclinic(), (1, 2, 1), {2: "full", 3: 2.1, 4: 2.1, 5: 2.1, 6: {2: 2.1}}),
+    (silicon(), (1, 1, 1), {2: "full", 3: "full"}),
+    (triclinic(), (2, 1, 1), {2: "full", 3: "full", 4: {2: 2.1}}),
+    (wurtzite(), (2, 2, 1), {2: "full", 3: "full"}),
 ]
-IDS = ["Si8", "Si64", "Si24 sheared", "NaCl", "AlN", "quartz", "BaTiO3", "triclinic"]
+IDS = [
+    "Si8",
+    "Si64",
+    "Si24 sheared",
+    "NaCl",
+    "AlN",
+    "quartz",
+    "BaTiO3",
+    "triclinic",
+    "Si8 full",
+    "triclinic full",
+    "AlN full",
+]
 
 
 class Potential:
@@ -162,3 +177,39 @@ def test_full_order_two_on_a_larger_supercell(atoms: Atoms) -> None:
         rotated[images(torus, int(operation))] = u @ crystal.cartesian_rotations[operation].T
         assert kernel.energy_forces(rotated)[0] == pytest.approx(energy, rel=1e-11)
     assert kernel.energy_forces(u + np.array([0.5, -0.2, 0.1]))[0] == pytest.approx(energy, rel=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("atoms", "training", "larger", "limit"),
+    [
+        (silicon(), (1, 1, 1), (2, 2, 2), 1e-11),
+        (barium_titanate(polar=False), (2, 1, 1), (3, 2, 1), 1e-11),
+        (rocksalt(), (2, 2, 2), (3, 2, 2), 1e-11),
+        (wurtzite(), (2, 2, 1), (3, 2, 2), 0.05),
+        (triclinic(), (2, 1, 1), (3, 2, 2), 0.1),
+    ],
+    ids=["Si", "BaTiO3", "NaCl", "AlN", "triclinic"],
+)
+def test_full_order_three_on_another_supercell(
+    atoms: Atoms, training: tuple[int, int, int], larger: tuple[int, int, int], limit: float
+) -> None:
+    """Symmetry survives; rigid translations cost nothing, or little in crystals without inversion."""
+    crystal = crystal_of(atoms)
+    trained = input_supercell(crystal, training)
+    basis = build_basis(crystal, {2: "full", 3: "full"}, trained)
+    torus = input_supercell(crystal, larger)
+    generator = np.random.default_rng(1)
+    parameters = generator.standard_normal(basis.n_parameters) * (basis.parameter_orders == 3)
+    kernel = Expansion(basis).on(torus).kernel(parameters)
+    u = generator.standard_normal((torus.n_atoms, 3))
+    energy, forces = kernel.energy_forces(u)
+    size = np.sqrt(np.mean(forces**2))
+    for operation in np.intersect1d(compatible_operations(trained), compatible_operations(torus)):
+        rotated = np.empty_like(u)
+        rotated[images(torus, int(operation))] = u @ crystal.cartesian_rotations[operation].T
+        assert kernel.energy_forces(rotated)[0] == pytest.approx(energy, abs=1e-11 * size * torus.n_atoms)
+    shift = np.array([0.5, -0.2, 0.1])
+    assert np.sqrt(np.mean((kernel.energy_forces(u + shift)[1] - forces) ** 2)) < limit * size
+    at_rest, rigid = kernel.energy_forces(np.zeros_like(u) + shift)
+    assert abs(at_rest) < 1e-11 * size
+    assert np.abs(rigid).max() < 1e-11 * size

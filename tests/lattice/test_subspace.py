@@ -82,6 +82,25 @@ def test_full_order_two_spans_the_space_of_symfc(atoms: Atoms, supercell: list[i
 
 
 @pytest.mark.parametrize(
+    ("atoms", "supercell"),
+    [
+        (silicon(), (1, 1, 1)),
+        (wurtzite(), (2, 1, 1)),
+        (triclinic(), (2, 1, 1)),
+        (barium_titanate(polar=True), (1, 1, 1)),
+        (bulk("Si"), [[1, 0, 0], [1, 3, 0], [0, 1, 1]]),
+    ],
+)
+def test_full_order_three_spans_the_space_of_symfc(atoms: Atoms, supercell: object) -> None:
+    crystal = crystal_of(atoms)
+    torus = input_supercell(crystal, supercell)
+    ours = columns(build_basis(crystal, {2: "full", 3: "full"}, torus), 3, torus)
+    theirs = symfc_columns(torus, 3, None)
+    assert ours.shape == theirs.shape
+    assert distance_between(ours, theirs) < 1e-12
+
+
+@pytest.mark.parametrize(
     ("atoms", "supercell", "order", "cutoff"),
     [
         (silicon(), (1, 1, 1), 3, 2.5),
@@ -109,6 +128,7 @@ def test_a_safe_cutoff_spans_the_space_of_symfc(
     [
         (silicon(), {2: 4.0, 3: 2.5, 4: 2.5, 5: 2.5, 6: {2: 2.5}}),
         (wurtzite(), {2: "full", 3: 2.0, 4: 2.0}),
+        (silicon(), {2: "full", 3: "full"}),
         (triclinic(), {2: "full", 3: 2.0, 4: {2: 2.0}}),
     ],
 )

@@ -1,5 +1,6 @@
 """Fitting a force field: derivatives, recovery of what made the data, independence of their order."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -8,10 +9,14 @@ from ase.build import bulk
 from numpy.typing import NDArray
 
 from mlff_dyn.errors import DataError, FitError
+from mlff_dyn.kernels import BACKEND
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.model.expansion import Expansion, SupercellExpansion
 from mlff_dyn.model.fit import LabelledRows, fit_force_field, label_rows
+from mlff_dyn.model.force_field import errors_of_rows
+from mlff_dyn.regression.calibration import calibration_scale, leave_out
+from mlff_dyn.regression.statistics import collect
 from tests.models import Cutoffs, crystal_of
 
 CASES = [
@@ -172,3 +177,66 @@ def test_parts_of_the_error_add_up(noisy: tuple[SupercellExpansion, list[Labelle
     errors = fit_force_field(expansion.basis, rows).on(expansion.torus).force_errors(displaced(expansion, 90))
     assert errors.epistemic.min() > 0.0
     np.testing.assert_allclose(errors.predictive**2, errors.epistemic**2 + errors.truncation**2, rtol=1e-10)
+    again = errors_of_rows(
+        fit_force_field(expansion.basis, rows),
+        expansion.rows(displaced(expansion, 90))[0],
+        expansion.amplitude(displaced(expansion, 90)),
+    )
+    np.testing.assert_allclose(errors.predictive, again.predictive, rtol=1e-9)
+
+
+def test_labels_hold_the_sums_over_their_rows(noisy: tuple[SupercellExpansion, list[LabelledRows]]) -> None:
+    for rows in noisy[1][:2]:
+        expected = collect(rows.force_rows, rows.forces)
+        limit = 1e-12 * np.abs(expected.gram).max()
+        np.testing.assert_allclose(rows.statistics.gram, expected.gram, rtol=0, atol=limit)
+        np.testing.assert_allclose(rows.statistics.moment, expected.moment, rtol=1e-9, atol=limit)
+        assert rows.statistics.target_sq == pytest.approx(expected.target_sq, rel=1e-12)
+        assert rows.statistics.n_targets == expected.n_targets
+
+
+def test_many_snapshots_are_calibrated_on_some_of_them() -> None:
+    """Some that do not depend on the order of the data, and that give the factor of all nearly."""
+    crystal = crystal_of(bulk("Si", cubic=True))
+    basis = build_basis(crystal, {2: 2.5, 3: 2.5}, input_supercell(crystal, (2, 2, 2)))
+    expansion = Expansion(basis).on(input_supercell(crystal, (2, 2, 2)))
+    truth, generator = np.random.default_rng(4).standard_normal(basis.n_parameters), np.random.default_rng(6)
+    data = [
+        label_rows(
+            expansion,
+            r.displacements,
+            (r.forces + 0.05 * generator.standard_normal(r.forces.shape)).reshape(-1, 3),
+            None,
+        )
+        for r in noise_free(expansion, truth, 40)
+    ]
+    fitted = fit_force_field(basis, data)
+    assert fit_force_field(basis, data[::-1]).calibration == pytest.approx(fitted.calibration, rel=1e-6)
+    every = calibration_scale(
+        [
+            leave_out(
+                fitted.posterior,
+                r.force_rows,
+                r.forces,
+                float(fitted.posterior.noise.variance(r.amplitude_angstrom)),
+            )
+            for r in data
+        ]
+    )
+    assert fitted.calibration == pytest.approx(every, rel=0.05)
+
+
+@pytest.mark.skipif(BACKEND == "reference", reason="its pieces are as large as this whole design matrix")
+def test_errors_of_a_large_cell_need_little_memory(
+    noisy: tuple[SupercellExpansion, list[LabelledRows]],
+) -> None:
+    expansion, rows = noisy
+    crystal = expansion.basis.crystal
+    large = fit_force_field(expansion.basis, rows).on(input_supercell(crystal, (10, 10, 10)))
+    u = 0.05 * np.random.default_rng(0).standard_normal((large.torus.n_atoms, 3))
+    large.force_errors(np.zeros_like(u))
+    tracemalloc.start()
+    large.force_errors(u)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.2 * u.size * expansion.basis.n_parameters * u.itemsize

@@ -42,6 +42,7 @@ def frame(predictive: float, truncation: float = 0.0, force: float = 1.0) -> Fra
         ([frame(0.2, truncation=0.15)] * 10, False, Decision.CALL),
         ([frame(0.2, truncation=0.05)] * 10, True, Decision.CALL),
         ([frame(0.2, truncation=0.12)] * 10, True, Decision.CALL),
+        ([frame(0.121, truncation=0.12)] * 10, True, Decision.EXPANSION_LIMITED),
         ([frame(0.09, truncation=0.089)] * 10, True, Decision.GO_ON),
         ([frame(0.2, force=10.0)] * 10, False, Decision.GO_ON),
         ([frame(0.02, force=0.1)] * 10, False, Decision.CALL),

@@ -98,6 +98,24 @@ def test_an_unsure_one_calls(setting: tuple[ForceConstantBasis, Torus, ForceFiel
     assert sudden.n_steps < found.n_steps
 
 
+@pytest.mark.parametrize("n_pool", [3, 10, 40])
+def test_the_pool_is_of_the_trajectory(
+    setting: tuple[ForceConstantBasis, Torus, ForceField], n_pool: int
+) -> None:
+    """As many frames as asked for, the calling one among them; without going on only those there are."""
+    _, torus, force_field = setting
+    unsure = with_errors(force_field, torus, 0.1)
+    short, _ = run(unsure, replace(PLAN, n_pool=n_pool))
+    full, _ = run(unsure, replace(PLAN, n_pool=n_pool, complete_pool=True))
+    assert len(full.pool) == n_pool
+    assert len(short.pool) == min(n_pool, 11)
+    np.testing.assert_array_equal(short.displacements, full.displacements)
+    np.testing.assert_array_equal(short.pool[-1], short.displacements)
+    assert full.n_steps - short.n_steps == 10 * max(0, n_pool - 11)
+    quiet, _ = run(with_errors(force_field, torus, 0.01))
+    assert len(quiet.pool) == 0
+
+
 def test_an_untested_temperature_is_labelled_in_any_case(
     setting: tuple[ForceConstantBasis, Torus, ForceField],
 ) -> None:
@@ -117,6 +135,19 @@ def test_an_expansion_that_is_too_small_is_not_labelled_in_vain(
     found = explore(limited, criterion, PLAN, lambda *_: None)
     assert found.reason == Decision.EXPANSION_LIMITED.value
     assert found.displacements is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_pool_holds_no_exploded_frames(seed: int) -> None:
+    """The crystal runs away while the pool is being completed."""
+    crystal = crystal_of(bulk("Cu", "fcc", a=3.6, cubic=True))
+    torus = input_supercell(crystal, (2, 2, 2))
+    basis = build_basis(crystal, {2: 3.0}, torus)
+    unstable = fitted_to_harmonic(basis, torus, spring_hessian(torus, {BOND: (1.0, -0.3)}))
+    plan = replace(PLAN, seed=(seed,), n_pool=2000, complete_pool=True, must_label=True)
+    found, _ = run(with_errors(unstable, torus, 1e-4), plan)
+    assert all(largest(frame) < 0.8 * displacement_limit(crystal) for frame in found.pool)
+    assert len(found.pool) < 2000
 
 
 def largest(displacements: np.ndarray) -> float:

@@ -162,6 +162,38 @@ def test_nve_keeps_the_energy(project: Path) -> None:
     assert np.ptp(total) < 0.02 * np.ptp(found.kinetic_energies)
 
 
+def test_velocity_rescaling_keeps_the_temperature_and_resumes(project: Path) -> None:
+    settings = ("md.thermostat=bussi", "md.thermostat_time_femtoseconds=40", "md.n_steps=2000")
+    report = run(configured(project, *settings))
+    assert report.trajectories[0].mean_temperature_k == pytest.approx(300.0, rel=0.1)
+    expected = trajectory(project)
+    assert (expected.attributes["ensemble"], expected.attributes["thermostat"]) == ("nvt", "bussi")
+    (project / "run" / "md" / "300K-7").rename(project / "finished")
+    with pytest.raises(KeyboardInterrupt):
+        run(configured(project, *settings), progress=InterruptAt(30))
+    run(configured(project, *settings))
+    assert_same(trajectory(project), expected)
+
+
+def test_precision_and_threads_change_the_last_digits_only(project: Path) -> None:
+    short = ("md.n_steps=50", "md.ensemble=nve")
+    run(configured(project, *short))
+    expected = trajectory(project).displacements
+    for setting in ("md.n_threads=2", "md.precision=single"):
+        other = trajectory_of_settings(project, *short, setting)
+        np.testing.assert_allclose(other, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def trajectory_of_settings(project: Path, *settings: str) -> np.ndarray:
+    run(configured(project, *settings), force=True)
+    return trajectory(project).displacements
+
+
+def test_other_threads_may_go_on(project: Path, config: Config) -> None:
+    run(config)
+    assert run(configured(project, "md.n_threads=2")).up_to_date
+
+
 def test_a_run_that_leaves_the_limit_stops_and_keeps_its_frames(project: Path) -> None:
     limited = configured(project, "md.displacement_limit_angstrom=0.2", "md.temperatures_kelvin=[900]")
     with pytest.raises(SimulationError, match=r"900 K, step \d+, atom \d+ \(Cu\).*limit is 0\.2 Å") as caught:

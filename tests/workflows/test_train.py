@@ -148,6 +148,35 @@ def test_two_at_a_time(folder: Path, train: Train) -> None:
     assert content(folder) == before
 
 
+@pytest.mark.parametrize("max_parallel", [1, 2])
+@pytest.mark.parametrize("kind", ["i-optimal", "d-optimal", "max-sd"])
+def test_frames_are_chosen_from_a_pool(folder: Path, train: Train, kind: str, max_parallel: int) -> None:
+    """It converges, on other frames than the last ones; the same again changes nothing."""
+    options = [f"training.selection.kind={kind}", f"execution.max_parallel={max_parallel}"]
+    words = [word for option in options for word in ("--set", option)]
+    result = train(*words, "--set", "training.selection.n_pool=15")
+    assert result.exit_code == 0, result.stderr
+    assert relative_error(folder) < 0.1
+    before = content(folder)
+    assert train(*words, "--set", "training.selection.n_pool=15").exit_code == 0
+    assert content(folder) == before
+    assert train("--run-dir", folder / "last", *words[2:]).exit_code == 0
+    chosen, last = (read_snapshots(folder / name / "dataset.extxyz") for name in ("run", "last"))
+    assert np.abs(chosen[2].positions - last[2].positions).max() > 1e-3
+
+
+def test_the_journal_foretells_the_calculations(folder: Path, train: Train) -> None:
+    """Every call comes with a forecast, as often as it is explored; the range holds the number."""
+    assert train().exit_code == 0
+    events = [json.loads(line) for line in (folder / "run/journal.jsonl").read_text().splitlines()]
+    forecasts = [e for e in events if e["event"] == "forecast"]
+    calls = [e for e in events if e["event"] == "explored" and e["reason"] != "no call"]
+    assert [f["n_snapshots"] for f in forecasts] == [c["n_snapshots"] for c in calls]
+    for found in forecasts:
+        assert found["forecast_calculations"] is not None
+        assert found["forecast_calculations_low"] <= found["forecast_calculations"]
+
+
 def test_dry_run_writes_nothing(folder: Path, train: Train) -> None:
     before = content(folder)
     result = train("--dry-run")

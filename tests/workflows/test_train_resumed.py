@@ -88,6 +88,19 @@ def test_an_end_between_any_two_lessons_changes_nothing(
     assert n_runs(folder) == 2 * n_straight
 
 
+@pytest.mark.parametrize("place", [3, 4])
+def test_an_end_with_frames_chosen_from_a_pool_changes_nothing(
+    folder: Path, train: Train, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    choice = ("--set", "training.selection={kind: i-optimal, n_pool: 12}")
+    assert train("--run-dir", folder / "straight", *choice).exit_code == 0
+    with monkeypatch.context() as patch:
+        _interrupt(patch, "mlff_dyn.workflows.learner.Learner.learn", place)
+        assert train(*choice).exit_code == 130
+    assert train(*choice).exit_code == 0
+    assert (folder / "run/dataset.extxyz").read_bytes() == (folder / "straight/dataset.extxyz").read_bytes()
+
+
 def _interrupt(patch: pytest.MonkeyPatch, name: str, place: int) -> None:
     """Raise KeyboardInterrupt instead of the call of that number."""
     from importlib import import_module

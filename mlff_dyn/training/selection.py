@@ -1,0 +1,95 @@
+"""What calculations of the frames of a trajectory would teach: which to choose, how many are needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff_dyn.regression.forecast import Outlook, learning_curve, scale_uncertainty
+from mlff_dyn.regression.selection import SELECTIONS, frame_pool, select
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.force_field import ForceField
+    from mlff_dyn.regression.selection import FramePool
+
+LAST = "last"
+_ENOUGH_SNAPSHOTS = 4
+
+
+def information_pool(force_field: ForceField, torus: Torus, displacements: NDArray[np.float64]) -> FramePool:
+    """Information that calculations of frames would carry, and what the frames are uncertain about.
+
+    Parameters
+    ----------
+    force_field : ForceField
+    torus : Torus
+    displacements : ndarray, shape (n_frames, n_atoms, 3)     Å
+
+    Raises
+    ------
+    FitError
+        If there are no frames.
+    """
+    return frame_pool(*_rows(force_field, torus, displacements), force_field.posterior.covariance_factor)
+
+
+def outlook(
+    force_field: ForceField, torus: Torus, displacements: NDArray[np.float64], scores: Sequence[float] = ()
+) -> Outlook:
+    """What further calculations of frames like the given ones will teach.
+
+    Parameters
+    ----------
+    force_field : ForceField
+    torus : Torus
+    displacements : ndarray, shape (n_frames, n_atoms, 3)     Å
+    scores : sequence of float
+        True over expected errors of calculations before they were trained on.
+
+    Raises
+    ------
+    FitError
+        If there are no frames.
+    """
+    rows = _rows(force_field, torus, displacements)
+    return Outlook(
+        learning_curve(*rows, force_field.posterior.covariance_factor),
+        scale_uncertainty(force_field.training.n_snapshots, scores),
+        can_judge_truncation(force_field),
+    )
+
+
+def can_judge_truncation(force_field: ForceField) -> bool:
+    """Whether the data suffice to tell truncation from lack of data."""
+    enough_rows = force_field.posterior.n_targets >= 2 * force_field.basis.n_parameters
+    return enough_rows and force_field.training.n_snapshots >= _ENOUGH_SNAPSHOTS
+
+
+def choose_frames(pool: FramePool, kind: str, n_frames: int) -> tuple[int, ...]:
+    """Numbers of the frames to calculate.
+
+    Parameters
+    ----------
+    pool : FramePool
+    kind : str
+        A name of `SELECTIONS`.
+    n_frames : int
+        At most; fewer if the pool is smaller.
+    """
+    return select(pool, SELECTIONS[kind], min(n_frames, len(pool))).frames
+
+
+def _rows(
+    force_field: ForceField, torus: Torus, displacements: NDArray[np.float64]
+) -> tuple[Iterator[NDArray[np.float64]], NDArray[np.float64]]:
+    """Design matrices of frames, one at a time, and their noise variances."""
+    supercell = force_field.expansion.on(torus)
+    amplitudes = np.array([supercell.amplitude(frame) for frame in displacements])
+    designs = (supercell.rows(frame)[0] for frame in displacements)
+    return designs, force_field.posterior.noise.variance(amplitudes)
