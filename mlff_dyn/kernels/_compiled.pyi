@@ -88,6 +88,8 @@ class DesignPlan:
         self,
         slot_atoms: NDArray[np.int32],
         displacements: NDArray[np.float64],
+        first_site: int,
+        last_site: int,
         starts: NDArray[np.int32],
         rows: NDArray[np.int32],
         weights: NDArray[np.float64],
@@ -95,6 +97,21 @@ class DesignPlan:
         first_rows: NDArray[np.int32],
         last_rows: NDArray[np.int32],
         variances: NDArray[np.float64],
+        /,
+    ) -> None: ...
+    def fill_products(
+        self,
+        slot_atoms: NDArray[np.int32],
+        displacements: NDArray[np.float64],
+        first_site: int,
+        last_site: int,
+        starts: NDArray[np.int32],
+        rows: NDArray[np.int32],
+        weights: NDArray[np.float64],
+        factor: NDArray[np.float64],
+        first_rows: NDArray[np.int32],
+        last_rows: NDArray[np.int32],
+        products: NDArray[np.float64],
         /,
     ) -> None: ...
     def add_stress(

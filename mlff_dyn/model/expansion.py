@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.kernels import ForceKernel, design_matrix, force_variances, row_statistics, stress_rows
+from mlff_dyn.kernels import (
+    ForceKernel,
+    design_matrix,
+    force_variances,
+    row_statistics,
+    sample_forces,
+    stress_rows,
+)
 from mlff_dyn.kernels.gather import GatherTables, build_gather_tables, energy_row
 from mlff_dyn.kernels.reduction import Reduction, block_reduction
 from mlff_dyn.kernels.strain import slot_positions
@@ -83,21 +90,44 @@ class SupercellExpansion:
         return SufficientStatistics(sums.gram, sums.moment, sums.target_sq, displacements.size)
 
     def force_variances(
-        self, displacements: NDArray[np.float64], covariance_factor: NDArray[np.float64]
+        self,
+        displacements: NDArray[np.float64],
+        covariance_factor: NDArray[np.float64],
+        *,
+        atoms: NDArray[np.int64] | None = None,
     ) -> NDArray[np.float64]:
-        """Variance of every force component, in memory that does not grow with the design matrix.
+        """Variance of the force components, in memory that does not grow with the design matrix.
 
         Parameters
         ----------
         displacements : ndarray, shape (n_atoms, 3)     Å
         covariance_factor : ndarray, shape (n_parameters, any)
+        atoms : ndarray, optional
+            Atoms whose variances are wanted; all by default.
 
         Returns
         -------
-        ndarray, shape (n_atoms, 3)     (eV/Å)²
+        ndarray, shape (n_atoms or len(atoms), 3)     (eV/Å)²
         """
         place = (self._tables, self._reduction, self._slot_atoms)
-        return force_variances(*place, displacements, covariance_factor)
+        return force_variances(*place, displacements, covariance_factor, atoms=atoms)
+
+    def sample_forces(
+        self, displacements: NDArray[np.float64], parameters: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Forces for several sets of parameters, such as samples of a posterior, in one pass.
+
+        Parameters
+        ----------
+        displacements : ndarray, shape (n_atoms, 3)     Å
+        parameters : ndarray, shape (n_samples, n_parameters)
+
+        Returns
+        -------
+        ndarray, shape (n_samples, n_atoms, 3)     eV/Å
+        """
+        place = (self._tables, self._reduction, self._slot_atoms)
+        return sample_forces(*place, displacements, parameters)
 
     def stress_rows(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
         """Rows of the stress at constant displacements, measured from that of the undisplaced crystal.

@@ -10,6 +10,6 @@ namespace mlff::MLFF_ISA {
 
 extern const Kernels kernels;
 const Kernels kernels = {MLFF_TEXT(MLFF_ISA), cell_forces<double>, cell_forces<float>, fill_gaussians, design_rows,
-                         row_statistics,       row_variances,      stress_rows,        kPanelVectors,      kDots};
+                         row_statistics,       row_variances,      row_products,       stress_rows,        kPanelVectors,      kDots};
 
 }  // namespace mlff::MLFF_ISA

@@ -107,7 +107,8 @@ struct Reduction {
     const double* weights;
 };
 
-// Factor of a covariance, its columns padded to groups of eight; rows outside first to last are zero in a group.
+// Factor of a covariance, or sets of parameters, as columns padded to groups of eight; rows outside first to last are
+// zero in a group.
 struct FactorTable {
     std::ptrdiff_t n_groups;
     const std::int32_t* first_rows;
@@ -136,6 +137,9 @@ struct Kernels {
                        void* scratch);
     void (*variances)(const DesignTables&, const Supercell&, const Reduction&, const FactorTable&, double* variances,
                       void* scratch);
+    // Rows times the columns of the factor.
+    void (*products)(const DesignTables&, const Supercell&, const Reduction&, const FactorTable&, double* products,
+                     void* scratch);
     // Adds to rows[6][n_parameters] for displacements moves[6][n_slots][3] of the slots per unit strain.
     void (*stress)(const DesignChunk&, const Supercell&, const double* moves, std::ptrdiff_t n_slots, double* rows,
                    std::ptrdiff_t n_parameters, void* scratch);
