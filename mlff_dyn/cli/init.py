@@ -19,6 +19,29 @@ CONFIG_SUFFIXES = (".yaml", ".yml")
 DEFAULT_CONFIG = Path("CONFIG.yaml")
 _logger = logging.getLogger(__name__)
 
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Configuration to write for a structure [default: CONFIG.yaml].",
+    ),
+]
+Suggest = Annotated[
+    bool,
+    typer.Option(
+        "--suggest",
+        help="Compare orders and cutoffs on labelled frames; write the smallest that suffice to CONFIG.yaml.",
+    ),
+]
+Dataset = Annotated[
+    Path | None,
+    typer.Option(
+        "--dataset", metavar="FILE.extxyz", help="Labelled frames for --suggest [default: the run's]."
+    ),
+]
+
 
 def init(
     source: Annotated[
@@ -26,29 +49,9 @@ def init(
         typer.Argument(metavar="STRUCTURE|CONFIG.yaml", help="Structure file, or a configuration (.yaml)."),
     ],
     *,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Configuration to write for a structure [default: CONFIG.yaml].",
-        ),
-    ] = None,
-    suggest: Annotated[
-        bool,
-        typer.Option(
-            "--suggest",
-            help="Compare orders and cutoffs on labelled frames; write the smallest sufficient ones to "
-            "CONFIG.yaml.",
-        ),
-    ] = False,
-    dataset: Annotated[
-        Path | None,
-        typer.Option(
-            "--dataset", metavar="FILE.extxyz", help="Labelled frames for --suggest [default: the run's]."
-        ),
-    ] = None,
+    output: Output = None,
+    suggest: Suggest = False,
+    dataset: Dataset = None,
     run_dir: options.RunDir = None,
     overrides: options.Overrides = None,
     seed: options.Seed = None,
