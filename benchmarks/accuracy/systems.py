@@ -84,14 +84,11 @@ def _silicon() -> Atoms:
     return bulk("Si", "diamond", 5.432, cubic=True)
 
 
-def _tersoff() -> Calculator:
+def _stillinger_weber() -> Calculator:
     from matscipy.calculators.manybody import Manybody
-    from matscipy.calculators.manybody.explicit_forms.tersoff_brenner import (
-        Tersoff_PRB_39_5566_Si_C,
-        TersoffBrenner,
-    )
+    from matscipy.calculators.manybody.explicit_forms import StillingerWeber, stillinger_weber
 
-    return Manybody(**TersoffBrenner(Tersoff_PRB_39_5566_Si_C))
+    return Manybody(**StillingerWeber(stillinger_weber.Stillinger_Weber_PRB_31_5262_Si))
 
 
 def _boron_arsenide() -> Atoms:
@@ -117,10 +114,10 @@ SYSTEMS = (
         (600, 300, 900),
     ),
     System(
-        "Si Tersoff",
+        "Si Stillinger-Weber",
         ("matscipy",),
         _silicon,
-        _tersoff,
+        _stillinger_weber,
         (2, 2, 2),
         {2: "full", 3: 4.55, 4: 3.9},
         2.0,
