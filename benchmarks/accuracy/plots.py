@@ -36,8 +36,8 @@ def plot_learning(path: Path, points: list[Point]) -> None:
             xlabel="calculations",
             ylabel="relative force error / %",
             yscale="log",
-            ylim=(None, 150),
         )
+        axis.yaxis.set_major_formatter("{x:g}")
         axis.legend(fontsize=7)
     _save(figure, path)
 
@@ -51,7 +51,8 @@ def plot_scores(path: Path, scores: list[Score]) -> None:
         axis.axhline(1.0, color="0.6", linewidth=0.8)
         for kelvin, curve in curves.items():
             axis.plot([s.n_calculations for s in curve], [s.calibration_z for s in curve], "o-", label=kelvin)
-        axis.set(title=system, xlabel="calculations", ylabel="error / predicted error", ylim=(0, 2.2))
+        top = max(2.0, *(s.calibration_z for curve in curves.values() for s in curve))
+        axis.set(title=system, xlabel="calculations", ylabel="error / predicted error", ylim=(0, 1.1 * top))
         axis.legend(fontsize=7)
     _save(figure, path)
 
@@ -70,7 +71,7 @@ def plot_selections(path: Path, points: list[SelectionPoint]) -> None:
                 label=selection,
                 markersize=4,
             )
-        axis.set(title=title, xlabel="calculations", ylabel="relative force error / %", yscale="log")
+        axis.set(title=title, xlabel="calculations", ylabel="relative force error / %", ylim=(0, None))
         axis.title.set_fontsize(8)
         axis.legend(fontsize=7)
     _save(figure, path)
