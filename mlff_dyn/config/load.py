@@ -88,9 +88,17 @@ def resolve_paths(config: Config, folder: Path) -> Config:
     if engine is not None and isinstance(engine.profile.get("pseudo_dir"), str):
         pseudo_dir = str(_absolute(engine.profile["pseudo_dir"], folder))
         engine = engine.model_copy(update={"profile": {**engine.profile, "pseudo_dir": pseudo_dir}})
+    expansion = config.expansion
+    if expansion.born_file is not None:
+        expansion = expansion.model_copy(update={"born_file": _absolute(expansion.born_file, folder)})
     structure = config.structure.model_copy(update={"file": _absolute(config.structure.file, folder)})
     return config.model_copy(
-        update={"run_dir": _absolute(config.run_dir, folder), "structure": structure, "engine": engine}
+        update={
+            "run_dir": _absolute(config.run_dir, folder),
+            "structure": structure,
+            "expansion": expansion,
+            "engine": engine,
+        }
     )
 
 

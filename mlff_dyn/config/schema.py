@@ -46,6 +46,12 @@ class ExpansionConfig(Section):
         description="Rules of order 2 for a crystal without forces and stress at rest: `huang` (symmetric "
         "elastic constants), `born-huang` (no forces in a rotated crystal). They matter for flexural modes.",
     )
+    born_file: Path | None = Field(
+        default=None,
+        description="BORN file of phonopy (Born charges, dielectric tensor) of the cell in `structure.file`; "
+        "relative to the configuration file. The dipole-dipole interaction is then taken out of the forces "
+        "before the fit, and added on any supercell.",
+    )
 
 
 class EngineConfig(Section):

@@ -75,6 +75,8 @@ def config_template(config: Config, folder: Path) -> str:
     values = config.model_dump()
     values["run_dir"] = _relative(config.run_dir, folder)
     values["structure"]["file"] = _relative(config.structure.file, folder)
+    if config.expansion.born_file is not None:
+        values["expansion"]["born_file"] = _relative(config.expansion.born_file, folder)
     profile = values["engine"]["profile"] if values["engine"] else {}
     if "pseudo_dir" in profile:
         profile["pseudo_dir"] = _relative(profile["pseudo_dir"], folder)

@@ -25,6 +25,18 @@ class ForceEvaluator64:
         bias: NDArray[np.float64],
         /,
     ) -> None: ...
+    def set_harmonic(
+        self,
+        n_sites: int,
+        n_cells: int,
+        isa: str,
+        n_packed: int,
+        stages: NDArray[np.int32],
+        twiddles: NDArray[np.float64],
+        pairs: NDArray[np.int32],
+        products: NDArray[np.float64],
+        /,
+    ) -> None: ...
     def energy_forces(self, displacements: NDArray[np.float64], forces: NDArray[np.float64], /) -> float: ...
     def run(
         self,

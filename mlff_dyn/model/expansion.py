@@ -24,8 +24,10 @@ from mlff_dyn.regression.statistics import SufficientStatistics
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mlff_dyn.kernels.harmonic import HarmonicTorus
     from mlff_dyn.lattice.basis import ForceConstantBasis
     from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.long_range import LongRange
 
 
 class Expansion:
@@ -34,10 +36,13 @@ class Expansion:
     Parameters
     ----------
     basis : ForceConstantBasis
+    long_range : LongRange, optional
+        Dipoles, whose forces are no part of the basis.
     """
 
-    def __init__(self, basis: ForceConstantBasis) -> None:
+    def __init__(self, basis: ForceConstantBasis, long_range: LongRange | None = None) -> None:
         self.basis = basis
+        self.long_range = long_range
         self.tables: GatherTables = build_gather_tables(basis.polynomial)
         self.reduction: Reduction = block_reduction(basis.nullspaces)
         self._on: dict[bytes, SupercellExpansion] = {}
@@ -61,6 +66,7 @@ class SupercellExpansion:
 
     def __init__(self, expansion: Expansion, torus: Torus) -> None:
         self.basis = expansion.basis
+        self.long_range = expansion.long_range
         self.torus = torus
         self._tables = expansion.tables
         self._reduction = expansion.reduction
@@ -154,12 +160,25 @@ class SupercellExpansion:
         return relative_amplitude(self._bonds, displacements)
 
     @cached_property
+    def dipole_dipole(self) -> HarmonicTorus | None:
+        """Long-range interaction on this supercell; None where the crystal has no dipoles."""
+        return None if self.long_range is None else self.long_range.on(self.torus)
+
+    @cached_property
     def _bonds(self) -> NDArray[np.int32]:
         return bonded_atoms(self.torus)
 
     def kernel(
         self, parameters: NDArray[np.float64], *, precision: str = "double", n_threads: int = 1
     ) -> ForceKernel:
-        """Compiled energy, forces and dynamics for given independent parameters."""
+        """Compiled energy, forces and dynamics for given independent parameters, the long range included."""
         expanded = self.basis.expand(parameters)
-        return ForceKernel(self._tables, expanded, self._slot_atoms, precision, n_threads)
+        return ForceKernel(
+            self._tables,
+            expanded,
+            self._slot_atoms,
+            precision,
+            n_threads,
+            grid=self.torus.grid,
+            harmonic=self.dipole_dipole,
+        )

@@ -156,7 +156,7 @@ def _try(data: Sequence[LabelledRows], torus: Torus, cutoffs: Cutoffs) -> Trial:
     basis = build_basis(torus.crystal, cutoffs, torus)
     if basis.n_parameters > _MOST_PARAMETERS:
         raise BasisError(f"{basis.n_parameters} parameters are too many to compare expansions")
-    expansion = Expansion(basis)
+    expansion = Expansion(basis, data[0].supercell.long_range)
     rows = [replace(each, supercell=expansion.on(each.supercell.torus)) for each in data]
     force_field = fit_force_field(basis, rows)
     return Trial(
@@ -175,7 +175,7 @@ def _left_out_error(force_field: ForceField, data: Sequence[LabelledRows]) -> fl
     errors, forces = [], []
     for rows in (data[k] for k in chosen):
         variance = float(force_field.posterior.noise.variance(rows.amplitude_angstrom))
-        errors.append(leave_out(force_field.posterior, rows.force_rows, rows.forces, variance).errors)
+        errors.append(leave_out(force_field.posterior, rows.force_rows, rows.targets, variance).errors)
         forces.append(rows.forces)
     return float(np.linalg.norm(np.concatenate(errors)) / np.linalg.norm(np.concatenate(forces)))
 

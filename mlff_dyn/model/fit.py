@@ -40,17 +40,20 @@ class LabelledRows:
     displacements : ndarray, shape (n_atoms, 3)               Å
     forces : ndarray, shape (3 * n_atoms,)                    eV/Å
     energy_ev : float or None
+    targets : ndarray, shape (3 * n_atoms,)
+        Forces that the rows are to give: without those of the long-range interaction, eV/Å.
     """
 
     supercell: SupercellExpansion
     displacements: NDArray[np.float64]
     forces: NDArray[np.float64]
     energy_ev: float | None
+    targets: NDArray[np.float64]
 
     @cached_property
     def statistics(self) -> SufficientStatistics:
-        """Sums over the force rows and forces."""
-        return self.supercell.statistics(self.displacements, self.forces.reshape(-1, 3))
+        """Sums over the force rows and targets."""
+        return self.supercell.statistics(self.displacements, self.targets.reshape(-1, 3))
 
     @cached_property
     def amplitude_angstrom(self) -> float:
@@ -83,11 +86,14 @@ def label_rows(
     energy_ev : float or None
     """
     check_shape("forces", forces, displacements.shape)
+    total = forces - forces.mean(axis=0)
+    dipoles = supercell.dipole_dipole
     return LabelledRows(
         supercell=supercell,
         displacements=displacements,
-        forces=(forces - forces.mean(axis=0)).ravel(),
+        forces=total.ravel(),
         energy_ev=energy_ev,
+        targets=(total if dipoles is None else total - dipoles.energy_forces(displacements)[1]).ravel(),
     )
 
 
@@ -116,22 +122,21 @@ def fit_force_field(basis: ForceConstantBasis, data: Sequence[LabelledRows]) -> 
     scaled = [_scaled(rows.statistics, scale) for rows in data]
     amplitudes = np.array([rows.amplitude_angstrom for rows in data])
     observations = bin_by_amplitude(scaled, amplitudes)
-    force_rms = observations.target_rms
     fitted = fit_posterior(
         observations,
         force_constant_prior(basis),
         TruncationNoise(max(basis.orders), _rms(amplitudes)),
-        noise_hint=_NOISE_HINT_RELATIVE * force_rms,
+        noise_hint=_NOISE_HINT_RELATIVE * observations.target_rms,
     )
     posterior = replace(
         fitted, mean=fitted.mean / scale, covariance_factor=fitted.covariance_factor / scale[:, None]
     )
     left_out = [
-        leave_out(posterior, r.force_rows, r.forces, float(posterior.noise.variance(r.amplitude_angstrom)))
+        leave_out(posterior, r.force_rows, r.targets, float(posterior.noise.variance(r.amplitude_angstrom)))
         for r in _representatives(data, amplitudes)
     ]
-    summary = _summarize(posterior, data, displacement_rms, force_rms)
-    return ForceField(basis, posterior, calibration_scale(left_out), summary)
+    summary = _summarize(posterior, data, displacement_rms)
+    return ForceField(basis, posterior, calibration_scale(left_out), summary, data[0].supercell.long_range)
 
 
 def _representatives(data: Sequence[LabelledRows], amplitudes: NDArray[np.float64]) -> list[LabelledRows]:
@@ -165,7 +170,7 @@ def _scaled(statistics: SufficientStatistics, scale: NDArray[np.float64]) -> Suf
 
 
 def _summarize(
-    posterior: Posterior, data: Sequence[LabelledRows], displacement_rms: float, force_rms: float
+    posterior: Posterior, data: Sequence[LabelledRows], displacement_rms: float
 ) -> TrainingSummary:
     supercells = {id(rows.supercell): rows.supercell for rows in data}
     kernels = {key: supercell.kernel(posterior.mean) for key, supercell in supercells.items()}
@@ -188,7 +193,7 @@ def _summarize(
         n_snapshots=len(data),
         displacement_rms_angstrom=displacement_rms,
         displacement_max_angstrom=max(float(np.linalg.norm(r.displacements, axis=1).max()) for r in data),
-        force_rms_ev_per_angstrom=force_rms,
+        force_rms_ev_per_angstrom=_rms(np.concatenate([rows.forces for rows in data])),
         rmse_force_ev_per_angstrom=_rms(residuals),
         rmse_energy_ev_per_atom=_rms((rest - per_cell * cells) / atoms) if with_energy else float("nan"),
         reference_energy_ev_per_cell=per_cell,

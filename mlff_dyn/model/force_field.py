@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mlff_dyn.kernels import ForceKernel
     from mlff_dyn.lattice.basis import ForceConstantBasis
     from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.long_range import LongRange
     from mlff_dyn.regression.posterior import Posterior
 
 
@@ -72,17 +73,20 @@ class ForceField:
     calibration : float
         Factor on all standard deviations, from left-out configurations.
     training : TrainingSummary
+    long_range : LongRange or None
+        Dipole-dipole interaction that is added to the expansion.
     """
 
     basis: ForceConstantBasis
     posterior: Posterior
     calibration: float
     training: TrainingSummary
+    long_range: LongRange | None = None
 
     @cached_property
     def expansion(self) -> Expansion:
         """The basis with its kernel tables."""
-        return Expansion(self.basis)
+        return Expansion(self.basis, self.long_range)
 
     def on(self, torus: Torus, *, precision: str = "double", n_threads: int = 1) -> SupercellForceField:
         """Return the force field on a supercell; precision and threads are those of its kernel."""
@@ -138,10 +142,17 @@ class SupercellForceField:
         """
         rows = self._supercell.stress_rows(displacements)
         _, forces = self.kernel.energy_forces(displacements)
-        virial = -(forces.T @ displacements) / abs(float(np.linalg.det(self.torus.lattice)))
+        volume = abs(float(np.linalg.det(self.torus.lattice)))
+        virial = -(forces.T @ displacements) / volume
         first, second = np.array(VOIGT).T
         taken_along = 0.5 * (virial[first, second] + virial[second, first])
-        return np.asarray(rows @ self.force_field.posterior.mean + taken_along)
+        stress = rows @ self.force_field.posterior.mean + taken_along
+        long_range = self.force_field.long_range
+        if long_range is not None:
+            shifts = displacements.reshape(-1, self.torus.n_cells, 3).sum(axis=1)
+            coupling = long_range.strain_coupling(self.torus.crystal)
+            stress += np.einsum("vsa,sa->v", coupling, shifts) / volume
+        return np.asarray(stress)
 
     def force_errors(self, displacements: NDArray[np.float64]) -> ForceErrors:
         """Standard deviations of all force components at given displacements (Å, shape (n_atoms, 3))."""

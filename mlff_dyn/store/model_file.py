@@ -15,6 +15,7 @@ from mlff_dyn.kernels.polynomial import CellPolynomial, OrderTerms
 from mlff_dyn.lattice.basis import ClusterClasses, ForceConstantBasis
 from mlff_dyn.lattice.crystal import Crystal
 from mlff_dyn.model.force_field import ForceField, TrainingSummary
+from mlff_dyn.model.long_range import LongRange
 from mlff_dyn.regression.evidence import Hyperparameters
 from mlff_dyn.regression.noise import NoiseModel
 from mlff_dyn.regression.posterior import Posterior
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 VERSION = 1
+LONG_RANGE_VERSION = 2
 BASIS_FORMAT = "mlff-dyn basis"
 MODEL_FORMAT = "mlff-dyn model"
 
@@ -63,6 +65,9 @@ def write_model(path: Path, force_field: ForceField, metadata: Mapping[str, Any]
         group.attrs["n_targets"] = posterior.n_targets
         group.attrs["calibration"] = force_field.calibration
         _write_fields(file.create_group("training"), force_field.training)
+        if force_field.long_range is not None:
+            file.attrs["version"] = LONG_RANGE_VERSION
+            _write_fields(file.create_group("long_range"), force_field.long_range)
 
 
 def read_model(path: Path) -> tuple[ForceField, dict[str, Any]]:
@@ -91,6 +96,7 @@ def _read_model_group(file: h5py.File) -> ForceField:
         posterior=posterior,
         calibration=float(attrs["calibration"]),
         training=_read_fields(file["training"], TrainingSummary),
+        long_range=_read_fields(file["long_range"], LongRange) if "long_range" in file else None,
     )
 
 
@@ -109,9 +115,10 @@ def _read(path: Path, format_name: str, reader: Callable[[h5py.File], T]) -> tup
             if found != format_name:
                 raise DataError(f"{path} holds {found!r}, not {format_name!r}", fix="give the right file")
             version = int(file.attrs["version"])
-            if version != VERSION:
+            if version not in {VERSION, LONG_RANGE_VERSION}:
                 raise DataError(
-                    f"{path} has version {version} of {format_name!r}; this program reads version {VERSION}",
+                    f"{path} has version {version} of {format_name!r}; this program reads versions "
+                    f"{VERSION} and {LONG_RANGE_VERSION}",
                     fix="train again or use the program that wrote it",
                 )
             metadata = json.loads(file.attrs["metadata"])

@@ -119,7 +119,7 @@ class Learner:
         rows = rows_of_snapshots(self.workspace.dataset_path, [snapshot], self.workspace.expansion)[0]
         errors = errors_of_rows(force_field, rows.force_rows, rows.amplitude_angstrom)
         expected = float(np.sqrt(np.mean(errors.predictive**2)))
-        found = float(np.sqrt(np.mean((rows.forces - rows.force_rows @ force_field.posterior.mean) ** 2)))
+        found = float(np.sqrt(np.mean((rows.targets - rows.force_rows @ force_field.posterior.mean) ** 2)))
         size = max(float(np.sqrt(np.mean(rows.forces**2))), 1e-12)
         return {
             "expected_force_error_ev_per_angstrom": expected,

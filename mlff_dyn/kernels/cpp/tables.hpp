@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "harmonic_tables.hpp"
+
 namespace mlff {
 
 // Numbers of an atom in the padded arrays of displacements, velocities and forces: x, y, z, 0.
@@ -145,6 +147,8 @@ struct Kernels {
                    std::ptrdiff_t n_parameters, void* scratch);
     std::ptrdiff_t panel_vectors;  // of the scratch of statistics
     std::ptrdiff_t padding;        // rows of the information matrix are a multiple of this
+    HarmonicFunction<double> harmonic64;
+    HarmonicFunction<float> harmonic32;
 };
 
 }  // namespace mlff
