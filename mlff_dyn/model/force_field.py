@@ -10,6 +10,8 @@ import numpy as np
 
 from mlff_dyn.kernels.strain import VOIGT
 from mlff_dyn.model.expansion import Expansion, SupercellExpansion
+from mlff_dyn.model.labelled_rows import stress_design
+from mlff_dyn.regression.noise import Conditions, RowKind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,7 +48,7 @@ class TrainingSummary:
 
 @dataclass(frozen=True, eq=False)
 class ForceErrors:
-    """Standard deviations of force components, eV/Å, each of shape (n_atoms, 3).
+    """Standard deviations of forces, eV/Å, each of shape (n_atoms, 3); or of another quantity, in its unit.
 
     Attributes
     ----------
@@ -61,6 +63,33 @@ class ForceErrors:
 
 
 @dataclass(frozen=True, eq=False)
+class ScalarModel:
+    """What the errors of the energy per atom, or of the stress, need beyond the posterior of the parameters.
+
+    The unknown zero (of the energy; the stress at rest) given the parameters w is
+    zero - coupling (w - their mean), with its own sd.
+
+    Attributes
+    ----------
+    zero : ndarray, shape (n,)                        at the posterior mean
+    coupling : ndarray, shape (n, n_parameters)
+    zero_factor : ndarray, shape (n, n_any)           G with covariance G Gᵀ of the zero, parameters known
+    calibration : float                               factor on all standard deviations
+    coherent_sd : float
+        What the expansion leaves out on average, and the zero hides at the amplitudes of the data: its
+        standard deviation at the reference amplitude of the noise.
+    largest_amplitude : float                         of the data, Å
+    """
+
+    zero: NDArray[np.float64]
+    coupling: NDArray[np.float64]
+    zero_factor: NDArray[np.float64]
+    calibration: float
+    coherent_sd: float
+    largest_amplitude: float
+
+
+@dataclass(frozen=True, eq=False)
 class ForceField:
     """An anharmonic force field with calibrated errors.
 
@@ -72,12 +101,18 @@ class ForceField:
     calibration : float
         Factor on all standard deviations, from left-out configurations.
     training : TrainingSummary
+    energy : ScalarModel or None
+        Errors of the energy per atom; None where fewer than two energies were fitted.
+    stress : ScalarModel or None
+        Errors of the stress; None where fewer than two stresses were fitted.
     """
 
     basis: ForceConstantBasis
     posterior: Posterior
     calibration: float
     training: TrainingSummary
+    energy: ScalarModel | None = None
+    stress: ScalarModel | None = None
 
     @cached_property
     def expansion(self) -> Expansion:
@@ -127,7 +162,7 @@ class SupercellForceField:
         return energy + rest, forces
 
     def stress(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Stress at given displacements (Å), measured from that of the undisplaced crystal.
+        """Stress at given displacements (Å); if none was fitted, measured from the undisplaced crystal.
 
         Of a strain that moves sites and displaced atoms alike, as ASE defines it.
 
@@ -141,19 +176,36 @@ class SupercellForceField:
         virial = -(forces.T @ displacements) / abs(float(np.linalg.det(self.torus.lattice)))
         first, second = np.array(VOIGT).T
         taken_along = 0.5 * (virial[first, second] + virial[second, first])
-        return np.asarray(rows @ self.force_field.posterior.mean + taken_along)
+        at_rest = 0.0 if self.force_field.stress is None else self.force_field.stress.zero
+        return np.asarray(rows @ self.force_field.posterior.mean + taken_along + at_rest)
 
     def force_errors(self, displacements: NDArray[np.float64]) -> ForceErrors:
         """Standard deviations of all force components at given displacements (Å, shape (n_atoms, 3))."""
         variances = self._supercell.force_variances(
             displacements, self.force_field.posterior.covariance_factor
         )
-        return _errors(self.force_field, variances, self._supercell.amplitude(displacements))
+        return _errors(self.force_field, variances, self._supercell.force_conditions(displacements))
+
+    def energy_errors(self, displacements: NDArray[np.float64]) -> ForceErrors | None:
+        """Standard deviations of the energy per atom (eV), each of shape (1,); None if it was not fitted."""
+        model = self.force_field.energy
+        if model is None:
+            return None
+        row = self._supercell.rows(displacements)[1][None] / len(displacements)
+        amplitude = self._supercell.amplitude(displacements)
+        return _scalar_errors(self.force_field, model, RowKind.ENERGY, row, amplitude)
+
+    def stress_errors(self, displacements: NDArray[np.float64]) -> ForceErrors | None:
+        """Standard deviations of the stress (eV/Å³), each of shape (6,); None if it was not fitted."""
+        model = self.force_field.stress
+        if model is None:
+            return None
+        rows = stress_design(self._supercell, displacements, self._supercell.rows(displacements)[0])
+        amplitude = self._supercell.amplitude(displacements)
+        return _scalar_errors(self.force_field, model, RowKind.STRESS, rows, amplitude)
 
 
-def errors_of_rows(
-    force_field: ForceField, rows: NDArray[np.float64], amplitude_angstrom: float
-) -> ForceErrors:
+def errors_of_rows(force_field: ForceField, rows: NDArray[np.float64], conditions: Conditions) -> ForceErrors:
     """Standard deviations of forces whose rows are at hand.
 
     Parameters
@@ -161,17 +213,35 @@ def errors_of_rows(
     force_field : ForceField
     rows : ndarray, shape (3 * n_atoms, n_parameters)
         Design matrix of the forces.
-    amplitude_angstrom : float
-        Of the frame, see `SupercellExpansion.amplitude`.
+    conditions : Conditions, of n_atoms
+        See `SupercellExpansion.force_conditions`.
     """
     variances = force_field.posterior.variance(rows).reshape(-1, 3)
-    return _errors(force_field, variances, amplitude_angstrom)
+    return _errors(force_field, variances, conditions)
 
 
-def _errors(
-    force_field: ForceField, variances: NDArray[np.float64], amplitude_angstrom: float
+def _errors(force_field: ForceField, variances: NDArray[np.float64], conditions: Conditions) -> ForceErrors:
+    noise = force_field.posterior.noise.variance(conditions.amplitudes, conditions.ratios)
+    return _parts(force_field.calibration, variances, np.broadcast_to(noise[:, None], variances.shape))
+
+
+def _scalar_errors(
+    force_field: ForceField,
+    model: ScalarModel,
+    kind: RowKind,
+    rows: NDArray[np.float64],
+    amplitude_angstrom: float,
 ) -> ForceErrors:
-    scale = force_field.calibration
-    epistemic = scale * np.sqrt(variances)
-    noise = scale * float(np.sqrt(force_field.posterior.noise.variance(amplitude_angstrom)))
-    return ForceErrors(epistemic, np.full_like(epistemic, noise), np.hypot(epistemic, noise))
+    variances = force_field.posterior.variance(rows - model.coupling)
+    variances = variances + np.einsum("ij,ij->i", model.zero_factor, model.zero_factor)
+    noise = force_field.posterior.hyperparameters.other_noise[kind]
+    amplitudes = np.array([amplitude_angstrom, model.largest_amplitude]) / noise.reference_amplitude
+    grown = amplitudes**noise.exponent
+    beyond = model.coherent_sd / model.calibration * max(0.0, grown[0] - grown[1])
+    total = noise.variance(amplitude_angstrom) + beyond**2
+    return _parts(model.calibration, variances, np.broadcast_to(total, variances.shape))
+
+
+def _parts(scale: float, epistemic: NDArray[np.float64], noise: NDArray[np.float64]) -> ForceErrors:
+    """Standard deviations from variances before calibration."""
+    return ForceErrors(scale * np.sqrt(epistemic), scale * np.sqrt(noise), scale * np.sqrt(epistemic + noise))

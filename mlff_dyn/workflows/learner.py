@@ -117,7 +117,7 @@ class Learner:
     def _compare(self, snapshot: Snapshot) -> dict[str, float]:
         force_field = self.force_field()
         rows = rows_of_snapshots(self.workspace.dataset_path, [snapshot], self.workspace.expansion)[0]
-        errors = errors_of_rows(force_field, rows.force_rows, rows.amplitude_angstrom)
+        errors = errors_of_rows(force_field, rows.force_rows, rows.conditions)
         expected = float(np.sqrt(np.mean(errors.predictive**2)))
         found = float(np.sqrt(np.mean((rows.forces - rows.force_rows @ force_field.posterior.mean) ** 2)))
         size = max(float(np.sqrt(np.mean(rows.forces**2))), 1e-12)

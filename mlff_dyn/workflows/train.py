@@ -110,7 +110,7 @@ def _check_provenance(learner: Learner, identity: str, *, force: bool) -> None:
 def _static(learner: Learner) -> TrainReport:
     force_field = learner.force_field()
     frames = [
-        frame_errors(rows.forces, errors_of_rows(force_field, rows.force_rows, rows.amplitude_angstrom))
+        frame_errors(rows.forces, errors_of_rows(force_field, rows.force_rows, rows.conditions))
         for rows in learner.data.rows
     ]
     return _finish(learner, STATIC, mean_errors(frames))
