@@ -13,15 +13,27 @@ def validate(
     model: Annotated[Path, typer.Argument(metavar="MODEL.h5", help="Trained model.")],
     file: Annotated[Path, typer.Argument(metavar="FILE.extxyz", help="Labelled frames, not trained on.")],
     *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Directory of report and plots; default: validate, beside MODEL.",
+        ),
+    ] = None,
     as_json: options.AsJson = False,
     verbose: options.Verbose = 0,
     quiet: options.Quiet = False,
 ) -> None:
     """Compare a model, and its own error bars, with labelled frames."""
-    with session(verbose, quiet):
+    with session(verbose, quiet) as progress:
         require_file(model, "model")
         require_file(file, "file of labelled frames")
 
         from mlff_dyn.workflows.validate import validate as run_validation
 
-        finish(run_validation(model, file), as_json=as_json)
+        report = run_validation(model, file, output or model.parent / "validate")
+        for line in report.warnings:
+            progress.log(f"warning: {line}")
+        finish(report, as_json=as_json)

@@ -10,7 +10,13 @@ import numpy as np
 from mlff_dyn.errors import FitError
 from mlff_dyn.model.force_field import ForceField, TrainingSummary
 from mlff_dyn.model.labelled_rows import DataRows, FitOptions, LabelledRows, label_rows
-from mlff_dyn.model.row_errors import energy_model, left_out_scores, noise_family, stress_model
+from mlff_dyn.model.row_errors import (
+    energy_model,
+    left_out_scores,
+    noise_family,
+    pops_factor,
+    stress_model,
+)
 from mlff_dyn.regression.calibration import calibration_scale
 from mlff_dyn.regression.posterior import fit_posterior
 from mlff_dyn.regression.priors import PriorBlock, StructuredPrior
@@ -74,7 +80,8 @@ def fit_force_field(
         zero = float(energy.zero[0]) * basis.crystal.n_sites
         summary = replace(summary, reference_energy_ev_per_cell=zero)
     stress = stress_model(posterior, rows, scores)
-    return ForceField(basis, posterior, calibration, summary, energy, stress)
+    pops = pops_factor(posterior, rows, _representatives(data), scale)
+    return ForceField(basis, posterior, calibration, summary, energy, stress, pops)
 
 
 def _unscaled(fitted: Posterior, scale: NDArray[np.float64]) -> Posterior:
@@ -122,24 +129,20 @@ def _summarize(
     residuals = np.concatenate(
         [rows.forces - forces.ravel() for rows, (_, forces) in zip(data, predicted, strict=True)]
     )
-    with_energy = [rows for rows in data if rows.energy_ev is not None]
-    rest = np.array(
-        [
-            rows.energy_ev - energy
-            for rows, (energy, _) in zip(data, predicted, strict=True)
-            if rows.energy_ev is not None
-        ]
-    )
-    cells = np.array([rows.n_cells for rows in with_energy], float)
-    atoms = np.array([len(rows.displacements) for rows in with_energy], float)
-    per_cell = float((rest / cells).mean()) if with_energy else 0.0
+    rests: dict[int, list[float]] = {}
+    for rows, (energy, _) in zip(data, predicted, strict=True):
+        if rows.energy_ev is not None:
+            rests.setdefault(rows.origin, []).append((rows.energy_ev - energy) / rows.n_cells)
+    per_cell = float(np.mean(rests[min(rests)])) if rests else 0.0
+    n_sites = len(data[0].displacements) / data[0].n_cells
+    spread = [np.array(rest) - np.mean(rest) for rest in rests.values()]
     return TrainingSummary(
         n_snapshots=len(data),
         displacement_rms_angstrom=displacement_rms,
         displacement_max_angstrom=max(float(np.linalg.norm(r.displacements, axis=1).max()) for r in data),
         force_rms_ev_per_angstrom=force_rms,
         rmse_force_ev_per_angstrom=_rms(residuals),
-        rmse_energy_ev_per_atom=_rms((rest - per_cell * cells) / atoms) if with_energy else float("nan"),
+        rmse_energy_ev_per_atom=_rms(np.concatenate(spread)) / n_sites if spread else float("nan"),
         reference_energy_ev_per_cell=per_cell,
     )
 

@@ -11,6 +11,7 @@ from mlff_dyn.model.force_field import ScalarModel
 from mlff_dyn.regression.calibration import LeftOut, leave_out, scalar_calibration_scale
 from mlff_dyn.regression.kind_noise import KindNoise, KindSettings
 from mlff_dyn.regression.noise import RowKind, TruncationNoise
+from mlff_dyn.regression.pops import pops_ensemble
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,6 +82,37 @@ def left_out_scores(posterior: Posterior, rows: DataRows, chosen: Sequence[int])
             scores.append(found.scores[kinds == kind])
     energies, stresses = (np.concatenate(scores) for scores in others.values())
     return LeftOutScores(tuple(forces), energies, stresses)
+
+
+def pops_factor(
+    posterior: Posterior, rows: DataRows, chosen: Sequence[int], scale: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Factor of the misspecification covariance of the parameters, from the forces of some supercells.
+
+    Parameters
+    ----------
+    posterior : Posterior
+    rows : DataRows
+    chosen : sequence of int
+        Numbers of the supercells.
+    scale : ndarray, shape (n_parameters,)
+        Units in which the box lies along principal axes; columns are divided by it.
+
+    Returns
+    -------
+    ndarray, shape (n_parameters, any)
+    """
+    variances = posterior.hyperparameters.variances(rows.binning.centers)
+    designs, residuals = [], []
+    for index in chosen:
+        frame = rows.data[index]
+        design = frame.force_rows
+        noise_sd = np.sqrt(variances[rows.row_labels(index)[: len(design)]])
+        residuals.append((frame.forces - design @ posterior.mean) / noise_sd)
+        designs.append(design / scale / noise_sd[:, None])
+    factor = posterior.covariance_factor * scale[:, None]
+    ensemble = pops_ensemble(factor, np.concatenate(designs), np.concatenate(residuals))
+    return ensemble.factor / scale[:, None]
 
 
 def energy_model(
