@@ -9,7 +9,8 @@ with all four numbers found by evidence. Within a frame, an order left out acts 
 is of the size of p; a range left out acts through atoms farther away and q is small; q = 0 is one noise for a
 whole frame. Where frames of one amplitude cannot tell the exponent p, a prior holds it near its expected
 value: the next order of an expansion to order N contributes a^N to the forces, the next range of a lower
-order n only a^(n - 1).
+order n only a^(n - 1). The prior is wider upwards: frames of one amplitude pull p down by chance, and a p
+that is too small promises too much at higher temperatures.
 
 | symbol | variable |
 |---|---|
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _FLOOR_RELATIVE = 1e-4
 _FLOOR_LOG_SD = 1.0
 _EXPONENT_SHIFT = -0.75
-_EXPONENT_SD = 0.3
+_EXPONENT_SDS = (0.15, 0.3)
 _START_NEIGHBORHOOD_EXPONENT = 0.5
 _START_RELATIVE = 0.05
 _SMALLEST_RELATIVE = 1e-7
@@ -222,6 +223,7 @@ class TruncationNoise:
     def log_prior(self, values: NDArray[np.float64], target_rms: float) -> tuple[float, NDArray[np.float64]]:
         """Log prior density of the values, up to a constant, and its gradient."""
         center = np.array([np.log(_FLOOR_RELATIVE * target_rms), 0.0, self.expected_exponent, 0.0])
-        precision = np.array([_FLOOR_LOG_SD**-2, 0.0, _EXPONENT_SD**-2, 0.0])
+        exponent_sd = _EXPONENT_SDS[int(values[2] > center[2])]
+        precision = np.array([_FLOOR_LOG_SD**-2, 0.0, exponent_sd**-2, 0.0])
         pull = precision * (values - center)
         return float(-0.5 * pull @ (values - center)), -pull
