@@ -27,13 +27,10 @@ def validate(
     quiet: options.Quiet = False,
 ) -> None:
     """Compare a model, and its own error bars, with labelled frames."""
-    with session(verbose, quiet) as progress:
+    with session(verbose, quiet):
         require_file(model, "model")
         require_file(file, "file of labelled frames")
 
         from mlff_dyn.workflows.validate import validate as run_validation
 
-        report = run_validation(model, file, output or model.parent / "validate")
-        for line in report.warnings:
-            progress.log(f"warning: {line}")
-        finish(report, as_json=as_json)
+        finish(run_validation(model, file, output or model.parent / "validate"), as_json=as_json)
