@@ -226,7 +226,7 @@ def _errors_and_sds(force_field: ForceField, rows: Sequence[LabelledRows]) -> tu
 
 def _mean_errors(force_field: ForceField, rows: Sequence[LabelledRows]) -> tuple[float, float, float]:
     """Epistemic, predictive and truncation error, rms over frames."""
-    parts = [errors_of_rows(force_field, each.force_rows, each.amplitude_angstrom) for each in rows]
+    parts = [errors_of_rows(force_field, each.force_rows, each.conditions) for each in rows]
     names = ("epistemic", "predictive", "truncation")
     return tuple(_rms(np.concatenate([getattr(part, name).ravel() for part in parts])) for name in names)
 

@@ -119,6 +119,17 @@ class SelectionConfig(Section):
     )
 
 
+class FitConfig(Section):
+    """What is fitted besides forces, each kind of label with its own noise."""
+
+    energies: bool = Field(
+        default=True, description="Fit energies, their zero being unknown; frames without energy stay out."
+    )
+    stress: bool = Field(
+        default=False, description="Fit stresses, the stress at rest being unknown; all six components."
+    )
+
+
 class TrainingConfig(Section):
     """Dynamic training."""
 
@@ -128,6 +139,7 @@ class TrainingConfig(Section):
     criterion: CriterionConfig = Field(default=CriterionConfig(), description=CriterionConfig.__doc__)
     initial: InitialConfig = Field(default=InitialConfig(), description=InitialConfig.__doc__)
     selection: SelectionConfig = Field(default=SelectionConfig(), description=SelectionConfig.__doc__)
+    fit: FitConfig = Field(default=FitConfig(), description=FitConfig.__doc__)
     max_calculations: Integer = Field(
         default=40, ge=1, description="Budget of reference calculations, the first ones included."
     )

@@ -18,7 +18,8 @@ from mlff_dyn.kernels import (
 from mlff_dyn.kernels.gather import GatherTables, build_gather_tables, energy_row
 from mlff_dyn.kernels.reduction import Reduction, block_reduction
 from mlff_dyn.kernels.strain import slot_positions
-from mlff_dyn.lattice.bonds import bonded_atoms, relative_amplitude
+from mlff_dyn.lattice.bonds import bonded_atoms, neighborhood_amplitudes, relative_amplitude
+from mlff_dyn.regression.noise import Conditions, RowKind
 from mlff_dyn.regression.statistics import SufficientStatistics
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from mlff_dyn.lattice.basis import ForceConstantBasis
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.long_range import LongRange
+
+_SMALLEST_AMPLITUDE = 1e-12
+_SMALLEST_RATIO = 0.2
 
 
 class Expansion:
@@ -158,6 +162,14 @@ class SupercellExpansion:
     def amplitude(self, displacements: NDArray[np.float64]) -> float:
         """Relative amplitude of a frame, which truncation errors grow with (Å); displacements in Å."""
         return relative_amplitude(self._bonds, displacements)
+
+    def force_conditions(self, displacements: NDArray[np.float64]) -> Conditions:
+        """What the noise of the force on each atom depends on; displacements in Å, shape (n_atoms, 3)."""
+        n_atoms = len(displacements)
+        amplitude = self.amplitude(displacements)
+        local = neighborhood_amplitudes(self._bonds, displacements)
+        ratios = np.maximum(local / max(amplitude, _SMALLEST_AMPLITUDE), _SMALLEST_RATIO)
+        return Conditions(np.full(n_atoms, amplitude), ratios, np.full(n_atoms, int(RowKind.FORCE)))
 
     @cached_property
     def dipole_dipole(self) -> HarmonicTorus | None:

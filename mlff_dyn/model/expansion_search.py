@@ -21,8 +21,9 @@ from mlff_dyn.lattice.basis import FULL, build_basis
 from mlff_dyn.lattice.shells import SHELL_GAP_ANGSTROM, shell_distances
 from mlff_dyn.lattice.wigner_seitz import largest_safe_cutoff
 from mlff_dyn.model.expansion import Expansion
-from mlff_dyn.model.fit import fit_force_field
-from mlff_dyn.regression.calibration import leave_out
+from mlff_dyn.model.fit import DEFAULT_OPTIONS, fit_force_field
+from mlff_dyn.model.labelled_rows import DataRows
+from mlff_dyn.model.row_errors import left_out_scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -172,11 +173,10 @@ def _left_out_error(force_field: ForceField, data: Sequence[LabelledRows]) -> fl
     if len(data) < 2:
         return None
     chosen = np.unique(np.rint(np.linspace(0, len(data) - 1, min(len(data), _MOST_LEFT_OUT))).astype(int))
-    errors, forces = [], []
-    for rows in (data[k] for k in chosen):
-        variance = float(force_field.posterior.noise.variance(rows.amplitude_angstrom))
-        errors.append(leave_out(force_field.posterior, rows.force_rows, rows.targets, variance).errors)
-        forces.append(rows.forces)
+    everything = DataRows(data, DEFAULT_OPTIONS)
+    left_out = left_out_scores(force_field.posterior, everything, chosen.tolist())
+    errors = [part.errors for part in left_out.forces]
+    forces = [data[k].forces for k in chosen]
     return float(np.linalg.norm(np.concatenate(errors)) / np.linalg.norm(np.concatenate(forces)))
 
 

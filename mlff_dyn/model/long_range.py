@@ -170,6 +170,23 @@ class LongRange:
         symmetric = 0.5 * (coupling[:, :, first, second] + coupling[:, :, second, first])
         return np.asarray(symmetric.reshape(n_sites, 3, 6).transpose(2, 0, 1))
 
+    def stress_of_sites(self, torus: Torus, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Stress of a strain that moves the sites and leaves the displacements, beyond the undisplaced one.
+
+        Parameters
+        ----------
+        torus : Torus
+        displacements : ndarray, shape (n_atoms, 3)     Å
+
+        Returns
+        -------
+        ndarray, shape (6,)
+            Components xx, yy, zz, yz, xz, xy, positive under tension, eV/Å³.
+        """
+        shifts = displacements.reshape(-1, torus.n_cells, 3).sum(axis=1)
+        volume = abs(float(np.linalg.det(torus.lattice)))
+        return np.asarray(np.einsum("vsa,sa->v", self.strain_coupling(torus.crystal), shifts) / volume)
+
     def _reach(self) -> float:
         """Length of K, without 2π, beyond which nothing is left, 1/Å."""
         softest = float(np.linalg.eigvalsh(self.dielectric)[0])
