@@ -10,6 +10,7 @@ import numpy as np
 
 from mlff_dyn.errors import FitError, check_shape
 from mlff_dyn.model.force_field import ForceField, TrainingSummary
+from mlff_dyn.model.transfer import fit_with_guess
 from mlff_dyn.regression.calibration import calibration_scale, leave_out
 from mlff_dyn.regression.evidence import bin_by_amplitude
 from mlff_dyn.regression.noise import TruncationNoise
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from mlff_dyn.lattice.basis import ForceConstantBasis
     from mlff_dyn.model.expansion import SupercellExpansion
+    from mlff_dyn.model.transfer import TransferGuess, TransferSummary
     from mlff_dyn.regression.posterior import Posterior
     from mlff_dyn.regression.statistics import SufficientStatistics
 
@@ -91,7 +93,9 @@ def label_rows(
     )
 
 
-def fit_force_field(basis: ForceConstantBasis, data: Sequence[LabelledRows]) -> ForceField:
+def fit_force_field(
+    basis: ForceConstantBasis, data: Sequence[LabelledRows], *, guess: TransferGuess | None = None
+) -> ForceField:
     """Fit by evidence maximization and calibrate the errors on left-out supercells.
 
     Columns of order n are scaled by u0^(n - 1), u0 the rms displacement of the data, so that every parameter
@@ -101,6 +105,8 @@ def fit_force_field(basis: ForceConstantBasis, data: Sequence[LabelledRows]) -> 
     ----------
     basis : ForceConstantBasis
     data : sequence of LabelledRows
+    guess : TransferGuess, optional
+        What a cheaper source suggests; kept as far as the data support it.
 
     Raises
     ------
@@ -117,12 +123,17 @@ def fit_force_field(basis: ForceConstantBasis, data: Sequence[LabelledRows]) -> 
     amplitudes = np.array([rows.amplitude_angstrom for rows in data])
     observations = bin_by_amplitude(scaled, amplitudes)
     force_rms = observations.target_rms
-    fitted = fit_posterior(
+    model = (
         observations,
         force_constant_prior(basis),
         TruncationNoise(max(basis.orders), _rms(amplitudes)),
-        noise_hint=_NOISE_HINT_RELATIVE * force_rms,
     )
+    hint = _NOISE_HINT_RELATIVE * force_rms
+    transfer: TransferSummary | None = None
+    if guess is None:
+        fitted = fit_posterior(*model, noise_hint=hint)
+    else:
+        fitted, transfer = fit_with_guess(*model, guess, basis.parameter_orders, scale, noise_hint=hint)
     posterior = replace(
         fitted, mean=fitted.mean / scale, covariance_factor=fitted.covariance_factor / scale[:, None]
     )
@@ -131,7 +142,7 @@ def fit_force_field(basis: ForceConstantBasis, data: Sequence[LabelledRows]) -> 
         for r in _representatives(data, amplitudes)
     ]
     summary = _summarize(posterior, data, displacement_rms, force_rms)
-    return ForceField(basis, posterior, calibration_scale(left_out), summary)
+    return ForceField(basis, posterior, calibration_scale(left_out), summary, transfer)
 
 
 def _representatives(data: Sequence[LabelledRows], amplitudes: NDArray[np.float64]) -> list[LabelledRows]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mlff_dyn.kernels import ForceKernel
     from mlff_dyn.lattice.basis import ForceConstantBasis
     from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.transfer import TransferSummary
     from mlff_dyn.regression.posterior import Posterior
 
 
@@ -72,12 +73,15 @@ class ForceField:
     calibration : float
         Factor on all standard deviations, from left-out configurations.
     training : TrainingSummary
+    transfer : TransferSummary or None
+        What a cheaper source contributed; None if there was none.
     """
 
     basis: ForceConstantBasis
     posterior: Posterior
     calibration: float
     training: TrainingSummary
+    transfer: TransferSummary | None = None
 
     @cached_property
     def expansion(self) -> Expansion:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.regression.noise import NoiseFamily, NoiseModel
-    from mlff_dyn.regression.priors import StructuredPrior
+    from mlff_dyn.regression.priors import Prior
     from mlff_dyn.regression.statistics import SufficientStatistics
 
 _BIN_WIDTH = 0.02
@@ -131,7 +131,7 @@ def bin_by_amplitude(
     return Observations(tuple(merged), np.array(centers))
 
 
-def evaluate(observations: Observations, prior: StructuredPrior, hyperparameters: Hyperparameters) -> Fit:
+def evaluate(observations: Observations, prior: Prior, hyperparameters: Hyperparameters) -> Fit:
     """Posterior and log evidence at given hyperparameters.
 
     Raises
@@ -146,7 +146,7 @@ def evaluate(observations: Observations, prior: StructuredPrior, hyperparameters
 
 def maximize_evidence(
     observations: Observations,
-    prior: StructuredPrior,
+    prior: Prior,
     noise: NoiseFamily,
     *,
     noise_hint: float,
@@ -158,7 +158,7 @@ def maximize_evidence(
     Parameters
     ----------
     observations : Observations
-    prior : StructuredPrior
+    prior : Prior
     noise : NoiseFamily
     noise_hint : float
         Residual assumed for every parameter that has no row of data, unit of the targets.
@@ -201,7 +201,7 @@ class _Objective:
     """Log evidence and its gradients as functions of the frame variances and the prior values."""
 
     def __init__(
-        self, observations: Observations, prior: StructuredPrior, *, noise_hint: float, n_pseudo: float
+        self, observations: Observations, prior: Prior, *, noise_hint: float, n_pseudo: float
     ) -> None:
         parts = observations.statistics
         self._prior = prior

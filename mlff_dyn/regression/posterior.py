@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.regression.noise import NoiseFamily, NoiseModel
-    from mlff_dyn.regression.priors import StructuredPrior
+    from mlff_dyn.regression.priors import Prior
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ class Posterior:
 
 def fit_posterior(
     observations: Observations,
-    prior: StructuredPrior,
+    prior: Prior,
     noise: NoiseFamily,
     *,
     noise_hint: float,
@@ -72,7 +72,7 @@ def fit_posterior(
     Parameters
     ----------
     observations : Observations
-    prior : StructuredPrior
+    prior : Prior
     noise : NoiseFamily
     noise_hint, tolerance : float
         See `maximize_evidence`.
@@ -89,7 +89,7 @@ def fit_posterior(
 
 
 def posterior_at(
-    observations: Observations, prior: StructuredPrior, hyperparameters: Hyperparameters
+    observations: Observations, prior: Prior, hyperparameters: Hyperparameters
 ) -> Posterior:
     """Posterior at given hyperparameters.
 

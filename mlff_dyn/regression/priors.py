@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from scipy.linalg import block_diag, solve_triangular
@@ -79,6 +79,27 @@ class PriorPrecision:
     conditioned: NDArray[np.float64]
     scaled: NDArray[np.float64]
     decaying: NDArray[np.float64]
+
+
+class Prior(Protocol):
+    """Gaussian prior of mean zero as a function of values that evidence chooses."""
+
+    def start(self, column_power: NDArray[np.float64], target_rms: float) -> NDArray[np.float64]:
+        """First guess of the values, given the mean square of each column of X and of the targets."""
+
+    def bounds(self, start: NDArray[np.float64]) -> list[tuple[float, float]]:
+        """Range of each value."""
+
+    def precision(self, values: NDArray[np.float64]) -> Any:  # noqa: ANN401
+        """Precision matrix (``matrix``) and its ``log_determinant``, with whatever `gradient` needs."""
+
+    def gradient(
+        self,
+        precision: Any,  # noqa: ANN401
+        mean: NDArray[np.float64],
+        covariance: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Derivative of the log evidence by the values, given the posterior."""
 
 
 class StructuredPrior:

@@ -15,6 +15,7 @@ from mlff_dyn.kernels.polynomial import CellPolynomial, OrderTerms
 from mlff_dyn.lattice.basis import ClusterClasses, ForceConstantBasis
 from mlff_dyn.lattice.crystal import Crystal
 from mlff_dyn.model.force_field import ForceField, TrainingSummary
+from mlff_dyn.model.transfer import TransferSummary
 from mlff_dyn.regression.evidence import Hyperparameters
 from mlff_dyn.regression.noise import NoiseModel
 from mlff_dyn.regression.posterior import Posterior
@@ -63,6 +64,8 @@ def write_model(path: Path, force_field: ForceField, metadata: Mapping[str, Any]
         group.attrs["n_targets"] = posterior.n_targets
         group.attrs["calibration"] = force_field.calibration
         _write_fields(file.create_group("training"), force_field.training)
+        if force_field.transfer is not None:
+            _write_fields(file.create_group("transfer"), force_field.transfer)
 
 
 def read_model(path: Path) -> tuple[ForceField, dict[str, Any]]:
@@ -91,6 +94,7 @@ def _read_model_group(file: h5py.File) -> ForceField:
         posterior=posterior,
         calibration=float(attrs["calibration"]),
         training=_read_fields(file["training"], TrainingSummary),
+        transfer=_read_fields(file["transfer"], TransferSummary) if "transfer" in file else None,
     )
 
 

@@ -1,0 +1,176 @@
+"""Force constants of another source in the basis of an expansion, order by order.
+
+The forces F_n of order n are homogeneous polynomials of degree n - 1 in the displacements. Parameters w_n of
+the basis whose forces X_n w_n come nearest to F_n, averaged over independent normal displacements of all
+atoms, are found by least squares; where the basis holds F_n they are exact. Sum rules, symmetry, images in a
+supercell and cutoffs are thereby those of the basis, whatever those of the source.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from mlff_dyn.lattice.topology import map_crystal
+from mlff_dyn.lattice.torus import Torus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from mlff_dyn.model.expansion import Expansion
+    from mlff_dyn.model.force_field import ForceField
+
+_ROWS_PER_PARAMETER = 2.0
+_FEWEST_FRAMES = 4
+_NULL = 1e-11
+
+
+class SourceForces(Protocol):
+    """Forces of single orders on a supercell of the crystal of the basis."""
+
+    @property
+    def torus(self) -> Torus:
+        """The supercell."""
+
+    @property
+    def orders(self) -> tuple[int, ...]:
+        """Orders that the source knows."""
+
+    def forces(self, displacements: NDArray[np.float64]) -> Mapping[int, NDArray[np.float64]]:
+        """Forces of each order (eV/Å, shape (n_atoms, 3)) at displacements (Å) in the order of the torus."""
+
+
+def project_forces(expansion: Expansion, source: SourceForces, *, seed: int = 0) -> NDArray[np.float64]:
+    """Parameters whose forces come nearest to those of a source, order by order.
+
+    Parameters
+    ----------
+    expansion : Expansion
+    source : SourceForces
+    seed : int
+        Of the displacements.
+
+    Returns
+    -------
+    ndarray, shape (n_parameters,)     eV/Å^order; zero for orders that the source does not know
+    """
+    basis, supercell = expansion.basis, expansion.on(source.torus)
+    generator = np.random.default_rng(seed)
+    here = {order: np.flatnonzero(basis.parameter_orders == order) for order in basis.orders}
+    known = {order: columns for order, columns in here.items() if order in source.orders}
+    grams = {order: np.zeros((len(columns),) * 2) for order, columns in known.items()}
+    moments = {order: np.zeros(len(columns)) for order, columns in known.items()}
+    most = max((len(columns) for columns in known.values()), default=0)
+    n_frames = _FEWEST_FRAMES + int(_ROWS_PER_PARAMETER * most / (3 * source.torus.n_atoms))
+    for _ in range(n_frames):
+        u = generator.standard_normal((source.torus.n_atoms, 3))
+        u -= u.mean(axis=0)
+        rows, _ = supercell.rows(u)
+        forces = source.forces(u)
+        for order, columns in known.items():
+            design = rows[:, columns]
+            grams[order] += design.T @ design
+            moments[order] += design.T @ forces[order].ravel()
+    result = np.zeros(basis.n_parameters)
+    for order, columns in known.items():
+        result[columns] = _least_squares(grams[order], moments[order])
+    return result
+
+
+def _least_squares(gram: NDArray[np.float64], moment: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Solution of smallest length: what a small supercell cannot tell apart is shared evenly."""
+    values, vectors = np.linalg.eigh(gram)
+    seen = values > _NULL * values.max(initial=0.0)
+    return np.asarray(vectors[:, seen] @ ((vectors[:, seen].T @ moment) / values[seen]))
+
+
+class ForceFieldSource:
+    """A force field of the same or a related crystal, on the atoms of a supercell.
+
+    Parameters
+    ----------
+    force_field : ForceField
+    torus : Torus
+        Of the crystal of the basis.
+
+    Raises
+    ------
+    DataError
+        If the crystals are not of the same topology.
+    """
+
+    def __init__(self, force_field: ForceField, torus: Torus) -> None:
+        self.torus = torus
+        self._map = map_crystal(force_field.basis.crystal, torus.crystal)
+        carried, self._atoms = self._map.carry(torus)
+        supercell = force_field.expansion.on(carried)
+        orders, mean = force_field.basis.parameter_orders, force_field.posterior.mean
+        self._kernels = {
+            order: supercell.kernel(np.where(orders == order, mean, 0.0))
+            for order in force_field.basis.orders
+        }
+
+    @property
+    def orders(self) -> tuple[int, ...]:
+        """Orders that the source knows."""
+        return tuple(self._kernels)
+
+    def forces(self, displacements: NDArray[np.float64]) -> dict[int, NDArray[np.float64]]:
+        """Forces of each order."""
+        theirs = np.zeros_like(displacements)
+        theirs[self._atoms] = displacements @ self._map.rotation.T
+        found = {order: kernel.energy_forces(theirs)[1] for order, kernel in self._kernels.items()}
+        return {order: forces[self._atoms] @ self._map.rotation for order, forces in found.items()}
+
+
+class TensorSource:
+    """Force-constant tensors of a supercell, in the atom order of its torus.
+
+    On a training supercell that tiles theirs, displacements repeat: that folds the force constants.
+
+    Parameters
+    ----------
+    torus : Torus
+        Supercell of the tensors.
+    tensors : mapping of int to ndarray
+        Per order n, shape (n_atoms, ..., n_atoms, 3, ..., 3) with n axes of atoms and n of directions, eV/Å^n.
+    training : Torus
+        Training supercell of the same crystal.
+    """
+
+    def __init__(self, torus: Torus, tensors: Mapping[int, NDArray[np.float64]], training: Torus) -> None:
+        ratio = torus.matrix @ np.linalg.inv(training.matrix)
+        tiles = bool(np.abs(ratio - np.rint(ratio)).max() < 1e-6)
+        self.torus = training if tiles else torus
+        self._tensors = {order: _matrix_form(tensor) for order, tensor in tensors.items()}
+        cells = self.torus.cell_index(torus.offsets)
+        sites = np.arange(torus.crystal.n_sites)[:, None]
+        self._images = (sites * self.torus.n_cells + cells[None]).ravel()
+        self._first = np.unique(self._images, return_index=True)[1]
+
+    @property
+    def orders(self) -> tuple[int, ...]:
+        """Orders that the source knows."""
+        return tuple(self._tensors)
+
+    def forces(self, displacements: NDArray[np.float64]) -> dict[int, NDArray[np.float64]]:
+        """Forces of each order."""
+        u = displacements[self._images].ravel()
+        found = {}
+        for order, tensor in self._tensors.items():
+            work, factor = tensor, 1.0
+            for power in range(1, order):
+                work = work @ u
+                factor *= power
+            found[order] = (-work / factor).reshape(-1, 3)[self._first]
+        return found
+
+
+def _matrix_form(tensor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One axis of size 3 * n_atoms for each atom, in place of one for the atom and one for the direction."""
+    order = tensor.ndim // 2
+    paired = [axis for atom in range(order) for axis in (atom, order + atom)]
+    return np.ascontiguousarray(tensor.transpose(paired)).reshape((3 * tensor.shape[0],) * order)
