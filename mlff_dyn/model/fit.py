@@ -12,10 +12,10 @@ from mlff_dyn.errors import FitError, check_shape
 from mlff_dyn.model.force_field import ForceField, TrainingSummary
 from mlff_dyn.model.transfer import fit_with_guess
 from mlff_dyn.regression.calibration import calibration_scale, leave_out
-from mlff_dyn.regression.evidence import bin_by_amplitude
 from mlff_dyn.regression.noise import TruncationNoise
 from mlff_dyn.regression.posterior import fit_posterior
 from mlff_dyn.regression.priors import PriorBlock, StructuredPrior
+from mlff_dyn.regression.sums import RunningSums
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,9 +49,9 @@ class LabelledRows:
     forces: NDArray[np.float64]
     energy_ev: float | None
 
-    @cached_property
+    @property
     def statistics(self) -> SufficientStatistics:
-        """Sums over the force rows and forces."""
+        """Sums over the force rows and forces; made anew at every call."""
         return self.supercell.statistics(self.displacements, self.forces.reshape(-1, 3))
 
     @cached_property
@@ -94,7 +94,11 @@ def label_rows(
 
 
 def fit_force_field(
-    basis: ForceConstantBasis, data: Sequence[LabelledRows], *, guess: TransferGuess | None = None
+    basis: ForceConstantBasis,
+    data: Sequence[LabelledRows],
+    *,
+    guess: TransferGuess | None = None,
+    sums: RunningSums | None = None,
 ) -> ForceField:
     """Fit by evidence maximization and calibrate the errors on left-out supercells.
 
@@ -107,6 +111,8 @@ def fit_force_field(
     data : sequence of LabelledRows
     guess : TransferGuess, optional
         What a cheaper source suggests; kept as far as the data support it.
+    sums : RunningSums, optional
+        Sums over the first of these data, from an earlier fit; the rest of the data are added to them.
 
     Raises
     ------
@@ -119,9 +125,11 @@ def fit_force_field(
     if displacement_rms < 1e-6:
         raise FitError("no atom is displaced in the data", fix="add displaced snapshots to the data set")
     scale = np.asarray(displacement_rms ** (basis.parameter_orders - 1.0), np.float64)
-    scaled = [_scaled(rows.statistics, scale) for rows in data]
     amplitudes = np.array([rows.amplitude_angstrom for rows in data])
-    observations = bin_by_amplitude(scaled, amplitudes)
+    running = RunningSums() if sums is None else sums
+    for rows in data[running.n_frames :]:
+        running.add(rows.statistics, rows.amplitude_angstrom)
+    observations = running.observations(scale)
     force_rms = observations.target_rms
     model = (
         observations,
@@ -133,7 +141,13 @@ def fit_force_field(
     if guess is None:
         fitted = fit_posterior(*model, noise_hint=hint)
     else:
-        fitted, transfer = fit_with_guess(*model, guess, basis.parameter_orders, scale, noise_hint=hint)
+        fitted, transfer = fit_with_guess(
+            *model,
+            guess=guess,
+            parameter_orders=basis.parameter_orders,
+            column_scale=scale,
+            noise_hint=hint,
+        )
     posterior = replace(
         fitted, mean=fitted.mean / scale, covariance_factor=fitted.covariance_factor / scale[:, None]
     )
@@ -167,12 +181,6 @@ def force_constant_prior(basis: ForceConstantBasis) -> StructuredPrior:
         distances = classes.radii - classes.radii.mean() if order > 1 else None
         blocks.append(PriorBlock(classes.whitened, groups, distances, np.log(classes.multiplicities)))
     return StructuredPrior(blocks, tuple(names))
-
-
-def _scaled(statistics: SufficientStatistics, scale: NDArray[np.float64]) -> SufficientStatistics:
-    return replace(
-        statistics, gram=statistics.gram / np.outer(scale, scale), moment=statistics.moment / scale
-    )
 
 
 def _summarize(

@@ -8,6 +8,9 @@ supercell and cutoffs are thereby those of the basis, whatever those of the sour
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+from math import factorial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -126,51 +129,90 @@ class ForceFieldSource:
         return {order: forces[self._atoms] @ self._map.rotation for order, forces in found.items()}
 
 
-class TensorSource:
-    """Force-constant tensors of a supercell, in the atom order of its torus.
+@dataclass(frozen=True, eq=False)
+class CompactTensor:
+    """Force constants of one order on a supercell, one row for each site of the primitive cell.
 
-    On a training supercell that tiles theirs, displacements repeat: that folds the force constants.
+    Attributes
+    ----------
+    torus : Torus
+    first : ndarray of int, shape (n_sites,)
+        Atom of the torus that each row belongs to, one for each site.
+    rows : ndarray, shape (n_sites, n_atoms, ..., n_atoms, 3, ..., 3)
+        All atoms in the order of the torus; as many axes 3 as atoms, eV/Å^order.
+    """
+
+    torus: Torus
+    first: NDArray[np.int64]
+    rows: NDArray[np.float64]
+
+    @property
+    def order(self) -> int:
+        """Number of atoms."""
+        return self.rows.ndim // 2
+
+    @cached_property
+    def _matrices(self) -> NDArray[np.float64]:
+        """Rows with one axis for each atom and its direction, shape (n_sites, 3, 3 n_atoms, ...)."""
+        pairs = [axis for atom in range(1, self.order) for axis in (atom, self.order + atom)]
+        tensor = self.rows.transpose(0, self.order, *pairs)
+        n_variables = 3 * self.torus.n_atoms
+        return np.ascontiguousarray(tensor).reshape(len(self.rows), 3, *(n_variables,) * (self.order - 1))
+
+    def forces(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Forces, eV/Å, shape (n_atoms, 3), at displacements (Å) in the order of the torus."""
+        torus = self.torus
+        by_cell = displacements.reshape(torus.crystal.n_sites, torus.n_cells, 3)
+        forces = np.zeros_like(by_cell)
+        for matrix, atom in zip(self._matrices, self.first.tolist(), strict=True):
+            site, home = divmod(atom, torus.n_cells)
+            for cell, offset in enumerate(torus.offsets - torus.offsets[home]):
+                u = by_cell[:, torus.cell_index(torus.offsets + offset)].ravel()
+                work = matrix
+                for _ in range(1, self.order):
+                    work = work @ u
+                forces[site, cell] = -work / factorial(self.order - 1)
+        return forces.reshape(-1, 3)
+
+
+class TensorSource:
+    """Force constants on a supercell of the same or a related crystal.
+
+    A training supercell that tiles theirs is used in its place: displacements repeat, which folds them.
 
     Parameters
     ----------
-    torus : Torus
-        Supercell of the tensors.
-    tensors : mapping of int to ndarray
-        Per order n, shape (n_atoms, ..., n_atoms, 3, ..., 3) with n axes of atoms and n of directions, eV/Å^n.
+    tensor : CompactTensor
     training : Torus
-        Training supercell of the same crystal.
+        Training supercell of the crystal of the basis.
+
+    Raises
+    ------
+    DataError
+        If the crystals are not of the same topology.
     """
 
-    def __init__(self, torus: Torus, tensors: Mapping[int, NDArray[np.float64]], training: Torus) -> None:
-        ratio = torus.matrix @ np.linalg.inv(training.matrix)
-        tiles = bool(np.abs(ratio - np.rint(ratio)).max() < 1e-6)
-        self.torus = training if tiles else torus
-        self._tensors = {order: _matrix_form(tensor) for order, tensor in tensors.items()}
-        cells = self.torus.cell_index(torus.offsets)
-        sites = np.arange(torus.crystal.n_sites)[:, None]
-        self._images = (sites * self.torus.n_cells + cells[None]).ravel()
+    def __init__(self, tensor: CompactTensor, training: Torus) -> None:
+        crystal = training.crystal
+        self._tensor = tensor
+        self._map = map_crystal(tensor.torus.crystal, crystal)
+        inverse = np.rint(np.linalg.inv(self._map.vectors)).astype(np.int64)
+        theirs = Torus(crystal, tensor.torus.matrix @ inverse)
+        ratio = theirs.matrix @ np.linalg.inv(training.matrix)
+        self.torus = training if np.abs(ratio - np.rint(ratio)).max() < 1e-6 else theirs
+        sites = np.arange(crystal.n_sites)[:, None]
+        self._images = (sites * self.torus.n_cells + self.torus.cell_index(theirs.offsets)).ravel()
         self._first = np.unique(self._images, return_index=True)[1]
+        _, self._atoms = self._map.carry(theirs)
 
     @property
     def orders(self) -> tuple[int, ...]:
         """Orders that the source knows."""
-        return tuple(self._tensors)
+        return (self._tensor.order,)
 
     def forces(self, displacements: NDArray[np.float64]) -> dict[int, NDArray[np.float64]]:
-        """Forces of each order."""
-        u = displacements[self._images].ravel()
-        found = {}
-        for order, tensor in self._tensors.items():
-            work, factor = tensor, 1.0
-            for power in range(1, order):
-                work = work @ u
-                factor *= power
-            found[order] = (-work / factor).reshape(-1, 3)[self._first]
-        return found
-
-
-def _matrix_form(tensor: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One axis of size 3 * n_atoms for each atom, in place of one for the atom and one for the direction."""
-    order = tensor.ndim // 2
-    paired = [axis for atom in range(order) for axis in (atom, order + atom)]
-    return np.ascontiguousarray(tensor.transpose(paired)).reshape((3 * tensor.shape[0],) * order)
+        """Forces of its order."""
+        theirs = np.zeros((len(self._atoms), 3))
+        theirs[self._atoms] = displacements[self._images] @ self._map.rotation.T
+        forces = self._tensor.forces(theirs)[self._atoms[self._first]]
+        return {self._tensor.order: forces @ self._map.rotation}

@@ -70,21 +70,15 @@ class TransferSummary:
             "scale_sds": dict(zip(names, self.scale_sds.tolist(), strict=True)),
         }
 
-    def __str__(self) -> str:
-        """Return one line for people."""
-        if not self.is_used:
-            return f"{self.source} (not used: the data are more probable without it)"
-        return f"{self.source} (scales {' '.join(f'{scale:.2f}' for scale in self.scales)})"
-
 
 def fit_with_guess(
     observations: Observations,
     prior: StructuredPrior,
     noise: NoiseFamily,
+    *,
     guess: TransferGuess,
     parameter_orders: NDArray[np.int64],
     column_scale: NDArray[np.float64],
-    *,
     noise_hint: float,
 ) -> tuple[Posterior, TransferSummary]:
     """Fit with a guess and without, and keep what makes the data more probable.

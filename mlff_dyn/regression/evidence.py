@@ -119,7 +119,7 @@ def bin_by_amplitude(
     """Add up the statistics of frames whose amplitudes differ by less than two percent."""
     if not len(statistics):
         return Observations((), np.zeros(0))
-    bins = np.rint(np.log(np.maximum(amplitudes, 1e-12)) / _BIN_WIDTH).astype(int)
+    bins = np.array([amplitude_bin(amplitude) for amplitude in amplitudes.tolist()])
     merged, centers = [], []
     for label in np.unique(bins):
         members = np.flatnonzero(bins == label)
@@ -129,6 +129,11 @@ def bin_by_amplitude(
         merged.append(total)
         centers.append(float(np.exp(np.log(amplitudes[members]).mean())))
     return Observations(tuple(merged), np.array(centers))
+
+
+def amplitude_bin(amplitude: float) -> int:
+    """Number of the bin that an amplitude falls into."""
+    return round(float(np.log(max(amplitude, 1e-12))) / _BIN_WIDTH)
 
 
 def evaluate(observations: Observations, prior: Prior, hyperparameters: Hyperparameters) -> Fit:
@@ -220,7 +225,7 @@ class _Objective:
         precision = self._prior.precision(prior_values)
         factor = precision_factor(np.tensordot(weights, self._grams, 1) + precision.matrix, "posterior")
         mean = cho_solve((factor, True), weights @ self._moments, check_finite=False)
-        quadratic = np.einsum("i,kij,j->k", mean, self._grams, mean, optimize=True)
+        quadratic = (self._grams @ mean) @ mean
         residual_sq = (
             np.maximum(self._target_sq - 2 * self._moments @ mean + quadratic, 0.0) + self._pseudo_sq
         )

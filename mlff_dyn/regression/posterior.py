@@ -88,9 +88,7 @@ def fit_posterior(
     return posterior_at(observations, prior, hyperparameters)
 
 
-def posterior_at(
-    observations: Observations, prior: Prior, hyperparameters: Hyperparameters
-) -> Posterior:
+def posterior_at(observations: Observations, prior: Prior, hyperparameters: Hyperparameters) -> Posterior:
     """Posterior at given hyperparameters.
 
     Raises

@@ -37,13 +37,13 @@ import numpy as np
 from scipy.linalg import cho_solve
 
 from mlff_dyn.errors import check_shape
-from mlff_dyn.regression.evidence import Observations
 from mlff_dyn.regression.factorization import precision_factor
 from mlff_dyn.regression.posterior import Posterior, fit_posterior
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mlff_dyn.regression.evidence import Observations
     from mlff_dyn.regression.noise import NoiseFamily
     from mlff_dyn.regression.priors import PriorPrecision, StructuredPrior
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from mlff_dyn.model.fit import fit_force_field
 from mlff_dyn.model.force_field import errors_of_rows
+from mlff_dyn.regression.sums import RunningSums
 from mlff_dyn.store.model_file import write_model
 from mlff_dyn.workflows.train_report import describe_fit
 from mlff_dyn.workflows.training_data import TrainingData, rows_of_snapshots
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlff_dyn.model.force_field import ForceField
+    from mlff_dyn.model.transfer import TransferGuess
     from mlff_dyn.store.dataset import Snapshot
     from mlff_dyn.workflows.workspace import Workspace
 
@@ -33,6 +35,11 @@ class Learner:
     ----------
     workspace : Workspace
 
+    Attributes
+    ----------
+    guess : TransferGuess or None
+        What the source of `training.prior` suggests; to be set before the first fit.
+
     Raises
     ------
     DataError
@@ -43,6 +50,8 @@ class Learner:
         self.workspace = workspace
         self.data = TrainingData(workspace.dataset_path, workspace.expansion)
         self.journal = TrainingJournal(workspace.journal_path)
+        self.guess: TransferGuess | None = None
+        self._sums = RunningSums()
         self._force_field: ForceField | None = None
         self._record_labels()
 
@@ -65,7 +74,9 @@ class Learner:
             If there are no data.
         """
         if self._force_field is None:
-            fitted = fit_force_field(self.workspace.expansion.basis, self.data.rows)
+            fitted = fit_force_field(
+                self.workspace.expansion.basis, self.data.rows, guess=self.guess, sums=self._sums
+            )
             metadata = {
                 "identity": self.workspace.basis_identity,
                 "n_snapshots": len(self.data),
@@ -73,6 +84,8 @@ class Learner:
             }
             write_model(self.workspace.model_path, fitted, metadata)
             self.journal.append("refit", n_snapshots=len(self.data), **describe_fit(fitted))
+            if fitted.transfer is not None:
+                self.journal.append("prior", n_snapshots=len(self.data), **fitted.transfer.to_json())
             self._force_field = fitted
         return self._force_field
 
