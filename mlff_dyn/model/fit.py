@@ -12,10 +12,10 @@ from mlff_dyn.errors import FitError, check_shape
 from mlff_dyn.model.force_field import ForceField, TrainingSummary
 from mlff_dyn.model.transfer import fit_with_guess
 from mlff_dyn.regression.calibration import calibration_scale, leave_out
+from mlff_dyn.regression.evidence import bin_by_amplitude
 from mlff_dyn.regression.noise import TruncationNoise
 from mlff_dyn.regression.posterior import fit_posterior
 from mlff_dyn.regression.priors import PriorBlock, StructuredPrior
-from mlff_dyn.regression.sums import RunningSums
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,9 +49,9 @@ class LabelledRows:
     forces: NDArray[np.float64]
     energy_ev: float | None
 
-    @property
+    @cached_property
     def statistics(self) -> SufficientStatistics:
-        """Sums over the force rows and forces; made anew at every call."""
+        """Sums over the force rows and forces."""
         return self.supercell.statistics(self.displacements, self.forces.reshape(-1, 3))
 
     @cached_property
@@ -98,7 +98,6 @@ def fit_force_field(
     data: Sequence[LabelledRows],
     *,
     guess: TransferGuess | None = None,
-    sums: RunningSums | None = None,
 ) -> ForceField:
     """Fit by evidence maximization and calibrate the errors on left-out supercells.
 
@@ -111,8 +110,6 @@ def fit_force_field(
     data : sequence of LabelledRows
     guess : TransferGuess, optional
         What a cheaper source suggests; kept as far as the data support it.
-    sums : RunningSums, optional
-        Sums over the first of these data, from an earlier fit; the rest of the data are added to them.
 
     Raises
     ------
@@ -126,10 +123,7 @@ def fit_force_field(
         raise FitError("no atom is displaced in the data", fix="add displaced snapshots to the data set")
     scale = np.asarray(displacement_rms ** (basis.parameter_orders - 1.0), np.float64)
     amplitudes = np.array([rows.amplitude_angstrom for rows in data])
-    running = RunningSums() if sums is None else sums
-    for rows in data[running.n_frames :]:
-        running.add(rows.statistics, rows.amplitude_angstrom)
-    observations = running.observations(scale)
+    observations = bin_by_amplitude([_scaled(rows.statistics, scale) for rows in data], amplitudes)
     force_rms = observations.target_rms
     model = (
         observations,
@@ -181,6 +175,12 @@ def force_constant_prior(basis: ForceConstantBasis) -> StructuredPrior:
         distances = classes.radii - classes.radii.mean() if order > 1 else None
         blocks.append(PriorBlock(classes.whitened, groups, distances, np.log(classes.multiplicities)))
     return StructuredPrior(blocks, tuple(names))
+
+
+def _scaled(statistics: SufficientStatistics, scale: NDArray[np.float64]) -> SufficientStatistics:
+    return replace(
+        statistics, gram=statistics.gram / np.outer(scale, scale), moment=statistics.moment / scale
+    )
 
 
 def _summarize(

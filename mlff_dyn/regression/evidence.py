@@ -7,13 +7,21 @@ A = sum_k X_k^T X_k / v_k + L and the posterior mean m = A^-1 sum_k X_k^T y_k / 
 
     d/d v_k = 1/2 [ (|y_k - X_k m|^2 + tr X_k S X_k^T) / v_k^2 - n_k / v_k ],     S = A^-1
 
-and the derivatives by the hyperparameters of noise and prior follow by the chain rule.
+and the derivatives by the hyperparameters of noise and prior follow by the chain rule. The search uses the
+average information, the mean of observed and expected curvature, which needs no product of matrices: half of
+
+    noise i, noise j     sum_k v_ik v_jk |y_k - X_k m|^2 / v_k^3 - g_i^T S g_j
+    noise i, prior j     g_i^T S b_j
+    prior i, prior j     b_i^T (L^-1 - S) b_j
+
+with the derivatives v_ik of v_k, g_i = sum_k v_ik X_k^T (y_k - X_k m) / v_k^2 and b_j = -(d_j L) m.
 
 | symbol | variable |
 |---|---|
 | X_k^T X_k, X_k^T y_k, y_k^T y_k, n_k | statistics: gram, moment, target_sq, n_targets |
 | v_k, a_k | variances, amplitudes |
 | m, S | mean, covariance |
+| v_ik, g, b, L^-1 b | by_noise, push, pull, carried |
 
 Few rows determine no noise: with fewer rows than parameters the evidence is largest where the model passes
 through every point. ``noise_hint`` then acts as n_parameters - n_targets further residuals of that size.
@@ -21,6 +29,7 @@ through every point. ``noise_hint`` then acts as n_parameters - n_targets furthe
 References
 ----------
 MacKay, Neural Comput. 4, 415 (1992); Tipping, J. Mach. Learn. Res. 1, 211 (2001).
+Average information: Gilmour, Thompson and Cullis, Biometrics 51, 1440 (1995).
 """
 
 from __future__ import annotations
@@ -31,9 +40,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.linalg import cho_solve
 from scipy.linalg.lapack import dpotri
-from scipy.optimize import minimize
 
 from mlff_dyn.errors import FitError
+from mlff_dyn.regression.ascent import Point, climb, difference_quotients
 from mlff_dyn.regression.factorization import precision_factor
 
 if TYPE_CHECKING:
@@ -119,7 +128,7 @@ def bin_by_amplitude(
     """Add up the statistics of frames whose amplitudes differ by less than two percent."""
     if not len(statistics):
         return Observations((), np.zeros(0))
-    bins = np.array([amplitude_bin(amplitude) for amplitude in amplitudes.tolist()])
+    bins = np.rint(np.log(np.maximum(amplitudes, 1e-12)) / _BIN_WIDTH).astype(int)
     merged, centers = [], []
     for label in np.unique(bins):
         members = np.flatnonzero(bins == label)
@@ -129,11 +138,6 @@ def bin_by_amplitude(
         merged.append(total)
         centers.append(float(np.exp(np.log(amplitudes[members]).mean())))
     return Observations(tuple(merged), np.array(centers))
-
-
-def amplitude_bin(amplitude: float) -> int:
-    """Number of the bin that an amplitude falls into."""
-    return round(float(np.log(max(amplitude, 1e-12))) / _BIN_WIDTH)
 
 
 def evaluate(observations: Observations, prior: Prior, hyperparameters: Hyperparameters) -> Fit:
@@ -157,6 +161,7 @@ def maximize_evidence(
     noise_hint: float,
     max_iterations: int = 100,
     tolerance: float = 3e-6,
+    start: NDArray[np.float64] | None = None,
 ) -> Hyperparameters:
     """Noise and prior that make the data most probable.
 
@@ -169,7 +174,9 @@ def maximize_evidence(
         Residual assumed for every parameter that has no row of data, unit of the targets.
     max_iterations : int
     tolerance : float
-        Relative change of the log evidence at which the search ends.
+        Change of the log evidence, relative to its size, at which the search ends.
+    start : ndarray, optional
+        Values of noise and prior to start from; default: a guess.
 
     Raises
     ------
@@ -187,19 +194,29 @@ def maximize_evidence(
     prior_start = prior.start(observations.column_power, rms)
     n_noise = len(noise_start)
 
-    def negative(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    def variances(noise_values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return noise.model(noise_values).variance(observations.amplitudes)
+
+    def posterior(values: NDArray[np.float64]) -> Point:
         noise_values, prior_values = values[:n_noise], values[n_noise:]
-        variances = noise.model(noise_values).variance(observations.amplitudes)
-        value, by_variance, by_prior = objective.value_and_gradients(variances, prior_values)
+        value, by_variance, by_prior, information = objective.expand(
+            variances(noise_values), prior_values, difference_quotients(variances, noise_values)
+        )
         log_prior, by_log_prior = noise.log_prior(noise_values, rms)
         by_noise = noise.gradient(noise_values, observations.amplitudes, by_variance) + by_log_prior
-        return -(value + log_prior), -np.concatenate([by_noise, by_prior])
+        information[:n_noise, :n_noise] -= difference_quotients(
+            lambda at: noise.log_prior(at, rms)[1], noise_values
+        )
+        return Point(value + log_prior, np.concatenate([by_noise, by_prior]), information)
 
-    bounds: Any = noise.bounds(rms) + prior.bounds(prior_start)
-    options: Any = {"maxiter": max_iterations, "ftol": tolerance}
-    start: Any = np.concatenate([noise_start, prior_start])
-    result: Any = minimize(negative, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-    return Hyperparameters(noise.model(result.x[:n_noise]), np.asarray(result.x[n_noise:]))
+    found = climb(
+        posterior,
+        np.concatenate([noise_start, prior_start]) if start is None else start,
+        np.array(noise.bounds(rms) + prior.bounds(prior_start)),
+        max_iterations=max_iterations,
+        tolerance=tolerance,
+    )
+    return Hyperparameters(noise.model(found[:n_noise]), found[n_noise:])
 
 
 class _Objective:
@@ -238,13 +255,27 @@ class _Objective:
         )
         return Fit(float(log_evidence), mean, factor), residual_sq, precision
 
-    def value_and_gradients(
-        self, variances: NDArray[np.float64], prior_values: NDArray[np.float64]
-    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-        """Log evidence and its derivatives by the variances and the prior values."""
+    def expand(
+        self,
+        variances: NDArray[np.float64],
+        prior_values: NDArray[np.float64],
+        by_noise: NDArray[np.float64],
+    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Log evidence, its derivatives by variances and prior values, and the average information.
+
+        ``by_noise``, shape (n_noise, n_frames), holds derivatives of the variances by the noise values.
+        """
         fit, residual_sq, precision = self.fit(variances, prior_values)
         lower = np.tril(dpotri(fit.factor, lower=1)[0])
         covariance = lower + np.tril(lower, -1).T
         traces = self._grams.reshape(len(variances), -1) @ covariance.ravel()
         by_variance = 0.5 * ((residual_sq + traces) / variances**2 - self._n_targets / variances)
-        return fit.log_evidence, by_variance, self._prior.gradient(precision, fit.mean, covariance)
+        pull, carried = self._prior.sensitivity(precision, fit.mean)
+        push = (by_noise / variances**2) @ (self._moments - self._grams @ fit.mean)
+        spread = covariance @ push.T
+        noise_noise = (by_noise * (residual_sq / variances**3)) @ by_noise.T - push @ spread
+        noise_prior = spread.T @ pull
+        prior_prior = pull.T @ (carried - covariance @ pull)
+        information = 0.5 * np.block([[noise_noise, noise_prior], [noise_prior.T, prior_prior]])
+        by_prior = self._prior.gradient(precision, fit.mean, covariance)
+        return fit.log_evidence, by_variance, by_prior, information

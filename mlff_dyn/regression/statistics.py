@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,11 +39,6 @@ class SufficientStatistics:
     def n_parameters(self) -> int:
         """Number of columns of X."""
         return len(self.moment)
-
-    def scaled(self, column_scale: NDArray[np.float64]) -> SufficientStatistics:
-        """Statistics with every column of X divided by its scale, shape (n_parameters,)."""
-        inverse = 1.0 / column_scale
-        return replace(self, gram=self.gram * inverse[:, None] * inverse, moment=self.moment * inverse)
 
     def __add__(self, other: SufficientStatistics) -> SufficientStatistics:
         """Statistics of both data sets together."""

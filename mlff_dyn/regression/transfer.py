@@ -137,6 +137,16 @@ class TransferPrior:
             covariance - cross - cross.T + within,
         )
 
+    def sensitivity(
+        self, precision: TransferPrecision, mean: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Minus the derivatives of the precision times the mean, and the prior covariance times them."""
+        share = self._directions @ precision.coupling
+        rest = mean - share @ (precision.loaded.T @ mean)
+        of_rest, carried = self._deviation.sensitivity(precision.deviation, rest)
+        back = precision.coupling @ (self._directions.T @ of_rest)
+        return of_rest - precision.loaded @ back, carried
+
     def scales(
         self, precision: TransferPrecision, posterior: Posterior
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -9,7 +9,6 @@ import numpy as np
 
 from mlff_dyn.model.fit import fit_force_field
 from mlff_dyn.model.force_field import errors_of_rows
-from mlff_dyn.regression.sums import RunningSums
 from mlff_dyn.store.model_file import write_model
 from mlff_dyn.workflows.train_report import describe_fit
 from mlff_dyn.workflows.training_data import TrainingData, rows_of_snapshots
@@ -51,7 +50,6 @@ class Learner:
         self.data = TrainingData(workspace.dataset_path, workspace.expansion)
         self.journal = TrainingJournal(workspace.journal_path)
         self.guess: TransferGuess | None = None
-        self._sums = RunningSums()
         self._force_field: ForceField | None = None
         self._record_labels()
 
@@ -74,9 +72,7 @@ class Learner:
             If there are no data.
         """
         if self._force_field is None:
-            fitted = fit_force_field(
-                self.workspace.expansion.basis, self.data.rows, guess=self.guess, sums=self._sums
-            )
+            fitted = fit_force_field(self.workspace.expansion.basis, self.data.rows, guess=self.guess)
             metadata = {
                 "identity": self.workspace.basis_identity,
                 "n_snapshots": len(self.data),

@@ -17,7 +17,6 @@ from mlff_dyn.engines.registry import create_engine
 from mlff_dyn.errors import ConfigError, DataError
 from mlff_dyn.execution.local import label
 from mlff_dyn.model.fit import fit_force_field, label_rows
-from mlff_dyn.regression.sums import RunningSums
 from mlff_dyn.store.model_file import read_model, write_model
 from mlff_dyn.training.initial import rattled_displacements, thermal_displacements
 from mlff_dyn.workflows.training_data import displaced_atoms
@@ -76,7 +75,7 @@ def learn_cheap_engine(workspace: Workspace, prior: PriorConfig, progress: Progr
     torus = workspace.training_torus
     supercell = workspace.expansion.on(torus)
     rows: list[LabelledRows] = []
-    sums, force_field = RunningSums(), None
+    force_field: ForceField | None = None
     progress.start(prior.n_frames, f"frames of {engine_name(prior)}")
 
     def count(name: str, result: EngineResult) -> None:  # noqa: ARG001
@@ -98,7 +97,7 @@ def learn_cheap_engine(workspace: Workspace, prior: PriorConfig, progress: Progr
             label_rows(supercell, u, result.forces_ev_per_angstrom, result.energy_ev)
             for u, result in zip(frames, results, strict=True)
         ]
-        force_field = fit_force_field(workspace.expansion.basis, rows, sums=sums)
+        force_field = fit_force_field(workspace.expansion.basis, rows)
     progress.stop()
     if force_field is None:
         raise ConfigError("training.prior.n_frames is zero")
