@@ -118,7 +118,7 @@ def _corrected(
         return np.zeros_like(correction)
     rest = change - (information + correction) @ step
     length = float(rest @ step)
-    if abs(length) < _SMALLEST_ANGLE * np.linalg.norm(rest) * np.linalg.norm(step):
+    if abs(length) <= _SMALLEST_ANGLE * np.linalg.norm(rest) * np.linalg.norm(step):
         return correction
     return correction + np.outer(rest, rest) / length
 
