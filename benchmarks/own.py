@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.models import CASES, SI, SI_64, Case, Model, build_model, silicon_snapshots
 from benchmarks.report import Measurement
 from benchmarks.timing import median_seconds, once
-from mlff_dyn.kernels import ForceKernel, force_variances, row_statistics
+from mlff_dyn.kernels import ForceKernel, force_variances, row_statistics, sample_forces
 from mlff_dyn.kernels.dynamics import Dynamics, MdState
 from mlff_dyn.kernels.random_numbers import rng_from_seed
 from mlff_dyn.kernels.reduction import block_reduction
@@ -85,6 +85,12 @@ def measure_regression(n_configurations: int) -> Iterator[Measurement]:
     yield Measurement(f"{n_configurations} configurations to the posterior", label, NAME, whole, "s")
     seconds = median_seconds(lambda: force_variances(*place, u[0], posterior.covariance_factor))
     yield Measurement("variance of all force components", label, NAME, seconds, "s")
+    few = np.arange(0, torus.n_atoms, 8)
+    seconds = median_seconds(lambda: force_variances(*place, u[0], posterior.covariance_factor, atoms=few))
+    yield Measurement("variance for every eighth atom", label, NAME, seconds, "s")
+    samples = posterior.sample(16, np.random.default_rng(0))
+    seconds = median_seconds(lambda: sample_forces(*place, u[0], samples))
+    yield Measurement("forces of 16 posterior samples", label, NAME, seconds, "s")
 
 
 def measure_dynamics(n_steps: int = 3000) -> Iterator[Measurement]:

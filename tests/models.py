@@ -14,6 +14,7 @@ from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fit import fit_force_field, label_rows
 from mlff_dyn.model.force_field import ForceField, TrainingSummary
+from mlff_dyn.model.long_range import LongRange
 from mlff_dyn.regression.evidence import Hyperparameters
 from mlff_dyn.regression.noise import NoiseModel
 from mlff_dyn.regression.posterior import Posterior
@@ -63,6 +64,23 @@ def random_force_field(
     return with_parameters(basis, mean), torus
 
 
+def dipoles_of(crystal: Crystal, *, scalar: bool = False, seed: int = 3) -> LongRange:
+    """Random charges (all axes alike if scalar) and dielectric tensor with the symmetry of the crystal."""
+    generator = np.random.default_rng(seed)
+    rotations = crystal.cartesian_rotations
+    raw = generator.standard_normal((crystal.n_sites, 3, 3)) + 2.0 * np.eye(3)
+    raw *= np.where(crystal.numbers == crystal.numbers[0], 1.0, -1.0)[:, None, None]
+    if scalar:
+        raw = raw[:, :1, :1] * np.eye(3)
+    charges = np.zeros_like(raw)
+    for rotation, images in zip(rotations, crystal.site_map, strict=True):
+        charges[images] += rotation @ raw @ rotation.T / len(rotations)
+    tensor = generator.standard_normal((3, 3))
+    tensor = 3.0 * np.eye(3) + 0.3 * (tensor + tensor.T)
+    dielectric = np.einsum("gab,bc,gdc->ad", rotations, tensor, rotations) / len(rotations)
+    return LongRange(charges - charges.mean(axis=0), 0.5 * (dielectric + dielectric.T), 0.2, 14.4)
+
+
 def with_parameters(basis: ForceConstantBasis, mean: NDArray[np.float64]) -> ForceField:
     """Force field of given parameters that knows them well."""
     n_parameters = len(mean)
@@ -77,11 +95,15 @@ def with_parameters(basis: ForceConstantBasis, mean: NDArray[np.float64]) -> For
 
 
 def fitted_to_harmonic(
-    basis: ForceConstantBasis, torus: Torus, hessian: NDArray[np.float64], n_snapshots: int = 4
+    basis: ForceConstantBasis,
+    torus: Torus,
+    hessian: NDArray[np.float64],
+    n_snapshots: int = 4,
+    long_range: LongRange | None = None,
 ) -> ForceField:
     """Fit to noise-free forces -hessian @ u; hessian of shape (3 n_atoms, 3 n_atoms)."""
     generator = np.random.default_rng(5)
-    supercell = Expansion(basis).on(torus)
+    supercell = Expansion(basis, long_range).on(torus)
     rows = []
     for _ in range(n_snapshots):
         u = 0.02 * generator.standard_normal((torus.n_atoms, 3))

@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -13,10 +13,34 @@ from mlff_dyn.errors import UsageError
 
 if TYPE_CHECKING:
     from mlff_dyn.config.schema import Config
+    from mlff_dyn.report.progress import Progress
 
 CONFIG_SUFFIXES = (".yaml", ".yml")
 DEFAULT_CONFIG = Path("CONFIG.yaml")
 _logger = logging.getLogger(__name__)
+
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Configuration to write for a structure [default: CONFIG.yaml].",
+    ),
+]
+Suggest = Annotated[
+    bool,
+    typer.Option(
+        "--suggest",
+        help="Compare orders and cutoffs on labelled frames; write the smallest that suffice to CONFIG.yaml.",
+    ),
+]
+Dataset = Annotated[
+    Path | None,
+    typer.Option(
+        "--dataset", metavar="FILE.extxyz", help="Labelled frames for --suggest [default: the run's]."
+    ),
+]
 
 
 def init(
@@ -25,15 +49,9 @@ def init(
         typer.Argument(metavar="STRUCTURE|CONFIG.yaml", help="Structure file, or a configuration (.yaml)."),
     ],
     *,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Configuration to write for a structure [default: CONFIG.yaml].",
-        ),
-    ] = None,
+    output: Output = None,
+    suggest: Suggest = False,
+    dataset: Dataset = None,
     run_dir: options.RunDir = None,
     overrides: options.Overrides = None,
     seed: options.Seed = None,
@@ -44,7 +62,9 @@ def init(
     quiet: options.Quiet = False,
 ) -> None:
     """Set up a run: a commented configuration for a structure, the basis, the first structures."""
-    with session(verbose, quiet):
+    with session(verbose, quiet) as progress:
+        if dataset is not None and not suggest:
+            raise typer.BadParameter("--dataset goes with --suggest; train takes --dataset, too")
         if source.suffix in CONFIG_SUFFIXES:
             if output is not None:
                 raise typer.BadParameter(
@@ -61,9 +81,32 @@ def init(
                 dry_run=dry_run,
             )
 
+        if suggest:
+            _suggest(config, source, dataset, dry_run=dry_run, progress=progress, as_json=as_json)
+
         from mlff_dyn.workflows.initialise import initialise
 
         finish(initialise(config, dry_run=dry_run), as_json=as_json)
+
+
+def _suggest(
+    config: "Config",
+    source: Path,
+    dataset: Path | None,
+    *,
+    dry_run: bool,
+    progress: "Progress",
+    as_json: bool,
+) -> NoReturn:
+    if source.suffix not in CONFIG_SUFFIXES:
+        raise typer.BadParameter("--suggest changes a configuration; write one first: init STRUCTURE")
+    if dataset is not None:
+        require_file(dataset, "data set")
+
+    from mlff_dyn.workflows.suggest_expansion import suggest_expansion
+
+    report = suggest_expansion(config, source, dataset=dataset, dry_run=dry_run, progress=progress)
+    finish(report, as_json=as_json)
 
 
 def _start_config(

@@ -13,6 +13,15 @@ def validate(
     model: Annotated[Path, typer.Argument(metavar="MODEL.h5", help="Trained model.")],
     file: Annotated[Path, typer.Argument(metavar="FILE.extxyz", help="Labelled frames, not trained on.")],
     *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Directory of report and plots; default: validate, beside MODEL.",
+        ),
+    ] = None,
     as_json: options.AsJson = False,
     verbose: options.Verbose = 0,
     quiet: options.Quiet = False,
@@ -24,4 +33,4 @@ def validate(
 
         from mlff_dyn.workflows.validate import validate as run_validation
 
-        finish(run_validation(model, file), as_json=as_json)
+        finish(run_validation(model, file, output or model.parent / "validate"), as_json=as_json)

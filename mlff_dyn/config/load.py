@@ -85,12 +85,16 @@ def parse_config(text: str, *, source: str, folder: Path, overrides: Sequence[st
 
 def resolve_paths(config: Config, folder: Path) -> Config:
     """Return the configuration with its paths made absolute, relative ones taken from ``folder``."""
+    expansion = config.expansion
+    if expansion.born_file is not None:
+        expansion = expansion.model_copy(update={"born_file": _absolute(expansion.born_file, folder)})
     structure = config.structure.model_copy(update={"file": _absolute(config.structure.file, folder)})
     training = config.training.model_copy(update={"prior": _resolved_prior(config.training.prior, folder)})
     return config.model_copy(
         update={
             "run_dir": _absolute(config.run_dir, folder),
             "structure": structure,
+            "expansion": expansion,
             "engine": _resolved_engine(config.engine, folder),
             "training": training,
         }

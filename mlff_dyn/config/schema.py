@@ -46,6 +46,12 @@ class ExpansionConfig(Section):
         description="Rules of order 2 for a crystal without forces and stress at rest: `huang` (symmetric "
         "elastic constants), `born-huang` (no forces in a rotated crystal). They matter for flexural modes.",
     )
+    born_file: Path | None = Field(
+        default=None,
+        description="BORN file of phonopy (Born charges, dielectric tensor) of the cell in `structure.file`; "
+        "relative to the configuration file. The dipole-dipole interaction is then taken out of the forces "
+        "before the fit, and added on any supercell.",
+    )
 
 
 class EngineConfig(Section):
@@ -145,6 +151,17 @@ class PriorConfig(Section):
         return self
 
 
+class FitConfig(Section):
+    """What is fitted besides forces, each kind of label with its own noise."""
+
+    energies: bool = Field(
+        default=True, description="Fit energies, their zero being unknown; frames without energy stay out."
+    )
+    stress: bool = Field(
+        default=False, description="Fit stresses, the stress at rest being unknown; all six components."
+    )
+
+
 class TrainingConfig(Section):
     """Dynamic training."""
 
@@ -155,6 +172,7 @@ class TrainingConfig(Section):
     initial: InitialConfig = Field(default=InitialConfig(), description=InitialConfig.__doc__)
     selection: SelectionConfig = Field(default=SelectionConfig(), description=SelectionConfig.__doc__)
     prior: PriorConfig | None = Field(default=None, description=PriorConfig.__doc__)
+    fit: FitConfig = Field(default=FitConfig(), description=FitConfig.__doc__)
     max_calculations: Integer = Field(
         default=40, ge=1, description="Budget of reference calculations, the first ones included."
     )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
+
+from mlff_dyn.lattice.shells import cell_heights, shell_distances
 
 MIN_HEIGHT_ANGSTROM = 9.0
 SEARCH_RADIUS_ANGSTROM = 6.5
-SHELL_GAP_ANGSTROM = 0.25
 CUTOFF_MARGIN_ANGSTROM = 0.05
 LARGEST_CUTOFFS_ANGSTROM = {3: 5.0, 4: 4.0}
 N_SHELLS = {3: 3, 4: 2}
@@ -22,7 +21,7 @@ def suggest_supercell(lattice: np.ndarray) -> tuple[int, int, int]:
     lattice : ndarray, shape (3, 3), Å
         Rows are the lattice vectors.
     """
-    repeats = [max(1, int(np.ceil(MIN_HEIGHT_ANGSTROM / height - 1.0e-9))) for height in _heights(lattice)]
+    repeats = np.ceil(MIN_HEIGHT_ANGSTROM / cell_heights(lattice) - 1.0e-9).clip(1).astype(int).tolist()
     return (repeats[0], repeats[1], repeats[2])
 
 
@@ -45,9 +44,9 @@ def suggest_cutoffs(
     dict
         Order to "full" or cutoff, Å, rounded down to 0.05 Å.
     """
-    heights = _heights(lattice) * np.array(supercell)
+    heights = cell_heights(lattice) * np.array(supercell)
     half_cell = 0.5 * float(heights.min()) - CUTOFF_MARGIN_ANGSTROM
-    shells = _shell_distances(lattice, positions)
+    shells = shell_distances(lattice, positions, SEARCH_RADIUS_ANGSTROM)
     cutoffs: dict[int, object] = {2: "full"}
     for order, n_shells in N_SHELLS.items():
         outer = shells[min(n_shells, len(shells)) - 1] if shells else half_cell
@@ -59,21 +58,3 @@ def suggest_cutoffs(
         )
         cutoffs[order] = round(float(min(steps * 0.05, half_cell)), 2)
     return cutoffs
-
-
-def _heights(lattice: np.ndarray) -> np.ndarray:
-    """Distances between opposite faces of the cell, Å."""
-    normals = np.linalg.inv(lattice).T
-    heights: np.ndarray = 1.0 / np.linalg.norm(normals, axis=1)
-    return heights
-
-
-def _shell_distances(lattice: np.ndarray, positions: np.ndarray) -> list[float]:
-    """Largest distance in each shell of neighbors, ascending, Å; a gap of 0.25 Å parts two shells."""
-    reach = np.ceil(SEARCH_RADIUS_ANGSTROM / _heights(lattice)).astype(int)
-    offsets = np.array(list(itertools.product(*(range(-n - 1, n + 2) for n in reach)))) @ lattice
-    between = (positions[None, :, :] - positions[:, None, :]).reshape(-1, 1, 3)
-    distances = np.linalg.norm(between + offsets, axis=2).ravel()
-    distances = np.sort(distances[(distances > 1.0e-3) & (distances < SEARCH_RADIUS_ANGSTROM)])
-    ends = np.flatnonzero(np.diff(distances) > SHELL_GAP_ANGSTROM)
-    return [float(distances[end]) for end in ends]

@@ -75,6 +75,8 @@ def config_template(config: Config, folder: Path) -> str:
     values = config.model_dump()
     values["run_dir"] = _relative(config.run_dir, folder)
     values["structure"]["file"] = _relative(config.structure.file, folder)
+    if config.expansion.born_file is not None:
+        values["expansion"]["born_file"] = _relative(config.expansion.born_file, folder)
     prior = values["training"]["prior"] or {"engine": None}
     for engine in (values["engine"], prior["engine"]):
         if engine and "pseudo_dir" in engine["profile"]:

@@ -121,6 +121,50 @@ def parse_yaml(text: str, source: str) -> tuple[Any, Lines]:
         loader.dispose()
 
 
+def replace_value(text: str, path: tuple[Hashable, ...], value: object) -> str:
+    """Put another value in the place of one; every other character of the text stays.
+
+    Parameters
+    ----------
+    text : str
+        YAML that `parse_yaml` accepts.
+    path : tuple
+        Keys from the top to the value.
+    value : object
+        Plain value, which is written in braces and brackets.
+
+    Raises
+    ------
+    KeyError
+        If there is no such key.
+    """
+    loader = _StrictLoader(text)
+    try:
+        node: yaml.Node = loader.get_single_node() or yaml.ScalarNode("", "")
+        for key in path:
+            node = _entry(loader, node, key)
+    finally:
+        loader.dispose()
+    written = format_yaml(value, flow=True, width=10**6).strip().removesuffix("\n...")
+    return text[: node.start_mark.index] + written + text[_last_index(node) :]
+
+
+def _entry(loader: _StrictLoader, node: yaml.Node, key: Hashable) -> yaml.Node:
+    entries: list[tuple[yaml.Node, yaml.Node]] = node.value if isinstance(node, yaml.MappingNode) else []
+    for key_node, value_node in entries:
+        if loader.construct_object(key_node, deep=True) == key:
+            return value_node
+    raise KeyError(key)
+
+
+def _last_index(node: yaml.Node) -> int:
+    """End of the text of a node; that of a block also takes in what follows it, so its last entry counts."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        return _last_index(last[1] if isinstance(node, yaml.MappingNode) else last)
+    return int(node.end_mark.index)
+
+
 def _collect_lines(
     loader: _StrictLoader,
     node: yaml.Node,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlff_dyn.errors import UsageError
+from mlff_dyn.formats.born_file import add_dipoles
 from mlff_dyn.formats.phonopy_cells import compact_array, phonopy_cells
-from mlff_dyn.model.force_constants import force_constants
+from mlff_dyn.model.force_constants import force_constants_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,8 +43,7 @@ def write_phono3py(force_field: ForceField, torus: Torus, directory: Path) -> tu
         If the expansion has no order 3.
     """
     phono3py, file_io = _import_phono3py()
-    mean = force_field.posterior.mean
-    fc2, fc3 = (force_constants(force_field.basis, mean, order, torus) for order in (2, 3))
+    fc2, fc3 = (force_constants_of(force_field, order, torus) for order in (2, 3))
     size = torus.crystal.n_sites * torus.n_atoms**2 * 27 * 8
     if size > _LARGEST_BYTES:
         raise UsageError(
@@ -57,8 +57,9 @@ def write_phono3py(force_field: ForceField, torus: Torus, directory: Path) -> tu
         compact_array(fc2, supercell, p2s_map), harmonic, p2s_map=p2s_map, physical_unit="eV/angstrom^2"
     )
     file_io.write_fc3_to_hdf5(compact_array(fc3, supercell, p2s_map), filename=cubic, p2s_map=p2s_map)
+    names = (*add_dipoles(phonon, force_field, torus, directory), *NAMES)
     phonon.save(main)
-    return NAMES
+    return names
 
 
 def _import_phono3py() -> tuple[Any, Any]:

@@ -65,7 +65,7 @@ def phonopy_cells(torus: Torus) -> PhonopyCells:
             fix="choose a supercell in vectors of structure.file",
         )
     return PhonopyCells(
-        unitcell=_unitcell(crystal),
+        unitcell=input_cell(crystal),
         supercell_matrix=np.rint(repetitions).astype(np.int64).T,
         primitive_matrix=np.linalg.inv(crystal.input_matrix).T,
         symprec=crystal.symprec,
@@ -94,7 +94,8 @@ def compact_array(
     return constants.dense(atoms[first], atoms)
 
 
-def _unitcell(crystal: Crystal) -> PhonopyAtoms:
+def input_cell(crystal: Crystal) -> PhonopyAtoms:
+    """Cell that the user gave."""
     return PhonopyAtoms(
         numbers=crystal.input_numbers,
         masses=crystal.input_masses,

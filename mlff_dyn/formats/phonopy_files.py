@@ -8,8 +8,9 @@ import numpy as np
 from phonopy import Phonopy
 from phonopy.file_IO import write_FORCE_CONSTANTS, write_force_constants_to_hdf5
 
+from mlff_dyn.formats.born_file import add_dipoles
 from mlff_dyn.formats.phonopy_cells import compact_array, phonopy_cells
-from mlff_dyn.model.force_constants import force_constants
+from mlff_dyn.model.force_constants import force_constants_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,7 @@ def write_phonopy(force_field: ForceField, torus: Torus, directory: Path) -> tup
     """Write force constants of order 2 on a supercell, so that ``phonopy-load phonopy_params.yaml`` works.
 
     ``FORCE_CONSTANTS`` holds the full array (the compact one above 512 atoms), ``force_constants.hdf5`` the
-    compact one.
+    compact one; both with the long-range interaction, whose dipoles go to ``BORN``.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ def write_phonopy(force_field: ForceField, torus: Torus, directory: Path) -> tup
     tuple of str
         Names of the files.
     """
-    constants = force_constants(force_field.basis, force_field.posterior.mean, 2, torus)
+    constants = force_constants_of(force_field, 2, torus)
     phonon = Phonopy(**phonopy_cells(torus).arguments(), log_level=0)
     supercell, p2s_map = phonon.supercell, np.array(phonon.primitive.p2s_map)
     first = np.arange(len(supercell)) if len(supercell) <= _LARGEST_FULL else p2s_map
@@ -46,5 +47,6 @@ def write_phonopy(force_field: ForceField, torus: Torus, directory: Path) -> tup
     write_FORCE_CONSTANTS(compact_array(constants, supercell, first), text, p2s_map=p2s_map)
     compact = compact_array(constants, supercell, p2s_map)
     write_force_constants_to_hdf5(compact, binary, p2s_map=p2s_map, physical_unit="eV/angstrom^2")
+    names = (*add_dipoles(phonon, force_field, torus, directory), *NAMES)
     phonon.save(main)
-    return NAMES
+    return names

@@ -46,6 +46,7 @@ if TYPE_CHECKING or BACKEND == "compiled":
         design_matrix,
         force_variances,
         row_statistics,
+        sample_forces,
         stress_rows,
     )
 else:
@@ -54,7 +55,16 @@ else:
         design_matrix,
         force_variances,
         row_statistics,
+        sample_forces,
         stress_rows,
     )
 
-__all__ = ["BACKEND", "ForceKernel", "design_matrix", "force_variances", "row_statistics", "stress_rows"]
+__all__ = [
+    "BACKEND",
+    "ForceKernel",
+    "design_matrix",
+    "force_variances",
+    "row_statistics",
+    "sample_forces",
+    "stress_rows",
+]

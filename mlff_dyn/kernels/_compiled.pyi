@@ -25,6 +25,18 @@ class ForceEvaluator64:
         bias: NDArray[np.float64],
         /,
     ) -> None: ...
+    def set_harmonic(
+        self,
+        n_sites: int,
+        n_cells: int,
+        isa: str,
+        n_packed: int,
+        stages: NDArray[np.int32],
+        twiddles: NDArray[np.float64],
+        pairs: NDArray[np.int32],
+        products: NDArray[np.float64],
+        /,
+    ) -> None: ...
     def energy_forces(self, displacements: NDArray[np.float64], forces: NDArray[np.float64], /) -> float: ...
     def run(
         self,
@@ -88,6 +100,8 @@ class DesignPlan:
         self,
         slot_atoms: NDArray[np.int32],
         displacements: NDArray[np.float64],
+        first_site: int,
+        last_site: int,
         starts: NDArray[np.int32],
         rows: NDArray[np.int32],
         weights: NDArray[np.float64],
@@ -95,6 +109,21 @@ class DesignPlan:
         first_rows: NDArray[np.int32],
         last_rows: NDArray[np.int32],
         variances: NDArray[np.float64],
+        /,
+    ) -> None: ...
+    def fill_products(
+        self,
+        slot_atoms: NDArray[np.int32],
+        displacements: NDArray[np.float64],
+        first_site: int,
+        last_site: int,
+        starts: NDArray[np.int32],
+        rows: NDArray[np.int32],
+        weights: NDArray[np.float64],
+        factor: NDArray[np.float64],
+        first_rows: NDArray[np.int32],
+        last_rows: NDArray[np.int32],
+        products: NDArray[np.float64],
         /,
     ) -> None: ...
     def add_stress(

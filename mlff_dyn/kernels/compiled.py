@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,12 +11,14 @@ from mlff_dyn.errors import check_shape
 from mlff_dyn.kernels import _compiled
 from mlff_dyn.kernels.compiled_forces import ForceKernel
 from mlff_dyn.kernels.design_chunks import build_design_chunks
-from mlff_dyn.kernels.gather import GatherTables, check_displacements, check_slot_atoms
+from mlff_dyn.kernels.gather import GatherTables, check_atoms, check_displacements, check_slot_atoms
 from mlff_dyn.kernels.instruction_set import INSTRUCTION_SET
 from mlff_dyn.kernels.reduction import Reduction, RowStatistics, check_rows
 from mlff_dyn.kernels.strain import strain_displacements, strain_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "design_matrix",
     "force_variances",
     "row_statistics",
+    "sample_forces",
     "stress_rows",
 ]
 
@@ -108,8 +111,10 @@ def force_variances(
     slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
     factor: NDArray[np.float64],
+    *,
+    atoms: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float64]:
-    """Variance of every force component for a covariance of the independent parameters.
+    """Variance of the force components for a covariance of the independent parameters.
 
     Parameters
     ----------
@@ -119,10 +124,12 @@ def force_variances(
     displacements : ndarray, shape (n_atoms, 3), Å
     factor : ndarray, shape (n_parameters, any)
         Covariance = factor @ factor.T; zeros of a triangle cost nothing.
+    atoms : ndarray, optional
+        Atoms whose variances are wanted, in this order; all by default.
 
     Returns
     -------
-    ndarray, shape (n_atoms, 3), (eV/Å)²
+    ndarray, shape (n_atoms or len(atoms), 3), (eV/Å)²
 
     Raises
     ------
@@ -130,17 +137,92 @@ def force_variances(
         If the arrays do not fit the tables.
     """
     check_rows(tables.n_parameters, reduction, factor)
+    variances = np.empty((*_rows_shape(tables, slot_atoms, atoms), 3))
+    fill = _design_plan(tables).fill_variances
+    columns = _sparse_and_columns(reduction, factor)
+    _fill_rows(fill, tables, slot_atoms, displacements, columns, atoms=atoms, out=variances)
+    return variances
+
+
+def sample_forces(
+    tables: GatherTables,
+    reduction: Reduction,
+    slot_atoms: NDArray[np.int32],
+    displacements: NDArray[np.float64],
+    parameters: NDArray[np.float64],
+    *,
+    atoms: NDArray[np.int64] | None = None,
+) -> NDArray[np.float64]:
+    """Forces for several sets of independent parameters, such as samples of a posterior, in one pass.
+
+    Parameters
+    ----------
+    tables : GatherTables
+    reduction : Reduction
+    slot_atoms : ndarray, shape (n_slots, n_cells), int32
+    displacements : ndarray, shape (n_atoms, 3), Å
+    parameters : ndarray, shape (n_samples, n_parameters)
+    atoms : ndarray, optional
+        Atoms whose forces are wanted; all by default.
+
+    Returns
+    -------
+    ndarray, shape (n_samples, n_atoms or len(atoms), 3), eV/Å
+
+    Raises
+    ------
+    DataError
+        If the arrays do not fit the tables.
+    """
+    check_rows(tables.n_parameters, reduction, parameters.T)
+    width = -(-len(parameters) // 8) * 8
+    forces = np.empty((*_rows_shape(tables, slot_atoms, atoms), 3, width))
+    fill = _design_plan(tables).fill_products
+    columns = _sparse_and_columns(reduction, parameters.T)
+    _fill_rows(fill, tables, slot_atoms, displacements, columns, atoms=atoms, out=forces)
+    return np.ascontiguousarray(np.moveaxis(forces[..., : len(parameters)], -1, 0))
+
+
+def _rows_shape(
+    tables: GatherTables, slot_atoms: NDArray[np.int32], atoms: NDArray[np.int64] | None
+) -> tuple[int]:
+    return (tables.polynomial.n_sites * slot_atoms.shape[1] if atoms is None else len(atoms),)
+
+
+def _fill_rows(
+    fill: Callable[..., None],
+    tables: GatherTables,
+    slot_atoms: NDArray[np.int32],
+    displacements: NDArray[np.float64],
+    columns: tuple[NDArray[Any], ...],
+    *,
+    atoms: NDArray[np.int64] | None,
+    out: NDArray[np.float64],
+) -> None:
+    """Fill what belongs to each atom; chosen atoms site by site, in the cells that hold them."""
     slot_atoms = check_slot_atoms(tables, slot_atoms)
-    displacements = check_displacements(displacements, tables.polynomial.n_sites * slot_atoms.shape[1])
+    n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
+    displacements = check_displacements(displacements, n_sites * n_cells)
+    if atoms is None:
+        fill(slot_atoms, displacements, 0, n_sites, *columns, out)
+        return
+    sites, cells = np.divmod(check_atoms(atoms, n_sites * n_cells), n_cells)
+    for site in np.unique(sites).tolist():
+        members = np.flatnonzero(sites == site)
+        part = np.zeros((n_sites * len(members), *out.shape[1:]))
+        own_cells = np.ascontiguousarray(slot_atoms[:, cells[members]])
+        fill(own_cells, displacements, site, site + 1, *columns, part)
+        out[members] = part[site * len(members) : (site + 1) * len(members)]
+
+
+def _sparse_and_columns(reduction: Reduction, factor: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
+    """Reduction, columns padded to groups of eight, first and last row of each group that is not zero."""
     padded = np.zeros((len(factor), -(-factor.shape[1] // 8) * 8))
     padded[:, : factor.shape[1]] = factor
-    filled = (padded.reshape(len(factor), -1, 8) != 0.0).sum(axis=2) > 0
+    filled = (padded.reshape(len(factor), -1, 8) != 0.0).any(axis=2)
     first = np.where(filled.any(axis=0), np.argmax(filled, axis=0), 0).astype(np.int32)
     last = np.where(filled.any(axis=0), len(factor) - np.argmax(filled[::-1], axis=0), 0).astype(np.int32)
-    variances = np.empty(displacements.shape)
-    sparse = (reduction.starts, reduction.rows, reduction.weights)
-    _design_plan(tables).fill_variances(slot_atoms, displacements, *sparse, padded, first, last, variances)
-    return variances
+    return reduction.starts, reduction.rows, reduction.weights, padded, first, last
 
 
 def stress_rows(

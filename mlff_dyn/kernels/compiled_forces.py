@@ -18,13 +18,16 @@ from mlff_dyn.kernels.gather import (
     check_slot_atoms,
     check_threads,
 )
+from mlff_dyn.kernels.harmonic import check_harmonic, second_order
 from mlff_dyn.kernels.instruction_set import INSTRUCTION_SET
 from mlff_dyn.kernels.lifted import build_lifted_chunks
 from mlff_dyn.kernels.site_groups import build_site_groups
+from mlff_dyn.kernels.transform_plan import build_transform_plan, transforms_pairs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mlff_dyn.kernels.harmonic import HarmonicTorus
     from mlff_dyn.kernels.tiles import LiftedChunk
 
 _EVALUATORS = {"double": _compiled.ForceEvaluator64, "single": _compiled.ForceEvaluator32}
@@ -44,6 +47,10 @@ class ForceKernel:
         double in either case.
     n_threads : int
         Threads that share the cells of one call; the numbers depend on it in the last digits only.
+    grid : tuple of 3 int, optional
+        Extents of the torus. With them order 2 is evaluated by Fourier transform where that is cheaper.
+    harmonic : HarmonicTorus, optional
+        Further interactions of order 2, between all atoms.
 
     Raises
     ------
@@ -58,6 +65,9 @@ class ForceKernel:
         slot_atoms: NDArray[np.int32],
         precision: str = "double",
         n_threads: int = 1,
+        *,
+        grid: tuple[int, int, int] | None = None,
+        harmonic: HarmonicTorus | None = None,
     ) -> None:
         check_shape("parameters", parameters, (tables.n_parameters,))
         slot_atoms = check_slot_atoms(tables, slot_atoms)
@@ -67,7 +77,12 @@ class ForceKernel:
         self._evaluator = evaluator(n_sites, n_cells, INSTRUCTION_SET, check_threads(n_threads))
         coefficients = _high_order_coefficients(tables, parameters)
         chunks = _lifted_chunks(tables, _orders_of_differences(tables, coefficients))
-        extra, groups = build_site_groups(tables, parameters, slot_atoms, chunks[0].slots)
+        with_pairs = not transforms_pairs(tables, slot_atoms, grid, harmonic)
+        if grid is not None and not with_pairs:
+            harmonic = second_order(tables, parameters, slot_atoms, grid).plus(harmonic)
+        extra, groups = build_site_groups(
+            tables, parameters, slot_atoms, chunks[0].slots, with_pairs=with_pairs
+        )
         for chunk in chunks:
             self._evaluator.add_program(
                 np.ascontiguousarray(slot_atoms[np.concatenate([chunk.slots, extra])]),
@@ -81,6 +96,22 @@ class ForceKernel:
             for group in groups:
                 self._evaluator.add_site_group(*group)
             extra, groups = extra[:0], []
+        if harmonic is not None:
+            self._add_harmonic(harmonic)
+
+    def _add_harmonic(self, harmonic: HarmonicTorus) -> None:
+        n_cells = check_harmonic(harmonic, self.n_atoms)
+        plan = build_transform_plan(harmonic)
+        self._evaluator.set_harmonic(
+            harmonic.n_sites,
+            n_cells,
+            INSTRUCTION_SET,
+            plan.n_packed,
+            plan.stages,
+            plan.twiddles.reshape(-1),
+            plan.pairs.reshape(-1),
+            plan.table.reshape(-1),
+        )
 
     def energy_forces(self, displacements: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Potential energy and forces.

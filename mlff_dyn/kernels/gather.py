@@ -173,6 +173,28 @@ def check_displacements(displacements: NDArray[np.float64], n_atoms: int) -> NDA
     return np.ascontiguousarray(displacements, dtype=np.float64)
 
 
+def check_atoms(atoms: NDArray[np.int64], n_atoms: int) -> NDArray[np.int64]:
+    """Refuse atoms that the torus does not have.
+
+    Parameters
+    ----------
+    atoms : ndarray, shape (any,)
+    n_atoms : int
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    DataError
+    """
+    check_shape("atoms", atoms, (None,))
+    if len(atoms) and (atoms.min() < 0 or atoms.max() >= n_atoms):
+        raise DataError(f"an atom is outside 0..{n_atoms - 1}")
+    return atoms
+
+
 def check_precision(precision: str) -> str:
     """Refuse an unknown precision.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import check_shape
-from mlff_dyn.kernels.gather import GatherTables, check_displacements, check_slot_atoms
+from mlff_dyn.kernels.gather import GatherTables, check_atoms, check_displacements, check_slot_atoms
 from mlff_dyn.kernels.reduction import Reduction, RowStatistics, check_rows
 from mlff_dyn.kernels.reference_forces import ForceKernel
 from mlff_dyn.kernels.reference_nodes import cell_chunks, group_starts, node_slopes, node_values
@@ -16,7 +16,14 @@ from mlff_dyn.kernels.strain import strain_displacements, strain_weights
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ForceKernel", "design_matrix", "force_variances", "row_statistics", "stress_rows"]
+__all__ = [
+    "ForceKernel",
+    "design_matrix",
+    "force_variances",
+    "row_statistics",
+    "sample_forces",
+    "stress_rows",
+]
 
 
 def design_matrix(
@@ -107,8 +114,10 @@ def force_variances(
     slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
     factor: NDArray[np.float64],
+    *,
+    atoms: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float64]:
-    """Variance of every force component for a covariance of the independent parameters.
+    """Variance of the force components for a covariance of the independent parameters.
 
     Parameters
     ----------
@@ -118,10 +127,12 @@ def force_variances(
     displacements : ndarray, shape (n_atoms, 3), Å
     factor : ndarray, shape (n_parameters, any)
         Covariance = factor @ factor.T; zeros of a triangle cost nothing.
+    atoms : ndarray, optional
+        Atoms whose variances are wanted, in this order; all by default.
 
     Returns
     -------
-    ndarray, shape (n_atoms, 3), (eV/Å)²
+    ndarray, shape (n_atoms or len(atoms), 3), (eV/Å)²
 
     Raises
     ------
@@ -129,15 +140,61 @@ def force_variances(
         If the arrays do not fit the tables.
     """
     check_rows(tables.n_parameters, reduction, factor)
+    products = _row_products(tables, slot_atoms, displacements, reduction.dense() @ factor, atoms)
+    return np.asarray((products**2).sum(axis=-1))
+
+
+def sample_forces(
+    tables: GatherTables,
+    reduction: Reduction,
+    slot_atoms: NDArray[np.int32],
+    displacements: NDArray[np.float64],
+    parameters: NDArray[np.float64],
+    *,
+    atoms: NDArray[np.int64] | None = None,
+) -> NDArray[np.float64]:
+    """Forces for several sets of independent parameters, such as samples of a posterior, in one pass.
+
+    Parameters
+    ----------
+    tables : GatherTables
+    reduction : Reduction
+    slot_atoms : ndarray, shape (n_slots, n_cells), int32
+    displacements : ndarray, shape (n_atoms, 3), Å
+    parameters : ndarray, shape (n_samples, n_parameters)
+    atoms : ndarray, optional
+        Atoms whose forces are wanted; all by default.
+
+    Returns
+    -------
+    ndarray, shape (n_samples, n_atoms or len(atoms), 3), eV/Å
+
+    Raises
+    ------
+    DataError
+        If the arrays do not fit the tables.
+    """
+    check_rows(tables.n_parameters, reduction, parameters.T)
+    products = _row_products(tables, slot_atoms, displacements, reduction.dense() @ parameters.T, atoms)
+    return np.ascontiguousarray(np.moveaxis(products, -1, 0))
+
+
+def _row_products(
+    tables: GatherTables,
+    slot_atoms: NDArray[np.int32],
+    displacements: NDArray[np.float64],
+    columns: NDArray[np.float64],
+    atoms: NDArray[np.int64] | None,
+) -> NDArray[np.float64]:
+    """Rows of the design matrix times columns, shape (n_atoms or len(atoms), 3, n_columns)."""
     slot_atoms = check_slot_atoms(tables, slot_atoms)
     n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
     displacements = check_displacements(displacements, n_sites * n_cells)
-    projection = reduction.dense() @ factor
-    variances = np.empty((n_sites, n_cells, 3))
-    for cells in cell_chunks(n_cells, 3 * n_sites * (tables.n_parameters + projection.shape[1])):
-        rows = _cell_rows(tables, slot_atoms[:, cells], displacements)
-        variances[:, cells] = ((rows @ projection) ** 2).sum(axis=-1)
-    return variances.reshape(-1, 3)
+    products = np.empty((n_sites, n_cells, 3, columns.shape[1]))
+    for cells in cell_chunks(n_cells, 3 * n_sites * (tables.n_parameters + columns.shape[1])):
+        products[:, cells] = _cell_rows(tables, slot_atoms[:, cells], displacements) @ columns
+    flat = products.reshape(n_sites * n_cells, 3, -1)
+    return flat if atoms is None else flat[check_atoms(atoms, n_sites * n_cells)]
 
 
 def stress_rows(

@@ -15,11 +15,14 @@ from mlff_dyn.kernels.gather import (
     check_slot_atoms,
     check_threads,
 )
+from mlff_dyn.kernels.harmonic import check_harmonic
 from mlff_dyn.kernels.random_numbers import draw_gaussians
 from mlff_dyn.kernels.reference_nodes import cell_chunks, group_starts, node_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from mlff_dyn.kernels.harmonic import HarmonicTorus
 
 
 class ForceKernel:
@@ -35,6 +38,10 @@ class ForceKernel:
         ``double`` or ``single``; this version computes in double in either case.
     n_threads : int
         Taken for the sake of the compiled version; this one has one thread.
+    grid : tuple of 3 int, optional
+        Extents of the torus; taken for the sake of the compiled version.
+    harmonic : HarmonicTorus, optional
+        Further interactions of order 2, between all atoms.
 
     Raises
     ------
@@ -49,6 +56,9 @@ class ForceKernel:
         slot_atoms: NDArray[np.int32],
         precision: str = "double",
         n_threads: int = 1,
+        *,
+        grid: tuple[int, int, int] | None = None,  # noqa: ARG002 (the compiled version needs it)
+        harmonic: HarmonicTorus | None = None,
     ) -> None:
         check_precision(precision)
         check_threads(n_threads)
@@ -57,6 +67,9 @@ class ForceKernel:
         self._slot_atoms = check_slot_atoms(tables, slot_atoms)
         self._n_cells = self._slot_atoms.shape[1]
         self.n_atoms = tables.polynomial.n_sites * self._n_cells
+        self._harmonic = harmonic
+        if harmonic is not None:
+            check_harmonic(harmonic, self.n_atoms)
         self._coefficients = tables.entry_factors * parameters[tables.entry_parameters]
         orders = tables.polynomial.parameter_orders[tables.entry_parameters]
         self._starts = group_starts(tables.entry_targets, orders)
@@ -89,7 +102,10 @@ class ForceKernel:
                 gradients = np.add.reduceat(products, self._starts, axis=0)
                 np.subtract.at(forces, (sites, cells, axes), gradients)
                 energy += float((by_site[sites, cells, axes] * gradients / self._orders[:, None]).sum())
-        return energy, forces.reshape(-1, 3)
+        if self._harmonic is None:
+            return energy, forces.reshape(-1, 3)
+        further = self._harmonic.energy_forces(displacements)
+        return energy + further[0], forces.reshape(-1, 3) + further[1]
 
     def run(self, state: MdState, dynamics: Dynamics, n_steps: int, sample_every: int) -> MdRun:
         """Molecular dynamics; see `mlff_dyn.kernels.dynamics` for the equations.

@@ -29,6 +29,8 @@ def build_site_groups(
     parameters: NDArray[np.float64],
     slot_atoms: NDArray[np.int32],
     present: NDArray[np.int32],
+    *,
+    with_pairs: bool = True,
 ) -> tuple[NDArray[np.int32], list[SiteGroup]]:
     """Contract orders 1 and 2 with the parameters; slots that mean the same atom on this torus are merged.
 
@@ -39,6 +41,8 @@ def build_site_groups(
     slot_atoms : ndarray, shape (n_slots, n_cells), int32
     present : ndarray, shape (n_present,), int32
         Slots of the gather tables that are looked up in any case.
+    with_pairs : bool
+        Whether order 2 is wanted; without it only order 1 is left.
 
     Returns
     -------
@@ -52,7 +56,7 @@ def build_site_groups(
     bias = _contract(tables, parameters, orders == 1)
     targets = 3 * tables.polynomial.n_sites
     matrix = np.zeros((targets, len(first_slot), 3))
-    is_second = orders == 2
+    is_second = (orders == 2) & with_pairs
     slots, axes = np.divmod(tables.node_variables[tables.entry_nodes[is_second]], 3)
     weights = tables.entry_factors[is_second] * parameters[tables.entry_parameters[is_second]]
     np.add.at(matrix, (tables.entry_targets[is_second], merged[slots], axes), weights)

@@ -54,3 +54,21 @@ def relative_amplitude(bonds: NDArray[np.int32], displacements: NDArray[np.float
     """
     difference = displacements[bonds[:, 0]] - displacements[bonds[:, 1]]
     return float(np.sqrt(0.5 * np.mean(difference**2)))
+
+
+def neighborhood_amplitudes(
+    bonds: NDArray[np.int32], displacements: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Root mean square of (u_i - u_j) / sqrt 2 over the bonds of each atom i, shape (n_atoms,), Å.
+
+    Parameters
+    ----------
+    bonds : ndarray of int, shape (n_pairs, 2)
+        Each atom first in some of them.
+    displacements : ndarray, shape (n_atoms, 3)     Å
+    """
+    difference = displacements[bonds[:, 0]] - displacements[bonds[:, 1]]
+    squares = 0.5 * np.mean(difference**2, axis=1)
+    n_atoms = len(displacements)
+    counts = np.bincount(bonds[:, 0], minlength=n_atoms)
+    return np.asarray(np.sqrt(np.bincount(bonds[:, 0], weights=squares, minlength=n_atoms) / counts))

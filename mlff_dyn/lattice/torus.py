@@ -112,6 +112,15 @@ class Torus:
         return raw - fold @ self.matrix
 
     @cached_property
+    def wavevectors(self) -> NDArray[np.float64]:
+        """Wave vectors that fit the torus, reciprocal basis without 2π, shape (n_cells, 3).
+
+        exp(2πi q.n) has the period of the torus in n. Wave vectors are numbered by the grid as cells are.
+        """
+        diagonal, v = self._smith
+        return np.asarray(np.array(list(np.ndindex(*diagonal))) / diagonal @ v.T)
+
+    @cached_property
     def positions(self) -> NDArray[np.float64]:
         """Ideal Cartesian positions of all atoms inside the supercell, shape (n_atoms, 3), Å."""
         crystal = self.crystal

@@ -7,18 +7,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.kernels import ForceKernel, design_matrix, force_variances, row_statistics, stress_rows
+from mlff_dyn.kernels import (
+    ForceKernel,
+    design_matrix,
+    force_variances,
+    row_statistics,
+    sample_forces,
+    stress_rows,
+)
 from mlff_dyn.kernels.gather import GatherTables, build_gather_tables, energy_row
 from mlff_dyn.kernels.reduction import Reduction, block_reduction
 from mlff_dyn.kernels.strain import slot_positions
-from mlff_dyn.lattice.bonds import bonded_atoms, relative_amplitude
+from mlff_dyn.lattice.bonds import bonded_atoms, neighborhood_amplitudes, relative_amplitude
+from mlff_dyn.regression.noise import Conditions, RowKind
 from mlff_dyn.regression.statistics import SufficientStatistics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mlff_dyn.kernels.harmonic import HarmonicTorus
     from mlff_dyn.lattice.basis import ForceConstantBasis
     from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.long_range import LongRange
+
+_SMALLEST_AMPLITUDE = 1e-12
+_SMALLEST_RATIO = 0.2
 
 
 class Expansion:
@@ -27,10 +40,13 @@ class Expansion:
     Parameters
     ----------
     basis : ForceConstantBasis
+    long_range : LongRange, optional
+        Dipoles, whose forces are no part of the basis.
     """
 
-    def __init__(self, basis: ForceConstantBasis) -> None:
+    def __init__(self, basis: ForceConstantBasis, long_range: LongRange | None = None) -> None:
         self.basis = basis
+        self.long_range = long_range
         self.tables: GatherTables = build_gather_tables(basis.polynomial)
         self.reduction: Reduction = block_reduction(basis.nullspaces)
         self._on: dict[bytes, SupercellExpansion] = {}
@@ -54,6 +70,7 @@ class SupercellExpansion:
 
     def __init__(self, expansion: Expansion, torus: Torus) -> None:
         self.basis = expansion.basis
+        self.long_range = expansion.long_range
         self.torus = torus
         self._tables = expansion.tables
         self._reduction = expansion.reduction
@@ -83,21 +100,44 @@ class SupercellExpansion:
         return SufficientStatistics(sums.gram, sums.moment, sums.target_sq, displacements.size)
 
     def force_variances(
-        self, displacements: NDArray[np.float64], covariance_factor: NDArray[np.float64]
+        self,
+        displacements: NDArray[np.float64],
+        covariance_factor: NDArray[np.float64],
+        *,
+        atoms: NDArray[np.int64] | None = None,
     ) -> NDArray[np.float64]:
-        """Variance of every force component, in memory that does not grow with the design matrix.
+        """Variance of the force components, in memory that does not grow with the design matrix.
 
         Parameters
         ----------
         displacements : ndarray, shape (n_atoms, 3)     Å
         covariance_factor : ndarray, shape (n_parameters, any)
+        atoms : ndarray, optional
+            Atoms whose variances are wanted; all by default.
 
         Returns
         -------
-        ndarray, shape (n_atoms, 3)     (eV/Å)²
+        ndarray, shape (n_atoms or len(atoms), 3)     (eV/Å)²
         """
         place = (self._tables, self._reduction, self._slot_atoms)
-        return force_variances(*place, displacements, covariance_factor)
+        return force_variances(*place, displacements, covariance_factor, atoms=atoms)
+
+    def sample_forces(
+        self, displacements: NDArray[np.float64], parameters: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Forces for several sets of parameters, such as samples of a posterior, in one pass.
+
+        Parameters
+        ----------
+        displacements : ndarray, shape (n_atoms, 3)     Å
+        parameters : ndarray, shape (n_samples, n_parameters)
+
+        Returns
+        -------
+        ndarray, shape (n_samples, n_atoms, 3)     eV/Å
+        """
+        place = (self._tables, self._reduction, self._slot_atoms)
+        return sample_forces(*place, displacements, parameters)
 
     def stress_rows(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
         """Rows of the stress at constant displacements, measured from that of the undisplaced crystal.
@@ -123,6 +163,19 @@ class SupercellExpansion:
         """Relative amplitude of a frame, which truncation errors grow with (Å); displacements in Å."""
         return relative_amplitude(self._bonds, displacements)
 
+    def force_conditions(self, displacements: NDArray[np.float64]) -> Conditions:
+        """What the noise of the force on each atom depends on; displacements in Å, shape (n_atoms, 3)."""
+        n_atoms = len(displacements)
+        amplitude = self.amplitude(displacements)
+        local = neighborhood_amplitudes(self._bonds, displacements)
+        ratios = np.maximum(local / max(amplitude, _SMALLEST_AMPLITUDE), _SMALLEST_RATIO)
+        return Conditions(np.full(n_atoms, amplitude), ratios, np.full(n_atoms, int(RowKind.FORCE)))
+
+    @cached_property
+    def dipole_dipole(self) -> HarmonicTorus | None:
+        """Long-range interaction on this supercell; None where the crystal has no dipoles."""
+        return None if self.long_range is None else self.long_range.on(self.torus)
+
     @cached_property
     def _bonds(self) -> NDArray[np.int32]:
         return bonded_atoms(self.torus)
@@ -130,6 +183,14 @@ class SupercellExpansion:
     def kernel(
         self, parameters: NDArray[np.float64], *, precision: str = "double", n_threads: int = 1
     ) -> ForceKernel:
-        """Compiled energy, forces and dynamics for given independent parameters."""
+        """Compiled energy, forces and dynamics for given independent parameters, the long range included."""
         expanded = self.basis.expand(parameters)
-        return ForceKernel(self._tables, expanded, self._slot_atoms, precision, n_threads)
+        return ForceKernel(
+            self._tables,
+            expanded,
+            self._slot_atoms,
+            precision,
+            n_threads,
+            grid=self.torus.grid,
+            harmonic=self.dipole_dipole,
+        )

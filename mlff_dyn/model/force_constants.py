@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlff_dyn.kernels.polynomial import OrderTerms
     from mlff_dyn.lattice.basis import ForceConstantBasis
     from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.force_field import ForceField
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +107,34 @@ def force_constants(
     coefficients = terms.coefficients(basis.expand(parameters)[start : start + terms.n_parameters])
     clusters, blocks = _accumulate(basis, terms, coefficients, torus)
     return ForceConstants(order, torus, clusters, blocks)
+
+
+def force_constants_of(force_field: ForceField, order: int, torus: Torus) -> ForceConstants:
+    """Force constants of a force field at its posterior mean, the long-range part included.
+
+    Parameters
+    ----------
+    force_field : ForceField
+    order : int
+    torus : Torus
+
+    Raises
+    ------
+    DataError
+        As `force_constants`.
+    """
+    constants = force_constants(force_field.basis, force_field.posterior.mean, order, torus)
+    dipoles = force_field.expansion.on(torus).dipole_dipole
+    if order != 2 or dipoles is None:
+        return constants
+    n_sites, n_cells = torus.crystal.n_sites, torus.n_cells
+    blocks = dipoles.blocks.reshape(n_sites, 3, n_sites, 3, n_cells).transpose(0, 2, 4, 1, 3)
+    blocks = np.ascontiguousarray(blocks).reshape(n_sites, torus.n_atoms, 3, 3)
+    blocks[constants.clusters[:, 0] // n_cells, constants.clusters[:, 1]] += constants.blocks
+    clusters = np.stack(
+        np.broadcast_arrays(n_cells * np.arange(n_sites)[:, None], np.arange(torus.n_atoms)), axis=-1
+    )
+    return ForceConstants(2, torus, clusters.reshape(-1, 2), blocks.reshape(-1, 3, 3))
 
 
 def _accumulate(

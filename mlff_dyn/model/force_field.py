@@ -10,6 +10,8 @@ import numpy as np
 
 from mlff_dyn.kernels.strain import VOIGT
 from mlff_dyn.model.expansion import Expansion, SupercellExpansion
+from mlff_dyn.model.labelled_rows import stress_design
+from mlff_dyn.regression.noise import Conditions, RowKind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from mlff_dyn.kernels import ForceKernel
     from mlff_dyn.lattice.basis import ForceConstantBasis
     from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.long_range import LongRange
     from mlff_dyn.model.transfer import TransferSummary
     from mlff_dyn.regression.posterior import Posterior
 
@@ -47,7 +50,7 @@ class TrainingSummary:
 
 @dataclass(frozen=True, eq=False)
 class ForceErrors:
-    """Standard deviations of force components, eV/Å, each of shape (n_atoms, 3).
+    """Standard deviations of forces, eV/Å, each of shape (n_atoms, 3); or of another quantity, in its unit.
 
     Attributes
     ----------
@@ -62,6 +65,33 @@ class ForceErrors:
 
 
 @dataclass(frozen=True, eq=False)
+class ScalarModel:
+    """What the errors of the energy per atom, or of the stress, need beyond the posterior of the parameters.
+
+    The unknown zero (of the energy; the stress at rest) given the parameters w is
+    zero - coupling (w - their mean), with its own sd.
+
+    Attributes
+    ----------
+    zero : ndarray, shape (n,)                        at the posterior mean
+    coupling : ndarray, shape (n, n_parameters)
+    zero_factor : ndarray, shape (n, n_any)           G with covariance G Gᵀ of the zero, parameters known
+    calibration : float                               factor on all standard deviations
+    coherent_sd : float
+        What the expansion leaves out on average, and the zero hides at the amplitudes of the data: its
+        standard deviation at the reference amplitude of the noise.
+    largest_amplitude : float                         of the data, Å
+    """
+
+    zero: NDArray[np.float64]
+    coupling: NDArray[np.float64]
+    zero_factor: NDArray[np.float64]
+    calibration: float
+    coherent_sd: float
+    largest_amplitude: float
+
+
+@dataclass(frozen=True, eq=False)
 class ForceField:
     """An anharmonic force field with calibrated errors.
 
@@ -73,6 +103,14 @@ class ForceField:
     calibration : float
         Factor on all standard deviations, from left-out configurations.
     training : TrainingSummary
+    energy : ScalarModel or None
+        Errors of the energy per atom; None where fewer than two energies were fitted.
+    stress : ScalarModel or None
+        Errors of the stress; None where fewer than two stresses were fitted.
+    pops_factor : ndarray, shape (n_parameters, any), or None
+        F with the covariance F Fᵀ of pointwise optimal parameter sets, for comparison.
+    long_range : LongRange or None
+        Dipole-dipole interaction that is added to the expansion.
     transfer : TransferSummary or None
         What a cheaper source contributed; None if there was none.
     """
@@ -81,12 +119,16 @@ class ForceField:
     posterior: Posterior
     calibration: float
     training: TrainingSummary
+    energy: ScalarModel | None = None
+    stress: ScalarModel | None = None
+    pops_factor: NDArray[np.float64] | None = None
+    long_range: LongRange | None = None
     transfer: TransferSummary | None = None
 
     @cached_property
     def expansion(self) -> Expansion:
         """The basis with its kernel tables."""
-        return Expansion(self.basis)
+        return Expansion(self.basis, self.long_range)
 
     def on(self, torus: Torus, *, precision: str = "double", n_threads: int = 1) -> SupercellForceField:
         """Return the force field on a supercell; precision and threads are those of its kernel."""
@@ -131,7 +173,7 @@ class SupercellForceField:
         return energy + rest, forces
 
     def stress(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Stress at given displacements (Å), measured from that of the undisplaced crystal.
+        """Stress at given displacements (Å); if none was fitted, measured from the undisplaced crystal.
 
         Of a strain that moves sites and displaced atoms alike, as ASE defines it.
 
@@ -142,22 +184,52 @@ class SupercellForceField:
         """
         rows = self._supercell.stress_rows(displacements)
         _, forces = self.kernel.energy_forces(displacements)
-        virial = -(forces.T @ displacements) / abs(float(np.linalg.det(self.torus.lattice)))
+        volume = abs(float(np.linalg.det(self.torus.lattice)))
+        virial = -(forces.T @ displacements) / volume
         first, second = np.array(VOIGT).T
         taken_along = 0.5 * (virial[first, second] + virial[second, first])
-        return np.asarray(rows @ self.force_field.posterior.mean + taken_along)
+        stress = rows @ self.force_field.posterior.mean + taken_along
+        if self.force_field.stress is not None:
+            stress += self.force_field.stress.zero
+        long_range = self.force_field.long_range
+        if long_range is not None:
+            stress += long_range.stress_of_sites(self.torus, displacements)
+        return np.asarray(stress)
 
     def force_errors(self, displacements: NDArray[np.float64]) -> ForceErrors:
         """Standard deviations of all force components at given displacements (Å, shape (n_atoms, 3))."""
         variances = self._supercell.force_variances(
             displacements, self.force_field.posterior.covariance_factor
         )
-        return _errors(self.force_field, variances, self._supercell.amplitude(displacements))
+        return _errors(self.force_field, variances, self._supercell.force_conditions(displacements))
+
+    def pops_force_sd(self, displacements: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Force errors by pointwise optimal parameter sets, eV/Å, shape (n_atoms, 3); None without them."""
+        factor = self.force_field.pops_factor
+        if factor is None:
+            return None
+        return np.sqrt(self._supercell.force_variances(displacements, factor))
+
+    def energy_errors(self, displacements: NDArray[np.float64]) -> ForceErrors | None:
+        """Standard deviations of the energy per atom (eV), each of shape (1,); None if it was not fitted."""
+        model = self.force_field.energy
+        if model is None:
+            return None
+        row = self._supercell.rows(displacements)[1][None] / len(displacements)
+        amplitude = self._supercell.amplitude(displacements)
+        return _scalar_errors(self.force_field, model, RowKind.ENERGY, row, amplitude)
+
+    def stress_errors(self, displacements: NDArray[np.float64]) -> ForceErrors | None:
+        """Standard deviations of the stress (eV/Å³), each of shape (6,); None if it was not fitted."""
+        model = self.force_field.stress
+        if model is None:
+            return None
+        rows = stress_design(self._supercell, displacements, self._supercell.rows(displacements)[0])
+        amplitude = self._supercell.amplitude(displacements)
+        return _scalar_errors(self.force_field, model, RowKind.STRESS, rows, amplitude)
 
 
-def errors_of_rows(
-    force_field: ForceField, rows: NDArray[np.float64], amplitude_angstrom: float
-) -> ForceErrors:
+def errors_of_rows(force_field: ForceField, rows: NDArray[np.float64], conditions: Conditions) -> ForceErrors:
     """Standard deviations of forces whose rows are at hand.
 
     Parameters
@@ -165,17 +237,35 @@ def errors_of_rows(
     force_field : ForceField
     rows : ndarray, shape (3 * n_atoms, n_parameters)
         Design matrix of the forces.
-    amplitude_angstrom : float
-        Of the frame, see `SupercellExpansion.amplitude`.
+    conditions : Conditions, of n_atoms
+        See `SupercellExpansion.force_conditions`.
     """
     variances = force_field.posterior.variance(rows).reshape(-1, 3)
-    return _errors(force_field, variances, amplitude_angstrom)
+    return _errors(force_field, variances, conditions)
 
 
-def _errors(
-    force_field: ForceField, variances: NDArray[np.float64], amplitude_angstrom: float
+def _errors(force_field: ForceField, variances: NDArray[np.float64], conditions: Conditions) -> ForceErrors:
+    noise = force_field.posterior.noise.variance(conditions.amplitudes, conditions.ratios)
+    return _parts(force_field.calibration, variances, np.broadcast_to(noise[:, None], variances.shape))
+
+
+def _scalar_errors(
+    force_field: ForceField,
+    model: ScalarModel,
+    kind: RowKind,
+    rows: NDArray[np.float64],
+    amplitude_angstrom: float,
 ) -> ForceErrors:
-    scale = force_field.calibration
-    epistemic = scale * np.sqrt(variances)
-    noise = scale * float(np.sqrt(force_field.posterior.noise.variance(amplitude_angstrom)))
-    return ForceErrors(epistemic, np.full_like(epistemic, noise), np.hypot(epistemic, noise))
+    variances = force_field.posterior.variance(rows - model.coupling)
+    variances = variances + np.einsum("ij,ij->i", model.zero_factor, model.zero_factor)
+    noise = force_field.posterior.hyperparameters.other_noise[kind]
+    amplitudes = np.array([amplitude_angstrom, model.largest_amplitude]) / noise.reference_amplitude
+    grown = amplitudes**noise.exponent
+    beyond = model.coherent_sd / model.calibration * max(0.0, grown[0] - grown[1])
+    total = noise.variance(amplitude_angstrom) + beyond**2
+    return _parts(model.calibration, variances, np.broadcast_to(total, variances.shape))
+
+
+def _parts(scale: float, epistemic: NDArray[np.float64], noise: NDArray[np.float64]) -> ForceErrors:
+    """Standard deviations from variances before calibration."""
+    return ForceErrors(scale * np.sqrt(epistemic), scale * np.sqrt(noise), scale * np.sqrt(epistemic + noise))

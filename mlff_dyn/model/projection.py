@@ -3,7 +3,8 @@
 The forces F_n of order n are homogeneous polynomials of degree n - 1 in the displacements. Parameters w_n of
 the basis whose forces X_n w_n come nearest to F_n, averaged over independent normal displacements of all
 atoms, are found by least squares; where the basis holds F_n they are exact. Sum rules, symmetry, images in a
-supercell and cutoffs are thereby those of the basis, whatever those of the source.
+supercell and cutoffs are thereby those of the basis, whatever those of the source. A long-range interaction
+that the expansion adds by itself is taken off order 2 before.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ import numpy as np
 
 from mlff_dyn.lattice.topology import map_crystal
 from mlff_dyn.lattice.torus import Torus
+from mlff_dyn.model.expansion import Expansion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from mlff_dyn.model.expansion import Expansion
     from mlff_dyn.model.force_field import ForceField
 
 _ROWS_PER_PARAMETER = 2.0
@@ -72,7 +73,9 @@ def project_forces(expansion: Expansion, source: SourceForces, *, seed: int = 0)
         u = generator.standard_normal((source.torus.n_atoms, 3))
         u -= u.mean(axis=0)
         rows, _ = supercell.rows(u)
-        forces = source.forces(u)
+        forces = dict(source.forces(u))
+        if supercell.dipole_dipole is not None and 2 in forces:
+            forces[2] = forces[2] - supercell.dipole_dipole.energy_forces(u)[1]
         for order, columns in known.items():
             design = rows[:, columns]
             grams[order] += design.T @ design
@@ -109,7 +112,8 @@ class ForceFieldSource:
         self.torus = torus
         self._map = map_crystal(force_field.basis.crystal, torus.crystal)
         carried, self._atoms = self._map.carry(torus)
-        supercell = force_field.expansion.on(carried)
+        self._dipoles = force_field.expansion.on(carried).dipole_dipole
+        supercell = Expansion(force_field.basis).on(carried)
         orders, mean = force_field.basis.parameter_orders, force_field.posterior.mean
         self._kernels = {
             order: supercell.kernel(np.where(orders == order, mean, 0.0))
@@ -126,6 +130,8 @@ class ForceFieldSource:
         theirs = np.zeros_like(displacements)
         theirs[self._atoms] = displacements @ self._map.rotation.T
         found = {order: kernel.energy_forces(theirs)[1] for order, kernel in self._kernels.items()}
+        if self._dipoles is not None and 2 in found:
+            found[2] = found[2] + self._dipoles.energy_forces(theirs)[1]
         return {order: forces[self._atoms] @ self._map.rotation for order, forces in found.items()}
 
 

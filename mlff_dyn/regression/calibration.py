@@ -1,24 +1,28 @@
 """Left-out configurations in closed form: are the error bars right where the model was not trained?
 
-With the posterior covariance S, the noise variance v_k, the rows X_k of configuration k and its residuals
-e_k, put H_k = X_k S X_k^T / v_k. The prediction of configuration k by a fit to all others has
+With the posterior covariance S, and the rows X_k of configuration k and its residuals e_k, both divided by
+the noise sd v^(1/2) of each row, put H_k = X_k S X_k^T. The prediction of configuration k by a fit to all
+others has
 
     e_k' = (1 - H_k)^-1 e_k                       error
-    h_k' = diag[(1 - H_k)^-1 H_k]                 epistemic variance / v_k
+    h_k' = diag[(1 - H_k)^-1 H_k]                 epistemic variance / v
 
-exactly, with the hyperparameters held fixed. H_k is P P^T with P = X_k F / v_k^(1/2), S = F F^T; where there
+exactly, with the hyperparameters held fixed. H_k is P P^T with P = X_k F, S = F F^T; where there
 are fewer parameters than rows, the smaller matrix P^T P gives the same:
 
     (1 - H_k)^-1 = 1 + P (1 - P^T P)^-1 P^T
 
-The score z^2 = e'^2 / (v_k (1 + h')) averages to one where the model of noise and prior is right, whatever
-the number of data; the scale c^2 = (1 + 1 / K) median of z^2 over configurations corrects all error bars
-where it is not. The factor 1 + 1 / K pays for hyperparameters that the K configurations determined; the
-median is not moved by one configuration unlike all others.
+The scores z = e' / (1 + h')^(1/2) are normal with sd 1 where the model of noise and prior is right, whatever
+the number of data; a scale c corrects all error bars where it is not. Its square is (1 + 1 / K) times the
+geometric mean of two estimates of the variance of z: the median over configurations of their mean square,
+which no single configuration unlike all others moves, and the square of the bound that 68 % of all |z| keep,
+as normal ones would keep 1. Where errors have longer tails than normal ones the two differ, and the scale
+stands between the right size and the right coverage. The factor 1 + 1 / K pays for hyperparameters that the K
+configurations determined.
 
 | symbol | variable |
 |---|---|
-| X_k, e_k, v_k | design, residuals, noise_variance |
+| X_k, e_k, v | design, residuals, noise_variances |
 | P | projected |
 | e', h' | errors, leverages |
 | c | scale |
@@ -39,13 +43,15 @@ from scipy.linalg import cholesky, solve_triangular
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from mlff_dyn.regression.posterior import Posterior
 
 _SMALLEST_GAP = 1e-8
 _SMALLEST_PIVOT = 1e-7
 _SMALLEST_SCALE = 0.5
+_ONE_SD = 0.6826894921370859
+_PSEUDO_COUNT = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,21 +62,29 @@ class LeftOut:
     ----------
     errors : ndarray, shape (n_rows,)         prediction minus target, up to sign; unit of the targets
     leverages : ndarray, shape (n_rows,)      epistemic variance over noise variance
-    noise_variance : float
+    noise_variances : ndarray, shape (n_rows,)
     """
 
     errors: NDArray[np.float64]
     leverages: NDArray[np.float64]
-    noise_variance: float
+    noise_variances: NDArray[np.float64]
 
     @property
-    def mean_square_score(self) -> float:
-        """Mean of error squared over predictive variance."""
-        return float(np.mean(self.errors**2 / (self.noise_variance * (1.0 + self.leverages))))
+    def scores(self) -> NDArray[np.float64]:
+        """Errors over predictive standard deviations, shape (n_rows,)."""
+        return np.asarray(self.errors / np.sqrt(self.noise_variances * (1.0 + self.leverages)))
+
+    def take(self, rows: slice) -> LeftOut:
+        """Return some of the rows."""
+        return LeftOut(self.errors[rows], self.leverages[rows], self.noise_variances[rows])
 
 
 def leave_out(
-    posterior: Posterior, design: NDArray[np.float64], targets: NDArray[np.float64], noise_variance: float
+    posterior: Posterior,
+    design: NDArray[np.float64],
+    targets: NDArray[np.float64],
+    noise_variances: ArrayLike,
+    free_design: NDArray[np.float64] | None = None,
 ) -> LeftOut:
     """Predict one configuration of the data from all the others, without a refit.
 
@@ -80,39 +94,47 @@ def leave_out(
         Of all data, this configuration included.
     design : ndarray, shape (n_rows, n_parameters)
     targets : ndarray, shape (n_rows,)
-    noise_variance : float
-        Of this configuration.
+    noise_variances : float or ndarray, shape (n_rows,)
+        As the fit took them to be.
+    free_design : ndarray, shape (n_rows, n_free), optional
+        Columns of the free parameters of the posterior.
     """
-    projected = design @ (posterior.covariance_factor / np.sqrt(noise_variance))
-    residuals = targets - design @ posterior.mean
+    variances = np.broadcast_to(np.asarray(noise_variances, float), targets.shape)
+    noise_sd = np.sqrt(variances)
+    prediction, projected = posterior.project(design, free_design)
+    projected = projected / noise_sd[:, None]
+    residuals = (targets - prediction) / noise_sd
+    errors, leverages = _leave_out(projected, residuals)
+    return LeftOut(errors * noise_sd, np.maximum(leverages, 0.0), variances)
+
+
+def _leave_out(
+    projected: NDArray[np.float64], residuals: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Errors and leverages, both over the noise."""
     is_wide = projected.shape[0] <= projected.shape[1]
     gram = projected @ projected.T if is_wide else projected.T @ projected
     try:
         factor = cholesky(np.eye(len(gram)) - gram, lower=True, check_finite=False)
     except np.linalg.LinAlgError:
-        return _leave_out_near_interpolation(projected, residuals, noise_variance)
+        return _leave_out_near_interpolation(projected, residuals)
     if np.diag(factor).min() ** 2 < _SMALLEST_PIVOT:
-        return _leave_out_near_interpolation(projected, residuals, noise_variance)
+        return _leave_out_near_interpolation(projected, residuals)
     if is_wide:
         half = solve_triangular(factor, np.eye(len(factor)), lower=True, check_finite=False)
-        errors, leverages = half.T @ (half @ residuals), np.einsum("ij,ij->j", half, half) - 1.0
-    else:
-        half = solve_triangular(factor, projected.T, lower=True, check_finite=False)
-        errors, leverages = residuals + half.T @ (half @ residuals), np.einsum("ij,ij->j", half, half)
-    return LeftOut(errors, np.maximum(leverages, 0.0), noise_variance)
+        return half.T @ (half @ residuals), np.einsum("ij,ij->j", half, half) - 1.0
+    half = solve_triangular(factor, projected.T, lower=True, check_finite=False)
+    return residuals + half.T @ (half @ residuals), np.einsum("ij,ij->j", half, half)
 
 
 def _leave_out_near_interpolation(
-    projected: NDArray[np.float64], residuals: NDArray[np.float64], noise_variance: float
-) -> LeftOut:
+    projected: NDArray[np.float64], residuals: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """By eigenvalues, those of 1 - H that rounding makes too small being raised."""
     values, vectors = np.linalg.eigh(projected @ projected.T)
     gap = np.maximum(1.0 - values, _SMALLEST_GAP)
-    return LeftOut(
-        errors=vectors @ ((vectors.T @ residuals) / gap),
-        leverages=(vectors**2) @ (np.maximum(values, 0.0) / gap),
-        noise_variance=noise_variance,
-    )
+    errors = vectors @ ((vectors.T @ residuals) / gap)
+    return errors, (vectors**2) @ (np.maximum(values, 0.0) / gap)
 
 
 def calibration_scale(left_out: Sequence[LeftOut]) -> float:
@@ -127,5 +149,20 @@ def calibration_scale(left_out: Sequence[LeftOut]) -> float:
     n = len(left_out)
     if n < 2:
         return 1.0
-    typical = float(np.median([part.mean_square_score for part in left_out]))
-    return max(_SMALLEST_SCALE, float(np.sqrt((1.0 + 1.0 / n) * typical)))
+    typical = float(np.sqrt(np.median([np.mean(part.scores**2) for part in left_out])))
+    kept = float(np.quantile(np.abs(np.concatenate([part.scores for part in left_out])), _ONE_SD))
+    return max(_SMALLEST_SCALE, float(np.sqrt((1.0 + 1.0 / n) * typical * kept)))
+
+
+def scalar_calibration_scale(scores: NDArray[np.float64]) -> float:
+    """Factor on the standard deviations of a quantity of which each configuration has few.
+
+    Their mean square, to which four more scores of size one are added, so that few do not move it much.
+
+    Parameters
+    ----------
+    scores : ndarray
+        Left-out errors over their predictive standard deviations.
+    """
+    total = float(np.sum(np.square(scores))) + _PSEUDO_COUNT
+    return float(np.sqrt(total / (np.size(scores) + _PSEUDO_COUNT)))

@@ -23,6 +23,9 @@ with the derivatives v_ik of v_k, g_i = sum_k v_ik X_k^T (y_k - X_k m) / v_k^2 a
 | m, S | mean, covariance |
 | v_ik, g, b, L^-1 b | by_noise, push, pull, carried |
 
+Columns in front of those of the prior belong to parameters of which nothing is known beforehand, such as the
+unknown zero of energies: their prior is flat, and they are integrated out with the others.
+
 Few rows determine no noise: with fewer rows than parameters the evidence is largest where the model passes
 through every point. ``noise_hint`` then acts as n_parameters - n_targets further residuals of that size.
 
@@ -34,7 +37,7 @@ Average information: Gilmour, Thompson and Cullis, Biometrics 51, 1440 (1995).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,17 +47,15 @@ from scipy.linalg.lapack import dpotri
 from mlff_dyn.errors import FitError
 from mlff_dyn.regression.ascent import Point, climb, difference_quotients
 from mlff_dyn.regression.factorization import precision_factor
+from mlff_dyn.regression.kind_noise import variances_by_kind
+from mlff_dyn.regression.noise import Conditions, RowKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from mlff_dyn.regression.noise import NoiseFamily, NoiseModel
     from mlff_dyn.regression.priors import Prior
     from mlff_dyn.regression.statistics import SufficientStatistics
-
-_BIN_WIDTH = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,24 +67,48 @@ class Hyperparameters:
     noise : NoiseModel
     prior_values : ndarray
         Values of the prior, see `StructuredPrior`.
+    other_noise : dict
+        Noise of other rows than forces, by `RowKind`.
     """
 
     noise: NoiseModel
     prior_values: NDArray[np.float64]
+    other_noise: dict[int, NoiseModel] = field(default_factory=dict)
+
+    def variances(self, conditions: Conditions) -> NDArray[np.float64]:
+        """Noise variance under each of the conditions."""
+        return variances_by_kind(self.noise, self.other_noise, conditions)
 
 
 @dataclass(frozen=True, eq=False)
 class Observations:
-    """Data of a fit: statistics of frames, or of groups of frames with the same amplitude.
+    """Data of a fit: statistics of groups of rows with the same noise.
 
     Attributes
     ----------
     statistics : tuple of SufficientStatistics
-    amplitudes : ndarray, shape (n_frames,)
+        Columns: free parameters, then those of the prior.
+    amplitudes : ndarray, shape (n_groups,)
+    ratios : ndarray, shape (n_groups,), optional        default: 1, see `Conditions`
+    kinds : ndarray of int, shape (n_groups,), optional  default: forces
+    n_free : int                                         parameters with a flat prior
     """
 
     statistics: tuple[SufficientStatistics, ...]
     amplitudes: NDArray[np.float64]
+    ratios: NDArray[np.float64] | None = None
+    kinds: NDArray[np.int64] | None = None
+    n_free: int = 0
+
+    @property
+    def conditions(self) -> Conditions:
+        """What the noise of each group depends on."""
+        n = len(self.amplitudes)
+        return Conditions(
+            np.asarray(self.amplitudes, float),
+            np.ones(n) if self.ratios is None else self.ratios,
+            np.zeros(n, np.int64) if self.kinds is None else self.kinds,
+        )
 
     @property
     def n_targets(self) -> int:
@@ -92,18 +117,26 @@ class Observations:
 
     @property
     def n_parameters(self) -> int:
-        """Number of columns."""
-        return self.statistics[0].n_parameters
+        """Number of columns of the prior."""
+        return self.statistics[0].n_parameters - self.n_free
 
     @property
     def target_rms(self) -> float:
-        """Root mean square of the targets."""
-        return float(np.sqrt(sum(part.target_sq for part in self.statistics) / self.n_targets))
+        """Root mean square of the forces."""
+        parts = self._forces
+        return float(np.sqrt(sum(p.target_sq for p in parts) / sum(p.n_targets for p in parts)))
 
     @property
     def column_power(self) -> NDArray[np.float64]:
-        """Mean square of each column, shape (n_parameters,)."""
-        return np.asarray(sum(np.diag(part.gram) for part in self.statistics) / self.n_targets)
+        """Mean square of each column of the prior over the rows of the forces, shape (n_parameters,)."""
+        parts = self._forces
+        power = sum(np.diag(p.gram) for p in parts) / sum(p.n_targets for p in parts)
+        return np.asarray(power)[self.n_free :]
+
+    @property
+    def _forces(self) -> list[SufficientStatistics]:
+        kinds = self.conditions.kinds
+        return [part for part, kind in zip(self.statistics, kinds, strict=True) if kind == RowKind.FORCE]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,31 +146,14 @@ class Fit:
     Attributes
     ----------
     log_evidence : float
-    mean : ndarray, shape (n_parameters,)
-    factor : ndarray, shape (n_parameters, n_parameters)     lower Cholesky factor of the posterior precision
+    mean : ndarray, shape (n_free + n_parameters,)
+    factor : ndarray, shape (n_free + n_parameters, n_free + n_parameters)
+        Lower Cholesky factor of the posterior precision.
     """
 
     log_evidence: float
     mean: NDArray[np.float64]
     factor: NDArray[np.float64]
-
-
-def bin_by_amplitude(
-    statistics: Sequence[SufficientStatistics], amplitudes: NDArray[np.float64]
-) -> Observations:
-    """Add up the statistics of frames whose amplitudes differ by less than two percent."""
-    if not len(statistics):
-        return Observations((), np.zeros(0))
-    bins = np.rint(np.log(np.maximum(amplitudes, 1e-12)) / _BIN_WIDTH).astype(int)
-    merged, centers = [], []
-    for label in np.unique(bins):
-        members = np.flatnonzero(bins == label)
-        total = statistics[members[0]]
-        for k in members[1:]:
-            total = total + statistics[k]
-        merged.append(total)
-        centers.append(float(np.exp(np.log(amplitudes[members]).mean())))
-    return Observations(tuple(merged), np.array(centers))
 
 
 def evaluate(observations: Observations, prior: Prior, hyperparameters: Hyperparameters) -> Fit:
@@ -149,7 +165,7 @@ def evaluate(observations: Observations, prior: Prior, hyperparameters: Hyperpar
         If a precision is not positive definite.
     """
     objective = _Objective(observations, prior, noise_hint=1.0, n_pseudo=0.0)
-    variances = hyperparameters.noise.variance(observations.amplitudes)
+    variances = hyperparameters.variances(observations.conditions)
     return objective.fit(variances, hyperparameters.prior_values)[0]
 
 
@@ -193,30 +209,35 @@ def maximize_evidence(
     noise_start = noise.start(rms)
     prior_start = prior.start(observations.column_power, rms)
     n_noise = len(noise_start)
-
-    def variances(noise_values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return noise.model(noise_values).variance(observations.amplitudes)
-
-    def posterior(values: NDArray[np.float64]) -> Point:
-        noise_values, prior_values = values[:n_noise], values[n_noise:]
-        value, by_variance, by_prior, information = objective.expand(
-            variances(noise_values), prior_values, difference_quotients(variances, noise_values)
-        )
-        log_prior, by_log_prior = noise.log_prior(noise_values, rms)
-        by_noise = noise.gradient(noise_values, observations.amplitudes, by_variance) + by_log_prior
-        information[:n_noise, :n_noise] -= difference_quotients(
-            lambda at: noise.log_prior(at, rms)[1], noise_values
-        )
-        return Point(value + log_prior, np.concatenate([by_noise, by_prior]), information)
-
     found = climb(
-        posterior,
+        lambda values: _penalized(objective, noise, observations, values[:n_noise], values[n_noise:]),
         np.concatenate([noise_start, prior_start]) if start is None else start,
         np.array(noise.bounds(rms) + prior.bounds(prior_start)),
         max_iterations=max_iterations,
         tolerance=tolerance,
     )
-    return Hyperparameters(noise.model(found[:n_noise]), found[n_noise:])
+    noise_values = found[:n_noise]
+    return Hyperparameters(noise.model(noise_values), found[n_noise:], noise.other_models(noise_values))
+
+
+def _penalized(
+    objective: _Objective,
+    noise: NoiseFamily,
+    observations: Observations,
+    noise_values: NDArray[np.float64],
+    prior_values: NDArray[np.float64],
+) -> Point:
+    """Log evidence plus the log prior of the noise, with derivatives by all values."""
+    conditions, rms = observations.conditions, observations.target_rms
+    by_noise = difference_quotients(lambda at: noise.variances(at, conditions), noise_values)
+    pull = difference_quotients(lambda at: noise.log_prior(at, rms)[1], noise_values)
+    value, by_variance, by_prior, information = objective.expand(
+        noise.variances(noise_values, conditions), prior_values, by_noise
+    )
+    log_prior, by_log_prior = noise.log_prior(noise_values, rms)
+    information[: len(pull), : len(pull)] -= pull
+    gradient = noise.gradient(noise_values, conditions, by_variance) + by_log_prior
+    return Point(value + log_prior, np.concatenate([gradient, by_prior]), information)
 
 
 class _Objective:
@@ -227,6 +248,7 @@ class _Objective:
     ) -> None:
         parts = observations.statistics
         self._prior = prior
+        self._n_free = observations.n_free
         self._grams = np.array([part.gram for part in parts])
         self._moments = np.array([part.moment for part in parts])
         self._target_sq = np.array([part.target_sq for part in parts])
@@ -240,7 +262,9 @@ class _Objective:
         """Posterior, squared residuals of each frame, and the prior precision."""
         weights = 1.0 / variances
         precision = self._prior.precision(prior_values)
-        factor = precision_factor(np.tensordot(weights, self._grams, 1) + precision.matrix, "posterior")
+        total = np.tensordot(weights, self._grams, 1)
+        total[self._n_free :, self._n_free :] += precision.matrix
+        factor = precision_factor(total, "posterior")
         mean = cho_solve((factor, True), weights @ self._moments, check_finite=False)
         quadratic = (self._grams @ mean) @ mean
         residual_sq = (
@@ -249,7 +273,7 @@ class _Objective:
         log_evidence = -0.5 * (
             self._n_targets @ np.log(2 * np.pi * variances)
             + weights @ residual_sq
-            + mean @ precision.matrix @ mean
+            + mean[self._n_free :] @ precision.matrix @ mean[self._n_free :]
             + 2 * np.log(np.diag(factor)).sum()
             - precision.log_determinant
         )
@@ -270,12 +294,13 @@ class _Objective:
         covariance = lower + np.tril(lower, -1).T
         traces = self._grams.reshape(len(variances), -1) @ covariance.ravel()
         by_variance = 0.5 * ((residual_sq + traces) / variances**2 - self._n_targets / variances)
-        pull, carried = self._prior.sensitivity(precision, fit.mean)
+        own = slice(self._n_free, None)
+        pull, carried = self._prior.sensitivity(precision, fit.mean[own])
         push = (by_noise / variances**2) @ (self._moments - self._grams @ fit.mean)
         spread = covariance @ push.T
         noise_noise = (by_noise * (residual_sq / variances**3)) @ by_noise.T - push @ spread
-        noise_prior = spread.T @ pull
-        prior_prior = pull.T @ (carried - covariance @ pull)
+        noise_prior = spread[own].T @ pull
+        prior_prior = pull.T @ (carried - covariance[own, own] @ pull)
         information = 0.5 * np.block([[noise_noise, noise_prior], [noise_prior.T, prior_prior]])
-        by_prior = self._prior.gradient(precision, fit.mean, covariance)
+        by_prior = self._prior.gradient(precision, fit.mean[own], covariance[own, own])
         return fit.log_evidence, by_variance, by_prior, information

@@ -1,23 +1,27 @@
 """How far targets scatter about the model: numerical noise, and what the expansion leaves out.
 
-What a truncated expansion leaves out grows with the displacements. The noise of a frame with rms displacement
-a is
+What a truncated expansion leaves out grows with the displacements. The noise of the force on an atom with the
+amplitude b of its neighborhood, in a frame of amplitude a, is
 
-    variance(a) = floor^2 + truncation^2 (a / a0)^(2 p)
+    variance = floor^2 + truncation^2 (a / a0)^(2 p) (b / a)^(2 q)
 
-with all three numbers found by evidence. Where frames of one amplitude cannot tell the exponent p, a prior
-holds it near its expected value: the next order of an expansion to order N contributes a^N to the forces, the
-next range of a lower order n only a^(n - 1).
+with all four numbers found by evidence. Within a frame, an order left out acts through the neighbors and q
+is of the size of p; a range left out acts through atoms farther away and q is small; q = 0 is one noise for a
+whole frame. Where frames of one amplitude cannot tell the exponent p, a prior holds it near its expected
+value: the next order of an expansion to order N contributes a^N to the forces, the next range of a lower
+order n only a^(n - 1). The prior is wider upwards: frames of one amplitude pull p down by chance, and a p
+that is too small promises too much at higher temperatures.
 
 | symbol | variable |
 |---|---|
-| floor, truncation, p | floor_sd, truncation_sd, exponent |
-| a, a0 | amplitude, reference_amplitude |
+| floor, truncation, p, q | floor_sd, truncation_sd, exponent, neighborhood_exponent |
+| a, a0, b / a | amplitude, reference_amplitude, ratio |
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -27,32 +31,65 @@ if TYPE_CHECKING:
 
 _FLOOR_RELATIVE = 1e-4
 _FLOOR_LOG_SD = 1.0
-_EXPONENT_SD = 0.15
+_EXPONENT_SHIFT = -0.75
+_EXPONENT_SDS = (0.15, 0.3)
+_START_NEIGHBORHOOD_EXPONENT = 0.5
 _START_RELATIVE = 0.05
 _SMALLEST_RELATIVE = 1e-7
 
 
-@dataclass(frozen=True)
-class NoiseModel:
-    """Noise as a function of the amplitude of a frame.
+class RowKind(IntEnum):
+    """What a row of data is about."""
+
+    FORCE = 0
+    ENERGY = 1
+    STRESS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """What the noise of rows, or of groups of rows, depends on.
 
     Attributes
     ----------
-    floor_sd : float               unit of the targets
-    truncation_sd : float          at the reference amplitude, unit of the targets
+    amplitudes : ndarray, shape (n,)       amplitude of the frame
+    ratios : ndarray, shape (n,)           amplitude of the neighborhood over that of the frame
+    kinds : ndarray of int, shape (n,)     `RowKind`
+    """
+
+    amplitudes: NDArray[np.float64]
+    ratios: NDArray[np.float64]
+    kinds: NDArray[np.int64]
+
+    def take(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> Conditions:
+        """Return the conditions at some places."""
+        return Conditions(self.amplitudes[index], self.ratios[index], self.kinds[index])
+
+
+@dataclass(frozen=True)
+class NoiseModel:
+    """Noise as a function of amplitude.
+
+    Attributes
+    ----------
+    floor_sd : float                 unit of the targets
+    truncation_sd : float            at the reference amplitude, unit of the targets
     exponent : float
-    reference_amplitude : float    unit of the amplitudes
+    reference_amplitude : float      unit of the amplitudes
+    neighborhood_exponent : float
     """
 
     floor_sd: float
     truncation_sd: float = 0.0
     exponent: float = 1.0
     reference_amplitude: float = 1.0
+    neighborhood_exponent: float = 0.0
 
-    def variance(self, amplitude: ArrayLike) -> NDArray[np.float64]:
-        """Noise variance at amplitudes, same shape."""
-        ratio = np.asarray(amplitude, float) / self.reference_amplitude
-        return np.asarray(self.floor_sd**2 + self.truncation_sd**2 * ratio ** (2 * self.exponent))
+    def variance(self, amplitude: ArrayLike, ratio: ArrayLike = 1.0) -> NDArray[np.float64]:
+        """Noise variance at amplitudes of frames and ratios of neighborhoods to them, shape of both."""
+        relative = np.asarray(amplitude, float) / self.reference_amplitude
+        local = np.asarray(ratio, float) ** (2 * self.neighborhood_exponent)
+        return np.asarray(self.floor_sd**2 + self.truncation_sd**2 * relative ** (2 * self.exponent) * local)
 
 
 class NoiseFamily(Protocol):
@@ -65,12 +102,18 @@ class NoiseFamily(Protocol):
         """Range of each value."""
 
     def model(self, values: NDArray[np.float64]) -> NoiseModel:
-        """Noise model that the values mean."""
+        """Noise model of the forces that the values mean."""
+
+    def other_models(self, values: NDArray[np.float64]) -> dict[int, NoiseModel]:
+        """Noise models of the other kinds of rows."""
+
+    def variances(self, values: NDArray[np.float64], conditions: Conditions) -> NDArray[np.float64]:
+        """Noise variance under each of the conditions."""
 
     def gradient(
-        self, values: NDArray[np.float64], amplitudes: NDArray[np.float64], by_variance: NDArray[np.float64]
+        self, values: NDArray[np.float64], conditions: Conditions, by_variance: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Chain rule: derivatives by the values, given those by the variance at each amplitude."""
+        """Chain rule: derivatives by the values, given those by the variance under each condition."""
 
     def log_prior(self, values: NDArray[np.float64], target_rms: float) -> tuple[float, NDArray[np.float64]]:
         """Log prior density of the values, up to a constant, and its gradient."""
@@ -78,7 +121,7 @@ class NoiseFamily(Protocol):
 
 @dataclass(frozen=True)
 class ConstantNoise:
-    """One noise sd for all frames; the value is its logarithm."""
+    """One noise sd for all rows; the value is its logarithm."""
 
     def start(self, target_rms: float) -> NDArray[np.float64]:
         """First guess of the values."""
@@ -92,13 +135,21 @@ class ConstantNoise:
         """Noise model that the values mean."""
         return NoiseModel(float(np.exp(values[0])))
 
+    def other_models(self, values: NDArray[np.float64]) -> dict[int, NoiseModel]:  # noqa: ARG002 (none)
+        """No other kinds of rows."""
+        return {}
+
+    def variances(self, values: NDArray[np.float64], conditions: Conditions) -> NDArray[np.float64]:
+        """Noise variance under each of the conditions."""
+        return np.full(len(conditions.amplitudes), np.exp(2 * values[0]))
+
     def gradient(
         self,
         values: NDArray[np.float64],
-        amplitudes: NDArray[np.float64],  # noqa: ARG002 (constant)
+        conditions: Conditions,  # noqa: ARG002 (constant)
         by_variance: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Chain rule: derivatives by the values, given those by the variance at each amplitude."""
+        """Chain rule: derivatives by the values, given those by the variance under each condition."""
         return np.array([2 * np.exp(2 * values[0]) * by_variance.sum()])
 
     def log_prior(
@@ -112,7 +163,7 @@ class ConstantNoise:
 
 @dataclass(frozen=True)
 class TruncationNoise:
-    """Noise that grows with amplitude; values: log floor, log truncation, exponent.
+    """Noise that grows with amplitude; values: log floor, log truncation, both exponents.
 
     Attributes
     ----------
@@ -125,38 +176,54 @@ class TruncationNoise:
 
     @property
     def expected_exponent(self) -> float:
-        """Center of the prior of the exponent: N - 1."""
-        return max(1.0, self.max_order - 1.0)
+        """Center of the prior of the exponent, a little above N - 1."""
+        return max(1.0, self.max_order + _EXPONENT_SHIFT)
+
+    @property
+    def largest_exponent(self) -> float:
+        """Largest exponent: N."""
+        return float(max(2, self.max_order))
 
     def start(self, target_rms: float) -> NDArray[np.float64]:
         """First guess of the values."""
         logs = np.log([_FLOOR_RELATIVE * target_rms, _START_RELATIVE * target_rms])
-        return np.array([*logs, self.expected_exponent])
+        return np.array([*logs, self.expected_exponent, _START_NEIGHBORHOOD_EXPONENT])
 
     def bounds(self, target_rms: float) -> list[tuple[float, float]]:
         """Range of each value."""
         low, high = float(np.log(_SMALLEST_RELATIVE * target_rms)), float(np.log(10 * target_rms))
-        return [(low, high), (low, high), (1.0, float(max(2, self.max_order)))]
+        return [(low, high), (low, high), (1.0, self.largest_exponent), (0.0, self.largest_exponent)]
 
     def model(self, values: NDArray[np.float64]) -> NoiseModel:
         """Noise model that the values mean."""
         floor, truncation = np.exp(values[:2])
-        return NoiseModel(float(floor), float(truncation), float(values[2]), self.reference_amplitude)
+        exponents = float(values[2]), float(values[3])
+        return NoiseModel(
+            float(floor), float(truncation), exponents[0], self.reference_amplitude, exponents[1]
+        )
+
+    def other_models(self, values: NDArray[np.float64]) -> dict[int, NoiseModel]:  # noqa: ARG002 (none)
+        """No other kinds of rows."""
+        return {}
+
+    def variances(self, values: NDArray[np.float64], conditions: Conditions) -> NDArray[np.float64]:
+        """Noise variance under each of the conditions."""
+        return self.model(values).variance(conditions.amplitudes, conditions.ratios)
 
     def gradient(
-        self, values: NDArray[np.float64], amplitudes: NDArray[np.float64], by_variance: NDArray[np.float64]
+        self, values: NDArray[np.float64], conditions: Conditions, by_variance: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Chain rule: derivatives by the values, given those by the variance at each amplitude."""
-        log_ratio = np.log(amplitudes / self.reference_amplitude)
-        truncation = np.exp(2 * values[1] + 2 * values[2] * log_ratio)
-        floor = np.exp(2 * values[0])
-        return 2 * np.array(
-            [floor * by_variance.sum(), truncation @ by_variance, (truncation * log_ratio) @ by_variance]
-        )
+        """Chain rule: derivatives by the values, given those by the variance under each condition."""
+        log_relative = np.log(conditions.amplitudes / self.reference_amplitude)
+        log_ratio = np.log(conditions.ratios)
+        truncation = np.exp(2 * (values[1] + values[2] * log_relative + values[3] * log_ratio)) * by_variance
+        floor = np.exp(2 * values[0]) * by_variance.sum()
+        return 2 * np.array([floor, truncation.sum(), truncation @ log_relative, truncation @ log_ratio])
 
     def log_prior(self, values: NDArray[np.float64], target_rms: float) -> tuple[float, NDArray[np.float64]]:
         """Log prior density of the values, up to a constant, and its gradient."""
-        center = np.array([np.log(_FLOOR_RELATIVE * target_rms), 0.0, self.expected_exponent])
-        precision = np.array([_FLOOR_LOG_SD**-2, 0.0, _EXPONENT_SD**-2])
+        center = np.array([np.log(_FLOOR_RELATIVE * target_rms), 0.0, self.expected_exponent, 0.0])
+        exponent_sd = _EXPONENT_SDS[int(values[2] > center[2])]
+        precision = np.array([_FLOOR_LOG_SD**-2, 0.0, exponent_sd**-2, 0.0])
         pull = precision * (values - center)
         return float(-0.5 * pull @ (values - center)), -pull

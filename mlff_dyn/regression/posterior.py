@@ -18,8 +18,26 @@ from mlff_dyn.regression.evidence import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mlff_dyn.regression.evidence import Fit
     from mlff_dyn.regression.noise import NoiseFamily, NoiseModel
     from mlff_dyn.regression.priors import Prior
+
+
+@dataclass(frozen=True, eq=False)
+class FreeParameters:
+    """Posterior of the parameters with a flat prior, given the others w: mean - coupling (w - its mean).
+
+    Attributes
+    ----------
+    mean : ndarray, shape (n_free,)
+    coupling : ndarray, shape (n_free, n_parameters)
+    factor : ndarray, shape (n_free, n_free)
+        G with covariance G Gᵀ where the others are known.
+    """
+
+    mean: NDArray[np.float64]
+    coupling: NDArray[np.float64]
+    factor: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +53,8 @@ class Posterior:
     log_evidence : float
     n_targets : int
         Rows of data that it rests on.
+    free : FreeParameters or None
+        Parameters of which nothing was known beforehand, if there are any.
     """
 
     mean: NDArray[np.float64]
@@ -42,6 +62,7 @@ class Posterior:
     hyperparameters: Hyperparameters
     log_evidence: float
     n_targets: int
+    free: FreeParameters | None = None
 
     @property
     def noise(self) -> NoiseModel:
@@ -52,6 +73,24 @@ class Posterior:
         """Epistemic variance diag(X S Xᵀ) of predictions, shape (n_rows,)."""
         projected = design @ self.covariance_factor
         return np.asarray(np.einsum("ij,ij->i", projected, projected))
+
+    def project(
+        self, design: NDArray[np.float64], free_design: NDArray[np.float64] | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Predictions of rows, shape (n_rows,), and factor P of their covariance P Pᵀ.
+
+        Parameters
+        ----------
+        design : ndarray, shape (n_rows, n_parameters)
+        free_design : ndarray, shape (n_rows, n_free), optional
+            Columns of the free parameters; without it, rows that do not contain them.
+        """
+        prediction = design @ self.mean
+        if free_design is None or self.free is None:
+            return prediction, design @ self.covariance_factor
+        free = self.free
+        own = (design - free_design @ free.coupling) @ self.covariance_factor
+        return prediction + free_design @ free.mean, np.hstack([free_design @ free.factor, own])
 
     def sample(self, n_samples: int, generator: np.random.Generator) -> NDArray[np.float64]:
         """Draw parameters from the posterior, shape (n_samples, n_parameters)."""
@@ -97,11 +136,25 @@ def posterior_at(observations: Observations, prior: Prior, hyperparameters: Hype
         If a precision is not positive definite.
     """
     fit = evaluate(observations, prior, hyperparameters)
-    inverse = solve_triangular(fit.factor, np.eye(len(fit.factor)), lower=True, check_finite=False)
+    n_free = observations.n_free
+    own = fit.factor[n_free:, n_free:]
+    inverse = solve_triangular(own, np.eye(len(own)), lower=True, check_finite=False)
     return Posterior(
-        mean=fit.mean,
+        mean=fit.mean[n_free:],
         covariance_factor=np.ascontiguousarray(inverse.T),
         hyperparameters=hyperparameters,
         log_evidence=fit.log_evidence,
         n_targets=observations.n_targets,
+        free=_free_parameters(fit, n_free) if n_free else None,
+    )
+
+
+def _free_parameters(fit: Fit, n_free: int) -> FreeParameters:
+    """From the Cholesky factor L of the precision: covariance L₁₁⁻ᵀ L₁₁⁻¹, coupling L₁₁⁻ᵀ L₂₁ᵀ."""
+    first = fit.factor[:n_free, :n_free]
+    inverse = solve_triangular(first, np.eye(n_free), lower=True, check_finite=False)
+    return FreeParameters(
+        mean=fit.mean[:n_free],
+        coupling=inverse.T @ fit.factor[n_free:, :n_free].T,
+        factor=np.ascontiguousarray(inverse.T),
     )

@@ -216,11 +216,13 @@ def shift_targets(observations: Observations, center: NDArray[np.float64]) -> Ob
     ----------
     observations : Observations
     center : ndarray, shape (n_parameters,)
+        Of the parameters that have a prior.
     """
     parts = []
+    padded = np.concatenate([np.zeros(observations.n_free), center])
     for part in observations.statistics:
-        carried = part.gram @ center
-        rest = part.target_sq - center @ (2 * part.moment - carried)
+        carried = part.gram @ padded
+        rest = part.target_sq - padded @ (2 * part.moment - carried)
         target_sq = max(float(rest), _SMALLEST_REST * part.target_sq)
         parts.append(replace(part, moment=part.moment - carried, target_sq=target_sq))
     return replace(observations, statistics=tuple(parts))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _INK, _BLUE, _LIGHT_BLUE, _RED, _GRAY = "#222222", "#1f5fa8", "#9cc2e8", "#c8372d", "#8a8a8a"
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
     "axes.edgecolor": _INK,
@@ -87,7 +87,7 @@ def plot_convergence(path: Path, traces: Sequence[ErrorTrace], *, limit: float) 
     """
     n_columns = 2 if len(traces) == 4 else min(len(traces), _MAX_COLUMNS)
     n_rows = math.ceil(len(traces) / n_columns)
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(1.0 + 3.4 * max(n_columns, 1.4), 0.6 + 2.7 * n_rows), layout="constrained")
         panels = figure.subplots(n_rows, n_columns, sharey=True, squeeze=False)
         for panel, trace in zip(panels.flat, traces, strict=False):
@@ -99,7 +99,7 @@ def plot_convergence(path: Path, traces: Sequence[ErrorTrace], *, limit: float) 
             row[0].set_ylabel("Predicted force error / rms force")
         handles, labels = panels[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=3)
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 def plot_parity(path: Path, reference: np.ndarray, predicted: np.ndarray, sd: np.ndarray) -> None:
@@ -121,12 +121,12 @@ def plot_parity(path: Path, reference: np.ndarray, predicted: np.ndarray, sd: np
     """
     check_shape("predicted forces", predicted, reference.shape)
     check_shape("force sd", sd, reference.shape)
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(8.6, 4.1), layout="constrained")
         left, right = figure.subplots(1, 2)
         _draw_parity(left, reference.ravel(), predicted.ravel())
         _draw_scores(right, (predicted - reference).ravel(), sd.ravel())
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 def _draw_trace(panel: Axes, trace: ErrorTrace, limit: float) -> None:
@@ -201,7 +201,7 @@ def _draw_scores(panel: Axes, errors: np.ndarray, sd: np.ndarray) -> None:
         panel.text(0.04, 0.96, text, transform=panel.transAxes, va="top")
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
     """Write a PNG without time or version, so that equal data give equal bytes."""
     canvas = FigureCanvasAgg(figure)
     with atomic_write(path) as temporary:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,10 +14,11 @@ from mlff_dyn.errors import DataError
 from mlff_dyn.kernels.polynomial import CellPolynomial, OrderTerms
 from mlff_dyn.lattice.basis import ClusterClasses, ForceConstantBasis
 from mlff_dyn.lattice.crystal import Crystal
-from mlff_dyn.model.force_field import ForceField, TrainingSummary
+from mlff_dyn.model.force_field import ForceField, ScalarModel, TrainingSummary
+from mlff_dyn.model.long_range import LongRange
 from mlff_dyn.model.transfer import TransferSummary
 from mlff_dyn.regression.evidence import Hyperparameters
-from mlff_dyn.regression.noise import NoiseModel
+from mlff_dyn.regression.noise import NoiseModel, RowKind
 from mlff_dyn.regression.posterior import Posterior
 from mlff_dyn.store.atomic import atomic_write
 
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 VERSION = 1
+LONG_RANGE_VERSION = 2
 BASIS_FORMAT = "mlff-dyn basis"
 MODEL_FORMAT = "mlff-dyn model"
+_SCALARS = ("energy", "stress")
 
 T = TypeVar("T")
 
@@ -60,12 +63,23 @@ def write_model(path: Path, force_field: ForceField, metadata: Mapping[str, Any]
         group["covariance_factor"] = posterior.covariance_factor
         group["prior_values"] = posterior.hyperparameters.prior_values
         _write_fields(group.create_group("noise"), posterior.noise)
+        for kind, noise in posterior.hyperparameters.other_noise.items():
+            _write_fields(group.create_group(f"noise_{RowKind(kind).name.lower()}"), noise)
+        if force_field.pops_factor is not None:
+            group["pops_factor"] = force_field.pops_factor
+        for name in _SCALARS:
+            scalar = getattr(force_field, name)
+            if scalar is not None:
+                _write_fields(group.create_group(name), scalar)
         group.attrs["log_evidence"] = posterior.log_evidence
         group.attrs["n_targets"] = posterior.n_targets
         group.attrs["calibration"] = force_field.calibration
         _write_fields(file.create_group("training"), force_field.training)
         if force_field.transfer is not None:
             _write_fields(file.create_group("transfer"), force_field.transfer)
+        if force_field.long_range is not None:
+            file.attrs["version"] = LONG_RANGE_VERSION
+            _write_fields(file.create_group("long_range"), force_field.long_range)
 
 
 def read_model(path: Path) -> tuple[ForceField, dict[str, Any]]:
@@ -85,7 +99,15 @@ def _read_model_group(file: h5py.File) -> ForceField:
     posterior = Posterior(
         mean=group["mean"][()],
         covariance_factor=group["covariance_factor"][()],
-        hyperparameters=Hyperparameters(_read_fields(group["noise"], NoiseModel), group["prior_values"][()]),
+        hyperparameters=Hyperparameters(
+            _read_fields(group["noise"], NoiseModel),
+            group["prior_values"][()],
+            {
+                int(kind): _read_fields(group[f"noise_{kind.name.lower()}"], NoiseModel)
+                for kind in RowKind
+                if f"noise_{kind.name.lower()}" in group
+            },
+        ),
         log_evidence=float(attrs["log_evidence"]),
         n_targets=int(attrs["n_targets"]),
     )
@@ -95,6 +117,9 @@ def _read_model_group(file: h5py.File) -> ForceField:
         calibration=float(attrs["calibration"]),
         training=_read_fields(file["training"], TrainingSummary),
         transfer=_read_fields(file["transfer"], TransferSummary) if "transfer" in file else None,
+        pops_factor=group["pops_factor"][()] if "pops_factor" in group else None,
+        long_range=_read_fields(file["long_range"], LongRange) if "long_range" in file else None,
+        **{name: _read_fields(group[name], ScalarModel) for name in _SCALARS if name in group},
     )
 
 
@@ -113,9 +138,10 @@ def _read(path: Path, format_name: str, reader: Callable[[h5py.File], T]) -> tup
             if found != format_name:
                 raise DataError(f"{path} holds {found!r}, not {format_name!r}", fix="give the right file")
             version = int(file.attrs["version"])
-            if version != VERSION:
+            if version not in {VERSION, LONG_RANGE_VERSION}:
                 raise DataError(
-                    f"{path} has version {version} of {format_name!r}; this program reads version {VERSION}",
+                    f"{path} has version {version} of {format_name!r}; this program reads versions "
+                    f"{VERSION} and {LONG_RANGE_VERSION}",
                     fix="train again or use the program that wrote it",
                 )
             metadata = json.loads(file.attrs["metadata"])
@@ -168,6 +194,8 @@ def _read_fields(group: h5py.Group, kind: type[T]) -> T:
         if field.name in group:
             values[field.name] = group[field.name][()]
         else:
-            value = group.attrs[field.name]
+            value = group.attrs.get(field.name, field.default)
+            if value is MISSING:
+                raise KeyError(field.name)
             values[field.name] = value.item() if isinstance(value, np.generic) else value
     return kind(**values)

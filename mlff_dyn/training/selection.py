@@ -88,7 +88,7 @@ def choose_frames(pool: FramePool, kind: str, n_frames: int) -> tuple[int, ...]:
 def _rows(
     force_field: ForceField, torus: Torus, displacements: NDArray[np.float64]
 ) -> tuple[Iterator[NDArray[np.float64]], NDArray[np.float64]]:
-    """Design matrices of frames, one at a time, and their noise variances."""
+    """Design matrices of frames, one at a time, and the noise variance of each frame."""
     supercell = force_field.expansion.on(torus)
     amplitudes = np.array([supercell.amplitude(frame) for frame in displacements])
     designs = (supercell.rows(frame)[0] for frame in displacements)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 
 from mlff_dyn.regression.forecast import Forecast
+from mlff_dyn.workflows.train_report import remedy
 
 CONVERGED, NOT_CONVERGED, DRY_RUN = "converged", "not converged", "dry run"
 QUANTILE_FACTOR = 2.0
@@ -79,10 +81,16 @@ class TemperatureVerdict:
                     "  expected force error",
                     f"{mean:.2f} ± {error:.2f} % ({self.force_sd_mean:.4f} eV/Å: {parts})",
                 ),
+                ("  to lower it", self._remedy()),
                 ("  99 % of frames below", f"{100 * (self.quantile_99_relative or 0.0):.2f} %"),
                 ("  independent frames", f"{self.n_effective:.0f} of {self.n_frames}"),
             ]
         return rows + [("  reason", reason) for reason in self.reasons]
+
+    def _remedy(self) -> str:
+        sds = (self.force_sd_epistemic or 0.0, self.force_sd_truncation or 0.0)
+        parts = {"epistemic": sds[0], "truncation": sds[1], "predictive": math.hypot(*sds)}
+        return remedy(parts)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.model.fit import fit_force_field
+from mlff_dyn.model.fit import FitOptions, fit_force_field
 from mlff_dyn.model.force_field import errors_of_rows
 from mlff_dyn.store.model_file import write_model
+from mlff_dyn.workflows.data_checks import check_fit
 from mlff_dyn.workflows.train_report import describe_fit
 from mlff_dyn.workflows.training_data import TrainingData, rows_of_snapshots
 from mlff_dyn.workflows.training_journal import TrainingJournal
@@ -47,7 +48,9 @@ class Learner:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
-        self.data = TrainingData(workspace.dataset_path, workspace.expansion)
+        fit = workspace.config.training.fit
+        options = FitOptions(energies=fit.energies, stress=fit.stress)
+        self.data = TrainingData(workspace.dataset_path, workspace.expansion, options)
         self.journal = TrainingJournal(workspace.journal_path)
         self.guess: TransferGuess | None = None
         self._force_field: ForceField | None = None
@@ -69,10 +72,12 @@ class Learner:
         Raises
         ------
         FitError
-            If there are no data.
+            If there are no data, or they cannot be described.
         """
         if self._force_field is None:
-            fitted = fit_force_field(self.workspace.expansion.basis, self.data.rows, guess=self.guess)
+            basis, options = self.workspace.expansion.basis, self.data.options
+            fitted = fit_force_field(basis, self.data.fit_rows(), options=options, guess=self.guess)
+            check_fit(self.workspace.dataset_path, fitted)
             metadata = {
                 "identity": self.workspace.basis_identity,
                 "n_snapshots": len(self.data),
@@ -84,6 +89,11 @@ class Learner:
                 self.journal.append("prior", n_snapshots=len(self.data), **fitted.transfer.to_json())
             self._force_field = fitted
         return self._force_field
+
+    def warnings(self) -> list[str]:
+        """What is suspicious about the data and the fit, one line each."""
+        findings = self.data.findings()
+        return [*findings.warnings, *check_fit(self.workspace.dataset_path, self.force_field())]
 
     def learn(self, snapshots: Sequence[Snapshot]) -> list[dict[str, float]]:
         """Predict new snapshots, record both errors, then train on all of them.
@@ -126,9 +136,11 @@ class Learner:
     def _compare(self, snapshot: Snapshot) -> dict[str, float]:
         force_field = self.force_field()
         rows = rows_of_snapshots(self.workspace.dataset_path, [snapshot], self.workspace.expansion)[0]
-        errors = errors_of_rows(force_field, rows.force_rows, rows.amplitude_angstrom)
+        errors = errors_of_rows(force_field, rows.force_rows, rows.conditions)
         expected = float(np.sqrt(np.mean(errors.predictive**2)))
-        found = float(np.sqrt(np.mean((rows.forces - rows.force_rows @ force_field.posterior.mean) ** 2)))
+        found = float(
+            np.sqrt(np.mean((rows.targets.forces - rows.force_rows @ force_field.posterior.mean) ** 2))
+        )
         size = max(float(np.sqrt(np.mean(rows.forces**2))), 1e-12)
         return {
             "expected_force_error_ev_per_angstrom": expected,

@@ -16,6 +16,7 @@ from mlff_dyn.store.dataset import read_snapshots
 from mlff_dyn.store.json_file import read_json, write_json
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.training.criteria import MeanErrors, frame_errors, mean_errors
+from mlff_dyn.workflows.data_checks import check_engines, check_frames
 from mlff_dyn.workflows.initialise import write_setup
 from mlff_dyn.workflows.learner import Learner
 from mlff_dyn.workflows.prior_sources import prior_digest, prior_guess
@@ -27,7 +28,9 @@ from mlff_dyn.workflows.train_report import (
     TrainReport,
     describe_errors,
     describe_fit,
+    describe_labels,
 )
+from mlff_dyn.workflows.training_data import rows_of_snapshots
 from mlff_dyn.workflows.training_loop import TrainingLoop
 from mlff_dyn.workflows.workspace import Workspace, digest
 
@@ -77,7 +80,12 @@ def train(
     given = read_snapshots(dataset) if dataset is not None else ()
     with RunLock(workspace.directory):
         learner = Learner(workspace)
+        warnings: list[str] = []
         if dataset is not None:
+            identity = None if engine is None else engine_identity(engine)
+            warnings = check_engines(dataset, given, identity, force=force)
+            rows = rows_of_snapshots(dataset, given, workspace.expansion)
+            check_frames(dataset, given, rows)
             learner.data.start_from(dataset, given)
         if engine is not None:
             _check_provenance(learner, engine_identity(engine), force=force)
@@ -86,15 +94,23 @@ def train(
             return finished
         learner.guess = prior_guess(workspace, progress)
         write_setup(workspace, learner.guess)
-        return _static(learner) if engine is None else _dynamic(learner, engine, progress)
+        if engine is None:
+            return _static(learner, progress, warnings)
+        return _dynamic(learner, engine, progress, warnings)
 
 
 def _dry_run(workspace: Workspace, dataset: Path | None) -> TrainReport:
+    warnings: tuple[str, ...] = ()
+    given = read_snapshots(dataset) if dataset is not None else ()
+    if dataset is not None:
+        rows = rows_of_snapshots(dataset, given, workspace.expansion)
+        warnings = check_frames(dataset, given, rows).warnings
     values: dict[str, object] = {
         "n_atoms": workspace.training_torus.n_atoms,
         "n_parameters": workspace.expansion.basis.n_parameters,
-        "n_labelled": len(read_snapshots(dataset)) if dataset is not None else 0,
+        "n_labelled": len(given),
         "max_calculations": workspace.config.training.max_calculations,
+        "warnings": warnings,
     }
     return TrainReport(DRY_RUN, values)
 
@@ -109,22 +125,32 @@ def _check_provenance(learner: Learner, identity: str, *, force: bool) -> None:
             )
 
 
-def _static(learner: Learner) -> TrainReport:
+def _static(learner: Learner, progress: Progress, warnings: list[str]) -> TrainReport:
     force_field = learner.force_field()
     frames = [
-        frame_errors(rows.forces, errors_of_rows(force_field, rows.force_rows, rows.amplitude_angstrom))
+        frame_errors(rows.forces, errors_of_rows(force_field, rows.force_rows, rows.conditions))
         for rows in learner.data.rows
     ]
-    return _finish(learner, STATIC, mean_errors(frames))
+    return _finish(learner, STATIC, mean_errors(frames), _logged(learner, progress, warnings))
 
 
-def _dynamic(learner: Learner, engine: Engine, progress: Progress) -> TrainReport:
+def _dynamic(learner: Learner, engine: Engine, progress: Progress, warnings: list[str]) -> TrainReport:
+    if len(learner.data):
+        _logged(learner, progress, warnings)
     status, errors = TrainingLoop(learner, engine, progress).run()
     progress.stop()
-    return _finish(learner, status, errors)
+    return _finish(learner, status, errors, [*warnings, *learner.warnings()])
 
 
-def _finish(learner: Learner, status: str, errors: MeanErrors) -> TrainReport:
+def _logged(learner: Learner, progress: Progress, warnings: list[str]) -> list[str]:
+    """Warnings about the data, each shown once."""
+    every = [*warnings, *learner.warnings()]
+    for line in every:
+        progress.log(f"warning: {line}")
+    return every
+
+
+def _finish(learner: Learner, status: str, errors: MeanErrors, warnings: list[str]) -> TrainReport:
     """Write `train.json` last: where it is, everything else is complete."""
     scores = learner.scores
     values: dict[str, Any] = {
@@ -133,7 +159,9 @@ def _finish(learner: Learner, status: str, errors: MeanErrors) -> TrainReport:
         "n_steps": learner.journal.n_steps,
         **describe_fit(learner.force_field()),
         **describe_errors(errors),
+        **describe_labels(learner.force_field(), learner.data.rows),
         "calibration_z": float(np.sqrt(np.mean(np.square(scores)))) if scores else None,
+        "warnings": warnings,
     }
     learner.journal.append("end", n_snapshots=len(learner.data), status=status)
     report = TrainReport(status, values)

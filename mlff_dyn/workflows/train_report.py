@@ -10,7 +10,10 @@ import numpy as np
 from mlff_dyn.model.fit import force_constant_prior
 
 if TYPE_CHECKING:
-    from mlff_dyn.model.force_field import ForceField
+    from collections.abc import Sequence
+
+    from mlff_dyn.model.force_field import ForceErrors, ForceField
+    from mlff_dyn.model.labelled_rows import LabelledRows
     from mlff_dyn.training.criteria import MeanErrors
 
 CONVERGED = "converged"
@@ -48,8 +51,14 @@ class TrainReport:
         """Return the rows for people."""
         values = self.values
         rows = [("status", self.status + (" (up to date)" if self.up_to_date else ""))]
+        warnings = [("warning", line) for line in values.get("warnings", ())]
         if self.status == DRY_RUN:
-            return [*rows, *((name.replace("_", " "), str(value)) for name, value in values.items())]
+            sizes = {name: value for name, value in values.items() if name != "warnings"}
+            return [
+                *rows,
+                *((name.replace("_", " "), str(value)) for name, value in sizes.items()),
+                *warnings,
+            ]
         rows += [
             (
                 "labelled snapshots",
@@ -67,6 +76,11 @@ class TrainReport:
             rows.append(
                 ("error over expected", f"{values['calibration_z']:.2f} on calculations not trained on")
             )
+        energy = values.get("energy_sd_ev_per_atom")
+        if energy is not None:
+            rows.append(("expected energy error", f"{1000 * energy['predictive']:.3g} meV per atom"))
+        rows.append(("to lower it", remedy(values["force_sd_ev_per_angstrom"])))
+        rows += warnings
         if self.status == LIMITED:
             rows.append(
                 (
@@ -112,6 +126,38 @@ def _describe_prior(prior: dict[str, Any]) -> str:
     if not prior["used"]:
         return f"{prior['source']} (not used: the data are more probable without it)"
     return f"{prior['source']} (scales {' '.join(f'{scale:.2f}' for scale in prior['scales'].values())})"
+
+
+def describe_labels(force_field: ForceField, data: Sequence[LabelledRows]) -> dict[str, object]:
+    """JSON values of the errors of energies and stresses, averaged over the data; None where not fitted."""
+    found: dict[str, list[ForceErrors]] = {"energy_sd_ev_per_atom": [], "stress_sd_ev_per_angstrom3": []}
+    for rows in data:
+        supercell = force_field.on(rows.supercell.torus)
+        for name, function in zip(found, (supercell.energy_errors, supercell.stress_errors), strict=True):
+            errors = function(rows.displacements)
+            if errors is not None:
+                found[name].append(errors)
+    return {name: _mean_parts(errors) for name, errors in found.items()}
+
+
+def _mean_parts(errors: Sequence[ForceErrors]) -> dict[str, float] | None:
+    if not errors:
+        return None
+    parts = ("epistemic", "truncation", "predictive")
+    return {p: float(np.sqrt(np.mean([getattr(e, p) ** 2 for e in errors]))) for p in parts}
+
+
+def remedy(sd: dict[str, float]) -> str:
+    """Say which part of the error more data would remove, and which only a larger expansion would."""
+    total = sd["predictive"] ** 2
+    if not total > 0.0:
+        return "nothing to do"
+    share = 100.0 * sd["epistemic"] ** 2 / total
+    parts = (
+        f"more data remove at most {sd['epistemic']:.4f} eV/Å ({share:.0f} % of the variance), "
+        f"only more orders or larger cutoffs the other {sd['truncation']:.4f}"
+    )
+    return f"{'data' if share >= 50.0 else 'expansion'}: {parts}"
 
 
 def _describe_parts(sd: dict[str, float]) -> str:

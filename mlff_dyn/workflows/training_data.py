@@ -9,8 +9,9 @@ import numpy as np
 
 from mlff_dyn.errors import DataError
 from mlff_dyn.lattice.matching import match_structure
-from mlff_dyn.model.fit import LabelledRows, label_rows
+from mlff_dyn.model.labelled_rows import LabelledRows, label_rows
 from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
+from mlff_dyn.workflows.data_checks import check_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
     from mlff_dyn.engines.base import EngineResult
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.expansion import Expansion
+    from mlff_dyn.model.labelled_rows import FitOptions
+    from mlff_dyn.workflows.data_checks import DataFindings
 
-_KEPT_INFO = ("temperature_kelvin", "temperature_k")
+_KEPT_INFO = ("temperature_kelvin", "temperature_k", "label_engine", "label_engine_kind")
+_RENAMED_INFO = {"engine": "label_engine", "engine_kind": "label_engine_kind"}
 
 
 class TrainingData:
@@ -37,6 +41,8 @@ class TrainingData:
     path : Path
         Dataset file; it may be missing.
     expansion : Expansion
+    options : FitOptions
+        What is fitted besides forces.
 
     Raises
     ------
@@ -44,8 +50,9 @@ class TrainingData:
         If the file is damaged or a frame does not belong to the crystal; the message has its number.
     """
 
-    def __init__(self, path: Path, expansion: Expansion) -> None:
+    def __init__(self, path: Path, expansion: Expansion, options: FitOptions) -> None:
         self._path = path
+        self.options = options
         self._expansion = expansion
         self.snapshots: list[Snapshot] = list(read_snapshots(path)) if path.exists() else []
         self.rows: list[LabelledRows] = rows_of_snapshots(path, self.snapshots, expansion)
@@ -53,6 +60,31 @@ class TrainingData:
     def __len__(self) -> int:
         """Number of snapshots."""
         return len(self.snapshots)
+
+    def findings(self) -> DataFindings:
+        """Check the snapshots.
+
+        Raises
+        ------
+        DataError
+            If one cannot be right.
+        """
+        return check_frames(self._path, self.snapshots, self.rows, uses_stress=self.options.stress)
+
+    def fit_rows(self) -> list[LabelledRows]:
+        """Rows to fit: none twice, and energies of several zeros told apart.
+
+        Raises
+        ------
+        DataError
+            If a snapshot cannot be right.
+        """
+        found = self.findings()
+        return [
+            replace(rows, origin=origin)
+            for k, (rows, origin) in enumerate(zip(self.rows, found.origins, strict=True))
+            if k not in found.repeated
+        ]
 
     def append(self, snapshots: Sequence[Snapshot]) -> None:
         """Add snapshots to the file, all or none, and to the rows."""
@@ -73,7 +105,7 @@ class TrainingData:
             If the file begins with other snapshots, calculations follow that would come before new ones, or
             one does not belong to the crystal.
         """
-        given = [replace(s, info={k: v for k, v in s.info.items() if k in _KEPT_INFO}) for s in snapshots]
+        given = [replace(snapshot, info=_kept_info(snapshot)) for snapshot in snapshots]
         rows_of_snapshots(source, given, self._expansion)
         n_common = min(len(given), len(self.snapshots))
         same = all(map(_same_structure, self.snapshots[:n_common], given[:n_common]))
@@ -106,7 +138,15 @@ def rows_of_snapshots(
         except DataError as error:
             raise DataError(f"{path}, frame {number}: {error.message}", fix=error.fix) from None
         forces = snapshot.forces_ev_per_angstrom[match.atoms]
-        rows.append(label_rows(expansion.on(match.torus), match.displacements, forces, snapshot.energy_ev))
+        rows.append(
+            label_rows(
+                expansion.on(match.torus),
+                match.displacements,
+                forces,
+                snapshot.energy_ev,
+                snapshot.stress_ev_per_angstrom3,
+            )
+        )
     return rows
 
 
@@ -134,6 +174,12 @@ def labelled_snapshot(atoms: Atoms, result: EngineResult, info: dict[str, Any]) 
         stress_ev_per_angstrom3=result.stress_ev_per_angstrom3,
         info=info,
     )
+
+
+def _kept_info(snapshot: Snapshot) -> dict[str, Any]:
+    """Info of a snapshot that is not a calculation of this run; who labelled it keeps another name."""
+    named = {_RENAMED_INFO.get(name, name): value for name, value in snapshot.info.items()}
+    return {name: value for name, value in named.items() if name in _KEPT_INFO}
 
 
 def _same_structure(a: Snapshot, b: Snapshot) -> bool:

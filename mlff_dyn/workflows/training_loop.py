@@ -241,6 +241,7 @@ class TrainingLoop:
         for call, structure, result, name in zip(calls, atoms, results, names, strict=True):
             info: dict[str, object] = {"calculation": name, "reason": call.reason}
             info["engine"] = engine_identity(self._engine)
+            info["engine_kind"] = self._engine.kind
             if call.temperature_kelvin is not None:
                 info["temperature_kelvin"] = call.temperature_kelvin
             snapshots.append(labelled_snapshot(structure, result, info))

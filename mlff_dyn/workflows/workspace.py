@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlff_dyn.config.load import resolved_yaml
-from mlff_dyn.errors import DataError
+from mlff_dyn.errors import ConfigError, DataError
+from mlff_dyn.formats.born_file import read_born
 from mlff_dyn.lattice.basis import ForceConstantBasis, build_basis
 from mlff_dyn.lattice.crystal import Crystal, build_crystal
 from mlff_dyn.lattice.torus import Torus, input_supercell
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from mlff_dyn.config.schema import Config
     from mlff_dyn.model.force_field import ForceField
+    from mlff_dyn.model.long_range import LongRange
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +103,27 @@ class Workspace:
         BasisError
             If the cutoffs do not fit the training supercell.
         """
-        return Expansion(self._stored_basis() or self.build_basis())
+        return Expansion(self._stored_basis() or self.build_basis(), self.long_range)
+
+    @cached_property
+    def long_range(self) -> LongRange | None:
+        """Dipoles of the crystal; None without a BORN file.
+
+        Raises
+        ------
+        ConfigError
+            If the file cannot be used, or rotational sum rules are asked for besides.
+        """
+        expansion = self.config.expansion
+        if expansion.born_file is None:
+            return None
+        if expansion.rotational_sum_rules:
+            raise ConfigError(
+                "expansion.rotational_sum_rules do not hold for the short-range part alone, which is what "
+                "expansion.born_file leaves to the fit",
+                fix="leave out one of the two",
+            )
+        return read_born(expansion.born_file, self.crystal)
 
     def supercell(self, supercell: Any) -> Torus:  # noqa: ANN401
         """Torus of a supercell of the configuration; None means the training cell."""
@@ -126,16 +148,18 @@ class Workspace:
 
     @cached_property
     def basis_identity(self) -> str:
-        """Digest of all that the basis is built from."""
+        """Digest of all that the basis is built from, and of the dipoles beside it."""
         structure, expansion = self.config.structure, self.config.expansion
         crystal = self.crystal
         arrays = (crystal.input_lattice, crystal.input_positions, crystal.input_numbers, crystal.input_masses)
+        dipoles = [] if self.long_range is None else [asdict(self.long_range)]
         return digest(
             [
                 *(np.asarray(a).tolist() for a in arrays),
                 np.asarray(structure.supercell).tolist(),
                 structure.symprec_angstrom,
-                json.loads(expansion.model_dump_json()),
+                json.loads(expansion.model_dump_json(exclude={"born_file"})),
+                *({name: np.asarray(value).tolist() for name, value in each.items()} for each in dipoles),
             ]
         )
 

@@ -121,7 +121,9 @@ def test_validate_hands_over_both_files(workflow: Workflow, config_file: Path) -
     assert run("validate", model, frames).exit_code == 3
     frames.touch()
     assert run("validate", model, frames).exit_code == 0
-    assert workflow.calls == [((model, frames), {})]
+    assert workflow.calls == [((model, frames, model.parent / "validate"), {})]
+    assert run("validate", model, frames, "-o", model.parent / "there").exit_code == 0
+    assert workflow.calls[1] == ((model, frames, model.parent / "there"), {})
 
 
 @pytest.mark.parametrize("verb", CONFIG_VERBS)

@@ -71,6 +71,35 @@ def test_variances_are_quadratic_forms_of_the_rows(backend, triangle):
     np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-12 * expected.max())
 
 
+@pytest.mark.parametrize("n_samples", [1, 11])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_forces_of_samples_are_rows_times_parameters(backend, n_samples):
+    tables, reduction, slot_atoms, displacements, _ = make_case()
+    samples = np.random.default_rng(6).normal(size=(n_samples, reduction.n_columns))
+    found = backend.sample_forces(tables, reduction, slot_atoms, displacements, samples)
+    for sample, forces in zip(samples, found, strict=True):
+        kernel = reference.ForceKernel(tables, reduction.dense() @ sample, slot_atoms)
+        expected = kernel.energy_forces(displacements)[1]
+        np.testing.assert_allclose(forces, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_chosen_atoms_are_those_of_the_whole(backend):
+    tables, reduction, slot_atoms, displacements, _ = make_case()
+    factor = np.random.default_rng(7).normal(size=(reduction.n_columns, 3))
+    atoms = np.array([17, 2, len(displacements) - 1, 3, 2])
+    place = (tables, reduction, slot_atoms, displacements)
+    every = backend.force_variances(*place, factor)
+    np.testing.assert_allclose(backend.force_variances(*place, factor, atoms=atoms), every[atoms], rtol=1e-13)
+    forces = backend.sample_forces(*place, factor.T)
+    limit = 1e-13 * np.abs(forces).max()
+    np.testing.assert_allclose(
+        backend.sample_forces(*place, factor.T, atoms=atoms), forces[:, atoms], rtol=0, atol=limit
+    )
+    with pytest.raises(DataError, match="outside"):
+        backend.force_variances(*place, factor, atoms=np.array([len(displacements)]))
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_arrays_that_do_not_fit_are_refused(backend):
     tables, reduction, slot_atoms, displacements, forces = make_case()

@@ -1,6 +1,6 @@
 """Model files: every bit comes back, and whatever is not a sound model file is refused."""
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -11,7 +11,7 @@ from ase.build import bulk
 from mlff_dyn.errors import DataError
 from mlff_dyn.model.force_field import ForceField
 from mlff_dyn.store.model_file import read_basis, read_model, write_basis, write_model
-from tests.models import random_force_field
+from tests.models import dipoles_of, random_force_field
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,20 @@ def test_models_come_back_exactly(model_path: Path, force_field: ForceField) -> 
     found, metadata = read_model(model_path)
     check_equal(force_field, found)
     assert metadata == {"identity": "abc", "n_snapshots": 5}
+
+
+def test_a_long_range_part_comes_back_and_older_programs_do_not_miss_it(
+    model_path: Path, force_field: ForceField, tmp_path: Path
+) -> None:
+    """Files without it keep the version that a program without it reads."""
+    both = replace(force_field, long_range=dipoles_of(force_field.basis.crystal))
+    write_model(tmp_path / "both.h5", both, {})
+    check_equal(both, read_model(tmp_path / "both.h5")[0])
+    versions = []
+    for path in (model_path, tmp_path / "both.h5"):
+        with h5py.File(path) as file:
+            versions.append(int(file.attrs["version"]))
+    assert versions == [1, 2]
 
 
 def test_bases_come_back_exactly(tmp_path: Path, force_field: ForceField) -> None:

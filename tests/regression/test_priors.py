@@ -8,7 +8,6 @@ from scipy.stats import multivariate_normal
 from mlff_dyn.regression.evidence import (
     Hyperparameters,
     Observations,
-    bin_by_amplitude,
     evaluate,
     maximize_evidence,
 )
@@ -93,7 +92,9 @@ def test_gradients_are_those_of_the_evidence() -> None:
         return evaluate(data, prior, hyperparameters).log_evidence + log_prior
 
     noise = found.noise
-    noise_values = np.array([np.log(noise.floor_sd), np.log(noise.truncation_sd), noise.exponent])
+    noise_values = np.array(
+        [np.log(noise.floor_sd), np.log(noise.truncation_sd), noise.exponent, noise.neighborhood_exponent]
+    )
     best = objective(noise_values, found.prior_values)
     bounds = family.bounds(data.target_rms) + prior.bounds(prior.start(data.column_power, data.target_rms))
     all_values = np.concatenate([noise_values, found.prior_values])
@@ -102,8 +103,8 @@ def test_gradients_are_those_of_the_evidence() -> None:
             continue
         step = 1e-3 * np.eye(len(all_values))[k]
         up, down = all_values + step, all_values - step
-        assert objective(up[:3], up[3:]) < best + 1e-7
-        assert objective(down[:3], down[3:]) < best + 1e-7
+        assert objective(up[:4], up[4:]) < best + 1e-7
+        assert objective(down[:4], down[4:]) < best + 1e-7
 
 
 def test_decay_is_found() -> None:
@@ -138,13 +139,3 @@ def test_growth_of_noise_with_amplitude_is_found() -> None:
     assert found.noise.exponent == pytest.approx(2.5, abs=0.15)
     assert found.noise.truncation_sd == pytest.approx(0.1, rel=0.1)
     np.testing.assert_allclose(found.noise.variance(AMPLITUDES) ** 0.5, 0.1 * AMPLITUDES**2.5, rtol=0.15)
-
-
-def test_frames_of_equal_amplitude_are_added_up() -> None:
-    generator = np.random.default_rng(5)
-    parts = [collect(generator.standard_normal((6, 3)), generator.standard_normal(6)) for _ in range(4)]
-    binned = bin_by_amplitude(parts, np.array([1.0, 2.0, 1.003, 2.0]))
-    assert len(binned.statistics) == 2
-    assert binned.n_targets == 24
-    np.testing.assert_allclose(binned.statistics[1].gram, parts[1].gram + parts[3].gram, rtol=1e-14)
-    assert binned.amplitudes == pytest.approx([1.0015, 2.0], rel=1e-3)

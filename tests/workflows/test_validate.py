@@ -1,7 +1,8 @@
 """`validate`: errors against labelled frames of any cell and order, and the error bars against the errors."""
 
 import json
-from dataclasses import asdict, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,15 @@ from mlff_dyn.workflows.training_data import displaced_atoms
 from mlff_dyn.workflows.validate import validate
 from tests.models import with_parameters
 from tests.workflows.conftest import invoke
+
+
+def walk(values: object, path: str = "") -> Iterator[tuple[str, float]]:
+    """All numbers of a JSON object with their dotted paths."""
+    if isinstance(values, dict):
+        for name, value in values.items():
+            yield from walk(value, f"{path}.{name}")
+    elif isinstance(values, int | float):
+        yield path, float(values)
 
 
 def test_errors_are_those_of_the_calculator(project: Path) -> None:
@@ -69,7 +79,8 @@ def test_the_order_of_atoms_and_a_rigid_shift_do_not_matter(project: Path) -> No
         )
     write_snapshots(project / "moved.extxyz", moved)
     found = validate(project / "run" / "model.h5", project / "moved.extxyz")
-    assert asdict(found) == pytest.approx(asdict(expected), rel=1e-6)
+    first, second = (dict(walk(report.to_json())) for report in (found, expected))
+    assert first == pytest.approx(second, rel=1e-6, abs=1e-12)
 
 
 def test_a_perfect_model_has_no_error(project: Path) -> None:
@@ -100,6 +111,61 @@ def test_frames_without_energy_have_no_energy_error(project: Path) -> None:
     report = validate(project / "run" / "model.h5", project / "forces.extxyz")
     assert report.rmse_energy_ev_per_atom is None
     assert ("energy rmse", "no energies") in report.table()
+
+
+def test_parts_of_the_frames_add_up(project: Path) -> None:
+    """Squared errors of elements and of temperatures sum to the total; unknown temperatures are left out."""
+    frames = [
+        replace(snapshot, info={"temperature_k": temperature})
+        for snapshot, temperature in zip(read_snapshots(project / "test.extxyz"), (300, 900), strict=True)
+    ]
+    write_snapshots(project / "hot.extxyz", frames)
+    report = validate(project / "run" / "model.h5", project / "hot.extxyz")
+    for parts in (report.per_species, report.per_temperature):
+        found = [part.agreement for part in parts.values()]
+        assert sum(part.n for part in found) == report.n_forces
+        total = sum(part.n * part.rmse**2 for part in found)
+        assert total == pytest.approx(report.n_forces * report.rmse_force_ev_per_angstrom**2)
+    assert (list(report.per_species), list(report.per_temperature)) == (["Cu"], ["300", "900"])
+    assert validate(project / "run" / "model.h5", project / "test.extxyz").per_temperature == {}
+
+
+def test_every_kind_of_error_is_compared(project: Path) -> None:
+    answer = validate(project / "run" / "model.h5", project / "test.extxyz").to_json()
+    assert set(answer["force"]["errors"]) == {"epistemic", "truncation", "predictive", "pops"}
+    assert set(answer["energy"]["errors"]) == {"epistemic", "truncation", "predictive"}
+    assert set(answer["force"]["errors"]["predictive"]["coverage"]) == {"50", "68", "90", "95"}
+    assert answer["force"]["errors"]["predictive"]["calibration_z"] == answer["calibration_z"]
+    sd = {name: part["sd_ev_per_angstrom"] for name, part in answer["force"]["errors"].items()}
+    assert sd["predictive"] == pytest.approx(np.hypot(sd["epistemic"], sd["truncation"]))
+    assert answer["stress"] is None
+
+
+def test_energies_of_another_zero_are_pointed_out(project: Path) -> None:
+    frames = [
+        replace(snapshot, energy_ev=(snapshot.energy_ev or 0.0) + 2.0 * snapshot.n_atoms)
+        for snapshot in read_snapshots(project / "test.extxyz")
+    ]
+    write_snapshots(project / "shifted.extxyz", frames)
+    report = validate(project / "run" / "model.h5", project / "shifted.extxyz")
+    assert "off by -2 eV per atom" in report.warnings[0]
+
+
+def test_report_and_plots_are_written_where_asked(project: Path, tmp_path: Path) -> None:
+    """Beside the model by default; what is printed is what is written; nothing else changes."""
+    model, file = project / "run" / "model.h5", project / "test.extxyz"
+    result = invoke("validate", model, file, "--json")
+    folder = project / "run" / "validate"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "test-calibration.png",
+        "test.json",
+        "test.png",
+    ]
+    assert json.loads((folder / "test.json").read_text()) == json.loads(result.stdout)
+    assert invoke("validate", model, file, "-o", tmp_path / "there").exit_code == 0
+    assert (tmp_path / "there" / "test.png").read_bytes() == (folder / "test.png").read_bytes()
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    assert invoke("validate", model, file, "-o", tmp_path / "file").exit_code == 3
 
 
 def test_a_frame_of_another_crystal_is_refused_by_number(project: Path) -> None:

@@ -4,6 +4,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <memory>
 #include <mutex>
 
 #include "arrays.hpp"
@@ -41,6 +42,16 @@ public:
 
     void add_site_group(Ints<1> home, Ints<1> columns, Doubles<1> coefficients, Doubles<1> bias) {
         evaluator_.add_site_group(copy(home), copy(columns), copy(coefficients), copy(bias));
+    }
+
+    void set_harmonic(std::ptrdiff_t n_sites, std::ptrdiff_t n_cells, const std::string& isa, std::ptrdiff_t n_packed,
+                      Ints<2> stages, Doubles<1> twiddles, Ints<1> pairs, Doubles<1> products) {
+        std::vector<TransformStage> list;
+        for (std::size_t k = 0; k < stages.shape(0); ++k) {
+            list.push_back({stages(k, 0), stages(k, 1), stages(k, 2), stages(k, 3), stages(k, 4), stages(k, 5)});
+        }
+        evaluator_.set_harmonic(std::make_unique<TorusHarmonic<Real>>(
+            n_sites, n_cells, isa, n_packed, std::move(list), copy(twiddles), copy(pairs), copy(products)));
     }
 
     double energy_forces(Doubles<2> displacements, Array<double, 2> forces) {
@@ -94,6 +105,7 @@ void bind_evaluator(nb::module_& module, const char* name) {
              "n_threads"_a)
         .def("add_program", &Bound::add_program)
         .def("add_site_group", &Bound::add_site_group)
+        .def("set_harmonic", &Bound::set_harmonic)
         .def("energy_forces", &Bound::energy_forces)
         .def("run", &Bound::run);
 }

@@ -1,6 +1,7 @@
 // Python face of the design matrix and of what is made from its rows. Shapes are checked in compiled.py.
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
 #include <string>
 
 #include "aligned.hpp"
@@ -61,15 +62,23 @@ public:
         kernels_.statistics(tables(), place.supercell, reduction, forces.data(), gram.data(), place.scratch);
     }
 
-    // Variances of all force components for a factor of the covariance, its columns padded to groups of eight.
-    void fill_variances(Ints<2> slot_atoms, Doubles<2> displacements, Ints<1> starts, Ints<1> rows, Doubles<1> weights,
-                        Doubles<2> factor, Ints<1> first_rows, Ints<1> last_rows, Array<double, 2> variances) const {
+    // Variances of the force components of the given sites, for a factor of the covariance whose columns are padded to
+    // groups of eight.
+    void fill_variances(Ints<2> slot_atoms, Doubles<2> displacements, std::int32_t first_site, std::int32_t last_site,
+                        Ints<1> starts, Ints<1> rows, Doubles<1> weights, Doubles<2> factor, Ints<1> first_rows,
+                        Ints<1> last_rows, Array<double, 2> variances) const {
         const nb::gil_scoped_release release;
-        const Reduction reduction = reduce(starts, rows, weights);
-        const FactorTable table = {static_cast<std::ptrdiff_t>(first_rows.shape(0)), first_rows.data(),
-                                   last_rows.data(), factor.data()};
-        Workplace place(slot_atoms, displacements, scratch_vectors_ + 3 * (n_parameters_ + reduction.n_columns));
-        kernels_.variances(tables(), place.supercell, reduction, table, variances.data(), place.scratch);
+        fill_rows(kernels_.variances, slot_atoms, displacements, tables(first_site, last_site),
+                  reduce(starts, rows, weights), wrap(factor, first_rows, last_rows), variances.data());
+    }
+
+    // Force components of the given sites for sets of parameters, which are columns padded to groups of eight.
+    void fill_products(Ints<2> slot_atoms, Doubles<2> displacements, std::int32_t first_site, std::int32_t last_site,
+                       Ints<1> starts, Ints<1> rows, Doubles<1> weights, Doubles<2> factor, Ints<1> first_rows,
+                       Ints<1> last_rows, Array<double, 3> products) const {
+        const nb::gil_scoped_release release;
+        fill_rows(kernels_.products, slot_atoms, displacements, tables(first_site, last_site),
+                  reduce(starts, rows, weights), wrap(factor, first_rows, last_rows), products.data());
     }
 
     // Adds to the rows of the derivative with respect to six strains.
@@ -99,8 +108,29 @@ private:
         void* scratch;
     };
 
+    using FactorFunction = decltype(Kernels::variances);
+
+    void fill_rows(FactorFunction kernel, const Ints<2>& slot_atoms, const Doubles<2>& displacements,
+                   const DesignTables& tables, const Reduction& reduction, const FactorTable& factor,
+                   double* out) const {
+        Workplace place(slot_atoms, displacements, scratch_vectors_ + 3 * (n_parameters_ + reduction.n_columns));
+        kernel(tables, place.supercell, reduction, factor, out, place.scratch);
+    }
+
+    static FactorTable wrap(const Doubles<2>& factor, const Ints<1>& first_rows, const Ints<1>& last_rows) {
+        return {static_cast<std::ptrdiff_t>(first_rows.shape(0)), first_rows.data(), last_rows.data(), factor.data()};
+    }
+
     DesignTables tables() const {
         return {static_cast<std::ptrdiff_t>(chunks_.size()), chunks_.data(), n_parameters_};
+    }
+
+    // Chunks of the sites first to last.
+    DesignTables tables(std::int32_t first, std::int32_t last) const {
+        const auto before = [](const DesignChunk& chunk, std::int32_t site) { return chunk.site < site; };
+        const auto begin = std::lower_bound(chunks_.begin(), chunks_.end(), first, before);
+        const auto end = std::lower_bound(begin, chunks_.end(), last, before);
+        return {end - begin, chunks_.data() + (begin - chunks_.begin()), n_parameters_};
     }
 
     Reduction reduce(const Ints<1>& starts, const Ints<1>& rows, const Doubles<1>& weights) const {
@@ -127,6 +157,7 @@ void bind_design(nb::module_& module) {
         .def("fill", &DesignPlan::fill)
         .def("add_statistics", &DesignPlan::add_statistics)
         .def("fill_variances", &DesignPlan::fill_variances)
+        .def("fill_products", &DesignPlan::fill_products)
         .def("add_stress", &DesignPlan::add_stress);
 }
 

@@ -131,6 +131,7 @@ double CellEvaluator<Real>::evaluate(const double* u, double* forces) {
         }
         for (std::size_t k = 0; k < n_padded(); ++k) forces[k] += parts[member][k];
     }
+    if (harmonic_) energy += harmonic_->add_forces(u, forces);
     return energy;
 }
 

@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "aligned.hpp"
+#include "harmonic.hpp"
 #include "tables.hpp"
 #include "team.hpp"
 
@@ -45,6 +47,8 @@ public:
     void add_site_group(const std::vector<std::int32_t>& home, std::vector<std::int32_t> columns,
                         const std::vector<double>& coefficients, const std::vector<double>& bias);
 
+    void set_harmonic(std::unique_ptr<TorusHarmonic<Real>> harmonic) { harmonic_ = std::move(harmonic); }
+
     double evaluate(const double* u, double* forces) override;
 
 private:
@@ -79,6 +83,7 @@ private:
     ThreadTeam team_;
     std::vector<Workspace> workspaces_;
     AlignedBuffer<Real> displacements_;
+    std::unique_ptr<TorusHarmonic<Real>> harmonic_;
 };
 
 }  // namespace mlff

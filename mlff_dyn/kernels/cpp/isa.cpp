@@ -2,6 +2,7 @@
 #include "forces.hpp"
 #include "gaussians.hpp"
 #include "stress.hpp"
+#include "torus_product.hpp"
 
 #define MLFF_TEXT_OF(name) #name
 #define MLFF_TEXT(name) MLFF_TEXT_OF(name)
@@ -9,7 +10,18 @@
 namespace mlff::MLFF_ISA {
 
 extern const Kernels kernels;
-const Kernels kernels = {MLFF_TEXT(MLFF_ISA), cell_forces<double>, cell_forces<float>, fill_gaussians, design_rows,
-                         row_statistics,       row_variances,      stress_rows,        kPanelVectors,      kDots};
+const Kernels kernels = {MLFF_TEXT(MLFF_ISA),
+                         cell_forces<double>,
+                         cell_forces<float>,
+                         fill_gaussians,
+                         design_rows,
+                         row_statistics,
+                         row_variances,
+                         row_products,
+                         stress_rows,
+                         kPanelVectors,
+                         kDots,
+                         harmonic_forces<double>,
+                         harmonic_forces<float>};
 
 }  // namespace mlff::MLFF_ISA

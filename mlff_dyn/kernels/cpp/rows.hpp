@@ -1,5 +1,5 @@
-// Rows of the design matrix in independent parameters, as panels of vectors, never stored as a whole: the information
-// matrix is summed from them, or the variances of the forces are.
+// Rows of the design matrix in independent parameters, as panels of vectors, never stored as a whole: from them come the
+// information matrix, the variances of the forces, or the forces of several sets of parameters.
 #pragma once
 
 #include "design.hpp"
@@ -50,6 +50,10 @@ struct Vectors {
         value += x * broadcast(*factors);
         rest.add_scaled(x, factors + 1);
     }
+    MLFF_INLINE_MEMBER void store(Lanes<double>* out) const {
+        *out = value;
+        rest.store(out + 1);
+    }
     MLFF_INLINE_MEMBER Lanes<double> norm() const { return value * value + rest.norm(); }
 };
 
@@ -60,6 +64,7 @@ struct Vectors<0> {
     MLFF_INLINE_MEMBER void add_product(Lanes<double>, const Vectors<0>&) {}
     MLFF_INLINE_MEMBER void add_sums(double*) const {}
     MLFF_INLINE_MEMBER void add_scaled(Lanes<double>, const double*) {}
+    MLFF_INLINE_MEMBER void store(Lanes<double>*) const {}
     MLFF_INLINE_MEMBER Lanes<double> norm() const { return Lanes<double>{}; }
 };
 
@@ -173,22 +178,23 @@ static void row_statistics(const DesignTables& tables, const Supercell& supercel
     if (n_vectors > 0) add_gram(panel, n_rows, n_vectors, gram);
 }
 
-// Adds |row * factor|^2 of three rows (side by side in x) over eight columns of the factor.
-MLFF_INLINE void add_squares(const double* factor, std::ptrdiff_t first, std::ptrdiff_t last, std::ptrdiff_t stride,
-                             const Lanes<double>* x, Lanes<double>* squares) {
+// Three rows (side by side in x) times eight columns of a factor, each product in a register.
+struct RowProducts {
     Vectors<8> a, b, c;
-    a.clear();
-    b.clear();
-    c.clear();
-    for (std::ptrdiff_t row = first; row < last; ++row) {
-        a.add_scaled(x[3 * row], factor + row * stride);
-        b.add_scaled(x[3 * row + 1], factor + row * stride);
-        c.add_scaled(x[3 * row + 2], factor + row * stride);
+
+    MLFF_INLINE_MEMBER void form(const FactorTable& factor, std::ptrdiff_t group, const Lanes<double>* x) {
+        const std::ptrdiff_t stride = 8 * factor.n_groups;
+        const double* columns = factor.values + 8 * group;
+        a.clear();
+        b.clear();
+        c.clear();
+        for (std::ptrdiff_t row = factor.first_rows[group]; row < factor.last_rows[group]; ++row) {
+            a.add_scaled(x[3 * row], columns + row * stride);
+            b.add_scaled(x[3 * row + 1], columns + row * stride);
+            c.add_scaled(x[3 * row + 2], columns + row * stride);
+        }
     }
-    squares[0] += a.norm();
-    squares[1] += b.norm();
-    squares[2] += c.norm();
-}
+};
 
 static void row_variances(const DesignTables& tables, const Supercell& supercell, const Reduction& reduction,
                           const FactorTable& factor, double* variances, void* scratch) {
@@ -199,12 +205,41 @@ static void row_variances(const DesignTables& tables, const Supercell& supercell
         reduce_block(reduction, full, mask, x, 3);
         Lanes<double> squares[3] = {};
         for (std::ptrdiff_t group = 0; group < factor.n_groups; ++group) {
-            add_squares(factor.values + 8 * group, factor.first_rows[group], factor.last_rows[group],
-                        8 * factor.n_groups, x, squares);
+            RowProducts products;
+            products.form(factor, group, x);
+            squares[0] += products.a.norm();
+            squares[1] += products.b.norm();
+            squares[2] += products.c.norm();
         }
         for (int lane = 0; lane < kLanes<double> && cell + lane < supercell.n_cells; ++lane) {
             double* out = variances + 3 * (site * supercell.n_cells + cell + lane);
             for (int axis = 0; axis < 3; ++axis) out[axis] = squares[axis][lane];
+        }
+    });
+}
+
+// Forces of each column of the factor as parameters: out[row of a site and cell][axis][8 * n_groups].
+static void row_products(const DesignTables& tables, const Supercell& supercell, const Reduction& reduction,
+                         const FactorTable& factor, double* out, void* scratch) {
+    Lanes<double>* x = static_cast<Lanes<double>*>(scratch);
+    Lanes<double>* full = x + 3 * reduction.n_columns;
+    Lanes<double>* rest = full + 3 * tables.n_parameters;
+    const std::ptrdiff_t width = 8 * factor.n_groups;
+    for_each_block(tables, supercell, full, rest, [&](std::int32_t site, std::ptrdiff_t cell, Lanes<double> mask) {
+        reduce_block(reduction, full, mask, x, 3);
+        double* block = out + 3 * width * (site * supercell.n_cells + cell);
+        for (std::ptrdiff_t group = 0; group < factor.n_groups; ++group) {
+            RowProducts products;
+            products.form(factor, group, x);
+            Lanes<double> values[24];
+            products.a.store(values);
+            products.b.store(values + 8);
+            products.c.store(values + 16);
+            for (int lane = 0; lane < kLanes<double> && cell + lane < supercell.n_cells; ++lane) {
+                for (int k = 0; k < 24; ++k) {
+                    block[width * (3 * lane + k / 8) + 8 * group + k % 8] = values[k][lane];
+                }
+            }
         }
     });
 }

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "harmonic_tables.hpp"
+
 namespace mlff {
 
 // Numbers of an atom in the padded arrays of displacements, velocities and forces: x, y, z, 0.
@@ -107,7 +109,8 @@ struct Reduction {
     const double* weights;
 };
 
-// Factor of a covariance, its columns padded to groups of eight; rows outside first to last are zero in a group.
+// Factor of a covariance, or sets of parameters, as columns padded to groups of eight; rows outside first to last are
+// zero in a group.
 struct FactorTable {
     std::ptrdiff_t n_groups;
     const std::int32_t* first_rows;
@@ -136,11 +139,16 @@ struct Kernels {
                        void* scratch);
     void (*variances)(const DesignTables&, const Supercell&, const Reduction&, const FactorTable&, double* variances,
                       void* scratch);
+    // Rows times the columns of the factor.
+    void (*products)(const DesignTables&, const Supercell&, const Reduction&, const FactorTable&, double* products,
+                     void* scratch);
     // Adds to rows[6][n_parameters] for displacements moves[6][n_slots][3] of the slots per unit strain.
     void (*stress)(const DesignChunk&, const Supercell&, const double* moves, std::ptrdiff_t n_slots, double* rows,
                    std::ptrdiff_t n_parameters, void* scratch);
     std::ptrdiff_t panel_vectors;  // of the scratch of statistics
     std::ptrdiff_t padding;        // rows of the information matrix are a multiple of this
+    HarmonicFunction<double> harmonic64;
+    HarmonicFunction<float> harmonic32;
 };
 
 }  // namespace mlff

@@ -1,0 +1,1 @@
+"""Accuracy, error bars, selection and forecast, measured on frames whose reference forces are known."""

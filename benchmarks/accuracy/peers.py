@@ -1,0 +1,100 @@
+"""What others make of the same frames: hiPhive with its own cutoffs, scikit-learn on our design matrix."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from mlff_dyn.lattice.wigner_seitz import largest_safe_cutoff
+from mlff_dyn.workflows.training_data import displaced_atoms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.accuracy.systems import Laboratory
+    from mlff_dyn.model.fit import LabelledRows
+
+
+class HiphiveFit:
+    """Spherical cutoffs, the second order's as large as the supercell allows; one of hiPhive's optimizers.
+
+    Parameters
+    ----------
+    laboratory : Laboratory
+    method : str
+        Name of the fit method of hiPhive, such as ``least-squares`` or ``ardr``.
+    """
+
+    def __init__(self, laboratory: Laboratory, method: str) -> None:
+        self.name = f"hiPhive {method}"
+        self._laboratory = laboratory
+        self._method = method
+        self._matrices: dict[int, np.ndarray] = {}
+
+    @cached_property
+    def _space(self):  # noqa: ANN202 (hiPhive is imported on use)
+        from hiphive import ClusterSpace
+
+        logging.getLogger("hiphive").setLevel(logging.ERROR)
+        safe = largest_safe_cutoff(self._laboratory.torus)
+        cutoffs = [
+            safe if cutoff == "full" else min(float(cutoff), safe)
+            for cutoff in self._laboratory.system.cutoffs.values()
+        ]
+        with contextlib.redirect_stdout(io.StringIO()):
+            return ClusterSpace(self._laboratory.atoms, cutoffs)
+
+    def _matrix(self, rows: LabelledRows) -> np.ndarray:
+        from hiphive import StructureContainer
+
+        if id(rows) not in self._matrices:
+            structure = displaced_atoms(rows.supercell.torus, np.zeros_like(rows.displacements))
+            structure.new_array("displacements", rows.displacements)
+            structure.new_array("forces", rows.forces.reshape(-1, 3))
+            structure.calc = SinglePointCalculator(structure)
+            container = StructureContainer(self._space)
+            container.add_structure(structure)
+            self._matrices[id(rows)] = container.get_fit_data()[0]
+        return self._matrices[id(rows)]
+
+    def errors(self, training: Sequence[LabelledRows], test: Sequence[LabelledRows]) -> np.ndarray:
+        """Force errors on the test frames, eV/Å."""
+        from trainstation import Optimizer
+
+        data = (
+            np.concatenate([self._matrix(rows) for rows in training]),
+            np.concatenate([rows.forces for rows in training]),
+        )
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            optimizer = Optimizer(data, fit_method=self._method, train_size=1.0)
+            optimizer.train()
+        matrix = np.concatenate([self._matrix(rows) for rows in test])
+        return matrix @ optimizer.parameters - np.concatenate([rows.forces for rows in test])
+
+
+class BayesianRidgeFit:
+    """One prior for all parameters, on this program's basis with the second order over the whole cell."""
+
+    name = "BayesianRidge, same basis"
+
+    def errors(self, training: Sequence[LabelledRows], test: Sequence[LabelledRows]) -> np.ndarray:
+        """Force errors on the test frames, eV/Å."""
+        from sklearn.linear_model import BayesianRidge
+
+        rows = np.concatenate([each.force_rows for each in training])
+        sizes = np.sqrt((rows**2).mean(axis=0)) + 1e-300
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fit = BayesianRidge(fit_intercept=False).fit(
+                rows / sizes, np.concatenate([each.forces for each in training])
+            )
+        found = np.concatenate([each.force_rows for each in test]) @ (fit.coef_ / sizes)
+        return found - np.concatenate([each.forces for each in test])

@@ -1,0 +1,292 @@
+"""Crystals with a reference calculator, and thermal frames labelled by it."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase.build import bulk
+from ase.constraints import FixCom
+from ase.io import read
+from ase.md.langevin import Langevin
+from ase.units import fs
+
+from mlff_dyn.kernels.dynamics import Dynamics
+from mlff_dyn.lattice.basis import ForceConstantBasis, build_basis
+from mlff_dyn.lattice.crystal import build_crystal
+from mlff_dyn.lattice.matching import match_structure
+from mlff_dyn.lattice.torus import Torus, input_supercell
+from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
+from mlff_dyn.model.expansion import Expansion, SupercellExpansion
+from mlff_dyn.model.fit import LabelledRows, fit_force_field, label_rows
+from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
+from mlff_dyn.training.initial import rattled_displacements
+from mlff_dyn.workflows.training_data import displaced_atoms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ase import Atoms
+    from ase.calculators.calculator import Calculator
+
+    Cutoffs = Mapping[int, float | str]
+
+STRUCTURES = Path(__file__).parents[2] / "configs" / "structures"
+_RATTLED = 4
+_RATTLE_ANGSTROM = 0.05
+_EQUILIBRATION_FEMTOSECONDS = 1500.0
+_INTERVAL_FEMTOSECONDS = 250.0
+
+
+@dataclass(frozen=True)
+class System:
+    """What is trained on what.
+
+    Attributes
+    ----------
+    name : str
+    needs : tuple of str                 modules of the reference calculator
+    supercell : tuple of int
+    cutoffs : mapping                    Å by order
+    timestep_femtoseconds : float
+    temperatures_kelvin : tuple          the first is that of the training
+    is_cheap : bool                      frames come from dynamics on the reference, else on a force field
+    training_counts : tuple of int
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    make_atoms: Callable[[], Atoms]
+    make_calculator: Callable[[], Calculator]
+    supercell: tuple[int, int, int]
+    cutoffs: Cutoffs
+    timestep_femtoseconds: float
+    temperatures_kelvin: tuple[float, ...]
+    is_cheap: bool = True
+    training_counts: tuple[int, ...] = (1, 2, 4, 8, 12)
+
+
+def _copper() -> Atoms:
+    return bulk("Cu", "fcc", a=3.59, cubic=True)
+
+
+def _emt() -> Calculator:
+    from ase.calculators.emt import EMT
+
+    return EMT()
+
+
+def _silicon() -> Atoms:
+    return bulk("Si", "diamond", 5.432, cubic=True)
+
+
+def _stillinger_weber() -> Calculator:
+    from matscipy.calculators.manybody import Manybody
+    from matscipy.calculators.manybody.explicit_forms import StillingerWeber, stillinger_weber
+
+    return Manybody(**StillingerWeber(stillinger_weber.Stillinger_Weber_PRB_31_5262_Si))
+
+
+def _boron_arsenide() -> Atoms:
+    return read(STRUCTURES / "BAs-gfn1.vasp")
+
+
+def _gfn1() -> Calculator:
+    from tblite.ase import TBLite
+
+    return TBLite(method="GFN1-xTB", verbosity=0)
+
+
+SYSTEMS = (
+    System("Cu EMT 2-3", (), _copper, _emt, (3, 3, 3), {2: "full", 3: 4.0}, 4.0, (600, 300, 900)),
+    System(
+        "Cu EMT 2-4",
+        (),
+        _copper,
+        _emt,
+        (3, 3, 3),
+        {2: "full", 3: 4.0, 4: 3.0},
+        4.0,
+        (600, 300, 900),
+    ),
+    System(
+        "Si Stillinger-Weber",
+        ("matscipy",),
+        _silicon,
+        _stillinger_weber,
+        (2, 2, 2),
+        {2: "full", 3: 4.55, 4: 3.9},
+        2.0,
+        (300, 450, 600, 900),
+    ),
+    System(
+        "c-BAs GFN1",
+        ("tblite",),
+        _boron_arsenide,
+        _gfn1,
+        (2, 2, 2),
+        {2: "full", 3: 4.0, 4: 3.4},
+        2.0,
+        (300, 450, 600, 900),
+        is_cheap=False,
+    ),
+)
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module of a reference calculator is there."""
+    return importlib.util.find_spec(module) is not None
+
+
+class Laboratory:
+    """A system with its expansion and its labelled frames, which are kept in a folder.
+
+    Parameters
+    ----------
+    system : System
+    folder : Path
+    """
+
+    def __init__(self, system: System, folder: Path) -> None:
+        self.system = system
+        self._folder = folder
+        atoms = system.make_atoms()
+        self.atoms = atoms
+        self.crystal = build_crystal(atoms.cell.array, atoms.positions, atoms.numbers)
+        self.torus: Torus = input_supercell(self.crystal, system.supercell)
+
+    @cached_property
+    def basis(self) -> ForceConstantBasis:
+        """Basis of the system's cutoffs."""
+        return build_basis(self.crystal, self.system.cutoffs, self.torus)
+
+    @cached_property
+    def supercell(self) -> SupercellExpansion:
+        """The expansion on the training supercell."""
+        return Expansion(self.basis).on(self.torus)
+
+    def frames(self, temperature_kelvin: float, count: int) -> list[LabelledRows]:
+        """Thermal frames with reference forces; the same ones at every call, made when first asked for."""
+        name = self.system.name.partition(" 2-")[0].replace(" ", "-")
+        path = self._folder / f"{name}-{temperature_kelvin:g}K.extxyz"
+        snapshots = list(read_snapshots(path)) if path.exists() else []
+        if len(snapshots) < count:
+            snapshots += [
+                self._label(u)
+                for u in self._thermal(temperature_kelvin, count - len(snapshots), len(snapshots))
+            ]
+            self._folder.mkdir(parents=True, exist_ok=True)
+            write_snapshots(path, snapshots)
+        return [self._rows(snapshot) for snapshot in snapshots[:count]]
+
+    def _thermal(self, temperature_kelvin: float, count: int, offset: int) -> np.ndarray:
+        """Displacements of a trajectory after equilibration, shape (count, n_atoms, 3)."""
+        seed = (round(temperature_kelvin), offset)
+        every = round(_INTERVAL_FEMTOSECONDS / self.system.timestep_femtoseconds)
+        first = round(_EQUILIBRATION_FEMTOSECONDS / _INTERVAL_FEMTOSECONDS)
+        sample = self._run_reference if self.system.is_cheap else self._run_force_field
+        return sample(temperature_kelvin, seed, every, first + count)[first:]
+
+    def _run_reference(
+        self, temperature_kelvin: float, seed: tuple[int, int], every: int, n_samples: int
+    ) -> np.ndarray:
+        start = start_at_rest_positions(self.torus.masses, temperature_kelvin, seed)
+        atoms = displaced_atoms(self.torus, start.displacements)
+        atoms.set_constraint(FixCom())
+        atoms.set_velocities(start.velocities / fs)
+        atoms.calc = self.system.make_calculator()
+        dynamics = Langevin(
+            atoms,
+            self.system.timestep_femtoseconds * fs,
+            temperature_K=temperature_kelvin,
+            friction=0.01 / fs,
+            fixcm=False,
+            rng=np.random.default_rng(seed),
+        )
+        samples = []
+        for _ in range(n_samples):
+            dynamics.run(every)
+            samples.append(atoms.positions - self.torus.positions)
+        return np.array(samples)
+
+    def _run_force_field(
+        self, temperature_kelvin: float, seed: tuple[int, int], every: int, n_samples: int
+    ) -> np.ndarray:
+        dynamics = Dynamics(
+            masses=self.torus.masses,
+            timestep_fs=self.system.timestep_femtoseconds,
+            friction_per_fs=0.01,
+            temperature_kelvin=temperature_kelvin,
+            displacement_limit=displacement_limit(self.crystal),
+        )
+        start = start_at_rest_positions(self.torus.masses, temperature_kelvin, seed)
+        run = self._sampler.run(start, dynamics, n_samples * every, every)
+        if run.stopped_step is not None:
+            kelvin = f"{temperature_kelvin:g} K"
+            raise RuntimeError(f"{self.system.name}: dynamics at {kelvin} left the trusted region")
+        return run.displacements
+
+    @cached_property
+    def _sampler(self):  # noqa: ANN202 (a ForceKernel of either version)
+        seeds = range(_RATTLED)
+        sds = _RATTLE_ANGSTROM * np.linspace(1.0, 2.5, _RATTLED)
+        frames = [
+            rattled_displacements(self.torus.n_atoms, float(sd), (k,))
+            for k, sd in zip(seeds, sds, strict=True)
+        ]
+        rows = [self._rows(self._label(u)) for u in frames]
+        return fit_force_field(self.basis, rows).on(self.torus).kernel
+
+    def _label(self, displacements: np.ndarray) -> Snapshot:
+        atoms = displaced_atoms(self.torus, displacements)
+        atoms.calc = self.system.make_calculator()
+        return Snapshot(
+            numbers=atoms.numbers,
+            positions=atoms.positions,
+            cell=atoms.cell.array,
+            energy_ev=float(atoms.get_potential_energy()),
+            forces_ev_per_angstrom=np.asarray(atoms.get_forces()),
+        )
+
+    def _rows(self, snapshot: Snapshot) -> LabelledRows:
+        match = match_structure(self.crystal, snapshot.cell, snapshot.positions, snapshot.numbers)
+        forces = snapshot.forces_ev_per_angstrom[match.atoms]
+        return label_rows(self.supercell, match.displacements, forces, snapshot.energy_ev)
+
+
+class FolderLaboratory(Laboratory):
+    """SnSe whose labelled frames lie in a folder: unitcell, train and test.extxyz, at 300 K.
+
+    Parameters
+    ----------
+    folder : Path
+    """
+
+    def __init__(self, folder: Path) -> None:
+        def refuse() -> Calculator:
+            raise RuntimeError(f"{folder} has too few frames")
+
+        system = System(
+            name="SnSe",
+            needs=(),
+            make_atoms=lambda: read(folder / "unitcell.extxyz"),
+            make_calculator=refuse,
+            supercell=(1, 3, 3),
+            cutoffs={2: "full", 3: 4.5, 4: 3.6},
+            timestep_femtoseconds=2.0,
+            temperatures_kelvin=(300,),
+            training_counts=(1, 4, 8, 12, 20),
+        )
+        super().__init__(system, folder)
+
+    def frames(self, temperature_kelvin: float, count: int) -> list[LabelledRows]:  # noqa: ARG002 (one)
+        """Frames of the folder, those for tests last."""
+        snapshots = [
+            *read_snapshots(self._folder / "train.extxyz"),
+            *read_snapshots(self._folder / "test.extxyz"),
+        ]
+        return [self._rows(snapshot) for snapshot in snapshots[:count]]
