@@ -177,7 +177,6 @@ def maximize_evidence(
     noise_hint: float,
     max_iterations: int = 100,
     tolerance: float = 3e-6,
-    start: NDArray[np.float64] | None = None,
 ) -> Hyperparameters:
     """Noise and prior that make the data most probable.
 
@@ -191,8 +190,6 @@ def maximize_evidence(
     max_iterations : int
     tolerance : float
         Change of the log evidence, relative to its size, at which the search ends.
-    start : ndarray, optional
-        Values of noise and prior to start from; default: a guess.
 
     Raises
     ------
@@ -211,7 +208,7 @@ def maximize_evidence(
     n_noise = len(noise_start)
     found = climb(
         lambda values: _penalized(objective, noise, observations, values[:n_noise], values[n_noise:]),
-        np.concatenate([noise_start, prior_start]) if start is None else start,
+        np.concatenate([noise_start, prior_start]),
         np.array(noise.bounds(rms) + prior.bounds(prior_start)),
         max_iterations=max_iterations,
         tolerance=tolerance,

@@ -1,5 +1,7 @@
 """Force constants carried to another basis: what both can express is carried exactly."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -13,7 +15,7 @@ from mlff_dyn.model.force_constants import force_constants
 from mlff_dyn.model.force_field import ForceField
 from mlff_dyn.model.projection import CompactTensor, ForceFieldSource, TensorSource, project_forces
 from tests.lattice.test_topology import turned
-from tests.models import Cutoffs, crystal_of, random_force_field
+from tests.models import Cutoffs, crystal_of, dipoles_of, random_force_field
 
 SILICON: Cutoffs = {2: "full", 3: 2.5, 4: {2: 2.5}}
 
@@ -33,6 +35,22 @@ def test_parameters_of_the_same_basis_come_back() -> None:
     force_field, torus = random_force_field(bulk("Si", cubic=True), (2, 2, 2), {2: "full", 3: 4.0, 4: 2.5})
     found = project_forces(force_field.expansion, ForceFieldSource(force_field, torus))
     np.testing.assert_allclose(found, force_field.posterior.mean, atol=1e-8)
+
+
+@pytest.mark.parametrize("has_dipoles", [False, True])
+def test_dipoles_of_source_and_target_are_part_of_order_two(has_dipoles: bool) -> None:
+    """The total is carried: a target with the same dipoles needs the same parameters, one without others."""
+    salt = bulk("NaCl", "rocksalt", a=5.6, cubic=True)
+    bare, torus = random_force_field(salt, (2, 2, 2), {2: "full", 3: 3.0})
+    source = replace(bare, long_range=dipoles_of(bare.basis.crystal))
+    target = Expansion(bare.basis, source.long_range if has_dipoles else None)
+    found = project_forces(target, ForceFieldSource(source, torus))
+    if has_dipoles:
+        np.testing.assert_allclose(found, bare.posterior.mean, atol=1e-8)
+    u = displaced(torus)
+    _, expected = source.on(torus).energy_forces(u)
+    _, forces = target.on(torus).kernel(found).energy_forces(u)
+    np.testing.assert_allclose(forces, expected, atol=1e-8 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("seed", [0, 1])
