@@ -15,6 +15,7 @@ from mlff_dyn.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mlff_dyn.config.schema import EngineConfig, PriorConfig
     from mlff_dyn.config.yaml_source import Lines
 
 
@@ -84,20 +85,18 @@ def parse_config(text: str, *, source: str, folder: Path, overrides: Sequence[st
 
 def resolve_paths(config: Config, folder: Path) -> Config:
     """Return the configuration with its paths made absolute, relative ones taken from ``folder``."""
-    engine = config.engine
-    if engine is not None and isinstance(engine.profile.get("pseudo_dir"), str):
-        pseudo_dir = str(_absolute(engine.profile["pseudo_dir"], folder))
-        engine = engine.model_copy(update={"profile": {**engine.profile, "pseudo_dir": pseudo_dir}})
     expansion = config.expansion
     if expansion.born_file is not None:
         expansion = expansion.model_copy(update={"born_file": _absolute(expansion.born_file, folder)})
     structure = config.structure.model_copy(update={"file": _absolute(config.structure.file, folder)})
+    training = config.training.model_copy(update={"prior": _resolved_prior(config.training.prior, folder)})
     return config.model_copy(
         update={
             "run_dir": _absolute(config.run_dir, folder),
             "structure": structure,
             "expansion": expansion,
-            "engine": engine,
+            "engine": _resolved_engine(config.engine, folder),
+            "training": training,
         }
     )
 
@@ -105,6 +104,21 @@ def resolve_paths(config: Config, folder: Path) -> Config:
 def resolved_yaml(config: Config) -> str:
     """Write a configuration with every default filled in; reading it back gives the same configuration."""
     return format_yaml(config.model_dump(), flow=None, width=110)
+
+
+def _resolved_engine(engine: EngineConfig | None, folder: Path) -> EngineConfig | None:
+    if engine is None or not isinstance(engine.profile.get("pseudo_dir"), str):
+        return engine
+    pseudo_dir = str(_absolute(engine.profile["pseudo_dir"], folder))
+    return engine.model_copy(update={"profile": {**engine.profile, "pseudo_dir": pseudo_dir}})
+
+
+def _resolved_prior(prior: PriorConfig | None, folder: Path) -> PriorConfig | None:
+    if prior is None:
+        return None
+    paths = {name: getattr(prior, name) for name in ("model", "phonopy", "phono3py")}
+    resolved = {name: _absolute(path, folder) for name, path in paths.items() if path is not None}
+    return prior.model_copy(update={**resolved, "engine": _resolved_engine(prior.engine, folder)})
 
 
 def _absolute(path: Path | str, folder: Path) -> Path:

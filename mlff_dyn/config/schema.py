@@ -7,7 +7,7 @@ values are plain: supercells are 3x3 tuples of integers, cutoffs are ``{order: Ã
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mlff_dyn.config.fields import Integer, OrderCutoffs, Real, Supercell, Temperatures
 from mlff_dyn.errors import ConfigError
@@ -119,6 +119,38 @@ class SelectionConfig(Section):
     )
 
 
+class PriorConfig(Section):
+    """What a cheaper source knows: one of `engine`, `model`, or `phonopy` and `phono3py` (either or both)."""
+
+    engine: EngineConfig | None = Field(
+        default=None,
+        description="A cheap engine (classical, tight-binding, a universal potential), as in `engine`.",
+    )
+    n_frames: Integer = Field(default=100, ge=1, description="Frames that the cheap engine calculates.")
+    model: Path | None = Field(
+        default=None,
+        description="A `model.h5` of the same crystal or one of the same structure type (other lattice "
+        "constants, other elements), whatever its expansion and supercell.",
+    )
+    phonopy: Path | None = Field(
+        default=None,
+        description="Harmonic force constants: `phonopy_params.yaml` or the like, with the force constants "
+        "or forces in it or in phonopy's own files beside it.",
+    )
+    phono3py: Path | None = Field(
+        default=None,
+        description="Cubic force constants: `phono3py_params.yaml` or the like, with `fc3.hdf5` and, if "
+        "there is one, `fc2.hdf5` beside it.",
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "PriorConfig":
+        files = self.phonopy is not None or self.phono3py is not None
+        if (self.engine is not None) + (self.model is not None) + files != 1:
+            raise ValueError("should name one source: engine, model, or phonopy and phono3py")
+        return self
+
+
 class FitConfig(Section):
     """What is fitted besides forces, each kind of label with its own noise."""
 
@@ -139,6 +171,7 @@ class TrainingConfig(Section):
     criterion: CriterionConfig = Field(default=CriterionConfig(), description=CriterionConfig.__doc__)
     initial: InitialConfig = Field(default=InitialConfig(), description=InitialConfig.__doc__)
     selection: SelectionConfig = Field(default=SelectionConfig(), description=SelectionConfig.__doc__)
+    prior: PriorConfig | None = Field(default=None, description=PriorConfig.__doc__)
     fit: FitConfig = Field(default=FitConfig(), description=FitConfig.__doc__)
     max_calculations: Integer = Field(
         default=40, ge=1, description="Budget of reference calculations, the first ones included."

@@ -77,9 +77,13 @@ def config_template(config: Config, folder: Path) -> str:
     values["structure"]["file"] = _relative(config.structure.file, folder)
     if config.expansion.born_file is not None:
         values["expansion"]["born_file"] = _relative(config.expansion.born_file, folder)
-    profile = values["engine"]["profile"] if values["engine"] else {}
-    if "pseudo_dir" in profile:
-        profile["pseudo_dir"] = _relative(profile["pseudo_dir"], folder)
+    prior = values["training"]["prior"] or {"engine": None}
+    for engine in (values["engine"], prior["engine"]):
+        if engine and "pseudo_dir" in engine["profile"]:
+            engine["profile"]["pseudo_dir"] = _relative(engine["profile"]["pseudo_dir"], folder)
+    for name in ("model", "phonopy", "phono3py"):
+        if prior.get(name) is not None:
+            prior[name] = _relative(prior[name], folder)
     return "\n".join([*_comment(HEAD, 0), *_section_lines((), values)]) + "\n"
 
 
@@ -103,6 +107,8 @@ def _section_lines(path: tuple[str, ...], values: Mapping[str, object]) -> list[
             lines.extend(_section_lines((*path, name), value))
         else:
             lines.extend(_value_lines(name, value, depth))
+            for key, inner in section_fields((*path, name)).items():
+                lines.extend(_comment(f"{key}: {inner.description}", depth + 1))
     return lines
 
 

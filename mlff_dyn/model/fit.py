@@ -17,6 +17,7 @@ from mlff_dyn.model.row_errors import (
     pops_factor,
     stress_model,
 )
+from mlff_dyn.model.transfer import fit_with_guess
 from mlff_dyn.regression.calibration import calibration_scale
 from mlff_dyn.regression.posterior import fit_posterior
 from mlff_dyn.regression.priors import PriorBlock, StructuredPrior
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.lattice.basis import ForceConstantBasis
+    from mlff_dyn.model.transfer import TransferGuess, TransferSummary
     from mlff_dyn.regression.posterior import Posterior
 
 __all__ = ["FitOptions", "LabelledRows", "fit_force_field", "force_constant_prior", "label_rows"]
@@ -37,7 +39,11 @@ _MOST_LEFT_OUT = 20
 
 
 def fit_force_field(
-    basis: ForceConstantBasis, data: Sequence[LabelledRows], *, options: FitOptions = DEFAULT_OPTIONS
+    basis: ForceConstantBasis,
+    data: Sequence[LabelledRows],
+    *,
+    options: FitOptions = DEFAULT_OPTIONS,
+    guess: TransferGuess | None = None,
 ) -> ForceField:
     """Fit by evidence maximization and calibrate the errors on left-out supercells.
 
@@ -50,6 +56,8 @@ def fit_force_field(
     data : sequence of LabelledRows
     options : FitOptions
         Kinds of rows beyond forces.
+    guess : TransferGuess, optional
+        What a cheaper source suggests; kept as far as the data support it.
 
     Raises
     ------
@@ -64,12 +72,19 @@ def fit_force_field(
     scale = np.asarray(displacement_rms ** (basis.parameter_orders - 1.0), np.float64)
     rows = DataRows(data, options)
     observations = rows.observations(scale)
-    fitted = fit_posterior(
-        observations,
-        force_constant_prior(basis),
-        noise_family(basis, rows),
-        noise_hint=_NOISE_HINT_RELATIVE * observations.target_rms,
-    )
+    model = (observations, force_constant_prior(basis), noise_family(basis, rows))
+    hint = _NOISE_HINT_RELATIVE * observations.target_rms
+    transfer: TransferSummary | None = None
+    if guess is None:
+        fitted = fit_posterior(*model, noise_hint=hint)
+    else:
+        fitted, transfer = fit_with_guess(
+            *model,
+            guess=guess,
+            parameter_orders=basis.parameter_orders,
+            column_scale=scale,
+            noise_hint=hint,
+        )
     posterior = _unscaled(fitted, scale)
     scores = left_out_scores(posterior, rows, _representatives(data))
     summary = _summarize(posterior, data, displacement_rms)
@@ -81,7 +96,7 @@ def fit_force_field(
     stress = stress_model(posterior, rows, scores)
     pops = pops_factor(posterior, rows, _representatives(data), scale)
     long_range = data[0].supercell.long_range
-    return ForceField(basis, posterior, calibration, summary, energy, stress, pops, long_range)
+    return ForceField(basis, posterior, calibration, summary, energy, stress, pops, long_range, transfer)
 
 
 def _unscaled(fitted: Posterior, scale: NDArray[np.float64]) -> Posterior:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlff_dyn.lattice.basis import ForceConstantBasis
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.long_range import LongRange
+    from mlff_dyn.model.transfer import TransferSummary
     from mlff_dyn.regression.posterior import Posterior
 
 
@@ -110,6 +111,8 @@ class ForceField:
         F with the covariance F Fᵀ of pointwise optimal parameter sets, for comparison.
     long_range : LongRange or None
         Dipole-dipole interaction that is added to the expansion.
+    transfer : TransferSummary or None
+        What a cheaper source contributed; None if there was none.
     """
 
     basis: ForceConstantBasis
@@ -120,6 +123,7 @@ class ForceField:
     stress: ScalarModel | None = None
     pops_factor: NDArray[np.float64] | None = None
     long_range: LongRange | None = None
+    transfer: TransferSummary | None = None
 
     @cached_property
     def expansion(self) -> Expansion:

@@ -7,13 +7,21 @@ A = sum_k X_k^T X_k / v_k + L and the posterior mean m = A^-1 sum_k X_k^T y_k / 
 
     d/d v_k = 1/2 [ (|y_k - X_k m|^2 + tr X_k S X_k^T) / v_k^2 - n_k / v_k ],     S = A^-1
 
-and the derivatives by the hyperparameters of noise and prior follow by the chain rule.
+and the derivatives by the hyperparameters of noise and prior follow by the chain rule. The search uses the
+average information, the mean of observed and expected curvature, which needs no product of matrices: half of
+
+    noise i, noise j     sum_k v_ik v_jk |y_k - X_k m|^2 / v_k^3 - g_i^T S g_j
+    noise i, prior j     g_i^T S b_j
+    prior i, prior j     b_i^T (L^-1 - S) b_j
+
+with the derivatives v_ik of v_k, g_i = sum_k v_ik X_k^T (y_k - X_k m) / v_k^2 and b_j = -(d_j L) m.
 
 | symbol | variable |
 |---|---|
 | X_k^T X_k, X_k^T y_k, y_k^T y_k, n_k | statistics: gram, moment, target_sq, n_targets |
 | v_k, a_k | variances, amplitudes |
 | m, S | mean, covariance |
+| v_ik, g, b, L^-1 b | by_noise, push, pull, carried |
 
 Columns in front of those of the prior belong to parameters of which nothing is known beforehand, such as the
 unknown zero of energies: their prior is flat, and they are integrated out with the others.
@@ -24,6 +32,7 @@ through every point. ``noise_hint`` then acts as n_parameters - n_targets furthe
 References
 ----------
 MacKay, Neural Comput. 4, 415 (1992); Tipping, J. Mach. Learn. Res. 1, 211 (2001).
+Average information: Gilmour, Thompson and Cullis, Biometrics 51, 1440 (1995).
 """
 
 from __future__ import annotations
@@ -34,9 +43,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.linalg import cho_solve
 from scipy.linalg.lapack import dpotri
-from scipy.optimize import minimize
 
 from mlff_dyn.errors import FitError
+from mlff_dyn.regression.ascent import Point, climb, difference_quotients
 from mlff_dyn.regression.factorization import precision_factor
 from mlff_dyn.regression.kind_noise import variances_by_kind
 from mlff_dyn.regression.noise import Conditions, RowKind
@@ -45,7 +54,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.regression.noise import NoiseFamily, NoiseModel
-    from mlff_dyn.regression.priors import StructuredPrior
+    from mlff_dyn.regression.priors import Prior
     from mlff_dyn.regression.statistics import SufficientStatistics
 
 
@@ -147,7 +156,7 @@ class Fit:
     factor: NDArray[np.float64]
 
 
-def evaluate(observations: Observations, prior: StructuredPrior, hyperparameters: Hyperparameters) -> Fit:
+def evaluate(observations: Observations, prior: Prior, hyperparameters: Hyperparameters) -> Fit:
     """Posterior and log evidence at given hyperparameters.
 
     Raises
@@ -162,7 +171,7 @@ def evaluate(observations: Observations, prior: StructuredPrior, hyperparameters
 
 def maximize_evidence(
     observations: Observations,
-    prior: StructuredPrior,
+    prior: Prior,
     noise: NoiseFamily,
     *,
     noise_hint: float,
@@ -174,13 +183,13 @@ def maximize_evidence(
     Parameters
     ----------
     observations : Observations
-    prior : StructuredPrior
+    prior : Prior
     noise : NoiseFamily
     noise_hint : float
         Residual assumed for every parameter that has no row of data, unit of the targets.
     max_iterations : int
     tolerance : float
-        Relative change of the log evidence at which the search ends.
+        Change of the log evidence, relative to its size, at which the search ends.
 
     Raises
     ------
@@ -197,29 +206,42 @@ def maximize_evidence(
     noise_start = noise.start(rms)
     prior_start = prior.start(observations.column_power, rms)
     n_noise = len(noise_start)
-    conditions = observations.conditions
+    found = climb(
+        lambda values: _penalized(objective, noise, observations, values[:n_noise], values[n_noise:]),
+        np.concatenate([noise_start, prior_start]),
+        np.array(noise.bounds(rms) + prior.bounds(prior_start)),
+        max_iterations=max_iterations,
+        tolerance=tolerance,
+    )
+    noise_values = found[:n_noise]
+    return Hyperparameters(noise.model(noise_values), found[n_noise:], noise.other_models(noise_values))
 
-    def negative(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        noise_values, prior_values = values[:n_noise], values[n_noise:]
-        variances = noise.variances(noise_values, conditions)
-        value, by_variance, by_prior = objective.value_and_gradients(variances, prior_values)
-        log_prior, by_log_prior = noise.log_prior(noise_values, rms)
-        by_noise = noise.gradient(noise_values, conditions, by_variance) + by_log_prior
-        return -(value + log_prior), -np.concatenate([by_noise, by_prior])
 
-    bounds: Any = noise.bounds(rms) + prior.bounds(prior_start)
-    options: Any = {"maxiter": max_iterations, "ftol": tolerance}
-    start: Any = np.concatenate([noise_start, prior_start])
-    result: Any = minimize(negative, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-    found, prior_values = result.x[:n_noise], np.asarray(result.x[n_noise:])
-    return Hyperparameters(noise.model(found), prior_values, noise.other_models(found))
+def _penalized(
+    objective: _Objective,
+    noise: NoiseFamily,
+    observations: Observations,
+    noise_values: NDArray[np.float64],
+    prior_values: NDArray[np.float64],
+) -> Point:
+    """Log evidence plus the log prior of the noise, with derivatives by all values."""
+    conditions, rms = observations.conditions, observations.target_rms
+    by_noise = difference_quotients(lambda at: noise.variances(at, conditions), noise_values)
+    pull = difference_quotients(lambda at: noise.log_prior(at, rms)[1], noise_values)
+    value, by_variance, by_prior, information = objective.expand(
+        noise.variances(noise_values, conditions), prior_values, by_noise
+    )
+    log_prior, by_log_prior = noise.log_prior(noise_values, rms)
+    information[: len(pull), : len(pull)] -= pull
+    gradient = noise.gradient(noise_values, conditions, by_variance) + by_log_prior
+    return Point(value + log_prior, np.concatenate([gradient, by_prior]), information)
 
 
 class _Objective:
     """Log evidence and its gradients as functions of the frame variances and the prior values."""
 
     def __init__(
-        self, observations: Observations, prior: StructuredPrior, *, noise_hint: float, n_pseudo: float
+        self, observations: Observations, prior: Prior, *, noise_hint: float, n_pseudo: float
     ) -> None:
         parts = observations.statistics
         self._prior = prior
@@ -241,7 +263,7 @@ class _Objective:
         total[self._n_free :, self._n_free :] += precision.matrix
         factor = precision_factor(total, "posterior")
         mean = cho_solve((factor, True), weights @ self._moments, check_finite=False)
-        quadratic = np.einsum("i,kij,j->k", mean, self._grams, mean, optimize=True)
+        quadratic = (self._grams @ mean) @ mean
         residual_sq = (
             np.maximum(self._target_sq - 2 * self._moments @ mean + quadratic, 0.0) + self._pseudo_sq
         )
@@ -254,15 +276,28 @@ class _Objective:
         )
         return Fit(float(log_evidence), mean, factor), residual_sq, precision
 
-    def value_and_gradients(
-        self, variances: NDArray[np.float64], prior_values: NDArray[np.float64]
-    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-        """Log evidence and its derivatives by the variances and the prior values."""
+    def expand(
+        self,
+        variances: NDArray[np.float64],
+        prior_values: NDArray[np.float64],
+        by_noise: NDArray[np.float64],
+    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Log evidence, its derivatives by variances and prior values, and the average information.
+
+        ``by_noise``, shape (n_noise, n_frames), holds derivatives of the variances by the noise values.
+        """
         fit, residual_sq, precision = self.fit(variances, prior_values)
         lower = np.tril(dpotri(fit.factor, lower=1)[0])
         covariance = lower + np.tril(lower, -1).T
         traces = self._grams.reshape(len(variances), -1) @ covariance.ravel()
         by_variance = 0.5 * ((residual_sq + traces) / variances**2 - self._n_targets / variances)
         own = slice(self._n_free, None)
+        pull, carried = self._prior.sensitivity(precision, fit.mean[own])
+        push = (by_noise / variances**2) @ (self._moments - self._grams @ fit.mean)
+        spread = covariance @ push.T
+        noise_noise = (by_noise * (residual_sq / variances**3)) @ by_noise.T - push @ spread
+        noise_prior = spread[own].T @ pull
+        prior_prior = pull.T @ (carried - covariance[own, own] @ pull)
+        information = 0.5 * np.block([[noise_noise, noise_prior], [noise_prior.T, prior_prior]])
         by_prior = self._prior.gradient(precision, fit.mean[own], covariance[own, own])
-        return fit.log_evidence, by_variance, by_prior
+        return fit.log_evidence, by_variance, by_prior, information

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mlff_dyn.regression.evidence import Fit
     from mlff_dyn.regression.noise import NoiseFamily, NoiseModel
-    from mlff_dyn.regression.priors import StructuredPrior
+    from mlff_dyn.regression.priors import Prior
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ class Posterior:
 
 def fit_posterior(
     observations: Observations,
-    prior: StructuredPrior,
+    prior: Prior,
     noise: NoiseFamily,
     *,
     noise_hint: float,
@@ -111,7 +111,7 @@ def fit_posterior(
     Parameters
     ----------
     observations : Observations
-    prior : StructuredPrior
+    prior : Prior
     noise : NoiseFamily
     noise_hint, tolerance : float
         See `maximize_evidence`.
@@ -127,9 +127,7 @@ def fit_posterior(
     return posterior_at(observations, prior, hyperparameters)
 
 
-def posterior_at(
-    observations: Observations, prior: StructuredPrior, hyperparameters: Hyperparameters
-) -> Posterior:
+def posterior_at(observations: Observations, prior: Prior, hyperparameters: Hyperparameters) -> Posterior:
     """Posterior at given hyperparameters.
 
     Raises

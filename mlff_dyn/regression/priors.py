@@ -22,10 +22,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from scipy.linalg import block_diag, solve_triangular
+from scipy.linalg import block_diag, cho_solve, solve_triangular
 
 from mlff_dyn.regression.factorization import precision_factor
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _RESIDUAL_DECAY = 1e-3
 _SMALLEST_VARIANCE = 1e-11
 _LOG_RANGE = (-9.0, 7.0)
-_START_DECAY = 1.0
+_START_DECAY = 2.0
 _LARGEST_DECAY = 4.0
 
 
@@ -69,16 +69,47 @@ class PriorPrecision:
     log_determinant : float
     variances : ndarray, shape (n_structural,)           v
     conditioned : ndarray, shape (n_structural,)         prior variance of x under the sum rules
-    scaled : ndarray, shape (n_structural,)              share of v that the group scale sets
-    decaying : ndarray, shape (n_structural,)            share of v that decays
+    by_values : ndarray, shape (n_structural, n_values)  derivatives of log v
+    factors : tuple of ndarray                           lower Cholesky factor of the precision of each block
     """
 
     matrix: NDArray[np.float64]
     log_determinant: float
     variances: NDArray[np.float64]
     conditioned: NDArray[np.float64]
-    scaled: NDArray[np.float64]
-    decaying: NDArray[np.float64]
+    by_values: NDArray[np.float64]
+    factors: tuple[NDArray[np.float64], ...]
+
+
+class Prior(Protocol):
+    """Gaussian prior of mean zero as a function of values that evidence chooses."""
+
+    def start(self, column_power: NDArray[np.float64], target_rms: float) -> NDArray[np.float64]:
+        """First guess of the values, given the mean square of each column of X and of the targets."""
+
+    def bounds(self, start: NDArray[np.float64]) -> list[tuple[float, float]]:
+        """Range of each value."""
+
+    def precision(self, values: NDArray[np.float64]) -> Any:  # noqa: ANN401
+        """Precision matrix (``matrix``) and its ``log_determinant``, with whatever `gradient` needs."""
+
+    def gradient(
+        self,
+        precision: Any,  # noqa: ANN401
+        mean: NDArray[np.float64],
+        covariance: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Derivative of the log evidence by the values, given the posterior."""
+
+    def sensitivity(
+        self,
+        precision: Any,  # noqa: ANN401
+        mean: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Minus the derivatives of the precision times the mean, shape (n_parameters, n_values).
+
+        The second array is the prior covariance times the first.
+        """
 
 
 class StructuredPrior:
@@ -102,6 +133,11 @@ class StructuredPrior:
     @cached_property
     def _groups(self) -> NDArray[np.int64]:
         return np.concatenate([block.groups for block in self.blocks])
+
+    @cached_property
+    def _group_features(self) -> NDArray[np.float64]:
+        """One in the column of the group, shape (n_structural, n_groups)."""
+        return np.asarray(np.eye(self.n_groups)[self._groups])
 
     @cached_property
     def _log_weights(self) -> NDArray[np.float64]:
@@ -166,8 +202,10 @@ class StructuredPrior:
         scale = np.exp(2 * values[: self.n_groups])[self._groups] * np.exp(self._log_weights)
         decay = np.exp(2 * self._decay_features @ values[self.n_groups :])
         scaled = scale * (decay + self._residual)
-        variances = scaled + self._smallest_variances(scaled)
-        matrices, conditioned = [], []
+        shares = scale * decay / scaled
+        by_values = np.concatenate([self._group_features, self._decay_features * shares[:, None]], axis=1)
+        variances, by_values = self._raised(scaled, 2 * by_values)
+        matrices, conditioned, factors = [], [], []
         log_determinant, first = 0.0, 0
         for block in self.blocks:
             inverse = 1.0 / variances[first : first + len(block.groups)]
@@ -175,6 +213,7 @@ class StructuredPrior:
             factor = precision_factor(matrix, "prior")
             half = solve_triangular(factor, block.structure.T, lower=True, check_finite=False)
             matrices.append(matrix)
+            factors.append(factor)
             conditioned.append(np.einsum("ij,ij->j", half, half))
             log_determinant += 2 * float(np.log(np.diag(factor)).sum())
             first += len(block.groups)
@@ -183,19 +222,29 @@ class StructuredPrior:
             log_determinant=log_determinant,
             variances=variances,
             conditioned=np.concatenate(conditioned),
-            scaled=scaled / variances,
-            decaying=scale * decay / variances,
+            by_values=by_values,
+            factors=tuple(factors),
         )
 
-    def _smallest_variances(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Floor of the variances of each decaying block, which keeps its precision well conditioned."""
-        sizes = [len(block.groups) for block in self.blocks]
-        parts = np.split(scaled, np.cumsum(sizes)[:-1])
-        floors = [
-            0.0 if block.distances is None else _SMALLEST_VARIANCE * part.max()
-            for block, part in zip(self.blocks, parts, strict=True)
-        ]
-        return np.repeat(floors, sizes)
+    def _raised(
+        self, variances: NDArray[np.float64], by_values: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Variances and derivatives of their logarithms, those of decaying blocks on top of a floor.
+
+        It is a small share of the largest variance of the block, which keeps the precision well conditioned.
+        """
+        raised, derivatives, first = variances.copy(), by_values.copy(), 0
+        for block in self.blocks:
+            here = slice(first, first + len(block.groups))
+            first = here.stop
+            if block.distances is None:
+                continue
+            largest = here.start + int(variances[here].argmax())
+            floor = _SMALLEST_VARIANCE * variances[largest]
+            raised[here] += floor
+            below = (floor / raised[here])[:, None]
+            derivatives[here] += below * (by_values[largest] - by_values[here])
+        return raised, derivatives
 
     def gradient(
         self, precision: PriorPrecision, mean: NDArray[np.float64], covariance: NDArray[np.float64]
@@ -208,8 +257,21 @@ class StructuredPrior:
             second_moment.append((block.structure @ mean[here]) ** 2 + spread)
             first = here.stop
         by_log = (np.concatenate(second_moment) - precision.conditioned) / precision.variances
-        scales = np.bincount(self._groups, weights=by_log * precision.scaled, minlength=self.n_groups)
-        return np.concatenate([scales, self._decay_features.T @ (by_log * precision.decaying)])
+        return np.asarray(0.5 * precision.by_values.T @ by_log)
+
+    def sensitivity(
+        self, precision: PriorPrecision, mean: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Minus the derivatives of the precision times the mean, and the prior covariance times them."""
+        pull, carried, first, parameter = [], [], 0, 0
+        for block, factor in zip(self.blocks, precision.factors, strict=True):
+            here = slice(first, first + len(block.groups))
+            structural = block.structure @ mean[parameter : parameter + block.structure.shape[1]]
+            weighted = precision.by_values[here] * (structural / precision.variances[here])[:, None]
+            pull.append(block.structure.T @ weighted)
+            carried.append(cho_solve((factor, True), pull[-1], check_finite=False))
+            first, parameter = here.stop, parameter + block.structure.shape[1]
+        return np.concatenate(pull), np.concatenate(carried)
 
 
 def independent_prior(groups: NDArray[np.int64]) -> StructuredPrior:

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.kernels.dynamics import MdState
+    from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.force_field import SupercellForceField
     from mlff_dyn.training.criteria import Criterion
 
 _FRICTION_PER_FEMTOSECOND = 0.01
-_EQUILIBRATION_FEMTOSECONDS = 500.0
+EQUILIBRATION_FEMTOSECONDS = 500.0
 _FRAME_EVERY_FEMTOSECONDS = 20.0
 _LABEL_FRACTION_OF_LIMIT = 0.8
 _FRAMES_BEFORE_TEST = 10
@@ -101,15 +102,9 @@ def explore(
         Receives the steps made and the averaged errors after each frame.
     """
     torus = force_field.torus
-    dynamics = Dynamics(
-        masses=torus.masses,
-        timestep_fs=plan.timestep_femtoseconds,
-        friction_per_fs=_FRICTION_PER_FEMTOSECOND,
-        temperature_kelvin=plan.temperature_kelvin,
-        displacement_limit=displacement_limit(torus.crystal),
-    )
+    dynamics = exploring_dynamics(torus, plan.temperature_kelvin, plan.timestep_femtoseconds)
     stride = max(1, round(_FRAME_EVERY_FEMTOSECONDS / plan.timestep_femtoseconds))
-    equilibration = max(stride, round(_EQUILIBRATION_FEMTOSECONDS / plan.timestep_femtoseconds))
+    equilibration = max(stride, round(EQUILIBRATION_FEMTOSECONDS / plan.timestep_femtoseconds))
     state = start_at_rest_positions(torus.masses, plan.temperature_kelvin, plan.seed)
     run = force_field.kernel.run(state, dynamics, equilibration, stride)
     made = equilibration if run.stopped_step is None else run.stopped_step
@@ -118,6 +113,17 @@ def explore(
         return Exploration(LEFT_TRUSTED_REGION, last, _no_frames(torus.n_atoms), made, None)
     watch = _Watch(force_field, criterion, plan, dynamics, stride)
     return watch.run(run.state, made, on_frame)
+
+
+def exploring_dynamics(torus: Torus, temperature_kelvin: float, timestep_femtoseconds: float) -> Dynamics:
+    """Langevin dynamics that ends where an expansion cannot be trusted any more."""
+    return Dynamics(
+        masses=torus.masses,
+        timestep_fs=timestep_femtoseconds,
+        friction_per_fs=_FRICTION_PER_FEMTOSECOND,
+        temperature_kelvin=temperature_kelvin,
+        displacement_limit=displacement_limit(torus.crystal),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +170,7 @@ class _Watch:
             run = self.force_field.kernel.run(state, self.dynamics, missing * self.stride, self.stride)
             found = np.concatenate([found, run.displacements])
             made = missing * self.stride if run.stopped_step is None else run.stopped_step
-        sound = found[_is_sound(found, self.dynamics)]
+        sound = found[is_sound(found, self.dynamics)]
         places = np.linspace(0, len(sound) - 1, min(wanted, len(sound))).round().astype(int)
         return np.asarray(sound[places]), made
 
@@ -185,7 +191,7 @@ def _no_frames(n_atoms: int) -> NDArray[np.float64]:
     return np.empty((0, n_atoms, 3))
 
 
-def _is_sound(frames: NDArray[np.float64], dynamics: Dynamics) -> NDArray[np.bool_]:
+def is_sound(frames: NDArray[np.float64], dynamics: Dynamics) -> NDArray[np.bool_]:
     """Whether displacements are well inside the limit: exploded frames are never labelled."""
     largest = np.linalg.norm(frames, axis=2).max(axis=1, initial=0.0)
     return np.asarray(largest < _LABEL_FRACTION_OF_LIMIT * dynamics.displacement_limit)
@@ -193,5 +199,5 @@ def _is_sound(frames: NDArray[np.float64], dynamics: Dynamics) -> NDArray[np.boo
 
 def _last_sound(frames: NDArray[np.float64], dynamics: Dynamics) -> NDArray[np.float64] | None:
     """Last frame that may be labelled."""
-    sound = np.flatnonzero(_is_sound(frames, dynamics))
+    sound = np.flatnonzero(is_sound(frames, dynamics))
     return np.asarray(frames[sound[-1]]) if len(sound) else None

@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlff_dyn.md.start import start_at_rest_positions
+from mlff_dyn.training.exploration import EQUILIBRATION_FEMTOSECONDS, exploring_dynamics, is_sound
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from mlff_dyn.kernels import ForceKernel
+    from mlff_dyn.lattice.torus import Torus
+
+_FRAME_EVERY_FEMTOSECONDS = 100.0
 
 
 def rattled_displacements(n_atoms: int, sd_angstrom: float, seed: tuple[int, ...]) -> NDArray[np.float64]:
@@ -27,3 +35,39 @@ def rattled_displacements(n_atoms: int, sd_angstrom: float, seed: tuple[int, ...
     """
     drawn = sd_angstrom * np.random.default_rng(seed).standard_normal((n_atoms, 3))
     return np.asarray(drawn - drawn.mean(axis=0))
+
+
+def thermal_displacements(
+    kernel: ForceKernel,
+    torus: Torus,
+    *,
+    temperature_kelvin: float,
+    timestep_femtoseconds: float,
+    count: int,
+    seed: tuple[int, ...],
+) -> list[NDArray[np.float64]]:
+    """Frames of molecular dynamics that starts on the reference structure, 100 fs apart.
+
+    Parameters
+    ----------
+    kernel : ForceKernel
+    torus : Torus
+    temperature_kelvin, timestep_femtoseconds : float
+    count : int
+    seed : tuple of int
+        Any numbers that name this trajectory.
+
+    Returns
+    -------
+    list of ndarray, shape (n_atoms, 3)
+        Å; at most ``count``, fewer where the trajectory leaves the trusted region.
+    """
+    dynamics = exploring_dynamics(torus, temperature_kelvin, timestep_femtoseconds)
+    state = start_at_rest_positions(torus.masses, temperature_kelvin, seed)
+    stride = max(1, round(_FRAME_EVERY_FEMTOSECONDS / timestep_femtoseconds))
+    equilibration = max(1, round(EQUILIBRATION_FEMTOSECONDS / timestep_femtoseconds))
+    start = kernel.run(state, dynamics, equilibration, equilibration)
+    if start.stopped_step is not None or count == 0:
+        return []
+    run = kernel.run(start.state, dynamics, count * stride, stride)
+    return [u - u.mean(axis=0) for u in run.displacements[is_sound(run.displacements, dynamics)]]

@@ -10,7 +10,7 @@ import ase.io
 from mlff_dyn.lattice.wigner_seitz import largest_safe_cutoff
 from mlff_dyn.store.atomic import atomic_write
 from mlff_dyn.store.lock import RunLock
-from mlff_dyn.training.initial import rattled_displacements
+from mlff_dyn.training.initial import rattled_displacements, thermal_displacements
 from mlff_dyn.workflows.training_data import displaced_atoms
 from mlff_dyn.workflows.workspace import Workspace
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.config.schema import Config
+    from mlff_dyn.model.transfer import TransferGuess
+
+_PRIOR_STREAM = 4
 
 
 @dataclass(frozen=True)
@@ -107,8 +110,11 @@ def initialise(config: Config, *, dry_run: bool) -> InitReport:
     return report
 
 
-def write_setup(workspace: Workspace) -> None:
-    """Write what does not depend on any calculation: configuration, structures, basis."""
+def write_setup(workspace: Workspace, guess: TransferGuess | None = None) -> None:
+    """Write what does not depend on any calculation: configuration, structures, basis.
+
+    First structures that a prior shapes are written only with its guess.
+    """
     torus, crystal = workspace.training_torus, workspace.crystal
     folder = workspace.directory / "structure"
     workspace.write_configuration()
@@ -118,16 +124,53 @@ def write_setup(workspace: Workspace) -> None:
     primitive.positions = crystal.positions
     primitive.set_cell(crystal.lattice)
     _write_structure(folder / "primitive.vasp", primitive)
-    first = [displaced_atoms(torus, u) for u in initial_displacements(workspace)]
+    if guess is None and workspace.config.training.prior is not None:
+        return
+    first = [displaced_atoms(torus, u) for u, _ in initial_displacements(workspace, guess)]
     with atomic_write(folder / "initial.extxyz") as temporary:
         ase.io.write(temporary, first, format="extxyz")
 
 
-def initial_displacements(workspace: Workspace) -> list[NDArray[np.float64]]:
-    """Displacements (Å) of the first structures, the same at every call."""
-    initial, seed = workspace.config.training.initial, workspace.config.seed
-    n_atoms = workspace.training_torus.n_atoms
-    return [rattled_displacements(n_atoms, initial.sd_angstrom, (seed, 0, i)) for i in range(initial.n)]
+def initial_displacements(
+    workspace: Workspace, guess: TransferGuess | None = None
+) -> list[tuple[NDArray[np.float64], float | None]]:
+    """First structures, the same at every call.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    guess : TransferGuess, optional
+        With it, the structures are frames of dynamics on the guess, temperature after temperature; where it
+        leaves the trusted region they are rattled, as they are without it.
+
+    Returns
+    -------
+    list of (ndarray of shape (n_atoms, 3), float or None)
+        Displacements, Å, and their temperature, K; None for rattled ones.
+    """
+    config, torus = workspace.config, workspace.training_torus
+    initial, seed = config.training.initial, config.seed
+    found: list[tuple[NDArray[np.float64], float | None]] = [
+        (rattled_displacements(torus.n_atoms, initial.sd_angstrom, (seed, 0, i)), None)
+        for i in range(initial.n)
+    ]
+    if guess is None:
+        return found
+    kernel = workspace.expansion.on(torus).kernel(guess.parameters)
+    temperatures = config.training.temperatures_kelvin
+    for index, temperature in enumerate(temperatures):
+        places = range(index, initial.n, len(temperatures))
+        frames = thermal_displacements(
+            kernel,
+            torus,
+            temperature_kelvin=temperature,
+            timestep_femtoseconds=config.md.timestep_femtoseconds,
+            count=len(places),
+            seed=(seed, _PRIOR_STREAM, index),
+        )
+        for place, frame in zip(places, frames, strict=False):
+            found[place] = (frame, temperature)
+    return found
 
 
 def _write_structure(path: Path, atoms: Atoms) -> None:

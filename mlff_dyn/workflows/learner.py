@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlff_dyn.model.force_field import ForceField
+    from mlff_dyn.model.transfer import TransferGuess
     from mlff_dyn.store.dataset import Snapshot
     from mlff_dyn.workflows.workspace import Workspace
 
@@ -34,6 +35,11 @@ class Learner:
     ----------
     workspace : Workspace
 
+    Attributes
+    ----------
+    guess : TransferGuess or None
+        What the source of `training.prior` suggests; to be set before the first fit.
+
     Raises
     ------
     DataError
@@ -46,6 +52,7 @@ class Learner:
         options = FitOptions(energies=fit.energies, stress=fit.stress)
         self.data = TrainingData(workspace.dataset_path, workspace.expansion, options)
         self.journal = TrainingJournal(workspace.journal_path)
+        self.guess: TransferGuess | None = None
         self._force_field: ForceField | None = None
         self._record_labels()
 
@@ -69,7 +76,7 @@ class Learner:
         """
         if self._force_field is None:
             basis, options = self.workspace.expansion.basis, self.data.options
-            fitted = fit_force_field(basis, self.data.fit_rows(), options=options)
+            fitted = fit_force_field(basis, self.data.fit_rows(), options=options, guess=self.guess)
             check_fit(self.workspace.dataset_path, fitted)
             metadata = {
                 "identity": self.workspace.basis_identity,
@@ -78,6 +85,8 @@ class Learner:
             }
             write_model(self.workspace.model_path, fitted, metadata)
             self.journal.append("refit", n_snapshots=len(self.data), **describe_fit(fitted))
+            if fitted.transfer is not None:
+                self.journal.append("prior", n_snapshots=len(self.data), **fitted.transfer.to_json())
             self._force_field = fitted
         return self._force_field
 

@@ -19,6 +19,7 @@ from mlff_dyn.training.criteria import MeanErrors, frame_errors, mean_errors
 from mlff_dyn.workflows.data_checks import check_engines, check_frames
 from mlff_dyn.workflows.initialise import write_setup
 from mlff_dyn.workflows.learner import Learner
+from mlff_dyn.workflows.prior_sources import prior_digest, prior_guess
 from mlff_dyn.workflows.train_report import (
     CONVERGED,
     DRY_RUN,
@@ -91,7 +92,8 @@ def train(
         finished = _finished_report(learner, static=static)
         if finished is not None:
             return finished
-        write_setup(workspace)
+        learner.guess = prior_guess(workspace, progress)
+        write_setup(workspace, learner.guess)
         if engine is None:
             return _static(learner, progress, warnings)
         return _dynamic(learner, engine, progress, warnings)
@@ -191,4 +193,5 @@ def _inputs(learner: Learner) -> str:
     config = workspace.config
     sections = [json.loads(part.model_dump_json()) for part in (config.training, config.md, config.execution)]
     data = hashlib.sha256(workspace.dataset_path.read_bytes()).hexdigest() if len(learner.data) else ""
-    return digest([workspace.basis_identity, *sections, config.seed, data])
+    prior = [] if config.training.prior is None else [prior_digest(config.training.prior)]
+    return digest([workspace.basis_identity, *sections, config.seed, data, *prior])

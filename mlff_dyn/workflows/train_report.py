@@ -70,6 +70,8 @@ class TrainReport:
             ("expected force error", _describe_parts(values["force_sd_ev_per_angstrom"])),
             ("expected, relative", f"{100 * values['force_sd_relative']:.2f} %"),
         ]
+        if values.get("prior"):
+            rows.append(("prior", _describe_prior(values["prior"])))
         if values.get("calibration_z") is not None:
             rows.append(
                 ("error over expected", f"{values['calibration_z']:.2f} on calculations not trained on")
@@ -109,6 +111,7 @@ def describe_fit(force_field: ForceField) -> dict[str, object]:
         "prior_sd": dict(zip(groups, np.exp(values[: prior.n_groups]).tolist(), strict=True)),
         "prior_decay_per_angstrom": dict(zip(decays, values[prior.n_groups :].tolist(), strict=True)),
         "calibration": force_field.calibration,
+        "prior": None if force_field.transfer is None else force_field.transfer.to_json(),
     }
 
 
@@ -117,6 +120,12 @@ def describe_errors(errors: MeanErrors) -> dict[str, object]:
     parts = ("epistemic", "truncation", "predictive")
     absolute = {part: getattr(errors, part) * errors.force_rms_ev_per_angstrom for part in parts}
     return {"force_sd_ev_per_angstrom": absolute, "force_sd_relative": errors.predictive}
+
+
+def _describe_prior(prior: dict[str, Any]) -> str:
+    if not prior["used"]:
+        return f"{prior['source']} (not used: the data are more probable without it)"
+    return f"{prior['source']} (scales {' '.join(f'{scale:.2f}' for scale in prior['scales'].values())})"
 
 
 def describe_labels(force_field: ForceField, data: Sequence[LabelledRows]) -> dict[str, object]:

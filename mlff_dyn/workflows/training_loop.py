@@ -106,8 +106,8 @@ class TrainingLoop:
         if len(data) > self._learner.n_calculations:
             return []
         torus = self._workspace.training_torus
-        missing = initial_displacements(self._workspace)[len(data) :]
-        return [_Call(torus, u, None, "initial structure") for u in missing]
+        missing = initial_displacements(self._workspace, self._learner.guess)[len(data) :]
+        return [_Call(torus, u, temperature, "initial structure") for u, temperature in missing]
 
     def _one_pass(self) -> tuple[list[_Call], MeanErrors, bool]:
         """Explore the temperatures in turn, that of the last call first, until one calls."""
