@@ -68,6 +68,19 @@ def strain_displacements(positions: NDArray[np.float64]) -> NDArray[np.float64]:
     return moves
 
 
+def unit_strains() -> NDArray[np.float64]:
+    """Strains of unit strength along each component; shape (6, 3, 3).
+
+    An energy changes by its derivative with respect to a component of the symmetric tensor, so the
+    off-diagonal ones have two entries of 1/2.
+    """
+    units = np.zeros((6, 3, 3))
+    for component, (a, b) in enumerate(VOIGT):
+        units[component, a, b] += 0.5
+        units[component, b, a] += 0.5
+    return units
+
+
 def strain_weights(tables: GatherTables) -> NDArray[np.float64]:
     """Weight 1 / (n - 1) of every parameter of order n, zero for order 1; shape (n_parameters,)."""
     orders = tables.polynomial.parameter_orders
