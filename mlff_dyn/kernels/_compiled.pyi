@@ -70,6 +70,7 @@ class DesignPlan:
         self,
         slot_atoms: NDArray[np.int32],
         displacements: NDArray[np.float64],
+        moves: NDArray[np.float64],
         design: NDArray[np.float64],
         /,
     ) -> None: ...
@@ -77,6 +78,7 @@ class DesignPlan:
         self,
         slot_atoms: NDArray[np.int32],
         displacements: NDArray[np.float64],
+        moves: NDArray[np.float64],
         forces: NDArray[np.float64],
         starts: NDArray[np.int32],
         rows: NDArray[np.int32],
@@ -88,6 +90,7 @@ class DesignPlan:
         self,
         slot_atoms: NDArray[np.int32],
         displacements: NDArray[np.float64],
+        moves: NDArray[np.float64],
         starts: NDArray[np.int32],
         rows: NDArray[np.int32],
         weights: NDArray[np.float64],
@@ -102,6 +105,7 @@ class DesignPlan:
         slot_atoms: NDArray[np.int32],
         displacements: NDArray[np.float64],
         moves: NDArray[np.float64],
+        directions: NDArray[np.float64],
         rows: NDArray[np.float64],
         /,
     ) -> None: ...

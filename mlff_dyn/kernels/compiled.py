@@ -14,7 +14,7 @@ from mlff_dyn.kernels.design_chunks import build_design_chunks
 from mlff_dyn.kernels.gather import GatherTables, check_displacements, check_slot_atoms
 from mlff_dyn.kernels.instruction_set import INSTRUCTION_SET
 from mlff_dyn.kernels.reduction import Reduction, RowStatistics, check_rows
-from mlff_dyn.kernels.strain import strain_displacements, strain_weights
+from mlff_dyn.kernels.strain import check_moves, integrate_slopes, strain_displacements
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +30,11 @@ __all__ = [
 
 
 def design_matrix(
-    tables: GatherTables, slot_atoms: NDArray[np.int32], displacements: NDArray[np.float64]
+    tables: GatherTables,
+    slot_atoms: NDArray[np.int32],
+    displacements: NDArray[np.float64],
+    *,
+    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Forces as a linear function of the parameters.
 
@@ -40,6 +44,8 @@ def design_matrix(
     slot_atoms : ndarray, shape (n_slots, n_cells), int32
         Atom that each slot of the tables means for each home cell.
     displacements : ndarray, shape (n_atoms, 3), Å
+    moves : ndarray, shape (n_slots, 3), optional, Å
+        What a strain adds to the displacements of the slots.
 
     Returns
     -------
@@ -54,7 +60,7 @@ def design_matrix(
     slot_atoms = check_slot_atoms(tables, slot_atoms)
     displacements = check_displacements(displacements, tables.polynomial.n_sites * slot_atoms.shape[1])
     design = np.zeros((displacements.size, tables.n_parameters))
-    _design_plan(tables).fill(slot_atoms, displacements, design)
+    _design_plan(tables).fill(slot_atoms, displacements, check_moves(tables, moves), design)
     return design
 
 
@@ -64,6 +70,8 @@ def row_statistics(
     slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
     forces: NDArray[np.float64],
+    *,
+    moves: NDArray[np.float64] | None = None,
 ) -> RowStatistics:
     """Information matrix of the forces of configurations in independent parameters.
 
@@ -73,6 +81,8 @@ def row_statistics(
     reduction : Reduction
     slot_atoms : ndarray, shape (n_slots, n_cells), int32
     displacements, forces : ndarray, shape (n_atoms, 3) or (n_configurations, n_atoms, 3), Å, eV/Å
+    moves : ndarray, shape (n_slots, 3), optional, Å
+        What a strain adds to the displacements of the slots.
 
     Returns
     -------
@@ -92,11 +102,12 @@ def row_statistics(
     n = reduction.n_columns
     n_padded = -(-(n + 1) // plan.padding) * plan.padding
     sums = np.zeros((n_padded, n_padded))
+    moved = check_moves(tables, moves)
     sparse = (reduction.starts, reduction.rows, reduction.weights)
     stacked = displacements.reshape(-1, *displacements.shape[-2:])
     targets = np.ascontiguousarray(forces, dtype=np.float64).reshape(stacked.shape)
     for each, target in zip(stacked, targets, strict=True):
-        plan.add_statistics(slot_atoms, check_displacements(each, n_atoms), target, *sparse, sums)
+        plan.add_statistics(slot_atoms, check_displacements(each, n_atoms), moved, target, *sparse, sums)
     gram = np.tril(sums[:n, :n])
     gram += np.tril(gram, -1).T
     return RowStatistics(gram, sums[n, :n].copy(), float(sums[n, n]))
@@ -108,6 +119,8 @@ def force_variances(
     slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
     factor: NDArray[np.float64],
+    *,
+    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Variance of every force component for a covariance of the independent parameters.
 
@@ -119,6 +132,8 @@ def force_variances(
     displacements : ndarray, shape (n_atoms, 3), Å
     factor : ndarray, shape (n_parameters, any)
         Covariance = factor @ factor.T; zeros of a triangle cost nothing.
+    moves : ndarray, shape (n_slots, 3), optional, Å
+        What a strain adds to the displacements of the slots.
 
     Returns
     -------
@@ -139,7 +154,8 @@ def force_variances(
     last = np.where(filled.any(axis=0), len(factor) - np.argmax(filled[::-1], axis=0), 0).astype(np.int32)
     variances = np.empty(displacements.shape)
     sparse = (reduction.starts, reduction.rows, reduction.weights)
-    _design_plan(tables).fill_variances(slot_atoms, displacements, *sparse, padded, first, last, variances)
+    place = (slot_atoms, displacements, check_moves(tables, moves))
+    _design_plan(tables).fill_variances(*place, *sparse, padded, first, last, variances)
     return variances
 
 
@@ -148,8 +164,10 @@ def stress_rows(
     positions: NDArray[np.float64],
     slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
+    *,
+    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Derivative of the energy with respect to a homogeneous strain as a function of the parameters.
+    """Derivative of the work of displacing with respect to strain as a function of the parameters.
 
     Parameters
     ----------
@@ -158,11 +176,14 @@ def stress_rows(
         See `mlff_dyn.kernels.strain.slot_positions`.
     slot_atoms : ndarray, shape (n_slots, n_cells), int32
     displacements : ndarray, shape (n_atoms, 3), Å
+        Their mean should be zero: the crystal may feel a net force under strain, which the rows contain.
+    moves : ndarray, shape (n_slots, 3), optional, Å
+        What a strain adds to the displacements of the slots.
 
     Returns
     -------
     ndarray, shape (6, n_parameters)
-        Rows xx, yy, zz, yz, xz, xy: stress * volume of the torus = row @ parameters, eV.
+        Rows xx, yy, zz, yz, xz, xy: derivative = row @ parameters, eV.
 
     Raises
     ------
@@ -173,10 +194,15 @@ def stress_rows(
     slot_atoms = check_slot_atoms(tables, slot_atoms)
     n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
     displacements = check_displacements(displacements, n_sites * n_cells)
-    rows = np.zeros((6, tables.n_parameters))
-    moves = np.ascontiguousarray(strain_displacements(positions))
-    _design_plan(tables).add_stress(slot_atoms, displacements, moves, rows)
-    return rows * strain_weights(tables)
+    directions = np.ascontiguousarray(strain_displacements(positions))
+    moved = check_moves(tables, moves)
+
+    def slopes(u: NDArray[np.float64]) -> NDArray[np.float64]:
+        rows = np.zeros((6, tables.n_parameters))
+        _design_plan(tables).add_stress(slot_atoms, u, moved, directions, rows)
+        return rows
+
+    return integrate_slopes(tables, slopes, displacements, is_strained=moves is not None)
 
 
 @lru_cache(maxsize=8)

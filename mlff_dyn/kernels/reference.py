@@ -10,8 +10,14 @@ from mlff_dyn.errors import check_shape
 from mlff_dyn.kernels.gather import GatherTables, check_displacements, check_slot_atoms
 from mlff_dyn.kernels.reduction import Reduction, RowStatistics, check_rows
 from mlff_dyn.kernels.reference_forces import ForceKernel
-from mlff_dyn.kernels.reference_nodes import cell_chunks, group_starts, node_slopes, node_values
-from mlff_dyn.kernels.strain import strain_displacements, strain_weights
+from mlff_dyn.kernels.reference_nodes import (
+    cell_chunks,
+    group_starts,
+    node_slopes,
+    node_values,
+    slot_variables,
+)
+from mlff_dyn.kernels.strain import check_moves, integrate_slopes, strain_displacements
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +26,11 @@ __all__ = ["ForceKernel", "design_matrix", "force_variances", "row_statistics", 
 
 
 def design_matrix(
-    tables: GatherTables, slot_atoms: NDArray[np.int32], displacements: NDArray[np.float64]
+    tables: GatherTables,
+    slot_atoms: NDArray[np.int32],
+    displacements: NDArray[np.float64],
+    *,
+    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Forces as a linear function of the parameters.
 
@@ -30,6 +40,8 @@ def design_matrix(
     slot_atoms : ndarray, shape (n_slots, n_cells), int32
         Atom that each slot of the tables means for each home cell.
     displacements : ndarray, shape (n_atoms, 3), Å
+    moves : ndarray, shape (n_slots, 3), optional, Å
+        What a strain adds to the displacements of the slots.
 
     Returns
     -------
@@ -44,12 +56,15 @@ def design_matrix(
     slot_atoms = check_slot_atoms(tables, slot_atoms)
     n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
     displacements = check_displacements(displacements, n_sites * n_cells)
-    design = _cell_rows(tables, slot_atoms, displacements)
+    design = _cell_rows(tables, slot_atoms, displacements, check_moves(tables, moves))
     return design.reshape(3 * n_sites * n_cells, tables.n_parameters)
 
 
 def _cell_rows(
-    tables: GatherTables, slot_atoms: NDArray[np.int32], displacements: NDArray[np.float64]
+    tables: GatherTables,
+    slot_atoms: NDArray[np.int32],
+    displacements: NDArray[np.float64],
+    moves: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Rows of the cells that slot_atoms has columns for, shape (n_sites, n_columns, 3, n_parameters)."""
     n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
@@ -58,7 +73,7 @@ def _cell_rows(
     sites, axes = np.divmod(tables.entry_targets[starts], 3)
     columns = tables.entry_parameters[starts]
     for cells in cell_chunks(n_cells, len(tables.entry_nodes) + len(tables.node_parents)):
-        nodes = node_values(tables, slot_atoms[:, cells], displacements)
+        nodes = node_values(tables, slot_variables(slot_atoms[:, cells], displacements, moves))
         products = tables.entry_factors[:, None] * nodes[tables.entry_nodes]
         if len(starts):
             sums = np.add.reduceat(products, starts, axis=0)
@@ -72,6 +87,8 @@ def row_statistics(
     slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
     forces: NDArray[np.float64],
+    *,
+    moves: NDArray[np.float64] | None = None,
 ) -> RowStatistics:
     """Information matrix of the forces of configurations in independent parameters.
 
@@ -81,6 +98,8 @@ def row_statistics(
     reduction : Reduction
     slot_atoms : ndarray, shape (n_slots, n_cells), int32
     displacements, forces : ndarray, shape (n_atoms, 3) or (n_configurations, n_atoms, 3), Å, eV/Å
+    moves : ndarray, shape (n_slots, 3), optional, Å
+        What a strain adds to the displacements of the slots.
 
     Returns
     -------
@@ -96,7 +115,7 @@ def row_statistics(
     check_shape("forces", forces, displacements.shape)
     matrix = reduction.dense()
     stacked = displacements.reshape(-1, *displacements.shape[-2:])
-    rows = np.concatenate([design_matrix(tables, slot_atoms, each) @ matrix for each in stacked])
+    rows = np.concatenate([design_matrix(tables, slot_atoms, each, moves=moves) @ matrix for each in stacked])
     targets = forces.reshape(-1)
     return RowStatistics(rows.T @ rows, rows.T @ targets, float(targets @ targets))
 
@@ -107,6 +126,8 @@ def force_variances(
     slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
     factor: NDArray[np.float64],
+    *,
+    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Variance of every force component for a covariance of the independent parameters.
 
@@ -118,6 +139,8 @@ def force_variances(
     displacements : ndarray, shape (n_atoms, 3), Å
     factor : ndarray, shape (n_parameters, any)
         Covariance = factor @ factor.T; zeros of a triangle cost nothing.
+    moves : ndarray, shape (n_slots, 3), optional, Å
+        What a strain adds to the displacements of the slots.
 
     Returns
     -------
@@ -134,8 +157,9 @@ def force_variances(
     displacements = check_displacements(displacements, n_sites * n_cells)
     projection = reduction.dense() @ factor
     variances = np.empty((n_sites, n_cells, 3))
+    moved = check_moves(tables, moves)
     for cells in cell_chunks(n_cells, 3 * n_sites * (tables.n_parameters + projection.shape[1])):
-        rows = _cell_rows(tables, slot_atoms[:, cells], displacements)
+        rows = _cell_rows(tables, slot_atoms[:, cells], displacements, moved)
         variances[:, cells] = ((rows @ projection) ** 2).sum(axis=-1)
     return variances.reshape(-1, 3)
 
@@ -145,8 +169,10 @@ def stress_rows(
     positions: NDArray[np.float64],
     slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
+    *,
+    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Derivative of the energy with respect to a homogeneous strain as a function of the parameters.
+    """Derivative of the work of displacing with respect to strain as a function of the parameters.
 
     Parameters
     ----------
@@ -155,11 +181,14 @@ def stress_rows(
         See `mlff_dyn.kernels.strain.slot_positions`.
     slot_atoms : ndarray, shape (n_slots, n_cells), int32
     displacements : ndarray, shape (n_atoms, 3), Å
+        Their mean should be zero: the crystal may feel a net force under strain, which the rows contain.
+    moves : ndarray, shape (n_slots, 3), optional, Å
+        What a strain adds to the displacements of the slots.
 
     Returns
     -------
     ndarray, shape (6, n_parameters)
-        Rows xx, yy, zz, yz, xz, xy: stress * volume of the torus = row @ parameters, eV.
+        Rows xx, yy, zz, yz, xz, xy: derivative = row @ parameters, eV.
 
     Raises
     ------
@@ -170,18 +199,37 @@ def stress_rows(
     slot_atoms = check_slot_atoms(tables, slot_atoms)
     n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
     displacements = check_displacements(displacements, n_sites * n_cells)
+    moved = check_moves(tables, moves)
+    return integrate_slopes(
+        tables,
+        lambda u: _strain_slopes(tables, positions, slot_atoms, u, moved),
+        displacements,
+        is_strained=moves is not None,
+    )
+
+
+def _strain_slopes(
+    tables: GatherTables,
+    positions: NDArray[np.float64],
+    slot_atoms: NDArray[np.int32],
+    displacements: NDArray[np.float64],
+    moves: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Rows of sum_i u_i d(dE/du_i)/d(strain), shape (6, n_parameters)."""
+    n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
     rows = np.zeros((6, tables.n_parameters))
     starts = group_starts(tables.entry_targets, tables.entry_parameters)
     if not len(starts):
         return rows
     sites, axes = np.divmod(tables.entry_targets[starts, None], 3)
     by_site = displacements.reshape(n_sites, n_cells, 3)
-    moves = strain_displacements(positions).reshape(6, -1)
+    directions = strain_displacements(positions).reshape(6, -1)
     for cells in cell_chunks(n_cells, len(tables.entry_nodes) + 2 * len(tables.node_parents)):
-        nodes = node_values(tables, slot_atoms[:, cells], displacements)
+        variables = slot_variables(slot_atoms[:, cells], displacements, moves)
+        nodes = node_values(tables, variables)
         for component in range(6):
-            slopes = node_slopes(tables, slot_atoms[:, cells], displacements, nodes, moves[component])
+            slopes = node_slopes(tables, variables, nodes, directions[component])
             sums = np.add.reduceat(tables.entry_factors[:, None] * slopes[tables.entry_nodes], starts, axis=0)
             work = (by_site[sites, cells, axes] * sums).sum(axis=1)
             np.add.at(rows[component], tables.entry_parameters[starts], work)
-    return rows * strain_weights(tables)
+    return rows

@@ -58,17 +58,26 @@ class StrainEnergy:
     ----------
     multisets : tuple of tuple
         For each degree 0, 1, ...: the products of strain components, as ascending places in `VOIGT`.
-    moments : tuple of ndarray, shapes (n_multisets, 3, 3, 3, 3, n_columns)
-        Their factors in K, eV; a column for each parameter, or a single one for given parameters.
+    moments : tuple of ndarray, shapes (n_multisets, 3, 3, 3, 3, n_own)
+        Their factors in K, eV, for the parameters that contribute to this degree.
+    columns : tuple of (int, int)
+        The first of these parameters and the one after the last.
+    n_columns : int
+        All parameters, or 1 if these are given.
     """
 
     multisets: tuple[tuple[Multiset, ...], ...]
     moments: tuple[NDArray[np.float64], ...]
+    columns: tuple[tuple[int, int], ...]
+    n_columns: int
 
     def with_parameters(self, parameters: NDArray[np.float64]) -> StrainEnergy:
         """Contract the columns with parameters, shape (n_columns,)."""
-        contracted = tuple((moments @ parameters)[..., None] for moments in self.moments)
-        return StrainEnergy(self.multisets, contracted)
+        contracted = tuple(
+            (moments @ parameters[first:last])[..., None]
+            for moments, (first, last) in zip(self.moments, self.columns, strict=True)
+        )
+        return StrainEnergy(self.multisets, contracted, ((0, 1),) * len(contracted), 1)
 
     def energy(self, strain: NDArray[np.float64]) -> NDArray[np.float64]:
         """Energy W of a primitive cell.
@@ -95,7 +104,7 @@ class StrainEnergy:
         -------
         ndarray, shape (3, 3, n_columns), eV
         """
-        found = np.zeros((3, 3, self.moments[0].shape[-1]))
+        found = np.zeros((3, 3, self.n_columns))
         for (a, b), unit in zip(VOIGT, unit_strains(), strict=True):
             moved = self._series(strain + 1j * _COMPLEX_STEP * unit)
             found[a, b] = found[b, a] = moved.imag / _COMPLEX_STEP
@@ -106,8 +115,16 @@ class StrainEnergy:
         brackets = []
         for multisets, moments in zip(self.multisets, self.moments, strict=True):
             weights = [_weight(multiset, components) for multiset in multisets]
-            brackets.append(np.tensordot(np.array(weights), moments, axes=1))
-        return _integrate(brackets, strain)
+            brackets.append(np.tensordot(np.array(weights, strain.dtype), moments, axes=1))
+        energy = np.zeros(self.n_columns, strain.dtype)
+        for first, last in set(self.columns):
+            zero = np.zeros((3, 3, 3, 3, last - first), strain.dtype)
+            alone = [
+                each if own == (first, last) else zero
+                for each, own in zip(brackets, self.columns, strict=True)
+            ]
+            energy[first:last] += _integrate(alone, strain)
+        return energy
 
 
 def build_strain_energy(tables: StrainTables) -> StrainEnergy:
@@ -122,24 +139,22 @@ def build_strain_energy(tables: StrainTables) -> StrainEnergy:
     StrainEnergy
         With a column for each parameter of `tables.polynomial`.
     """
-    polynomial = tables.polynomial
     n_degrees = max(1, tables.max_order - 1)
     multisets = tuple(tuple(combinations_with_replacement(range(6), degree)) for degree in range(n_degrees))
-    shape = (3, 3, 3, 3, polynomial.n_parameters)
-    moments = tuple(np.zeros((len(every), *shape)) for every in multisets)
-    if tables.max_order < 2:
-        return StrainEnergy(multisets, moments)
     units = [unit * (1.0 if a == b else 2.0) for unit, (a, b) in zip(unit_strains(), VOIGT, strict=True)]
     functionals: dict[Multiset, NDArray[np.float64]] = {(): _brackets(tables)}
+    moments, columns = [], []
     for degree, every in enumerate(multisets):
         if degree:
             operators = [tables.removal_matrix(degree + 2, unit).T.tocsr() for unit in units]
             functionals = {m: _product(operators[m[-1]], functionals[m[:-1]]) for m in every}
         matrix, first = tables.parameter_matrix(degree + 2)
-        columns = matrix.T.tocsr()
-        found = np.array([_product(columns, functionals[m]).T.reshape((*shape[:4], -1)) for m in every])
-        moments[degree][..., first : first + found.shape[-1]] = found
-    return StrainEnergy(multisets, moments)
+        transposed = matrix.T.tocsr()
+        n_own = transposed.shape[0]
+        found = [_product(transposed, functionals[m]).T.reshape(3, 3, 3, 3, n_own) for m in every]
+        moments.append(np.array(found))
+        columns.append((first, first + n_own))
+    return StrainEnergy(multisets, tuple(moments), tuple(columns), tables.polynomial.n_parameters)
 
 
 def _product(matrix: sparse.csr_matrix, columns: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -157,6 +172,8 @@ def _weight(multiset: Multiset, components: list[complex]) -> complex:
 
 def _brackets(tables: StrainTables) -> NDArray[np.float64]:
     """K per coefficient of order 2, shape (n_monomials, 81)."""
+    if tables.max_order < 2:
+        return np.zeros((0, 81))
     slots, axes = np.divmod(tables.strained.orders[1].monomials, 3)
     arms = tables.positions[slots[:, 1]] - tables.positions[slots[:, 0]]
     brackets = np.zeros((len(arms), 3, 3, 3, 3))

@@ -129,7 +129,8 @@ class StrainTables:
                 rows = np.repeat(places, np.diff(terms.indptr))
                 shape = (self.n_monomials[order - 1], terms.n_parameters)
                 return sparse.csr_matrix((terms.data, (rows, terms.indices)), shape=shape), int(first)
-        return sparse.csr_matrix((self.n_monomials[order - 1], 0)), 0
+        n_monomials = self.n_monomials[order - 1] if order <= self.max_order else 0
+        return sparse.csr_matrix((n_monomials, 0)), 0
 
     def removal_matrix(self, order: int, strain: NDArray[np.float64]) -> sparse.csr_matrix:
         """Operator D from an order to the one below, without the correction of `remove`."""
