@@ -33,7 +33,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from math import factorial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -110,13 +110,13 @@ class StrainEnergy:
             found[a, b] = found[b, a] = moved.imag / _COMPLEX_STEP
         return found
 
-    def _series(self, strain: NDArray[np.float64] | NDArray[np.complex128]) -> NDArray[np.complex128]:
+    def _series(self, strain: NDArray[Any]) -> NDArray[Any]:
         components = [strain[pair] for pair in VOIGT]
         brackets = []
         for multisets, moments in zip(self.multisets, self.moments, strict=True):
             weights = [_weight(multiset, components) for multiset in multisets]
             brackets.append(np.tensordot(np.array(weights, strain.dtype), moments, axes=1))
-        energy = np.zeros(self.n_columns, strain.dtype)
+        energy: NDArray[Any] = np.zeros(self.n_columns, strain.dtype)
         for first, last in set(self.columns):
             zero = np.zeros((3, 3, 3, 3, last - first), strain.dtype)
             alone = [
@@ -184,9 +184,7 @@ def _brackets(tables: StrainTables) -> NDArray[np.float64]:
     return brackets.reshape(-1, 81)
 
 
-def _integrate(
-    brackets: list[NDArray[np.complex128]], strain: NDArray[np.float64] | NDArray[np.complex128]
-) -> NDArray[np.complex128]:
+def _integrate(brackets: list[NDArray[Any]], strain: NDArray[Any]) -> NDArray[Any]:
     """W at t = 1 from the brackets of each power of t, shape (3, 3, 3, 3, n_columns)."""
     n = len(brackets)
     inverse = [np.linalg.matrix_power(-strain, power) for power in range(n)]

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mlff_dyn.kernels import ForceKernel
-    from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState
+    from mlff_dyn.kernels.dynamics import Dynamics, MdKernel, MdRun, MdState
 
 _LARGEST_BYTES = 1 << 26
 _LARGEST_GROWTH = 8.0
@@ -49,7 +48,7 @@ class Chunk:
 
 
 def run_in_chunks(
-    kernel: ForceKernel,
+    kernel: MdKernel,
     dynamics: Dynamics,
     state: MdState,
     *,
@@ -62,7 +61,7 @@ def run_in_chunks(
 
     Parameters
     ----------
-    kernel : ForceKernel
+    kernel : MdKernel
     dynamics : Dynamics
     state : MdState
         State at ``step``.

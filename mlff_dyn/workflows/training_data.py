@@ -105,8 +105,9 @@ def rows_of_snapshots(
             )
         except DataError as error:
             raise DataError(f"{path}, frame {number}: {error.message}", fix=error.fix) from None
-        forces = snapshot.forces_ev_per_angstrom[match.atoms]
-        rows.append(label_rows(expansion.on(match.torus), match.displacements, forces, snapshot.energy_ev))
+        forces = snapshot.forces_ev_per_angstrom[match.atoms] @ match.rotation
+        supercell = expansion.on(match.torus, match.strain)
+        rows.append(label_rows(supercell, match.displacements, forces, snapshot.energy_ev))
     return rows
 
 

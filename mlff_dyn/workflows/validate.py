@@ -124,7 +124,7 @@ def validate(model: Path, file: Path) -> ValidationReport:
 
 
 def _compare(force_field: ForceField, rows: LabelledRows) -> _Frame:
-    supercell = force_field.on(rows.supercell.torus)
+    supercell = force_field.on(rows.supercell.torus, strain=rows.supercell.strain)
     energy, forces = supercell.energy_forces(rows.displacements)
     energy_error = None
     if rows.energy_ev is not None and np.isfinite(force_field.training.rmse_energy_ev_per_atom):
