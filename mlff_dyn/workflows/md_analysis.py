@@ -17,10 +17,8 @@ from mlff_dyn.store.trajectory_layout import open_trajectory, read_strains, read
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    from mlff_dyn.kernels.dynamics import MdKernel
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.force_field import ForceField, SupercellForceField
 
@@ -95,20 +93,17 @@ def analyze_trajectory(
         return TrajectoryAnalysis(len(steps))
     wanted = max(_LEAST_FRAMES, min(_MOST_FRAMES, _MOST_COMPONENTS // (3 * torus.n_atoms)))
     stride = max(1, n_frames // wanted)
-    frames = _frames(path, force_field, torus, slice(first, None, stride))
-    forces = np.array([frame.supercell.energy_forces(frame.displacements)[1] for frame in frames])
-    sd = np.array([_rms(f.supercell.force_errors(f.displacements).predictive) for f in frames])
-    pressure = correlated_mean(np.array([[_pressure(frame) for frame in frames]]))
+    frames = _measure_frames(path, force_field, torus, slice(first, None, stride))
+    forces, sd = np.array([f.forces for f in frames]), np.array([f.force_sd for f in frames])
+    pressure = correlated_mean(np.array([[f.pressure for f in frames]]))
     return TrajectoryAnalysis(
         n_frames=len(steps),
         mean_temperature_k=mean_temperature(kinetic[first:], torus.n_atoms),
         force_sd_mean=float(sd.mean()),
         force_sd_max=float(sd.max()),
         force_rms_ev_per_angstrom=_rms(forces),
-        sigma_a=anharmonicity(forces, harmonic_forces(force_field, frames)),
-        largest_displacement_angstrom=max(
-            float(np.linalg.norm(frame.displacements, axis=1).max()) for frame in frames
-        ),
+        sigma_a=anharmonicity(forces, np.array([f.harmonic_forces for f in frames])),
+        largest_displacement_angstrom=max(f.largest_displacement for f in frames),
         pressure_gigapascal=pressure.mean * EV_PER_ANGSTROM3_GPA,
         pressure_error_gigapascal=pressure.statistical_error * EV_PER_ANGSTROM3_GPA,
         **_mean_cell(torus, strains[first:]),
@@ -116,23 +111,41 @@ def analyze_trajectory(
 
 
 class _Frame(NamedTuple):
-    supercell: SupercellForceField
-    displacements: np.ndarray
+    """Of one frame: forces and predictive error, eV/Å, pressure, eV/Å³, displacement, Å."""
+
+    forces: np.ndarray
+    harmonic_forces: np.ndarray
+    force_sd: float
+    pressure: float
+    largest_displacement: float
 
 
-def _frames(path: Path, force_field: ForceField, torus: Torus, samples: slice) -> list[_Frame]:
+def _measure_frames(path: Path, force_field: ForceField, torus: Torus, samples: slice) -> list[_Frame]:
+    """One frame after the other: those of a changing cell have kernels of their own."""
     trajectory = read_trajectory(path, samples=samples)
     plain = force_field.on(torus)
-    return [
-        _Frame(plain.strained(strain) if strain.any() else plain, u)
-        for strain, u in zip(trajectory.strains, trajectory.displacements, strict=True)
-    ]
+    harmonic = np.where(force_field.basis.parameter_orders == 2, force_field.posterior.mean, 0.0)
+    kernel = force_field.expansion.on(torus).kernel(harmonic)
+    frames = []
+    for strain, u in zip(trajectory.strains, trajectory.displacements, strict=True):
+        supercell = plain.strained(strain) if strain.any() else plain
+        if strain.any():
+            kernel = force_field.expansion.on(torus, strain).kernel(harmonic)
+        frames.append(
+            _Frame(
+                forces=supercell.energy_forces(u)[1],
+                harmonic_forces=kernel.energy_forces(u)[1],
+                force_sd=_rms(supercell.force_errors(u).predictive),
+                pressure=_pressure(supercell, u),
+                largest_displacement=float(np.linalg.norm(u, axis=1).max()),
+            )
+        )
+    return frames
 
 
-def _pressure(frame: _Frame) -> float:
-    """Pressure of the strain alone, eV/Å³."""
-    supercell = frame.supercell
-    slope = to_voigt(supercell.strained_kernel.virial(frame.displacements))
+def _pressure(supercell: SupercellForceField, displacements: np.ndarray) -> float:
+    """Pressure without the part that displacements taken along and velocities have together, eV/Å³."""
+    slope = to_voigt(supercell.strained_kernel.virial(displacements))
     volume = abs(float(np.linalg.det(supercell.lattice)))
     return -float(stress_of_strain_slope(slope, supercell.strain)[:3].sum()) / (3.0 * volume)
 
@@ -150,20 +163,6 @@ def _mean_cell(torus: Torus, strains: np.ndarray) -> dict[str, Any]:
         "cell_lengths_angstrom": cell[:3].tolist(),
         "cell_angles_degree": cell[3:].tolist(),
     }
-
-
-def harmonic_forces(force_field: ForceField, frames: Sequence[_Frame]) -> np.ndarray:
-    """Forces (eV/Å) of order 2 alone, shape (n_frames, n_atoms, 3)."""
-    harmonic = np.where(force_field.basis.parameter_orders == 2, force_field.posterior.mean, 0.0)
-    kernels: dict[bytes, MdKernel] = {}
-    forces = []
-    for supercell, displacements in frames:
-        key = supercell.strain.tobytes()
-        if key not in kernels:
-            expansion = force_field.expansion.on(supercell.torus, supercell.strain)
-            kernels[key] = expansion.kernel(harmonic)
-        forces.append(kernels[key].energy_forces(displacements)[1])
-    return np.array(forces)
 
 
 def _rms(values: np.ndarray) -> float:
