@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mlff_dyn.errors import check_shape
-from mlff_dyn.kernels.strain import VOIGT
+from mlff_dyn.lattice.strain import stress_of_displacing
 from mlff_dyn.regression.binning import Binning, bin_rows
 from mlff_dyn.regression.evidence import Observations
 from mlff_dyn.regression.noise import Conditions, RowKind
@@ -157,17 +157,8 @@ def stress_design(
         Measured from the stress of the undisplaced crystal: stress = row @ parameters, eV/Å³.
     """
     by_axis = force_rows.reshape(len(displacements), 3, -1)
-    return np.asarray(supercell.stress_rows(displacements) + _taken_along(supercell, displacements, by_axis))
-
-
-def _taken_along(
-    supercell: SupercellExpansion, displacements: NDArray[np.float64], forces: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Stress of displaced atoms that a strain takes along against forces (n_atoms, 3, ...)."""
-    volume = abs(float(np.linalg.det(supercell.torus.lattice)))
-    virial = -np.einsum("ia...,ib->ab...", forces, displacements, optimize=True) / volume
-    first, second = np.array(VOIGT).T
-    return np.asarray(0.5 * (virial[first, second] + virial[second, first]))
+    taken_along = stress_of_displacing(by_axis, displacements, supercell.strain) / supercell.volume
+    return np.asarray(supercell.stress_rows(displacements) + taken_along)
 
 
 def _dipole_stress(
@@ -177,7 +168,7 @@ def _dipole_stress(
     if supercell.long_range is None:
         return np.zeros(_N_STRESS)
     of_sites = supercell.long_range.stress_of_sites(supercell.torus, displacements)
-    return of_sites + _taken_along(supercell, displacements, forces)
+    return of_sites + stress_of_displacing(forces, displacements, supercell.strain) / supercell.volume
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ import numpy as np
 
 from mlff_dyn.errors import DataError
 from mlff_dyn.lattice.matching import match_structure
+from mlff_dyn.lattice.strain import rotated_back
 from mlff_dyn.model.labelled_rows import LabelledRows, label_rows
 from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
 from mlff_dyn.workflows.data_checks import check_frames
@@ -137,16 +138,12 @@ def rows_of_snapshots(
             )
         except DataError as error:
             raise DataError(f"{path}, frame {number}: {error.message}", fix=error.fix) from None
-        forces = snapshot.forces_ev_per_angstrom[match.atoms]
-        rows.append(
-            label_rows(
-                expansion.on(match.torus),
-                match.displacements,
-                forces,
-                snapshot.energy_ev,
-                snapshot.stress_ev_per_angstrom3,
-            )
-        )
+        supercell = expansion.on(match.torus, match.strain)
+        forces = snapshot.forces_ev_per_angstrom[match.atoms] @ match.rotation
+        stress = snapshot.stress_ev_per_angstrom3
+        if stress is not None:
+            stress = rotated_back(stress, match.rotation)
+        rows.append(label_rows(supercell, match.displacements, forces, snapshot.energy_ev, stress))
     return rows
 
 

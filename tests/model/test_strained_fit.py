@@ -1,0 +1,113 @@
+"""Strained frames as data: matched, fitted, predicted."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.emt import EMT
+from numpy.typing import NDArray
+
+from mlff_dyn.lattice.basis import build_basis
+from mlff_dyn.lattice.torus import input_supercell
+from mlff_dyn.model.calculator import ForceFieldCalculator
+from mlff_dyn.model.expansion import Expansion
+from mlff_dyn.model.fit import fit_force_field, label_rows
+from mlff_dyn.model.force_field import ForceField
+from mlff_dyn.store.dataset import Snapshot
+from mlff_dyn.workflows.training_data import rows_of_snapshots
+from tests.lattice.crystals import wurtzite
+from tests.models import copper, crystal_of, random_force_field
+
+
+def deformed(atoms: Atoms, size: float, sd: float, seed: int) -> Atoms:
+    """Randomly deformed cell, shuffled and displaced atoms."""
+    generator = np.random.default_rng(seed)
+    gradient = np.eye(3) + size * generator.uniform(-1.0, 1.0, (3, 3))
+    moved = atoms[generator.permutation(len(atoms))]
+    moved.set_cell(moved.cell.array @ gradient.T, scale_atoms=True)
+    moved.positions += sd * generator.standard_normal((len(atoms), 3))
+    return moved
+
+
+def label(atoms: Atoms) -> Snapshot:
+    return Snapshot(
+        numbers=atoms.numbers,
+        positions=atoms.positions,
+        cell=atoms.cell.array,
+        energy_ev=float(atoms.get_potential_energy()),
+        forces_ev_per_angstrom=atoms.get_forces(),
+    )
+
+
+def test_strained_frames_recover_the_parameters() -> None:
+    """Noise-free frames of deformed cells of a crystal that may feel a net force."""
+    truth, _ = random_force_field(wurtzite(), (2, 2, 1), {2: 2.0, 3: 2.0})
+    snapshots = []
+    for seed in range(6):
+        atoms = deformed(wurtzite() * (2, 2, 1), 0.02, 0.05, seed)
+        atoms.calc = ForceFieldCalculator(truth)
+        snapshots.append(label(atoms))
+    rows = rows_of_snapshots(Path("strained"), snapshots, truth.expansion)
+    design = np.concatenate([each.force_rows for each in rows])
+    targets = np.concatenate([each.forces for each in rows])
+    found = np.linalg.lstsq(design, targets, rcond=None)[0]
+    np.testing.assert_allclose(found, truth.posterior.mean, atol=1e-8)
+    energies = [each.supercell.rows(each.displacements)[1] @ found - each.energy_ev for each in rows]
+    rest = truth.training.reference_energy_ev_per_cell * rows[0].n_cells
+    np.testing.assert_allclose(energies, -rest, atol=1e-8)
+
+
+def test_statistics_of_strained_frames_are_those_of_their_rows() -> None:
+    truth, torus = random_force_field(wurtzite(), (2, 2, 1), {2: 2.0, 3: 2.0})
+    strain = np.diag([0.01, -0.02, 0.03])
+    generator = np.random.default_rng(1)
+    u, forces = (0.05 * generator.standard_normal((torus.n_atoms, 3)) for _ in range(2))
+    rows = label_rows(truth.expansion.on(torus, strain), u, forces, None)
+    moment = rows.force_rows.T @ rows.forces
+    found = rows.supercell.statistics(u, rows.forces.reshape(-1, 3))
+    np.testing.assert_allclose(found.moment, moment, atol=1e-10 * np.abs(moment).max())
+
+
+@pytest.fixture(scope="module")
+def copper_model() -> ForceField:
+    """Trained on displaced atoms in the cell at rest only."""
+    crystal = crystal_of(copper())
+    torus = input_supercell(crystal, (3, 3, 3))
+    basis = build_basis(crystal, {2: 5.2, 3: 4.5, 4: {2: 3.0}}, torus)
+    snapshots = []
+    for seed in range(8):
+        atoms = deformed(copper() * (3, 3, 3), 0.0, 0.08, seed)
+        atoms.calc = EMT()
+        snapshots.append(label(atoms))
+    return fit_force_field(basis, rows_of_snapshots(Path("copper"), snapshots, Expansion(basis)))
+
+
+def strain_energies(sizes: tuple[float, ...], calculator: object) -> NDArray[np.float64]:
+    energies = []
+    for size in sizes:
+        atoms = copper() * (3, 3, 3)
+        atoms.set_cell(atoms.cell.array * (1.0 + size), scale_atoms=True)
+        atoms.calc = calculator
+        energies.append(atoms.get_potential_energy())
+    return np.array(energies)
+
+
+def test_forces_of_displacements_tell_the_bulk_modulus(copper_model: ForceField) -> None:
+    """Second difference of the energy over the volume; the stress at rest is not known and drops out."""
+    sizes = (-0.01, 0.0, 0.01)
+    expected, found = (
+        np.dot([1.0, -2.0, 1.0], strain_energies(sizes, calculator))
+        for calculator in (EMT(), ForceFieldCalculator(copper_model))
+    )
+    assert found == pytest.approx(expected, rel=0.1)
+
+
+def test_forces_in_strained_cells_are_predicted(copper_model: ForceField) -> None:
+    for seed in (20, 21):
+        atoms = deformed(copper() * (3, 3, 3), 0.02, 0.05, seed)
+        atoms.calc = EMT()
+        expected = atoms.get_forces()
+        atoms.calc = ForceFieldCalculator(copper_model)
+        error = atoms.get_forces() - (expected - expected.mean(axis=0))
+        assert np.sqrt(np.mean(error**2)) < 0.1 * np.sqrt(np.mean(expected**2))
