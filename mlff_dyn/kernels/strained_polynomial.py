@@ -12,12 +12,9 @@ takes one displacement of a monomial out and puts e (R - R_o) in its place. Orde
 the forces at rest, is not changed by a strain.
 
 Crystals that lack inversion may have a term (sum_i u_i) . Q e unless the rotational sum rules of order 2 are
-imposed: a net force in a strained crystal. It is taken off. What is left, order 0, is the business of
-`mlff_dyn.kernels.strain_energy`.
-
-Where the sum rule holds on the training supercell only (one parameter of a full order 3, see
-`mlff_dyn.lattice.transfer`), what depends on the origin remains: 0.2 % of the strained forces of silicon with
-random parameters.
+imposed: a net force in a strained crystal. It is taken off. Order 0 is left to `kernels.strain_energy`.
+Where the sum rule holds on the training supercell only (one parameter of a full order 3) the origin matters:
+0.2 % of the strained forces of silicon with random parameters.
 """
 
 from __future__ import annotations
