@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mlff_dyn.lattice.basis import ForceConstantBasis
+    from mlff_dyn.lattice.basis import ClusterClasses, ForceConstantBasis
     from mlff_dyn.model.transfer import TransferGuess, TransferSummary
     from mlff_dyn.regression.posterior import Posterior
 
@@ -119,20 +119,29 @@ def _representatives(data: Sequence[LabelledRows]) -> list[int]:
 
 
 def force_constant_prior(basis: ForceConstantBasis) -> StructuredPrior:
-    """Prior of the force constants: a scale per order and number of bodies, a decay over distance per order.
+    """Prior of the force constants: a scale per order and kind, a decay over distance per order.
 
-    On-site terms share the scale of pairs, from which the sum rule makes them.
+    Kinds are the numbers of bodies, on-site terms being one body; pairs along their bond, whose force
+    constants are far larger than those across it, have a scale of their own.
     """
     blocks: list[PriorBlock] = []
-    names: list[tuple[int, int]] = []
+    names: list[str] = []
     for order, classes in zip(basis.orders, basis.classes, strict=True):
-        bodies = np.minimum(np.maximum(classes.n_bodies, 2), order)
-        present = np.unique(bodies)
-        groups = len(names) + np.searchsorted(present, bodies)
-        names += [(order, int(body)) for body in present]
+        kinds = _kinds(order, classes)
+        present, groups = np.unique(kinds, return_inverse=True)
         distances = classes.radii - classes.radii.mean() if order > 1 else None
-        blocks.append(PriorBlock(classes.whitened, groups, distances, np.log(classes.multiplicities)))
+        log_weights = np.log(classes.multiplicities)
+        blocks.append(PriorBlock(classes.whitened, len(names) + groups, distances, log_weights))
+        names += [f"{order}.{kind}" for kind in present]
     return StructuredPrior(blocks, tuple(names))
+
+
+def _kinds(order: int, classes: ClusterClasses) -> NDArray[np.str_]:
+    """Kind of each orbit parameter."""
+    kinds = np.minimum(classes.n_bodies, order).astype(str)
+    if classes.is_longitudinal is not None:
+        kinds = np.where(classes.is_longitudinal, np.char.add(kinds, " along"), kinds)
+    return kinds
 
 
 def _summarize(

@@ -98,7 +98,6 @@ def describe_fit(force_field: ForceField) -> dict[str, object]:
     training, posterior = force_field.training, force_field.posterior
     noise, values = posterior.noise, posterior.hyperparameters.prior_values
     prior = force_constant_prior(force_field.basis)
-    groups = [".".join(map(str, name)) for name in prior.group_names]
     decays = [str(order) for order in force_field.basis.orders if order > 1]
     return {
         "n_parameters": force_field.basis.n_parameters,
@@ -108,7 +107,7 @@ def describe_fit(force_field: ForceField) -> dict[str, object]:
         "log_evidence": posterior.log_evidence,
         "noise_sd": float(np.sqrt(noise.variance(noise.reference_amplitude))),
         "noise_exponent": noise.exponent,
-        "prior_sd": dict(zip(groups, np.exp(values[: prior.n_groups]).tolist(), strict=True)),
+        "prior_sd": dict(zip(prior.group_names, np.exp(values[: prior.n_groups]).tolist(), strict=True)),
         "prior_decay_per_angstrom": dict(zip(decays, values[prior.n_groups :].tolist(), strict=True)),
         "calibration": force_field.calibration,
         "prior": None if force_field.transfer is None else force_field.transfer.to_json(),
