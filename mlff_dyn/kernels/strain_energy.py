@@ -15,12 +15,12 @@ C,
 
     C_(mg,nd) = M_(mn,gd) + M_(ng,md) - M_(nd,mg),    M_(mn,gd) = F^-1_ma F^-1_nb (K_(ab,gd) - delta_ab S_gd)
 
-    dS/dt = C : (F e),    d^2 W/dt^2 = e_ag e_bd A_(ag,bd),    W = S = 0 at t = 0,
+    dS/dt = C : (F e),    d^2 W/dt^2 = e_ag e_bd A_(ag,bd),    W = 0, dW/dt = S_ag e_ag at t = 0,
 
 which is solved as a power series in t, up to the order of the expansion. At order 2 it is Born's formula for
 elastic constants. W is linear in the parameters. For parameters that do not obey the rotational sum rules the
-series is the definition of W. The energy is measured from that of the crystal at rest, and its slope there
-(the stress at rest, which no force tells) is taken as zero.
+series is the definition of W. The energy is measured from that of the crystal at rest. No force tells the
+stress at rest, S at t = 0; it is zero unless it is given.
 
 References
 ----------
@@ -64,20 +64,25 @@ class StrainEnergy:
         The first of these parameters and the one after the last.
     n_columns : int
         All parameters, or 1 if these are given.
+    stress_at_rest : ndarray, shape (3, 3), or None
+        Of given parameters: stress times volume of the cell at rest, eV.
     """
 
     multisets: tuple[tuple[Multiset, ...], ...]
     moments: tuple[NDArray[np.float64], ...]
     columns: tuple[tuple[int, int], ...]
     n_columns: int
+    stress_at_rest: NDArray[np.float64] | None = None
 
-    def with_parameters(self, parameters: NDArray[np.float64]) -> StrainEnergy:
+    def with_parameters(
+        self, parameters: NDArray[np.float64], stress_at_rest: NDArray[np.float64] | None = None
+    ) -> StrainEnergy:
         """Contract the columns with parameters, shape (n_columns,)."""
         contracted = tuple(
             (moments @ parameters[first:last])[..., None]
             for moments, (first, last) in zip(self.moments, self.columns, strict=True)
         )
-        return StrainEnergy(self.multisets, contracted, ((0, 1),) * len(contracted), 1)
+        return StrainEnergy(self.multisets, contracted, ((0, 1),) * len(contracted), 1, stress_at_rest)
 
     def energy(self, strain: NDArray[np.float64]) -> NDArray[np.float64]:
         """Energy W of a primitive cell.
@@ -105,6 +110,8 @@ class StrainEnergy:
         ndarray, shape (3, 3, n_columns), eV
         """
         found = np.zeros((3, 3, self.n_columns))
+        if not strain.any():
+            return found if self.stress_at_rest is None else found + self.stress_at_rest[..., None]
         for (a, b), unit in zip(VOIGT, unit_strains(), strict=True):
             moved = self._series(strain + 1j * _COMPLEX_STEP * unit)
             found[a, b] = found[b, a] = moved.imag / _COMPLEX_STEP
@@ -123,7 +130,7 @@ class StrainEnergy:
                 each if own == (first, last) else zero
                 for each, own in zip(brackets, self.columns, strict=True)
             ]
-            energy[first:last] += _integrate(alone, strain)
+            energy[first:last] += _integrate(alone, strain, self.stress_at_rest)
         return energy
 
 
@@ -184,14 +191,18 @@ def _brackets(tables: StrainTables) -> NDArray[np.float64]:
     return brackets.reshape(-1, 81)
 
 
-def _integrate(brackets: list[NDArray[Any]], strain: NDArray[Any]) -> NDArray[Any]:
+def _integrate(
+    brackets: list[NDArray[Any]], strain: NDArray[Any], stress_at_rest: NDArray[np.float64] | None
+) -> NDArray[Any]:
     """W at t = 1 from the brackets of each power of t, shape (3, 3, 3, 3, n_columns)."""
     n = len(brackets)
     inverse = [np.linalg.matrix_power(-strain, power) for power in range(n)]
     traces = [np.trace(each @ strain) for each in inverse]
     square = strain @ strain
     stress = [np.zeros((3, 3, brackets[0].shape[-1]), brackets[0].dtype)]
-    energy = np.zeros(brackets[0].shape[-1], brackets[0].dtype)
+    if stress_at_rest is not None:
+        stress[0] += stress_at_rest[..., None]
+    energy: NDArray[Any] = np.einsum("gdp,gd->p", stress[0], strain)
     loaded = [np.einsum("abgdp,bd->agp", each, strain) for each in brackets]
     crossed = []
     for power in range(n):

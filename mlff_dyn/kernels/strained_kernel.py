@@ -42,6 +42,8 @@ class StrainedKernel:
     precision : str
         See `ForceKernel`.
     n_threads : int
+    stress_at_rest : ndarray, shape (3, 3), optional
+        Stress of the crystal at rest times the volume of its primitive cell, eV.
     force_kernel : type
         Backend; the one in use by default.
 
@@ -61,12 +63,13 @@ class StrainedKernel:
         *,
         precision: str = "double",
         n_threads: int = 1,
+        stress_at_rest: NDArray[np.float64] | None = None,
         force_kernel: type[ForceKernel] = ForceKernel,
     ) -> None:
         self._shared = _Shared(
             tables,
             tables.coefficients(parameters),
-            strain_energy.with_parameters(parameters),
+            strain_energy.with_parameters(parameters, stress_at_rest),
             atom_indices,
             precision,
             n_threads,

@@ -12,9 +12,12 @@ takes one displacement of a monomial out and puts e (R - R_o) in its place. Orde
 the forces at rest, is not changed by a strain.
 
 Crystals that lack inversion may have a term (sum_i u_i) . Q e unless the rotational sum rules of order 2 are
-imposed: a net force in a strained crystal. It is taken off. Order 0 is left to `kernels.strain_energy`.
-Where the sum rule holds on the training supercell only (one parameter of a full order 3) the origin matters:
-0.2 % of the strained forces of silicon with random parameters.
+imposed: a net force in a strained crystal. It is taken off. What is left, order 0, is the business of
+`mlff_dyn.kernels.strain_energy`.
+
+Where the sum rule holds on the training supercell only (one parameter of a full order 3, see
+`mlff_dyn.lattice.transfer`), what depends on the origin remains: 0.2 % of the strained forces of silicon with
+random parameters.
 """
 
 from __future__ import annotations
@@ -29,14 +32,12 @@ from scipy import sparse
 from mlff_dyn.errors import check_shape
 from mlff_dyn.kernels.gather import GatherTables, build_gather_tables, unique_rows
 from mlff_dyn.kernels.polynomial import CellPolynomial, OrderTerms
+from mlff_dyn.kernels.strain_numbering import Numbering, Removed, monomial_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-_BASE = 1 << 11
-_HALF = _BASE >> 1
 
 
 class Removal(NamedTuple):
@@ -217,14 +218,14 @@ def build_strain_tables(
     """
     check_shape("lattice", lattice, (3, 3))
     check_shape("site_positions", site_positions, (polynomial.n_sites, 3))
-    numbering = _Numbering(polynomial.n_sites, lattice, site_positions)
-    own = {terms.order: numbering.canonical(_keys(polynomial, terms)) for terms in polynomial.orders}
+    numbering = Numbering(polynomial.n_sites, lattice, site_positions)
+    own = {terms.order: numbering.canonical(monomial_keys(polynomial, terms)) for terms in polynomial.orders}
     max_order = max(own, default=1)
     rows = np.empty((0, max_order), np.int64)
     keys: list[NDArray[np.int64]] = []
     places: list[NDArray[np.int64]] = []
     removals: list[Removal] = []
-    pieces: list[_Removed] = []
+    pieces: list[Removed] = []
     for order in range(max_order, 0, -1):
         given = own.get(order, np.empty((0, order), np.int64))
         if order == 1:
@@ -252,79 +253,8 @@ def build_strain_tables(
     )
 
 
-class _Removed(NamedTuple):
-    """What is left of monomials without one variable; columns as in `Removal`."""
-
-    rows: NDArray[np.int64]
-    sources: NDArray[np.int64]
-    factors: NDArray[np.float64]
-    axes: NDArray[np.int64]
-    arms: NDArray[np.float64]
-
-
-class _Numbering:
-    """Variables as integers 3 * (pack(offset) * n_sites + site) + axis, with pack linear in the offset."""
-
-    def __init__(
-        self, n_sites: int, lattice: NDArray[np.float64], site_positions: NDArray[np.float64]
-    ) -> None:
-        self._n_sites = n_sites
-        self._lattice = lattice
-        self._site_positions = site_positions
-
-    def canonical(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Ascending variables, translated so that the first is in the home cell."""
-        ordered = np.sort(rows, axis=1)
-        per_cell = 3 * self._n_sites
-        return np.asarray(ordered - ordered[:, :1] // per_cell * per_cell)
-
-    def decode(self, codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Sites and offsets of variables // 3."""
-        packed, sites = np.divmod(codes, self._n_sites)
-        offsets = []
-        for _ in range(3):
-            digit = (packed + _HALF) % _BASE - _HALF
-            packed = (packed - digit) // _BASE
-            offsets.append(digit)
-        return sites, np.stack(offsets[::-1], axis=-1)
-
-    def positions(self, codes: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Cartesian positions, Å."""
-        sites, offsets = self.decode(codes)
-        return np.asarray(self._site_positions[sites] + offsets @ self._lattice)
-
-    def remove_each(self, rows: NDArray[np.int64]) -> list[_Removed]:
-        """Take out each variable in turn; a repeated one once, its multiplicity being the factor."""
-        positions = self.positions(rows // 3)
-        pieces = []
-        for place in range(rows.shape[1]):
-            is_first = np.ones(len(rows), dtype=bool) if place == 0 else rows[:, place] != rows[:, place - 1]
-            sources = np.flatnonzero(is_first)
-            variables = rows[sources, place]
-            rest = np.delete(rows[sources], place, axis=1)
-            origins = np.delete(positions[sources], place, axis=1).mean(axis=1)
-            pieces.append(
-                _Removed(
-                    rows=self.canonical(rest),
-                    sources=sources,
-                    factors=(rows[sources] == variables[:, None]).sum(axis=1).astype(np.float64),
-                    axes=variables % 3,
-                    arms=positions[sources, place] - origins,
-                )
-            )
-        return pieces
-
-
-def _keys(polynomial: CellPolynomial, terms: OrderTerms) -> NDArray[np.int64]:
-    """Monomials as the numbers of `_Numbering`."""
-    offsets = polynomial.slots[:, 1:].astype(np.int64)
-    packed = (offsets[:, 0] * _BASE + offsets[:, 1]) * _BASE + offsets[:, 2]
-    codes = packed * polynomial.n_sites + polynomial.slots[:, 0]
-    return np.asarray(3 * codes[terms.monomials // 3] + terms.monomials % 3)
-
-
-def _removal(pieces: list[_Removed], inverse: NDArray[np.int64]) -> Removal:
-    joined = _Removed(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
+def _removal(pieces: list[Removed], inverse: NDArray[np.int64]) -> Removal:
+    joined = Removed(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
     targets = inverse[: len(joined.rows)]
     order = np.argsort(targets, kind="stable")
     return Removal(

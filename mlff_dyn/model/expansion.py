@@ -24,7 +24,7 @@ from mlff_dyn.kernels.strain_energy import StrainEnergy, build_strain_energy
 from mlff_dyn.kernels.strained_kernel import StrainedKernel, check_strain
 from mlff_dyn.kernels.strained_polynomial import StrainTables, build_strain_tables
 from mlff_dyn.lattice.bonds import Bonds, bonded_atoms, neighborhood_amplitudes, relative_amplitude
-from mlff_dyn.lattice.strain import strained_lattice, stress_of_strain_slope, to_voigt
+from mlff_dyn.lattice.strain import from_voigt, strained_lattice, stress_of_strain_slope, to_voigt
 from mlff_dyn.regression.noise import Conditions, RowKind
 from mlff_dyn.regression.statistics import SufficientStatistics
 
@@ -298,9 +298,24 @@ class SupercellExpansion:
         )
 
     def strained_kernel(
-        self, parameters: NDArray[np.float64], *, precision: str = "double", n_threads: int = 1
+        self,
+        parameters: NDArray[np.float64],
+        *,
+        stress_at_rest: NDArray[np.float64] | None = None,
+        precision: str = "double",
+        n_threads: int = 1,
     ) -> StrainedKernel:
-        """Compile a kernel that knows its virial and can be strained; without the long range."""
+        """Compile a kernel that knows its virial and can be strained; without the long range.
+
+        Parameters
+        ----------
+        parameters : ndarray, shape (n_parameters,)
+        stress_at_rest : ndarray, shape (6,), optional
+            Of the unstrained crystal, eV/Å³; zero by default.
+        precision : str
+        n_threads : int
+        """
+        volume = abs(float(np.linalg.det(self.basis.crystal.lattice)))
         return StrainedKernel(
             self._expansion.strain_tables,
             self._expansion.strain_energy,
@@ -309,4 +324,5 @@ class SupercellExpansion:
             self.strain,
             precision=precision,
             n_threads=n_threads,
+            stress_at_rest=None if stress_at_rest is None else volume * from_voigt(stress_at_rest),
         )

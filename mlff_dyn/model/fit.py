@@ -155,7 +155,7 @@ def _summarize(
     )
     rests: dict[int, list[float]] = {}
     for rows, (energy, _) in zip(data, predicted, strict=True):
-        if rows.energy_ev is not None:
+        if rows.energy_ev is not None and not rows.supercell.strain.any():
             rests.setdefault(rows.origin, []).append((rows.energy_ev - energy) / rows.n_cells)
     per_cell = float(np.mean(rests[min(rests)])) if rests else 0.0
     n_sites = len(data[0].displacements) / data[0].n_cells

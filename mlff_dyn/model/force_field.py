@@ -213,7 +213,13 @@ class SupercellForceField:
     def strained_kernel(self) -> StrainedKernel:
         """Compiled kernel that knows its virial and can be strained."""
         mean = self.force_field.posterior.mean
-        return self._supercell.strained_kernel(mean, precision=self._precision, n_threads=self._n_threads)
+        known = self.force_field.stress
+        return self._supercell.strained_kernel(
+            mean,
+            stress_at_rest=None if known is None else known.zero,
+            precision=self._precision,
+            n_threads=self._n_threads,
+        )
 
     def energy_forces(self, displacements: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Energy (eV, the reference energy included) and forces (eV/Å, shape (n_atoms, 3))."""
@@ -235,8 +241,6 @@ class SupercellForceField:
         of_strain = stress_of_strain_slope(to_voigt(self.strained_kernel.virial(displacements)), self.strain)
         taken_along = stress_of_displacing(forces, displacements, self.strain)
         stress = (of_strain + taken_along) / self._supercell.volume
-        if self.force_field.stress is not None:
-            stress = stress + self.force_field.stress.zero
         if self.force_field.long_range is not None:
             stress = stress + self.force_field.long_range.stress_of_sites(self.torus, displacements)
         return np.asarray(stress)

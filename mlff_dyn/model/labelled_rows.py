@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mlff_dyn.errors import check_shape
-from mlff_dyn.lattice.strain import stress_of_displacing
+from mlff_dyn.lattice.strain import stress_of_displacing, to_voigt
 from mlff_dyn.regression.binning import Binning, bin_rows
 from mlff_dyn.regression.evidence import Observations
 from mlff_dyn.regression.noise import Conditions, RowKind
@@ -157,8 +157,14 @@ def stress_design(
         Measured from the stress of the undisplaced crystal: stress = row @ parameters, eV/Å³.
     """
     by_axis = force_rows.reshape(len(displacements), 3, -1)
-    taken_along = stress_of_displacing(by_axis, displacements, supercell.strain) / supercell.volume
-    return np.asarray(supercell.stress_rows(displacements) + taken_along)
+    return np.asarray(supercell.stress_rows(displacements) + _taken_along(supercell, displacements, by_axis))
+
+
+def _taken_along(
+    supercell: SupercellExpansion, displacements: NDArray[np.float64], forces: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Stress of displaced atoms that a strain takes along against forces (n_atoms, 3, ...)."""
+    return stress_of_displacing(forces, displacements, supercell.strain) / supercell.volume
 
 
 def _dipole_stress(
@@ -168,7 +174,7 @@ def _dipole_stress(
     if supercell.long_range is None:
         return np.zeros(_N_STRESS)
     of_sites = supercell.long_range.stress_of_sites(supercell.torus, displacements)
-    return of_sites + stress_of_displacing(forces, displacements, supercell.strain) / supercell.volume
+    return of_sites + _taken_along(supercell, displacements, forces)
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,6 +197,8 @@ class DataRows:
     """The rows of many labelled supercells, sorted by their noise.
 
     Energies are per atom and measured from the mean of their origin; origins with a single energy have none.
+    The energy of a strained supercell contains the stress at rest, so it is a row only where that is fitted,
+    to first order in the strain.
 
     Parameters
     ----------
@@ -200,17 +208,25 @@ class DataRows:
 
     def __init__(self, data: Sequence[LabelledRows], options: FitOptions) -> None:
         self.data = tuple(data)
-        energies: dict[int, list[float]] = {}
-        for rows in self.data if options.energies else ():
-            if rows.targets.energy_ev is not None:
-                energies.setdefault(rows.origin, []).append(rows.targets.energy_ev / rows.n_atoms)
-        self.energy_means = {k: float(np.mean(v)) for k, v in sorted(energies.items()) if len(v) > 1}
-        self.energy_rms = _spread([np.array(energies[k]) - m for k, m in self.energy_means.items()])
         stresses = [r.targets.stress_ev_per_angstrom3 for r in self.data if options.stress]
         known = [stress for stress in stresses if stress is not None]
         self.has_stress = len(known) > 1
         self.stress_mean = np.mean(known, axis=0) if self.has_stress else np.zeros(_N_STRESS)
         self.stress_rms = _spread([np.ravel(known - self.stress_mean)]) if self.has_stress else 0.0
+        energies: dict[int, list[float]] = {}
+        for rows in self.data if options.energies else ():
+            energy = self._energy_per_atom(rows)
+            if energy is not None:
+                energies.setdefault(rows.origin, []).append(energy)
+        self.energy_means = {k: float(np.mean(v)) for k, v in sorted(energies.items()) if len(v) > 1}
+        self.energy_rms = _spread([np.array(energies[k]) - m for k, m in self.energy_means.items()])
+
+    def _energy_per_atom(self, rows: LabelledRows) -> float | None:
+        """Target of the energy without the work against the mean stress; None if it is no row."""
+        strained = bool(rows.supercell.strain.any())
+        if rows.targets.energy_ev is None or (strained and not self.has_stress):
+            return None
+        return rows.targets.energy_ev / rows.n_atoms - float(_stress_work(rows) @ self.stress_mean)
 
     @property
     def n_free(self) -> int:
@@ -219,7 +235,7 @@ class DataRows:
 
     def has_energy_row(self, rows: LabelledRows) -> bool:
         """Whether the energy of a supercell is among the rows."""
-        return rows.energy_ev is not None and rows.origin in self.energy_means
+        return self._energy_per_atom(rows) is not None and rows.origin in self.energy_means
 
     def has_stress_rows(self, rows: LabelledRows) -> bool:
         """Whether the stress of a supercell is among the rows."""
@@ -245,10 +261,13 @@ class DataRows:
         parts, targets = [force_rows], [wanted.forces]
         n_atoms, n_forces = rows.n_atoms, len(rows.forces)
         free = np.zeros((n_forces + 1 + _N_STRESS, self.n_free))
-        if wanted.energy_ev is not None and rows.origin in self.energy_means:
+        energy = self._energy_per_atom(rows)
+        if energy is not None and rows.origin in self.energy_means:
             parts.append(energy_row[None] / n_atoms)
-            targets.append(np.array([wanted.energy_ev / n_atoms - self.energy_means[rows.origin]]))
+            targets.append(np.array([energy - self.energy_means[rows.origin]]))
             free[n_forces, list(self.energy_means).index(rows.origin)] = 1.0
+            if self.has_stress:
+                free[n_forces, len(self.energy_means) :] = _stress_work(rows)
         if self.has_stress_rows(rows):
             first = sum(map(len, targets))
             parts.append(stress_design(rows.supercell, rows.displacements, force_rows))
@@ -302,6 +321,13 @@ class DataRows:
             if size > _CHUNK_BYTES or index == len(self.data) - 1:
                 yield np.concatenate(designs), np.concatenate(targets), np.concatenate(labels)
                 designs, targets, labels, size = [], [], [], 0
+
+
+def _stress_work(rows: LabelledRows) -> NDArray[np.float64]:
+    """Energy per atom that a strained supercell has per component of the stress at rest, Å³; shape (6,)."""
+    counts = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
+    volume_per_atom = rows.supercell.torus.volume / rows.n_atoms
+    return np.asarray(volume_per_atom * counts * to_voigt(rows.supercell.strain))
 
 
 def _spread(parts: list[NDArray[np.float64]]) -> float:

@@ -131,7 +131,7 @@ def describe_labels(force_field: ForceField, data: Sequence[LabelledRows]) -> di
     """JSON values of the errors of energies and stresses, averaged over the data; None where not fitted."""
     found: dict[str, list[ForceErrors]] = {"energy_sd_ev_per_atom": [], "stress_sd_ev_per_angstrom3": []}
     for rows in data:
-        supercell = force_field.on(rows.supercell.torus)
+        supercell = force_field.on(rows.supercell.torus, strain=rows.supercell.strain)
         for name, function in zip(found, (supercell.energy_errors, supercell.stress_errors), strict=True):
             errors = function(rows.displacements)
             if errors is not None:

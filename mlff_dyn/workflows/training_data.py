@@ -136,9 +136,9 @@ def rows_of_snapshots(
             match = match_structure(
                 expansion.basis.crystal, snapshot.cell, snapshot.positions, snapshot.numbers
             )
+            supercell = expansion.on(match.torus, match.strain)
         except DataError as error:
             raise DataError(f"{path}, frame {number}: {error.message}", fix=error.fix) from None
-        supercell = expansion.on(match.torus, match.strain)
         forces = snapshot.forces_ev_per_angstrom[match.atoms] @ match.rotation
         stress = snapshot.stress_ev_per_angstrom3
         if stress is not None:

@@ -1,7 +1,7 @@
 """Crystals whose energy is an exact polynomial that no rotation changes, with closed forms under strain.
 
 Bonds s_b (r_ij . r_ij - R_ij . R_ij)^power and angles s_a (r_ij . r_ik - R_ij . R_ik)^2, after Keating, Phys.
-Rev. 145, 637 (1966); no stress and no forces at rest.
+Rev. 145, 637 (1966); no stress and no forces at rest. With another `scale` of R_ij . R_ik there are both.
 """
 
 from __future__ import annotations
@@ -23,11 +23,15 @@ Sum = dict[tuple[tuple[Atom, int], ...], float]
 
 @dataclass(frozen=True)
 class KeatingCrystal:
-    """Lattice and sites (Å), and terms (strength, center, first end, second end, power) of the energy."""
+    """Lattice and sites (Å), and terms (strength, center, first end, second end, power) of the energy.
+
+    The energy is measured from that at rest.
+    """
 
     lattice: NDArray[np.float64]
     sites: NDArray[np.float64]
     terms: tuple[tuple[float, Atom, Atom, Atom, int], ...]
+    scale: float = 1.0
 
     def energy(self, torus, u: NDArray[np.float64], strain: NDArray[np.float64]) -> float:
         """Energy of a torus with sites at (1 + strain) R."""
@@ -38,7 +42,9 @@ class KeatingCrystal:
             one, two = (
                 v + strain @ v + u[atoms[k]] - u[atoms[0]] for k, v in zip((1, 2), vectors, strict=True)
             )
-            total += strength * float((((one * two).sum(axis=1) - vectors[0] @ vectors[1]) ** power).sum())
+            wanted = self.scale * float(vectors[0] @ vectors[1])
+            at_rest = (float(vectors[0] @ vectors[1]) - wanted) ** power
+            total += strength * float((((one * two).sum(axis=1) - wanted) ** power - at_rest).sum())
         return total
 
     def position(self, atom: Atom) -> NDArray[np.float64]:
@@ -57,7 +63,7 @@ class KeatingCrystal:
                     for v, end in zip(vectors, (first, second), strict=True)
                 ]
                 product = add(product, multiply(*factors))
-            product[()] = 0.0
+            product[()] = (1.0 - self.scale) * float(vectors[0] @ vectors[1])
             result = product
             for _ in range(power - 1):
                 result = multiply(result, product)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -145,6 +146,34 @@ def test_dynamics_keeps_the_energy_of_the_strained_crystal():
     total = run.potential_energies + run.kinetic_energies
     assert total[0] == pytest.approx(crystal.energy(TORUS, 0.1 * u, strain), rel=1e-3)
     assert np.ptp(total) < 1e-4 * run.kinetic_energies.max()
+
+
+@pytest.mark.parametrize("name", CRYSTALS)
+def test_a_given_stress_at_rest_changes_the_elastic_constants(name):
+    """Crystals under stress, and, without symmetry, with forces at rest."""
+    crystal = replace(CRYSTALS[name], scale=0.97)
+    tables = build_strain_tables(crystal.polynomial(), crystal.lattice, crystal.sites)
+    rest = np.zeros((len(crystal.sites) * TORUS.n_cells, 3))
+    stress = np.zeros((3, 3))
+    for (a, b), unit in zip(VOIGT, unit_strains(), strict=True):
+        value = slope(lambda x, unit=unit: crystal.energy(TORUS, rest, x * unit))
+        stress[a, b] = stress[b, a] = value / TORUS.n_cells
+    u, strain = random_state(crystal, seed=7)
+    kernel = StrainedKernel(
+        tables,
+        build_strain_energy(tables),
+        np.ones(tables.polynomial.n_parameters),
+        TORUS.atom_indices,
+        strain,
+        stress_at_rest=stress,
+    )
+    for each in (u, rest):
+        assert kernel.energy_forces(each)[0] == pytest.approx(crystal.energy(TORUS, each, strain), rel=1e-9)
+    for (a, b), unit in zip(VOIGT, unit_strains(), strict=True):
+        expected = slope(lambda x, unit=unit: crystal.energy(TORUS, u, strain + x * unit))
+        assert kernel.virial(u)[a, b] == pytest.approx(expected, abs=1e-8 * np.abs(kernel.virial(u)).max())
+    at_rest = kernel.strained(np.zeros((3, 3))).virial(rest)
+    np.testing.assert_allclose(at_rest, TORUS.n_cells * stress, atol=1e-10 * np.abs(stress).max())
 
 
 def test_what_is_no_symmetric_tensor_is_refused():

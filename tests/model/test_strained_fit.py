@@ -1,5 +1,6 @@
 """Strained frames as data: matched, fitted, predicted."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from mlff_dyn.model.calculator import ForceFieldCalculator
 from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fit import fit_force_field, label_rows
 from mlff_dyn.model.force_field import ForceField
+from mlff_dyn.model.labelled_rows import DataRows, FitOptions
 from mlff_dyn.store.dataset import Snapshot
 from mlff_dyn.workflows.training_data import rows_of_snapshots
 from tests.lattice.crystals import wurtzite
@@ -58,15 +60,48 @@ def test_strained_frames_recover_the_parameters() -> None:
     np.testing.assert_allclose(energies, -rest, atol=1e-8)
 
 
-def test_statistics_of_strained_frames_are_those_of_their_rows() -> None:
+def expanded_copper(scale: float) -> Atoms:
+    atoms = copper()
+    atoms.set_cell(scale * atoms.cell.array, scale_atoms=True)
+    return atoms
+
+
+def test_stresses_tell_the_stress_at_rest_and_energies_of_strains_use_it() -> None:
+    """The reference structure is 1 % too large, the data are deformed cells."""
+    crystal = crystal_of(expanded_copper(1.01))
+    torus = input_supercell(crystal, (2, 2, 2))
+    basis = build_basis(crystal, {2: "full", 3: 3.0, 4: {2: 3.0}}, torus)
+    snapshots = []
+    for seed in range(12):
+        atoms = deformed(expanded_copper(1.01) * (2, 2, 2), 0.01, 0.05, seed)
+        atoms.calc = EMT()
+        snapshots.append(replace(label(atoms), stress_ev_per_angstrom3=atoms.get_stress()))
+    rows = rows_of_snapshots(Path("deformed"), snapshots, Expansion(basis))
+    force_field = fit_force_field(basis, rows, options=FitOptions(stress=True))
+    sizes = np.array([-0.01, 0.0, 0.01])
+    expected, found = (
+        np.array([energy_of(expanded_copper(1.01 * (1.0 + size)), calculator) for size in sizes])
+        for calculator in (EMT(), ForceFieldCalculator(force_field))
+    )
+    differences = (np.diff(each) for each in (expected, found))
+    np.testing.assert_allclose(*differences, rtol=0.1, atol=1e-3)
+    assert (expected[1] - expected[0]) > 0.0
+
+
+def energy_of(atoms: Atoms, calculator: object) -> float:
+    atoms = atoms * (2, 2, 2)
+    atoms.calc = calculator
+    return float(atoms.get_potential_energy()) / len(atoms)
+
+
+def test_without_stresses_energies_of_strained_frames_are_no_rows() -> None:
     truth, torus = random_force_field(wurtzite(), (2, 2, 1), {2: 2.0, 3: 2.0})
-    strain = np.diag([0.01, -0.02, 0.03])
-    generator = np.random.default_rng(1)
-    u, forces = (0.05 * generator.standard_normal((torus.n_atoms, 3)) for _ in range(2))
-    rows = label_rows(truth.expansion.on(torus, strain), u, forces, None)
-    moment = rows.force_rows.T @ rows.forces
-    found = rows.supercell.statistics(u, rows.forces.reshape(-1, 3))
-    np.testing.assert_allclose(found.moment, moment, atol=1e-10 * np.abs(moment).max())
+    u = 0.05 * np.random.default_rng(1).standard_normal((torus.n_atoms, 3))
+    places = [None, None, np.diag([0.01, -0.02, 0.03])]
+    data = [label_rows(truth.expansion.on(torus, strain), u, u, -1.0) for strain in places]
+    rows = DataRows(data, FitOptions())
+    assert [rows.has_energy_row(each) for each in data] == [True, True, False]
+    assert [len(rows.block(each).targets) - u.size for each in data] == [1, 1, 0]
 
 
 @pytest.fixture(scope="module")
