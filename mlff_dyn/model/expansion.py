@@ -9,13 +9,13 @@ import numpy as np
 
 from mlff_dyn.kernels import (
     ForceKernel,
-    design_matrix,
     force_variances,
+    reduced_rows,
     row_statistics,
     sample_forces,
     stress_rows,
 )
-from mlff_dyn.kernels.gather import GatherTables, build_gather_tables, energy_row
+from mlff_dyn.kernels.gather import GatherTables, build_gather_tables
 from mlff_dyn.kernels.reduction import Reduction, block_reduction
 from mlff_dyn.kernels.strain import slot_positions
 from mlff_dyn.lattice.bonds import bonded_atoms, neighborhood_amplitudes, relative_amplitude
@@ -88,9 +88,8 @@ class SupercellExpansion:
         force_rows : ndarray, shape (3 * n_atoms, n_parameters)     Å^(order - 1)
         energy_row : ndarray, shape (n_parameters,)                 Å^order
         """
-        design = design_matrix(self._tables, self._slot_atoms, displacements)
-        energy = energy_row(self._tables, design, displacements)
-        return self.basis.reduce_columns(design), self.basis.reduce_columns(energy)
+        design = reduced_rows(self._tables, self._reduction, self._slot_atoms, displacements)
+        return design, -(displacements.ravel() @ design) / self.basis.parameter_orders
 
     def statistics(
         self, displacements: NDArray[np.float64], forces: NDArray[np.float64]
