@@ -38,17 +38,15 @@ Average information: Gilmour, Thompson and Cullis, Biometrics 51, 1440 (1995).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import cho_solve
-from scipy.linalg.lapack import dpotri
 
 from mlff_dyn.errors import FitError
 from mlff_dyn.regression.ascent import Point, climb, difference_quotients
-from mlff_dyn.regression.factorization import precision_factor
 from mlff_dyn.regression.kind_noise import variances_by_kind
 from mlff_dyn.regression.noise import Conditions, RowKind
+from mlff_dyn.regression.objective import Fit, Objective
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -139,23 +137,6 @@ class Observations:
         return [part for part, kind in zip(self.statistics, kinds, strict=True) if kind == RowKind.FORCE]
 
 
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """Posterior at given hyperparameters.
-
-    Attributes
-    ----------
-    log_evidence : float
-    mean : ndarray, shape (n_free + n_parameters,)
-    factor : ndarray, shape (n_free + n_parameters, n_free + n_parameters)
-        Lower Cholesky factor of the posterior precision.
-    """
-
-    log_evidence: float
-    mean: NDArray[np.float64]
-    factor: NDArray[np.float64]
-
-
 def evaluate(observations: Observations, prior: Prior, hyperparameters: Hyperparameters) -> Fit:
     """Posterior and log evidence at given hyperparameters.
 
@@ -164,9 +145,9 @@ def evaluate(observations: Observations, prior: Prior, hyperparameters: Hyperpar
     FitError
         If a precision is not positive definite.
     """
-    objective = _Objective(observations, prior, noise_hint=1.0, n_pseudo=0.0)
+    objective = Objective(observations.statistics, prior, n_free=observations.n_free)
     variances = hyperparameters.variances(observations.conditions)
-    return objective.fit(variances, hyperparameters.prior_values)[0]
+    return objective.fit(variances, hyperparameters.prior_values)
 
 
 def maximize_evidence(
@@ -202,7 +183,9 @@ def maximize_evidence(
         )
     rms = observations.target_rms
     n_pseudo = float(max(0, observations.n_parameters - observations.n_targets))
-    objective = _Objective(observations, prior, noise_hint=noise_hint, n_pseudo=n_pseudo)
+    objective = Objective(
+        observations.statistics, prior, n_free=observations.n_free, noise_hint=noise_hint, n_pseudo=n_pseudo
+    )
     noise_start = noise.start(rms)
     prior_start = prior.start(observations.column_power, rms)
     n_noise = len(noise_start)
@@ -218,7 +201,7 @@ def maximize_evidence(
 
 
 def _penalized(
-    objective: _Objective,
+    objective: Objective,
     noise: NoiseFamily,
     observations: Observations,
     noise_values: NDArray[np.float64],
@@ -235,69 +218,3 @@ def _penalized(
     information[: len(pull), : len(pull)] -= pull
     gradient = noise.gradient(noise_values, conditions, by_variance) + by_log_prior
     return Point(value + log_prior, np.concatenate([gradient, by_prior]), information)
-
-
-class _Objective:
-    """Log evidence and its gradients as functions of the frame variances and the prior values."""
-
-    def __init__(
-        self, observations: Observations, prior: Prior, *, noise_hint: float, n_pseudo: float
-    ) -> None:
-        parts = observations.statistics
-        self._prior = prior
-        self._n_free = observations.n_free
-        self._grams = np.array([part.gram for part in parts])
-        self._moments = np.array([part.moment for part in parts])
-        self._target_sq = np.array([part.target_sq for part in parts])
-        share = np.array([part.n_targets for part in parts], float) / observations.n_targets
-        self._n_targets = share * (observations.n_targets + n_pseudo)
-        self._pseudo_sq = share * n_pseudo * noise_hint**2
-
-    def fit(
-        self, variances: NDArray[np.float64], prior_values: NDArray[np.float64]
-    ) -> tuple[Fit, NDArray[np.float64], Any]:
-        """Posterior, squared residuals of each frame, and the prior precision."""
-        weights = 1.0 / variances
-        precision = self._prior.precision(prior_values)
-        total = np.tensordot(weights, self._grams, 1)
-        total[self._n_free :, self._n_free :] += precision.matrix
-        factor = precision_factor(total, "posterior")
-        mean = cho_solve((factor, True), weights @ self._moments, check_finite=False)
-        quadratic = (self._grams @ mean) @ mean
-        residual_sq = (
-            np.maximum(self._target_sq - 2 * self._moments @ mean + quadratic, 0.0) + self._pseudo_sq
-        )
-        log_evidence = -0.5 * (
-            self._n_targets @ np.log(2 * np.pi * variances)
-            + weights @ residual_sq
-            + mean[self._n_free :] @ precision.matrix @ mean[self._n_free :]
-            + 2 * np.log(np.diag(factor)).sum()
-            - precision.log_determinant
-        )
-        return Fit(float(log_evidence), mean, factor), residual_sq, precision
-
-    def expand(
-        self,
-        variances: NDArray[np.float64],
-        prior_values: NDArray[np.float64],
-        by_noise: NDArray[np.float64],
-    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Log evidence, its derivatives by variances and prior values, and the average information.
-
-        ``by_noise``, shape (n_noise, n_frames), holds derivatives of the variances by the noise values.
-        """
-        fit, residual_sq, precision = self.fit(variances, prior_values)
-        lower = np.tril(dpotri(fit.factor, lower=1)[0])
-        covariance = lower + np.tril(lower, -1).T
-        traces = self._grams.reshape(len(variances), -1) @ covariance.ravel()
-        by_variance = 0.5 * ((residual_sq + traces) / variances**2 - self._n_targets / variances)
-        own = slice(self._n_free, None)
-        pull, carried = self._prior.sensitivity(precision, fit.mean[own])
-        push = (by_noise / variances**2) @ (self._moments - self._grams @ fit.mean)
-        spread = covariance @ push.T
-        noise_noise = (by_noise * (residual_sq / variances**3)) @ by_noise.T - push @ spread
-        noise_prior = spread[own].T @ pull
-        prior_prior = pull.T @ (carried - covariance[own, own] @ pull)
-        information = 0.5 * np.block([[noise_noise, noise_prior], [noise_prior.T, prior_prior]])
-        by_prior = self._prior.gradient(precision, fit.mean[own], covariance[own, own])
-        return fit.log_evidence, by_variance, by_prior, information

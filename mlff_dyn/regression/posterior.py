@@ -18,8 +18,8 @@ from mlff_dyn.regression.evidence import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mlff_dyn.regression.evidence import Fit
     from mlff_dyn.regression.noise import NoiseFamily, NoiseModel
+    from mlff_dyn.regression.objective import Fit
     from mlff_dyn.regression.priors import Prior
 
 

@@ -25,7 +25,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from scipy.linalg import block_diag, cho_solve, solve_triangular
+from scipy.linalg import block_diag
+from scipy.linalg.lapack import dpotrs, dtrtrs
 
 from mlff_dyn.regression.factorization import precision_factor
 
@@ -208,10 +209,10 @@ class StructuredPrior:
         matrices, conditioned, factors = [], [], []
         log_determinant, first = 0.0, 0
         for block in self.blocks:
-            inverse = 1.0 / variances[first : first + len(block.groups)]
-            matrix = block.structure.T @ (inverse[:, None] * block.structure)
+            scaled = block.structure / np.sqrt(variances[first : first + len(block.groups), None])
+            matrix = scaled.T @ scaled
             factor = precision_factor(matrix, "prior")
-            half = solve_triangular(factor, block.structure.T, lower=True, check_finite=False)
+            half = dtrtrs(factor, block.structure.T, lower=1)[0]
             matrices.append(matrix)
             factors.append(factor)
             conditioned.append(np.einsum("ij,ij->j", half, half))
@@ -253,7 +254,7 @@ class StructuredPrior:
         second_moment, first = [], 0
         for block in self.blocks:
             here = slice(first, first + block.structure.shape[1])
-            spread = np.einsum("ij,ij->i", block.structure @ covariance[here, here], block.structure)
+            spread = ((block.structure @ covariance[here, here]) * block.structure).sum(axis=1)
             second_moment.append((block.structure @ mean[here]) ** 2 + spread)
             first = here.stop
         by_log = (np.concatenate(second_moment) - precision.conditioned) / precision.variances
@@ -269,7 +270,7 @@ class StructuredPrior:
             structural = block.structure @ mean[parameter : parameter + block.structure.shape[1]]
             weighted = precision.by_values[here] * (structural / precision.variances[here])[:, None]
             pull.append(block.structure.T @ weighted)
-            carried.append(cho_solve((factor, True), pull[-1], check_finite=False))
+            carried.append(dpotrs(factor, pull[-1], lower=1)[0])
             first, parameter = here.stop, parameter + block.structure.shape[1]
         return np.concatenate(pull), np.concatenate(carried)
 
