@@ -1,7 +1,7 @@
 """The evidence as a function of the noise variances and the prior, with derivatives; see `evidence`.
 
-The grams of all groups lie packed in one array; an evaluation passes over it thrice: sums with several weights,
-the traces, and the squares of the residuals.
+The grams of all groups lie packed in one array; an evaluation passes over it thrice: the weighted sum, the
+products with the mean, and the traces.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from mlff_dyn.regression.factorization import precision_factor
 from mlff_dyn.regression.packed import (
     pack,
     pack_stack,
-    packed_outer,
     packed_times,
     trace_weights,
     unpack_lower,
@@ -89,22 +88,21 @@ class Objective:
         FitError
             If a precision is not positive definite.
         """
-        return self._fit(variances, prior_values, (1.0 / variances) @ self._grams)[0]
+        return self._fit(variances, prior_values)[0]
 
     def _fit(
-        self, variances: NDArray[np.float64], prior_values: NDArray[np.float64], total: NDArray[np.float64]
-    ) -> tuple[Fit, NDArray[np.float64], Any]:
-        """Posterior, squared residuals of each group, and the prior precision, given the packed sum."""
+        self, variances: NDArray[np.float64], prior_values: NDArray[np.float64]
+    ) -> tuple[Fit, NDArray[np.float64], NDArray[np.float64], Any]:
+        """Posterior, X^T X m and squared residuals of each group, and the prior precision."""
         weights = 1.0 / variances
         precision = self._prior.precision(prior_values)
-        matrix = unpack_lower(total, self._moments.shape[1])
+        matrix = unpack_lower(weights @ self._grams, self._moments.shape[1])
         matrix[self._n_free :, self._n_free :] += precision.matrix
         factor = precision_factor(matrix, "posterior")
         mean = dpotrs(factor, weights @ self._moments, lower=1)[0]
-        quadratic = self._grams @ (self._trace_weights * packed_outer(mean))
-        residual_sq = (
-            np.maximum(self._target_sq - 2 * self._moments @ mean + quadratic, 0.0) + self._pseudo_sq
-        )
+        carried = np.array([packed_times(gram, mean) for gram in self._grams])
+        residual_sq = self._target_sq - (2 * self._moments - carried) @ mean
+        residual_sq = np.maximum(residual_sq, 0.0) + self._pseudo_sq
         own = mean[self._n_free :]
         log_evidence = -0.5 * (
             self._n_targets @ np.log(2 * np.pi * variances)
@@ -113,7 +111,7 @@ class Objective:
             + 2 * np.log(np.diag(factor)).sum()
             - precision.log_determinant
         )
-        return Fit(float(log_evidence), mean, factor), residual_sq, precision
+        return Fit(float(log_evidence), mean, factor), carried, residual_sq, precision
 
     def expand(
         self,
@@ -125,9 +123,7 @@ class Objective:
 
         ``by_noise``, shape (n_noise, n_groups), holds derivatives of the variances by the noise values.
         """
-        by_weight = by_noise / variances**2
-        total, *pushed = np.vstack([1.0 / variances, by_weight]) @ self._grams
-        fit, residual_sq, precision = self._fit(variances, prior_values, total)
+        fit, fitted, residual_sq, precision = self._fit(variances, prior_values)
         half = dpotri(fit.factor, lower=1)[0]
         traces = self._grams @ (self._trace_weights * pack(half))
         covariance = half + half.T
@@ -135,7 +131,7 @@ class Objective:
         by_variance = 0.5 * ((residual_sq + traces) / variances**2 - self._n_targets / variances)
         own = slice(self._n_free, None)
         pull, carried = self._prior.sensitivity(precision, fit.mean[own])
-        push = by_weight @ self._moments - np.array([packed_times(part, fit.mean) for part in pushed])
+        push = (by_noise / variances**2) @ (self._moments - fitted)
         spread = covariance @ push.T
         noise_noise = (by_noise * (residual_sq / variances**3)) @ by_noise.T - push @ spread
         noise_prior = spread[own].T @ pull

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg.blas import dspmv, dspr
+from scipy.linalg.blas import dspmv
 from scipy.linalg.lapack import dtpttr, dtrttp
 
 if TYPE_CHECKING:
@@ -36,12 +36,6 @@ def pack_stack(matrices: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
 def unpack_lower(packed: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     """Lower triangle in Fortran order, shape (n, n); what stands above it means nothing."""
     return np.asarray(dtpttr(n, packed, uplo="L")[0])
-
-
-def packed_outer(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Vector times itself, packed."""
-    n = len(vector)
-    return np.asarray(dspr(n, 1.0, vector, np.zeros(n * (n + 1) // 2), lower=1, overwrite_ap=1))
 
 
 def packed_times(packed: NDArray[np.float64], vector: NDArray[np.float64]) -> NDArray[np.float64]:
