@@ -47,13 +47,14 @@ from mlff_dyn.regression.ascent import Point, climb, difference_quotients
 from mlff_dyn.regression.kind_noise import variances_by_kind
 from mlff_dyn.regression.noise import Conditions, RowKind
 from mlff_dyn.regression.objective import Fit, Objective
+from mlff_dyn.regression.packed import diagonal_places, packed_times
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.regression.noise import NoiseFamily, NoiseModel
     from mlff_dyn.regression.priors import Prior
-    from mlff_dyn.regression.statistics import SufficientStatistics
+    from mlff_dyn.regression.statistics import PackedStatistics, SufficientStatistics
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +85,7 @@ class Observations:
 
     Attributes
     ----------
-    statistics : tuple of SufficientStatistics
+    statistics : tuple of SufficientStatistics or PackedStatistics
         Columns: free parameters, then those of the prior.
     amplitudes : ndarray, shape (n_groups,)
     ratios : ndarray, shape (n_groups,), optional        default: 1, see `Conditions`
@@ -92,7 +93,7 @@ class Observations:
     n_free : int                                         parameters with a flat prior
     """
 
-    statistics: tuple[SufficientStatistics, ...]
+    statistics: tuple[SufficientStatistics | PackedStatistics, ...]
     amplitudes: NDArray[np.float64]
     ratios: NDArray[np.float64] | None = None
     kinds: NDArray[np.int64] | None = None
@@ -128,11 +129,18 @@ class Observations:
     def column_power(self) -> NDArray[np.float64]:
         """Mean square of each column of the prior over the rows of the forces, shape (n_parameters,)."""
         parts = self._forces
-        power = sum(np.diag(p.gram) for p in parts) / sum(p.n_targets for p in parts)
+        places = diagonal_places(parts[0].n_parameters)
+        power = sum(p.packed[places] for p in parts) / sum(p.n_targets for p in parts)
         return np.asarray(power)[self.n_free :]
 
+    def residual_sq(self, mean: NDArray[np.float64]) -> float:
+        """Sum of the squared residuals of the forces at given parameters (with the free ones first)."""
+        return float(
+            sum(p.target_sq - mean @ (2 * p.moment - packed_times(p.packed, mean)) for p in self._forces)
+        )
+
     @property
-    def _forces(self) -> list[SufficientStatistics]:
+    def _forces(self) -> list[SufficientStatistics | PackedStatistics]:
         kinds = self.conditions.kinds
         return [part for part, kind in zip(self.statistics, kinds, strict=True) if kind == RowKind.FORCE]
 
@@ -156,6 +164,7 @@ def maximize_evidence(
     noise: NoiseFamily,
     *,
     noise_hint: float,
+    start: Hyperparameters | None = None,
     max_iterations: int = 100,
     tolerance: float = 3e-6,
 ) -> Hyperparameters:
@@ -168,6 +177,8 @@ def maximize_evidence(
     noise : NoiseFamily
     noise_hint : float
         Residual assumed for every parameter that has no row of data, unit of the targets.
+    start : Hyperparameters, optional
+        Where the search begins, such as those of fewer data.
     max_iterations : int
     tolerance : float
         Change of the log evidence, relative to its size, at which the search ends.
@@ -189,10 +200,13 @@ def maximize_evidence(
     noise_start = noise.start(rms)
     prior_start = prior.start(observations.column_power, rms)
     n_noise = len(noise_start)
+    bounds = np.array(noise.bounds(rms) + prior.bounds(prior_start))
+    if start is not None:
+        noise_start, prior_start = noise.values(start.noise, start.other_noise, rms), start.prior_values
     found = climb(
         lambda values: _penalized(objective, noise, observations, values[:n_noise], values[n_noise:]),
         np.concatenate([noise_start, prior_start]),
-        np.array(noise.bounds(rms) + prior.bounds(prior_start)),
+        bounds,
         max_iterations=max_iterations,
         tolerance=tolerance,
     )

@@ -15,7 +15,6 @@ from scipy.linalg.lapack import dpotri, dpotrs
 from mlff_dyn.regression.factorization import precision_factor
 from mlff_dyn.regression.packed import (
     pack,
-    pack_stack,
     packed_times,
     trace_weights,
     unpack_lower,
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.regression.priors import Prior
-    from mlff_dyn.regression.statistics import SufficientStatistics
+    from mlff_dyn.regression.statistics import PackedStatistics, SufficientStatistics
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +51,7 @@ class Objective:
 
     Parameters
     ----------
-    statistics : sequence of SufficientStatistics
+    statistics : sequence of SufficientStatistics or PackedStatistics
         One per group of rows with the same noise; columns: free parameters, then those of the prior.
     prior : Prior
     n_free : int
@@ -62,7 +61,7 @@ class Objective:
 
     def __init__(
         self,
-        statistics: Sequence[SufficientStatistics],
+        statistics: Sequence[SufficientStatistics | PackedStatistics],
         prior: Prior,
         *,
         n_free: int,
@@ -71,7 +70,7 @@ class Objective:
     ) -> None:
         self._prior = prior
         self._n_free = n_free
-        self._grams = pack_stack([part.gram for part in statistics])
+        self._grams = np.array([part.packed for part in statistics])
         self._moments = np.array([part.moment for part in statistics])
         self._target_sq = np.array([part.target_sq for part in statistics])
         counts = np.array([part.n_targets for part in statistics], float)

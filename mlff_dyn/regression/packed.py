@@ -13,8 +13,6 @@ from scipy.linalg.blas import dspmv
 from scipy.linalg.lapack import dtpttr, dtrttp
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
 
@@ -22,15 +20,6 @@ def pack(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Pack a symmetric matrix, shape (n, n); one in Fortran order is read below its diagonal only."""
     columns = matrix if matrix.flags.f_contiguous else matrix.T
     return np.asarray(dtrttp(columns, uplo="L")[0])
-
-
-def pack_stack(matrices: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Pack matrices of one size, shape (n_matrices, n (n + 1) / 2)."""
-    n = len(matrices[0])
-    stack = np.empty((len(matrices), n * (n + 1) // 2))
-    for row, matrix in zip(stack, matrices, strict=True):
-        row[:] = pack(matrix)
-    return stack
 
 
 def unpack_lower(packed: NDArray[np.float64], n: int) -> NDArray[np.float64]:
@@ -46,5 +35,10 @@ def packed_times(packed: NDArray[np.float64], vector: NDArray[np.float64]) -> ND
 def trace_weights(n: int) -> NDArray[np.float64]:
     """Factors w with trace(A B) = sum of w * packed A * packed B: 2, and 1 on the diagonal."""
     weights = np.full(n * (n + 1) // 2, 2.0)
-    weights[np.cumsum([0, *range(n, 1, -1)])] = 1.0
+    weights[diagonal_places(n)] = 1.0
     return weights
+
+
+def diagonal_places(n: int) -> NDArray[np.int64]:
+    """Places of the diagonal of a packed matrix, shape (n,)."""
+    return np.cumsum([0, *range(n, 1, -1)])[:n]

@@ -104,6 +104,7 @@ def fit_posterior(
     noise: NoiseFamily,
     *,
     noise_hint: float,
+    start: Hyperparameters | None = None,
     tolerance: float = 3e-6,
 ) -> Posterior:
     """Posterior at the hyperparameters of largest evidence.
@@ -113,7 +114,7 @@ def fit_posterior(
     observations : Observations
     prior : Prior
     noise : NoiseFamily
-    noise_hint, tolerance : float
+    noise_hint, start, tolerance
         See `maximize_evidence`.
 
     Raises
@@ -122,7 +123,7 @@ def fit_posterior(
         If there is nothing to fit.
     """
     hyperparameters = maximize_evidence(
-        observations, prior, noise, noise_hint=noise_hint, tolerance=tolerance
+        observations, prior, noise, noise_hint=noise_hint, start=start, tolerance=tolerance
     )
     return posterior_at(observations, prior, hyperparameters)
 
