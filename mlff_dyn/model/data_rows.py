@@ -1,0 +1,190 @@
+"""The rows of many labelled supercells, and their sums for a fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff_dyn.model.row_memory import RowMemory
+from mlff_dyn.regression.binning import Binning, bin_rows
+from mlff_dyn.regression.evidence import Observations
+from mlff_dyn.regression.noise import Conditions, RowKind
+from mlff_dyn.regression.packed import pack
+from mlff_dyn.regression.statistics import PackedStatistics, SufficientStatistics, collect, no_data
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mlff_dyn.model.labelled_rows import FitOptions, LabelledRows
+    from mlff_dyn.model.row_memory import ColumnSums
+
+_N_STRESS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """All rows of one labelled supercell: forces, then energy, then stress.
+
+    Attributes
+    ----------
+    design : ndarray, shape (n_rows, n_parameters)
+    free_design : ndarray, shape (n_rows, n_free)     columns of the zeros of energy and of the stress at rest
+    targets : ndarray, shape (n_rows,)
+    """
+
+    design: NDArray[np.float64]
+    free_design: NDArray[np.float64]
+    targets: NDArray[np.float64]
+
+
+class DataRows:
+    """The rows of many labelled supercells, sorted by their noise.
+
+    Energies are per atom and measured from the mean of their origin; origins with a single energy have none.
+
+    Parameters
+    ----------
+    data : sequence of LabelledRows
+    options : FitOptions
+    memory : RowMemory, optional
+        What earlier fits of the same data have made.
+    """
+
+    def __init__(
+        self, data: Sequence[LabelledRows], options: FitOptions, memory: RowMemory | None = None
+    ) -> None:
+        self.data = tuple(data)
+        self.memory = RowMemory() if memory is None else memory
+        energies: dict[int, list[float]] = {}
+        for rows in self.data if options.energies else ():
+            if rows.targets.energy_ev is not None:
+                energies.setdefault(rows.origin, []).append(rows.targets.energy_ev / rows.n_atoms)
+        self.energy_means = {k: float(np.mean(v)) for k, v in sorted(energies.items()) if len(v) > 1}
+        self.energy_rms = _spread([np.array(energies[k]) - m for k, m in self.energy_means.items()])
+        stresses = [r.targets.stress_ev_per_angstrom3 for r in self.data if options.stress]
+        known = [stress for stress in stresses if stress is not None]
+        self.has_stress = len(known) > 1
+        self.stress_mean = np.mean(known, axis=0) if self.has_stress else np.zeros(_N_STRESS)
+        self.stress_rms = _spread([np.ravel(known - self.stress_mean)]) if self.has_stress else 0.0
+
+    @property
+    def n_free(self) -> int:
+        """Number of free parameters: a zero of energy per origin, and the stress at rest."""
+        return len(self.energy_means) + (_N_STRESS if self.has_stress else 0)
+
+    def has_energy_row(self, rows: LabelledRows) -> bool:
+        """Whether the energy of a supercell is among the rows."""
+        return rows.energy_ev is not None and rows.origin in self.energy_means
+
+    def has_stress_rows(self, rows: LabelledRows) -> bool:
+        """Whether the stress of a supercell is among the rows."""
+        return self.has_stress and rows.stress_ev_per_angstrom3 is not None
+
+    def conditions(self, rows: LabelledRows) -> tuple[Conditions, NDArray[np.int64]]:
+        """Conditions of atoms, energy and stress of a supercell, and the number of rows of each."""
+        kinds = [int(RowKind.ENERGY)] * self.has_energy_row(rows)
+        kinds += [int(RowKind.STRESS)] * self.has_stress_rows(rows)
+        own, n_more = rows.conditions, len(kinds)
+        together = Conditions(
+            np.append(own.amplitudes, np.full(n_more, rows.amplitude_angstrom)),
+            np.append(own.ratios, np.ones(n_more)),
+            np.append(own.kinds, np.array(kinds, np.int64)),
+        )
+        sizes = {int(RowKind.FORCE): 3, int(RowKind.ENERGY): 1, int(RowKind.STRESS): _N_STRESS}
+        return together, np.array([sizes[int(kind)] for kind in together.kinds])
+
+    def block(self, rows: LabelledRows) -> Block:
+        """Rows of a supercell."""
+        design, wanted, extra = self.memory.force_rows(rows), rows.targets, self.other_rows(rows)
+        if extra is None:
+            return Block(design, np.zeros((len(design), self.n_free)), wanted.forces)
+        free = np.concatenate([np.zeros((len(design), self.n_free)), extra.free_design])
+        return Block(
+            np.concatenate([design, extra.design]), free, np.concatenate([wanted.forces, extra.targets])
+        )
+
+    def other_rows(self, rows: LabelledRows) -> Block | None:
+        """Rows of the energy and of the stress of a supercell, if it has any."""
+        wanted, parts, targets, free = rows.targets, [], [], []
+        if wanted.energy_ev is not None and rows.origin in self.energy_means:
+            parts.append(self.memory.energy_row(rows)[None] / rows.n_atoms)
+            targets.append(np.array([wanted.energy_ev / rows.n_atoms - self.energy_means[rows.origin]]))
+            free.append(np.eye(self.n_free)[[list(self.energy_means).index(rows.origin)]])
+        if self.has_stress_rows(rows):
+            parts.append(self.memory.stress_rows(rows))
+            targets.append(np.asarray(wanted.stress_ev_per_angstrom3) - self.stress_mean)
+            free.append(np.eye(self.n_free)[len(self.energy_means) :])
+        return Block(*map(np.concatenate, (parts, free, targets))) if parts else None
+
+    @cached_property
+    def binning(self) -> Binning:
+        """Atoms, energies and stresses of all supercells sorted by noise."""
+        n_columns = self.data[0].supercell.basis.n_parameters + self.n_free
+        found = [self.conditions(rows)[0] for rows in self.data]
+        together = Conditions(
+            *(np.concatenate([getattr(c, name) for c in found]) for name in ("amplitudes", "ratios", "kinds"))
+        )
+        return bin_rows(together, n_columns)
+
+    def row_labels(self, index: int) -> NDArray[np.int64]:
+        """Bin of each row of a supercell."""
+        sizes = self.conditions(self.data[index])[1]
+        start = self._starts[index]
+        return np.repeat(self.binning.labels[start : start + len(sizes)], sizes)
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        counts = [len(self.conditions(rows)[1]) for rows in self.data]
+        return np.concatenate([[0], np.cumsum(counts)])
+
+    def observations(self, scale: NDArray[np.float64]) -> Observations:
+        """Sums over the rows of each bin, columns divided by ``scale`` (n_parameters,)."""
+        binning, n = self.binning, self.n_free + len(scale)
+        keys = [tuple(key) for key in binning.keys.tolist()]
+        totals: list[SufficientStatistics | PackedStatistics] = [no_data(n) for _ in keys]
+        labels = [self.row_labels(index)[: len(rows.forces)] for index, rows in enumerate(self.data)]
+        sums = self.memory.sums(self.data, labels, keys, (scale, binning.widths))
+        for label, key in enumerate(keys):
+            if key[2] == RowKind.FORCE:
+                totals[label] = _with_free_columns(sums[key], self.n_free)
+        for label, parts in self._other_parts().items():
+            block = Block(*map(np.concatenate, zip(*parts, strict=True)))
+            totals[label] = collect(np.hstack([block.free_design, block.design / scale]), block.targets)
+        centers = binning.centers
+        return Observations(tuple(totals), centers.amplitudes, centers.ratios, centers.kinds, self.n_free)
+
+    def _other_parts(self) -> dict[int, list[tuple[NDArray[np.float64], ...]]]:
+        """Rows of energies and stresses by bin: design, free design, targets."""
+        parts: dict[int, list[tuple[NDArray[np.float64], ...]]] = {}
+        for index, rows in enumerate(self.data):
+            block = self.other_rows(rows)
+            if block is None:
+                continue
+            labels = self.row_labels(index)[len(rows.forces) :]
+            for label in np.unique(labels).tolist():
+                here = labels == label
+                part = (block.design[here], block.free_design[here], block.targets[here])
+                parts.setdefault(label, []).append(part)
+        return parts
+
+
+def _with_free_columns(sums: ColumnSums, n_free: int) -> PackedStatistics:
+    """Statistics with columns in front that vanish, in packed form."""
+    n = len(sums.moment)
+    empty = np.zeros(n_free * n + n_free * (n_free + 1) // 2)
+    return PackedStatistics(
+        np.concatenate([empty, pack(sums.gram)]),
+        np.concatenate([np.zeros(n_free), sums.moment]),
+        sums.target_sq,
+        sums.n_targets,
+    )
+
+
+def _spread(parts: list[NDArray[np.float64]]) -> float:
+    values = np.concatenate(parts) if parts else np.zeros(0)
+    return float(np.sqrt(np.mean(values**2))) if len(values) else 0.0
