@@ -13,7 +13,7 @@ from mlff_dyn.regression.binning import Binning, bin_rows
 from mlff_dyn.regression.evidence import Observations
 from mlff_dyn.regression.noise import Conditions, RowKind
 from mlff_dyn.regression.packed import pack
-from mlff_dyn.regression.statistics import PackedStatistics, SufficientStatistics, collect, no_data
+from mlff_dyn.regression.statistics import PackedStatistics, collect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.model.labelled_rows import FitOptions, LabelledRows
-    from mlff_dyn.model.row_memory import ColumnSums
 
 _N_STRESS = 6
 
@@ -59,7 +58,7 @@ class DataRows:
         self, data: Sequence[LabelledRows], options: FitOptions, memory: RowMemory | None = None
     ) -> None:
         self.data = tuple(data)
-        self.memory = RowMemory() if memory is None else memory
+        self.memory = RowMemory(is_for_one_fit=True) if memory is None else memory
         energies: dict[int, list[float]] = {}
         for rows in self.data if options.energies else ():
             if rows.targets.energy_ev is not None:
@@ -145,18 +144,27 @@ class DataRows:
     def observations(self, scale: NDArray[np.float64]) -> Observations:
         """Sums over the rows of each bin, columns divided by ``scale`` (n_parameters,)."""
         binning, n = self.binning, self.n_free + len(scale)
-        keys = [tuple(key) for key in binning.keys.tolist()]
-        totals: list[SufficientStatistics | PackedStatistics] = [no_data(n) for _ in keys]
+        keys = [(int(a), int(r), int(kind)) for a, r, kind in binning.keys]
         labels = [self.row_labels(index)[: len(rows.forces)] for index, rows in enumerate(self.data)]
         sums = self.memory.sums(self.data, labels, keys, (scale, binning.widths))
-        for label, key in enumerate(keys):
+        others = self._other_parts()
+        stack = np.zeros((len(keys), n * (n + 1) // 2))
+        totals = []
+        for label, (key, packed) in enumerate(zip(keys, stack, strict=True)):
             if key[2] == RowKind.FORCE:
-                totals[label] = _with_free_columns(sums[key], self.n_free)
-        for label, parts in self._other_parts().items():
-            block = Block(*map(np.concatenate, zip(*parts, strict=True)))
-            totals[label] = collect(np.hstack([block.free_design, block.design / scale]), block.targets)
+                part = sums[key]
+                packed[-len(scale) * (len(scale) + 1) // 2 :] = pack(part.gram)
+                moment = np.concatenate([np.zeros(self.n_free), part.moment])
+                totals.append(PackedStatistics(packed, moment, part.target_sq, part.n_targets))
+            else:
+                block = Block(*map(np.concatenate, zip(*others[label], strict=True)))
+                found = collect(np.hstack([block.free_design, block.design / scale]), block.targets)
+                packed[:] = found.packed
+                totals.append(PackedStatistics(packed, found.moment, found.target_sq, found.n_targets))
         centers = binning.centers
-        return Observations(tuple(totals), centers.amplitudes, centers.ratios, centers.kinds, self.n_free)
+        return Observations(
+            tuple(totals), centers.amplitudes, centers.ratios, centers.kinds, self.n_free, stack
+        )
 
     def _other_parts(self) -> dict[int, list[tuple[NDArray[np.float64], ...]]]:
         """Rows of energies and stresses by bin: design, free design, targets."""
@@ -171,18 +179,6 @@ class DataRows:
                 part = (block.design[here], block.free_design[here], block.targets[here])
                 parts.setdefault(label, []).append(part)
         return parts
-
-
-def _with_free_columns(sums: ColumnSums, n_free: int) -> PackedStatistics:
-    """Statistics with columns in front that vanish, in packed form."""
-    n = len(sums.moment)
-    empty = np.zeros(n_free * n + n_free * (n_free + 1) // 2)
-    return PackedStatistics(
-        np.concatenate([empty, pack(sums.gram)]),
-        np.concatenate([np.zeros(n_free), sums.moment]),
-        sums.target_sq,
-        sums.n_targets,
-    )
 
 
 def _spread(parts: list[NDArray[np.float64]]) -> float:

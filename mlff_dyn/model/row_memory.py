@@ -78,10 +78,13 @@ class RowMemory:
     ----------
     most_bytes : int
         Of the rows; a snapshot whose rows alone take more is not kept.
+    is_for_one_fit : bool
+        No more data will come, which spares a copy of the sums.
     """
 
-    def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(self, most_bytes: int = _MOST_BYTES, *, is_for_one_fit: bool = False) -> None:
         self._most_bytes = most_bytes
+        self._is_for_one_fit = is_for_one_fit
         self._bytes = 0
         self._rows: OrderedDict[int, tuple[LabelledRows, NDArray[np.float64]]] = OrderedDict()
         self._energies: dict[int, tuple[LabelledRows, NDArray[np.float64]]] = {}
@@ -147,7 +150,10 @@ class RowMemory:
             self._add(kept.sums, frames[here], labels[here], keys, scale)
             kept.frames += frames[here]
             done += n_together
-        if done == len(frames):
+        if done < len(frames) and self._is_for_one_fit:
+            self._add(kept.sums, frames[done:], labels[done:], keys, scale)
+            kept.frames += frames[done:]
+        if len(kept.frames) == len(frames):
             return kept.sums
         used = np.unique(np.concatenate(labels[done:])).tolist()
         copies = {keys[k]: kept.sums[keys[k]].copy() for k in used if keys[k] in kept.sums}

@@ -38,6 +38,7 @@ Average information: Gilmour, Thompson and Cullis, Biometrics 51, 1440 (1995).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -91,6 +92,7 @@ class Observations:
     ratios : ndarray, shape (n_groups,), optional        default: 1, see `Conditions`
     kinds : ndarray of int, shape (n_groups,), optional  default: forces
     n_free : int                                         parameters with a flat prior
+    stack : ndarray, shape (n_groups, any), optional     packed grams of the groups, where they lie together
     """
 
     statistics: tuple[SufficientStatistics | PackedStatistics, ...]
@@ -98,8 +100,14 @@ class Observations:
     ratios: NDArray[np.float64] | None = None
     kinds: NDArray[np.int64] | None = None
     n_free: int = 0
+    stack: NDArray[np.float64] | None = None
 
-    @property
+    @cached_property
+    def grams(self) -> NDArray[np.float64]:
+        """Packed grams of the groups, shape (n_groups, any)."""
+        return np.array([part.packed for part in self.statistics]) if self.stack is None else self.stack
+
+    @cached_property
     def conditions(self) -> Conditions:
         """What the noise of each group depends on."""
         n = len(self.amplitudes)
@@ -119,7 +127,7 @@ class Observations:
         """Number of columns of the prior."""
         return self.statistics[0].n_parameters - self.n_free
 
-    @property
+    @cached_property
     def target_rms(self) -> float:
         """Root mean square of the forces."""
         parts = self._forces
@@ -153,7 +161,7 @@ def evaluate(observations: Observations, prior: Prior, hyperparameters: Hyperpar
     FitError
         If a precision is not positive definite.
     """
-    objective = Objective(observations.statistics, prior, n_free=observations.n_free)
+    objective = Objective(observations, prior)
     variances = hyperparameters.variances(observations.conditions)
     return objective.fit(variances, hyperparameters.prior_values)
 
@@ -194,9 +202,7 @@ def maximize_evidence(
         )
     rms = observations.target_rms
     n_pseudo = float(max(0, observations.n_parameters - observations.n_targets))
-    objective = Objective(
-        observations.statistics, prior, n_free=observations.n_free, noise_hint=noise_hint, n_pseudo=n_pseudo
-    )
+    objective = Objective(observations, prior, noise_hint=noise_hint, n_pseudo=n_pseudo)
     noise_start = noise.start(rms)
     prior_start = prior.start(observations.column_power, rms)
     n_noise = len(noise_start)

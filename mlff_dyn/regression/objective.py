@@ -21,12 +21,10 @@ from mlff_dyn.regression.packed import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
+    from mlff_dyn.regression.evidence import Observations
     from mlff_dyn.regression.priors import Prior
-    from mlff_dyn.regression.statistics import PackedStatistics, SufficientStatistics
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,29 +49,22 @@ class Objective:
 
     Parameters
     ----------
-    statistics : sequence of SufficientStatistics or PackedStatistics
-        One per group of rows with the same noise; columns: free parameters, then those of the prior.
+    observations : Observations
     prior : Prior
-    n_free : int
     noise_hint, n_pseudo : float
         Size and number of further residuals that the noise is to explain.
     """
 
     def __init__(
-        self,
-        statistics: Sequence[SufficientStatistics | PackedStatistics],
-        prior: Prior,
-        *,
-        n_free: int,
-        noise_hint: float = 1.0,
-        n_pseudo: float = 0.0,
+        self, observations: Observations, prior: Prior, *, noise_hint: float = 1.0, n_pseudo: float = 0.0
     ) -> None:
+        parts = observations.statistics
         self._prior = prior
-        self._n_free = n_free
-        self._grams = np.array([part.packed for part in statistics])
-        self._moments = np.array([part.moment for part in statistics])
-        self._target_sq = np.array([part.target_sq for part in statistics])
-        counts = np.array([part.n_targets for part in statistics], float)
+        self._n_free = observations.n_free
+        self._grams = observations.grams
+        self._moments = np.array([part.moment for part in parts])
+        self._target_sq = np.array([part.target_sq for part in parts])
+        counts = np.array([part.n_targets for part in parts], float)
         share = counts / counts.sum()
         self._n_targets = counts + share * n_pseudo
         self._pseudo_sq = share * n_pseudo * noise_hint**2

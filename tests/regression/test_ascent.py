@@ -64,7 +64,7 @@ def test_average_information_is_what_its_name_says() -> None:
         spread = np.linalg.inv(prior.precision(values[3:]).matrix)
         return (np.diag(np.repeat(variances(values[:3]), 9)) + design @ spread @ design.T).ravel()
 
-    objective = Objective(observations(data).statistics, prior, n_free=0)
+    objective = Objective(observations(data), prior)
     found = objective.expand(
         noise.variance(AMPLITUDES), VALUES, difference_quotients(variances, noise_values)
     )[3]
