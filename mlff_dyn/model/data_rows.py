@@ -89,6 +89,8 @@ class DataRows:
         kinds = [int(RowKind.ENERGY)] * self.has_energy_row(rows)
         kinds += [int(RowKind.STRESS)] * self.has_stress_rows(rows)
         own, n_more = rows.conditions, len(kinds)
+        if not kinds:
+            return own, np.full(len(own.kinds), 3)
         together = Conditions(
             np.append(own.amplitudes, np.full(n_more, rows.amplitude_angstrom)),
             np.append(own.ratios, np.ones(n_more)),
@@ -124,7 +126,7 @@ class DataRows:
     def binning(self) -> Binning:
         """Atoms, energies and stresses of all supercells sorted by noise."""
         n_columns = self.data[0].supercell.basis.n_parameters + self.n_free
-        found = [self.conditions(rows)[0] for rows in self.data]
+        found = [conditions for conditions, _ in self._conditions]
         together = Conditions(
             *(np.concatenate([getattr(c, name) for c in found]) for name in ("amplitudes", "ratios", "kinds"))
         )
@@ -132,14 +134,20 @@ class DataRows:
 
     def row_labels(self, index: int) -> NDArray[np.int64]:
         """Bin of each row of a supercell."""
-        sizes = self.conditions(self.data[index])[1]
-        start = self._starts[index]
-        return np.repeat(self.binning.labels[start : start + len(sizes)], sizes)
+        return self._labels[index]
 
     @cached_property
-    def _starts(self) -> NDArray[np.int64]:
-        counts = [len(self.conditions(rows)[1]) for rows in self.data]
-        return np.concatenate([[0], np.cumsum(counts)])
+    def _conditions(self) -> list[tuple[Conditions, NDArray[np.int64]]]:
+        return [self.conditions(rows) for rows in self.data]
+
+    @cached_property
+    def _labels(self) -> list[NDArray[np.int64]]:
+        sizes = [of_rows for _, of_rows in self._conditions]
+        ends = np.cumsum([0, *map(len, sizes)])
+        return [
+            np.repeat(self.binning.labels[start : start + len(each)], each)
+            for start, each in zip(ends[:-1], sizes, strict=True)
+        ]
 
     def observations(self, scale: NDArray[np.float64]) -> Observations:
         """Sums over the rows of each bin, columns divided by ``scale`` (n_parameters,)."""

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import FitError
-from mlff_dyn.model.force_field import ForceField, TrainingSummary
 from mlff_dyn.model.data_rows import DataRows
+from mlff_dyn.model.force_field import ForceField, TrainingSummary
 from mlff_dyn.model.labelled_rows import FitOptions, LabelledRows, label_rows
-from mlff_dyn.model.row_memory import RowMemory
 from mlff_dyn.model.row_errors import (
     energy_model,
     left_out_scores,
@@ -19,6 +18,7 @@ from mlff_dyn.model.row_errors import (
     pops_factor,
     stress_model,
 )
+from mlff_dyn.model.row_memory import RowMemory
 from mlff_dyn.model.transfer import fit_with_guess
 from mlff_dyn.regression.calibration import calibration_scale
 from mlff_dyn.regression.evidence import maximize_evidence
@@ -75,9 +75,8 @@ def fit_force_field(
     guess : TransferGuess, optional
         What a cheaper source suggests; kept as far as the data support it.
     memory : RowMemory, optional
-        Of one basis, guess and options. With it, fits to growing data cost what the new data cost: their rows are
-        added to the sums, and the search begins where that of the first 2^k data ended. The result depends on
-        the data alone, not on earlier fits.
+        Of one basis and options. With it, fits to growing data cost what the new data cost: rows are added to
+        sums, and the search begins where that of the first 2^k data ended. Earlier fits change no result.
 
     Raises
     ------
@@ -85,21 +84,20 @@ def fit_force_field(
         If there are no data or no displacement in them.
     """
     problem = _pose(basis, data, options, memory)
-    rows, scale = problem.rows, problem.scale
-    start = None if memory is None or guess is not None else _earlier(basis, data, options, memory)
+    rows = problem.rows
     transfer: TransferSummary | None = None
     if guess is None:
+        start = None if memory is None else _earlier(basis, data, options, memory)
         fitted = fit_posterior(*problem.model, noise_hint=problem.noise_hint, start=start)
+        rows.memory.remember(data, fitted.hyperparameters)
     else:
         fitted, transfer = fit_with_guess(
             *problem.model,
             guess=guess,
             parameter_orders=basis.parameter_orders,
-            column_scale=scale,
+            column_scale=problem.scale,
             noise_hint=problem.noise_hint,
         )
-    if memory is not None:
-        memory.remember(data, fitted.hyperparameters)
     posterior = _unscaled(fitted, problem)
     scores = left_out_scores(posterior, rows, _representatives(data))
     summary = _summarize(posterior, problem, _residual_rms(fitted, posterior, problem))
@@ -108,16 +106,9 @@ def fit_force_field(
     if energy is not None:
         zero = float(energy.zero[0]) * basis.crystal.n_sites
         summary = replace(summary, reference_energy_ev_per_cell=zero)
-    return ForceField(
-        basis,
-        posterior,
-        calibration,
-        summary,
-        energy=energy,
-        stress=stress_model(posterior, rows, scores),
-        long_range=data[0].supercell.long_range,
-        transfer=transfer,
-    )
+    stress = stress_model(posterior, rows, scores)
+    long_range = data[0].supercell.long_range
+    return ForceField(basis, posterior, calibration, summary, energy, stress, None, long_range, transfer)
 
 
 def with_pops(
@@ -136,7 +127,8 @@ def with_pops(
 class _Problem:
     """A fit before the search.
 
-    Columns are divided by powers of the displacement rounded to a power of two, which growing data rarely change.
+    Columns are divided by powers of the displacement rounded to a power of two, which growing data rarely
+    change.
     """
 
     rows: DataRows
@@ -247,7 +239,7 @@ def _summarize(posterior: Posterior, problem: _Problem, residual_rms: float) -> 
     for rows in data:
         energy = rows.targets.energy_ev
         if energy is not None:
-            rest = (energy - memory.energy_row(rows) @ posterior.mean) / rows.n_cells
+            rest = (energy - float(memory.energy_row(rows) @ posterior.mean)) / rows.n_cells
             rests.setdefault(rows.origin, []).append(rest)
     per_cell = float(np.mean(rests[min(rests)])) if rests else 0.0
     n_sites = len(data[0].displacements) / data[0].n_cells

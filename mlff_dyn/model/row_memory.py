@@ -1,8 +1,8 @@
 """What the fits of growing data have in common: rows, their sums, and where the searches ended.
 
-Snapshots are added one after the other, and each fit sums the rows of all of them. Sums of groups of snapshots,
-cut by their numbers alone, are therefore kept and added to in the order of the data, so that a fit gives the same
-bytes whether its sums grew with the data or were made at once.
+Snapshots are added one after the other, and each fit sums the rows of all of them. Sums of groups of
+snapshots, cut by their numbers alone, are therefore kept and added to in the order of the data, so that a fit
+gives the same bytes whether its sums grew with the data or were made at once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Symmetric matrices stored once: the lower triangle, column after column, as LAPACK packs it.
 
-A stack of them is one array, shape (n_matrices, n (n + 1) / 2), so that sums over matrices and scalar products
-with them are single passes over half the memory.
+A stack of them is one array, shape (n_matrices, n (n + 1) / 2), so that sums over matrices and scalar
+products with them are single passes over half the memory.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 
 from mlff_dyn.errors import FitError
 from mlff_dyn.regression.ascent import Point, climb, difference_quotients
-from mlff_dyn.regression.objective import Objective
 from mlff_dyn.regression.noise import NoiseModel
+from mlff_dyn.regression.objective import Objective
 from tests.regression.test_priors import AMPLITUDES, VALUES, frames, observations, structured_prior
 
 WIDE = np.array([[-50.0, 50.0]] * 3)
