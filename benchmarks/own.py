@@ -13,7 +13,7 @@ from mlff_dyn.kernels import ForceKernel, force_variances, row_statistics, sampl
 from mlff_dyn.kernels.dynamics import Dynamics, MdState
 from mlff_dyn.kernels.random_numbers import rng_from_seed
 from mlff_dyn.kernels.reduction import block_reduction
-from mlff_dyn.model.fit import fit_force_field, label_rows
+from mlff_dyn.model.fit import RowMemory, fit_force_field, label_rows
 from mlff_dyn.units import BOLTZMANN_EV_PER_K
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def measure_regression(n_configurations: int) -> Iterator[Measurement]:
     posterior = train(model, SI.supercell, u, forces).posterior
     whole = median_seconds(lambda: train(model, SI.supercell, u, forces))
     yield Measurement(f"{n_configurations} configurations to the posterior", label, NAME, whole, "s")
+    yield Measurement("refit after one more configuration", label, NAME, _refit(model, u, forces), "s")
     seconds = median_seconds(lambda: force_variances(*place, u[0], posterior.covariance_factor))
     yield Measurement("variance of all force components", label, NAME, seconds, "s")
     few = np.arange(0, torus.n_atoms, 8)
@@ -91,6 +92,19 @@ def measure_regression(n_configurations: int) -> Iterator[Measurement]:
     samples = posterior.sample(16, np.random.default_rng(0))
     seconds = median_seconds(lambda: sample_forces(*place, u[0], samples))
     yield Measurement("forces of 16 posterior samples", label, NAME, seconds, "s")
+
+
+def _refit(model: Model, u: np.ndarray, forces: np.ndarray, n_more: int = 5) -> float:
+    """Median CPU seconds of the fits to the last few configurations, one more each time."""
+    place = model.expansion.on(model.torus(SI.supercell))
+    data = [label_rows(place, *each, None) for each in zip(u, forces, strict=True)]
+    memory = RowMemory()
+    fit_force_field(model.basis, data[: -n_more - 1], memory=memory)
+    fit_force_field(model.basis, data[:-n_more], memory=memory)
+    counts = range(len(data) - n_more + 1, len(data) + 1)
+    return float(
+        np.median([once(lambda n=n: fit_force_field(model.basis, data[:n], memory=memory)) for n in counts])
+    )
 
 
 def measure_dynamics(n_steps: int = 3000) -> Iterator[Measurement]:

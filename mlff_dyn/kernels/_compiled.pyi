@@ -98,6 +98,17 @@ class DesignPlan:
         gram: NDArray[np.float64],
         /,
     ) -> None: ...
+    def fill_reduced(
+        self,
+        slot_atoms: NDArray[np.int32],
+        displacements: NDArray[np.float64],
+        moves: NDArray[np.float64],
+        starts: NDArray[np.int32],
+        rows: NDArray[np.int32],
+        weights: NDArray[np.float64],
+        reduced: NDArray[np.float64],
+        /,
+    ) -> None: ...
     def fill_variances(
         self,
         slot_atoms: NDArray[np.int32],

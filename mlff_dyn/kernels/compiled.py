@@ -26,6 +26,7 @@ __all__ = [
     "ForceKernel",
     "design_matrix",
     "force_variances",
+    "reduced_rows",
     "row_statistics",
     "sample_forces",
     "stress_rows",
@@ -65,6 +66,44 @@ def design_matrix(
     design = np.zeros((displacements.size, tables.n_parameters))
     _design_plan(tables).fill(slot_atoms, displacements, check_moves(tables, moves), design)
     return design
+
+
+def reduced_rows(
+    tables: GatherTables,
+    reduction: Reduction,
+    slot_atoms: NDArray[np.int32],
+    displacements: NDArray[np.float64],
+    *,
+    moves: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Forces as a linear function of the independent parameters.
+
+    Parameters
+    ----------
+    tables : GatherTables
+    reduction : Reduction
+    slot_atoms : ndarray, shape (n_slots, n_cells), int32
+    displacements : ndarray, shape (n_atoms, 3), Å
+    moves : ndarray, shape (n_slots, 3), optional, Å
+        What a strain adds to the displacements of the slots.
+
+    Returns
+    -------
+    ndarray, shape (3 * n_atoms, reduction.n_columns)
+        Rows of the design matrix times the reduction.
+
+    Raises
+    ------
+    DataError
+        If the arrays do not fit the tables.
+    """
+    check_rows(tables.n_parameters, reduction)
+    slot_atoms = check_slot_atoms(tables, slot_atoms)
+    displacements = check_displacements(displacements, tables.polynomial.n_sites * slot_atoms.shape[1])
+    rows = np.empty((displacements.size, reduction.n_columns))
+    sparse = (reduction.starts, reduction.rows, reduction.weights)
+    _design_plan(tables).fill_reduced(slot_atoms, displacements, check_moves(tables, moves), *sparse, rows)
+    return rows
 
 
 def row_statistics(

@@ -26,6 +26,7 @@ __all__ = [
     "ForceKernel",
     "design_matrix",
     "force_variances",
+    "reduced_rows",
     "row_statistics",
     "sample_forces",
     "stress_rows",
@@ -86,6 +87,39 @@ def _cell_rows(
             sums = np.add.reduceat(products, starts, axis=0)
             design[sites[:, None], cells, axes[:, None], columns[:, None]] = -sums
     return design
+
+
+def reduced_rows(
+    tables: GatherTables,
+    reduction: Reduction,
+    slot_atoms: NDArray[np.int32],
+    displacements: NDArray[np.float64],
+    *,
+    moves: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Forces as a linear function of the independent parameters.
+
+    Parameters
+    ----------
+    tables : GatherTables
+    reduction : Reduction
+    slot_atoms : ndarray, shape (n_slots, n_cells), int32
+    displacements : ndarray, shape (n_atoms, 3), Å
+    moves : ndarray, shape (n_slots, 3), optional, Å
+        What a strain adds to the displacements of the slots.
+
+    Returns
+    -------
+    ndarray, shape (3 * n_atoms, reduction.n_columns)
+        Rows of the design matrix times the reduction.
+
+    Raises
+    ------
+    DataError
+        If the arrays do not fit the tables.
+    """
+    check_rows(tables.n_parameters, reduction)
+    return np.asarray(design_matrix(tables, slot_atoms, displacements, moves=moves) @ reduction.dense())
 
 
 def row_statistics(

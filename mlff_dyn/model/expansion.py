@@ -11,13 +11,13 @@ import numpy as np
 from mlff_dyn.errors import DataError
 from mlff_dyn.kernels import (
     ForceKernel,
-    design_matrix,
     force_variances,
+    reduced_rows,
     row_statistics,
     sample_forces,
     stress_rows,
 )
-from mlff_dyn.kernels.gather import GatherTables, build_gather_tables, energy_row
+from mlff_dyn.kernels.gather import GatherTables, build_gather_tables
 from mlff_dyn.kernels.reduction import Reduction, block_reduction
 from mlff_dyn.kernels.strain import gauss_sum, slot_positions
 from mlff_dyn.kernels.strain_energy import StrainEnergy, build_strain_energy
@@ -157,27 +157,28 @@ class SupercellExpansion:
         energy_row : ndarray, shape (n_parameters,)                 Å^order
             Of the energy measured from that of the unstrained crystal at rest.
         """
-        design = design_matrix(self._tables, self._slot_atoms, displacements, moves=self._moves)
-        forces = self.basis.reduce_columns(design)
+        forces = self._reduced(displacements)
         if self._moves is None:
-            return forces, self.basis.reduce_columns(energy_row(self._tables, design, displacements))
+            return forces, -(displacements.ravel() @ forces) / self.basis.parameter_orders
         centered = displacements - displacements.mean(axis=0)
         degree = int(self.basis.parameter_orders.max()) - 1
-        work = gauss_sum(lambda x: centered.ravel() @ self._design(x * centered), degree)
+        work = gauss_sum(lambda x: centered.ravel() @ self._reduced(x * centered), degree)
         rest = self.torus.n_cells * self._expansion.strain_energy.energy(self.strain)
         by_atom = forces.reshape(len(displacements), 3, -1) - self._net_force_rows
-        return by_atom.reshape(forces.shape), self.basis.reduce_columns(rest - work)
+        return by_atom.reshape(forces.shape), self.basis.reduce_columns(rest) - work
 
-    def _design(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
-        return design_matrix(self._tables, self._slot_atoms, displacements, moves=self._moves)
+    def _reduced(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
+        place = (self._tables, self._reduction, self._slot_atoms)
+        return reduced_rows(*place, displacements, moves=self._moves)
 
     @cached_property
     def _net_force_rows(self) -> NDArray[np.float64]:
         """Mean force on the atoms of the strained crystal, which is taken off; shape (3, n_parameters)."""
         n_sites = self.basis.crystal.n_sites
         one_cell = self._tables.slots[:, :1]
-        rows = design_matrix(self._tables, one_cell, np.zeros((n_sites, 3)), moves=self._moves)
-        return np.asarray(self.basis.reduce_columns(rows).reshape(n_sites, 3, -1).mean(axis=0))
+        at_rest = np.zeros((n_sites, 3))
+        rows = reduced_rows(self._tables, self._reduction, one_cell, at_rest, moves=self._moves)
+        return np.asarray(rows.reshape(n_sites, 3, -1).mean(axis=0))
 
     def statistics(
         self, displacements: NDArray[np.float64], forces: NDArray[np.float64]

@@ -20,9 +20,9 @@ from mlff_dyn.errors import BasisError, FitError
 from mlff_dyn.lattice.basis import FULL, build_basis
 from mlff_dyn.lattice.shells import SHELL_GAP_ANGSTROM, shell_distances
 from mlff_dyn.lattice.wigner_seitz import largest_safe_cutoff
+from mlff_dyn.model.data_rows import DataRows
 from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fit import DEFAULT_OPTIONS, fit_force_field
-from mlff_dyn.model.labelled_rows import DataRows
 from mlff_dyn.model.row_errors import left_out_scores
 
 if TYPE_CHECKING:

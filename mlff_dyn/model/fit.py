@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlff_dyn.errors import FitError
+from mlff_dyn.model.data_rows import DataRows
 from mlff_dyn.model.force_field import ForceField, TrainingSummary
-from mlff_dyn.model.labelled_rows import DataRows, FitOptions, LabelledRows, label_rows
+from mlff_dyn.model.labelled_rows import FitOptions, LabelledRows, label_rows
 from mlff_dyn.model.row_errors import (
     energy_model,
     left_out_scores,
@@ -17,8 +18,10 @@ from mlff_dyn.model.row_errors import (
     pops_factor,
     stress_model,
 )
+from mlff_dyn.model.row_memory import RowMemory
 from mlff_dyn.model.transfer import fit_with_guess
 from mlff_dyn.regression.calibration import calibration_scale
+from mlff_dyn.regression.evidence import maximize_evidence
 from mlff_dyn.regression.posterior import fit_posterior
 from mlff_dyn.regression.priors import PriorBlock, StructuredPrior
 
@@ -29,13 +32,25 @@ if TYPE_CHECKING:
 
     from mlff_dyn.lattice.basis import ClusterClasses, ForceConstantBasis
     from mlff_dyn.model.transfer import TransferGuess, TransferSummary
+    from mlff_dyn.regression.evidence import Hyperparameters, Observations
+    from mlff_dyn.regression.kind_noise import KindNoise
     from mlff_dyn.regression.posterior import Posterior
 
-__all__ = ["FitOptions", "LabelledRows", "fit_force_field", "force_constant_prior", "label_rows"]
+__all__ = [
+    "FitOptions",
+    "LabelledRows",
+    "RowMemory",
+    "fit_force_field",
+    "force_constant_prior",
+    "label_rows",
+    "with_pops",
+]
 
 DEFAULT_OPTIONS = FitOptions()
 _NOISE_HINT_RELATIVE = 0.02
 _MOST_LEFT_OUT = 20
+_FEWEST_EARLIER = 8
+_SMALLEST_SHARE = 1e-7
 
 
 def fit_force_field(
@@ -44,6 +59,7 @@ def fit_force_field(
     *,
     options: FitOptions = DEFAULT_OPTIONS,
     guess: TransferGuess | None = None,
+    memory: RowMemory | None = None,
 ) -> ForceField:
     """Fit by evidence maximization and calibrate the errors on left-out supercells.
 
@@ -58,54 +74,122 @@ def fit_force_field(
         Kinds of rows beyond forces.
     guess : TransferGuess, optional
         What a cheaper source suggests; kept as far as the data support it.
+    memory : RowMemory, optional
+        Of one basis and options. With it, fits to growing data cost what the new data cost: rows are added to
+        sums, and the search begins where that of the first 2^k data ended. Earlier fits change no result.
 
     Raises
     ------
     FitError
         If there are no data or no displacement in them.
     """
-    if not data:
-        raise FitError("there is no labelled snapshot", fix="label some or give --dataset")
-    displacement_rms = _rms(np.concatenate([rows.displacements.ravel() for rows in data]))
-    if displacement_rms < 1e-6:
-        raise FitError("no atom is displaced in the data", fix="add displaced snapshots to the data set")
-    scale = np.asarray(displacement_rms ** (basis.parameter_orders - 1.0), np.float64)
-    rows = DataRows(data, options)
-    observations = rows.observations(scale)
-    model = (observations, force_constant_prior(basis), noise_family(basis, rows))
-    hint = _NOISE_HINT_RELATIVE * observations.target_rms
+    problem = _pose(basis, data, options, memory)
+    rows = problem.rows
     transfer: TransferSummary | None = None
     if guess is None:
-        fitted = fit_posterior(*model, noise_hint=hint)
+        start = None if memory is None else _earlier(basis, data, options, memory)
+        fitted = fit_posterior(*problem.model, noise_hint=problem.noise_hint, start=start)
+        rows.memory.remember(data, fitted.hyperparameters)
     else:
         fitted, transfer = fit_with_guess(
-            *model,
+            *problem.model,
             guess=guess,
             parameter_orders=basis.parameter_orders,
-            column_scale=scale,
-            noise_hint=hint,
+            column_scale=problem.scale,
+            noise_hint=problem.noise_hint,
         )
-    posterior = _unscaled(fitted, scale)
+    posterior = _unscaled(fitted, problem)
     scores = left_out_scores(posterior, rows, _representatives(data))
-    summary = _summarize(posterior, data, displacement_rms)
+    summary = _summarize(posterior, problem, _residual_rms(fitted, posterior, problem))
     calibration = calibration_scale(scores.forces)
     energy = energy_model(posterior, rows, scores, calibration)
     if energy is not None:
         zero = float(energy.zero[0]) * basis.crystal.n_sites
         summary = replace(summary, reference_energy_ev_per_cell=zero)
     stress = stress_model(posterior, rows, scores)
-    pops = pops_factor(posterior, rows, _representatives(data), scale)
     long_range = data[0].supercell.long_range
-    return ForceField(basis, posterior, calibration, summary, energy, stress, pops, long_range, transfer)
+    return ForceField(basis, posterior, calibration, summary, energy, stress, None, long_range, transfer)
 
 
-def _unscaled(fitted: Posterior, scale: NDArray[np.float64]) -> Posterior:
-    """Posterior of parameters in units of the columns before they were divided by ``scale``."""
-    free = fitted.free
+def with_pops(
+    force_field: ForceField, data: Sequence[LabelledRows], options: FitOptions = DEFAULT_OPTIONS
+) -> ForceField:
+    """Add errors by pointwise optimal parameter sets to a fit of the data, for comparison."""
+    rms = force_field.training.displacement_rms_angstrom
+    scale = np.asarray(rms ** (force_field.basis.parameter_orders - 1.0), np.float64)
+    rows = DataRows(data, options)
+    return replace(
+        force_field, pops_factor=pops_factor(force_field.posterior, rows, _representatives(data), scale)
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """A fit before the search.
+
+    Columns are divided by powers of the displacement rounded to a power of two, which growing data rarely
+    change.
+    """
+
+    rows: DataRows
+    displacement_rms: float
+    displacement_unit: float
+    scale: NDArray[np.float64]
+    model: tuple[Observations, StructuredPrior, KindNoise]
+
+    @property
+    def noise_hint(self) -> float:
+        return _NOISE_HINT_RELATIVE * self.model[0].target_rms
+
+
+def _pose(
+    basis: ForceConstantBasis,
+    data: Sequence[LabelledRows],
+    options: FitOptions,
+    memory: RowMemory | None,
+) -> _Problem:
+    if not data:
+        raise FitError("there is no labelled snapshot", fix="label some or give --dataset")
+    displacement_rms = _rms(np.concatenate([rows.displacements.ravel() for rows in data]))
+    if displacement_rms < 1e-6:
+        raise FitError("no atom is displaced in the data", fix="add displaced snapshots to the data set")
+    unit = float(2.0 ** np.rint(np.log2(displacement_rms)))
+    scale = np.asarray(unit ** (basis.parameter_orders - 1.0), np.float64)
+    rows = DataRows(data, options, memory)
+    model = (rows.observations(scale), force_constant_prior(basis), noise_family(basis, rows))
+    return _Problem(rows, displacement_rms, unit, scale, model)
+
+
+def _earlier(
+    basis: ForceConstantBasis, data: Sequence[LabelledRows], options: FitOptions, memory: RowMemory
+) -> Hyperparameters | None:
+    """Hyperparameters of the fit to the first 2^k data, of which there are more; None where data are few.
+
+    A fit to 2^k data begins anew, so that the search does not stay for good where few data have led it.
+    """
+    n = 2 ** ((len(data) - 1).bit_length() - 1) if len(data) > 1 else 0
+    if n < _FEWEST_EARLIER or 2 * n == len(data):
+        return None
+    first = data[:n]
+    found = memory.start(first)
+    if found is None:
+        problem = _pose(basis, first, options, memory)
+        found = maximize_evidence(*problem.model, noise_hint=problem.noise_hint)
+        memory.remember(first, found)
+    return found
+
+
+def _unscaled(fitted: Posterior, problem: _Problem) -> Posterior:
+    """Posterior of parameters in units of the columns before they were divided; prior sds in units of u0."""
+    free, scale, prior = fitted.free, problem.scale, problem.model[1]
+    values = fitted.hyperparameters.prior_values.copy()
+    orders = np.array([int(name.partition(".")[0]) for name in prior.group_names])
+    values[: prior.n_groups] += (orders - 1) * np.log(problem.displacement_rms / problem.displacement_unit)
     return replace(
         fitted,
         mean=fitted.mean / scale,
         covariance_factor=fitted.covariance_factor / scale[:, None],
+        hyperparameters=replace(fitted.hyperparameters, prior_values=values),
         free=None if free is None else replace(free, coupling=free.coupling * scale),
     )
 
@@ -144,28 +228,37 @@ def _kinds(order: int, classes: ClusterClasses) -> NDArray[np.str_]:
     return kinds
 
 
-def _summarize(
-    posterior: Posterior, data: Sequence[LabelledRows], displacement_rms: float
-) -> TrainingSummary:
-    supercells = {id(rows.supercell): rows.supercell for rows in data}
-    kernels = {key: supercell.kernel(posterior.mean) for key, supercell in supercells.items()}
-    predicted = [kernels[id(rows.supercell)].energy_forces(rows.displacements) for rows in data]
-    residuals = np.concatenate(
-        [rows.forces - forces.ravel() for rows, (_, forces) in zip(data, predicted, strict=True)]
+def _residual_rms(fitted: Posterior, posterior: Posterior, problem: _Problem) -> float:
+    """Root mean square of what the fit leaves of the forces, from the sums unless rounding hides it there."""
+    observations, data = problem.model[0], problem.rows.data
+    n_forces = sum(len(rows.forces) for rows in data)
+    mean = np.concatenate([np.zeros(observations.n_free), fitted.mean])
+    mean_square = observations.residual_sq(mean) / n_forces
+    if mean_square > _SMALLEST_SHARE * observations.target_rms**2:
+        return float(np.sqrt(mean_square))
+    memory = problem.rows.memory
+    return _rms(
+        np.concatenate([rows.targets.forces - memory.force_rows(rows) @ posterior.mean for rows in data])
     )
+
+
+def _summarize(posterior: Posterior, problem: _Problem, residual_rms: float) -> TrainingSummary:
+    data, memory = problem.rows.data, problem.rows.memory
     rests: dict[int, list[float]] = {}
-    for rows, (energy, _) in zip(data, predicted, strict=True):
-        if rows.energy_ev is not None and not rows.supercell.strain.any():
-            rests.setdefault(rows.origin, []).append((rows.energy_ev - energy) / rows.n_cells)
+    for rows in data:
+        energy = rows.targets.energy_ev
+        if energy is not None and not rows.supercell.strain.any():
+            rest = (energy - float(memory.energy_row(rows) @ posterior.mean)) / rows.n_cells
+            rests.setdefault(rows.origin, []).append(rest)
     per_cell = float(np.mean(rests[min(rests)])) if rests else 0.0
     n_sites = len(data[0].displacements) / data[0].n_cells
     spread = [np.array(rest) - np.mean(rest) for rest in rests.values()]
     return TrainingSummary(
         n_snapshots=len(data),
-        displacement_rms_angstrom=displacement_rms,
+        displacement_rms_angstrom=problem.displacement_rms,
         displacement_max_angstrom=max(float(np.linalg.norm(r.displacements, axis=1).max()) for r in data),
         force_rms_ev_per_angstrom=_rms(np.concatenate([rows.forces for rows in data])),
-        rmse_force_ev_per_angstrom=_rms(residuals),
+        rmse_force_ev_per_angstrom=residual_rms,
         rmse_energy_ev_per_atom=_rms(np.concatenate(spread)) / n_sites if spread else float("nan"),
         reference_energy_ev_per_cell=per_cell,
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.lattice.basis import ForceConstantBasis
-    from mlff_dyn.model.labelled_rows import DataRows
+    from mlff_dyn.model.data_rows import DataRows
     from mlff_dyn.regression.posterior import FreeParameters, Posterior
 
 _COHERENCE = 0.3

@@ -29,6 +29,7 @@ _LARGEST_DAMPING = 1e8
 _RIDGE = 1e-2
 _LONGEST_STEP = 2.0
 _LOCAL_STEP = 0.5
+_SHORTENING = 0.8
 _SMALLEST_ANGLE = 1e-8
 _DIFFERENCE = 1e-5
 
@@ -78,30 +79,39 @@ def climb(
     place = np.clip(start, lower, upper)
     here, damping = evaluate(place), _START_DAMPING
     correction = np.zeros_like(here.information)
+    refused: NDArray[np.float64] | None = None
     for _ in range(max_iterations):
         curvature = here.information + correction
         step = _step(here.gradient, curvature, place, bounds, damping)
-        target = np.clip(place + step, lower, upper)
-        step = target - place
+        while refused is not None and not _is_shorter(step, refused) and damping <= _LARGEST_DAMPING:
+            damping *= 10.0
+            step = _step(here.gradient, curvature, place, bounds, damping)
         promised = float(here.gradient @ step - 0.5 * step @ curvature @ step)
         if np.abs(here.gradient @ step) < tolerance * max(1.0, abs(here.value)) or damping > _LARGEST_DAMPING:
             break
+        target = np.clip(place + step, lower, upper)
         try:
             there = evaluate(target)
         except FitError:
-            damping *= 10.0
+            refused = step
             continue
         correction = _corrected(correction, there.information, step, here.gradient - there.gradient)
         gained = there.value - here.value
         if not gained > 0.0:
-            damping *= 10.0
+            refused = step
             continue
+        refused = None
         if gained > 0.5 * promised:
             damping = max(damping / 10.0, _SMALLEST_DAMPING)
         elif gained < 0.1 * promised:
             damping *= 4.0
         place, here = target, there
     return np.asarray(place)
+
+
+def _is_shorter(step: NDArray[np.float64], refused: NDArray[np.float64]) -> bool:
+    """Whether a step is worth another try after one that went too far."""
+    return bool(np.linalg.norm(step) < _SHORTENING * np.linalg.norm(refused))
 
 
 def _corrected(
@@ -140,7 +150,7 @@ def _step(
     steps = vectors @ ((vectors.T @ gradient[free]) / np.maximum(np.abs(values), _RIDGE))
     result = np.zeros_like(place)
     result[free] = np.clip(steps, -_LONGEST_STEP, _LONGEST_STEP)
-    return result
+    return np.asarray(np.clip(place + result, lower, upper) - place)
 
 
 def difference_quotients(

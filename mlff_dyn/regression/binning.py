@@ -31,10 +31,14 @@ class Binning:
     ----------
     labels : ndarray of int, shape (n_rows,)     bin of each row
     centers : Conditions                         of each bin
+    keys : ndarray of int, shape (n_bins, 3)     places of amplitude and ratio on their scales, and the kind
+    widths : tuple of float                      of the bins on the two logarithmic scales
     """
 
     labels: NDArray[np.int64]
     centers: Conditions
+    keys: NDArray[np.int64]
+    widths: tuple[float, float]
 
     def __len__(self) -> int:
         """Number of bins."""
@@ -61,11 +65,19 @@ def bin_rows(conditions: Conditions, n_parameters: int) -> Binning:
     floor = len(np.unique(conditions.kinds))
     while True:
         keys = np.vstack([np.rint(logs / widths[:, None]), conditions.kinds]).astype(np.int64)
-        found, labels = np.unique(keys, axis=1, return_inverse=True)
-        if found.shape[1] <= max(most, floor):
+        low = keys.min(axis=1, keepdims=True)
+        spans = keys.max(axis=1, keepdims=True) - low + 1
+        codes = np.ravel_multi_index(tuple(keys - low), tuple(spans.ravel()))
+        first, labels = np.unique(codes, return_index=True, return_inverse=True)[1:]
+        if len(first) <= max(most, floor):
             break
         widths *= _WIDENING
-    labels = labels.ravel()
+    found = keys[:, first]
     counts = np.bincount(labels)
     amplitudes, ratios = (np.exp(np.bincount(labels, weights=log) / counts) for log in logs)
-    return Binning(labels.astype(np.int64), Conditions(amplitudes, ratios, found[2]))
+    return Binning(
+        labels.astype(np.int64),
+        Conditions(amplitudes, ratios, found[2]),
+        found.T,
+        (float(widths[0]), float(widths[1])),
+    )

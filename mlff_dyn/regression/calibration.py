@@ -38,7 +38,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg.lapack import dpotrf, dtrtrs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +102,7 @@ def leave_out(
     variances = np.broadcast_to(np.asarray(noise_variances, float), targets.shape)
     noise_sd = np.sqrt(variances)
     prediction, projected = posterior.project(design, free_design)
-    projected = projected / noise_sd[:, None]
+    projected /= noise_sd[:, None]
     residuals = (targets - prediction) / noise_sd
     errors, leverages = _leave_out(projected, residuals)
     return LeftOut(errors * noise_sd, np.maximum(leverages, 0.0), variances)
@@ -114,17 +114,14 @@ def _leave_out(
     """Errors and leverages, both over the noise."""
     is_wide = projected.shape[0] <= projected.shape[1]
     gram = projected @ projected.T if is_wide else projected.T @ projected
-    try:
-        factor = cholesky(np.eye(len(gram)) - gram, lower=True, check_finite=False)
-    except np.linalg.LinAlgError:
-        return _leave_out_near_interpolation(projected, residuals)
-    if np.diag(factor).min() ** 2 < _SMALLEST_PIVOT:
+    factor, failed = dpotrf(np.eye(len(gram)) - gram, lower=1, clean=1)
+    if failed or np.diag(factor).min() ** 2 < _SMALLEST_PIVOT:
         return _leave_out_near_interpolation(projected, residuals)
     if is_wide:
-        half = solve_triangular(factor, np.eye(len(factor)), lower=True, check_finite=False)
+        half = dtrtrs(factor, np.eye(len(factor)), lower=1)[0]
         return half.T @ (half @ residuals), np.einsum("ij,ij->j", half, half) - 1.0
-    half = solve_triangular(factor, projected.T, lower=True, check_finite=False)
-    return residuals + half.T @ (half @ residuals), np.einsum("ij,ij->j", half, half)
+    half = dtrtrs(factor, projected.T, lower=1)[0].T
+    return residuals + half @ (residuals @ half), np.einsum("ij,ij->i", half, half)
 
 
 def _leave_out_near_interpolation(

@@ -38,24 +38,24 @@ Average information: Gilmour, Thompson and Cullis, Biometrics 51, 1440 (1995).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import cho_solve
-from scipy.linalg.lapack import dpotri
 
 from mlff_dyn.errors import FitError
 from mlff_dyn.regression.ascent import Point, climb, difference_quotients
-from mlff_dyn.regression.factorization import precision_factor
 from mlff_dyn.regression.kind_noise import variances_by_kind
 from mlff_dyn.regression.noise import Conditions, RowKind
+from mlff_dyn.regression.objective import Fit, Objective
+from mlff_dyn.regression.packed import diagonal_places, packed_times
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.regression.noise import NoiseFamily, NoiseModel
     from mlff_dyn.regression.priors import Prior
-    from mlff_dyn.regression.statistics import SufficientStatistics
+    from mlff_dyn.regression.statistics import PackedStatistics, SufficientStatistics
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,21 +86,28 @@ class Observations:
 
     Attributes
     ----------
-    statistics : tuple of SufficientStatistics
+    statistics : tuple of SufficientStatistics or PackedStatistics
         Columns: free parameters, then those of the prior.
     amplitudes : ndarray, shape (n_groups,)
     ratios : ndarray, shape (n_groups,), optional        default: 1, see `Conditions`
     kinds : ndarray of int, shape (n_groups,), optional  default: forces
     n_free : int                                         parameters with a flat prior
+    stack : ndarray, shape (n_groups, any), optional     packed grams of the groups, where they lie together
     """
 
-    statistics: tuple[SufficientStatistics, ...]
+    statistics: tuple[SufficientStatistics | PackedStatistics, ...]
     amplitudes: NDArray[np.float64]
     ratios: NDArray[np.float64] | None = None
     kinds: NDArray[np.int64] | None = None
     n_free: int = 0
+    stack: NDArray[np.float64] | None = None
 
-    @property
+    @cached_property
+    def grams(self) -> NDArray[np.float64]:
+        """Packed grams of the groups, shape (n_groups, any)."""
+        return np.array([part.packed for part in self.statistics]) if self.stack is None else self.stack
+
+    @cached_property
     def conditions(self) -> Conditions:
         """What the noise of each group depends on."""
         n = len(self.amplitudes)
@@ -120,7 +127,7 @@ class Observations:
         """Number of columns of the prior."""
         return self.statistics[0].n_parameters - self.n_free
 
-    @property
+    @cached_property
     def target_rms(self) -> float:
         """Root mean square of the forces."""
         parts = self._forces
@@ -130,30 +137,20 @@ class Observations:
     def column_power(self) -> NDArray[np.float64]:
         """Mean square of each column of the prior over the rows of the forces, shape (n_parameters,)."""
         parts = self._forces
-        power = sum(np.diag(p.gram) for p in parts) / sum(p.n_targets for p in parts)
+        places = diagonal_places(parts[0].n_parameters)
+        power = sum(p.packed[places] for p in parts) / sum(p.n_targets for p in parts)
         return np.asarray(power)[self.n_free :]
 
+    def residual_sq(self, mean: NDArray[np.float64]) -> float:
+        """Sum of the squared residuals of the forces at given parameters (with the free ones first)."""
+        return float(
+            sum(p.target_sq - mean @ (2 * p.moment - packed_times(p.packed, mean)) for p in self._forces)
+        )
+
     @property
-    def _forces(self) -> list[SufficientStatistics]:
+    def _forces(self) -> list[SufficientStatistics | PackedStatistics]:
         kinds = self.conditions.kinds
         return [part for part, kind in zip(self.statistics, kinds, strict=True) if kind == RowKind.FORCE]
-
-
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """Posterior at given hyperparameters.
-
-    Attributes
-    ----------
-    log_evidence : float
-    mean : ndarray, shape (n_free + n_parameters,)
-    factor : ndarray, shape (n_free + n_parameters, n_free + n_parameters)
-        Lower Cholesky factor of the posterior precision.
-    """
-
-    log_evidence: float
-    mean: NDArray[np.float64]
-    factor: NDArray[np.float64]
 
 
 def evaluate(observations: Observations, prior: Prior, hyperparameters: Hyperparameters) -> Fit:
@@ -164,9 +161,9 @@ def evaluate(observations: Observations, prior: Prior, hyperparameters: Hyperpar
     FitError
         If a precision is not positive definite.
     """
-    objective = _Objective(observations, prior, noise_hint=1.0, n_pseudo=0.0)
+    objective = Objective(observations, prior)
     variances = hyperparameters.variances(observations.conditions)
-    return objective.fit(variances, hyperparameters.prior_values)[0]
+    return objective.fit(variances, hyperparameters.prior_values)
 
 
 def maximize_evidence(
@@ -175,6 +172,7 @@ def maximize_evidence(
     noise: NoiseFamily,
     *,
     noise_hint: float,
+    start: Hyperparameters | None = None,
     max_iterations: int = 100,
     tolerance: float = 3e-6,
 ) -> Hyperparameters:
@@ -187,6 +185,8 @@ def maximize_evidence(
     noise : NoiseFamily
     noise_hint : float
         Residual assumed for every parameter that has no row of data, unit of the targets.
+    start : Hyperparameters, optional
+        Where the search begins, such as those of fewer data.
     max_iterations : int
     tolerance : float
         Change of the log evidence, relative to its size, at which the search ends.
@@ -202,14 +202,17 @@ def maximize_evidence(
         )
     rms = observations.target_rms
     n_pseudo = float(max(0, observations.n_parameters - observations.n_targets))
-    objective = _Objective(observations, prior, noise_hint=noise_hint, n_pseudo=n_pseudo)
+    objective = Objective(observations, prior, noise_hint=noise_hint, n_pseudo=n_pseudo)
     noise_start = noise.start(rms)
     prior_start = prior.start(observations.column_power, rms)
     n_noise = len(noise_start)
+    bounds = np.array(noise.bounds(rms) + prior.bounds(prior_start))
+    if start is not None:
+        noise_start, prior_start = noise.values(start.noise, start.other_noise, rms), start.prior_values
     found = climb(
         lambda values: _penalized(objective, noise, observations, values[:n_noise], values[n_noise:]),
         np.concatenate([noise_start, prior_start]),
-        np.array(noise.bounds(rms) + prior.bounds(prior_start)),
+        bounds,
         max_iterations=max_iterations,
         tolerance=tolerance,
     )
@@ -218,7 +221,7 @@ def maximize_evidence(
 
 
 def _penalized(
-    objective: _Objective,
+    objective: Objective,
     noise: NoiseFamily,
     observations: Observations,
     noise_values: NDArray[np.float64],
@@ -235,69 +238,3 @@ def _penalized(
     information[: len(pull), : len(pull)] -= pull
     gradient = noise.gradient(noise_values, conditions, by_variance) + by_log_prior
     return Point(value + log_prior, np.concatenate([gradient, by_prior]), information)
-
-
-class _Objective:
-    """Log evidence and its gradients as functions of the frame variances and the prior values."""
-
-    def __init__(
-        self, observations: Observations, prior: Prior, *, noise_hint: float, n_pseudo: float
-    ) -> None:
-        parts = observations.statistics
-        self._prior = prior
-        self._n_free = observations.n_free
-        self._grams = np.array([part.gram for part in parts])
-        self._moments = np.array([part.moment for part in parts])
-        self._target_sq = np.array([part.target_sq for part in parts])
-        share = np.array([part.n_targets for part in parts], float) / observations.n_targets
-        self._n_targets = share * (observations.n_targets + n_pseudo)
-        self._pseudo_sq = share * n_pseudo * noise_hint**2
-
-    def fit(
-        self, variances: NDArray[np.float64], prior_values: NDArray[np.float64]
-    ) -> tuple[Fit, NDArray[np.float64], Any]:
-        """Posterior, squared residuals of each frame, and the prior precision."""
-        weights = 1.0 / variances
-        precision = self._prior.precision(prior_values)
-        total = np.tensordot(weights, self._grams, 1)
-        total[self._n_free :, self._n_free :] += precision.matrix
-        factor = precision_factor(total, "posterior")
-        mean = cho_solve((factor, True), weights @ self._moments, check_finite=False)
-        quadratic = (self._grams @ mean) @ mean
-        residual_sq = (
-            np.maximum(self._target_sq - 2 * self._moments @ mean + quadratic, 0.0) + self._pseudo_sq
-        )
-        log_evidence = -0.5 * (
-            self._n_targets @ np.log(2 * np.pi * variances)
-            + weights @ residual_sq
-            + mean[self._n_free :] @ precision.matrix @ mean[self._n_free :]
-            + 2 * np.log(np.diag(factor)).sum()
-            - precision.log_determinant
-        )
-        return Fit(float(log_evidence), mean, factor), residual_sq, precision
-
-    def expand(
-        self,
-        variances: NDArray[np.float64],
-        prior_values: NDArray[np.float64],
-        by_noise: NDArray[np.float64],
-    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Log evidence, its derivatives by variances and prior values, and the average information.
-
-        ``by_noise``, shape (n_noise, n_frames), holds derivatives of the variances by the noise values.
-        """
-        fit, residual_sq, precision = self.fit(variances, prior_values)
-        lower = np.tril(dpotri(fit.factor, lower=1)[0])
-        covariance = lower + np.tril(lower, -1).T
-        traces = self._grams.reshape(len(variances), -1) @ covariance.ravel()
-        by_variance = 0.5 * ((residual_sq + traces) / variances**2 - self._n_targets / variances)
-        own = slice(self._n_free, None)
-        pull, carried = self._prior.sensitivity(precision, fit.mean[own])
-        push = (by_noise / variances**2) @ (self._moments - self._grams @ fit.mean)
-        spread = covariance @ push.T
-        noise_noise = (by_noise * (residual_sq / variances**3)) @ by_noise.T - push @ spread
-        noise_prior = spread[own].T @ pull
-        prior_prior = pull.T @ (carried - covariance[own, own] @ pull)
-        information = 0.5 * np.block([[noise_noise, noise_prior], [noise_prior.T, prior_prior]])
-        by_prior = self._prior.gradient(precision, fit.mean[own], covariance[own, own])
-        return fit.log_evidence, by_variance, by_prior, information

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import cholesky
+from scipy.linalg.lapack import dpotrf
 
 from mlff_dyn.errors import FitError
 
@@ -24,6 +24,7 @@ def precision_factor(precision: NDArray[np.float64], name: str) -> NDArray[np.fl
     Parameters
     ----------
     precision : ndarray, shape (n, n)
+        Read on and below the diagonal.
     name : str
         What it is the precision of, for the message.
 
@@ -39,10 +40,9 @@ def precision_factor(precision: NDArray[np.float64], name: str) -> NDArray[np.fl
         if shift:
             shifted = precision.copy()
             shifted[diagonal] = unshifted * (1.0 + shift)
-        try:
-            return np.asarray(cholesky(shifted, lower=True, check_finite=False))
-        except np.linalg.LinAlgError:
-            continue
+        factor, failed = dpotrf(shifted, lower=1, clean=1)
+        if not failed:
+            return np.asarray(factor)
     raise FitError(
         f"the {name} precision is not positive definite",
         fix="look for duplicate or non-finite snapshots in the data set",

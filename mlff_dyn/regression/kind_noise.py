@@ -88,6 +88,18 @@ class KindNoise:
             models[int(settings.kind)] = NoiseModel(floor, truncation, exponent, amplitude)
         return models
 
+    def values(
+        self, forces: NoiseModel, others: dict[int, NoiseModel], target_rms: float
+    ) -> NDArray[np.float64]:
+        """Return the values that mean given models; first guesses for kinds without one."""
+        own = self.forces.values(forces, {}, target_rms)
+        parts = [own]
+        for settings in self.others:
+            model = others.get(int(settings.kind))
+            known = None if model is None else np.log([model.floor_sd, model.truncation_sd])
+            parts.append(self._centers(own, settings) if known is None else known)
+        return np.concatenate(parts)
+
     def variances(self, values: NDArray[np.float64], conditions: Conditions) -> NDArray[np.float64]:
         """Noise variance under each of the conditions."""
         return variances_by_kind(self.model(values), self.other_models(values), conditions)

@@ -107,6 +107,11 @@ class NoiseFamily(Protocol):
     def other_models(self, values: NDArray[np.float64]) -> dict[int, NoiseModel]:
         """Noise models of the other kinds of rows."""
 
+    def values(
+        self, forces: NoiseModel, others: dict[int, NoiseModel], target_rms: float
+    ) -> NDArray[np.float64]:
+        """Return the values that mean given models; as in `start` where there is no model."""
+
     def variances(self, values: NDArray[np.float64], conditions: Conditions) -> NDArray[np.float64]:
         """Noise variance under each of the conditions."""
 
@@ -138,6 +143,15 @@ class ConstantNoise:
     def other_models(self, values: NDArray[np.float64]) -> dict[int, NoiseModel]:  # noqa: ARG002 (none)
         """No other kinds of rows."""
         return {}
+
+    def values(
+        self,
+        forces: NoiseModel,
+        others: dict[int, NoiseModel],  # noqa: ARG002 (none)
+        target_rms: float,  # noqa: ARG002 (not needed)
+    ) -> NDArray[np.float64]:
+        """Return the values that mean a given model."""
+        return np.array([np.log(forces.floor_sd)])
 
     def variances(self, values: NDArray[np.float64], conditions: Conditions) -> NDArray[np.float64]:
         """Noise variance under each of the conditions."""
@@ -205,6 +219,16 @@ class TruncationNoise:
     def other_models(self, values: NDArray[np.float64]) -> dict[int, NoiseModel]:  # noqa: ARG002 (none)
         """No other kinds of rows."""
         return {}
+
+    def values(
+        self,
+        forces: NoiseModel,
+        others: dict[int, NoiseModel],  # noqa: ARG002 (none)
+        target_rms: float,  # noqa: ARG002 (not needed)
+    ) -> NDArray[np.float64]:
+        """Return the values that mean a given model."""
+        logs = np.log([forces.floor_sd, forces.truncation_sd])
+        return np.array([*logs, forces.exponent, forces.neighborhood_exponent])
 
     def variances(self, values: NDArray[np.float64], conditions: Conditions) -> NDArray[np.float64]:
         """Noise variance under each of the conditions."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import solve_triangular
+from scipy.linalg.blas import dtrmm
 
 from mlff_dyn.regression.evidence import (
     Hyperparameters,
@@ -18,8 +20,8 @@ from mlff_dyn.regression.evidence import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mlff_dyn.regression.evidence import Fit
     from mlff_dyn.regression.noise import NoiseFamily, NoiseModel
+    from mlff_dyn.regression.objective import Fit
     from mlff_dyn.regression.priors import Prior
 
 
@@ -71,7 +73,7 @@ class Posterior:
 
     def variance(self, design: NDArray[np.float64]) -> NDArray[np.float64]:
         """Epistemic variance diag(X S Xᵀ) of predictions, shape (n_rows,)."""
-        projected = design @ self.covariance_factor
+        projected = self._times_factor(design)
         return np.asarray(np.einsum("ij,ij->i", projected, projected))
 
     def project(
@@ -87,10 +89,21 @@ class Posterior:
         """
         prediction = design @ self.mean
         if free_design is None or self.free is None:
-            return prediction, design @ self.covariance_factor
+            return prediction, self._times_factor(design)
         free = self.free
-        own = (design - free_design @ free.coupling) @ self.covariance_factor
+        own = self._times_factor(design)
+        own -= free_design @ (free.coupling @ self.covariance_factor)
         return prediction + free_design @ free.mean, np.hstack([free_design @ free.factor, own])
+
+    @cached_property
+    def _is_triangular(self) -> bool:
+        """Whether all below the diagonal of the factor vanishes, as that of a fit does."""
+        return not np.tril(self.covariance_factor, -1).any()
+
+    def _times_factor(self, design: NDArray[np.float64]) -> NDArray[np.float64]:
+        if not self._is_triangular:
+            return design @ self.covariance_factor
+        return np.asarray(dtrmm(1.0, self.covariance_factor.T, design.T, lower=1).T)
 
     def sample(self, n_samples: int, generator: np.random.Generator) -> NDArray[np.float64]:
         """Draw parameters from the posterior, shape (n_samples, n_parameters)."""
@@ -104,6 +117,7 @@ def fit_posterior(
     noise: NoiseFamily,
     *,
     noise_hint: float,
+    start: Hyperparameters | None = None,
     tolerance: float = 3e-6,
 ) -> Posterior:
     """Posterior at the hyperparameters of largest evidence.
@@ -113,7 +127,7 @@ def fit_posterior(
     observations : Observations
     prior : Prior
     noise : NoiseFamily
-    noise_hint, tolerance : float
+    noise_hint, start, tolerance
         See `maximize_evidence`.
 
     Raises
@@ -122,7 +136,7 @@ def fit_posterior(
         If there is nothing to fit.
     """
     hyperparameters = maximize_evidence(
-        observations, prior, noise, noise_hint=noise_hint, tolerance=tolerance
+        observations, prior, noise, noise_hint=noise_hint, start=start, tolerance=tolerance
     )
     return posterior_at(observations, prior, hyperparameters)
 

@@ -25,7 +25,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from scipy.linalg import block_diag, cho_solve, solve_triangular
+from scipy.linalg import block_diag
+from scipy.linalg.blas import dtrmm
+from scipy.linalg.lapack import dpotri, dpotrs
 
 from mlff_dyn.regression.factorization import precision_factor
 
@@ -68,7 +70,6 @@ class PriorPrecision:
     matrix : ndarray, shape (n_parameters, n_parameters)
     log_determinant : float
     variances : ndarray, shape (n_structural,)           v
-    conditioned : ndarray, shape (n_structural,)         prior variance of x under the sum rules
     by_values : ndarray, shape (n_structural, n_values)  derivatives of log v
     factors : tuple of ndarray                           lower Cholesky factor of the precision of each block
     """
@@ -76,7 +77,6 @@ class PriorPrecision:
     matrix: NDArray[np.float64]
     log_determinant: float
     variances: NDArray[np.float64]
-    conditioned: NDArray[np.float64]
     by_values: NDArray[np.float64]
     factors: tuple[NDArray[np.float64], ...]
 
@@ -205,23 +205,20 @@ class StructuredPrior:
         shares = scale * decay / scaled
         by_values = np.concatenate([self._group_features, self._decay_features * shares[:, None]], axis=1)
         variances, by_values = self._raised(scaled, 2 * by_values)
-        matrices, conditioned, factors = [], [], []
+        matrices, factors = [], []
         log_determinant, first = 0.0, 0
         for block in self.blocks:
-            inverse = 1.0 / variances[first : first + len(block.groups)]
-            matrix = block.structure.T @ (inverse[:, None] * block.structure)
+            scaled = block.structure / np.sqrt(variances[first : first + len(block.groups), None])
+            matrix = scaled.T @ scaled
             factor = precision_factor(matrix, "prior")
-            half = solve_triangular(factor, block.structure.T, lower=True, check_finite=False)
             matrices.append(matrix)
             factors.append(factor)
-            conditioned.append(np.einsum("ij,ij->j", half, half))
             log_determinant += 2 * float(np.log(np.diag(factor)).sum())
             first += len(block.groups)
         return PriorPrecision(
             matrix=np.asarray(block_diag(*matrices)),
             log_determinant=log_determinant,
             variances=variances,
-            conditioned=np.concatenate(conditioned),
             by_values=by_values,
             factors=tuple(factors),
         )
@@ -249,15 +246,19 @@ class StructuredPrior:
     def gradient(
         self, precision: PriorPrecision, mean: NDArray[np.float64], covariance: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Derivative of the log evidence by the values, given the posterior."""
-        second_moment, first = [], 0
-        for block in self.blocks:
+        """Derivative of the log evidence by the values, given the posterior.
+
+        It is that of the mean square of x over its prior variance under the sum rules.
+        """
+        excess, first = [], 0
+        for block, factor in zip(self.blocks, precision.factors, strict=True):
             here = slice(first, first + block.structure.shape[1])
-            spread = np.einsum("ij,ij->i", block.structure @ covariance[here, here], block.structure)
-            second_moment.append((block.structure @ mean[here]) ** 2 + spread)
+            gain = np.tril(covariance[here, here]) - dpotri(factor, lower=1)[0]
+            gain[np.diag_indices_from(gain)] *= 0.5
+            products = dtrmm(2.0, gain, block.structure.T, lower=1, trans_a=1).T
+            excess.append((block.structure @ mean[here]) ** 2 + (products * block.structure).sum(axis=1))
             first = here.stop
-        by_log = (np.concatenate(second_moment) - precision.conditioned) / precision.variances
-        return np.asarray(0.5 * precision.by_values.T @ by_log)
+        return np.asarray(0.5 * precision.by_values.T @ (np.concatenate(excess) / precision.variances))
 
     def sensitivity(
         self, precision: PriorPrecision, mean: NDArray[np.float64]
@@ -269,7 +270,7 @@ class StructuredPrior:
             structural = block.structure @ mean[parameter : parameter + block.structure.shape[1]]
             weighted = precision.by_values[here] * (structural / precision.variances[here])[:, None]
             pull.append(block.structure.T @ weighted)
-            carried.append(cho_solve((factor, True), pull[-1], check_finite=False))
+            carried.append(dpotrs(factor, pull[-1], lower=1)[0])
             first, parameter = here.stop, parameter + block.structure.shape[1]
         return np.concatenate(pull), np.concatenate(carried)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import check_shape
+from mlff_dyn.regression.packed import pack
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,6 +41,11 @@ class SufficientStatistics:
         """Number of columns of X."""
         return len(self.moment)
 
+    @property
+    def packed(self) -> NDArray[np.float64]:
+        """XᵀX packed."""
+        return pack(self.gram)
+
     def __add__(self, other: SufficientStatistics) -> SufficientStatistics:
         """Statistics of both data sets together."""
         return SufficientStatistics(
@@ -48,6 +54,29 @@ class SufficientStatistics:
             self.target_sq + other.target_sq,
             self.n_targets + other.n_targets,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class PackedStatistics:
+    """Sums over the rows of y = X parameters + noise, the symmetric one stored once; see `packed`.
+
+    Attributes
+    ----------
+    packed : ndarray, shape (n_parameters (n_parameters + 1) / 2,)     XᵀX
+    moment : ndarray, shape (n_parameters,)                            Xᵀy
+    target_sq : float                                                  yᵀy
+    n_targets : int                                                    rows of X
+    """
+
+    packed: NDArray[np.float64]
+    moment: NDArray[np.float64]
+    target_sq: float
+    n_targets: int
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of columns of X."""
+        return len(self.moment)
 
 
 def no_data(n_parameters: int) -> SufficientStatistics:

@@ -38,6 +38,7 @@ from scipy.linalg import cho_solve
 
 from mlff_dyn.errors import check_shape
 from mlff_dyn.regression.factorization import precision_factor
+from mlff_dyn.regression.packed import packed_times
 from mlff_dyn.regression.posterior import Posterior, fit_posterior
 
 if TYPE_CHECKING:
@@ -221,7 +222,7 @@ def shift_targets(observations: Observations, center: NDArray[np.float64]) -> Ob
     parts = []
     padded = np.concatenate([np.zeros(observations.n_free), center])
     for part in observations.statistics:
-        carried = part.gram @ padded
+        carried = packed_times(part.packed, padded)
         rest = part.target_sq - padded @ (2 * part.moment - carried)
         target_sq = max(float(rest), _SMALLEST_REST * part.target_sq)
         parts.append(replace(part, moment=part.moment - carried, target_sq=target_sq))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.model.fit import FitOptions, fit_force_field
+from mlff_dyn.model.fit import FitOptions, RowMemory, fit_force_field, with_pops
 from mlff_dyn.model.force_field import errors_of_rows
 from mlff_dyn.store.model_file import write_model
 from mlff_dyn.workflows.data_checks import check_fit
@@ -54,6 +54,7 @@ class Learner:
         self.journal = TrainingJournal(workspace.journal_path, workspace.basis_identity)
         self.guess: TransferGuess | None = None
         self._force_field: ForceField | None = None
+        self._memory = RowMemory()
         self._record_labels()
 
     @property
@@ -76,19 +77,29 @@ class Learner:
         """
         if self._force_field is None:
             basis, options = self.workspace.expansion.basis, self.data.options
-            fitted = fit_force_field(basis, self.data.fit_rows(), options=options, guess=self.guess)
+            fitted = fit_force_field(
+                basis, self.data.fit_rows(), options=options, guess=self.guess, memory=self._memory
+            )
             check_fit(self.workspace.dataset_path, fitted)
-            metadata = {
-                "identity": self.workspace.basis_identity,
-                "n_snapshots": len(self.data),
-                "supercell": np.asarray(self.workspace.config.structure.supercell).tolist(),
-            }
-            write_model(self.workspace.model_path, fitted, metadata)
+            self._write(fitted)
             self.journal.append("refit", n_snapshots=len(self.data), **describe_fit(fitted))
             if fitted.transfer is not None:
                 self.journal.append("prior", n_snapshots=len(self.data), **fitted.transfer.to_json())
             self._force_field = fitted
         return self._force_field
+
+    def finish(self) -> None:
+        """Write the final force field: with what is only for comparison, and not made at every refit."""
+        self._force_field = with_pops(self.force_field(), self.data.fit_rows(), self.data.options)
+        self._write(self._force_field)
+
+    def _write(self, force_field: ForceField) -> None:
+        metadata = {
+            "identity": self.workspace.basis_identity,
+            "n_snapshots": len(self.data),
+            "supercell": np.asarray(self.workspace.config.structure.supercell).tolist(),
+        }
+        write_model(self.workspace.model_path, force_field, metadata)
 
     def warnings(self) -> list[str]:
         """What is suspicious about the data and the fit, one line each."""

@@ -81,11 +81,11 @@ class TrainingData:
             If a snapshot cannot be right.
         """
         found = self.findings()
-        return [
-            replace(rows, origin=origin)
-            for k, (rows, origin) in enumerate(zip(self.rows, found.origins, strict=True))
-            if k not in found.repeated
+        self.rows = [
+            rows if rows.origin == origin else replace(rows, origin=origin)
+            for rows, origin in zip(self.rows, found.origins, strict=True)
         ]
+        return [rows for k, rows in enumerate(self.rows) if k not in found.repeated]
 
     def append(self, snapshots: Sequence[Snapshot]) -> None:
         """Add snapshots to the file, all or none, and to the rows."""

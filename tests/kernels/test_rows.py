@@ -59,6 +59,15 @@ def test_statistics_of_several_configurations_add_up(backend):
     assert whole.target_sq == pytest.approx(parts[0].target_sq + parts[1].target_sq)
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 5), (4, 4, 12)])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_reduced_rows_are_rows_times_the_reduction(backend, shape):
+    tables, reduction, slot_atoms, displacements, _ = make_case(shape)
+    expected = reference.design_matrix(tables, slot_atoms, displacements) @ reduction.dense()
+    found = backend.reduced_rows(tables, reduction, slot_atoms, displacements)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("triangle", [np.triu, np.tril, np.asarray])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_variances_are_quadratic_forms_of_the_rows(backend, triangle):

@@ -10,9 +10,10 @@ from ase.calculators.emt import EMT
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.matching import match_structure
 from mlff_dyn.lattice.torus import input_supercell
+from mlff_dyn.model.data_rows import DataRows
 from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fit import FitOptions, LabelledRows, fit_force_field, label_rows
-from mlff_dyn.model.labelled_rows import DataRows, stress_design
+from mlff_dyn.model.labelled_rows import stress_design
 from tests.models import copper, crystal_of
 
 

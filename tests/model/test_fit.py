@@ -12,10 +12,11 @@ from mlff_dyn.errors import DataError, FitError
 from mlff_dyn.kernels import BACKEND
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import input_supercell
+from mlff_dyn.model.data_rows import DataRows
 from mlff_dyn.model.expansion import Expansion, SupercellExpansion
 from mlff_dyn.model.fit import LabelledRows, fit_force_field, label_rows
 from mlff_dyn.model.force_field import errors_of_rows
-from mlff_dyn.model.labelled_rows import DataRows, FitOptions
+from mlff_dyn.model.labelled_rows import FitOptions
 from mlff_dyn.model.row_errors import left_out_scores
 from mlff_dyn.regression.calibration import calibration_scale
 from mlff_dyn.regression.statistics import collect

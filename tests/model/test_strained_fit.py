@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.model.calculator import ForceFieldCalculator
+from mlff_dyn.model.data_rows import DataRows
 from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fit import fit_force_field, label_rows
 from mlff_dyn.model.force_field import ForceField
-from mlff_dyn.model.labelled_rows import DataRows, FitOptions
+from mlff_dyn.model.labelled_rows import FitOptions
 from mlff_dyn.store.dataset import Snapshot
 from mlff_dyn.workflows.training_data import rows_of_snapshots
 from tests.lattice.crystals import wurtzite

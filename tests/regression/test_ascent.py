@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 
 from mlff_dyn.errors import FitError
 from mlff_dyn.regression.ascent import Point, climb, difference_quotients
-from mlff_dyn.regression.evidence import _Objective
 from mlff_dyn.regression.noise import NoiseModel
+from mlff_dyn.regression.objective import Objective
 from tests.regression.test_priors import AMPLITUDES, VALUES, frames, observations, structured_prior
 
 WIDE = np.array([[-50.0, 50.0]] * 3)
@@ -64,7 +64,7 @@ def test_average_information_is_what_its_name_says() -> None:
         spread = np.linalg.inv(prior.precision(values[3:]).matrix)
         return (np.diag(np.repeat(variances(values[:3]), 9)) + design @ spread @ design.T).ravel()
 
-    objective = _Objective(observations(data), prior, noise_hint=1.0, n_pseudo=0.0)
+    objective = Objective(observations(data), prior)
     found = objective.expand(
         noise.variance(AMPLITUDES), VALUES, difference_quotients(variances, noise_values)
     )[3]

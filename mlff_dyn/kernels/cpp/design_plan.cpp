@@ -72,6 +72,15 @@ public:
                   reduce(starts, rows, weights), wrap(factor, first_rows, last_rows), variances.data());
     }
 
+    // Fills the rows in independent parameters.
+    void fill_reduced(Ints<2> slot_atoms, Doubles<2> displacements, Doubles<2> moves, Ints<1> starts, Ints<1> rows,
+                      Doubles<1> weights, Array<double, 2> reduced) const {
+        const nb::gil_scoped_release release;
+        const Reduction reduction = reduce(starts, rows, weights);
+        Workplace place(slot_atoms, displacements, moves, scratch_vectors_ + 3 * (n_parameters_ + reduction.n_columns));
+        kernels_.reduced(tables(), place.supercell, reduction, reduced.data(), place.scratch);
+    }
+
     // Force components of the given sites for sets of parameters, which are columns padded to groups of eight.
     void fill_products(Ints<2> slot_atoms, Doubles<2> displacements, Doubles<2> moves, std::int32_t first_site,
                        std::int32_t last_site, Ints<1> starts, Ints<1> rows, Doubles<1> weights, Doubles<2> factor,
@@ -160,6 +169,7 @@ void bind_design(nb::module_& module) {
         .def("add_chunk", &DesignPlan::add_chunk)
         .def("fill", &DesignPlan::fill)
         .def("add_statistics", &DesignPlan::add_statistics)
+        .def("fill_reduced", &DesignPlan::fill_reduced)
         .def("fill_variances", &DesignPlan::fill_variances)
         .def("fill_products", &DesignPlan::fill_products)
         .def("add_stress", &DesignPlan::add_stress);

@@ -178,6 +178,76 @@ static void row_statistics(const DesignTables& tables, const Supercell& supercel
     if (n_vectors > 0) add_gram(panel, n_rows, n_vectors, gram);
 }
 
+// Lane l of vectors 0, stride, 2 stride, ... side by side at out + l * out_stride, for the first lanes.
+template <typename Real>
+MLFF_INLINE void store_transposed(const Lanes<Real>* vectors, std::ptrdiff_t stride, Real* out,
+                                  std::ptrdiff_t out_stride, std::ptrdiff_t n_filled) {
+    constexpr int n = kLanes<Real>;
+    Lanes<Real> v[n];
+    for (int k = 0; k < n; ++k) v[k] = vectors[k * stride];
+    if constexpr (n == 8) {
+        for (int k = 0; k < 8; k += 2) {
+            const Lanes<Real> a = v[k], b = v[k + 1];
+            v[k] = __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14);
+            v[k + 1] = __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
+        }
+        for (int j = 0; j < 4; ++j) {
+            const int k = j + (j & 2);
+            const Lanes<Real> a = v[k], b = v[k + 2];
+            v[k] = __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13);
+            v[k + 2] = __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+        }
+        for (int k = 0; k < 4; ++k) {
+            const Lanes<Real> a = v[k], b = v[k + 4];
+            v[k] = __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11);
+            v[k + 4] = __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+        }
+    } else {
+        for (int k = 0; k < 4; k += 2) {
+            const Lanes<Real> a = v[k], b = v[k + 1];
+            v[k] = __builtin_shufflevector(a, b, 0, 4, 2, 6);
+            v[k + 1] = __builtin_shufflevector(a, b, 1, 5, 3, 7);
+        }
+        for (int k = 0; k < 2; ++k) {
+            const Lanes<Real> a = v[k], b = v[k + 2];
+            v[k] = __builtin_shufflevector(a, b, 0, 1, 4, 5);
+            v[k + 2] = __builtin_shufflevector(a, b, 2, 3, 6, 7);
+        }
+    }
+    for (std::ptrdiff_t lane = 0; lane < n_filled; ++lane) {
+        __builtin_memcpy(out + lane * out_stride, &v[lane], sizeof(v[0]));
+    }
+}
+
+// The reduced rows themselves: out[3 * atom + axis][column].
+static void reduced_rows(const DesignTables& tables, const Supercell& supercell, const Reduction& reduction,
+                         double* out, void* scratch) {
+    constexpr int n_lanes = kLanes<double>;
+    const std::ptrdiff_t whole = reduction.n_columns / n_lanes * n_lanes;
+    Lanes<double>* x = static_cast<Lanes<double>*>(scratch);
+    Lanes<double>* full = x + 3 * reduction.n_columns;
+    Lanes<double>* rest = full + 3 * tables.n_parameters;
+    for_each_block(tables, supercell, full, rest, [&](std::int32_t site, std::ptrdiff_t cell, Lanes<double> mask) {
+        reduce_block(reduction, full, mask, x, 3);
+        double* block = out + 3 * (site * supercell.n_cells + cell) * reduction.n_columns;
+        const std::ptrdiff_t filled = supercell.n_cells - cell < n_lanes ? supercell.n_cells - cell : n_lanes;
+        for (std::ptrdiff_t column = 0; column < whole; column += n_lanes) {
+            for (int axis = 0; axis < 3; ++axis) {
+                store_transposed<double>(x + 3 * column + axis, 3, block + axis * reduction.n_columns + column,
+                                 3 * reduction.n_columns, filled);
+            }
+        }
+        for (int lane = 0; lane < n_lanes && cell + lane < supercell.n_cells; ++lane) {
+            double* rows = out + 3 * (site * supercell.n_cells + cell + lane) * reduction.n_columns;
+            for (int axis = 0; axis < 3; ++axis, rows += reduction.n_columns) {
+                for (std::ptrdiff_t column = whole; column < reduction.n_columns; ++column) {
+                    rows[column] = x[3 * column + axis][lane];
+                }
+            }
+        }
+    });
+}
+
 // Three rows (side by side in x) times eight columns of a factor, each product in a register.
 struct RowProducts {
     Vectors<8> a, b, c;

@@ -140,6 +140,8 @@ struct Kernels {
                        void* scratch);
     void (*variances)(const DesignTables&, const Supercell&, const Reduction&, const FactorTable&, double* variances,
                       void* scratch);
+    // Rows in independent parameters: rows[3 * atom + axis][n_columns].
+    void (*reduced)(const DesignTables&, const Supercell&, const Reduction&, double* rows, void* scratch);
     // Rows times the columns of the factor.
     void (*products)(const DesignTables&, const Supercell&, const Reduction&, const FactorTable&, double* products,
                      void* scratch);
