@@ -1,4 +1,4 @@
-// Energy and forces of a range of cells, block by block.
+// Energy and forces of a bundle of cells, block by block.
 #pragma once
 
 #include "lifts.hpp"
@@ -7,38 +7,56 @@
 
 namespace mlff::MLFF_ISA {
 
+// Energy of one block; the gradient of orders 1 and 2 is scattered, that of the others is left in the entries.
 template <typename Real>
-static double cell_forces(const CellProgram<Real>& program, std::ptrdiff_t first, std::ptrdiff_t last, const Real* u,
-                          Real* forces, void* scratch) {
+MLFF_INLINE Lanes<Real> run_block(const CellProgram<Real>& program, const std::int32_t* places, const Real* u,
+                                  Real* forces, Entry<Real>* entries, Vector3<Real>* slots) {
+    const std::ptrdiff_t stride = program.padded_cells;
+    for (std::ptrdiff_t slot = 0; slot < program.n_slots; ++slot) slots[slot] = gather(u, places + slot * stride);
+    Lanes<Real> linear_energy = {}, energy = {};
+    for (std::ptrdiff_t k = 0; k < program.n_groups; ++k) {
+        linear_energy += run_group(program.groups[k], slots, places, stride, forces);
+    }
+    for (std::ptrdiff_t slot = 0; slot < program.n_lifted_slots; ++slot) {
+        entries[3 * slot].start(slots[slot].x);
+        entries[3 * slot + 1].start(slots[slot].y);
+        entries[3 * slot + 2].start(slots[slot].z);
+    }
+    for (std::ptrdiff_t k = 0; k < program.n_lifts; ++k) lift_forward(program.lifts[k], entries);
+    run_tiles(program, entries, energy);
+    for (std::ptrdiff_t k = program.n_lifts - 1; k >= 0; --k) lift_reverse(program.lifts[k], entries);
+    return broadcast(Real(0.5)) * linear_energy + energy;
+}
+
+template <typename Real>
+static void cell_forces(const CellProgram<Real>& program, std::ptrdiff_t first, std::ptrdiff_t last, const Real* u,
+                        Real* forces, Real* energies, void* scratch) {
     Entry<Real>* entries = static_cast<Entry<Real>*>(scratch);
     Vector3<Real>* slots = reinterpret_cast<Vector3<Real>*>(entries + program.n_lifted);
-    const std::ptrdiff_t stride = program.padded_cells;
-    double total = 0.0;
+    Vector3<Real>* held = slots + program.n_slots;
+    const std::ptrdiff_t n_lifted_slots = program.n_lifted_slots, stride = program.padded_cells;
+    const bool is_single = last - first == kLanes<Real>;
     for (std::ptrdiff_t cell = first; cell < last; cell += kLanes<Real>) {
         const std::int32_t* places = program.places + cell;
-        for (std::ptrdiff_t slot = 0; slot < program.n_slots; ++slot) {
-            slots[slot] = gather(u, places + slot * stride);
-        }
-        Lanes<Real> linear_energy = {}, energy = {};
-        for (std::ptrdiff_t k = 0; k < program.n_groups; ++k) {
-            linear_energy += run_group(program.groups[k], slots, places, stride, forces);
-        }
-        for (std::ptrdiff_t slot = 0; slot < program.n_lifted_slots; ++slot) {
-            entries[3 * slot].start(slots[slot].x);
-            entries[3 * slot + 1].start(slots[slot].y);
-            entries[3 * slot + 2].start(slots[slot].z);
-        }
-        for (std::ptrdiff_t k = 0; k < program.n_lifts; ++k) lift_forward(program.lifts[k], entries);
-        run_tiles(program, entries, energy);
-        for (std::ptrdiff_t k = program.n_lifts - 1; k >= 0; --k) lift_reverse(program.lifts[k], entries);
-        for (std::ptrdiff_t slot = 0; slot < program.n_lifted_slots; ++slot) {
+        *reinterpret_cast<Lanes<Real>*>(energies + cell) += run_block(program, places, u, forces, entries, slots);
+        for (std::ptrdiff_t slot = 0; slot < n_lifted_slots; ++slot) {
             const Entry<Real>* entry = entries + 3 * slot;
-            scatter_subtract(forces, places + slot * stride,
-                             Vector3<Real>{entry[0].adjoint, entry[1].adjoint, entry[2].adjoint});
+            const Vector3<Real> gradient = {entry[0].adjoint, entry[1].adjoint, entry[2].adjoint};
+            if (is_single) {
+                scatter_subtract(forces, places + slot * stride, gradient);
+            } else {
+                held[slot] = gradient;
+            }
         }
-        total += 0.5 * sum<Real>(linear_energy) + sum<Real>(energy);
+        held += n_lifted_slots;
     }
-    return total;
+    if (is_single) return;
+    for (std::ptrdiff_t slot = 0; slot < n_lifted_slots; ++slot) {
+        const Vector3<Real>* gradient = slots + program.n_slots + slot;
+        for (std::ptrdiff_t cell = first; cell < last; cell += kLanes<Real>, gradient += n_lifted_slots) {
+            scatter_subtract(forces, program.places + cell + slot * stride, *gradient);
+        }
+    }
 }
 
 }  // namespace mlff::MLFF_ISA
