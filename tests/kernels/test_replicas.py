@@ -134,7 +134,7 @@ def test_a_replica_that_leaves_its_limit_does_not_disturb_the_others(backend):
     velocities = states[3].velocities.copy()
     velocities[7] = [0.0, 0.1, 0.0]
     states[3] = dataclasses.replace(states[3], velocities=velocities)
-    dynamics[3] = dataclasses.replace(dynamics[3], displacement_limit=0.8)
+    dynamics = [dataclasses.replace(own, displacement_limit=0.8) for own in dynamics]
     runs = kernel.run_replicas(states, dynamics, 30, 2)
     assert_same_bits(runs, run_alone(kernel, states, dynamics, 30, 2))
     assert [run.stopped_atom for run in runs] == [None, 4, None, 7, None]
