@@ -128,19 +128,17 @@ def test_more_threads_than_replicas_agree_to_rounding():
 def test_a_replica_that_leaves_its_limit_does_not_disturb_the_others(backend):
     kernel = make_kernel(backend, (1, 3, 3), harmonic=True)
     states, dynamics = make_states(kernel, 5), every_dynamics(kernel, 5)
-    velocities = states[1].velocities.copy()
-    velocities[4] = [1e100, 0.0, 0.0]
-    states[1] = dataclasses.replace(states[1], velocities=velocities)
-    velocities = states[3].velocities.copy()
-    velocities[7] = [0.0, 0.1, 0.0]
-    states[3] = dataclasses.replace(states[3], velocities=velocities)
-    dynamics = [dataclasses.replace(own, displacement_limit=0.8) for own in dynamics]
-    runs = kernel.run_replicas(states, dynamics, 30, 2)
-    assert_same_bits(runs, run_alone(kernel, states, dynamics, 30, 2))
-    assert [run.stopped_atom for run in runs] == [None, 4, None, 7, None]
-    assert runs[1].stopped_step == 1
-    assert 4 <= (runs[3].stopped_step or 0) < 30
-    assert len(runs[3].displacements) == ((runs[3].stopped_step or 0) - 1) // 2
+    for replica, atom, speed in ((0, 4, 1e100), (3, 7, 0.5)):
+        velocities = states[replica].velocities.copy()
+        velocities[atom] = [0.0, speed, 0.0]
+        states[replica] = dataclasses.replace(states[replica], velocities=velocities)
+    dynamics = [dataclasses.replace(own, displacement_limit=1.2) for own in dynamics]
+    runs = kernel.run_replicas(states, dynamics, 30, 1)
+    assert_same_bits(runs, run_alone(kernel, states, dynamics, 30, 1))
+    assert [run.stopped_atom for run in runs] == [4, None, None, 7, None]
+    assert runs[0].stopped_step == 1
+    assert 1 < (runs[3].stopped_step or 0) < 30
+    assert [len(run.displacements) for run in runs] == [0, 30, 30, (runs[3].stopped_step or 0) - 1, 30]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -28,21 +28,21 @@ MLFF_INLINE Lanes<Real> run_block(const CellProgram<Real>& program, const std::i
     return broadcast(Real(0.5)) * linear_energy + energy;
 }
 
-template <typename Real>
-static void cell_forces(const CellProgram<Real>& program, std::ptrdiff_t first, std::ptrdiff_t last, const Real* u,
-                        Real* forces, Real* energies, void* scratch) {
+// A single block scatters at once, which is faster than to hold the gradients of several.
+template <typename Real, bool IsSingle>
+static void bundle_forces(const CellProgram<Real>& program, std::ptrdiff_t first, std::ptrdiff_t last, const Real* u,
+                          Real* forces, Real* energies, void* scratch) {
     Entry<Real>* entries = static_cast<Entry<Real>*>(scratch);
     Vector3<Real>* slots = reinterpret_cast<Vector3<Real>*>(entries + program.n_lifted);
     Vector3<Real>* held = slots + program.n_slots;
     const std::ptrdiff_t n_lifted_slots = program.n_lifted_slots, stride = program.padded_cells;
-    const bool is_single = last - first == kLanes<Real>;
     for (std::ptrdiff_t cell = first; cell < last; cell += kLanes<Real>) {
         const std::int32_t* places = program.places + cell;
         *reinterpret_cast<Lanes<Real>*>(energies + cell) += run_block(program, places, u, forces, entries, slots);
         for (std::ptrdiff_t slot = 0; slot < n_lifted_slots; ++slot) {
             const Entry<Real>* entry = entries + 3 * slot;
             const Vector3<Real> gradient = {entry[0].adjoint, entry[1].adjoint, entry[2].adjoint};
-            if (is_single) {
+            if constexpr (IsSingle) {
                 scatter_subtract(forces, places + slot * stride, gradient);
             } else {
                 held[slot] = gradient;
@@ -50,12 +50,22 @@ static void cell_forces(const CellProgram<Real>& program, std::ptrdiff_t first, 
         }
         held += n_lifted_slots;
     }
-    if (is_single) return;
+    if constexpr (IsSingle) return;
     for (std::ptrdiff_t slot = 0; slot < n_lifted_slots; ++slot) {
         const Vector3<Real>* gradient = slots + program.n_slots + slot;
         for (std::ptrdiff_t cell = first; cell < last; cell += kLanes<Real>, gradient += n_lifted_slots) {
             scatter_subtract(forces, program.places + cell + slot * stride, *gradient);
         }
+    }
+}
+
+template <typename Real>
+static void cell_forces(const CellProgram<Real>& program, std::ptrdiff_t first, std::ptrdiff_t last, const Real* u,
+                        Real* forces, Real* energies, void* scratch) {
+    if (last - first == kLanes<Real>) {
+        bundle_forces<Real, true>(program, first, last, u, forces, energies, scratch);
+    } else {
+        bundle_forces<Real, false>(program, first, last, u, forces, energies, scratch);
     }
 }
 
