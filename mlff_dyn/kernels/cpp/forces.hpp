@@ -28,44 +28,37 @@ MLFF_INLINE Lanes<Real> run_block(const CellProgram<Real>& program, const std::i
     return broadcast(Real(0.5)) * linear_energy + energy;
 }
 
-// A single block scatters at once, which is faster than to hold the gradients of several.
-template <typename Real, bool IsSingle>
-static void bundle_forces(const CellProgram<Real>& program, std::ptrdiff_t first, std::ptrdiff_t last, const Real* u,
-                          Real* forces, Real* energies, void* scratch) {
-    Entry<Real>* entries = static_cast<Entry<Real>*>(scratch);
-    Vector3<Real>* slots = reinterpret_cast<Vector3<Real>*>(entries + program.n_lifted);
-    Vector3<Real>* held = slots + program.n_slots;
-    const std::ptrdiff_t n_lifted_slots = program.n_lifted_slots, stride = program.padded_cells;
-    for (std::ptrdiff_t cell = first; cell < last; cell += kLanes<Real>) {
-        const std::int32_t* places = program.places + cell;
-        *reinterpret_cast<Lanes<Real>*>(energies + cell) += run_block(program, places, u, forces, entries, slots);
-        for (std::ptrdiff_t slot = 0; slot < n_lifted_slots; ++slot) {
-            const Entry<Real>* entry = entries + 3 * slot;
-            const Vector3<Real> gradient = {entry[0].adjoint, entry[1].adjoint, entry[2].adjoint};
-            if constexpr (IsSingle) {
-                scatter_subtract(forces, places + slot * stride, gradient);
-            } else {
-                held[slot] = gradient;
-            }
-        }
-        held += n_lifted_slots;
-    }
-    if constexpr (IsSingle) return;
-    for (std::ptrdiff_t slot = 0; slot < n_lifted_slots; ++slot) {
-        const Vector3<Real>* gradient = slots + program.n_slots + slot;
-        for (std::ptrdiff_t cell = first; cell < last; cell += kLanes<Real>, gradient += n_lifted_slots) {
-            scatter_subtract(forces, program.places + cell + slot * stride, *gradient);
-        }
-    }
+template <typename Real>
+MLFF_INLINE Vector3<Real> slot_gradient(const Entry<Real>* entries, std::ptrdiff_t slot) {
+    const Entry<Real>* entry = entries + 3 * slot;
+    return {entry[0].adjoint, entry[1].adjoint, entry[2].adjoint};
 }
 
+// A single block scatters at once, which is faster than to hold the gradients of several.
 template <typename Real>
 static void cell_forces(const CellProgram<Real>& program, std::ptrdiff_t first, std::ptrdiff_t last, const Real* u,
                         Real* forces, Real* energies, void* scratch) {
-    if (last - first == kLanes<Real>) {
-        bundle_forces<Real, true>(program, first, last, u, forces, energies, scratch);
-    } else {
-        bundle_forces<Real, false>(program, first, last, u, forces, energies, scratch);
+    Entry<Real>* entries = static_cast<Entry<Real>*>(scratch);
+    Vector3<Real>* slots = reinterpret_cast<Vector3<Real>*>(entries + program.n_lifted);
+    Vector3<Real>* const held = slots + program.n_slots;
+    const std::ptrdiff_t n_lifted_slots = program.n_lifted_slots, stride = program.padded_cells;
+    Vector3<Real>* next = held;
+    for (std::ptrdiff_t cell = first; cell < last; cell += kLanes<Real>) {
+        const std::int32_t* places = program.places + cell;
+        *reinterpret_cast<Lanes<Real>*>(energies + cell) += run_block(program, places, u, forces, entries, slots);
+        if (last - first == kLanes<Real>) {
+            for (std::ptrdiff_t slot = 0; slot < n_lifted_slots; ++slot) {
+                scatter_subtract(forces, places + slot * stride, slot_gradient(entries, slot));
+            }
+            return;
+        }
+        for (std::ptrdiff_t slot = 0; slot < n_lifted_slots; ++slot) *next++ = slot_gradient(entries, slot);
+    }
+    for (std::ptrdiff_t slot = 0; slot < n_lifted_slots; ++slot) {
+        const Vector3<Real>* gradient = held + slot;
+        for (std::ptrdiff_t cell = first; cell < last; cell += kLanes<Real>, gradient += n_lifted_slots) {
+            scatter_subtract(forces, program.places + cell + slot * stride, *gradient);
+        }
     }
 }
 
