@@ -87,7 +87,7 @@ class ForceKernel:
         self._programs = _plan_programs(tables, parameters, slot_atoms, with_pairs=with_pairs)
         self._harmonic = None if harmonic is None else self._plan_harmonic(harmonic)
         self._evaluator = self._make_evaluator(1, self._n_threads)
-        self._team: tuple[int, list[_Evaluator]] = (1, [self._evaluator])
+        self._team: tuple[int, list[_Evaluator]] = (0, [])
 
     def _plan_harmonic(self, harmonic: HarmonicTorus) -> tuple[Any, ...]:
         n_cells = check_harmonic(harmonic, self.n_atoms)
@@ -186,12 +186,15 @@ class ForceKernel:
 
     def _replica_team(self, n_replicas: int) -> list[_Evaluator]:
         """Evaluators that share so many replicas as evenly as they can."""
-        if self._team[0] != n_replicas:
+        if n_replicas == 1:
+            return [self._evaluator]
+        size, team = self._team
+        if size != n_replicas:
             n_members = min(self._n_threads, n_replicas)
             sizes = [len(part) for part in np.array_split(np.arange(n_replicas), n_members)]
-            members = [self._make_evaluator(size, self._n_threads // n_members) for size in sizes]
-            self._team = (n_replicas, members)
-        return self._team[1]
+            team = [self._make_evaluator(size, self._n_threads // n_members) for size in sizes]
+            self._team = (n_replicas, team)
+        return team
 
 
 def _plan_programs(
