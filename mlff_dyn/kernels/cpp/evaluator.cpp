@@ -40,7 +40,7 @@ CellEvaluator<Real>::CellEvaluator(std::ptrdiff_t n_sites, std::ptrdiff_t n_cell
       cell_forces_(force_function<Real>(isa)),
       n_cells_(n_cells),
       layout_(n_cells, n_replicas, n_lanes<Real>(isa)),
-      largest_bundle_(layout_.largest_bundle() / n_lanes<Real>(isa)),
+      largest_bundle_(layout_.largest_bundle() / layout_.n_lanes),
       team_(n_threads),
       workspaces_(team_.n_members()),
       energies_(cell_energies_.reserve(static_cast<std::size_t>(layout_.size()))),
@@ -54,8 +54,10 @@ std::vector<std::int32_t> CellEvaluator<Real>::pad(const std::int32_t* slot_atom
         for (std::ptrdiff_t replica = 0; replica < n_replicas(); ++replica) {
             for (std::ptrdiff_t cell = 0; cell < n_cells_; ++cell) {
                 const std::ptrdiff_t lane = layout_.lanes[replica * n_cells_ + cell];
+                const std::ptrdiff_t block = lane / layout_.n_lanes;
                 const std::ptrdiff_t atom = replica * n_atoms() + slot_atoms[slot * n_cells_ + cell];
-                places[slot * layout_.size() + lane] = static_cast<std::int32_t>(kStride * atom);
+                places[(block * n_slots + slot) * layout_.n_lanes + lane % layout_.n_lanes] =
+                    static_cast<std::int32_t>(kStride * atom);
             }
         }
     }
@@ -73,7 +75,6 @@ void CellEvaluator<Real>::add_program(const std::int32_t* slot_atoms, std::ptrdi
     data.view = {n_slots,
                  n_lifted_slots,
                  data.places.data(),
-                 layout_.size(),
                  n_lifted,
                  static_cast<std::ptrdiff_t>(data.lifts.size()),
                  data.lifts.data(),

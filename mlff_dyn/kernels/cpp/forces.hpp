@@ -11,11 +11,12 @@ namespace mlff::MLFF_ISA {
 template <typename Real>
 MLFF_INLINE Lanes<Real> run_block(const CellProgram<Real>& program, const std::int32_t* places, const Real* u,
                                   Real* forces, Entry<Real>* entries, Vector3<Real>* slots) {
-    const std::ptrdiff_t stride = program.padded_cells;
-    for (std::ptrdiff_t slot = 0; slot < program.n_slots; ++slot) slots[slot] = gather(u, places + slot * stride);
+    for (std::ptrdiff_t slot = 0; slot < program.n_slots; ++slot) {
+        slots[slot] = gather(u, places + slot * kLanes<Real>);
+    }
     Lanes<Real> linear_energy = {}, energy = {};
     for (std::ptrdiff_t k = 0; k < program.n_groups; ++k) {
-        linear_energy += run_group(program.groups[k], slots, places, stride, forces);
+        linear_energy += run_group(program.groups[k], slots, places, forces);
     }
     for (std::ptrdiff_t slot = 0; slot < program.n_lifted_slots; ++slot) {
         entries[3 * slot].start(slots[slot].x);
@@ -41,14 +42,14 @@ static void cell_forces(const CellProgram<Real>& program, std::ptrdiff_t first, 
     Entry<Real>* entries = static_cast<Entry<Real>*>(scratch);
     Vector3<Real>* slots = reinterpret_cast<Vector3<Real>*>(entries + program.n_lifted);
     Vector3<Real>* const held = slots + program.n_slots;
-    const std::ptrdiff_t n_lifted_slots = program.n_lifted_slots, stride = program.padded_cells;
+    const std::ptrdiff_t n_lifted_slots = program.n_lifted_slots;
     Vector3<Real>* next = held;
     for (std::ptrdiff_t cell = first; cell < last; cell += kLanes<Real>) {
-        const std::int32_t* places = program.places + cell;
+        const std::int32_t* places = program.places + cell * program.n_slots;
         *reinterpret_cast<Lanes<Real>*>(energies + cell) += run_block(program, places, u, forces, entries, slots);
         if (last - first == kLanes<Real>) {
             for (std::ptrdiff_t slot = 0; slot < n_lifted_slots; ++slot) {
-                scatter_subtract(forces, places + slot * stride, slot_gradient(entries, slot));
+                scatter_subtract(forces, places + slot * kLanes<Real>, slot_gradient(entries, slot));
             }
             return;
         }
@@ -57,7 +58,8 @@ static void cell_forces(const CellProgram<Real>& program, std::ptrdiff_t first, 
     for (std::ptrdiff_t slot = 0; slot < n_lifted_slots; ++slot) {
         const Vector3<Real>* gradient = held + slot;
         for (std::ptrdiff_t cell = first; cell < last; cell += kLanes<Real>, gradient += n_lifted_slots) {
-            scatter_subtract(forces, program.places + cell + slot * stride, *gradient);
+            const std::int32_t* places = program.places + cell * program.n_slots + slot * kLanes<Real>;
+            scatter_subtract(forces, places, *gradient);
         }
     }
 }

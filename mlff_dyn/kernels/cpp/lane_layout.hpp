@@ -12,7 +12,7 @@ namespace mlff {
 // on an atom are summed in the same order whatever other replicas there are.
 struct LaneLayout {
     LaneLayout(std::ptrdiff_t n_cells, std::ptrdiff_t n_replicas, std::ptrdiff_t n_lanes)
-        : lanes(static_cast<std::size_t>(n_cells * n_replicas)) {
+        : n_lanes(n_lanes), lanes(static_cast<std::size_t>(n_cells * n_replicas)) {
         const std::ptrdiff_t n_whole = n_cells / n_lanes * n_lanes;
         std::ptrdiff_t lane = 0;
         for (std::ptrdiff_t replica = 0; replica < n_replicas; ++replica) {
@@ -40,6 +40,7 @@ struct LaneLayout {
         return largest;
     }
 
+    std::ptrdiff_t n_lanes;               // of a block
     std::vector<std::ptrdiff_t> lanes;    // of cell replica * n_cells + cell
     std::vector<std::ptrdiff_t> bundles;  // first lane of each, and the end: multiples of n_lanes
 };

@@ -55,8 +55,7 @@ template <typename Real>
 struct CellProgram {
     std::ptrdiff_t n_slots;
     std::ptrdiff_t n_lifted_slots;   // the first ones; the others serve orders 1 and 2 only
-    const std::int32_t* places;      // [n_slots][padded_cells], kStride * atom
-    std::ptrdiff_t padded_cells;     // of all replicas, in the order of their lanes
+    const std::int32_t* places;      // [n_blocks][n_slots][lanes of a block], kStride * atom
     std::ptrdiff_t n_lifted;         // values of lifted slots and of products
     std::ptrdiff_t n_lifts;
     const Lift* lifts;
