@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.models import CASES, SI, SI_64, Case, Model, build_model, silicon_snapshots
+from benchmarks.models import CASES, SI, SI_64, SNSE, Case, Model, build_model, silicon_snapshots
 from benchmarks.report import Measurement
 from benchmarks.timing import median_seconds, once
 from mlff_dyn.kernels import ForceKernel, force_variances, row_statistics, sample_forces
@@ -14,11 +14,12 @@ from mlff_dyn.kernels.dynamics import Dynamics, MdState
 from mlff_dyn.kernels.random_numbers import rng_from_seed
 from mlff_dyn.kernels.reduction import block_reduction
 from mlff_dyn.model.fit import RowMemory, fit_force_field, label_rows
-from mlff_dyn.units import BOLTZMANN_EV_PER_K
+from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.force_field import ForceField
 
 NAME = "mlff_dyn"
@@ -107,24 +108,65 @@ def _refit(model: Model, u: np.ndarray, forces: np.ndarray, n_more: int = 5) -> 
     )
 
 
+def start(torus: Torus, seed: int) -> MdState:
+    """The crystal at rest with velocities of 300 K."""
+    rng = np.random.default_rng(seed)
+    spread = np.sqrt(BOLTZMANN_EV_PER_K * 300.0 / (np.asarray(torus.masses) * AMU_ANGSTROM2_PER_FS2_EV))
+    velocities = rng.normal(size=(torus.n_atoms, 3)) * spread[:, None]
+    return MdState(
+        np.zeros((torus.n_atoms, 3)), velocities - velocities.mean(axis=0), rng_from_seed(seed + 1)
+    )
+
+
+def seconds_per_step(
+    kernel: ForceKernel, torus: Torus, n_replicas: int, n_steps: int, displacement_limit: float = 1.0
+) -> float:
+    """Of NVE dynamics of so many replicas together."""
+    nve = Dynamics(masses=np.asarray(torus.masses), timestep_fs=1.0, displacement_limit=displacement_limit)
+    states = [start(torus, seed) for seed in range(n_replicas)]
+    runs = kernel.run_replicas(states, [nve] * n_replicas, n_steps, 100)
+    if any(run.stopped_step is not None for run in runs):
+        raise RuntimeError("a trajectory left the trusted region: no speed is reported")
+    return median_seconds(lambda: kernel.run_replicas(states, [nve] * n_replicas, n_steps, 100)) / n_steps
+
+
 def measure_dynamics(n_steps: int = 3000) -> Iterator[Measurement]:
     training = build_model(SI_64)
     torus = training.torus(SI_64.supercell)
     u, forces = silicon_snapshots(torus, 12)
-    posterior = train(training, SI_64.supercell, u, forces).posterior
-    for n in (2, 3):
-        torus = training.torus((n, n, n))
-        rng = np.random.default_rng(0)
-        masses = np.asarray(torus.masses)
-        nve = Dynamics(masses=masses, timestep_fs=1.0, displacement_limit=1.0)
-        spread = np.sqrt(BOLTZMANN_EV_PER_K * 300.0 / nve.inertias)[:, None]
-        velocities = rng.normal(size=(torus.n_atoms, 3)) * spread
-        state = MdState(np.zeros((torus.n_atoms, 3)), velocities - velocities.mean(axis=0), rng_from_seed(1))
-        for precision in ("double", "single"):
-            kernel = make_kernel(training, (n, n, n), posterior.mean, precision)
-            run = kernel.run(state, nve, n_steps, 100)
-            if run.stopped_step is not None:
-                raise RuntimeError("the trajectory left the trusted region: no speed is reported")
-            seconds = min(once(lambda k=kernel, s=state, d=nve: k.run(s, d, n_steps, 100)) for _ in range(3))
-            name = NAME if precision == "double" else f"{NAME} f32"
-            yield Measurement("NVE dynamics, a step", f"Si {torus.n_atoms}", name, seconds / n_steps, "s")
+    parameters = train(training, SI_64.supercell, u, forces).posterior.mean
+    for precision, name in (("double", NAME), ("single", f"{NAME} f32")):
+        for n in (2, 3):
+            torus = training.torus((n, n, n))
+            kernel = make_kernel(training, (n, n, n), parameters, precision)
+            seconds = seconds_per_step(kernel, torus, 1, n_steps)
+            yield Measurement("NVE dynamics, a step", f"Si {torus.n_atoms}", name, seconds, "s")
+        yield from measure_replicas(
+            training, parameters, precision, ((1, (2, 2, 2)), (8, (2, 2, 2)), (1, (4, 4, 4)))
+        )
+    # Free atoms: the cost does not depend on the parameters.
+    model = build_model(SNSE)
+    nothing = np.zeros(model.basis.n_parameters)
+    for precision in ("double", "single"):
+        yield from measure_replicas(
+            model, nothing, precision, ((1, (1, 3, 3)), (8, (1, 3, 3)), (1, (2, 6, 6)))
+        )
+
+
+def measure_replicas(
+    model: Model,
+    parameters: np.ndarray,
+    precision: str,
+    runs: tuple[tuple[int, tuple[int, int, int]], ...],
+) -> Iterator[Measurement]:
+    """Time of a step and an atom for numbers of replicas of supercells; free atoms may go anywhere."""
+    limit = 1.0 if parameters.any() else np.inf
+    for n_replicas, supercell in runs:
+        torus = model.torus(supercell)
+        kernel = make_kernel(model, supercell, parameters, precision)
+        n_atoms = n_replicas * torus.n_atoms
+        seconds = seconds_per_step(kernel, torus, n_replicas, max(100, 200_000 // n_atoms), limit)
+        element = "Si" if len(set(torus.numbers)) == 1 else "SnSe"
+        label = f"{element} {n_replicas} x {torus.n_atoms}"
+        name = NAME if precision == "double" else f"{NAME} f32"
+        yield Measurement("NVE dynamics, a step and atom", label, name, seconds / n_atoms, "s")

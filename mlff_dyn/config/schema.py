@@ -239,7 +239,9 @@ class MdConfig(Section):
         description="Arithmetic of the forces; `single` is faster and good to about 1e-6 of their size.",
     )
     n_threads: Integer = Field(
-        default=1, ge=1, description="Threads that share the atoms of a cell; worth it for large cells."
+        default=1,
+        ge=1,
+        description="Threads that share the atoms of a large cell; in `check-convergence`, the trajectories.",
     )
 
 

@@ -5,7 +5,7 @@ def instruction_sets() -> list[str]: ...
 def gaussians(isa: str, key: int, count: int) -> list[float]: ...
 
 class ForceEvaluator64:
-    def __init__(self, n_sites: int, n_cells: int, isa: str, n_threads: int) -> None: ...
+    def __init__(self, n_sites: int, n_cells: int, n_replicas: int, isa: str, n_threads: int) -> None: ...
     def add_program(
         self,
         slot_atoms: NDArray[np.int32],
@@ -45,11 +45,8 @@ class ForceEvaluator64:
         rng: NDArray[np.uint64],
         inertias: NDArray[np.float64],
         velocity_kicks: NDArray[np.float64],
-        velocity_decay: float,
-        timestep: float,
-        displacement_limit: float,
-        thermostat: int,
-        thermal_energy: float,
+        scalars: NDArray[np.float64],
+        thermostats: NDArray[np.int32],
         n_steps: int,
         sample_every: int,
         sampled_displacements: NDArray[np.float64],
@@ -57,7 +54,7 @@ class ForceEvaluator64:
         potential_energies: NDArray[np.float64],
         kinetic_energies: NDArray[np.float64],
         /,
-    ) -> tuple[int, int, int]: ...
+    ) -> list[tuple[int, int, int]]: ...
 
 class ForceEvaluator32(ForceEvaluator64): ...
 

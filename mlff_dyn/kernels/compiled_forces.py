@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlff_dyn.errors import check_shape
 from mlff_dyn.kernels import _compiled
 from mlff_dyn.kernels.bonds import BondTerms, build_bond_terms
-from mlff_dyn.kernels.dynamics import THERMOSTATS, Dynamics, MdRun, MdState, check_run
+from mlff_dyn.kernels.compiled_runs import run_evaluator
+from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState, check_replicas, check_run
 from mlff_dyn.kernels.gather import (
     GatherTables,
     check_displacements,
@@ -21,14 +23,18 @@ from mlff_dyn.kernels.gather import (
 from mlff_dyn.kernels.harmonic import check_harmonic, second_order
 from mlff_dyn.kernels.instruction_set import INSTRUCTION_SET
 from mlff_dyn.kernels.lifted import build_lifted_chunks
-from mlff_dyn.kernels.site_groups import build_site_groups
+from mlff_dyn.kernels.site_groups import SiteGroup, build_site_groups
 from mlff_dyn.kernels.transform_plan import build_transform_plan, transforms_pairs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from mlff_dyn.kernels.harmonic import HarmonicTorus
     from mlff_dyn.kernels.tiles import LiftedChunk
+
+    _Evaluator = _compiled.ForceEvaluator64
 
 _EVALUATORS = {"double": _compiled.ForceEvaluator64, "single": _compiled.ForceEvaluator32}
 
@@ -71,38 +77,22 @@ class ForceKernel:
     ) -> None:
         check_shape("parameters", parameters, (tables.n_parameters,))
         slot_atoms = check_slot_atoms(tables, slot_atoms)
-        n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
-        self.n_atoms = n_sites * n_cells
-        evaluator = _EVALUATORS[check_precision(precision)]
-        self._evaluator = evaluator(n_sites, n_cells, INSTRUCTION_SET, check_threads(n_threads))
-        coefficients = _high_order_coefficients(tables, parameters)
-        chunks = _lifted_chunks(tables, _orders_of_differences(tables, coefficients))
+        self._n_sites, self._n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
+        self.n_atoms = self._n_sites * self._n_cells
+        self._evaluator_type = _EVALUATORS[check_precision(precision)]
+        self._n_threads = check_threads(n_threads)
         with_pairs = not transforms_pairs(tables, slot_atoms, grid, harmonic)
         if grid is not None and not with_pairs:
             harmonic = second_order(tables, parameters, slot_atoms, grid).plus(harmonic)
-        extra, groups = build_site_groups(
-            tables, parameters, slot_atoms, chunks[0].slots, with_pairs=with_pairs
-        )
-        for chunk in chunks:
-            self._evaluator.add_program(
-                np.ascontiguousarray(slot_atoms[np.concatenate([chunk.slots, extra])]),
-                len(chunk.slots),
-                chunk.n_lifted,
-                chunk.lifts,
-                chunk.tiles,
-                chunk.columns,
-                chunk.fill(np.concatenate([np.empty(0), *coefficients.values()])),
-            )
-            for group in groups:
-                self._evaluator.add_site_group(*group)
-            extra, groups = extra[:0], []
-        if harmonic is not None:
-            self._add_harmonic(harmonic)
+        self._programs = _plan_programs(tables, parameters, slot_atoms, with_pairs=with_pairs)
+        self._harmonic = None if harmonic is None else self._plan_harmonic(harmonic)
+        self._evaluator = self._make_evaluator(1, self._n_threads)
+        self._team: tuple[int, list[_Evaluator]] = (0, [])
 
-    def _add_harmonic(self, harmonic: HarmonicTorus) -> None:
+    def _plan_harmonic(self, harmonic: HarmonicTorus) -> tuple[Any, ...]:
         n_cells = check_harmonic(harmonic, self.n_atoms)
         plan = build_transform_plan(harmonic)
-        self._evaluator.set_harmonic(
+        return (
             harmonic.n_sites,
             n_cells,
             INSTRUCTION_SET,
@@ -112,6 +102,16 @@ class ForceKernel:
             plan.pairs.reshape(-1),
             plan.table.reshape(-1),
         )
+
+    def _make_evaluator(self, n_replicas: int, n_threads: int) -> _Evaluator:
+        evaluator = self._evaluator_type(self._n_sites, self._n_cells, n_replicas, INSTRUCTION_SET, n_threads)
+        for program, groups in self._programs:
+            evaluator.add_program(*program)
+            for group in groups:
+                evaluator.add_site_group(*group)
+        if self._harmonic is not None:
+            evaluator.set_harmonic(*self._harmonic)
+        return evaluator
 
     def energy_forces(self, displacements: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Potential energy and forces.
@@ -146,39 +146,83 @@ class ForceKernel:
         MdRun
         """
         check_run(state, dynamics, self.n_atoms, n_steps, sample_every)
-        n_samples = n_steps // sample_every
-        u, v = (np.array(rows, dtype=np.float64) for rows in (state.displacements, state.velocities))
-        rng = np.array(state.rng, dtype=np.uint64)
-        sampled_u, sampled_v = (np.empty((n_samples, self.n_atoms, 3)) for _ in range(2))
-        potential, kinetic = np.empty(n_samples), np.empty(n_samples)
-        n_taken, stopped_step, stopped_atom = self._evaluator.run(
-            u,
-            v,
-            rng,
-            dynamics.inertias,
-            dynamics.velocity_kicks,
-            dynamics.velocity_decay,
-            dynamics.timestep_fs,
-            dynamics.displacement_limit,
-            1 + THERMOSTATS.index(dynamics.thermostat) if dynamics.friction_per_fs > 0.0 else 0,
-            dynamics.thermal_energy,
-            n_steps,
-            sample_every,
-            sampled_u,
-            sampled_v,
-            potential,
-            kinetic,
+        return run_evaluator(self._evaluator, [state], [dynamics], n_steps, sample_every)[0]
+
+    def run_replicas(
+        self, states: Sequence[MdState], dynamics: Sequence[Dynamics], n_steps: int, sample_every: int
+    ) -> list[MdRun]:
+        """Molecular dynamics of independent trajectories.
+
+        Parameters
+        ----------
+        states : sequence of MdState
+            One for each replica; not changed.
+        dynamics : sequence of Dynamics
+            One for each replica.
+        n_steps : int
+        sample_every : int
+            Steps between samples; the first sample is taken after sample_every steps.
+
+        Returns
+        -------
+        list of MdRun
+            Bit for bit what `run` gives each of them on one thread. A replica that leaves its limit stops
+            there, the others go on. Threads share the replicas, not the cells, unless they are more.
+        """
+        check_replicas(states, dynamics, self.n_atoms, n_steps, sample_every)
+        if not states:
+            return []
+        team = self._replica_team(len(states))
+        parts = np.array_split(np.arange(len(states)), len(team))
+
+        def run_part(evaluator: _Evaluator, part: NDArray[np.intp]) -> list[MdRun]:
+            own = [states[k] for k in part], [dynamics[k] for k in part]
+            return run_evaluator(evaluator, *own, n_steps, sample_every)
+
+        if len(team) == 1:
+            return run_part(team[0], parts[0])
+        with ThreadPoolExecutor(len(team)) as pool:
+            return [run for runs in pool.map(run_part, team, parts) for run in runs]
+
+    def _replica_team(self, n_replicas: int) -> list[_Evaluator]:
+        """Evaluators that share so many replicas as evenly as they can."""
+        if n_replicas == 1:
+            return [self._evaluator]
+        size, team = self._team
+        if size != n_replicas:
+            n_members = min(self._n_threads, n_replicas)
+            sizes = [len(part) for part in np.array_split(np.arange(n_replicas), n_members)]
+            team = [self._make_evaluator(size, self._n_threads // n_members) for size in sizes]
+            self._team = (n_replicas, team)
+        return team
+
+
+def _plan_programs(
+    tables: GatherTables,
+    parameters: NDArray[np.float64],
+    slot_atoms: NDArray[np.int32],
+    *,
+    with_pairs: bool,
+) -> list[tuple[tuple[Any, ...], list[SiteGroup]]]:
+    """Arguments of add_program, and the site groups, of each program."""
+    coefficients = _high_order_coefficients(tables, parameters)
+    chunks = _lifted_chunks(tables, _orders_of_differences(tables, coefficients))
+    flat = np.concatenate([np.empty(0), *coefficients.values()])
+    extra, groups = build_site_groups(tables, parameters, slot_atoms, chunks[0].slots, with_pairs=with_pairs)
+    programs = []
+    for chunk in chunks:
+        program = (
+            np.ascontiguousarray(slot_atoms[np.concatenate([chunk.slots, extra])]),
+            len(chunk.slots),
+            chunk.n_lifted,
+            chunk.lifts,
+            chunk.tiles,
+            chunk.columns,
+            chunk.fill(flat),
         )
-        is_stopped = stopped_step >= 0
-        return MdRun(
-            state=MdState(u, v, rng),
-            displacements=sampled_u[:n_taken],
-            velocities=sampled_v[:n_taken],
-            potential_energies=potential[:n_taken],
-            kinetic_energies=kinetic[:n_taken],
-            stopped_step=stopped_step if is_stopped else None,
-            stopped_atom=stopped_atom if is_stopped else None,
-        )
+        programs.append((program, groups))
+        extra, groups = extra[:0], []
+    return programs
 
 
 @lru_cache(maxsize=8)

@@ -36,6 +36,8 @@ from mlff_dyn.errors import DataError, check_shape
 from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 
@@ -166,6 +168,11 @@ class MdKernel(Protocol):
     def run(self, state: MdState, dynamics: Dynamics, n_steps: int, sample_every: int) -> MdRun:
         """Molecular dynamics."""
 
+    def run_replicas(
+        self, states: Sequence[MdState], dynamics: Sequence[Dynamics], n_steps: int, sample_every: int
+    ) -> list[MdRun]:
+        """Independent trajectories together."""
+
 
 def check_run(state: MdState, dynamics: Dynamics, n_atoms: int, n_steps: int, sample_every: int) -> None:
     """Refuse a run that does not fit the torus.
@@ -189,3 +196,28 @@ def check_run(state: MdState, dynamics: Dynamics, n_atoms: int, n_steps: int, sa
         raise DataError(f"n_steps {n_steps} is negative")
     if sample_every < 1:
         raise DataError(f"sample_every {sample_every} is not positive")
+
+
+def check_replicas(
+    states: Sequence[MdState], dynamics: Sequence[Dynamics], n_atoms: int, n_steps: int, sample_every: int
+) -> None:
+    """Refuse runs that do not fit the torus or each other.
+
+    Parameters
+    ----------
+    states : sequence of MdState
+    dynamics : sequence of Dynamics
+        One for each state.
+    n_atoms : int
+        Atoms of the torus.
+    n_steps, sample_every : int
+
+    Raises
+    ------
+    DataError
+        If a shape or a count is wrong.
+    """
+    if len(states) != len(dynamics):
+        raise DataError(f"{len(dynamics)} dynamics are given for {len(states)} replicas")
+    for state, own in zip(states, dynamics, strict=True):
+        check_run(state, own, n_atoms, n_steps, sample_every)

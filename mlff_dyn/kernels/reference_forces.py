@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import check_shape
-from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState, check_run
+from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState, check_replicas, check_run
 from mlff_dyn.kernels.gather import (
     GatherTables,
     check_displacements,
@@ -20,6 +20,8 @@ from mlff_dyn.kernels.random_numbers import draw_gaussians
 from mlff_dyn.kernels.reference_nodes import cell_chunks, group_starts, node_values, slot_variables
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from mlff_dyn.kernels.harmonic import HarmonicTorus
@@ -150,6 +152,31 @@ class ForceKernel:
             stopped_step=None if stopped is None else stopped[0],
             stopped_atom=None if stopped is None else stopped[1],
         )
+
+    def run_replicas(
+        self, states: Sequence[MdState], dynamics: Sequence[Dynamics], n_steps: int, sample_every: int
+    ) -> list[MdRun]:
+        """Molecular dynamics of independent trajectories.
+
+        Parameters
+        ----------
+        states : sequence of MdState
+            One for each replica; not changed.
+        dynamics : sequence of Dynamics
+            One for each replica.
+        n_steps : int
+        sample_every : int
+            Steps between samples; the first sample is taken after sample_every steps.
+
+        Returns
+        -------
+        list of MdRun
+            A replica that leaves its limit stops there, the others go on.
+        """
+        check_replicas(states, dynamics, self.n_atoms, n_steps, sample_every)
+        return [
+            self.run(state, own, n_steps, sample_every) for state, own in zip(states, dynamics, strict=True)
+        ]
 
 
 def _drift(

@@ -13,7 +13,7 @@ from mlff_dyn.kernels import ForceKernel
 from mlff_dyn.kernels.strain import VOIGT, unit_strains
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -137,6 +137,16 @@ class StrainedKernel:
     def run(self, state: MdState, dynamics: Dynamics, n_steps: int, sample_every: int) -> MdRun:
         """Molecular dynamics under constant strain; see `ForceKernel.run`."""
         run = self._kernel.run(state, dynamics, n_steps, sample_every)
+        return self._with_rest(run)
+
+    def run_replicas(
+        self, states: Sequence[MdState], dynamics: Sequence[Dynamics], n_steps: int, sample_every: int
+    ) -> list[MdRun]:
+        """Molecular dynamics of independent trajectories; see `ForceKernel.run_replicas`."""
+        runs = self._kernel.run_replicas(states, dynamics, n_steps, sample_every)
+        return [self._with_rest(run) for run in runs]
+
+    def _with_rest(self, run: MdRun) -> MdRun:
         return replace(run, potential_energies=run.potential_energies + self._rest)
 
     @cached_property

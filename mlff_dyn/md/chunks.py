@@ -77,16 +77,64 @@ def run_in_chunks(
     seconds : float
         Wall time to aim at for a piece.
     """
+    pieces = run_replicas_in_chunks(
+        kernel,
+        [dynamics],
+        [state],
+        step=step,
+        n_steps=n_steps,
+        sample_every=sample_every,
+        seconds=seconds,
+    )
+    for chunks in pieces:
+        yield chunks[0]
+
+
+def run_replicas_in_chunks(
+    kernel: MdKernel,
+    dynamics: Sequence[Dynamics],
+    states: Sequence[MdState],
+    *,
+    step: int,
+    n_steps: int,
+    sample_every: int,
+    seconds: float = 1.0,
+) -> Iterator[dict[int, Chunk]]:
+    """Run independent trajectories together, piece by piece, as `run_in_chunks` runs one.
+
+    Yields the chunk of each trajectory that ran, by its place among ``states``; one that leaves its limit is
+    left out of the pieces that follow.
+
+    Parameters
+    ----------
+    kernel : MdKernel
+    dynamics : sequence of Dynamics
+        One for each trajectory.
+    states : sequence of MdState
+        States at ``step``.
+    step, n_steps : int
+        Steps made before, and in the end.
+    sample_every : int
+        Samples are taken at the multiples of it.
+    seconds : float
+        Wall time to aim at for a piece.
+    """
+    running = dict(enumerate(states))
     length = 1
-    while step < n_steps:
-        piece = steps_ahead(step, n_steps, sample_every, length, kernel.n_atoms)
-        chunk = run_piece(kernel, dynamics, state, step=step, piece=piece, sample_every=sample_every)
-        yield chunk
-        if chunk.run.stopped_step is not None:
-            return
-        state, step = chunk.state, chunk.step
-        growth = min(_LARGEST_GROWTH, seconds / max(chunk.seconds, 1e-9))
-        length = max(1, int(piece * growth))
+    while step < n_steps and running:
+        piece = steps_ahead(step, n_steps, sample_every, length, kernel.n_atoms * len(running))
+        started = time.perf_counter()
+        own = [dynamics[place] for place in running]
+        runs = kernel.run_replicas(list(running.values()), own, piece, min(piece, sample_every))
+        elapsed = time.perf_counter() - started
+        chunks = {
+            place: _chunk(run, step, piece, sample_every, elapsed)
+            for place, run in zip(running, runs, strict=True)
+        }
+        yield chunks
+        running = {place: chunk.state for place, chunk in chunks.items() if chunk.run.stopped_step is None}
+        step += piece
+        length = max(1, int(piece * min(_LARGEST_GROWTH, seconds / max(elapsed, 1e-9))))
 
 
 def steps_ahead(step: int, n_steps: int, sample_every: int, length: int, n_atoms: int) -> int:

@@ -85,28 +85,27 @@ def _check(
 ) -> ConvergenceReport:
     config = workspace.config
     limit = config.convergence.force_error_limit_relative
-    plans = [_plan(config, index) for index in range(len(config.convergence_temperatures))]
-    per_temperature = config.convergence.n_replicas * config.convergence.n_steps
+    plan = _plan(config)
     supercell = force_field.on(torus, n_threads=config.md.n_threads)
     verdicts: list[TemperatureVerdict] = []
     traces: list[ErrorTrace] = []
-    progress.start(per_temperature * len(plans), "independent trajectories")
-    for index, plan in enumerate(plans):
+    progress.start(plan.n_trajectories * plan.n_steps, "independent trajectories")
 
-        def show(made: int, plan: SamplingPlan = plan, base: int = index * per_temperature) -> None:
-            progress.update(base + made, temperature=f"{plan.temperature_kelvin:g} K")
+    def show(step: int, n_running: int) -> None:
+        progress.update(plan.n_trajectories * step, trajectories=n_running)
 
-        replicas = sample_replicas(supercell, plan, show)
+    sampled = sample_replicas(supercell, plan, show)
+    for temperature, replicas in zip(plan.temperatures_kelvin, sampled, strict=True):
         frames = np.concatenate([r.displacements for r in replicas if r.stop is None] or [_NO_FRAMES])
         verdict = judge(
-            plan.temperature_kelvin,
+            temperature,
             replicas,
             limit=limit,
             outlook=partial(outlook, force_field, torus, frames),
         )
         verdicts.append(verdict)
-        traces += _traces(plan, replicas)
-        progress.log(f"{plan.temperature_kelvin:g} K: " + "; ".join(verdict.reasons or (CONVERGED,)))
+        traces += _traces(plan, temperature, replicas)
+        progress.log(f"{temperature:g} K: " + "; ".join(verdict.reasons or (CONVERGED,)))
     progress.stop()
     status = CONVERGED if all(verdict.converged for verdict in verdicts) else NOT_CONVERGED
     report = ConvergenceReport(status, tuple(verdicts), limit, torus.n_atoms)
@@ -114,10 +113,9 @@ def _check(
     return report
 
 
-def _plan(config: Config, index: int) -> SamplingPlan:
+def _plan(config: Config) -> SamplingPlan:
     return SamplingPlan(
-        temperature_kelvin=config.convergence_temperatures[index],
-        temperature_index=index,
+        temperatures_kelvin=tuple(config.convergence_temperatures),
         timestep_femtoseconds=config.md.timestep_femtoseconds,
         n_steps=config.convergence.n_steps,
         n_replicas=config.convergence.n_replicas,
@@ -126,7 +124,7 @@ def _plan(config: Config, index: int) -> SamplingPlan:
     )
 
 
-def _traces(plan: SamplingPlan, replicas: tuple[Replica, ...]) -> list[ErrorTrace]:
+def _traces(plan: SamplingPlan, temperature_kelvin: float, replicas: tuple[Replica, ...]) -> list[ErrorTrace]:
     """Curves of the replicas that ran to their end; none where there are none."""
     predictive, force = (error_series(replicas, name) for name in ("predictive", "force"))
     if not predictive.size:
@@ -135,7 +133,7 @@ def _traces(plan: SamplingPlan, replicas: tuple[Replica, ...]) -> list[ErrorTrac
     steps = plan.frame_every * np.arange(first, first + predictive.shape[1])
     times = 1e-3 * plan.timestep_femtoseconds * steps
     relative = predictive / np.sqrt(np.mean(force**2))
-    return [ErrorTrace(plan.temperature_kelvin, times, relative)]
+    return [ErrorTrace(temperature_kelvin, times, relative)]
 
 
 def _write(directory: Path, report: ConvergenceReport, traces: list[ErrorTrace], inputs: str) -> None:

@@ -1,14 +1,15 @@
-"""Predicted errors along independent trajectories at one temperature."""
+"""Predicted errors along independent trajectories, all of which run together."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlff_dyn.kernels.dynamics import Dynamics
-from mlff_dyn.md.chunks import run_in_chunks
+from mlff_dyn.md.chunks import run_replicas_in_chunks
 from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
 from mlff_dyn.training.criteria import FrameErrors, frame_errors
 from mlff_dyn.workflows.md_analysis import equilibration_steps
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mlff_dyn.kernels.dynamics import MdState
+    from mlff_dyn.md.chunks import Chunk
     from mlff_dyn.model.force_field import SupercellForceField
 
 FRICTION_PER_FEMTOSECOND = 0.01
@@ -29,21 +32,19 @@ _KEPT_FRAMES = 10
 
 @dataclass(frozen=True)
 class SamplingPlan:
-    """Trajectories of one temperature.
+    """Trajectories of all temperatures.
 
     Attributes
     ----------
-    temperature_kelvin : float
-    temperature_index : int                       its place in the list of temperatures
+    temperatures_kelvin : tuple of float
     timestep_femtoseconds : float
     n_steps : int                                 of each trajectory, equilibration included
-    n_replicas : int
+    n_replicas : int                              trajectories per temperature
     seed : int
     displacement_limit_angstrom : float or None   None: derived from crystal and training data
     """
 
-    temperature_kelvin: float
-    temperature_index: int
+    temperatures_kelvin: tuple[float, ...]
     timestep_femtoseconds: float
     n_steps: int
     n_replicas: int
@@ -60,6 +61,18 @@ class SamplingPlan:
         """Steps at the start whose frames are left out."""
         return equilibration_steps(self.n_steps, self.timestep_femtoseconds)
 
+    @property
+    def n_trajectories(self) -> int:
+        """Of all temperatures together."""
+        return len(self.temperatures_kelvin) * self.n_replicas
+
+    @cached_property
+    def kept_frames(self) -> frozenset[int]:
+        """Evenly spaced numbers of the frames after equilibration, the last among them."""
+        n_frames = self.n_steps // self.frame_every - self.equilibration // self.frame_every
+        places = np.linspace(n_frames - 1, 0, min(_KEPT_FRAMES, n_frames)).round()
+        return frozenset(places.astype(int).tolist())
+
 
 @dataclass(frozen=True, eq=False)
 class Replica:
@@ -70,7 +83,7 @@ class Replica:
     frames : tuple of FrameErrors
     stop : str or None         which atom left the trusted region, and when
     displacements : ndarray, shape (n_samples, n_atoms, 3)
-        Some of the frames, evenly spaced, Å.
+        Some of the frames, evenly spaced over the whole length, Å.
     """
 
     frames: tuple[FrameErrors, ...]
@@ -79,67 +92,88 @@ class Replica:
 
 
 def sample_replicas(
-    force_field: SupercellForceField, plan: SamplingPlan, on_steps: Callable[[int], None]
-) -> tuple[Replica, ...]:
-    """Run all trajectories of a temperature.
+    force_field: SupercellForceField, plan: SamplingPlan, on_steps: Callable[[int, int], None]
+) -> list[tuple[Replica, ...]]:
+    """Run all trajectories of all temperatures.
 
     Parameters
     ----------
     force_field : SupercellForceField
     plan : SamplingPlan
     on_steps : callable
-        Receives the steps made in this temperature, from time to time.
+        Receives the steps that every trajectory has made and the number of those that still run, from time
+        to time.
+
+    Returns
+    -------
+    list of tuple of Replica
+        One tuple for each temperature.
     """
-    torus = force_field.torus
-    trained = force_field.force_field.training.displacement_max_angstrom
-    dynamics = Dynamics(
-        masses=torus.masses,
-        timestep_fs=plan.timestep_femtoseconds,
-        friction_per_fs=FRICTION_PER_FEMTOSECOND,
-        temperature_kelvin=plan.temperature_kelvin,
-        displacement_limit=plan.displacement_limit_angstrom or displacement_limit(torus.crystal, trained),
-    )
-    return tuple(_run(force_field, plan, dynamics, index, on_steps) for index in range(plan.n_replicas))
-
-
-def _run(
-    force_field: SupercellForceField,
-    plan: SamplingPlan,
-    dynamics: Dynamics,
-    index: int,
-    on_steps: Callable[[int], None],
-) -> Replica:
-    seed = (plan.seed, _STREAM, plan.temperature_index, index)
-    state = start_at_rest_positions(dynamics.masses, plan.temperature_kelvin, seed)
-    frames: list[FrameErrors] = []
-    sampled: list[NDArray[np.float64]] = []
-    chunks = run_in_chunks(
+    dynamics, states = _starts(force_field, plan)
+    records = [_Record() for _ in states]
+    pieces = run_replicas_in_chunks(
         force_field.kernel,
         dynamics,
-        state,
+        states,
         step=0,
         n_steps=plan.n_steps,
         sample_every=plan.frame_every,
         seconds=0.3,
     )
-    for chunk in chunks:
+    for chunks in pieces:
+        for place, chunk in chunks.items():
+            records[place].add(force_field, plan, chunk)
+            if chunk.run.stopped_step is not None:
+                stop = describe_stop(chunk.run, chunk.step, force_field.torus, dynamics[place])
+                records[place].stop = stop
+        on_steps(max(chunk.step for chunk in chunks.values()), sum(not record.stop for record in records))
+    replicas = tuple(record.replica(force_field.torus.n_atoms) for record in records)
+    firsts = range(0, plan.n_trajectories, plan.n_replicas)
+    return [replicas[first : first + plan.n_replicas] for first in firsts]
+
+
+def _starts(force_field: SupercellForceField, plan: SamplingPlan) -> tuple[list[Dynamics], list[MdState]]:
+    """How each trajectory moves and where it starts; its seed is its own."""
+    torus = force_field.torus
+    trained = force_field.force_field.training.displacement_max_angstrom
+    limit = plan.displacement_limit_angstrom or displacement_limit(torus.crystal, trained)
+    dynamics, states = [], []
+    for index, temperature in enumerate(plan.temperatures_kelvin):
+        own = Dynamics(
+            masses=torus.masses,
+            timestep_fs=plan.timestep_femtoseconds,
+            friction_per_fs=FRICTION_PER_FEMTOSECOND,
+            temperature_kelvin=temperature,
+            displacement_limit=limit,
+        )
+        for replica in range(plan.n_replicas):
+            seed = (plan.seed, _STREAM, index, replica)
+            dynamics.append(own)
+            states.append(start_at_rest_positions(own.masses, temperature, seed))
+    return dynamics, states
+
+
+@dataclass(eq=False)
+class _Record:
+    """What is known of a trajectory that is under way."""
+
+    frames: list[FrameErrors] = field(default_factory=list)
+    displacements: list[NDArray[np.float64]] = field(default_factory=list)
+    stop: str | None = None
+
+    def add(self, force_field: SupercellForceField, plan: SamplingPlan, chunk: Chunk) -> None:
+        """Judge the frames of a piece that are past equilibration."""
         for step, displacements in zip(chunk.sample_steps, chunk.run.displacements, strict=True):
-            if step > plan.equilibration:
-                _, forces = force_field.energy_forces(displacements)
-                sampled.append(displacements)
-                frames.append(frame_errors(forces, force_field.force_errors(displacements)))
-        on_steps(index * plan.n_steps + chunk.step)
-        if chunk.run.stopped_step is not None:
-            stop = describe_stop(chunk.run, chunk.step, force_field.torus, dynamics)
-            return Replica(tuple(frames), stop, _thinned(sampled, force_field.torus.n_atoms))
-    return Replica(tuple(frames), None, _thinned(sampled, force_field.torus.n_atoms))
+            if step <= plan.equilibration:
+                continue
+            if len(self.frames) in plan.kept_frames:
+                self.displacements.append(displacements.copy())
+            _, forces = force_field.energy_forces(displacements)
+            self.frames.append(frame_errors(forces, force_field.force_errors(displacements)))
 
-
-def _thinned(frames: list[NDArray[np.float64]], n_atoms: int) -> NDArray[np.float64]:
-    """Evenly spaced frames, the last among them."""
-    n_kept = min(_KEPT_FRAMES, len(frames))
-    places = np.linspace(len(frames) - 1, 0, n_kept).round().astype(int)[::-1]
-    return np.array([frames[place] for place in places]).reshape(n_kept, n_atoms, 3)
+    def replica(self, n_atoms: int) -> Replica:
+        """Return the finished trajectory."""
+        return Replica(tuple(self.frames), self.stop, np.array(self.displacements).reshape(-1, n_atoms, 3))
 
 
 def error_series(replicas: tuple[Replica, ...], name: str) -> np.ndarray:

@@ -116,7 +116,7 @@ def test_every_instruction_set_gives_the_same(n_sites: int) -> None:
     plan = build_transform_plan(harmonic)
     tables = (plan.n_packed, plan.stages, plan.twiddles.ravel(), plan.pairs.ravel(), plan.table.ravel())
     for name in _compiled.instruction_sets():
-        evaluator = _compiled.ForceEvaluator64(n_sites, 360, name, 1)
+        evaluator = _compiled.ForceEvaluator64(n_sites, 360, 1, name, 1)
         evaluator.set_harmonic(n_sites, 360, name, *tables)
         forces = np.empty_like(u)
         energy = evaluator.energy_forces(u, forces)

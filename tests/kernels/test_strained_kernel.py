@@ -176,6 +176,18 @@ def test_a_given_stress_at_rest_changes_the_elastic_constants(name):
     np.testing.assert_allclose(at_rest, TORUS.n_cells * stress, atol=1e-10 * np.abs(stress).max())
 
 
+def test_replicas_of_a_strained_crystal_are_the_single_runs():
+    u, strain = random_state(CRYSTALS["diamond"], seed=6, size=0.01)
+    kernel = kernel_of("diamond", strain)
+    states = [MdState(scale * u, np.zeros_like(u), rng_from_seed(1)) for scale in (0.1, 0.2)]
+    dynamics = [Dynamics(masses=np.full(len(u), mass), timestep_fs=0.2) for mass in (28.0, 70.0)]
+    together = kernel.run_replicas(states, dynamics, 20, 10)
+    for run, state, own in zip(together, states, dynamics, strict=True):
+        alone = kernel.run(state, own, 20, 10)
+        np.testing.assert_array_equal(run.displacements, alone.displacements)
+        np.testing.assert_array_equal(run.potential_energies, alone.potential_energies)
+
+
 def test_what_is_no_symmetric_tensor_is_refused():
     with pytest.raises(DataError, match="symmetric"):
         kernel_of("diamond", np.array([[0.0, 0.1, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]))

@@ -6,7 +6,7 @@ from ase.build import bulk
 
 from mlff_dyn.kernels.dynamics import Dynamics, MdState
 from mlff_dyn.md.anharmonicity import anharmonicity
-from mlff_dyn.md.chunks import run_in_chunks
+from mlff_dyn.md.chunks import run_in_chunks, run_replicas_in_chunks
 from mlff_dyn.md.start import start_at_rest_positions
 from mlff_dyn.md.temperature import mean_temperature
 from mlff_dyn.model.force_field import SupercellForceField
@@ -83,6 +83,27 @@ def test_the_piece_that_leaves_the_limit_is_the_last(springs: SupercellForceFiel
     assert chunks[-1].run.stopped_atom == whole.stopped_atom
     assert sum(len(chunk.sample_steps) for chunk in chunks) == len(whole.displacements)
     np.testing.assert_array_equal(chunks[-1].state.displacements, whole.state.displacements)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e-3])
+def test_replicas_in_pieces_are_the_runs_in_one_piece(springs: SupercellForceField, seconds: float) -> None:
+    kinds = [dynamics(springs), dynamics(springs, displacement_limit=0.1), dynamics(springs, timestep_fs=1.0)]
+    states = [start_at_rest_positions(springs.torus.masses, 300.0, (seed,)) for seed in range(3)]
+    wholes = [springs.kernel.run(*each, 200, 7) for each in zip(states, kinds, strict=True)]
+    pieces = list(
+        run_replicas_in_chunks(
+            springs.kernel, kinds, states, step=0, n_steps=200, sample_every=7, seconds=seconds
+        )
+    )
+    assert wholes[1].stopped_step is not None
+    for place, whole in enumerate(wholes):
+        own = [chunks[place] for chunks in pieces if place in chunks]
+        assert own == [chunks.get(place) for chunks in pieces[: len(own)]]
+        assert own[-1].step == (whole.stopped_step or 200)
+        joined = np.concatenate([chunk.run.displacements for chunk in own])
+        np.testing.assert_array_equal(joined, whole.displacements)
+        np.testing.assert_array_equal(own[-1].state.velocities, whole.state.velocities)
+        assert own[-1].run.stopped_atom == whole.stopped_atom
 
 
 def test_the_thermostat_keeps_its_temperature(springs: SupercellForceField) -> None:

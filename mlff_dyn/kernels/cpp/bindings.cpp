@@ -21,8 +21,9 @@ namespace {
 template <typename Real>
 class Evaluator {
 public:
-    Evaluator(std::ptrdiff_t n_sites, std::ptrdiff_t n_cells, const std::string& isa, int n_threads)
-        : evaluator_(n_sites, n_cells, isa, n_threads) {}
+    Evaluator(std::ptrdiff_t n_sites, std::ptrdiff_t n_cells, std::ptrdiff_t n_replicas, const std::string& isa,
+              int n_threads)
+        : evaluator_(n_sites, n_cells, n_replicas, isa, n_threads) {}
 
     void add_program(Ints<2> slot_atoms, std::ptrdiff_t n_lifted_slots, std::ptrdiff_t n_lifted, Ints<2> lifts,
                      Ints<2> tiles, Ints<1> columns, Doubles<1> coefficients) {
@@ -54,40 +55,49 @@ public:
             n_sites, n_cells, isa, n_packed, std::move(list), copy(twiddles), copy(pairs), copy(products)));
     }
 
+    // Sum over the replicas.
     double energy_forces(Doubles<2> displacements, Array<double, 2> forces) {
         const nb::gil_scoped_release release;
         const std::lock_guard<std::mutex> lock(mutex_);
+        const std::ptrdiff_t n_atoms = evaluator_.n_replicas() * evaluator_.n_atoms();
         double* u = displacements_.reserve(evaluator_.n_padded());
         double* padded = forces_.reserve(evaluator_.n_padded());
-        pad_atoms(displacements.data(), evaluator_.n_atoms(), u);
-        const double energy = evaluator_.evaluate(u, padded);
-        for (std::ptrdiff_t atom = 0; atom < evaluator_.n_atoms(); ++atom) {
+        pad_atoms(displacements.data(), n_atoms, u);
+        evaluator_.evaluate(u, padded);
+        for (std::ptrdiff_t atom = 0; atom < n_atoms; ++atom) {
             std::copy_n(padded + kStride * atom, 3, forces.data() + 3 * atom);
         }
+        double energy = 0.0;
+        for (std::ptrdiff_t k = 0; k < evaluator_.n_replicas(); ++k) energy += evaluator_.energy(k);
         return energy;
     }
-    std::tuple<std::int64_t, std::int64_t, std::int64_t> run(
-        Array<double, 2> displacements, Array<double, 2> velocities, Array<std::uint64_t, 1> rng,
-        Doubles<1> inertias, Doubles<1> velocity_kicks, double velocity_decay, double timestep,
-        double displacement_limit, int thermostat, double thermal_energy, std::int64_t n_steps, std::int64_t sample_every,
-        Array<double, 3> sampled_displacements, Array<double, 3> sampled_velocities,
-        Array<double, 1> potential_energies, Array<double, 1> kinetic_energies) {
+
+    // Every array has the replicas first; scalars are velocity decay, timestep, displacement limit and thermal energy.
+    // Of each replica: samples taken, step and atom of the stop or -1.
+    std::vector<std::tuple<std::int64_t, std::int64_t, std::int64_t>> run(
+        Array<double, 3> displacements, Array<double, 3> velocities, Array<std::uint64_t, 2> rng, Doubles<2> inertias,
+        Doubles<2> velocity_kicks, Doubles<2> scalars, Ints<1> thermostats, std::int64_t n_steps,
+        std::int64_t sample_every, Array<double, 4> sampled_displacements, Array<double, 4> sampled_velocities,
+        Array<double, 2> potential_energies, Array<double, 2> kinetic_energies) {
         const nb::gil_scoped_release release;
         const std::lock_guard<std::mutex> lock(mutex_);
-        const DynamicsInput input = {inertias.data(),
-                                     velocity_kicks.data(),
-                                     velocity_decay,
-                                     timestep,
-                                     displacement_limit,
-                                     static_cast<Thermostat>(thermostat),
-                                     thermal_energy,
-                                     n_steps,
-                                     sample_every};
-        const SampleOutput samples = {sampled_displacements.data(), sampled_velocities.data(),
-                                      potential_energies.data(), kinetic_energies.data()};
-        const RunResult result =
-            run_dynamics(evaluator_, input, displacements.data(), velocities.data(), rng.data(), samples);
-        return {result.n_samples, result.stopped_step, result.stopped_atom};
+        std::vector<DynamicsInput> inputs;
+        for (std::ptrdiff_t k = 0; k < evaluator_.n_replicas(); ++k) {
+            inputs.push_back({&inertias(k, 0), &velocity_kicks(k, 0), scalars(k, 0), scalars(k, 1), scalars(k, 2),
+                              static_cast<Thermostat>(thermostats(k)), scalars(k, 3)});
+        }
+        const SampleOutput samples = {n_steps,
+                                      sample_every,
+                                      sampled_displacements.data(),
+                                      sampled_velocities.data(),
+                                      potential_energies.data(),
+                                      kinetic_energies.data()};
+        std::vector<std::tuple<std::int64_t, std::int64_t, std::int64_t>> outcomes;
+        for (const RunResult& result :
+             run_dynamics(evaluator_, inputs, displacements.data(), velocities.data(), rng.data(), samples)) {
+            outcomes.emplace_back(result.n_samples, result.stopped_step, result.stopped_atom);
+        }
+        return outcomes;
     }
 
 private:
@@ -101,8 +111,8 @@ void bind_evaluator(nb::module_& module, const char* name) {
     using namespace nb::literals;
     using Bound = Evaluator<Real>;
     nb::class_<Bound>(module, name)
-        .def(nb::init<std::ptrdiff_t, std::ptrdiff_t, const std::string&, int>(), "n_sites"_a, "n_cells"_a, "isa"_a,
-             "n_threads"_a)
+        .def(nb::init<std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t, const std::string&, int>(), "n_sites"_a,
+             "n_cells"_a, "n_replicas"_a, "isa"_a, "n_threads"_a)
         .def("add_program", &Bound::add_program)
         .def("add_site_group", &Bound::add_site_group)
         .def("set_harmonic", &Bound::set_harmonic)

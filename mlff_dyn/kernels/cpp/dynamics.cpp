@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <limits>
 #include <vector>
 
@@ -11,23 +12,23 @@ namespace mlff {
 
 namespace {
 
+// One replica; its displacements and forces are parts of the padded arrays of all.
 class Integrator {
 public:
-    Integrator(ForceEvaluator& evaluator, const DynamicsInput& input, const double* displacements,
-               const double* velocities, const std::uint64_t* rng)
-        : evaluator_(evaluator),
-          input_(input),
-          n_atoms_(evaluator.n_atoms()),
-          length_(kStride * n_atoms_),
-          u_(buffers_[0].reserve(evaluator.n_padded())),
-          v_(buffers_[1].reserve(evaluator.n_padded())),
-          forces_(buffers_[2].reserve(evaluator.n_padded())),
+    Integrator(const DynamicsInput& input, std::ptrdiff_t n_atoms, GaussianFunction gaussians, double* u,
+               const double* forces, const double* displacements, const double* velocities, const std::uint64_t* rng)
+        : input_(input),
+          n_atoms_(n_atoms),
+          length_(kStride * n_atoms),
+          u_(u),
+          v_(length_, 0.0),
+          forces_(forces),
           inertias_(length_, 0.0),
           half_steps_(length_, 0.0),
           kicks_(length_, 0.0),
-          stream_(rng, evaluator.gaussians()) {
+          stream_(rng, gaussians) {
         unpack(displacements, u_);
-        unpack(velocities, v_);
+        unpack(velocities, v_.data());
         for (std::ptrdiff_t atom = 0; atom < n_atoms_; ++atom) {
             for (std::ptrdiff_t k = kStride * atom; k < kStride * atom + 3; ++k) {
                 inertias_[k] = input.inertias[atom];
@@ -36,11 +37,10 @@ public:
             }
             total_inertia_ += input.inertias[atom];
         }
-        potential_energy_ = evaluator_.evaluate(u_, forces_);
     }
 
-    // One step; the atom that left the limit, or -1.
-    std::ptrdiff_t step() {
+    // A step as far as new forces are needed; the atom that left the limit, or -1.
+    std::ptrdiff_t advance() {
         kick();
         if (input_.thermostat == Thermostat::kNone) {
             drift(input_.timestep);
@@ -49,14 +49,13 @@ public:
             input_.thermostat == Thermostat::kLangevin ? langevin() : bussi();
             drift(0.5 * input_.timestep);
         }
-        const std::ptrdiff_t outside = find_outside();
-        if (outside >= 0) return outside;
-        potential_energy_ = evaluator_.evaluate(u_, forces_);
-        kick();
-        return -1;
+        return find_outside();
     }
 
-    double potential_energy() const { return potential_energy_; }
+    // The rest of the step, with the new forces.
+    void kick() {
+        for (std::ptrdiff_t k = 0; k < length_; ++k) v_[k] += half_steps_[k] * forces_[k];
+    }
 
     double kinetic_energy() const {
         double energy = 0.0;
@@ -66,14 +65,13 @@ public:
 
     void save(double* displacements, double* velocities) const {
         pack(u_, displacements);
-        pack(v_, velocities);
+        pack(v_.data(), velocities);
     }
 
     void save_stream(std::uint64_t* rng) const { stream_.save(rng); }
 
 private:
     void unpack(const double* rows, double* padded) const {
-        std::fill_n(padded, evaluator_.n_padded(), 0.0);
         for (std::ptrdiff_t atom = 0; atom < n_atoms_; ++atom) {
             std::copy_n(rows + 3 * atom, 3, padded + kStride * atom);
         }
@@ -83,10 +81,6 @@ private:
         for (std::ptrdiff_t atom = 0; atom < n_atoms_; ++atom) {
             std::copy_n(padded + kStride * atom, 3, rows + 3 * atom);
         }
-    }
-
-    void kick() {
-        for (std::ptrdiff_t k = 0; k < length_; ++k) v_[k] += half_steps_[k] * forces_[k];
     }
 
     void drift(double time) {
@@ -136,43 +130,62 @@ private:
 
     static constexpr double kLargest = std::numeric_limits<double>::max();
 
-    ForceEvaluator& evaluator_;
     const DynamicsInput& input_;
     std::ptrdiff_t n_atoms_, length_;
-    AlignedBuffer<double> buffers_[3];
     double* u_;
-    double* v_;
-    double* forces_;
+    std::vector<double> v_;
+    const double* forces_;
     std::vector<double> inertias_, half_steps_, kicks_;
     RandomStream stream_;
     double total_inertia_ = 0.0;
-    double potential_energy_ = 0.0;
 };
 
 }  // namespace
 
-RunResult run_dynamics(ForceEvaluator& evaluator, const DynamicsInput& input, double* displacements,
-                       double* velocities, std::uint64_t* rng, const SampleOutput& samples) {
-    Integrator integrator(evaluator, input, displacements, velocities, rng);
-    RunResult result = {0, -1, -1};
-    const std::ptrdiff_t length = 3 * evaluator.n_atoms();
-    for (std::int64_t step = 1; step <= input.n_steps; ++step) {
-        const std::ptrdiff_t outside = integrator.step();
-        if (outside >= 0) {
-            result.stopped_step = step;
-            result.stopped_atom = outside;
-            break;
+std::vector<RunResult> run_dynamics(ForceEvaluator& evaluator, const std::vector<DynamicsInput>& inputs,
+                                    double* displacements, double* velocities, std::uint64_t* rng,
+                                    const SampleOutput& samples) {
+    const std::ptrdiff_t n_replicas = evaluator.n_replicas(), n_atoms = evaluator.n_atoms(), length = 3 * n_atoms;
+    const std::int64_t n_samples = samples.n_steps / samples.sample_every;
+    AlignedBuffer<double> buffers[2];
+    double* u = buffers[0].reserve(evaluator.n_padded());
+    double* forces = buffers[1].reserve(evaluator.n_padded());
+    std::fill_n(u, evaluator.n_padded(), 0.0);
+    std::deque<Integrator> replicas;
+    for (std::ptrdiff_t k = 0; k < n_replicas; ++k) {
+        const std::ptrdiff_t first = kStride * k * n_atoms;
+        replicas.emplace_back(inputs[k], n_atoms, evaluator.gaussians(), u + first, forces + first,
+                              displacements + k * length, velocities + k * length, rng + 4 * k);
+    }
+    std::vector<RunResult> results(static_cast<std::size_t>(n_replicas), RunResult{0, -1, -1});
+    std::ptrdiff_t n_running = n_replicas;
+    evaluator.evaluate(u, forces);
+    for (std::int64_t step = 1; step <= samples.n_steps; ++step) {
+        for (std::ptrdiff_t k = 0; k < n_replicas; ++k) {
+            if (results[k].stopped_step >= 0) continue;
+            const std::ptrdiff_t outside = replicas[k].advance();
+            if (outside < 0) continue;
+            results[k].stopped_step = step;
+            results[k].stopped_atom = outside;
+            --n_running;
         }
-        if (step % input.sample_every == 0) {
-            const std::int64_t k = result.n_samples++;
-            integrator.save(samples.displacements + k * length, samples.velocities + k * length);
-            samples.potential_energies[k] = integrator.potential_energy();
-            samples.kinetic_energies[k] = integrator.kinetic_energy();
+        if (n_running == 0) break;
+        evaluator.evaluate(u, forces);
+        for (std::ptrdiff_t k = 0; k < n_replicas; ++k) {
+            if (results[k].stopped_step >= 0) continue;
+            replicas[k].kick();
+            if (step % samples.sample_every != 0) continue;
+            const std::int64_t place = k * n_samples + results[k].n_samples++;
+            replicas[k].save(samples.displacements + place * length, samples.velocities + place * length);
+            samples.potential_energies[place] = evaluator.energy(k);
+            samples.kinetic_energies[place] = replicas[k].kinetic_energy();
         }
     }
-    integrator.save(displacements, velocities);
-    integrator.save_stream(rng);
-    return result;
+    for (std::ptrdiff_t k = 0; k < n_replicas; ++k) {
+        replicas[k].save(displacements + k * length, velocities + k * length);
+        replicas[k].save_stream(rng + 4 * k);
+    }
+    return results;
 }
 
 }  // namespace mlff

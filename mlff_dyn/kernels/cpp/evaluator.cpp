@@ -20,6 +20,12 @@ ForceFunction<Real> force_function(const std::string& isa) {
     }
 }
 
+// Cells of a block.
+template <typename Real>
+std::ptrdiff_t n_lanes(const std::string& isa) {
+    return find_kernels(isa).vector_bytes / static_cast<std::ptrdiff_t>(sizeof(Real));
+}
+
 template <typename Real>
 std::vector<Real> convert(const std::vector<double>& values) {
     return {values.begin(), values.end()};
@@ -28,23 +34,34 @@ std::vector<Real> convert(const std::vector<double>& values) {
 }  // namespace
 
 template <typename Real>
-CellEvaluator<Real>::CellEvaluator(std::ptrdiff_t n_sites, std::ptrdiff_t n_cells, const std::string& isa,
-                                   int n_threads)
-    : ForceEvaluator(n_sites * n_cells, find_kernels(isa).gaussians),
+CellEvaluator<Real>::CellEvaluator(std::ptrdiff_t n_sites, std::ptrdiff_t n_cells, std::ptrdiff_t n_replicas,
+                                   const std::string& isa, int n_threads)
+    : ForceEvaluator(n_sites * n_cells, n_replicas, find_kernels(isa).gaussians),
       cell_forces_(force_function<Real>(isa)),
       n_cells_(n_cells),
-      padded_cells_((n_cells + kMaxLanes - 1) / kMaxLanes * kMaxLanes),
+      layout_(n_cells, n_replicas, n_lanes<Real>(isa)),
+      largest_bundle_(layout_.largest_bundle() / layout_.n_lanes),
       team_(n_threads),
-      workspaces_(team_.n_members()) {}
+      workspaces_(team_.n_members()),
+      energies_(cell_energies_.reserve(static_cast<std::size_t>(layout_.size()))),
+      harmonic_energies_(static_cast<std::size_t>(n_replicas), 0.0) {}
 
 template <typename Real>
 std::vector<std::int32_t> CellEvaluator<Real>::pad(const std::int32_t* slot_atoms, std::ptrdiff_t n_slots) const {
-    std::vector<std::int32_t> padded(n_slots * padded_cells_, static_cast<std::int32_t>(n_atoms()));
+    const std::ptrdiff_t missing = kStride * n_replicas() * n_atoms();
+    std::vector<std::int32_t> places(n_slots * layout_.size(), static_cast<std::int32_t>(missing));
     for (std::ptrdiff_t slot = 0; slot < n_slots; ++slot) {
-        std::copy_n(slot_atoms + slot * n_cells_, n_cells_, padded.begin() + slot * padded_cells_);
+        for (std::ptrdiff_t replica = 0; replica < n_replicas(); ++replica) {
+            for (std::ptrdiff_t cell = 0; cell < n_cells_; ++cell) {
+                const std::ptrdiff_t lane = layout_.lanes[replica * n_cells_ + cell];
+                const std::ptrdiff_t block = lane / layout_.n_lanes;
+                const std::ptrdiff_t atom = replica * n_atoms() + slot_atoms[slot * n_cells_ + cell];
+                places[(block * n_slots + slot) * layout_.n_lanes + lane % layout_.n_lanes] =
+                    static_cast<std::int32_t>(kStride * atom);
+            }
+        }
     }
-    for (std::int32_t& atom : padded) atom *= static_cast<std::int32_t>(kStride);
-    return padded;
+    return places;
 }
 
 template <typename Real>
@@ -58,7 +75,6 @@ void CellEvaluator<Real>::add_program(const std::int32_t* slot_atoms, std::ptrdi
     data.view = {n_slots,
                  n_lifted_slots,
                  data.places.data(),
-                 padded_cells_,
                  n_lifted,
                  static_cast<std::ptrdiff_t>(data.lifts.size()),
                  data.lifts.data(),
@@ -68,7 +84,8 @@ void CellEvaluator<Real>::add_program(const std::int32_t* slot_atoms, std::ptrdi
                  data.coefficients.data(),
                  0,
                  nullptr};
-    scratch_vectors_ = std::max(scratch_vectors_, static_cast<std::size_t>(2 * n_lifted + 3 * n_slots));
+    const std::ptrdiff_t needed = 2 * n_lifted + 3 * n_slots + 3 * n_lifted_slots * largest_bundle_;
+    scratch_vectors_ = std::max(scratch_vectors_, static_cast<std::size_t>(needed));
 }
 
 template <typename Real>
@@ -93,16 +110,21 @@ template <typename Real>
 void CellEvaluator<Real>::work(int member, const Real* u, Real* forces) {
     Workspace& own = workspaces_[member];
     std::fill_n(forces, n_padded(), Real(0));
-    const std::ptrdiff_t n_blocks = padded_cells_ / kMaxLanes, n_members = team_.n_members();
-    const std::ptrdiff_t first = n_blocks * member / n_members * kMaxLanes;
-    const std::ptrdiff_t last = std::min(n_blocks * (member + 1) / n_members * kMaxLanes, n_cells_);
+    const std::vector<std::ptrdiff_t>& bundles = layout_.bundles;
+    const std::ptrdiff_t n_members = team_.n_members();
+    const std::ptrdiff_t first = layout_.n_bundles() * member / n_members;
+    const std::ptrdiff_t last = layout_.n_bundles() * (member + 1) / n_members;
+    std::fill(energies_ + bundles[first], energies_ + bundles[last], Real(0));
     void* scratch = own.scratch.reserve(scratch_vectors_ * kMaxBytes);
-    own.energy = 0.0;
-    for (const ProgramData& program : programs_) own.energy += cell_forces_(program.view, first, last, u, forces, scratch);
+    for (const ProgramData& program : programs_) {
+        for (std::ptrdiff_t k = first; k < last; ++k) {
+            cell_forces_(program.view, bundles[k], bundles[k + 1], u, forces, energies_, scratch);
+        }
+    }
 }
 
 template <typename Real>
-double CellEvaluator<Real>::evaluate(const double* u, double* forces) {
+void CellEvaluator<Real>::evaluate(const double* u, double* forces) {
     const Real* own_u = nullptr;
     if constexpr (std::is_same_v<Real, double>) {
         own_u = u;
@@ -120,8 +142,6 @@ double CellEvaluator<Real>::evaluate(const double* u, double* forces) {
         parts[member] = target;
         work(member, own_u, target);
     });
-    double energy = 0.0;
-    for (const Workspace& workspace : workspaces_) energy += workspace.energy;
     for (int member = 0; member < team_.n_members(); ++member) {
         if constexpr (std::is_same_v<Real, double>) {
             if (member == 0) continue;
@@ -131,8 +151,18 @@ double CellEvaluator<Real>::evaluate(const double* u, double* forces) {
         }
         for (std::size_t k = 0; k < n_padded(); ++k) forces[k] += parts[member][k];
     }
-    if (harmonic_) energy += harmonic_->add_forces(u, forces);
-    return energy;
+    for (std::ptrdiff_t replica = 0; harmonic_ && replica < n_replicas(); ++replica) {
+        const std::ptrdiff_t first = kStride * replica * n_atoms();
+        harmonic_energies_[replica] = harmonic_->add_forces(u + first, forces + first);
+    }
+}
+
+template <typename Real>
+double CellEvaluator<Real>::energy(std::ptrdiff_t replica) const {
+    double energy = 0.0;
+    const std::ptrdiff_t* lanes = layout_.lanes.data() + replica * n_cells_;
+    for (std::ptrdiff_t cell = 0; cell < n_cells_; ++cell) energy += static_cast<double>(energies_[lanes[cell]]);
+    return energy + harmonic_energies_[replica];
 }
 
 template class CellEvaluator<double>;

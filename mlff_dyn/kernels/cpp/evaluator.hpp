@@ -1,4 +1,4 @@
-// Energy and forces of one torus for given coefficients; owns its tables and scratch memory.
+// Energy and forces of replicas of one torus for given coefficients; owns its tables and scratch memory.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 
 #include "aligned.hpp"
 #include "harmonic.hpp"
+#include "lane_layout.hpp"
 #include "tables.hpp"
 #include "team.hpp"
 
@@ -18,25 +19,31 @@ class ForceEvaluator {
 public:
     virtual ~ForceEvaluator() = default;
 
-    // Padded arrays of (n_atoms + 1) atoms, aligned to kMaxBytes; the last atom stands for missing cells and its
-    // displacement must be zero.
-    virtual double evaluate(const double* u, double* forces) = 0;
+    // Padded arrays of (n_replicas * n_atoms + 1) atoms, aligned to kMaxBytes; the last atom stands for missing cells
+    // and its displacement must be zero.
+    virtual void evaluate(const double* u, double* forces) = 0;
 
-    std::ptrdiff_t n_atoms() const { return n_atoms_; }
+    // Potential energy of a replica at the displacements that were evaluated last.
+    virtual double energy(std::ptrdiff_t replica) const = 0;
+
+    std::ptrdiff_t n_atoms() const { return n_atoms_; }  // of a replica
+    std::ptrdiff_t n_replicas() const { return n_replicas_; }
     GaussianFunction gaussians() const { return gaussians_; }
-    std::size_t n_padded() const { return static_cast<std::size_t>(kStride * (n_atoms_ + 1)); }
+    std::size_t n_padded() const { return static_cast<std::size_t>(kStride * (n_replicas_ * n_atoms_ + 1)); }
 
 protected:
-    ForceEvaluator(std::ptrdiff_t n_atoms, GaussianFunction gaussians) : n_atoms_(n_atoms), gaussians_(gaussians) {}
+    ForceEvaluator(std::ptrdiff_t n_atoms, std::ptrdiff_t n_replicas, GaussianFunction gaussians)
+        : n_atoms_(n_atoms), n_replicas_(n_replicas), gaussians_(gaussians) {}
 
-    std::ptrdiff_t n_atoms_;
+    std::ptrdiff_t n_atoms_, n_replicas_;
     GaussianFunction gaussians_;
 };
 
 template <typename Real>
 class CellEvaluator : public ForceEvaluator {
 public:
-    CellEvaluator(std::ptrdiff_t n_sites, std::ptrdiff_t n_cells, const std::string& isa, int n_threads);
+    CellEvaluator(std::ptrdiff_t n_sites, std::ptrdiff_t n_cells, std::ptrdiff_t n_replicas, const std::string& isa,
+                  int n_threads);
 
     // Orders 3 and higher, and the slots for orders 1 and 2, which may be empty for all programs but the first.
     void add_program(const std::int32_t* slot_atoms, std::ptrdiff_t n_slots, std::ptrdiff_t n_lifted_slots,
@@ -49,7 +56,8 @@ public:
 
     void set_harmonic(std::unique_ptr<TorusHarmonic<Real>> harmonic) { harmonic_ = std::move(harmonic); }
 
-    double evaluate(const double* u, double* forces) override;
+    void evaluate(const double* u, double* forces) override;
+    double energy(std::ptrdiff_t replica) const override;
 
 private:
     struct GroupData {
@@ -70,19 +78,22 @@ private:
     struct Workspace {
         AlignedBuffer<char> scratch;
         AlignedBuffer<Real> forces;
-        double energy = 0.0;
     };
 
     std::vector<std::int32_t> pad(const std::int32_t* slot_atoms, std::ptrdiff_t n_slots) const;
     void work(int member, const Real* u, Real* forces);
 
     ForceFunction<Real> cell_forces_;
-    std::ptrdiff_t n_cells_, padded_cells_;
+    std::ptrdiff_t n_cells_;
+    LaneLayout layout_;
+    std::ptrdiff_t largest_bundle_;  // blocks
     std::deque<ProgramData> programs_;
     std::size_t scratch_vectors_ = 0;
     ThreadTeam team_;
     std::vector<Workspace> workspaces_;
-    AlignedBuffer<Real> displacements_;
+    AlignedBuffer<Real> displacements_, cell_energies_;
+    Real* energies_;  // of the cell in each lane
+    std::vector<double> harmonic_energies_;
     std::unique_ptr<TorusHarmonic<Real>> harmonic_;
 };
 

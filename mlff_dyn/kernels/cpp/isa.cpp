@@ -11,6 +11,7 @@ namespace mlff::MLFF_ISA {
 
 extern const Kernels kernels;
 const Kernels kernels = {MLFF_TEXT(MLFF_ISA),
+                         MLFF_BYTES,
                          cell_forces<double>,
                          cell_forces<float>,
                          fill_gaussians,

@@ -45,13 +45,6 @@ MLFF_INLINE Lanes<Real> broadcast(Real value) {
     return value - Lanes<Real>{};
 }
 
-template <typename Real>
-MLFF_INLINE double sum(Lanes<Real> values) {
-    double total = 0.0;
-    for (int lane = 0; lane < kLanes<Real>; ++lane) total += static_cast<double>(values[lane]);
-    return total;
-}
-
 template <int... Index>
 struct Sequence {};
 template <int Count, int... Index>

@@ -50,7 +50,7 @@ static void group_gradient(const SiteGroup<Real>& group, const Vector3<Real>* sl
 // Twice the energy of one group; its gradient is scattered.
 template <typename Real>
 MLFF_INLINE Lanes<Real> run_group(const SiteGroup<Real>& group, const Vector3<Real>* slots, const std::int32_t* places,
-                                  std::ptrdiff_t padded_cells, Real* forces) {
+                                  Real* forces) {
     Lanes<Real> gradient[9];
     if (group.n_sites == 3) {
         group_gradient<Real, 9>(group, slots, gradient);
@@ -66,7 +66,7 @@ MLFF_INLINE Lanes<Real> run_group(const SiteGroup<Real>& group, const Vector3<Re
         const Real* bias = group.bias + 3 * site;
         energy += home.x * (slope[0] + broadcast(bias[0])) + home.y * (slope[1] + broadcast(bias[1])) +
                   home.z * (slope[2] + broadcast(bias[2]));
-        scatter_subtract(forces, places + group.home[site] * padded_cells,
+        scatter_subtract(forces, places + group.home[site] * kLanes<Real>,
                          Vector3<Real>{slope[0], slope[1], slope[2]});
     }
     return energy;

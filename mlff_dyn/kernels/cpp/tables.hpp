@@ -14,9 +14,6 @@ constexpr std::ptrdiff_t kStride = 4;
 // Widest vector in bytes; scratch memory is aligned to it.
 constexpr std::ptrdiff_t kMaxBytes = 64;
 
-// Cells are handled in blocks; tables of atoms are padded to a multiple of the largest block.
-constexpr std::ptrdiff_t kMaxLanes = 16;
-
 // Orders 1 and 2 for up to three sites of the home cell: gradient = bias + matrix * (components of the columns).
 template <typename Real>
 struct SiteGroup {
@@ -58,8 +55,7 @@ template <typename Real>
 struct CellProgram {
     std::ptrdiff_t n_slots;
     std::ptrdiff_t n_lifted_slots;   // the first ones; the others serve orders 1 and 2 only
-    const std::int32_t* places;      // [n_slots][padded_cells], kStride * atom
-    std::ptrdiff_t padded_cells;
+    const std::int32_t* places;      // [n_blocks][n_slots][lanes of a block], kStride * atom
     std::ptrdiff_t n_lifted;         // values of lifted slots and of products
     std::ptrdiff_t n_lifts;
     const Lift* lifts;
@@ -119,10 +115,11 @@ struct FactorTable {
     const double* values;  // [n_columns][8 * n_groups]
 };
 
-// Subtracts dE/du of the cells first to last (multiples of the block) from the padded forces; returns the energy.
+// Subtracts dE/du of a bundle of cells, first to last (multiples of the block), from the padded forces, and adds the
+// energy of each cell. The scratch memory holds 2 n_lifted + 3 n_slots vectors, and 3 n_lifted_slots for each block.
 template <typename Real>
-using ForceFunction = double (*)(const CellProgram<Real>&, std::ptrdiff_t first, std::ptrdiff_t last, const Real* u,
-                                 Real* forces, void* scratch);
+using ForceFunction = void (*)(const CellProgram<Real>&, std::ptrdiff_t first, std::ptrdiff_t last, const Real* u,
+                               Real* forces, Real* energies, void* scratch);
 
 // Standard normal numbers from a key; count is a multiple of kGaussianBlock.
 using GaussianFunction = void (*)(std::uint64_t key, std::ptrdiff_t count, double* out);
@@ -131,6 +128,7 @@ constexpr std::ptrdiff_t kGaussianBlock = 16;
 // One set of kernels for one instruction set. Scratch is aligned to kMaxBytes.
 struct Kernels {
     const char* name;
+    std::ptrdiff_t vector_bytes;  // of a block of cells
     ForceFunction<double> forces64;
     ForceFunction<float> forces32;
     GaussianFunction gaussians;
