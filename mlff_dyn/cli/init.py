@@ -65,6 +65,8 @@ def init(
     with session(verbose, quiet) as progress:
         if dataset is not None and not suggest:
             raise typer.BadParameter("--dataset goes with --suggest; train takes --dataset, too")
+        if suggest and source.suffix not in CONFIG_SUFFIXES:
+            raise typer.BadParameter("--suggest changes a configuration; write one first: init STRUCTURE")
         if source.suffix in CONFIG_SUFFIXES:
             if output is not None:
                 raise typer.BadParameter(
@@ -98,8 +100,6 @@ def _suggest(
     progress: "Progress",
     as_json: bool,
 ) -> NoReturn:
-    if source.suffix not in CONFIG_SUFFIXES:
-        raise typer.BadParameter("--suggest changes a configuration; write one first: init STRUCTURE")
     if dataset is not None:
         require_file(dataset, "data set")
 

@@ -190,12 +190,13 @@ class TrainingConfig(Section):
 class MdConfig(Section):
     """Molecular dynamics on the force field."""
 
-    ensemble: Literal["nve", "nvt"] = Field(
-        default="nvt", description="`nve`: energy kept; `nvt`: thermostat."
+    ensemble: Literal["nve", "nvt", "npt"] = Field(
+        default="nvt", description="`nve`: energy kept; `nvt`: thermostat; `npt`: thermostat and barostat."
     )
     thermostat: Literal["langevin", "bussi"] = Field(
         default="langevin",
-        description="Thermostat of `nvt`; `bussi` rescales velocities, which disturbs the motion less.",
+        description="Thermostat of `nvt` and `npt`; `bussi` rescales velocities, which disturbs the motion "
+        "less.",
     )
     friction_per_picosecond: Real = Field(
         default=1.0, gt=0.0, description="Friction of the Langevin thermostat."
@@ -204,6 +205,22 @@ class MdConfig(Section):
         default=100.0,
         gt=0.0,
         description="Time in which the `bussi` thermostat lets the kinetic energy relax to its mean.",
+    )
+    pressure_gigapascal: Real = Field(
+        default=0.0,
+        description="Pressure of `npt`, measured from that of the reference structure at rest, which should "
+        "be relaxed.",
+    )
+    barostat_shape: Literal["isotropic", "orthorhombic", "full"] = Field(
+        default="isotropic",
+        description="How the cell may change: `isotropic`, all directions alike; `orthorhombic`, along x, y "
+        "and z; `full`, any strain.",
+    )
+    barostat_interval_steps: Integer = Field(
+        default=25, ge=1, description="Steps between two Monte Carlo moves of the cell."
+    )
+    strain_limit: Real = Field(
+        default=0.05, gt=0.0, lt=0.3, description="A strain of the cell above it stops the dynamics."
     )
     temperatures_kelvin: Temperatures = Field(default=(300.0,), description="One trajectory for each.")
     supercell: Supercell | None = Field(

@@ -14,7 +14,7 @@ from mlff_dyn.kernels.design_chunks import build_design_chunks
 from mlff_dyn.kernels.gather import GatherTables, check_atoms, check_displacements, check_slot_atoms
 from mlff_dyn.kernels.instruction_set import INSTRUCTION_SET
 from mlff_dyn.kernels.reduction import Reduction, RowStatistics, check_rows
-from mlff_dyn.kernels.strain import strain_displacements, strain_weights
+from mlff_dyn.kernels.strain import check_moves, integrate_slopes, strain_displacements
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,11 @@ __all__ = [
 
 
 def design_matrix(
-    tables: GatherTables, slot_atoms: NDArray[np.int32], displacements: NDArray[np.float64]
+    tables: GatherTables,
+    slot_atoms: NDArray[np.int32],
+    displacements: NDArray[np.float64],
+    *,
+    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Forces as a linear function of the parameters.
 
@@ -44,6 +48,8 @@ def design_matrix(
     slot_atoms : ndarray, shape (n_slots, n_cells), int32
         Atom that each slot of the tables means for each home cell.
     displacements : ndarray, shape (n_atoms, 3), Å
+    moves : ndarray, shape (n_slots, 3), optional, Å
+        What a strain adds to the displacements of the slots.
 
     Returns
     -------
@@ -58,7 +64,7 @@ def design_matrix(
     slot_atoms = check_slot_atoms(tables, slot_atoms)
     displacements = check_displacements(displacements, tables.polynomial.n_sites * slot_atoms.shape[1])
     design = np.zeros((displacements.size, tables.n_parameters))
-    _design_plan(tables).fill(slot_atoms, displacements, design)
+    _design_plan(tables).fill(slot_atoms, displacements, check_moves(tables, moves), design)
     return design
 
 
@@ -67,6 +73,8 @@ def reduced_rows(
     reduction: Reduction,
     slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
+    *,
+    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Forces as a linear function of the independent parameters.
 
@@ -76,6 +84,8 @@ def reduced_rows(
     reduction : Reduction
     slot_atoms : ndarray, shape (n_slots, n_cells), int32
     displacements : ndarray, shape (n_atoms, 3), Å
+    moves : ndarray, shape (n_slots, 3), optional, Å
+        What a strain adds to the displacements of the slots.
 
     Returns
     -------
@@ -92,7 +102,7 @@ def reduced_rows(
     displacements = check_displacements(displacements, tables.polynomial.n_sites * slot_atoms.shape[1])
     rows = np.empty((displacements.size, reduction.n_columns))
     sparse = (reduction.starts, reduction.rows, reduction.weights)
-    _design_plan(tables).fill_reduced(slot_atoms, displacements, *sparse, rows)
+    _design_plan(tables).fill_reduced(slot_atoms, displacements, check_moves(tables, moves), *sparse, rows)
     return rows
 
 
@@ -102,6 +112,8 @@ def row_statistics(
     slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
     forces: NDArray[np.float64],
+    *,
+    moves: NDArray[np.float64] | None = None,
 ) -> RowStatistics:
     """Information matrix of the forces of configurations in independent parameters.
 
@@ -111,6 +123,8 @@ def row_statistics(
     reduction : Reduction
     slot_atoms : ndarray, shape (n_slots, n_cells), int32
     displacements, forces : ndarray, shape (n_atoms, 3) or (n_configurations, n_atoms, 3), Å, eV/Å
+    moves : ndarray, shape (n_slots, 3), optional, Å
+        What a strain adds to the displacements of the slots.
 
     Returns
     -------
@@ -130,11 +144,12 @@ def row_statistics(
     n = reduction.n_columns
     n_padded = -(-(n + 1) // plan.padding) * plan.padding
     sums = np.zeros((n_padded, n_padded))
+    moved = check_moves(tables, moves)
     sparse = (reduction.starts, reduction.rows, reduction.weights)
     stacked = displacements.reshape(-1, *displacements.shape[-2:])
     targets = np.ascontiguousarray(forces, dtype=np.float64).reshape(stacked.shape)
     for each, target in zip(stacked, targets, strict=True):
-        plan.add_statistics(slot_atoms, check_displacements(each, n_atoms), target, *sparse, sums)
+        plan.add_statistics(slot_atoms, check_displacements(each, n_atoms), moved, target, *sparse, sums)
     gram = np.tril(sums[:n, :n])
     gram += np.tril(gram, -1).T
     return RowStatistics(gram, sums[n, :n].copy(), float(sums[n, n]))
@@ -148,6 +163,7 @@ def force_variances(
     factor: NDArray[np.float64],
     *,
     atoms: NDArray[np.int64] | None = None,
+    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Variance of the force components for a covariance of the independent parameters.
 
@@ -161,6 +177,8 @@ def force_variances(
         Covariance = factor @ factor.T; zeros of a triangle cost nothing.
     atoms : ndarray, optional
         Atoms whose variances are wanted, in this order; all by default.
+    moves : ndarray, shape (n_slots, 3), optional, Å
+        What a strain adds to the displacements of the slots.
 
     Returns
     -------
@@ -174,7 +192,7 @@ def force_variances(
     check_rows(tables.n_parameters, reduction, factor)
     variances = np.empty((*_rows_shape(tables, slot_atoms, atoms), 3))
     fill = _design_plan(tables).fill_variances
-    columns = _sparse_and_columns(reduction, factor)
+    columns = (check_moves(tables, moves), *_sparse_and_columns(reduction, factor))
     _fill_rows(fill, tables, slot_atoms, displacements, columns, atoms=atoms, out=variances)
     return variances
 
@@ -187,6 +205,7 @@ def sample_forces(
     parameters: NDArray[np.float64],
     *,
     atoms: NDArray[np.int64] | None = None,
+    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Forces for several sets of independent parameters, such as samples of a posterior, in one pass.
 
@@ -199,6 +218,8 @@ def sample_forces(
     parameters : ndarray, shape (n_samples, n_parameters)
     atoms : ndarray, optional
         Atoms whose forces are wanted; all by default.
+    moves : ndarray, shape (n_slots, 3), optional, Å
+        What a strain adds to the displacements of the slots.
 
     Returns
     -------
@@ -213,7 +234,7 @@ def sample_forces(
     width = -(-len(parameters) // 8) * 8
     forces = np.empty((*_rows_shape(tables, slot_atoms, atoms), 3, width))
     fill = _design_plan(tables).fill_products
-    columns = _sparse_and_columns(reduction, parameters.T)
+    columns = (check_moves(tables, moves), *_sparse_and_columns(reduction, parameters.T))
     _fill_rows(fill, tables, slot_atoms, displacements, columns, atoms=atoms, out=forces)
     return np.ascontiguousarray(np.moveaxis(forces[..., : len(parameters)], -1, 0))
 
@@ -234,19 +255,23 @@ def _fill_rows(
     atoms: NDArray[np.int64] | None,
     out: NDArray[np.float64],
 ) -> None:
-    """Fill what belongs to each atom; chosen atoms site by site, in the cells that hold them."""
+    """Fill what belongs to each atom; chosen atoms site by site, in the cells that hold them.
+
+    ``columns`` are the moves of the slots, then what `_sparse_and_columns` makes.
+    """
     slot_atoms = check_slot_atoms(tables, slot_atoms)
     n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
     displacements = check_displacements(displacements, n_sites * n_cells)
+    moves, *rest = columns
     if atoms is None:
-        fill(slot_atoms, displacements, 0, n_sites, *columns, out)
+        fill(slot_atoms, displacements, moves, 0, n_sites, *rest, out)
         return
     sites, cells = np.divmod(check_atoms(atoms, n_sites * n_cells), n_cells)
     for site in np.unique(sites).tolist():
         members = np.flatnonzero(sites == site)
         part = np.zeros((n_sites * len(members), *out.shape[1:]))
         own_cells = np.ascontiguousarray(slot_atoms[:, cells[members]])
-        fill(own_cells, displacements, site, site + 1, *columns, part)
+        fill(own_cells, displacements, moves, site, site + 1, *rest, part)
         out[members] = part[site * len(members) : (site + 1) * len(members)]
 
 
@@ -265,8 +290,10 @@ def stress_rows(
     positions: NDArray[np.float64],
     slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
+    *,
+    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Derivative of the energy with respect to a homogeneous strain as a function of the parameters.
+    """Derivative of the work of displacing with respect to strain as a function of the parameters.
 
     Parameters
     ----------
@@ -275,11 +302,14 @@ def stress_rows(
         See `mlff_dyn.kernels.strain.slot_positions`.
     slot_atoms : ndarray, shape (n_slots, n_cells), int32
     displacements : ndarray, shape (n_atoms, 3), Å
+        Their mean should be zero: the crystal may feel a net force under strain, which the rows contain.
+    moves : ndarray, shape (n_slots, 3), optional, Å
+        What a strain adds to the displacements of the slots.
 
     Returns
     -------
     ndarray, shape (6, n_parameters)
-        Rows xx, yy, zz, yz, xz, xy: stress * volume of the torus = row @ parameters, eV.
+        Rows xx, yy, zz, yz, xz, xy: derivative = row @ parameters, eV.
 
     Raises
     ------
@@ -290,10 +320,15 @@ def stress_rows(
     slot_atoms = check_slot_atoms(tables, slot_atoms)
     n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
     displacements = check_displacements(displacements, n_sites * n_cells)
-    rows = np.zeros((6, tables.n_parameters))
-    moves = np.ascontiguousarray(strain_displacements(positions))
-    _design_plan(tables).add_stress(slot_atoms, displacements, moves, rows)
-    return rows * strain_weights(tables)
+    directions = np.ascontiguousarray(strain_displacements(positions))
+    moved = check_moves(tables, moves)
+
+    def slopes(u: NDArray[np.float64]) -> NDArray[np.float64]:
+        rows = np.zeros((6, tables.n_parameters))
+        _design_plan(tables).add_stress(slot_atoms, u, moved, directions, rows)
+        return rows
+
+    return integrate_slopes(tables, slopes, displacements, is_strained=moves is not None)
 
 
 @lru_cache(maxsize=8)

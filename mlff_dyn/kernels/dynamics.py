@@ -28,7 +28,7 @@ Bussi, Donadio and Parrinello, J. Chem. Phys. 126, 014101 (2007).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -153,6 +153,18 @@ class MdRun:
     kinetic_energies: NDArray[np.float64]
     stopped_step: int | None
     stopped_atom: int | None
+
+
+class MdKernel(Protocol):
+    """What moves atoms: `ForceKernel`, `StrainedKernel`."""
+
+    n_atoms: int
+
+    def energy_forces(self, displacements: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """Potential energy, eV, and forces, eV/Å."""
+
+    def run(self, state: MdState, dynamics: Dynamics, n_steps: int, sample_every: int) -> MdRun:
+        """Molecular dynamics."""
 
 
 def check_run(state: MdState, dynamics: Dynamics, n_atoms: int, n_steps: int, sample_every: int) -> None:

@@ -10,8 +10,14 @@ from mlff_dyn.errors import check_shape
 from mlff_dyn.kernels.gather import GatherTables, check_atoms, check_displacements, check_slot_atoms
 from mlff_dyn.kernels.reduction import Reduction, RowStatistics, check_rows
 from mlff_dyn.kernels.reference_forces import ForceKernel
-from mlff_dyn.kernels.reference_nodes import cell_chunks, group_starts, node_slopes, node_values
-from mlff_dyn.kernels.strain import strain_displacements, strain_weights
+from mlff_dyn.kernels.reference_nodes import (
+    cell_chunks,
+    group_starts,
+    node_slopes,
+    node_values,
+    slot_variables,
+)
+from mlff_dyn.kernels.strain import check_moves, integrate_slopes, strain_displacements
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +34,11 @@ __all__ = [
 
 
 def design_matrix(
-    tables: GatherTables, slot_atoms: NDArray[np.int32], displacements: NDArray[np.float64]
+    tables: GatherTables,
+    slot_atoms: NDArray[np.int32],
+    displacements: NDArray[np.float64],
+    *,
+    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Forces as a linear function of the parameters.
 
@@ -38,6 +48,8 @@ def design_matrix(
     slot_atoms : ndarray, shape (n_slots, n_cells), int32
         Atom that each slot of the tables means for each home cell.
     displacements : ndarray, shape (n_atoms, 3), Å
+    moves : ndarray, shape (n_slots, 3), optional, Å
+        What a strain adds to the displacements of the slots.
 
     Returns
     -------
@@ -52,12 +64,15 @@ def design_matrix(
     slot_atoms = check_slot_atoms(tables, slot_atoms)
     n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
     displacements = check_displacements(displacements, n_sites * n_cells)
-    design = _cell_rows(tables, slot_atoms, displacements)
+    design = _cell_rows(tables, slot_atoms, displacements, check_moves(tables, moves))
     return design.reshape(3 * n_sites * n_cells, tables.n_parameters)
 
 
 def _cell_rows(
-    tables: GatherTables, slot_atoms: NDArray[np.int32], displacements: NDArray[np.float64]
+    tables: GatherTables,
+    slot_atoms: NDArray[np.int32],
+    displacements: NDArray[np.float64],
+    moves: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Rows of the cells that slot_atoms has columns for, shape (n_sites, n_columns, 3, n_parameters)."""
     n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
@@ -66,7 +81,7 @@ def _cell_rows(
     sites, axes = np.divmod(tables.entry_targets[starts], 3)
     columns = tables.entry_parameters[starts]
     for cells in cell_chunks(n_cells, len(tables.entry_nodes) + len(tables.node_parents)):
-        nodes = node_values(tables, slot_atoms[:, cells], displacements)
+        nodes = node_values(tables, slot_variables(slot_atoms[:, cells], displacements, moves))
         products = tables.entry_factors[:, None] * nodes[tables.entry_nodes]
         if len(starts):
             sums = np.add.reduceat(products, starts, axis=0)
@@ -79,6 +94,8 @@ def reduced_rows(
     reduction: Reduction,
     slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
+    *,
+    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Forces as a linear function of the independent parameters.
 
@@ -88,6 +105,8 @@ def reduced_rows(
     reduction : Reduction
     slot_atoms : ndarray, shape (n_slots, n_cells), int32
     displacements : ndarray, shape (n_atoms, 3), Å
+    moves : ndarray, shape (n_slots, 3), optional, Å
+        What a strain adds to the displacements of the slots.
 
     Returns
     -------
@@ -100,7 +119,7 @@ def reduced_rows(
         If the arrays do not fit the tables.
     """
     check_rows(tables.n_parameters, reduction)
-    return np.asarray(design_matrix(tables, slot_atoms, displacements) @ reduction.dense())
+    return np.asarray(design_matrix(tables, slot_atoms, displacements, moves=moves) @ reduction.dense())
 
 
 def row_statistics(
@@ -109,6 +128,8 @@ def row_statistics(
     slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
     forces: NDArray[np.float64],
+    *,
+    moves: NDArray[np.float64] | None = None,
 ) -> RowStatistics:
     """Information matrix of the forces of configurations in independent parameters.
 
@@ -118,6 +139,8 @@ def row_statistics(
     reduction : Reduction
     slot_atoms : ndarray, shape (n_slots, n_cells), int32
     displacements, forces : ndarray, shape (n_atoms, 3) or (n_configurations, n_atoms, 3), Å, eV/Å
+    moves : ndarray, shape (n_slots, 3), optional, Å
+        What a strain adds to the displacements of the slots.
 
     Returns
     -------
@@ -133,7 +156,7 @@ def row_statistics(
     check_shape("forces", forces, displacements.shape)
     matrix = reduction.dense()
     stacked = displacements.reshape(-1, *displacements.shape[-2:])
-    rows = np.concatenate([design_matrix(tables, slot_atoms, each) @ matrix for each in stacked])
+    rows = np.concatenate([design_matrix(tables, slot_atoms, each, moves=moves) @ matrix for each in stacked])
     targets = forces.reshape(-1)
     return RowStatistics(rows.T @ rows, rows.T @ targets, float(targets @ targets))
 
@@ -146,6 +169,7 @@ def force_variances(
     factor: NDArray[np.float64],
     *,
     atoms: NDArray[np.int64] | None = None,
+    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Variance of the force components for a covariance of the independent parameters.
 
@@ -159,6 +183,8 @@ def force_variances(
         Covariance = factor @ factor.T; zeros of a triangle cost nothing.
     atoms : ndarray, optional
         Atoms whose variances are wanted, in this order; all by default.
+    moves : ndarray, shape (n_slots, 3), optional, Å
+        What a strain adds to the displacements of the slots.
 
     Returns
     -------
@@ -170,7 +196,9 @@ def force_variances(
         If the arrays do not fit the tables.
     """
     check_rows(tables.n_parameters, reduction, factor)
-    products = _row_products(tables, slot_atoms, displacements, reduction.dense() @ factor, atoms)
+    products = _row_products(
+        tables, slot_atoms, displacements, reduction.dense() @ factor, atoms=atoms, moves=moves
+    )
     return np.asarray((products**2).sum(axis=-1))
 
 
@@ -182,6 +210,7 @@ def sample_forces(
     parameters: NDArray[np.float64],
     *,
     atoms: NDArray[np.int64] | None = None,
+    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Forces for several sets of independent parameters, such as samples of a posterior, in one pass.
 
@@ -194,6 +223,8 @@ def sample_forces(
     parameters : ndarray, shape (n_samples, n_parameters)
     atoms : ndarray, optional
         Atoms whose forces are wanted; all by default.
+    moves : ndarray, shape (n_slots, 3), optional, Å
+        What a strain adds to the displacements of the slots.
 
     Returns
     -------
@@ -205,7 +236,9 @@ def sample_forces(
         If the arrays do not fit the tables.
     """
     check_rows(tables.n_parameters, reduction, parameters.T)
-    products = _row_products(tables, slot_atoms, displacements, reduction.dense() @ parameters.T, atoms)
+    products = _row_products(
+        tables, slot_atoms, displacements, reduction.dense() @ parameters.T, atoms=atoms, moves=moves
+    )
     return np.ascontiguousarray(np.moveaxis(products, -1, 0))
 
 
@@ -214,15 +247,18 @@ def _row_products(
     slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
     columns: NDArray[np.float64],
+    *,
     atoms: NDArray[np.int64] | None,
+    moves: NDArray[np.float64] | None,
 ) -> NDArray[np.float64]:
     """Rows of the design matrix times columns, shape (n_atoms or len(atoms), 3, n_columns)."""
     slot_atoms = check_slot_atoms(tables, slot_atoms)
     n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
     displacements = check_displacements(displacements, n_sites * n_cells)
+    moved = check_moves(tables, moves)
     products = np.empty((n_sites, n_cells, 3, columns.shape[1]))
     for cells in cell_chunks(n_cells, 3 * n_sites * (tables.n_parameters + columns.shape[1])):
-        products[:, cells] = _cell_rows(tables, slot_atoms[:, cells], displacements) @ columns
+        products[:, cells] = _cell_rows(tables, slot_atoms[:, cells], displacements, moved) @ columns
     flat = products.reshape(n_sites * n_cells, 3, -1)
     return flat if atoms is None else flat[check_atoms(atoms, n_sites * n_cells)]
 
@@ -232,8 +268,10 @@ def stress_rows(
     positions: NDArray[np.float64],
     slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
+    *,
+    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Derivative of the energy with respect to a homogeneous strain as a function of the parameters.
+    """Derivative of the work of displacing with respect to strain as a function of the parameters.
 
     Parameters
     ----------
@@ -242,11 +280,14 @@ def stress_rows(
         See `mlff_dyn.kernels.strain.slot_positions`.
     slot_atoms : ndarray, shape (n_slots, n_cells), int32
     displacements : ndarray, shape (n_atoms, 3), Å
+        Their mean should be zero: the crystal may feel a net force under strain, which the rows contain.
+    moves : ndarray, shape (n_slots, 3), optional, Å
+        What a strain adds to the displacements of the slots.
 
     Returns
     -------
     ndarray, shape (6, n_parameters)
-        Rows xx, yy, zz, yz, xz, xy: stress * volume of the torus = row @ parameters, eV.
+        Rows xx, yy, zz, yz, xz, xy: derivative = row @ parameters, eV.
 
     Raises
     ------
@@ -257,18 +298,37 @@ def stress_rows(
     slot_atoms = check_slot_atoms(tables, slot_atoms)
     n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
     displacements = check_displacements(displacements, n_sites * n_cells)
+    moved = check_moves(tables, moves)
+    return integrate_slopes(
+        tables,
+        lambda u: _strain_slopes(tables, positions, slot_atoms, u, moved),
+        displacements,
+        is_strained=moves is not None,
+    )
+
+
+def _strain_slopes(
+    tables: GatherTables,
+    positions: NDArray[np.float64],
+    slot_atoms: NDArray[np.int32],
+    displacements: NDArray[np.float64],
+    moves: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Rows of sum_i u_i d(dE/du_i)/d(strain), shape (6, n_parameters)."""
+    n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
     rows = np.zeros((6, tables.n_parameters))
     starts = group_starts(tables.entry_targets, tables.entry_parameters)
     if not len(starts):
         return rows
     sites, axes = np.divmod(tables.entry_targets[starts, None], 3)
     by_site = displacements.reshape(n_sites, n_cells, 3)
-    moves = strain_displacements(positions).reshape(6, -1)
+    directions = strain_displacements(positions).reshape(6, -1)
     for cells in cell_chunks(n_cells, len(tables.entry_nodes) + 2 * len(tables.node_parents)):
-        nodes = node_values(tables, slot_atoms[:, cells], displacements)
+        variables = slot_variables(slot_atoms[:, cells], displacements, moves)
+        nodes = node_values(tables, variables)
         for component in range(6):
-            slopes = node_slopes(tables, slot_atoms[:, cells], displacements, nodes, moves[component])
+            slopes = node_slopes(tables, variables, nodes, directions[component])
             sums = np.add.reduceat(tables.entry_factors[:, None] * slopes[tables.entry_nodes], starts, axis=0)
             work = (by_site[sites, cells, axes] * sums).sum(axis=1)
             np.add.at(rows[component], tables.entry_parameters[starts], work)
-    return rows * strain_weights(tables)
+    return rows

@@ -17,7 +17,7 @@ from mlff_dyn.kernels.gather import (
 )
 from mlff_dyn.kernels.harmonic import check_harmonic
 from mlff_dyn.kernels.random_numbers import draw_gaussians
-from mlff_dyn.kernels.reference_nodes import cell_chunks, group_starts, node_values
+from mlff_dyn.kernels.reference_nodes import cell_chunks, group_starts, node_values, slot_variables
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,7 +96,7 @@ class ForceKernel:
         energy = 0.0
         sites, axes = np.divmod(self._targets[:, None], 3)
         for cells in cell_chunks(self._n_cells, len(tables.entry_nodes) + len(tables.node_parents)):
-            nodes = node_values(tables, self._slot_atoms[:, cells], displacements)
+            nodes = node_values(tables, slot_variables(self._slot_atoms[:, cells], displacements))
             products = self._coefficients[:, None] * nodes[tables.entry_nodes]
             if len(self._starts):
                 gradients = np.add.reduceat(products, self._starts, axis=0)

@@ -14,12 +14,21 @@ if TYPE_CHECKING:
 _CHUNK_ELEMENTS = 4_000_000
 
 
-def node_values(
-    tables: GatherTables, slot_atoms: NDArray[np.int32], displacements: NDArray[np.float64]
+def slot_variables(
+    slot_atoms: NDArray[np.int32],
+    displacements: NDArray[np.float64],
+    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
+    """Displacements that each cell sees, shape (3 * n_slots, n_cells), and what a strain adds if it does."""
+    seen = displacements[slot_atoms]
+    if moves is not None and len(moves):
+        seen = seen + moves[:, None]
+    return np.asarray(seen.transpose(0, 2, 1).reshape(-1, slot_atoms.shape[1]))
+
+
+def node_values(tables: GatherTables, variables: NDArray[np.float64]) -> NDArray[np.float64]:
     """Derivative monomials of each cell, shape (n_nodes, n_cells)."""
-    variables = displacements[slot_atoms].transpose(0, 2, 1).reshape(-1, slot_atoms.shape[1])
-    values = np.ones((len(tables.node_parents), slot_atoms.shape[1]))
+    values = np.ones((len(tables.node_parents), variables.shape[1]))
     for first, last in zip(tables.degree_starts[1:-1], tables.degree_starts[2:], strict=True):
         parents = values[tables.node_parents[first:last]]
         values[first:last] = parents * variables[tables.node_variables[first:last]]
@@ -40,13 +49,11 @@ def cell_chunks(n_cells: int, elements_per_cell: int) -> list[NDArray[np.int64]]
 
 def node_slopes(
     tables: GatherTables,
-    slot_atoms: NDArray[np.int32],
-    displacements: NDArray[np.float64],
+    variables: NDArray[np.float64],
     nodes: NDArray[np.float64],
     moves: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Derivatives of the monomials of each cell when variable v moves by moves[v]."""
-    variables = displacements[slot_atoms].transpose(0, 2, 1).reshape(-1, slot_atoms.shape[1])
     slopes = np.zeros_like(nodes)
     for first, last in zip(tables.degree_starts[1:-1], tables.degree_starts[2:], strict=True):
         parents, own = tables.node_parents[first:last], tables.node_variables[first:last]

@@ -1,18 +1,22 @@
 """Homogeneous strain: what a slot moves when the crystal is strained.
 
-A strain e moves the atom at R relative to the home cell by e R besides its displacement. Where the terms of
-the energy that hold at least one displacement are concerned, the acoustic sum rule makes the origin of R
-irrelevant as long as all slots of a target share it. At order n the part of the energy that is linear in the
-strain is of degree n - 1 in the displacements, so it follows from the strained forces by Euler's theorem:
+A strain e moves the atom at R relative to the home cell by e R besides its displacement. In the force on an
+atom, by the acoustic sum rule, the origin of R is irrelevant as long as all slots of the target share it. The
+energy is that of the strained crystal at rest (`mlff_dyn.kernels.strain_energy`) and the work of displacing
+its atoms against the forces, along the straight path:
 
-    dE_n/de = 1 / (n - 1) sum_i u_i d(dE_n/du_i)/de
+    E(u, e) = n_cells W(e) + int_0^1 dx sum_i u_i g_i(x u, e),    g_i = dE/du_i
 
-Order 1 has no such part; a residual stress of the undisplaced crystal is not contained in the expansion.
-Strains are symmetric, their components in Voigt's order xx, yy, zz, yz, xz, xy.
+    dE/de = n_cells dW/de + int_0^1 dx sum_i u_i dg_i/de (x u, e)
+
+which Gauss points integrate exactly. Without strain order n contributes to dE/de a polynomial of degree
+n - 1, whose integral is the value at its end over n - 1. A residual stress of the undisplaced crystal is not
+contained in the expansion. Strains are symmetric, their components in Voigt's order xx, yy, zz, yz, xz, xy.
 """
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +24,8 @@ import numpy as np
 from mlff_dyn.errors import check_shape
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from mlff_dyn.kernels.gather import GatherTables
@@ -68,7 +74,75 @@ def strain_displacements(positions: NDArray[np.float64]) -> NDArray[np.float64]:
     return moves
 
 
-def strain_weights(tables: GatherTables) -> NDArray[np.float64]:
-    """Weight 1 / (n - 1) of every parameter of order n, zero for order 1; shape (n_parameters,)."""
+def unit_strains() -> NDArray[np.float64]:
+    """Strains of unit strength along each component; shape (6, 3, 3).
+
+    An energy changes by its derivative with respect to a component of the symmetric tensor, so the
+    off-diagonal ones have two entries of 1/2.
+    """
+    units = np.zeros((6, 3, 3))
+    for component, (a, b) in enumerate(VOIGT):
+        units[component, a, b] += 0.5
+        units[component, b, a] += 0.5
+    return units
+
+
+def check_moves(tables: GatherTables, moves: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """What a strain adds to the displacements of the slots, as a contiguous array without rows if nothing.
+
+    Parameters
+    ----------
+    tables : GatherTables
+    moves : ndarray, shape (n_slots, 3), or None, Å
+        Positions @ strain, see `slot_positions`.
+
+    Returns
+    -------
+    ndarray, shape (n_slots, 3) or (0, 3)
+
+    Raises
+    ------
+    DataError
+        If the shape is another.
+    """
+    if moves is None:
+        return np.empty((0, 3))
+    check_shape("moves", moves, (len(tables.slots), 3))
+    return np.ascontiguousarray(moves, dtype=np.float64)
+
+
+def integrate_slopes(
+    tables: GatherTables,
+    slopes: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    displacements: NDArray[np.float64],
+    *,
+    is_strained: bool,
+) -> NDArray[np.float64]:
+    """Derivative of the work of displacing with respect to strain.
+
+    Parameters
+    ----------
+    tables : GatherTables
+    slopes : callable
+        Displacements u to the rows of sum_i u_i dg_i/de at u, shape (6, n_parameters).
+    displacements : ndarray, shape (n_atoms, 3), Å
+    is_strained : bool
+
+    Returns
+    -------
+    ndarray, shape (6, n_parameters)
+    """
     orders = tables.polynomial.parameter_orders
-    return np.where(orders > 1, 1.0 / np.maximum(orders - 1, 1), 0.0)
+    if not is_strained:
+        return slopes(displacements) * np.where(orders > 1, 1.0 / np.maximum(orders - 1, 1), 0.0)
+    degree = int(orders.max(initial=2)) - 2
+    return gauss_sum(lambda x: slopes(x * displacements) / x, degree)
+
+
+def gauss_sum(function: Callable[[float], NDArray[np.float64]], degree: int) -> NDArray[np.float64]:
+    """Integral from 0 to 1 of a polynomial of this degree."""
+    points, weights = np.polynomial.legendre.leggauss(max(1, ceil((degree + 1) / 2)))
+    parts = [
+        0.5 * weight * function(0.5 * (1.0 + point)) for point, weight in zip(points, weights, strict=True)
+    ]
+    return np.asarray(np.sum(parts, axis=0))

@@ -12,9 +12,10 @@ from mlff_dyn.errors import BasisError
 from mlff_dyn.kernels.polynomial import CellPolynomial, OrderTerms
 from mlff_dyn.lattice.clusters import decode, enumerate_clusters
 from mlff_dyn.lattice.invariants import OrbitTerms, build_terms
+from mlff_dyn.lattice.longitudinal import part_longitudinal
 from mlff_dyn.lattice.orbits import Identity, InCrystal, OnTorus, close_under_group, find_orbits
 from mlff_dyn.lattice.rotations import rotational_constraints
-from mlff_dyn.lattice.sum_rules import acoustic_sum_rule, constraint_nullspace
+from mlff_dyn.lattice.sum_rules import acoustic_sum_rule, constraint_nullspace, whitening_matrix
 from mlff_dyn.lattice.symmetric_powers import symmetric_powers
 from mlff_dyn.lattice.transfer import restore_translations
 from mlff_dyn.lattice.wigner_seitz import (
@@ -50,12 +51,15 @@ class ClusterClasses:
     radii : ndarray, shape (n_orbit_parameters,)               largest pair distance, Å
     multiplicities : ndarray of int, shape (n_orbit_parameters,)
         Clusters of the orbit per primitive cell.
+    is_longitudinal : ndarray of bool, shape (n_orbit_parameters,), or None
+        Force constants of pairs along their bond; None if they are not parted from those across it.
     """
 
     whitened: NDArray[np.float64]
     n_bodies: NDArray[np.int64]
     radii: NDArray[np.float64]
     multiplicities: NDArray[np.int64]
+    is_longitudinal: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,11 +164,13 @@ def build_basis(
             rules = sparse.vstack(
                 [rules, rotational_constraints(crystal, terms, rotational_sum_rules)]
             ).tocsr()
-        null, whitened = constraint_nullspace(terms, rules)
+        whitening = whitening_matrix(terms)
+        null, whitened = constraint_nullspace(terms, rules, whitening)
         if null.shape[1]:
+            turned, along_bond = part_longitudinal(crystal, terms, whitening, whitened)
+            classes = ClusterClasses(turned, terms.n_bodies, terms.radii, terms.multiplicities, along_bond)
             if order == 3 and isinstance(identity, OnTorus):
                 terms = restore_translations(terms, null, crystal.n_sites)
-            classes = ClusterClasses(whitened, terms.n_bodies, terms.radii, terms.multiplicities)
             built[order] = (terms, null, classes)
     if not built:
         raise BasisError("the expansion has no parameter", fix="enlarge expansion.cutoffs_angstrom")

@@ -7,7 +7,7 @@ displacement, whose bonds are strained more.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 _SHELL = 1.2
 
 
-def bonded_atoms(torus: Torus) -> NDArray[np.int32]:
-    """Pairs of atoms closer than 1.2 times the shortest bond of the first one; shape (n_pairs, 2)."""
+class Bonds(NamedTuple):
+    """Pairs of atoms, shape (n_pairs, 2), and the vectors from the first to the second, (n_pairs, 3), Å."""
+
+    pairs: NDArray[np.int32]
+    vectors: NDArray[np.float64]
+
+
+def bonded_atoms(torus: Torus) -> Bonds:
+    """Pairs of atoms closer than 1.2 times the shortest bond of the first one."""
     crystal = torus.crystal
-    pairs = []
+    pairs, vectors = [], []
     for site in range(crystal.n_sites):
         reach = 2.0 * crystal.nearest_neighbor_distance
         codes, positions = neighbors(crystal, site, reach)
@@ -34,41 +41,55 @@ def bonded_atoms(torus: Torus) -> NDArray[np.int32]:
             codes, positions = neighbors(crystal, site, reach)
             distances = np.linalg.norm(positions - crystal.positions[site], axis=1)
         shortest = np.partition(distances, 1)[1]
-        bonded = codes[(distances > 0.5 * shortest) & (distances <= _SHELL * shortest)]
+        is_bonded = (distances > 0.5 * shortest) & (distances <= _SHELL * shortest)
+        bonded = codes[is_bonded]
         sites, offsets = decode(bonded, crystal.n_sites)
         partners = torus.atom_indices(np.column_stack([sites, offsets]))
         home = np.broadcast_to(site * torus.n_cells + np.arange(torus.n_cells), partners.shape)
         pairs.append(np.stack([home.ravel(), partners.ravel()], axis=1))
-    return np.concatenate(pairs).astype(np.int32)
+        vectors.append(np.repeat(positions[is_bonded] - crystal.positions[site], torus.n_cells, axis=0))
+    return Bonds(np.concatenate(pairs).astype(np.int32), np.concatenate(vectors))
 
 
-def relative_amplitude(bonds: NDArray[np.int32], displacements: NDArray[np.float64]) -> float:
+def relative_amplitude(
+    bonds: Bonds, displacements: NDArray[np.float64], strain: NDArray[np.float64]
+) -> float:
     """Root mean square of (u_i - u_j) / sqrt 2 over bonds and components, Å.
 
-    Equal to the root mean square displacement where neighbors move independently.
+    Equal to the root mean square displacement where neighbors move independently. A strain moves neighbors
+    against each other as well.
 
     Parameters
     ----------
-    bonds : ndarray of int, shape (n_pairs, 2)
+    bonds : Bonds
     displacements : ndarray, shape (n_atoms, 3)     Å
+    strain : ndarray, shape (3, 3)
     """
-    difference = displacements[bonds[:, 0]] - displacements[bonds[:, 1]]
-    return float(np.sqrt(0.5 * np.mean(difference**2)))
+    return float(np.sqrt(0.5 * np.mean(_stretches(bonds, displacements, strain) ** 2)))
 
 
 def neighborhood_amplitudes(
-    bonds: NDArray[np.int32], displacements: NDArray[np.float64]
+    bonds: Bonds, displacements: NDArray[np.float64], strain: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Root mean square of (u_i - u_j) / sqrt 2 over the bonds of each atom i, shape (n_atoms,), Å.
 
     Parameters
     ----------
-    bonds : ndarray of int, shape (n_pairs, 2)
-        Each atom first in some of them.
+    bonds : Bonds
+        Each atom first in some of the pairs.
     displacements : ndarray, shape (n_atoms, 3)     Å
+    strain : ndarray, shape (3, 3)
     """
-    difference = displacements[bonds[:, 0]] - displacements[bonds[:, 1]]
-    squares = 0.5 * np.mean(difference**2, axis=1)
+    first = bonds.pairs[:, 0]
+    squares = 0.5 * np.mean(_stretches(bonds, displacements, strain) ** 2, axis=1)
     n_atoms = len(displacements)
-    counts = np.bincount(bonds[:, 0], minlength=n_atoms)
-    return np.asarray(np.sqrt(np.bincount(bonds[:, 0], weights=squares, minlength=n_atoms) / counts))
+    counts = np.bincount(first, minlength=n_atoms)
+    return np.asarray(np.sqrt(np.bincount(first, weights=squares, minlength=n_atoms) / counts))
+
+
+def _stretches(
+    bonds: Bonds, displacements: NDArray[np.float64], strain: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What displacements and strain add to the vector of each pair, shape (n_pairs, 3), Å."""
+    first, second = bonds.pairs.T
+    return np.asarray(displacements[second] - displacements[first] + bonds.vectors @ strain)

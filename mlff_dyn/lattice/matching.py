@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import DataError
+from mlff_dyn.lattice.strain import Deformation, polar
 from mlff_dyn.lattice.torus import Torus
 
 if TYPE_CHECKING:
@@ -15,27 +16,39 @@ if TYPE_CHECKING:
 
     from mlff_dyn.lattice.crystal import Crystal
 
-_CELL_TOLERANCE = 5e-3
+LARGEST_STRAIN = 0.1
+"""Strains up to this (largest principal value, and rotations as small) count as the same crystal."""
+
+_NO_STRAIN = 2e-6
+"""Smaller deformations are rounding errors of the cell."""
 
 
 @dataclass(frozen=True, eq=False)
 class Match:
     """A structure in terms of the ideal crystal.
 
+    Position = rotation @ ((1 + strain) @ site + displacement) + rigid shift, for column vectors.
+
     Attributes
     ----------
     torus : Torus                                      its supercell
     atoms : ndarray of int, shape (n_atoms,)           row of the input for each atom of the torus
     displacements : ndarray, shape (n_atoms, 3)        Å, in the order of the torus, without rigid shift
+    strain : ndarray, shape (3, 3)                     symmetric; zeros for the cell of the crystal itself
+    rotation : ndarray, shape (3, 3)
     """
 
     torus: Torus
     atoms: NDArray[np.int64]
     displacements: NDArray[np.float64]
+    strain: NDArray[np.float64]
+    rotation: NDArray[np.float64]
 
 
 def match_structure(crystal: Crystal, cell: ArrayLike, positions: ArrayLike, numbers: ArrayLike) -> Match:
-    """Match a structure to a supercell of the crystal; atoms may come in any order and rigidly shifted.
+    """Match a structure to a strained supercell of the crystal; atoms in any order and rigidly shifted.
+
+    Strains and rotations of the cell of up to 10 % are recognized.
 
     Parameters
     ----------
@@ -52,31 +65,83 @@ def match_structure(crystal: Crystal, cell: ArrayLike, positions: ArrayLike, num
     lattice = np.asarray(cell, float)
     species = np.asarray(numbers, np.int64)
     points = np.asarray(positions, float)
-    raw = lattice @ np.linalg.inv(crystal.lattice)
-    matrix = np.rint(raw).astype(np.int64)
-    misfit = float(np.abs((raw - matrix) @ crystal.lattice).max())
-    if round(np.linalg.det(matrix)) == 0 or misfit > _CELL_TOLERANCE * max(1.0, float(np.abs(lattice).max())):
-        raise DataError(
-            f"the cell is not a supercell of the reference crystal (off by {misfit:.3g} Å)",
-            fix="use snapshots of the same lattice constants and orientation as structure.file",
-        )
+    matrix, deformation = _strained_supercell(crystal, lattice, len(species))
     torus = Torus(crystal, matrix)
     if len(species) != torus.n_atoms:
         raise DataError(
             f"the cell holds {len(species)} atoms, that supercell of the reference crystal {torus.n_atoms}",
             fix="check structure.file",
         )
+    strain, rotation = deformation
+    stretch = np.eye(3) + strain
+    if strain.any() or (rotation != np.eye(3)).any():
+        points = points @ rotation @ np.linalg.inv(stretch)
     for shift in _candidate_shifts(crystal, points, species):
         sites, displacements = torus.match(points - shift)
         drift = displacements.mean(axis=0)
         sites, displacements = torus.match(points - shift - drift)
         if len(np.unique(sites)) == torus.n_atoms and np.array_equal(torus.numbers[sites], species):
             atoms = np.argsort(sites)
-            return Match(torus, atoms, (displacements - displacements.mean(axis=0))[atoms])
+            centered = (displacements - displacements.mean(axis=0))[atoms]
+            if strain.any():
+                centered = centered @ stretch
+            return Match(torus, atoms, centered, strain, rotation)
     raise DataError(
         "atoms and ideal sites are not one to one",
         fix="the structure melted, hopped or is another phase: leave it out or change structure.file",
     )
+
+
+def _strained_supercell(
+    crystal: Crystal, lattice: NDArray[np.float64], n_atoms: int
+) -> tuple[NDArray[np.int64], Deformation]:
+    """Supercell matrix and how its cell is deformed."""
+    raw = lattice @ np.linalg.inv(crystal.lattice)
+    matrix = np.rint(raw).astype(np.int64)
+    misfit = float(np.abs((raw - matrix) @ crystal.lattice).max())
+    is_near = round(np.linalg.det(matrix)) != 0 and _size(_gradients(crystal, matrix, lattice)) < 0.01
+    if not is_near:
+        matrix = _nearest_supercell(crystal, lattice, raw, max(1, round(n_atoms / crystal.n_sites)))
+    gradient = (
+        _gradients(crystal, matrix, lattice) if round(np.linalg.det(matrix)) else np.full((3, 3), np.inf)
+    )
+    if not _size(gradient) <= LARGEST_STRAIN:
+        raise DataError(
+            f"the cell is not a supercell of the reference crystal (off by {misfit:.3g} Å)",
+            fix="use snapshots of the same lattice and orientation as structure.file, strained by at most "
+            f"{100 * LARGEST_STRAIN:.0f} %",
+        )
+    if _size(gradient) < _NO_STRAIN:
+        return matrix, Deformation(np.zeros((3, 3)), np.eye(3))
+    return matrix, polar(gradient)
+
+
+def _nearest_supercell(
+    crystal: Crystal, lattice: NDArray[np.float64], raw: NDArray[np.float64], n_cells: int
+) -> NDArray[np.int64]:
+    """Matrix of so many primitive cells that a cell is the least deformation of."""
+    scale = (abs(np.linalg.det(raw)) / n_cells) ** (1 / 3)
+    steps = np.array(list(np.ndindex(*(3,) * 9)), np.int64).reshape(-1, 3, 3) - 1
+    candidates = np.rint(raw / max(scale, 1e-9)).astype(np.int64) + steps
+    fits = np.abs(np.rint(np.linalg.det(candidates))) == n_cells
+    if not fits.any():
+        return np.zeros((3, 3), np.int64)
+    candidates = candidates[fits]
+    changes = _gradients(crystal, candidates, lattice) - np.eye(3)
+    return np.asarray(candidates[int(np.argmin(np.linalg.norm(changes, 2, axis=(1, 2))))])
+
+
+def _gradients(
+    crystal: Crystal, matrices: NDArray[np.int64], lattice: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Deformation gradient from a supercell of the crystal to a cell; shape (..., 3, 3)."""
+    gradients = np.linalg.solve(matrices @ crystal.lattice, np.broadcast_to(lattice, matrices.shape))
+    return np.asarray(gradients.swapaxes(-1, -2))
+
+
+def _size(gradient: NDArray[np.float64]) -> float:
+    """Largest change of a vector, relative to its length."""
+    return float(np.linalg.norm(gradient - np.eye(3), 2)) if np.isfinite(gradient).all() else np.inf
 
 
 def _candidate_shifts(

@@ -130,12 +130,19 @@ def _is_representative(
 
 
 def constraint_nullspace(
-    terms: OrbitTerms, constraints: sparse.csr_matrix
+    terms: OrbitTerms, constraints: sparse.csr_matrix, whitening: sparse.csr_matrix
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Parameters before sum rules as a function of independent ones, parameters = N free.
 
     The columns are orthonormal in the metric of the force-constant tensor, so that the squared length of the
     free parameters is the squared norm of all force constants of a primitive cell.
+
+    Parameters
+    ----------
+    terms : OrbitTerms
+    constraints : csr_matrix, shape (any, n_parameters)
+    whitening : csr_matrix
+        See `whitening_matrix`.
 
     Returns
     -------
@@ -150,7 +157,6 @@ def constraint_nullspace(
     BasisError
         If the null space is not exact to 1e-10.
     """
-    whitening = _whitening(terms)
     scaled = sparse.csr_matrix(constraints @ whitening)
     scaled.data[np.abs(scaled.data) < 1e-14] = 0.0
     scaled.eliminate_zeros()
@@ -166,8 +172,11 @@ def constraint_nullspace(
     return np.asarray(whitening @ null), null
 
 
-def _whitening(terms: OrbitTerms) -> sparse.csr_matrix:
-    """Block-triangular W with W^T metric W = 1; the metric couples only parameters of one orbit."""
+def whitening_matrix(terms: OrbitTerms) -> sparse.csr_matrix:
+    """Parameters from ones that are orthonormal in the metric of the force-constant tensor.
+
+    Block-triangular W with W^T metric W = 1; the metric couples only parameters of one orbit.
+    """
     n = terms.n_parameters
     metric = sparse.coo_matrix(terms.table.T @ sparse.diags(terms.metric) @ terms.table)
     sizes = np.bincount(terms.parameter_orbit)

@@ -102,6 +102,11 @@ class Torus:
         """Supercell vectors as rows, Å."""
         return np.asarray(self.matrix @ self.crystal.lattice)
 
+    @property
+    def volume(self) -> float:
+        """Volume, Å³."""
+        return abs(float(np.linalg.det(self.lattice)))
+
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
         """Offset of every cell, folded into the supercell; shape (n_cells, 3)."""

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from mlff_dyn.kernels import ForceKernel
-    from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState
+    from mlff_dyn.kernels.dynamics import Dynamics, MdKernel, MdRun, MdState
+    from mlff_dyn.md.barostat import CellState
 
 _LARGEST_BYTES = 1 << 26
 _LARGEST_GROWTH = 8.0
@@ -34,6 +34,8 @@ class Chunk:
     sample_steps : ndarray of int         step of each sample
     run : MdRun
     seconds : float                       wall time
+    cell : CellState or None              cell at the end, of a run at constant pressure
+    strains : ndarray or None             of the samples, shape (n_samples, 3, 3)
     """
 
     step: int
@@ -41,6 +43,8 @@ class Chunk:
     sample_steps: NDArray[np.int64]
     run: MdRun
     seconds: float
+    cell: CellState | None = None
+    strains: NDArray[np.float64] | None = None
 
     @property
     def state(self) -> MdState:
@@ -49,7 +53,7 @@ class Chunk:
 
 
 def run_in_chunks(
-    kernel: ForceKernel,
+    kernel: MdKernel,
     dynamics: Dynamics,
     state: MdState,
     *,
@@ -62,7 +66,7 @@ def run_in_chunks(
 
     Parameters
     ----------
-    kernel : ForceKernel
+    kernel : MdKernel
     dynamics : Dynamics
     state : MdState
         State at ``step``.
@@ -74,23 +78,57 @@ def run_in_chunks(
         Wall time to aim at for a piece.
     """
     length = 1
-    most_samples = max(1, _LARGEST_BYTES // (48 * kernel.n_atoms))
     while step < n_steps:
-        missing = sample_every - step % sample_every
-        piece = min(length, missing, n_steps - step)
-        if missing == sample_every and length >= sample_every:
-            wanted = min(length // sample_every, most_samples) * sample_every
-            piece = min(wanted, n_steps - step)
-        started = time.perf_counter()
-        run = kernel.run(state, dynamics, piece, min(piece, sample_every))
-        elapsed = time.perf_counter() - started
-        chunk = _chunk(run, step, piece, sample_every, elapsed)
+        piece = steps_ahead(step, n_steps, sample_every, length, kernel.n_atoms)
+        chunk = run_piece(kernel, dynamics, state, step=step, piece=piece, sample_every=sample_every)
         yield chunk
-        if run.stopped_step is not None:
+        if chunk.run.stopped_step is not None:
             return
-        state, step = run.state, step + piece
-        growth = min(_LARGEST_GROWTH, seconds / max(elapsed, 1e-9))
+        state, step = chunk.state, chunk.step
+        growth = min(_LARGEST_GROWTH, seconds / max(chunk.seconds, 1e-9))
         length = max(1, int(piece * growth))
+
+
+def steps_ahead(step: int, n_steps: int, sample_every: int, length: int, n_atoms: int) -> int:
+    """Steps to make at once, at most ``length``: up to the next sample, or by whole sampling intervals."""
+    missing = sample_every - step % sample_every
+    piece = min(length, missing, n_steps - step)
+    if missing == sample_every and length >= sample_every:
+        most_samples = max(1, _LARGEST_BYTES // (48 * n_atoms))
+        wanted = min(length // sample_every, most_samples) * sample_every
+        piece = min(wanted, n_steps - step)
+    return piece
+
+
+def run_piece(
+    kernel: MdKernel, dynamics: Dynamics, state: MdState, *, step: int, piece: int, sample_every: int
+) -> Chunk:
+    """Make so many steps from a step on; see `steps_ahead`."""
+    started = time.perf_counter()
+    run = kernel.run(state, dynamics, piece, min(piece, sample_every))
+    return _chunk(run, step, piece, sample_every, time.perf_counter() - started)
+
+
+def join_runs(chunks: Sequence[Chunk], seconds: float) -> Chunk:
+    """Make one of pieces that follow each other; it took ``seconds``."""
+    last = chunks[-1]
+    runs = [chunk.run for chunk in chunks]
+    run = replace(
+        last.run,
+        displacements=np.concatenate([each.displacements for each in runs]),
+        velocities=np.concatenate([each.velocities for each in runs]),
+        potential_energies=np.concatenate([each.potential_energies for each in runs]),
+        kinetic_energies=np.concatenate([each.kinetic_energies for each in runs]),
+    )
+    strains = [chunk.strains for chunk in chunks if chunk.strains is not None]
+    return replace(
+        last,
+        n_steps=sum(chunk.n_steps for chunk in chunks),
+        sample_steps=np.concatenate([chunk.sample_steps for chunk in chunks]),
+        run=run,
+        seconds=seconds,
+        strains=np.concatenate(strains) if strains else None,
+    )
 
 
 def _chunk(run: MdRun, step: int, piece: int, sample_every: int, elapsed: float) -> Chunk:

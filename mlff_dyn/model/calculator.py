@@ -8,9 +8,11 @@ import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
 
 from mlff_dyn.lattice.matching import match_structure
+from mlff_dyn.lattice.strain import from_voigt, to_voigt
 
 if TYPE_CHECKING:
     from ase import Atoms
+    from numpy.typing import NDArray
 
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.force_field import ForceField, SupercellForceField
@@ -19,9 +21,10 @@ if TYPE_CHECKING:
 class ForceFieldCalculator(Calculator):  # type: ignore[misc]
     """ASE calculator of a trained force field.
 
-    Any supercell of the crystal, atoms in any order. ``force_sd`` is the predictive standard deviation of
-    every force component (eV/Å); it and the stress are computed when they are asked for. The stress is
-    measured from that of the undisplaced crystal, which no force tells.
+    Any supercell of the crystal, atoms in any order, its cell strained or turned by up to 10 %. ``force_sd``
+    is the predictive standard deviation of every force component (eV/Å); it and the stress are computed when
+    they are asked for. The stress is measured from that of the unstrained crystal at rest, which no force
+    tells.
 
     Parameters
     ----------
@@ -53,17 +56,20 @@ class ForceFieldCalculator(Calculator):  # type: ignore[misc]
         match = match_structure(
             self.force_field.basis.crystal, current.cell.array, current.positions, current.numbers
         )
-        supercell = self._on(match.torus)
+        supercell = self._on(match.torus, match.strain)
+        turn = match.rotation.T
         energy, forces = supercell.energy_forces(match.displacements)
         back = np.argsort(match.atoms)
-        self.results = {"energy": energy, "free_energy": energy, "forces": forces[back]}
+        self.results = {"energy": energy, "free_energy": energy, "forces": forces[back] @ turn}
         if properties and "stress" in properties:
-            self.results["stress"] = supercell.stress(match.displacements)
+            stress = from_voigt(supercell.stress(match.displacements))
+            self.results["stress"] = to_voigt(turn.T @ stress @ turn)
         if properties and "force_sd" in properties:
             self.results["force_sd"] = supercell.force_errors(match.displacements).predictive[back]
 
-    def _on(self, torus: Torus) -> SupercellForceField:
+    def _on(self, torus: Torus, strain: NDArray[np.float64]) -> SupercellForceField:
         key = torus.matrix.tobytes()
         if key not in self._supercells:
             self._supercells[key] = self.force_field.on(torus)
-        return self._supercells[key]
+        plain = self._supercells[key]
+        return plain.strained(strain) if strain.any() else plain

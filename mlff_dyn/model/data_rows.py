@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlff_dyn.lattice.strain import to_voigt
 from mlff_dyn.model.row_memory import RowMemory
 from mlff_dyn.regression.binning import Binning, bin_rows
 from mlff_dyn.regression.evidence import Observations
@@ -45,6 +46,8 @@ class DataRows:
     """The rows of many labelled supercells, sorted by their noise.
 
     Energies are per atom and measured from the mean of their origin; origins with a single energy have none.
+    The energy of a strained supercell contains the stress at rest, so it is a row only where that is fitted,
+    to first order in the strain.
 
     Parameters
     ----------
@@ -59,17 +62,25 @@ class DataRows:
     ) -> None:
         self.data = tuple(data)
         self.memory = RowMemory(is_for_one_fit=True) if memory is None else memory
-        energies: dict[int, list[float]] = {}
-        for rows in self.data if options.energies else ():
-            if rows.targets.energy_ev is not None:
-                energies.setdefault(rows.origin, []).append(rows.targets.energy_ev / rows.n_atoms)
-        self.energy_means = {k: float(np.mean(v)) for k, v in sorted(energies.items()) if len(v) > 1}
-        self.energy_rms = _spread([np.array(energies[k]) - m for k, m in self.energy_means.items()])
         stresses = [r.targets.stress_ev_per_angstrom3 for r in self.data if options.stress]
         known = [stress for stress in stresses if stress is not None]
         self.has_stress = len(known) > 1
         self.stress_mean = np.mean(known, axis=0) if self.has_stress else np.zeros(_N_STRESS)
         self.stress_rms = _spread([np.ravel(known - self.stress_mean)]) if self.has_stress else 0.0
+        energies: dict[int, list[float]] = {}
+        for rows in self.data if options.energies else ():
+            energy = self._energy_per_atom(rows)
+            if energy is not None:
+                energies.setdefault(rows.origin, []).append(energy)
+        self.energy_means = {k: float(np.mean(v)) for k, v in sorted(energies.items()) if len(v) > 1}
+        self.energy_rms = _spread([np.array(energies[k]) - m for k, m in self.energy_means.items()])
+
+    def _energy_per_atom(self, rows: LabelledRows) -> float | None:
+        """Target of the energy without the work against the mean stress; None if it is no row."""
+        strained = bool(rows.supercell.strain.any())
+        if rows.targets.energy_ev is None or (strained and not self.has_stress):
+            return None
+        return rows.targets.energy_ev / rows.n_atoms - float(_stress_work(rows) @ self.stress_mean)
 
     @property
     def n_free(self) -> int:
@@ -78,7 +89,7 @@ class DataRows:
 
     def has_energy_row(self, rows: LabelledRows) -> bool:
         """Whether the energy of a supercell is among the rows."""
-        return rows.energy_ev is not None and rows.origin in self.energy_means
+        return self._energy_per_atom(rows) is not None and rows.origin in self.energy_means
 
     def has_stress_rows(self, rows: LabelledRows) -> bool:
         """Whether the stress of a supercell is among the rows."""
@@ -112,10 +123,15 @@ class DataRows:
     def other_rows(self, rows: LabelledRows) -> Block | None:
         """Rows of the energy and of the stress of a supercell, if it has any."""
         wanted, parts, targets, free = rows.targets, [], [], []
-        if wanted.energy_ev is not None and rows.origin in self.energy_means:
+        energy = self._energy_per_atom(rows)
+        if energy is not None and rows.origin in self.energy_means:
             parts.append(self.memory.energy_row(rows)[None] / rows.n_atoms)
-            targets.append(np.array([wanted.energy_ev / rows.n_atoms - self.energy_means[rows.origin]]))
-            free.append(np.eye(self.n_free)[[list(self.energy_means).index(rows.origin)]])
+            targets.append(np.array([energy - self.energy_means[rows.origin]]))
+            own = np.zeros((1, self.n_free))
+            own[0, list(self.energy_means).index(rows.origin)] = 1.0
+            if self.has_stress:
+                own[0, len(self.energy_means) :] = _stress_work(rows)
+            free.append(own)
         if self.has_stress_rows(rows):
             parts.append(self.memory.stress_rows(rows))
             targets.append(np.asarray(wanted.stress_ev_per_angstrom3) - self.stress_mean)
@@ -187,6 +203,13 @@ class DataRows:
                 part = (block.design[here], block.free_design[here], block.targets[here])
                 parts.setdefault(label, []).append(part)
         return parts
+
+
+def _stress_work(rows: LabelledRows) -> NDArray[np.float64]:
+    """Energy per atom that a strained supercell has per component of the stress at rest, Å³; shape (6,)."""
+    counts = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
+    volume_per_atom = rows.supercell.torus.volume / rows.n_atoms
+    return np.asarray(volume_per_atom * counts * to_voigt(rows.supercell.strain))
 
 
 def _spread(parts: list[NDArray[np.float64]]) -> float:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlff_dyn.errors import DataError
 from mlff_dyn.kernels import (
     ForceKernel,
     force_variances,
@@ -17,8 +19,12 @@ from mlff_dyn.kernels import (
 )
 from mlff_dyn.kernels.gather import GatherTables, build_gather_tables
 from mlff_dyn.kernels.reduction import Reduction, block_reduction
-from mlff_dyn.kernels.strain import slot_positions
-from mlff_dyn.lattice.bonds import bonded_atoms, neighborhood_amplitudes, relative_amplitude
+from mlff_dyn.kernels.strain import gauss_sum, slot_positions
+from mlff_dyn.kernels.strain_energy import StrainEnergy, build_strain_energy
+from mlff_dyn.kernels.strained_kernel import StrainedKernel, check_strain
+from mlff_dyn.kernels.strained_polynomial import StrainTables, build_strain_tables
+from mlff_dyn.lattice.bonds import Bonds, bonded_atoms, neighborhood_amplitudes, relative_amplitude
+from mlff_dyn.lattice.strain import from_voigt, strained_lattice, stress_of_strain_slope, to_voigt
 from mlff_dyn.regression.noise import Conditions, RowKind
 from mlff_dyn.regression.statistics import SufficientStatistics
 
@@ -32,6 +38,10 @@ if TYPE_CHECKING:
 
 _SMALLEST_AMPLITUDE = 1e-12
 _SMALLEST_RATIO = 0.2
+
+
+_NO_NET_FORCE = 1e-9
+"""eV/Å per unit of a parameter."""
 
 
 class Expansion:
@@ -51,16 +61,41 @@ class Expansion:
         self.reduction: Reduction = block_reduction(basis.nullspaces)
         self._on: dict[bytes, SupercellExpansion] = {}
 
-    def on(self, torus: Torus) -> SupercellExpansion:
-        """Return the expansion on a supercell; the same supercell gives the same object."""
+    def on(self, torus: Torus, strain: NDArray[np.float64] | None = None) -> SupercellExpansion:
+        """Return the expansion on a supercell, the same object for the same one; or on a strained one.
+
+        Parameters
+        ----------
+        torus : Torus
+        strain : ndarray, shape (3, 3), optional
+            Symmetric; displacements are then measured from the sites (1 + strain) R.
+        """
         key = torus.matrix.tobytes()
         if key not in self._on:
             self._on[key] = SupercellExpansion(self, torus)
-        return self._on[key]
+        plain = self._on[key]
+        return plain if strain is None or not np.any(strain) else plain.strained(strain)
+
+    @cached_property
+    def slot_positions(self) -> NDArray[np.float64]:
+        """Positions of the slots of the kernel tables, shape (n_slots, 3), Å."""
+        crystal = self.basis.crystal
+        return slot_positions(self.tables, crystal.lattice, crystal.positions)
+
+    @cached_property
+    def strain_tables(self) -> StrainTables:
+        """Tables of strained crystals."""
+        crystal = self.basis.crystal
+        return build_strain_tables(self.basis.polynomial, crystal.lattice, crystal.positions)
+
+    @cached_property
+    def strain_energy(self) -> StrainEnergy:
+        """Energy of strained crystals at rest, per orbit parameter."""
+        return build_strain_energy(self.strain_tables)
 
 
 class SupercellExpansion:
-    """The expansion on one supercell, in the atom order of its torus.
+    """The expansion on one supercell, strained or not, in the atom order of its torus.
 
     Parameters
     ----------
@@ -72,9 +107,42 @@ class SupercellExpansion:
         self.basis = expansion.basis
         self.long_range = expansion.long_range
         self.torus = torus
+        self.strain: NDArray[np.float64] = np.zeros((3, 3))
+        self._expansion = expansion
         self._tables = expansion.tables
         self._reduction = expansion.reduction
         self._slot_atoms = torus.atom_indices(expansion.tables.slots)
+        self._moves: NDArray[np.float64] | None = None
+
+    def strained(self, strain: NDArray[np.float64]) -> SupercellExpansion:
+        """Return the expansion on the same supercell under a strain, symmetric, shape (3, 3).
+
+        Raises
+        ------
+        DataError
+            If the crystal has a long-range interaction, which is known without strain only.
+        """
+        if self.long_range is not None:
+            raise DataError(
+                "the dipole-dipole interaction is known in unstrained cells only",
+                fix="use cells of the reference structure, or leave expansion.born_file out",
+            )
+        other = copy(self)
+        other.strain = check_strain(strain)
+        other._moves = self._expansion.slot_positions @ other.strain  # noqa: SLF001
+        for cached in ("_net_force_rows", "lattice"):
+            other.__dict__.pop(cached, None)
+        return other
+
+    @cached_property
+    def lattice(self) -> NDArray[np.float64]:
+        """Vectors of the (strained) supercell as rows, Å."""
+        return strained_lattice(self.torus.lattice, self.strain)
+
+    @property
+    def volume(self) -> float:
+        """Volume of the (strained) supercell, Å³."""
+        return abs(float(np.linalg.det(self.lattice)))
 
     def rows(self, displacements: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Rows of the design matrix for the forces and for the energy.
@@ -87,16 +155,44 @@ class SupercellExpansion:
         -------
         force_rows : ndarray, shape (3 * n_atoms, n_parameters)     Å^(order - 1)
         energy_row : ndarray, shape (n_parameters,)                 Å^order
+            Of the energy measured from that of the unstrained crystal at rest.
         """
-        design = reduced_rows(self._tables, self._reduction, self._slot_atoms, displacements)
-        return design, -(displacements.ravel() @ design) / self.basis.parameter_orders
+        forces = self._reduced(displacements)
+        if self._moves is None:
+            return forces, -(displacements.ravel() @ forces) / self.basis.parameter_orders
+        centered = displacements - displacements.mean(axis=0)
+        degree = int(self.basis.parameter_orders.max()) - 1
+        work = gauss_sum(lambda x: centered.ravel() @ self._reduced(x * centered), degree)
+        rest = self.torus.n_cells * self._expansion.strain_energy.energy(self.strain)
+        by_atom = forces.reshape(len(displacements), 3, -1) - self._net_force_rows
+        return by_atom.reshape(forces.shape), self.basis.reduce_columns(rest) - work
+
+    def _reduced(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
+        place = (self._tables, self._reduction, self._slot_atoms)
+        return reduced_rows(*place, displacements, moves=self._moves)
+
+    @cached_property
+    def _net_force_rows(self) -> NDArray[np.float64]:
+        """Mean force on the atoms of the strained crystal, which is taken off; shape (3, n_parameters)."""
+        n_sites = self.basis.crystal.n_sites
+        one_cell = self._tables.slots[:, :1]
+        at_rest = np.zeros((n_sites, 3))
+        rows = reduced_rows(self._tables, self._reduction, one_cell, at_rest, moves=self._moves)
+        return np.asarray(rows.reshape(n_sites, 3, -1).mean(axis=0))
 
     def statistics(
         self, displacements: NDArray[np.float64], forces: NDArray[np.float64]
     ) -> SufficientStatistics:
-        """Sums over the force rows of one frame, which are never stored; Å, eV/Å, shape (n_atoms, 3)."""
-        sums = row_statistics(self._tables, self._reduction, self._slot_atoms, displacements, forces)
-        return SufficientStatistics(sums.gram, sums.moment, sums.target_sq, displacements.size)
+        """Sums over the force rows of one frame, which are never stored; Å, eV/Å, shape (n_atoms, 3).
+
+        The forces of a strained frame must have no mean.
+        """
+        place = (self._tables, self._reduction, self._slot_atoms)
+        sums = row_statistics(*place, displacements, forces, moves=self._moves)
+        gram = sums.gram
+        if self._moves is not None:
+            gram = gram - len(displacements) * (self._net_force_rows.T @ self._net_force_rows)
+        return SufficientStatistics(gram, sums.moment, sums.target_sq, displacements.size)
 
     def force_variances(
         self,
@@ -118,8 +214,12 @@ class SupercellExpansion:
         -------
         ndarray, shape (n_atoms or len(atoms), 3)     (eV/Å)²
         """
+        if self._moves is not None and np.abs(self._net_force_rows).max(initial=0.0) > _NO_NET_FORCE:
+            rows = self.rows(displacements)[0]
+            every = np.asarray(((rows @ covariance_factor) ** 2).sum(axis=1)).reshape(-1, 3)
+            return every if atoms is None else every[atoms]
         place = (self._tables, self._reduction, self._slot_atoms)
-        return force_variances(*place, displacements, covariance_factor, atoms=atoms)
+        return force_variances(*place, displacements, covariance_factor, atoms=atoms, moves=self._moves)
 
     def sample_forces(
         self, displacements: NDArray[np.float64], parameters: NDArray[np.float64]
@@ -136,13 +236,14 @@ class SupercellExpansion:
         ndarray, shape (n_samples, n_atoms, 3)     eV/Å
         """
         place = (self._tables, self._reduction, self._slot_atoms)
-        return sample_forces(*place, displacements, parameters)
+        forces = sample_forces(*place, displacements, parameters, moves=self._moves)
+        return forces if self._moves is None else forces - forces.mean(axis=1, keepdims=True)
 
     def stress_rows(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Rows of the stress at constant displacements, measured from that of the undisplaced crystal.
+        """Rows of the stress at constant displacements, measured from that of the unstrained crystal at rest.
 
         The strain moves the sites; a strain that takes the displacements along does further work against the
-        forces, see `SupercellForceField.stress`.
+        forces, see `mlff_dyn.lattice.strain.stress_of_displacing`.
 
         Parameters
         ----------
@@ -153,20 +254,22 @@ class SupercellExpansion:
         ndarray, shape (6, n_parameters)
             Components xx, yy, zz, yz, xz, xy, positive under tension: stress = row @ parameters, eV/Å³.
         """
-        crystal = self.basis.crystal
-        positions = slot_positions(self._tables, crystal.lattice, crystal.positions)
-        rows = stress_rows(self._tables, positions, self._slot_atoms, displacements)
-        return self.basis.reduce_columns(rows) / abs(float(np.linalg.det(self.torus.lattice)))
+        centered = displacements - displacements.mean(axis=0)
+        positions = self._expansion.slot_positions
+        slope = stress_rows(self._tables, positions, self._slot_atoms, centered, moves=self._moves)
+        if self._moves is not None:
+            slope = slope + self.torus.n_cells * to_voigt(self._expansion.strain_energy.gradient(self.strain))
+        return self.basis.reduce_columns(stress_of_strain_slope(slope, self.strain)) / self.volume
 
     def amplitude(self, displacements: NDArray[np.float64]) -> float:
         """Relative amplitude of a frame, which truncation errors grow with (Å); displacements in Å."""
-        return relative_amplitude(self._bonds, displacements)
+        return relative_amplitude(self._bonds, displacements, self.strain)
 
     def force_conditions(self, displacements: NDArray[np.float64]) -> Conditions:
         """What the noise of the force on each atom depends on; displacements in Å, shape (n_atoms, 3)."""
         n_atoms = len(displacements)
         amplitude = self.amplitude(displacements)
-        local = neighborhood_amplitudes(self._bonds, displacements)
+        local = neighborhood_amplitudes(self._bonds, displacements, self.strain)
         ratios = np.maximum(local / max(amplitude, _SMALLEST_AMPLITUDE), _SMALLEST_RATIO)
         return Conditions(np.full(n_atoms, amplitude), ratios, np.full(n_atoms, int(RowKind.FORCE)))
 
@@ -176,20 +279,51 @@ class SupercellExpansion:
         return None if self.long_range is None else self.long_range.on(self.torus)
 
     @cached_property
-    def _bonds(self) -> NDArray[np.int32]:
+    def _bonds(self) -> Bonds:
         return bonded_atoms(self.torus)
 
     def kernel(
         self, parameters: NDArray[np.float64], *, precision: str = "double", n_threads: int = 1
-    ) -> ForceKernel:
+    ) -> ForceKernel | StrainedKernel:
         """Compiled energy, forces and dynamics for given independent parameters, the long range included."""
-        expanded = self.basis.expand(parameters)
+        if self._moves is not None:
+            return self.strained_kernel(parameters, precision=precision, n_threads=n_threads)
         return ForceKernel(
             self._tables,
-            expanded,
+            self.basis.expand(parameters),
             self._slot_atoms,
             precision,
             n_threads,
             grid=self.torus.grid,
             harmonic=self.dipole_dipole,
+        )
+
+    def strained_kernel(
+        self,
+        parameters: NDArray[np.float64],
+        *,
+        stress_at_rest: NDArray[np.float64] | None = None,
+        precision: str = "double",
+        n_threads: int = 1,
+    ) -> StrainedKernel:
+        """Compile a kernel that knows its virial and can be strained; without the long range.
+
+        Parameters
+        ----------
+        parameters : ndarray, shape (n_parameters,)
+        stress_at_rest : ndarray, shape (6,), optional
+            Of the unstrained crystal, eV/Å³; zero by default.
+        precision : str
+        n_threads : int
+        """
+        volume = abs(float(np.linalg.det(self.basis.crystal.lattice)))
+        return StrainedKernel(
+            self._expansion.strain_tables,
+            self._expansion.strain_energy,
+            self.basis.expand(parameters),
+            self.torus.atom_indices,
+            self.strain,
+            precision=precision,
+            n_threads=n_threads,
+            stress_at_rest=None if stress_at_rest is None else volume * from_voigt(stress_at_rest),
         )

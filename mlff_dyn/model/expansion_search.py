@@ -158,7 +158,9 @@ def _try(data: Sequence[LabelledRows], torus: Torus, cutoffs: Cutoffs) -> Trial:
     if basis.n_parameters > _MOST_PARAMETERS:
         raise BasisError(f"{basis.n_parameters} parameters are too many to compare expansions")
     expansion = Expansion(basis, data[0].supercell.long_range)
-    rows = [replace(each, supercell=expansion.on(each.supercell.torus)) for each in data]
+    rows = [
+        replace(each, supercell=expansion.on(each.supercell.torus, each.supercell.strain)) for each in data
+    ]
     force_field = fit_force_field(basis, rows)
     return Trial(
         cutoffs_angstrom=cutoffs,
@@ -181,7 +183,7 @@ def _left_out_error(force_field: ForceField, data: Sequence[LabelledRows]) -> fl
 
 
 def _force_call_milliseconds(force_field: ForceField, rows: LabelledRows) -> float:
-    kernel = force_field.on(rows.supercell.torus).kernel
+    kernel = force_field.on(rows.supercell.torus, strain=rows.supercell.strain).kernel
     seconds = []
     for _ in range(_TIMED_CALLS):
         start = time.perf_counter()

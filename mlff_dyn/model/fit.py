@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mlff_dyn.lattice.basis import ForceConstantBasis
+    from mlff_dyn.lattice.basis import ClusterClasses, ForceConstantBasis
     from mlff_dyn.model.transfer import TransferGuess, TransferSummary
     from mlff_dyn.regression.evidence import Hyperparameters, Observations
     from mlff_dyn.regression.kind_noise import KindNoise
@@ -183,7 +183,7 @@ def _unscaled(fitted: Posterior, problem: _Problem) -> Posterior:
     """Posterior of parameters in units of the columns before they were divided; prior sds in units of u0."""
     free, scale, prior = fitted.free, problem.scale, problem.model[1]
     values = fitted.hyperparameters.prior_values.copy()
-    orders = np.array([name[0] for name in prior.group_names])
+    orders = np.array([int(name.partition(".")[0]) for name in prior.group_names])
     values[: prior.n_groups] += (orders - 1) * np.log(problem.displacement_rms / problem.displacement_unit)
     return replace(
         fitted,
@@ -203,20 +203,29 @@ def _representatives(data: Sequence[LabelledRows]) -> list[int]:
 
 
 def force_constant_prior(basis: ForceConstantBasis) -> StructuredPrior:
-    """Prior of the force constants: a scale per order and number of bodies, a decay over distance per order.
+    """Prior of the force constants: a scale per order and kind, a decay over distance per order.
 
-    On-site terms share the scale of pairs, from which the sum rule makes them.
+    Kinds are the numbers of bodies, on-site terms being one body; pairs along their bond, whose force
+    constants are far larger than those across it, have a scale of their own.
     """
     blocks: list[PriorBlock] = []
-    names: list[tuple[int, int]] = []
+    names: list[str] = []
     for order, classes in zip(basis.orders, basis.classes, strict=True):
-        bodies = np.minimum(np.maximum(classes.n_bodies, 2), order)
-        present = np.unique(bodies)
-        groups = len(names) + np.searchsorted(present, bodies)
-        names += [(order, int(body)) for body in present]
+        kinds = _kinds(order, classes)
+        present, groups = np.unique(kinds, return_inverse=True)
         distances = classes.radii - classes.radii.mean() if order > 1 else None
-        blocks.append(PriorBlock(classes.whitened, groups, distances, np.log(classes.multiplicities)))
+        log_weights = np.log(classes.multiplicities)
+        blocks.append(PriorBlock(classes.whitened, len(names) + groups, distances, log_weights))
+        names += [f"{order}.{kind}" for kind in present]
     return StructuredPrior(blocks, tuple(names))
+
+
+def _kinds(order: int, classes: ClusterClasses) -> NDArray[np.str_]:
+    """Kind of each orbit parameter."""
+    kinds = np.minimum(classes.n_bodies, order).astype(str)
+    if classes.is_longitudinal is not None:
+        kinds = np.where(classes.is_longitudinal, np.char.add(kinds, " along"), kinds)
+    return kinds
 
 
 def _residual_rms(fitted: Posterior, posterior: Posterior, problem: _Problem) -> float:
@@ -238,7 +247,7 @@ def _summarize(posterior: Posterior, problem: _Problem, residual_rms: float) -> 
     rests: dict[int, list[float]] = {}
     for rows in data:
         energy = rows.targets.energy_ev
-        if energy is not None:
+        if energy is not None and not rows.supercell.strain.any():
             rest = (energy - float(memory.energy_row(rows) @ posterior.mean)) / rows.n_cells
             rests.setdefault(rows.origin, []).append(rest)
     per_cell = float(np.mean(rests[min(rests)])) if rests else 0.0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.kernels.strain import VOIGT
+from mlff_dyn.lattice.strain import stress_of_displacing, stress_of_strain_slope, to_voigt
 from mlff_dyn.model.expansion import Expansion, SupercellExpansion
 from mlff_dyn.model.labelled_rows import stress_design
 from mlff_dyn.regression.noise import Conditions, RowKind
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.kernels import ForceKernel
+    from mlff_dyn.kernels.strained_kernel import StrainedKernel
     from mlff_dyn.lattice.basis import ForceConstantBasis
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.long_range import LongRange
@@ -130,13 +131,31 @@ class ForceField:
         """The basis with its kernel tables."""
         return Expansion(self.basis, self.long_range)
 
-    def on(self, torus: Torus, *, precision: str = "double", n_threads: int = 1) -> SupercellForceField:
-        """Return the force field on a supercell; precision and threads are those of its kernel."""
-        return SupercellForceField(self, self.expansion.on(torus), precision, n_threads)
+    def on(
+        self,
+        torus: Torus,
+        *,
+        strain: NDArray[np.float64] | None = None,
+        precision: str = "double",
+        n_threads: int = 1,
+    ) -> SupercellForceField:
+        """Return the force field on a supercell.
+
+        Parameters
+        ----------
+        torus : Torus
+        strain : ndarray, shape (3, 3), optional
+            Symmetric; displacements are then measured from the sites (1 + strain) R.
+        precision : str
+            ``double`` or ``single`` arithmetic of the kernel.
+        n_threads : int
+            Threads of the kernel.
+        """
+        return SupercellForceField(self, self.expansion.on(torus, strain), precision, n_threads)
 
 
 class SupercellForceField:
-    """A force field on one supercell, in the atom order of its torus.
+    """A force field on one supercell, strained or not, in the atom order of its torus.
 
     Parameters
     ----------
@@ -160,11 +179,47 @@ class SupercellForceField:
         self._precision = precision
         self._n_threads = n_threads
 
+    @property
+    def strain(self) -> NDArray[np.float64]:
+        """Strain of the supercell, shape (3, 3)."""
+        return self._supercell.strain
+
+    @property
+    def lattice(self) -> NDArray[np.float64]:
+        """Vectors of the supercell as rows, Å."""
+        return self._supercell.lattice
+
+    def strained(self, strain: NDArray[np.float64]) -> SupercellForceField:
+        """Return the same supercell under another strain, at little cost."""
+        other = SupercellForceField(
+            self.force_field,
+            self.force_field.expansion.on(self.torus, strain),
+            self._precision,
+            self._n_threads,
+        )
+        if np.any(strain):
+            other.__dict__["strained_kernel"] = self.strained_kernel.strained(strain)
+        return other
+
     @cached_property
-    def kernel(self) -> ForceKernel:
+    def kernel(self) -> ForceKernel | StrainedKernel:
         """Compiled energy, forces and dynamics at the posterior mean."""
+        if self.strain.any():
+            return self.strained_kernel
         mean = self.force_field.posterior.mean
         return self._supercell.kernel(mean, precision=self._precision, n_threads=self._n_threads)
+
+    @cached_property
+    def strained_kernel(self) -> StrainedKernel:
+        """Compiled kernel that knows its virial and can be strained."""
+        mean = self.force_field.posterior.mean
+        known = self.force_field.stress
+        return self._supercell.strained_kernel(
+            mean,
+            stress_at_rest=None if known is None else known.zero,
+            precision=self._precision,
+            n_threads=self._n_threads,
+        )
 
     def energy_forces(self, displacements: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Energy (eV, the reference energy included) and forces (eV/Å, shape (n_atoms, 3))."""
@@ -173,27 +228,21 @@ class SupercellForceField:
         return energy + rest, forces
 
     def stress(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Stress at given displacements (Å); if none was fitted, measured from the undisplaced crystal.
+        """Stress at given displacements (Å); measured from the crystal at rest if none was fitted.
 
-        Of a strain that moves sites and displaced atoms alike, as ASE defines it.
+        Of a deformation that moves sites and displaced atoms alike, as ASE defines it.
 
         Returns
         -------
         ndarray, shape (6,)
             Components xx, yy, zz, yz, xz, xy, positive under tension, eV/Å³.
         """
-        rows = self._supercell.stress_rows(displacements)
         _, forces = self.kernel.energy_forces(displacements)
-        volume = abs(float(np.linalg.det(self.torus.lattice)))
-        virial = -(forces.T @ displacements) / volume
-        first, second = np.array(VOIGT).T
-        taken_along = 0.5 * (virial[first, second] + virial[second, first])
-        stress = rows @ self.force_field.posterior.mean + taken_along
-        if self.force_field.stress is not None:
-            stress += self.force_field.stress.zero
-        long_range = self.force_field.long_range
-        if long_range is not None:
-            stress += long_range.stress_of_sites(self.torus, displacements)
+        of_strain = stress_of_strain_slope(to_voigt(self.strained_kernel.virial(displacements)), self.strain)
+        taken_along = stress_of_displacing(forces, displacements, self.strain)
+        stress = (of_strain + taken_along) / self._supercell.volume
+        if self.force_field.long_range is not None:
+            stress = stress + self.force_field.long_range.stress_of_sites(self.torus, displacements)
         return np.asarray(stress)
 
     def force_errors(self, displacements: NDArray[np.float64]) -> ForceErrors:

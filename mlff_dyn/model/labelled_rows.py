@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mlff_dyn.errors import check_shape
-from mlff_dyn.kernels.strain import VOIGT
+from mlff_dyn.lattice.strain import stress_of_displacing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -158,10 +158,7 @@ def _taken_along(
     supercell: SupercellExpansion, displacements: NDArray[np.float64], forces: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Stress of displaced atoms that a strain takes along against forces (n_atoms, 3, ...)."""
-    volume = abs(float(np.linalg.det(supercell.torus.lattice)))
-    virial = -np.einsum("ia...,ib->ab...", forces, displacements, optimize=True) / volume
-    first, second = np.array(VOIGT).T
-    return np.asarray(0.5 * (virial[first, second] + virial[second, first]))
+    return stress_of_displacing(forces, displacements, supercell.strain) / supercell.volume
 
 
 def _dipole_stress(

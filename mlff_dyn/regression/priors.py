@@ -118,11 +118,11 @@ class StructuredPrior:
     ----------
     blocks : sequence of PriorBlock
         In the order of the parameters.
-    group_names : tuple of tuple of int
-        What each group stands for, such as (order, number of bodies).
+    group_names : tuple of str
+        What each group stands for.
     """
 
-    def __init__(self, blocks: Sequence[PriorBlock], group_names: tuple[tuple[int, ...], ...] = ()) -> None:
+    def __init__(self, blocks: Sequence[PriorBlock], group_names: tuple[str, ...] = ()) -> None:
         self.blocks = tuple(blocks)
         self.group_names = group_names
         self.n_groups = 1 + max(int(block.groups.max()) for block in blocks)

@@ -10,10 +10,13 @@ import numpy as np
 
 from mlff_dyn.errors import DataError
 from mlff_dyn.kernels.dynamics import MdState
+from mlff_dyn.md.barostat import CellState
 from mlff_dyn.store.atomic import atomic_write
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_CELL_NUMBERS = ("step_size", "n_moves", "n_accepted")
 
 FORMAT, VERSION = "mlff-dyn checkpoint", 1
 
@@ -28,12 +31,14 @@ class Checkpoint:
     step : int           steps made
     seconds : float      wall time spent in dynamics
     state : MdState
+    cell : CellState or None     of a run at constant pressure
     """
 
     identity: str
     step: int
     seconds: float
     state: MdState
+    cell: CellState | None = None
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -53,6 +58,10 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         file["displacements"] = checkpoint.state.displacements
         file["velocities"] = checkpoint.state.velocities
         file["rng"] = np.asarray(checkpoint.state.rng, np.uint64)
+        if checkpoint.cell is not None:
+            file["strain"] = checkpoint.cell.strain
+            for name in _CELL_NUMBERS:
+                file.attrs[name] = getattr(checkpoint.cell, name)
 
 
 def read_checkpoint(path: Path) -> Checkpoint | None:
@@ -76,6 +85,14 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
                 step=int(file.attrs["step"]),
                 seconds=float(file.attrs["seconds"]),
                 state=MdState(file["displacements"][()], file["velocities"][()], file["rng"][()]),
+                cell=_read_cell(file),
             )
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise DataError(f"{path} is damaged or not HDF5: {error}", fix=fix) from None
+
+
+def _read_cell(file: h5py.File) -> CellState | None:
+    if "strain" not in file:
+        return None
+    step_size, n_moves, n_accepted = (file.attrs[name] for name in _CELL_NUMBERS)
+    return CellState(file["strain"][()], float(step_size), int(n_moves), int(n_accepted))

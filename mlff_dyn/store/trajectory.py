@@ -19,11 +19,13 @@ from mlff_dyn.errors import DataError, check_shape
 from mlff_dyn.store.atomic import atomic_write, sync_path
 from mlff_dyn.store.trajectory_layout import (
     DAMAGE,
+    PER_CELL,
     copy_samples,
     create_layout,
     extend,
     open_trajectory,
     read_attributes,
+    read_strains,
     read_valid_steps,
 )
 
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Self
+
+_METADATA_BYTES = 1 << 14
+"""Room before the samples for the indices of all data sets: HDF5 waits for ever for one that a cut took."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +56,8 @@ class Trajectory:
     displacements : ndarray, shape (n_samples, n_atoms, 3), Å
     velocities : ndarray, shape (n_samples, n_atoms, 3), Å/fs
     potential_energies, kinetic_energies : ndarray, shape (n_samples,), eV
+    strains : ndarray, shape (n_samples, 3, 3)
+        Symmetric; zeros at constant volume. Atoms are at (1 + strain) ideal position + displacement.
     """
 
     numbers: np.ndarray
@@ -62,6 +69,17 @@ class Trajectory:
     velocities: np.ndarray
     potential_energies: np.ndarray
     kinetic_energies: np.ndarray
+    strains: np.ndarray
+
+    @property
+    def lattices(self) -> np.ndarray:
+        """Supercell vectors (rows) of each sample, shape (n_samples, 3, 3), Å."""
+        return np.asarray(self.lattice + self.lattice @ self.strains)
+
+    @property
+    def positions(self) -> np.ndarray:
+        """Positions of the atoms in each sample, shape (n_samples, n_atoms, 3), Å."""
+        return np.asarray(self.ideal_positions + self.ideal_positions @ self.strains + self.displacements)
 
 
 class TrajectoryWriter:
@@ -105,7 +123,8 @@ class TrajectoryWriter:
         self.path = path
         part = part_path(path)
         try:
-            self._file = h5py.File(part, "r+", libver="latest", locking="best-effort")
+            options = {"libver": "latest", "locking": "best-effort", "meta_block_size": _METADATA_BYTES}
+            self._file = h5py.File(part, "r+", **options)
             self._file.swmr_mode = True
         except OSError as error:
             raise DataError(f"cannot write {part}: {error}") from error
@@ -155,6 +174,7 @@ class TrajectoryWriter:
         potential_energies: np.ndarray,
         kinetic_energies: np.ndarray,
         steps: np.ndarray,
+        strains: np.ndarray | None = None,
     ) -> None:
         """Add samples and flush them to the file.
 
@@ -164,6 +184,8 @@ class TrajectoryWriter:
         velocities : ndarray, shape (n_samples, n_atoms, 3), Å/fs
         potential_energies, kinetic_energies : ndarray, shape (n_samples,), eV
         steps : ndarray of int, shape (n_samples,)
+        strains : ndarray, shape (n_samples, 3, 3), optional
+            None: zeros.
 
         Raises
         ------
@@ -175,11 +197,14 @@ class TrajectoryWriter:
         check_shape("velocities", velocities, (n_samples, self._n_atoms, 3))
         check_shape("potential_energies", potential_energies, (n_samples,))
         check_shape("kinetic_energies", kinetic_energies, (n_samples,))
+        strains = np.zeros((n_samples, 3, 3)) if strains is None else strains
+        check_shape("strains", strains, (n_samples, 3, 3))
         try:
             extend(self._file["displacements"], displacements)
             extend(self._file["velocities"], velocities)
             extend(self._file["potential_energies"], potential_energies)
             extend(self._file["kinetic_energies"], kinetic_energies)
+            extend(self._file[PER_CELL], strains)
             self._file.flush()
             extend(self._file["steps"], np.asarray(steps, dtype=np.int64))
             self._file.flush()
@@ -248,6 +273,7 @@ def read_trajectory(path: Path, *, samples: slice = slice(None)) -> Trajectory:
                 velocities=file["velocities"][rows],
                 potential_energies=file["potential_energies"][rows],
                 kinetic_energies=file["kinetic_energies"][rows],
+                strains=read_strains(file, rows),
             )
         except DAMAGE as error:
             raise DataError(f"{path} is damaged: {error}", fix="run the MD again") from error

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT = "mlff-dyn trajectory"
-VERSION = 1
+VERSION = 2
 
 PER_ATOM = {"displacements": "angstrom", "velocities": "angstrom/femtosecond"}
 PER_SAMPLE = {"potential_energies": "electronvolt", "kinetic_energies": "electronvolt"}
+PER_CELL = "strains"
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError)
 _COPY_BYTES = 2**26
 
@@ -48,6 +49,7 @@ def create_layout(
     for name, unit in PER_SAMPLE.items():
         dataset = file.create_dataset(name, (0,), float, maxshape=(None,), chunks=(1024,))
         dataset.attrs["unit"] = unit
+    file.create_dataset(PER_CELL, (0, 3, 3), float, maxshape=(None, 3, 3), chunks=(113, 3, 3))
     file.create_dataset("steps", (0,), np.int64, maxshape=(None,), chunks=(1024,), fillvalue=-1)
 
 
@@ -63,8 +65,17 @@ def copy_samples(old: h5py.File, new: h5py.File, n_samples: int) -> None:
     block = max(1, _COPY_BYTES // (48 * len(old["numbers"])))
     for start in range(0, n_samples, block):
         rows = slice(start, min(start + block, n_samples))
-        for name in (*PER_ATOM, *PER_SAMPLE, "steps"):
+        for name in (*PER_ATOM, *PER_SAMPLE):
             extend(new[name], old[name][rows])
+        extend(new[PER_CELL], read_strains(old, rows))
+        extend(new["steps"], old["steps"][rows])
+
+
+def read_strains(file: h5py.File, rows: slice) -> np.ndarray:
+    """Return the strains of samples, shape (n_samples, 3, 3); files of version 1 have none."""
+    if PER_CELL in file:
+        return np.asarray(file[PER_CELL][rows])
+    return np.zeros((len(range(*rows.indices(len(file["steps"])))), 3, 3))
 
 
 def open_trajectory(path: Path) -> h5py.File:
@@ -122,7 +133,8 @@ def read_valid_steps(file: h5py.File) -> np.ndarray:
     """Return the steps of the samples that are complete in every data set."""
     try:
         steps: np.ndarray = file["steps"][()]
-        n_samples = min(file[name].shape[0] for name in (*PER_ATOM, *PER_SAMPLE, "steps"))
+        names = [*PER_ATOM, *PER_SAMPLE, "steps", *([PER_CELL] if PER_CELL in file else [])]
+        n_samples = min(file[name].shape[0] for name in names)
     except DAMAGE as error:
         raise DataError(f"{file.filename} is damaged: {error}", fix="run the MD again") from error
     unwritten = np.flatnonzero(steps[:n_samples] < 0)

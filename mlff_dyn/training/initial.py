@@ -12,7 +12,7 @@ from mlff_dyn.training.exploration import EQUILIBRATION_FEMTOSECONDS, exploring_
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mlff_dyn.kernels import ForceKernel
+    from mlff_dyn.kernels.dynamics import MdKernel
     from mlff_dyn.lattice.torus import Torus
 
 _FRAME_EVERY_FEMTOSECONDS = 100.0
@@ -38,7 +38,7 @@ def rattled_displacements(n_atoms: int, sd_angstrom: float, seed: tuple[int, ...
 
 
 def thermal_displacements(
-    kernel: ForceKernel,
+    kernel: MdKernel,
     torus: Torus,
     *,
     temperature_kelvin: float,
@@ -50,7 +50,7 @@ def thermal_displacements(
 
     Parameters
     ----------
-    kernel : ForceKernel
+    kernel : MdKernel
     torus : Torus
     temperature_kelvin, timestep_femtoseconds : float
     count : int

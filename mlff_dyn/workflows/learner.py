@@ -13,7 +13,7 @@ from mlff_dyn.store.model_file import write_model
 from mlff_dyn.workflows.data_checks import check_fit
 from mlff_dyn.workflows.train_report import describe_fit
 from mlff_dyn.workflows.training_data import TrainingData, rows_of_snapshots
-from mlff_dyn.workflows.training_journal import TrainingJournal
+from mlff_dyn.workflows.training_journal import LABELLED, TrainingJournal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,7 @@ class Learner:
         fit = workspace.config.training.fit
         options = FitOptions(energies=fit.energies, stress=fit.stress)
         self.data = TrainingData(workspace.dataset_path, workspace.expansion, options)
-        self.journal = TrainingJournal(workspace.journal_path)
+        self.journal = TrainingJournal(workspace.journal_path, workspace.basis_identity)
         self.guess: TransferGuess | None = None
         self._force_field: ForceField | None = None
         self._memory = RowMemory()
@@ -133,7 +133,7 @@ class Learner:
         """Enter calculations that the journal does not have, as after a kill between file and journal."""
         for number, snapshot in enumerate(self.data.snapshots, start=1):
             if "engine" in snapshot.info:
-                self.journal.append("labelled", n_snapshots=number, **snapshot.info)
+                self.journal.append(LABELLED, n_snapshots=number, **snapshot.info)
 
     def is_tested(self, temperature_kelvin: float) -> bool:
         """Whether the last calculation at this temperature was predicted within its error bar."""

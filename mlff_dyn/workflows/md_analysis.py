@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from ase.cell import Cell
 
+from mlff_dyn.lattice.strain import strained_lattice, stress_of_strain_slope, to_voigt
 from mlff_dyn.md.anharmonicity import anharmonicity
+from mlff_dyn.md.statistics import correlated_mean
 from mlff_dyn.md.temperature import mean_temperature
 from mlff_dyn.store.trajectory import read_trajectory
-from mlff_dyn.store.trajectory_layout import open_trajectory, read_valid_steps
+from mlff_dyn.store.trajectory_layout import open_trajectory, read_strains, read_valid_steps
+from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mlff_dyn.lattice.torus import Torus
-    from mlff_dyn.model.force_field import ForceField
+    from mlff_dyn.model.force_field import ForceField, SupercellForceField
 
 EQUILIBRATION_FEMTOSECONDS = 500.0
 _MOST_FRAMES, _LEAST_FRAMES = 100, 4
@@ -35,6 +39,13 @@ class TrajectoryAnalysis:
     force_rms_ev_per_angstrom : float or None
     sigma_a : float or None
     largest_displacement_angstrom : float or None
+    pressure_gigapascal, pressure_error_gigapascal : float or None
+        From the slope of the energy with respect to the strain at constant displacements, where the kinetic
+        part of the usual virial cancels. None with dipoles, whose part is not known.
+    volume_angstrom3, volume_error_angstrom3 : float or None
+    strain : list of float or None                  mean, components xx, yy, zz, yz, xz, xy
+    cell_lengths_angstrom, cell_angles_degree : list of float or None
+        Of the mean cell.
     """
 
     n_frames: int
@@ -44,6 +55,13 @@ class TrajectoryAnalysis:
     force_rms_ev_per_angstrom: float | None = None
     sigma_a: float | None = None
     largest_displacement_angstrom: float | None = None
+    pressure_gigapascal: float | None = None
+    pressure_error_gigapascal: float | None = None
+    volume_angstrom3: float | None = None
+    volume_error_angstrom3: float | None = None
+    strain: list[float] | None = None
+    cell_lengths_angstrom: list[float] | None = None
+    cell_angles_degree: list[float] | None = None
 
 
 def equilibration_steps(n_steps: int, timestep_femtoseconds: float) -> int:
@@ -68,35 +86,86 @@ def analyze_trajectory(
     with open_trajectory(path) as file:
         steps = read_valid_steps(file)
         kinetic = file["kinetic_energies"][: len(steps)]
+        strains = read_strains(file, slice(0, len(steps)))
     first = int(np.searchsorted(steps, equilibration, side="right"))
     n_frames = len(steps) - first
     if n_frames < 1:
         return TrajectoryAnalysis(len(steps))
     wanted = max(_LEAST_FRAMES, min(_MOST_FRAMES, _MOST_COMPONENTS // (3 * torus.n_atoms)))
     stride = max(1, n_frames // wanted)
-    frames = read_trajectory(path, samples=slice(first, None, stride)).displacements
-    supercell = force_field.on(torus)
-    forces = np.array([supercell.energy_forces(u)[1] for u in frames])
-    sd = _force_sd(force_field, torus, frames)
+    frames = _measure_frames(path, force_field, torus, slice(first, None, stride))
+    forces, sd = np.array([f.forces for f in frames]), np.array([f.force_sd for f in frames])
+    pressure = None
+    if force_field.long_range is None:
+        pressure = correlated_mean(EV_PER_ANGSTROM3_GPA * np.array([[f.pressure for f in frames]]))
     return TrajectoryAnalysis(
         n_frames=len(steps),
         mean_temperature_k=mean_temperature(kinetic[first:], torus.n_atoms),
         force_sd_mean=float(sd.mean()),
         force_sd_max=float(sd.max()),
-        force_rms_ev_per_angstrom=float(np.sqrt(np.mean(forces**2))),
-        sigma_a=anharmonicity(forces, harmonic_forces(force_field, torus, frames)),
-        largest_displacement_angstrom=float(np.linalg.norm(frames, axis=-1).max()),
+        force_rms_ev_per_angstrom=_rms(forces),
+        sigma_a=anharmonicity(forces, np.array([f.harmonic_forces for f in frames])),
+        largest_displacement_angstrom=max(f.largest_displacement for f in frames),
+        pressure_gigapascal=None if pressure is None else pressure.mean,
+        pressure_error_gigapascal=None if pressure is None else pressure.statistical_error,
+        **_mean_cell(torus, strains[first:]),
     )
 
 
-def harmonic_forces(force_field: ForceField, torus: Torus, frames: np.ndarray) -> np.ndarray:
-    """Forces (eV/Å) of order 2 alone at displacements (Å), both of shape (n_frames, n_atoms, 3)."""
+class _Frame(NamedTuple):
+    """Of one frame: forces and predictive error, eV/Å, pressure, eV/Å³, displacement, Å."""
+
+    forces: np.ndarray
+    harmonic_forces: np.ndarray
+    force_sd: float
+    pressure: float
+    largest_displacement: float
+
+
+def _measure_frames(path: Path, force_field: ForceField, torus: Torus, samples: slice) -> list[_Frame]:
+    """One frame after the other: those of a changing cell have kernels of their own."""
+    trajectory = read_trajectory(path, samples=samples)
+    plain = force_field.on(torus)
     harmonic = np.where(force_field.basis.parameter_orders == 2, force_field.posterior.mean, 0.0)
     kernel = force_field.expansion.on(torus).kernel(harmonic)
-    return np.array([kernel.energy_forces(u)[1] for u in frames])
+    frames = []
+    for strain, u in zip(trajectory.strains, trajectory.displacements, strict=True):
+        supercell = plain.strained(strain) if strain.any() else plain
+        if strain.any():
+            kernel = force_field.expansion.on(torus, strain).kernel(harmonic)
+        frames.append(
+            _Frame(
+                forces=supercell.energy_forces(u)[1],
+                harmonic_forces=kernel.energy_forces(u)[1],
+                force_sd=_rms(supercell.force_errors(u).predictive),
+                pressure=_pressure(supercell, u),
+                largest_displacement=float(np.linalg.norm(u, axis=1).max()),
+            )
+        )
+    return frames
 
 
-def _force_sd(force_field: ForceField, torus: Torus, frames: np.ndarray) -> np.ndarray:
-    """Root mean square predictive error of each frame, eV/Å."""
-    supercell = force_field.on(torus)
-    return np.array([np.sqrt(np.mean(supercell.force_errors(u).predictive ** 2)) for u in frames])
+def _pressure(supercell: SupercellForceField, displacements: np.ndarray) -> float:
+    """Pressure without the part that displacements taken along and velocities have together, eV/Å³."""
+    slope = to_voigt(supercell.strained_kernel.virial(displacements))
+    volume = abs(float(np.linalg.det(supercell.lattice)))
+    return -float(stress_of_strain_slope(slope, supercell.strain)[:3].sum()) / (3.0 * volume)
+
+
+def _mean_cell(torus: Torus, strains: np.ndarray) -> dict[str, Any]:
+    """Volume with its error, and mean cell."""
+    volumes = torus.volume * np.linalg.det(np.eye(3) + strains)
+    volume = correlated_mean(volumes[None])
+    mean = strains.mean(axis=0)
+    cell = Cell(strained_lattice(torus.lattice, mean)).cellpar()
+    return {
+        "volume_angstrom3": volume.mean,
+        "volume_error_angstrom3": volume.statistical_error,
+        "strain": to_voigt(mean).tolist(),
+        "cell_lengths_angstrom": cell[:3].tolist(),
+        "cell_angles_degree": cell[3:].tolist(),
+    }
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(values**2)))

@@ -30,6 +30,16 @@ class TrajectorySummary:
     sigma_a : float or None                  anharmonicity, see `mlff_dyn.md.anharmonicity`
     largest_displacement_angstrom : float or None
     displacement_limit_angstrom : float
+    pressure_gigapascal, pressure_error_gigapascal : float or None
+        Mean over these frames, measured from the reference structure at rest, and its statistical error.
+    volume_angstrom3, volume_error_angstrom3 : float or None
+        Mean volume of the supercell and its statistical error.
+    strain : list or None
+        Mean strain of the cell, components xx, yy, zz, yz, xz, xy.
+    cell_lengths_angstrom, cell_angles_degree : list or None
+        Of the mean supercell.
+    target_pressure_gigapascal : float or None
+        That was asked for, at constant pressure.
     """
 
     directory: str
@@ -48,6 +58,14 @@ class TrajectorySummary:
     sigma_a: float | None
     largest_displacement_angstrom: float | None
     displacement_limit_angstrom: float
+    pressure_gigapascal: float | None = None
+    pressure_error_gigapascal: float | None = None
+    volume_angstrom3: float | None = None
+    volume_error_angstrom3: float | None = None
+    strain: list[float] | None = None
+    cell_lengths_angstrom: list[float] | None = None
+    cell_angles_degree: list[float] | None = None
+    target_pressure_gigapascal: float | None = None
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the rows for people."""
@@ -60,6 +78,18 @@ class TrajectorySummary:
             ("  speed", f"{self.steps_per_second:.0f} steps/s"),
             ("  expected force error", self._error()),
             ("  anharmonicity", _quantity(self.sigma_a, ".3f", "")),
+            ("  pressure", _with_error(self.pressure_gigapascal, self.pressure_error_gigapascal, "GPa")),
+            *self._cell(),
+        ]
+
+    def _cell(self) -> list[tuple[str, str]]:
+        if self.target_pressure_gigapascal is None or self.cell_lengths_angstrom is None:
+            return []
+        lengths = ", ".join(f"{length:.4f}" for length in self.cell_lengths_angstrom)
+        return [
+            ("  pressure asked for", f"{self.target_pressure_gigapascal:g} GPa"),
+            ("  mean volume", _with_error(self.volume_angstrom3, self.volume_error_angstrom3, "Å³")),
+            ("  mean cell lengths", f"{lengths} Å"),
         ]
 
     def _error(self) -> str:
@@ -106,3 +136,7 @@ class MdReport:
 
 def _quantity(value: float | None, form: str, unit: str) -> str:
     return "not computed" if value is None else f"{value:{form}} {unit}".rstrip()
+
+
+def _with_error(value: float | None, error: float | None, unit: str) -> str:
+    return "not computed" if value is None or error is None else f"{value:.3f} ± {error:.3f} {unit}"

@@ -10,18 +10,22 @@ from ase.data import chemical_symbols
 
 from mlff_dyn.errors import DataError, SimulationError, UsageError
 from mlff_dyn.kernels import BACKEND
+from mlff_dyn.md.barostat import is_outside, run_npt_in_chunks, start_cell
 from mlff_dyn.md.chunks import run_in_chunks
 from mlff_dyn.md.start import start_at_rest_positions
 from mlff_dyn.md.temperature import mean_temperature
 from mlff_dyn.store.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from mlff_dyn.store.trajectory import TrajectoryWriter, part_path
 from mlff_dyn.store.trajectory_layout import open_trajectory, read_valid_steps
+from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from mlff_dyn.kernels.dynamics import Dynamics, MdRun
     from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.md.barostat import Barostat
     from mlff_dyn.md.chunks import Chunk
     from mlff_dyn.model.force_field import SupercellForceField
     from mlff_dyn.report.progress import Progress
@@ -37,6 +41,7 @@ class MdPlan:
     ----------
     directory : Path
     dynamics : Dynamics
+    barostat : Barostat or None
     n_steps, sample_every, seed : int
     precision : str     of the forces
     n_threads : int
@@ -46,6 +51,7 @@ class MdPlan:
 
     directory: Path
     dynamics: Dynamics
+    barostat: Barostat | None
     n_steps: int
     sample_every: int
     seed: int
@@ -66,7 +72,9 @@ class MdPlan:
 
     @property
     def ensemble(self) -> str:
-        """Ensemble, nve or nvt."""
+        """Ensemble, nve, nvt or npt."""
+        if self.barostat is not None:
+            return "npt"
         return "nvt" if self.dynamics.friction_per_fs > 0.0 else "nve"
 
 
@@ -91,7 +99,7 @@ def run_trajectory(
     Raises
     ------
     SimulationError
-        If an atom leaves the trusted region.
+        If an atom or the cell leaves the trusted region.
     UsageError
         If a trajectory of other inputs was begun here and ``force`` is not set.
     """
@@ -101,30 +109,59 @@ def run_trajectory(
     progress.start(plan.n_steps, f"dynamics at {plan.dynamics.temperature_kelvin:g} K")
     progress.update(step)
     with writer:
-        chunks = run_in_chunks(
-            force_field.kernel,
-            plan.dynamics,
-            checkpoint.state,
-            step=step,
-            n_steps=plan.n_steps,
-            sample_every=plan.sample_every,
-        )
-        for chunk in chunks:
+        for chunk in _chunks(plan, force_field, checkpoint):
             _append(writer, chunk)
-            if chunk.run.stopped_step is not None:
+            stop = _describe_end(plan, chunk, force_field.torus)
+            if stop is not None:
                 raise SimulationError(
-                    describe_stop(chunk.run, chunk.step, force_field.torus, plan.dynamics)
-                    + f"; the trajectory up to there is {part_path(plan.trajectory_path)}",
+                    f"{stop}; the trajectory up to there is {part_path(plan.trajectory_path)}",
                     fix="train at higher temperatures, or lower the temperature or the time step",
                 )
             seconds += chunk.seconds
             write_checkpoint(
-                plan.checkpoint_path, Checkpoint(plan.identity, chunk.step, seconds, chunk.state)
+                plan.checkpoint_path, Checkpoint(plan.identity, chunk.step, seconds, chunk.state, chunk.cell)
             )
             progress.update(chunk.step, **_shown(chunk, force_field.torus))
         writer.finish()
     progress.stop()
     return seconds
+
+
+def _chunks(plan: MdPlan, force_field: SupercellForceField, checkpoint: Checkpoint) -> Iterator[Chunk]:
+    """Go on from a checkpoint."""
+    if plan.barostat is None:
+        return run_in_chunks(
+            force_field.kernel,
+            plan.dynamics,
+            checkpoint.state,
+            step=checkpoint.step,
+            n_steps=plan.n_steps,
+            sample_every=plan.sample_every,
+        )
+    return run_npt_in_chunks(
+        force_field.strained_kernel,
+        plan.barostat,
+        plan.dynamics,
+        checkpoint.state,
+        checkpoint.cell or start_cell(plan.barostat),
+        step=checkpoint.step,
+        n_steps=plan.n_steps,
+        sample_every=plan.sample_every,
+    )
+
+
+def _describe_end(plan: MdPlan, chunk: Chunk, torus: Torus) -> str | None:
+    """Say what left the trusted region; None if nothing did."""
+    if chunk.run.stopped_step is not None:
+        return describe_stop(chunk.run, chunk.step, torus, plan.dynamics)
+    if plan.barostat is None or chunk.cell is None or not is_outside(plan.barostat, chunk.cell):
+        return None
+    largest = 100.0 * float(np.abs(np.linalg.eigvalsh(chunk.cell.strain)).max())
+    limit = 100.0 * plan.barostat.strain_limit
+    return (
+        f"at {plan.dynamics.temperature_kelvin:g} K, step {chunk.step}, "
+        f"the cell is strained by {largest:.2g} %; md.strain_limit is {limit:.2g} %"
+    )
 
 
 def describe_stop(run: MdRun, step: int, torus: Torus, dynamics: Dynamics) -> str:
@@ -157,12 +194,16 @@ def _open(plan: MdPlan, torus: Torus, *, force: bool) -> tuple[Checkpoint, Traje
         "seed": plan.seed,
         "temperature_kelvin": temperature,
         "timestep_femtoseconds": plan.dynamics.timestep_fs,
-        "thermostat": plan.dynamics.thermostat if plan.ensemble == "nvt" else "none",
+        "thermostat": "none" if plan.ensemble == "nve" else plan.dynamics.thermostat,
         "friction_per_femtosecond": plan.dynamics.friction_per_fs,
         "precision": plan.precision,
         "sample_every": plan.sample_every,
         "kernels": BACKEND,
     }
+    if plan.barostat is not None:
+        attributes["pressure_gigapascal"] = plan.barostat.pressure * EV_PER_ANGSTROM3_GPA
+        attributes["barostat_shape"] = plan.barostat.shape
+        attributes["barostat_interval_steps"] = plan.barostat.interval_steps
     writer = TrajectoryWriter(plan.trajectory_path, torus.numbers, torus.lattice, torus.positions, attributes)
     return Checkpoint(plan.identity, 0, 0.0, state), writer
 
@@ -186,6 +227,7 @@ def _append(writer: TrajectoryWriter, chunk: Chunk) -> None:
             potential_energies=chunk.run.potential_energies,
             kinetic_energies=chunk.run.kinetic_energies,
             steps=chunk.sample_steps,
+            strains=chunk.strains,
         )
 
 
@@ -194,4 +236,6 @@ def _shown(chunk: Chunk, torus: Torus) -> dict[str, object]:
     if len(chunk.sample_steps):
         mean = mean_temperature(chunk.run.kinetic_energies, torus.n_atoms)
         values["temperature"] = f"{mean:.0f} K"
+    if chunk.cell is not None:
+        values["volume"] = f"{100.0 * np.linalg.det(np.eye(3) + chunk.cell.strain):.2f} %"
     return values

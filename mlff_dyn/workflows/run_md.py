@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.kernels.dynamics import Dynamics
+from mlff_dyn.md.barostat import Barostat
 from mlff_dyn.md.start import displacement_limit
 from mlff_dyn.store.json_file import read_json, write_json
 from mlff_dyn.store.lock import RunLock
-from mlff_dyn.workflows.md_analysis import analyze_trajectory, equilibration_steps
+from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
+from mlff_dyn.workflows.md_analysis import (
+    EQUILIBRATION_FEMTOSECONDS,
+    analyze_trajectory,
+    equilibration_steps,
+)
 from mlff_dyn.workflows.md_report import DONE, DRY_RUN, MdReport, TrajectorySummary
 from mlff_dyn.workflows.md_run import MdPlan, run_trajectory
 from mlff_dyn.workflows.workspace import Workspace, digest
@@ -25,6 +31,8 @@ if TYPE_CHECKING:
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.report.progress import Progress
 
+_STREAM = 5
+_BAROSTAT_KEYS = {"pressure_gigapascal", "barostat_shape", "barostat_interval_steps", "strain_limit"}
 _FORMAT, _VERSION = "mlff-dyn run-md", 1
 
 
@@ -92,7 +100,9 @@ def _plan(workspace: Workspace, force_field: ForceField, torus: Torus, temperatu
         displacement_limit=md.displacement_limit_angstrom or displacement_limit(torus.crystal, trained),
         thermostat=md.thermostat,
     )
-    settings = json.loads(md.model_dump_json(exclude={"temperatures_kelvin", "n_steps", "n_threads"}))
+    unused = set() if md.ensemble == "npt" else _BAROSTAT_KEYS
+    excluded = {"temperatures_kelvin", "n_steps", "n_threads", *unused}
+    settings = json.loads(md.model_dump_json(exclude=excluded))
     model = hashlib.sha256(workspace.model_path.read_bytes()).hexdigest()
     inputs = {
         "model": model,
@@ -104,6 +114,7 @@ def _plan(workspace: Workspace, force_field: ForceField, torus: Torus, temperatu
     return MdPlan(
         directory=workspace.directory / "md" / f"{temperature:g}K-{config.seed}",
         dynamics=dynamics,
+        barostat=_barostat(config, torus, dynamics),
         n_steps=md.n_steps,
         sample_every=md.sample_every,
         seed=config.seed,
@@ -111,6 +122,28 @@ def _plan(workspace: Workspace, force_field: ForceField, torus: Torus, temperatu
         n_threads=md.n_threads,
         identity=digest(inputs),
         inputs=inputs,
+    )
+
+
+def _barostat(config: Config, torus: Torus, dynamics: Dynamics) -> Barostat | None:
+    md = config.md
+    if md.ensemble != "npt":
+        return None
+    if config.expansion.born_file is not None:
+        raise UsageError(
+            "md.ensemble npt and expansion.born_file exclude each other: strained dipoles are not known",
+            fix="use nvt",
+        )
+    temperature = dynamics.temperature_kelvin
+    return Barostat(
+        pressure=md.pressure_gigapascal / EV_PER_ANGSTROM3_GPA,
+        volume=torus.volume,
+        thermal_energy=dynamics.thermal_energy,
+        interval_steps=md.barostat_interval_steps,
+        shape=md.barostat_shape,
+        adapt_steps=round(EQUILIBRATION_FEMTOSECONDS / dynamics.timestep_fs),
+        strain_limit=md.strain_limit,
+        seed=(config.seed, _STREAM, round(1e6 * temperature)),
     )
 
 
@@ -150,6 +183,9 @@ def _run_one(
         timestep_fs=plan.dynamics.timestep_fs,
         steps_per_second=plan.n_steps / max(seconds, 1e-9),
         displacement_limit_angstrom=plan.dynamics.displacement_limit,
+        target_pressure_gigapascal=None
+        if plan.barostat is None
+        else plan.barostat.pressure * EV_PER_ANGSTROM3_GPA,
         **asdict(analysis),
     )
     content: dict[str, Any] = {**asdict(summary), "identity": plan.identity, "inputs": plan.inputs}

@@ -98,7 +98,6 @@ def describe_fit(force_field: ForceField) -> dict[str, object]:
     training, posterior = force_field.training, force_field.posterior
     noise, values = posterior.noise, posterior.hyperparameters.prior_values
     prior = force_constant_prior(force_field.basis)
-    groups = [".".join(map(str, name)) for name in prior.group_names]
     decays = [str(order) for order in force_field.basis.orders if order > 1]
     return {
         "n_parameters": force_field.basis.n_parameters,
@@ -108,7 +107,7 @@ def describe_fit(force_field: ForceField) -> dict[str, object]:
         "log_evidence": posterior.log_evidence,
         "noise_sd": float(np.sqrt(noise.variance(noise.reference_amplitude))),
         "noise_exponent": noise.exponent,
-        "prior_sd": dict(zip(groups, np.exp(values[: prior.n_groups]).tolist(), strict=True)),
+        "prior_sd": dict(zip(prior.group_names, np.exp(values[: prior.n_groups]).tolist(), strict=True)),
         "prior_decay_per_angstrom": dict(zip(decays, values[prior.n_groups :].tolist(), strict=True)),
         "calibration": force_field.calibration,
         "prior": None if force_field.transfer is None else force_field.transfer.to_json(),
@@ -132,7 +131,7 @@ def describe_labels(force_field: ForceField, data: Sequence[LabelledRows]) -> di
     """JSON values of the errors of energies and stresses, averaged over the data; None where not fitted."""
     found: dict[str, list[ForceErrors]] = {"energy_sd_ev_per_atom": [], "stress_sd_ev_per_angstrom3": []}
     for rows in data:
-        supercell = force_field.on(rows.supercell.torus)
+        supercell = force_field.on(rows.supercell.torus, strain=rows.supercell.strain)
         for name, function in zip(found, (supercell.energy_errors, supercell.stress_errors), strict=True):
             errors = function(rows.displacements)
             if errors is not None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from mlff_dyn.errors import DataError
 from mlff_dyn.lattice.matching import match_structure
+from mlff_dyn.lattice.strain import rotated_back
 from mlff_dyn.model.labelled_rows import LabelledRows, label_rows
 from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
 from mlff_dyn.workflows.data_checks import check_frames
@@ -135,18 +136,14 @@ def rows_of_snapshots(
             match = match_structure(
                 expansion.basis.crystal, snapshot.cell, snapshot.positions, snapshot.numbers
             )
+            supercell = expansion.on(match.torus, match.strain)
         except DataError as error:
             raise DataError(f"{path}, frame {number}: {error.message}", fix=error.fix) from None
-        forces = snapshot.forces_ev_per_angstrom[match.atoms]
-        rows.append(
-            label_rows(
-                expansion.on(match.torus),
-                match.displacements,
-                forces,
-                snapshot.energy_ev,
-                snapshot.stress_ev_per_angstrom3,
-            )
-        )
+        forces = snapshot.forces_ev_per_angstrom[match.atoms] @ match.rotation
+        stress = snapshot.stress_ev_per_angstrom3
+        if stress is not None:
+            stress = rotated_back(stress, match.rotation)
+        rows.append(label_rows(supercell, match.displacements, forces, snapshot.energy_ev, stress))
     return rows
 
 

@@ -9,7 +9,9 @@ from mlff_dyn.store.journal import Journal, read_journal
 if TYPE_CHECKING:
     from pathlib import Path
 
-_NAME = ("event", "n_snapshots", "temperature_kelvin", "replica", "status")
+_NAME = ("event", "n_snapshots", "temperature_kelvin", "replica", "status", "basis")
+LABELLED = "labelled"
+"""Event of a calculation, the only one that does not depend on the expansion."""
 
 
 class TrainingJournal:
@@ -18,17 +20,21 @@ class TrainingJournal:
     Parameters
     ----------
     path : Path
+    basis : str
+        Identity of the basis, which belongs to the name of all events but calculations.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, basis: str) -> None:
+        self._basis = basis
         self._journal = Journal(path)
         self._events = {_name(event): event for event in read_journal(path)}
 
     def append(self, event: str, **fields: object) -> None:
         """Write an event unless the same one is there."""
-        record = {"event": event, **fields}
+        own = fields if event == LABELLED else {**fields, "basis": self._basis}
+        record = {"event": event, **own}
         if _name(record) not in self._events:
-            self._journal.append(event, **fields)
+            self._journal.append(event, **own)
             self._events[_name(record)] = record
 
     @property

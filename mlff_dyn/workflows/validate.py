@@ -141,7 +141,7 @@ def _report(
 
 
 def _compare(force_field: ForceField, rows: LabelledRows, snapshot: Snapshot) -> _Frame:
-    supercell = force_field.on(rows.supercell.torus)
+    supercell = force_field.on(rows.supercell.torus, strain=rows.supercell.strain)
     energy, forces = supercell.energy_forces(rows.displacements)
     sds = _sds(supercell.force_errors(rows.displacements))
     pops = supercell.pops_force_sd(rows.displacements)

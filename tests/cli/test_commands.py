@@ -132,7 +132,7 @@ def test_validate_hands_over_both_files(workflow: Workflow, config_file: Path) -
     [
         (["--set", "md.n_step=1"], "md.n_step: unknown key; did you mean md.n_steps?"),
         (["--set", "seed"], "expected key.path=value"),
-        (["--set", "md.ensemble=npt"], "'npt' is not one of"),
+        (["--set", "md.ensemble=nph"], "'nph' is not one of"),
         (["--no-such-option"], "--no-such-option"),
     ],
 )

@@ -91,7 +91,7 @@ def test_an_unknown_key_is_an_error_with_the_nearest_name(key: str, nearest: str
         ("md.temperatures_kelvin=[300, 300.0]", "a temperature is given twice"),
         ("md.temperatures_kelvin=[300, -1]", "md.temperatures_kelvin.1: should be greater than 0"),
         ("md.timestep_femtoseconds=.inf", "md.timestep_femtoseconds: should be a finite number"),
-        ("md.ensemble=npt", "'npt' is not one of 'nve', 'nvt'"),
+        ("md.ensemble=nph", "'nph' is not one of 'nve', 'nvt', 'npt'"),
         ("engine.kind=vasp", "'vasp' is not one of 'espresso', 'ase'"),
         ("md=3", "md: should be a section"),
         ("structure.supercell=[2, 2]", "structure.supercell: should be 3 positive integers"),
@@ -116,7 +116,7 @@ def test_an_impossible_value_is_refused_by_its_dotted_name(override: str, expect
 
 
 def test_every_problem_is_named_with_its_line_in_the_order_of_the_file() -> None:
-    message = refusal(MINIMAL + "md:\n  n_step: 5\n  ensemble: npt\nseed: x\n")
+    message = refusal(MINIMAL + "md:\n  n_step: 5\n  ensemble: nph\nseed: x\n")
     lines = message.splitlines()
     assert [line.split(":")[0] for line in lines] == ["c.yaml, line 5", "c.yaml, line 6", "c.yaml, line 7"]
 

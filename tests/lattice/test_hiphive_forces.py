@@ -2,22 +2,35 @@
 
 import logging
 import warnings
+from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from numpy.typing import NDArray
 
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.workflows.training_data import displaced_atoms
-from tests.lattice.crystals import expansion_on, silicon, wurtzite
+from tests.lattice.crystals import expansion_on, silicon, triclinic, wurtzite
 from tests.models import crystal_of
+
+STRUCTURES = Path(__file__).parents[2] / "configs" / "structures"
+
+
+def tin_selenide() -> Atoms:
+    return ase.io.read(STRUCTURES / "SnSe-Pnma.vasp")
+
 
 CASES = [
     (silicon(), (2, 2, 2), {2: 4.6, 3: 3.9}),
     (silicon(), (2, 2, 2), {2: 4.0, 3: 2.5, 4: 2.5}),
     (wurtzite(), (3, 3, 2), {2: 3.2, 3: 2.0}),
+    (bulk("BAs", "zincblende", a=4.777, cubic=True), (2, 2, 2), {2: 4.0, 3: 2.2, 4: 2.2}),
+    (tin_selenide(), (1, 2, 2), {2: 3.9, 3: 3.0, 4: 2.9}),
+    (triclinic(), (2, 2, 2), {2: 3.0, 3: 2.3}),
 ]
 
 

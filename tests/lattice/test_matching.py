@@ -92,8 +92,43 @@ def test_exchanged_species_are_refused() -> None:
     assert "one to one" in refuse(rocksalt(), moved).message
 
 
-@pytest.mark.parametrize("strain", [0.02, -0.03])
-def test_a_strained_cell_is_refused(strain: float) -> None:
+def random_gradient(size: float, seed: int) -> np.ndarray:
+    return np.eye(3) + size * np.random.default_rng(seed).uniform(-1.0, 1.0, (3, 3))
+
+
+@pytest.mark.parametrize(
+    ("ideal", "size"),
+    [(silicon() * (2, 2, 2), 0.03), (wurtzite() * (3, 2, 2), 0.02), (rocksalt() * (6, 1, 1), 0.05)],
+)
+def test_a_strained_and_turned_cell_is_recognized(ideal: Atoms, size: float) -> None:
+    """Position = rotation (1 + strain) site + rotation displacement, whatever the order of the atoms."""
+    reference = {"Si": silicon(), "AlN": wurtzite(), "NaCl": rocksalt()}[
+        ideal.get_chemical_formula(empirical=True).replace("ClNa", "NaCl")
+    ]
+    gradient = random_gradient(size, 5)
+    shuffled = ideal[np.random.default_rng(4).permutation(len(ideal))]
+    moved, u = displaced(shuffled)
+    moved.set_cell(shuffled.cell.array @ gradient.T)
+    moved.positions = shuffled.positions @ gradient.T + u + [0.3, -0.2, 0.1]
+    match = match_structure(crystal_of(reference), moved.cell.array, moved.positions, moved.numbers)
+    stretch = np.eye(3) + match.strain
+    np.testing.assert_allclose(match.rotation @ stretch, gradient, atol=1e-12)
+    np.testing.assert_allclose(match.rotation.T @ match.rotation, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(match.strain, match.strain.T, atol=1e-14)
+    np.testing.assert_allclose(match.torus.lattice @ gradient.T, moved.cell.array, atol=1e-9)
+    np.testing.assert_allclose(match.displacements @ match.rotation.T, u[match.atoms], atol=1e-9)
+
+
+def test_a_cell_of_its_own_has_no_strain() -> None:
+    moved, _ = displaced(silicon() * (2, 1, 1))
+    moved.set_cell(moved.cell.array * (1.0 + 1e-8))
+    match = match_structure(crystal_of(silicon()), moved.cell.array, moved.positions, moved.numbers)
+    assert not match.strain.any()
+    np.testing.assert_array_equal(match.rotation, np.eye(3))
+
+
+@pytest.mark.parametrize("strain", [0.12, -0.13])
+def test_a_cell_strained_by_much_is_refused(strain: float) -> None:
     moved, _ = displaced(silicon() * (2, 2, 2))
     moved.set_cell((1 + strain) * moved.cell.array, scale_atoms=True)
     assert "not a supercell" in refuse(silicon(), moved).message

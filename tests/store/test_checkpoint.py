@@ -9,6 +9,7 @@ import pytest
 from mlff_dyn.errors import DataError
 from mlff_dyn.kernels.dynamics import MdState
 from mlff_dyn.kernels.random_numbers import rng_from_seed
+from mlff_dyn.md.barostat import CellState
 from mlff_dyn.store.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from mlff_dyn.store.model_file import BASIS_FORMAT
 
@@ -24,6 +25,21 @@ def test_reading_gives_back_the_same_bits(tmp_path: Path) -> None:
         array = getattr(found.state, name)
         np.testing.assert_array_equal(array, getattr(written.state, name))
         assert array.dtype == getattr(written.state, name).dtype
+
+
+def test_the_cell_comes_back(tmp_path: Path) -> None:
+    state = MdState(*np.zeros((2, 5, 3)), rng_from_seed(1))
+    cell = CellState(np.random.default_rng(1).standard_normal((3, 3)), 1.0 / 3.0, 17, 5)
+    write_checkpoint(tmp_path / "checkpoint.h5", Checkpoint("abc", 1, 0.0, state, cell))
+    found = read_checkpoint(tmp_path / "checkpoint.h5")
+    assert found is not None
+    assert found.cell is not None
+    np.testing.assert_array_equal(found.cell.strain, cell.strain)
+    assert (found.cell.step_size, found.cell.n_moves, found.cell.n_accepted) == (1.0 / 3.0, 17, 5)
+    write_checkpoint(tmp_path / "checkpoint.h5", Checkpoint("abc", 1, 0.0, state))
+    again = read_checkpoint(tmp_path / "checkpoint.h5")
+    assert again is not None
+    assert again.cell is None
 
 
 def test_none_where_there_is_none(tmp_path: Path) -> None:

@@ -62,6 +62,48 @@ def test_pieces_read_back_exactly(tmp_path):
     assert np.array_equal(some.steps, joined(*pieces)["steps"][-10::3])
 
 
+def strained(first: int, n_samples: int) -> dict:
+    upper = np.triu(np.random.default_rng(first + 1).normal(scale=0.02, size=(n_samples, 3, 3)))
+    return {**samples(first, n_samples), "strains": upper + np.triu(upper, 1).swapaxes(1, 2)}
+
+
+def test_strained_samples_have_their_cells_and_positions(tmp_path):
+    path = tmp_path / "trajectory.h5"
+    first, second = strained(0, 20), strained(15, 7)
+    writer = TrajectoryWriter(path, **HEADER)
+    writer.append(**first)
+    writer.close()
+    with TrajectoryWriter.resume(path, last_step=149) as writer:
+        writer.append(**second)
+        writer.finish()
+    expected = joined({name: values[:15] for name, values in first.items()}, second)
+    assert_holds(path, expected)
+    found = read_trajectory(path)
+    for k in (0, 21):
+        stretch = np.eye(3) + expected["strains"][k]
+        np.testing.assert_allclose(found.lattices[k], HEADER["lattice"] @ stretch, atol=1e-14)
+        sites = HEADER["ideal_positions"] @ stretch
+        np.testing.assert_allclose(found.positions[k] - sites, expected["displacements"][k], atol=1e-14)
+
+
+def test_files_from_before_there_were_strains(tmp_path):
+    """Version 1 is read, and continued."""
+    path = tmp_path / "trajectory.h5"
+    first = samples(0, 12)
+    with TrajectoryWriter(path, **HEADER) as writer:
+        writer.append(**first)
+        writer.finish()
+    with h5py.File(path, "r+") as file:
+        del file["strains"]
+        file.attrs["version"] = 1
+    assert_holds(path, {**first, "strains": np.zeros((12, 3, 3))})
+    with TrajectoryWriter.resume(path, last_step=59) as writer:
+        writer.append(**strained(6, 2))
+        writer.finish()
+    kept = {name: values[:6] for name, values in {**first, "strains": np.zeros((12, 3, 3))}.items()}
+    assert_holds(path, joined(kept, strained(6, 2)))
+
+
 @pytest.mark.parametrize("finished", [False, True])
 def test_resume_truncates_to_the_checkpoint(tmp_path, finished):
     path = tmp_path / "trajectory.h5"

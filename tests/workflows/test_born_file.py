@@ -12,7 +12,7 @@ from ase.build import bulk
 from mlff_dyn.formats.born_file import read_born
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.model.force_field import ForceField
-from mlff_dyn.store.dataset import Snapshot, write_snapshots
+from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
 from mlff_dyn.store.model_file import read_model
 from tests.models import random_force_field
 from tests.workflows.conftest import invoke
@@ -81,6 +81,10 @@ def test_all_verbs_know_the_dipoles(project: Path) -> None:
     assert answer["rmse_energy_ev_per_atom"] < 1e-8
     result = invoke("run-md", project / "c.yaml", "--json")
     assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["pressure_gigapascal"] is None
+    result = invoke("run-md", project / "c.yaml", "--set", "md.ensemble=npt")
+    assert result.exit_code == 2
+    assert "npt and expansion.born_file exclude each other" in " ".join(result.stderr.split())
     result = invoke("export", project / "run", "--format", "phonopy", "-o", project / "phonopy")
     assert result.exit_code == 0, result.stderr
     assert (project / "phonopy/BORN").exists()
@@ -121,3 +125,15 @@ def test_a_file_that_does_not_serve_is_one_line(project: Path, override: str, wo
     assert result.exit_code == 2
     assert words in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr
+
+
+def test_strained_frames_are_refused_by_number(project: Path) -> None:
+    """Dipoles of a strained crystal are not known."""
+    frames = read_snapshots(project / "train.extxyz")
+    strained = replace(frames[1], cell=1.01 * frames[1].cell, positions=1.01 * frames[1].positions)
+    write_snapshots(project / "train.extxyz", [frames[0], strained])
+    result = train(project)
+    assert result.exit_code == 3
+    assert "frame 2: the dipole-dipole interaction is known in unstrained cells only" in " ".join(
+        result.stderr.split()
+    )

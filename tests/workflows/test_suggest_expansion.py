@@ -58,3 +58,13 @@ def test_a_dry_run_writes_nothing(project: Path) -> None:
 def test_without_frames_it_says_what_to_do(project: Path) -> None:
     refused(init(project), 3, "no labelled snapshots", "--dataset")
     refused(init(project, "--dataset", project / "none.extxyz"), 3, "none.extxyz does not exist")
+
+
+def test_a_structure_alone_is_refused_before_anything_is_written(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    before = sorted(project.iterdir())
+    result = CliRunner().invoke(app, ["init", "Cu.vasp", "--suggest"])
+    assert result.exit_code == 2
+    assert sorted(project.iterdir()) == before

@@ -80,7 +80,7 @@ def spoiled(kind: str) -> list[Snapshot]:
     if kind == "species":
         values["numbers"] = np.full(32, 47)
     elif kind == "strained":
-        values["cell"], values["positions"] = 1.05 * bad.cell, 1.05 * bad.positions
+        values["cell"], values["positions"] = 1.15 * bad.cell, 1.15 * bad.positions
     elif kind == "melted":
         values["positions"] = bad.positions + np.random.default_rng(1).uniform(-2, 2, bad.positions.shape)
     else:

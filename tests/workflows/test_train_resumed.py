@@ -49,6 +49,24 @@ def test_a_tiny_budget_stops_within_the_first_structures(folder: Path, train: Tr
     assert n_runs(folder) == 1
 
 
+def test_another_expansion_is_trained_on_the_same_calculations(folder: Path, train: Train) -> None:
+    """The journal tells the fits and explorations of both apart."""
+    assert train().exit_code == 0
+    n_first = n_runs(folder)
+    larger = train("--set", "expansion.cutoffs_angstrom={2: full, 3: 2.7, 4: {2: 2.7}, 5: {2: 2.7}}")
+    assert larger.exit_code == 0, larger.stderr
+    assert n_runs(folder) >= n_first
+    events = [json.loads(line) for line in (folder / "run/journal.jsonl").read_text().splitlines()]
+    counts = [
+        {e["n_parameters"] for e in events if e["event"] == "refit" and e["basis"] == b}
+        for b in dict.fromkeys(e["basis"] for e in events if "basis" in e)
+    ]
+    assert len(counts) == 2
+    assert [len(count) for count in counts] == [1, 1]
+    assert counts[0] != counts[1]
+    assert len([e for e in events if e["event"] == "labelled"]) == n_runs(folder)
+
+
 def test_a_failed_engine_keeps_what_is_done(folder: Path, train: Train) -> None:
     """Exit code 5 names the directory; with the cause gone the same command goes on to the same data."""
     failing = CONFIG.replace("CountingEMT", "FailingEMT")

@@ -31,6 +31,11 @@ MLFF_INLINE void form_nodes(const DesignChunk& chunk, const Supercell& supercell
         z[3 * slot + 1] = atom.y;
         z[3 * slot + 2] = atom.z;
     }
+    if (supercell.moves != nullptr) {
+        for (std::ptrdiff_t k = 0; k < 3 * chunk.n_slots; ++k) {
+            z[k] += broadcast(supercell.moves[3 * chunk.slots[k / 3] + k % 3]);
+        }
+    }
     nodes[0] = broadcast(1.0);
     for (std::ptrdiff_t k = 1; k < chunk.n_nodes; ++k) {
         nodes[k] = nodes[chunk.node_parents[k]] * z[chunk.node_variables[k]];

@@ -44,70 +44,74 @@ public:
     }
 
     // Fills the rows of a zeroed design matrix.
-    void fill(Ints<2> slot_atoms, Doubles<2> displacements, Array<double, 2> design) const {
+    void fill(Ints<2> slot_atoms, Doubles<2> displacements, Doubles<2> moves, Array<double, 2> design) const {
         const nb::gil_scoped_release release;
-        Workplace place(slot_atoms, displacements, scratch_vectors_);
+        Workplace place(slot_atoms, displacements, moves, scratch_vectors_);
         for (const DesignChunk& chunk : chunks_) {
             kernels_.design(chunk, place.supercell, design.data(), n_parameters_, place.scratch);
         }
     }
 
     // Adds to the lower triangle of the padded information matrix of rows and forces.
-    void add_statistics(Ints<2> slot_atoms, Doubles<2> displacements, Doubles<2> forces, Ints<1> starts, Ints<1> rows,
-                        Doubles<1> weights, Array<double, 2> gram) const {
+    void add_statistics(Ints<2> slot_atoms, Doubles<2> displacements, Doubles<2> moves, Doubles<2> forces,
+                        Ints<1> starts, Ints<1> rows, Doubles<1> weights, Array<double, 2> gram) const {
         const nb::gil_scoped_release release;
         const Reduction reduction = reduce(starts, rows, weights);
         const std::ptrdiff_t panel = static_cast<std::ptrdiff_t>(gram.shape(0)) * kernels_.panel_vectors;
-        Workplace place(slot_atoms, displacements, scratch_vectors_ + 3 * n_parameters_ + panel);
+        Workplace place(slot_atoms, displacements, moves, scratch_vectors_ + 3 * n_parameters_ + panel);
         kernels_.statistics(tables(), place.supercell, reduction, forces.data(), gram.data(), place.scratch);
     }
 
     // Variances of the force components of the given sites, for a factor of the covariance whose columns are padded to
     // groups of eight.
-    void fill_variances(Ints<2> slot_atoms, Doubles<2> displacements, std::int32_t first_site, std::int32_t last_site,
-                        Ints<1> starts, Ints<1> rows, Doubles<1> weights, Doubles<2> factor, Ints<1> first_rows,
-                        Ints<1> last_rows, Array<double, 2> variances) const {
+    void fill_variances(Ints<2> slot_atoms, Doubles<2> displacements, Doubles<2> moves, std::int32_t first_site,
+                        std::int32_t last_site, Ints<1> starts, Ints<1> rows, Doubles<1> weights, Doubles<2> factor,
+                        Ints<1> first_rows, Ints<1> last_rows, Array<double, 2> variances) const {
         const nb::gil_scoped_release release;
-        fill_rows(kernels_.variances, slot_atoms, displacements, tables(first_site, last_site),
+        fill_rows(kernels_.variances, slot_atoms, displacements, moves, tables(first_site, last_site),
                   reduce(starts, rows, weights), wrap(factor, first_rows, last_rows), variances.data());
     }
 
     // Fills the rows in independent parameters.
-    void fill_reduced(Ints<2> slot_atoms, Doubles<2> displacements, Ints<1> starts, Ints<1> rows, Doubles<1> weights,
-                      Array<double, 2> reduced) const {
+    void fill_reduced(Ints<2> slot_atoms, Doubles<2> displacements, Doubles<2> moves, Ints<1> starts, Ints<1> rows,
+                      Doubles<1> weights, Array<double, 2> reduced) const {
         const nb::gil_scoped_release release;
         const Reduction reduction = reduce(starts, rows, weights);
-        Workplace place(slot_atoms, displacements, scratch_vectors_ + 3 * (n_parameters_ + reduction.n_columns));
+        Workplace place(slot_atoms, displacements, moves, scratch_vectors_ + 3 * (n_parameters_ + reduction.n_columns));
         kernels_.reduced(tables(), place.supercell, reduction, reduced.data(), place.scratch);
     }
 
     // Force components of the given sites for sets of parameters, which are columns padded to groups of eight.
-    void fill_products(Ints<2> slot_atoms, Doubles<2> displacements, std::int32_t first_site, std::int32_t last_site,
-                       Ints<1> starts, Ints<1> rows, Doubles<1> weights, Doubles<2> factor, Ints<1> first_rows,
-                       Ints<1> last_rows, Array<double, 3> products) const {
+    void fill_products(Ints<2> slot_atoms, Doubles<2> displacements, Doubles<2> moves, std::int32_t first_site,
+                       std::int32_t last_site, Ints<1> starts, Ints<1> rows, Doubles<1> weights, Doubles<2> factor,
+                       Ints<1> first_rows, Ints<1> last_rows, Array<double, 3> products) const {
         const nb::gil_scoped_release release;
-        fill_rows(kernels_.products, slot_atoms, displacements, tables(first_site, last_site),
+        fill_rows(kernels_.products, slot_atoms, displacements, moves, tables(first_site, last_site),
                   reduce(starts, rows, weights), wrap(factor, first_rows, last_rows), products.data());
     }
 
-    // Adds to the rows of the derivative with respect to six strains.
-    void add_stress(Ints<2> slot_atoms, Doubles<2> displacements, Doubles<3> moves, Array<double, 2> rows) const {
+    // Adds to the rows of the derivative with respect to six strains, which move the slots by `directions`.
+    void add_stress(Ints<2> slot_atoms, Doubles<2> displacements, Doubles<2> moves, Doubles<3> directions,
+                    Array<double, 2> rows) const {
         const nb::gil_scoped_release release;
         std::ptrdiff_t n_nodes = 0;
         for (const DesignChunk& chunk : chunks_) n_nodes = std::max(n_nodes, chunk.n_nodes);
-        Workplace place(slot_atoms, displacements, scratch_vectors_ + n_nodes);
+        Workplace place(slot_atoms, displacements, moves, scratch_vectors_ + n_nodes);
         for (const DesignChunk& chunk : chunks_) {
-            kernels_.stress(chunk, place.supercell, moves.data(), static_cast<std::ptrdiff_t>(moves.shape(1)),
+            kernels_.stress(chunk, place.supercell, directions.data(), static_cast<std::ptrdiff_t>(directions.shape(1)),
                             rows.data(), n_parameters_, place.scratch);
         }
     }
 
 private:
     struct Workplace {
-        Workplace(const Ints<2>& slot_atoms, const Doubles<2>& displacements, std::ptrdiff_t n_vectors) {
+        // Moves have no rows where there is no strain.
+        Workplace(const Ints<2>& slot_atoms, const Doubles<2>& displacements, const Doubles<2>& moves,
+                  std::ptrdiff_t n_vectors) {
             double* u = padded.reserve(kStride * (displacements.shape(0) + 1));
             pad_atoms(displacements.data(), static_cast<std::ptrdiff_t>(displacements.shape(0)), u);
-            supercell = {slot_atoms.data(), static_cast<std::ptrdiff_t>(slot_atoms.shape(1)), u};
+            supercell = {slot_atoms.data(), static_cast<std::ptrdiff_t>(slot_atoms.shape(1)), u,
+                         moves.shape(0) > 0 ? moves.data() : nullptr};
             scratch = buffer.reserve(static_cast<std::size_t>(n_vectors * kMaxBytes));
         }
 
@@ -120,9 +124,9 @@ private:
     using FactorFunction = decltype(Kernels::variances);
 
     void fill_rows(FactorFunction kernel, const Ints<2>& slot_atoms, const Doubles<2>& displacements,
-                   const DesignTables& tables, const Reduction& reduction, const FactorTable& factor,
-                   double* out) const {
-        Workplace place(slot_atoms, displacements, scratch_vectors_ + 3 * (n_parameters_ + reduction.n_columns));
+                   const Doubles<2>& moves, const DesignTables& tables, const Reduction& reduction,
+                   const FactorTable& factor, double* out) const {
+        Workplace place(slot_atoms, displacements, moves, scratch_vectors_ + 3 * (n_parameters_ + reduction.n_columns));
         kernel(tables, place.supercell, reduction, factor, out, place.scratch);
     }
 

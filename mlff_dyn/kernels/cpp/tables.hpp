@@ -98,6 +98,7 @@ struct Supercell {
     const std::int32_t* slot_atoms;  // [n_slots][n_cells]
     std::ptrdiff_t n_cells;
     const double* u;
+    const double* moves;  // [n_slots][3], what a strain adds to the displacements; nullptr without one
 };
 
 // Independent parameters: column q of the reduced rows is the sum of weight * full column.
