@@ -1,7 +1,8 @@
-"""Cholesky factors of precision matrices that rounding may have robbed of their smallest eigenvalues."""
+"""Cholesky factors of precisions that rounding may have robbed of eigenvalues, and triangular products."""
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from mlff_dyn.errors import FitError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_STRIPS = 4
 _ROUNDING_SHIFTS = (0.0, 1e-14, 1e-13, 1e-12)
 
 
@@ -47,3 +49,19 @@ def precision_factor(precision: NDArray[np.float64], name: str) -> NDArray[np.fl
         f"the {name} precision is not positive definite",
         fix="look for duplicate or non-finite snapshots in the data set",
     )
+
+
+def times_upper(rows: NDArray[np.float64], upper: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows times an upper triangular matrix, a strip of columns at a time, without most of its zeros.
+
+    Parameters
+    ----------
+    rows : ndarray, shape (n_rows, n)
+    upper : ndarray, shape (n, n)
+    """
+    n = len(upper)
+    product = np.empty((len(rows), n))
+    bounds = np.linspace(0, n, min(n, _STRIPS) + 1).astype(int).tolist()
+    for first, last in itertools.pairwise(bounds):
+        np.matmul(rows[:, :last], upper[:last, first:last], out=product[:, first:last])
+    return product

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from scipy.linalg.blas import dtrmm
 
 from mlff_dyn.regression.evidence import (
     Hyperparameters,
@@ -16,6 +15,7 @@ from mlff_dyn.regression.evidence import (
     evaluate,
     maximize_evidence,
 )
+from mlff_dyn.regression.factorization import times_upper
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,7 +103,7 @@ class Posterior:
     def _times_factor(self, design: NDArray[np.float64]) -> NDArray[np.float64]:
         if not self._is_triangular:
             return design @ self.covariance_factor
-        return np.asarray(dtrmm(1.0, self.covariance_factor.T, design.T, lower=1).T)
+        return times_upper(design, self.covariance_factor)
 
     def sample(self, n_samples: int, generator: np.random.Generator) -> NDArray[np.float64]:
         """Draw parameters from the posterior, shape (n_samples, n_parameters)."""

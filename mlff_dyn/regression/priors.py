@@ -26,10 +26,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from scipy.linalg import block_diag
-from scipy.linalg.blas import dtrmm
 from scipy.linalg.lapack import dpotri, dpotrs
 
-from mlff_dyn.regression.factorization import precision_factor
+from mlff_dyn.regression.factorization import precision_factor, times_upper
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -255,7 +254,7 @@ class StructuredPrior:
             here = slice(first, first + block.structure.shape[1])
             gain = np.tril(covariance[here, here]) - dpotri(factor, lower=1)[0]
             gain[np.diag_indices_from(gain)] *= 0.5
-            products = dtrmm(2.0, gain, block.structure.T, lower=1, trans_a=1).T
+            products = 2.0 * times_upper(block.structure, gain.T)
             excess.append((block.structure @ mean[here]) ** 2 + (products * block.structure).sum(axis=1))
             first = here.stop
         return np.asarray(0.5 * precision.by_values.T @ (np.concatenate(excess) / precision.variances))

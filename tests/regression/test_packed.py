@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mlff_dyn.regression.factorization import times_upper
 from mlff_dyn.regression.packed import diagonal_places, pack, packed_times, trace_weights, unpack_lower
 
 
@@ -26,3 +27,10 @@ def test_only_the_lower_triangle_of_a_fortran_array_is_read() -> None:
     whole = symmetric(5, 3)
     lower = np.asfortranarray(np.tril(whole))
     np.testing.assert_array_equal(pack(lower), pack(whole))
+
+
+@pytest.mark.parametrize("n", [1, 3, 30])
+def test_triangular_products_are_products(n: int) -> None:
+    generator = np.random.default_rng(4)
+    rows, upper = generator.standard_normal((7, n)), np.triu(generator.standard_normal((n, n)))
+    np.testing.assert_allclose(times_upper(rows, upper), rows @ upper, rtol=0, atol=1e-14 * n)
