@@ -40,7 +40,7 @@ from mlff_dyn.errors import FitError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 _MOST = 10**6
 _BISECTIONS = 60
@@ -109,7 +109,7 @@ class LearningCurve:
 
 def learning_curve(
     designs: Iterable[NDArray[np.float64]],
-    variances: NDArray[np.float64],
+    variances: Sequence[ArrayLike],
     covariance_factor: NDArray[np.float64],
 ) -> LearningCurve:
     """Curve for calculations of frames like the given ones, and the error averaged over these.
@@ -118,7 +118,7 @@ def learning_curve(
     ----------
     designs : iterable of ndarray, each of shape (n_rows, n_parameters)
         Taken one by one; none is kept.
-    variances : ndarray, shape (n_frames,)
+    variances : sequence of ndarray, each of shape (n_rows,), or of float
         Noise variance of the rows of each frame.
     covariance_factor : ndarray, shape (n_parameters, n_parameters)
         F with posterior covariance F Fᵀ.
@@ -135,11 +135,12 @@ def learning_curve(
     n_rows = 0
     for design, variance in zip(designs, variances, strict=True):
         n_rows += len(design)
-        gram = dsyrk(1.0, (design @ covariance_factor).T, lower=1)
-        information += gram / variance
-        importance += gram / len(design)
+        noise = np.broadcast_to(np.asarray(variance, float), len(design))
+        information += dsyrk(1.0, (design * noise[:, None] ** -0.5).T, lower=1)
+        importance += dsyrk(1.0 / len(design), design.T, lower=1)
     mean_information, mean_importance = (
-        (lower + np.tril(lower, -1).T) / len(variances) for lower in (information, importance)
+        covariance_factor.T @ (lower + np.tril(lower, -1).T) @ covariance_factor / len(variances)
+        for lower in (information, importance)
     )
     rates, vectors = np.linalg.eigh(mean_information)
     weights = np.einsum("ij,ij->j", vectors, mean_importance @ vectors)

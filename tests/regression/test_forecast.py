@@ -26,7 +26,7 @@ def test_the_curve_is_that_of_refits_with_fresh_frames(n_rows: int) -> None:
     generator = np.random.default_rng(0)
     scale = np.geomspace(3.0, 0.03, 40)
     frames = [scale * generator.standard_normal((n_rows, 40)) for _ in range(400)]
-    curve = learning_curve(frames, np.full(400, 0.5), np.eye(40))
+    curve = learning_curve(frames, [0.5] * 400, np.eye(40))
     importance = np.mean([x.T @ x for x in frames], axis=0) / n_rows
     for k in (0, 1, 2, 5, 20):
         draws = [generator.choice(400, k, replace=False) for _ in range(40)]
@@ -40,8 +40,8 @@ def test_the_covariance_of_the_present_model_is_taken_into_account() -> None:
     generator = np.random.default_rng(4)
     frames = [generator.standard_normal((9, 6)) for _ in range(5)]
     half = generator.standard_normal((6, 6)) + 3 * np.eye(6)
-    plain = learning_curve([x @ half for x in frames], np.ones(5), np.eye(6))
-    whitened = learning_curve(frames, np.ones(5), half)
+    plain = learning_curve([x @ half for x in frames], [1.0] * 5, np.eye(6))
+    whitened = learning_curve(frames, [1.0] * 5, half)
     for k in (0, 1, 7):
         assert plain.variance(k) == pytest.approx(whitened.variance(k), rel=1e-9)
 
@@ -49,7 +49,7 @@ def test_the_covariance_of_the_present_model_is_taken_into_account() -> None:
 def test_the_curve_falls_and_ends_as_one_over_the_number() -> None:
     generator = np.random.default_rng(2)
     frames = [generator.standard_normal((30, N_PARAMETERS)) for _ in range(5)]
-    curve = learning_curve(frames, np.ones(5), np.eye(N_PARAMETERS))
+    curve = learning_curve(frames, [1.0] * 5, np.eye(N_PARAMETERS))
     values = [curve.variance(k) for k in range(200)]
     assert (np.diff(values) < 0).all()
     assert curve.variance(20000) == pytest.approx(0.5 * curve.variance(10000), rel=1e-3)
@@ -112,4 +112,4 @@ def test_scores_far_from_one_make_the_scale_less_certain() -> None:
 
 def test_a_curve_needs_frames() -> None:
     with pytest.raises(FitError, match="frames"):
-        learning_curve([], np.zeros(0), np.eye(2))
+        learning_curve([], [], np.eye(2))
