@@ -135,7 +135,7 @@ def learning_curve(
     n_rows = 0
     for design, variance in zip(designs, variances, strict=True):
         n_rows += len(design)
-        noise = np.broadcast_to(np.asarray(variance, float), len(design))
+        noise = np.broadcast_to(np.asarray(variance, np.float64), len(design))
         information += dsyrk(1.0, (design * noise[:, None] ** -0.5).T, lower=1)
         importance += dsyrk(1.0 / len(design), design.T, lower=1)
     mean_information, mean_importance = (

@@ -1,10 +1,9 @@
 """Choose from a pool of frames those that teach a linear model most, before any of them is calculated.
 
 Targets do not enter the posterior covariance S of a Gaussian linear model, so what a frame c with rows X_c
-and noise variances V_c (a diagonal) is worth is known beforehand. In coordinates in which S = 1 (S = F F^T),
-a frame carries the information G_c = F^T X_c^T V_c^-1 X_c F, and a set of frames turns the precision 1 into
-A = 1 + sum G_c. With the importance M = <F^T x x^T F>, averaged over the rows x of the frames that the model
-is made for,
+and noise variances V_c (a diagonal) is worth is known beforehand: it carries the information
+G_c = X_c^T V_c^-1 X_c, and a set of frames turns the precision S^-1 into A = S^-1 + sum G_c. With the
+importance M = <x x^T>, averaged over the rows x of the frames that the model is made for,
 
     i-optimal   tr[M A^-1] - tr[M (A + G_c)^-1] and the fall of b^2      fall of the mean square error
     d-optimal   log det (A + G_c) - log det A
@@ -20,7 +19,6 @@ tried in the order of their bounds, and most never need be. The choice is that o
 
 | symbol | variable |
 |---|---|
-| F | covariance_factor |
 | G_c, v_c, n_c | FramePool.informations, .variances, .n_rows |
 | A, M | precision, importance |
 | b^2 | Misfit.biases |
@@ -56,10 +54,11 @@ _ROUNDING = 1e-10
 
 @dataclass(frozen=True, eq=False)
 class FramePool:
-    """Frames by the information they carry, in coordinates in which the posterior covariance is one.
+    """Frames by the information they carry.
 
     Attributes
     ----------
+    precision : ndarray, shape (n_parameters, n_parameters)      that of the present posterior
     informations : ndarray, shape (n_frames, n_parameters, n_parameters)
     importance : ndarray, shape (n_parameters, n_parameters)
         M of the frames; its trace with a covariance is their mean epistemic variance.
@@ -68,6 +67,7 @@ class FramePool:
     misfit : Misfit
     """
 
+    precision: NDArray[np.float64]
     informations: NDArray[np.float64]
     importance: NDArray[np.float64]
     variances: NDArray[np.float64]
@@ -86,11 +86,12 @@ class FramePool:
     @cached_property
     def mean_information(self) -> NDArray[np.float64]:
         """Information that a frame of this pool carries on average."""
-        return np.asarray(self.informations.mean(axis=0))
+        mean = np.full(len(self), 1.0 / len(self)) @ self.informations.reshape(len(self), -1)
+        return np.asarray(mean.reshape(self.precision.shape))
 
-    def contract(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Trace of a symmetric matrix with the information of every frame, shape (n_frames,)."""
-        return np.asarray(self.informations.reshape(len(self), -1) @ matrix.ravel())
+    def contract(self, matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Trace of symmetric matrices (n, ...) with the information of frames, shape (n, n_frames)."""
+        return np.asarray(matrices.reshape(len(matrices), -1) @ self.informations.reshape(len(self), -1).T)
 
 
 def frame_pool(
@@ -128,16 +129,15 @@ def frame_pool(
     for design, variance, information in zip(designs, variances, informations, strict=True):
         check_shape("design", design, (None, n_parameters))
         n_rows.append(len(design))
-        noise = np.broadcast_to(np.asarray(variance, float), len(design))
-        whitened = design @ covariance_factor
-        importance += dsyrk(1.0 / (n_frames * len(design)), whitened.T, lower=1)
-        whitened *= noise[:, None] ** -0.5
-        lower = dsyrk(1.0, whitened.T, lower=1)
-        np.add(lower, np.tril(lower, -1).T, out=information)
+        noise = np.broadcast_to(np.asarray(variance, np.float64), len(design))
+        importance += _gram(design) / (n_frames * len(design))
+        information[:] = _gram(design * np.sqrt(1.0 / noise)[:, None])
+    inverse = np.asarray(np.linalg.inv(covariance_factor), np.float64)
     return FramePool(
+        _gram(inverse),
         informations,
-        importance + np.tril(importance, -1).T,
-        np.array([np.asarray(variance, float).mean() for variance in variances]),
+        importance,
+        np.array([np.asarray(variance, np.float64).mean() for variance in variances]),
         np.array(n_rows),
         no_misfit(n_frames) if misfit is None else misfit,
     )
@@ -242,12 +242,13 @@ class LargestUtility:
         self, pool: FramePool, importance: NDArray[np.float64], precision: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Utility with each frame added, bounded by the tangents at some multiples of the mean frame."""
-        bounds = np.full(len(pool), np.inf)
-        for scale in _TANGENT_SCALES:
-            shift = scale * pool.mean_information
-            slope = self.utility.slope(importance, precision + shift)
-            here = self.utility.value(importance, precision + shift) - float(np.vdot(slope, shift))
-            bounds = np.minimum(bounds, here + pool.contract(slope))
+        shifts = [scale * pool.mean_information for scale in _TANGENT_SCALES]
+        slopes = np.array([self.utility.slope(importance, precision + shift) for shift in shifts])
+        here = [
+            self.utility.value(importance, precision + shift) - float(np.vdot(slope, shift))
+            for slope, shift in zip(slopes, shifts, strict=True)
+        ]
+        bounds = (np.array(here)[:, None] + pool.contract(slopes)).min(axis=0)
         return np.asarray(bounds + _ROUNDING * np.abs(bounds))
 
 
@@ -256,7 +257,7 @@ class LargestVariance:
 
     def best(self, pool: FramePool, candidates: NDArray[np.intp], known: Knowledge) -> int:
         """Frame of largest variance among the candidates; the first of equal ones."""
-        per_row = pool.contract(_inverse(known.precision)) * pool.variances / pool.n_rows
+        per_row = pool.contract(_inverse(known.precision)[None])[0] * pool.variances / pool.n_rows
         return int(candidates[np.argmax(per_row[candidates])])
 
 
@@ -284,10 +285,12 @@ class Selection:
     mean_variances: NDArray[np.float64]
     precision: NDArray[np.float64]
 
-    def covariance_factor(self, factor: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Factor of the posterior covariance once all are known, from the one the pool was made with."""
+    @property
+    def covariance_factor(self) -> NDArray[np.float64]:
+        """F with the posterior covariance F Fᵀ once all are known."""
         lower = precision_factor(self.precision, "posterior")
-        return np.asarray(solve_triangular(lower, factor.T, lower=True, check_finite=False).T)
+        inverse = solve_triangular(lower, np.eye(len(lower)), lower=True, check_finite=False)
+        return np.asarray(inverse.T)
 
 
 def select(
@@ -313,10 +316,10 @@ def select(
     if not 0 <= n_frames <= len(pool):
         raise FitError(f"{n_frames} frames cannot be chosen from {len(pool)}", fix="give a larger pool")
     target = pool.importance if importance is None else importance
-    known = Knowledge(target, np.eye(pool.n_parameters), pool.misfit)
+    known = Knowledge(target, pool.precision, pool.misfit)
     left = np.arange(len(pool))
     frames: list[int] = []
-    mean_variances = [float(np.trace(target))]
+    mean_variances = [float(np.vdot(target, _inverse(pool.precision)))]
     for _ in range(n_frames):
         frame = design.best(pool, left, known)
         frames.append(frame)
@@ -324,6 +327,14 @@ def select(
         known = Knowledge(target, known.precision + pool.informations[frame], known.misfit.add(frame))
         mean_variances.append(float(np.vdot(target, _inverse(known.precision))))
     return Selection(tuple(frames), np.array(mean_variances), known.precision)
+
+
+def _gram(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum of the outer products of rows with themselves."""
+    lower = dsyrk(1.0, rows.T, lower=1)
+    both = lower + lower.T
+    both.flat[:: len(both) + 1] *= 0.5
+    return np.asarray(both)
 
 
 def _lower_inverse(precision: NDArray[np.float64]) -> NDArray[np.float64]:
