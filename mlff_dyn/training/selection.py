@@ -80,10 +80,13 @@ def outlook(
         If there are no frames.
     """
     rows = _rows(force_field.expansion.on(torus), force_field, displacements)
+    n_snapshots, posterior = force_field.training.n_snapshots, force_field.posterior
+    n_calibrated = n_snapshots if n_snapshots > 1 else None
     return Outlook(
-        learning_curve(*rows, force_field.posterior.covariance_factor),
-        scale_uncertainty(force_field.training.n_snapshots, scores),
-        can_judge_truncation(force_field),
+        learning_curve(*rows, posterior.covariance_factor, n_calibrated),
+        scale_uncertainty(n_snapshots, scores),
+        truncation_is_known=can_judge_truncation(force_field),
+        truncation_is_likely=n_snapshots > 1 and posterior.n_targets >= force_field.basis.n_parameters,
     )
 
 

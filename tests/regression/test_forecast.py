@@ -73,6 +73,29 @@ def test_the_ends_of_the_scale() -> None:
     assert LearningCurve(np.zeros(2), np.ones(2), np.inf).needed(1.0, 0.0, 0.5) is None
 
 
+def test_the_margin_of_the_calibration_goes_away() -> None:
+    """Errors that calibration on few configurations widens fall even where data teach nothing more."""
+    nothing = LearningCurve(np.zeros(2), np.ones(2), np.inf, n_calibrated=4)
+    for k in (0, 1, 10):
+        factor = np.sqrt((1 + 1 / (4 + k)) / (1 + 1 / 4))
+        assert nothing.error(0.03, 0.04, k) == pytest.approx(0.05 * factor, rel=1e-12)
+    number = nothing.needed(0.03, 0.04, 0.047)
+    assert number is not None
+    assert nothing.error(0.03, 0.04, number) <= 0.047 < nothing.error(0.03, 0.04, number - 1)
+    assert nothing.needed(0.03, 0.04, 0.05 / np.sqrt(1.25) - 1e-9) is None
+
+
+def test_truncation_that_is_likely_decides_the_number_but_not_the_range() -> None:
+    curve = inverse_square_root(2)
+    unsure, likely = (
+        Outlook(curve, 0.1, truncation_is_known=False, truncation_is_likely=known).forecast(0.05, 0.02, 0.04)
+        for known in (False, True)
+    )
+    assert likely.n_calculations == curve.needed(0.05, 0.02, 0.04)
+    assert unsure.n_calculations == curve.needed(np.hypot(0.05, 0.02), 0.0, 0.04)
+    assert (likely.low, likely.high) == (unsure.low, unsure.high)
+
+
 def test_the_range_holds_the_number_and_narrows_with_knowledge() -> None:
     spans = []
     for uncertainty in (0.0, 0.1, 0.3):
@@ -102,7 +125,8 @@ def test_calculations_made_count() -> None:
     assert Forecast(1, 1, 1).after(2) == Forecast(0, 0, 0)
     assert str(Forecast(3, 2, None)) == "about 3 (2 to more)"
     assert str(Forecast(3, 3, 3)) == "about 3"
-    assert str(Forecast(None, 3, None)) == "out of reach"
+    assert str(Forecast(None, 3, None)) == "at least 3, perhaps out of reach"
+    assert str(Forecast(None, None, None)) == "out of reach"
 
 
 def test_scores_far_from_one_make_the_scale_less_certain() -> None:
