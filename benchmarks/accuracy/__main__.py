@@ -88,6 +88,13 @@ def summaries(part: str, rows: list[Any]) -> list[Any]:
     return selections.gains(rows) if part == "selections" else rows
 
 
+def write(target: Path, results: dict[str, list[Any]], seconds: dict[str, float]) -> None:
+    """All numbers so far, and the wall time of each part."""
+    document = {part: [dataclasses.asdict(row) for row in rows] for part, rows in results.items()}
+    text = json.dumps({"schema": "mlff-dyn-accuracy/2", "seconds": seconds, **document}, indent=2)
+    target.write_text(text + "\n", encoding="utf-8")
+
+
 def main() -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     arguments = parse_arguments()
@@ -106,10 +113,7 @@ def main() -> int:
             taken = seconds[f"{laboratory.system.name}, {part}"] = time.monotonic() - start
             print(f"{laboratory.system.name}: {part}, {taken:.0f} s", file=sys.stderr)
             print(format_table(summaries(part, rows)) + "\n", flush=True)
-    document = {part: [dataclasses.asdict(row) for row in rows] for part, rows in results.items()}
-    target = arguments.output / "accuracy.json"
-    text = json.dumps({"schema": "mlff-dyn-accuracy/2", "seconds": seconds, **document}, indent=2)
-    target.write_text(text + "\n", encoding="utf-8")
+            write(arguments.output / "accuracy.json", results, seconds)
     for part, rows in results.items():
         if rows:
             plots.PLOTS[part](arguments.output / f"accuracy-{part}.png", rows)

@@ -85,7 +85,7 @@ def forecasts(laboratory: Laboratory) -> Iterator[ForecastScore]:
                 _median(start, [getattr(f, name) for f in forecast])
                 for name in ("n_calculations", "low", "high")
             )
-            found = _first(predicted, limit, start)
+            found = _first(predicted, limit, start) or target
             yield ForecastScore(
                 laboratory.system.name,
                 start,
@@ -93,9 +93,9 @@ def forecasts(laboratory: Laboratory) -> Iterator[ForecastScore]:
                 foretold,
                 low,
                 high,
-                target if found is None else found,
+                found,
                 _first(true, limit, start),
-                _verdict(start, foretold, low, high, target),
+                _verdict(start, foretold, low, high, found),
                 float(
                     np.mean(
                         [
