@@ -7,6 +7,8 @@ import dataclasses
 import json
 import os
 import sys
+import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
     from benchmarks.accuracy.systems import Laboratory
 
-PARTS = ("learning", "scores", "forecasts", "selections")
+PARTS = ("learning", "scores", "forecasts", "selections", "transfers", "expansions")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -59,36 +61,62 @@ def format_table(rows: list[Any]) -> str:
     return "\n".join(lines)
 
 
+def measure(part: str, laboratory: Laboratory, arguments: argparse.Namespace) -> list[Any]:
+    """Rows of one part for one system; none where it does not apply."""
+    from benchmarks.accuracy import expansions, forecasts, measures, selections, transfers
+    from benchmarks.accuracy.systems import CHEAP_FOR_TERSOFF, TERSOFF, Laboratory
+
+    if part == "transfers":
+        if laboratory.system.name != CHEAP_FOR_TERSOFF:
+            return []
+        expensive = Laboratory(TERSOFF, arguments.output / "frames")
+        return list(transfers.transfers(laboratory, expensive))
+    measures_of = {
+        "learning": partial(measures.learning_curves, with_peers=not arguments.no_peers),
+        "scores": measures.scores,
+        "forecasts": forecasts.forecasts,
+        "selections": selections.selections,
+        "expansions": expansions.expansions,
+    }
+    return list(measures_of[part](laboratory))
+
+
+def summaries(part: str, rows: list[Any]) -> list[Any]:
+    """What is printed of a part: its rows, or what they come to."""
+    from benchmarks.accuracy import selections
+
+    return selections.gains(rows) if part == "selections" else rows
+
+
+def write(target: Path, results: dict[str, list[Any]], seconds: dict[str, float]) -> None:
+    """All numbers so far, and the wall time of each part."""
+    document = {part: [dataclasses.asdict(row) for row in rows] for part, rows in results.items()}
+    text = json.dumps({"schema": "mlff-dyn-accuracy/2", "seconds": seconds, **document}, indent=2)
+    target.write_text(text + "\n", encoding="utf-8")
+
+
 def main() -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     arguments = parse_arguments()
-    from benchmarks.accuracy import measures, plots
+    from benchmarks.accuracy import plots
 
-    results: dict[str, list[Any]] = {part: [] for part in arguments.only}
     arguments.output.mkdir(parents=True, exist_ok=True)
+    results: dict[str, list[Any]] = {part: [] for part in arguments.only}
+    seconds: dict[str, float] = {}
     for laboratory in laboratories(arguments):
         for part in arguments.only:
-            print(f"{laboratory.system.name}: {part}", file=sys.stderr)
-            if part == "learning":
-                rows = list(measures.learning_curves(laboratory, with_peers=not arguments.no_peers))
-            else:
-                rows = list(getattr(measures, part)(laboratory))
+            start = time.monotonic()
+            rows = measure(part, laboratory, arguments)
+            if not rows:
+                continue
             results[part] += rows
-            if rows:
-                print(format_table(rows) + "\n", flush=True)
-    document = {part: [dataclasses.asdict(row) for row in rows] for part, rows in results.items()}
-    target = arguments.output / "accuracy.json"
-    target.write_text(
-        json.dumps({"schema": "mlff-dyn-accuracy/1", **document}, indent=2) + "\n", encoding="utf-8"
-    )
-    drawn = {
-        "learning": plots.plot_learning,
-        "scores": plots.plot_scores,
-        "selections": plots.plot_selections,
-    }
-    for part, draw in drawn.items():
-        if results.get(part):
-            draw(arguments.output / f"accuracy-{part}.png", results[part])
+            taken = seconds[f"{laboratory.system.name}, {part}"] = time.monotonic() - start
+            print(f"{laboratory.system.name}: {part}, {taken:.0f} s", file=sys.stderr)
+            print(format_table(summaries(part, rows)) + "\n", flush=True)
+            write(arguments.output / "accuracy.json", results, seconds)
+    for part, rows in results.items():
+        if rows:
+            plots.PLOTS[part](arguments.output / f"accuracy-{part}.png", rows)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Learning curves, error bars on frames never trained on, forecasts, and what choosing frames gains."""
+"""Learning curves, and error bars on frames never trained on."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import numpy as np
 
 from benchmarks.accuracy.peers import BayesianRidgeFit, HiphiveFit
 from mlff_dyn.model.fit import fit_force_field
-from mlff_dyn.model.force_field import errors_of_rows
-from mlff_dyn.training.selection import choose_frames, information_pool, outlook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +37,7 @@ class Point:
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """Error bars on test frames: root mean square of error over predicted error, and coverage."""
+    """Error bars on test frames: root mean square of error over predicted error, and coverage of forces."""
 
     system: str
     n_calculations: int
@@ -47,41 +45,21 @@ class Score:
     rmse_force_relative: float
     calibration_z: float
     fraction_within_one_sd: float
-
-
-@dataclasses.dataclass(frozen=True)
-class ForecastScore:
-    """Calculations until the error is at a limit: foretold after n_calculations, and found."""
-
-    system: str
-    n_calculations: int
-    limit_ev_per_angstrom: float
-    foretold: int | None
-    found: int
-
-
-@dataclasses.dataclass(frozen=True)
-class SelectionPoint:
-    """Relative force error, mean over the temperatures of the pool, after choosing frames from it."""
-
-    system: str
-    pool: str
-    selection: str
-    n_calculations: int
-    rmse_force_relative: float
+    rmse_energy_mev_per_atom: float
+    energy_calibration_z: float
 
 
 def learning_curves(laboratory: Laboratory, *, with_peers: bool) -> Iterator[Point]:
     """Error against number of calculations, this program and others on the same frames."""
-    training, test = _split(laboratory)
-    size = _rms(np.concatenate([rows.forces for rows in test]))
+    training, test = split(laboratory)
+    size = rms(np.concatenate([rows.forces for rows in test]))
     programs: list[_Program] = [_OwnFit(), *(_peers(laboratory) if with_peers else ())]
     for count in laboratory.system.training_counts:
         choices = _choices(len(training), count)
         for program in programs:
             start = time.process_time()
             errors = [
-                _rms(program.errors([training[k] for k in choice], test)) / size
+                rms(program.errors([training[k] for k in choice], test)) / size
                 for choice in choices[: program.repeats]
             ]
             seconds = (time.process_time() - start) / len(errors)
@@ -90,7 +68,7 @@ def learning_curves(laboratory: Laboratory, *, with_peers: bool) -> Iterator[Poi
 
 def scores(laboratory: Laboratory) -> Iterator[Score]:
     """Error bars at and above the temperature of the training."""
-    training, test = _split(laboratory)
+    training, test = split(laboratory)
     first, *others = laboratory.system.temperatures_kelvin
     tests = {first: test} | {kelvin: laboratory.frames(kelvin, N_TEST) for kelvin in others}
     for count in laboratory.system.training_counts[1:]:
@@ -101,67 +79,20 @@ def scores(laboratory: Laboratory) -> Iterator[Score]:
                 laboratory.system.name,
                 count,
                 kelvin,
-                _rms(errors) / _rms(np.concatenate([each.forces for each in rows])),
-                _rms(errors / sds),
+                rms(errors) / rms(np.concatenate([each.forces for each in rows])),
+                rms(errors / sds),
                 float(np.mean(np.abs(errors) < sds)),
+                *_energy_scores(force_field, rows),
             )
 
 
-def forecasts(laboratory: Laboratory) -> Iterator[ForecastScore]:
-    """Number of calculations for the predicted error to reach what it has at a later count."""
-    training, _ = _split(laboratory)
-    counts = range(1, max(laboratory.system.training_counts) + 1)
-    fits = {count: fit_force_field(laboratory.basis, training[:count]) for count in counts}
-    pool = training
-    found = {count: _mean_errors(fit, pool) for count, fit in fits.items()}
-    for start in laboratory.system.training_counts[1:-1]:
-        displacements = np.array([rows.displacements for rows in pool])
-        prospects = outlook(fits[start], laboratory.torus, displacements)
-        for target in (count for count in laboratory.system.training_counts if count > start):
-            limit = found[target][1]
-            forecast = prospects.forecast(*_parts(found[start]), limit)
-            reached = next(count for count in counts if count > start and found[count][1] <= limit)
-            foretold = None if forecast.n_calculations is None else start + forecast.n_calculations
-            yield ForecastScore(laboratory.system.name, start, limit, foretold, reached)
-
-
-def selections(laboratory: Laboratory) -> Iterator[SelectionPoint]:
-    """Random, I-optimal, D-optimal and largest sd, from a pool at one temperature and from a mixed one."""
-    training, test = _split(laboratory)
-    first, *others = laboratory.system.temperatures_kelvin
-    hot = [laboratory.frames(kelvin, 2 * N_TEST) for kelvin in others]
-    pools = {f"{first:g} K": (training, [test])}
-    if hot:
-        mixed = [rows for frames in (training, *hot) for rows in frames[:N_TEST]]
-        pools["all temperatures"] = (mixed, [test, *(frames[N_TEST:] for frames in hot)])
-    last = max(laboratory.system.training_counts) // 2
-    for pool_name, (pool, tests) in pools.items():
-        for selection in ("random", "i-optimal", "d-optimal", "max-sd"):
-            curves = [_selected(laboratory, pool, selection, last, seed) for seed in range(_REPEATS)]
-            for count in range(1, last + 1):
-                errors = [
-                    np.mean([_relative_error(fits[count - 1], rows) for rows in tests]) for fits in curves
-                ]
-                name = laboratory.system.name
-                yield SelectionPoint(name, pool_name, selection, count, float(np.median(errors)))
-
-
-def _selected(
-    laboratory: Laboratory, pool: Sequence[LabelledRows], selection: str, last: int, seed: int
-) -> list[ForceField]:
-    """Fits along a sequence of frames, each chosen with the fit to those before; the first at random."""
-    generator = np.random.default_rng(seed)
-    remaining = list(generator.permutation(len(pool)))
-    chosen = [remaining.pop(0)]
-    fits = [fit_force_field(laboratory.basis, [pool[chosen[0]]])]
-    while len(fits) < last:
-        place = 0
-        if selection != "random":
-            frames = np.array([pool[k].displacements for k in remaining])
-            place = choose_frames(information_pool(fits[-1], laboratory.torus, frames), selection, 1)[0]
-        chosen.append(remaining.pop(place))
-        fits.append(fit_force_field(laboratory.basis, [pool[k] for k in chosen]))
-    return fits
+def _energy_scores(force_field: ForceField, rows: Sequence[LabelledRows]) -> tuple[float, float]:
+    """Error of the energy per atom (meV), and root mean square of error over predicted error."""
+    place = force_field.on(rows[0].supercell.torus)
+    errors = [(place.energy_forces(r.displacements)[0] - r.energy_ev) / r.n_atoms for r in rows]
+    bars = [place.energy_errors(r.displacements) for r in rows]
+    z = [e / bar.predictive[0] for e, bar in zip(errors, bars, strict=True) if bar is not None]
+    return 1e3 * rms(np.array(errors)), rms(np.array(z)) if z else float("nan")
 
 
 class _Program(Protocol):
@@ -176,7 +107,7 @@ class _OwnFit:
     repeats = _REPEATS
 
     def errors(self, training: Sequence[LabelledRows], test: Sequence[LabelledRows]) -> np.ndarray:
-        return _own_errors(fit_force_field(training[0].supercell.basis, training), test)
+        return own_errors(fit_force_field(training[0].supercell.basis, training), test)
 
 
 class _Repeated:
@@ -196,7 +127,7 @@ def _peers(laboratory: Laboratory) -> Iterator[_Repeated]:
         yield _Repeated(HiphiveFit(laboratory, "ardr"), 1)
 
 
-def _split(laboratory: Laboratory) -> tuple[list[LabelledRows], list[LabelledRows]]:
+def split(laboratory: Laboratory) -> tuple[list[LabelledRows], list[LabelledRows]]:
     """Training frames, and test frames that come after them, at the first temperature."""
     n_training = max(laboratory.system.training_counts)
     frames = laboratory.frames(laboratory.system.temperatures_kelvin[0], n_training + N_TEST)
@@ -209,12 +140,14 @@ def _choices(n_frames: int, count: int) -> list[np.ndarray]:
     return first + [np.random.default_rng(k).permutation(n_frames)[:count] for k in range(1, _REPEATS)]
 
 
-def _own_errors(force_field: ForceField, rows: Sequence[LabelledRows]) -> np.ndarray:
+def relative_error(force_field: ForceField, rows: Sequence[LabelledRows]) -> float:
+    """Force error over the size of the forces."""
+    return rms(own_errors(force_field, rows)) / rms(np.concatenate([each.forces for each in rows]))
+
+
+def own_errors(force_field: ForceField, rows: Sequence[LabelledRows]) -> np.ndarray:
+    """Force errors on frames, eV/Å."""
     return _errors_and_sds(force_field, rows)[0]
-
-
-def _relative_error(force_field: ForceField, rows: Sequence[LabelledRows]) -> float:
-    return _rms(_own_errors(force_field, rows)) / _rms(np.concatenate([each.forces for each in rows]))
 
 
 def _errors_and_sds(force_field: ForceField, rows: Sequence[LabelledRows]) -> tuple[np.ndarray, np.ndarray]:
@@ -224,16 +157,6 @@ def _errors_and_sds(force_field: ForceField, rows: Sequence[LabelledRows]) -> tu
     return np.concatenate(errors), np.concatenate(sds)
 
 
-def _mean_errors(force_field: ForceField, rows: Sequence[LabelledRows]) -> tuple[float, float, float]:
-    """Epistemic, predictive and truncation error, rms over frames."""
-    parts = [errors_of_rows(force_field, each.force_rows, each.conditions) for each in rows]
-    names = ("epistemic", "predictive", "truncation")
-    return tuple(_rms(np.concatenate([getattr(part, name).ravel() for part in parts])) for name in names)
-
-
-def _parts(errors: tuple[float, float, float]) -> tuple[float, float]:
-    return errors[0], errors[2]
-
-
-def _rms(values: np.ndarray) -> float:
+def rms(values: np.ndarray) -> float:
+    """Root mean square."""
     return float(np.sqrt(np.mean(values**2)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -12,7 +14,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from benchmarks.accuracy.measures import Point, Score, SelectionPoint
+    from benchmarks.accuracy.expansions import ExpansionPoint
+    from benchmarks.accuracy.forecasts import ForecastScore
+    from benchmarks.accuracy.measures import Point, Score
+    from benchmarks.accuracy.selections import SelectionPoint
+    from benchmarks.accuracy.transfers import TransferPoint
+
+_SELECTION_STYLES = {
+    "random": "o--",
+    "i-optimal": "o-",
+    "d-optimal": "s-",
+    "max-sd": "^-",
+    "i-optimal, no bias": ":",
+    "i-optimal, noise of frames": "-.",
+    "i-optimal, one noise": "--",
+}
+_COLUMNS = 4
 
 
 def plot_learning(path: Path, points: list[Point]) -> None:
@@ -57,23 +74,80 @@ def plot_scores(path: Path, scores: list[Score]) -> None:
     _save(figure, path)
 
 
+def plot_forecasts(path: Path, points: list[ForecastScore]) -> None:
+    """Calculations foretold, with their range, against those found."""
+    panels = _group(points, lambda p: p.system, lambda p: f"after {p.n_calculations}")
+    figure, axes = _panels(len(panels))
+    for axis, (system, curves) in zip(axes, panels.items(), strict=True):
+        top = 1.6 * max(p.found for curve in curves.values() for p in curve)
+        axis.plot([0, top], [0, top], color="0.6", linewidth=0.8)
+        for shift, (start, curve) in enumerate(curves.items()):
+            place = np.array([p.found for p in curve]) + 0.15 * shift
+            middle, low, high = (
+                np.array([1.04 * top if v is None else min(v, 1.04 * top) for v in values])
+                for values in zip(*((p.foretold, p.low, p.high) for p in curve), strict=True)
+            )
+            spread = [np.maximum(middle - low, 0), np.maximum(high - middle, 0)]
+            axis.errorbar(place, middle, yerr=spread, fmt="o", markersize=4, linewidth=1, label=start)
+        axis.set(title=system, xlabel="calculations found", ylabel="calculations foretold")
+        axis.set(xlim=(0, None), ylim=(0, 1.1 * top))
+        axis.legend(fontsize=7, loc="upper left")
+    _save(figure, path)
+
+
 def plot_selections(path: Path, points: list[SelectionPoint]) -> None:
     """Relative force error against number of chosen frames."""
-    panels = _group(points, lambda p: f"{p.system}, pool {p.pool}", lambda p: p.selection)
+    panels = _group(points, lambda p: f"{p.system}, {p.pool}", lambda p: p.selection)
     figure, axes = _panels(len(panels))
     for axis, (title, curves) in zip(axes, panels.items(), strict=True):
         for selection, curve in curves.items():
             axis.plot(
                 [p.n_calculations for p in curve],
                 [100 * p.rmse_force_relative for p in curve],
-                "o--" if selection == "random" else "o-",
-                color="0.4" if selection == "random" else None,
+                _SELECTION_STYLES.get(selection, "-"),
+                color="0.2" if selection == "random" else None,
                 label=selection,
+                linewidth=2.2 if selection == "i-optimal" else 1.2,
                 markersize=4,
             )
-        axis.set(title=title, xlabel="calculations", ylabel="relative force error / %", ylim=(0, None))
-        axis.title.set_fontsize(8)
+        low, high = (
+            f(100 * p.rmse_force_relative for c in curves.values() for p in c if p.n_calculations > 1)
+            for f in (min, max)
+        )
+        margin = 0.08 * (high - low)
+        axis.set(xlabel="calculations", ylabel="relative force error / %")
+        axis.set(xlim=(1.7, None), ylim=(low - margin, high + margin))
+        axis.set_title(title, fontsize=9)
+        axis.legend(fontsize=6)
+    _save(figure, path)
+
+
+def plot_transfers(path: Path, points: list[TransferPoint]) -> None:
+    """Relative force error with a cheap prior and without, a panel per temperature."""
+    panels = _group(points, lambda p: f"{p.system}, {p.temperature_kelvin:g} K", lambda p: p.prior)
+    figure, axes = _panels(len(panels))
+    for axis, (title, curves) in zip(axes, panels.items(), strict=True):
+        for prior, curve in curves.items():
+            counts = [p.n_calculations for p in curve]
+            axis.plot(counts, [100 * p.rmse_with_relative for p in curve], "o-", color="C3", label=prior)
+            without = [100 * p.rmse_without_relative for p in curve]
+            axis.plot(counts, without, "s--", color="0.4", label="no prior")
+        axis.set(title=title, xlabel="calculations", ylabel="relative force error / %", yscale="log")
+        axis.yaxis.set_major_formatter("{x:g}")
         axis.legend(fontsize=7)
+    _save(figure, path)
+
+
+def plot_expansions(path: Path, points: list[ExpansionPoint]) -> None:
+    """Relative force error of expansions of different size."""
+    panels = _group(points, lambda p: p.system, lambda p: f"{p.expansion} ({p.n_parameters})")
+    figure, axes = _panels(len(panels))
+    for axis, (system, curves) in zip(axes, panels.items(), strict=True):
+        for name, curve in curves.items():
+            errors = [100 * p.rmse_force_relative for p in curve]
+            axis.plot([p.n_calculations for p in curve], errors, "o-", label=name, markersize=5)
+        axis.set(title=system, xlabel="calculations", ylabel="relative force error / %", ylim=(0, None))
+        axis.legend(fontsize=6)
     _save(figure, path)
 
 
@@ -92,12 +166,27 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, count, figsize=(3.8 * count, 3.4), layout="constrained", squeeze=False)
-    return figure, list(axes[0])
+    n_columns = min(count, _COLUMNS)
+    n_rows = -(-count // n_columns)
+    size = (3.6 * n_columns, 3.1 * n_rows)
+    figure, axes = plt.subplots(n_rows, n_columns, figsize=size, layout="constrained", squeeze=False)
+    for axis in axes.flat[count:]:
+        axis.set_visible(False)
+    return figure, list(axes.flat[:count])
 
 
 def _save(figure: Figure, path: Path) -> None:
     from matplotlib import pyplot as plt
 
-    figure.savefig(path, dpi=130)
+    figure.savefig(path, dpi=90)
     plt.close(figure)
+
+
+PLOTS: dict[str, Callable[[Path, list[Any]], None]] = {
+    "learning": plot_learning,
+    "scores": plot_scores,
+    "forecasts": plot_forecasts,
+    "selections": plot_selections,
+    "transfers": plot_transfers,
+    "expansions": plot_expansions,
+}

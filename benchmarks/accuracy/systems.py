@@ -56,6 +56,8 @@ class System:
     temperatures_kelvin : tuple          the first is that of the training
     is_cheap : bool                      frames come from dynamics on the reference, else on a force field
     training_counts : tuple of int
+    n_more : int                         further frames at the first temperature to choose from
+    larger_cutoffs : mapping or None     an expansion that holds the other one
     """
 
     name: str
@@ -68,6 +70,8 @@ class System:
     temperatures_kelvin: tuple[float, ...]
     is_cheap: bool = True
     training_counts: tuple[int, ...] = (1, 2, 4, 8, 12)
+    n_more: int = 20
+    larger_cutoffs: Cutoffs | None = None
 
 
 def _copper() -> Atoms:
@@ -89,6 +93,13 @@ def _stillinger_weber() -> Calculator:
     from matscipy.calculators.manybody.explicit_forms import StillingerWeber, stillinger_weber
 
     return Manybody(**StillingerWeber(stillinger_weber.Stillinger_Weber_PRB_31_5262_Si))
+
+
+def _tersoff() -> Calculator:
+    from matscipy.calculators.manybody import Manybody
+    from matscipy.calculators.manybody.explicit_forms import TersoffBrenner, tersoff_brenner
+
+    return Manybody(**TersoffBrenner(tersoff_brenner.Tersoff_PRB_39_5566_Si_C))
 
 
 def _boron_arsenide() -> Atoms:
@@ -133,8 +144,20 @@ SYSTEMS = (
         2.0,
         (300, 450, 600, 900),
         is_cheap=False,
+        n_more=8,
     ),
 )
+TERSOFF = System(
+    "Si Tersoff",
+    ("matscipy",),
+    _silicon,
+    _tersoff,
+    (2, 2, 2),
+    {2: "full", 3: 4.55, 4: 3.9},
+    2.0,
+    (300, 900),
+)
+CHEAP_FOR_TERSOFF = "Si Stillinger-Weber"
 
 
 def is_installed(module: str) -> bool:
@@ -280,6 +303,9 @@ class FolderLaboratory(Laboratory):
             timestep_femtoseconds=2.0,
             temperatures_kelvin=(300,),
             training_counts=(1, 4, 8, 12, 20),
+            is_cheap=False,
+            n_more=0,
+            larger_cutoffs={2: "full", 3: 5.0, 4: 4.2},
         )
         super().__init__(system, folder)
 

@@ -9,11 +9,15 @@ epistemic variance after k calculations is, in the limit of many rows and parame
 
 with g_i the eigenvalues of G, m_i the diagonal of the importance M in its eigenvectors, and the calibration c
 of the standard deviations. It falls steeply while calculations fill unknown directions, in the end as 1 / k.
-The truncation part t^2 stays. The limit L is reached by the first k with e_k^2 + t^2 <= L^2.
+The truncation part t^2 stays. A calibration on N configurations widens all errors for their small number, by
+1 + 1 / N in variance, which goes away as well. The limit L is reached by the first k with
+
+    (e_k^2 + t^2) (1 + 1 / (N + k)) / (1 + 1 / N) <= L^2
 
 The scale of the errors is known only up to a factor. A forecast is therefore made for the errors as they are,
-and for all of them divided and multiplied by that factor. Where data are too few to tell truncation from
-what is not known yet, the forecast takes all of the error for epistemic, and the other reading as a bound.
+and for all of them divided and multiplied by that factor. Where data are too few to tell truncation from what
+is not known yet, the range holds both readings of it; with fewer rows than parameters the forecast itself
+takes all of the error for epistemic.
 
 | symbol | variable |
 |---|---|
@@ -40,10 +44,11 @@ from mlff_dyn.errors import FitError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 _MOST = 10**6
 _BISECTIONS = 60
+_SMALLEST_VARIANCE = 1e-300
 _TYPICAL_SPREAD = 0.25
 _TYPICAL_SPREAD_COUNTS = 2.0
 
@@ -57,11 +62,13 @@ class LearningCurve:
     rates : ndarray, shape (n_parameters,)       growth of the precision of each direction per calculation
     weights : ndarray, shape (n_parameters,)     its share of the present variance
     n_rows : float                               rows of a calculation; infinite: as if it had the mean effect
+    n_calibrated : int or None                   configurations N of the calibration; None: it is exact
     """
 
     rates: NDArray[np.float64]
     weights: NDArray[np.float64]
     n_rows: float
+    n_calibrated: int | None = None
 
     def variance(self, n_calculations: int) -> float:
         """Mean epistemic variance after further calculations."""
@@ -77,6 +84,13 @@ class LearningCurve:
             low, high = (middle, high) if rates.sum() / self.n_rows > middle else (low, middle)
         return 0.5 * (low + high)
 
+    def error(self, epistemic: float, truncation: float, n_calculations: int) -> float:
+        """Error after further calculations, given the present parts of it, in their unit."""
+        fall = self.variance(n_calculations) / max(self.variance(0), _SMALLEST_VARIANCE)
+        known = self.n_calibrated
+        margin = 1.0 if known is None else (1.0 + 1.0 / (known + n_calculations)) / (1.0 + 1.0 / known)
+        return math.sqrt(margin * (epistemic**2 * fall + truncation**2))
+
     def needed(self, epistemic: float, truncation: float, limit: float) -> int | None:
         """First number of calculations whose error is within the limit.
 
@@ -90,27 +104,27 @@ class LearningCurve:
         int or None
             None if truncation alone exceeds the limit, or a million calculations do not suffice.
         """
-        room = limit**2 - truncation**2
-        if epistemic**2 <= room:
+        if self.error(epistemic, truncation, 0) <= limit:
             return 0
-        if room <= 0.0:
+        if self.error(0.0, truncation, _MOST) >= limit:
             return None
-        goal = room / epistemic**2 * self.variance(0)
         low, high = 0, 1
-        while self.variance(high) > goal:
+        while self.error(epistemic, truncation, high) > limit:
             low, high = high, 2 * high
             if high > _MOST:
                 return None
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (low, middle) if self.variance(middle) <= goal else (middle, high)
+            is_reached = self.error(epistemic, truncation, middle) <= limit
+            low, high = (low, middle) if is_reached else (middle, high)
         return high
 
 
 def learning_curve(
     designs: Iterable[NDArray[np.float64]],
-    variances: NDArray[np.float64],
+    variances: Sequence[ArrayLike],
     covariance_factor: NDArray[np.float64],
+    n_calibrated: int | None = None,
 ) -> LearningCurve:
     """Curve for calculations of frames like the given ones, and the error averaged over these.
 
@@ -118,10 +132,12 @@ def learning_curve(
     ----------
     designs : iterable of ndarray, each of shape (n_rows, n_parameters)
         Taken one by one; none is kept.
-    variances : ndarray, shape (n_frames,)
+    variances : sequence of ndarray, each of shape (n_rows,), or of float
         Noise variance of the rows of each frame.
     covariance_factor : ndarray, shape (n_parameters, n_parameters)
         F with posterior covariance F Fᵀ.
+    n_calibrated : int, optional
+        Configurations that the calibration of the errors rests on; default: it is exact.
 
     Raises
     ------
@@ -135,15 +151,17 @@ def learning_curve(
     n_rows = 0
     for design, variance in zip(designs, variances, strict=True):
         n_rows += len(design)
-        gram = dsyrk(1.0, (design @ covariance_factor).T, lower=1)
-        information += gram / variance
-        importance += gram / len(design)
+        noise = np.broadcast_to(np.asarray(variance, np.float64), len(design))
+        information += dsyrk(1.0, (design * noise[:, None] ** -0.5).T, lower=1)
+        importance += dsyrk(1.0 / len(design), design.T, lower=1)
     mean_information, mean_importance = (
-        (lower + np.tril(lower, -1).T) / len(variances) for lower in (information, importance)
+        covariance_factor.T @ (lower + np.tril(lower, -1).T) @ covariance_factor / len(variances)
+        for lower in (information, importance)
     )
     rates, vectors = np.linalg.eigh(mean_information)
     weights = np.einsum("ij,ij->j", vectors, mean_importance @ vectors)
-    return LearningCurve(np.maximum(rates, 0.0), np.maximum(weights, 0.0), n_rows / len(variances))
+    rows_each = n_rows / len(variances)
+    return LearningCurve(np.maximum(rates, 0.0), np.maximum(weights, 0.0), rows_each, n_calibrated)
 
 
 @dataclass(frozen=True)
@@ -176,7 +194,7 @@ class Forecast:
     def __str__(self) -> str:
         """For people."""
         if self.n_calculations is None:
-            return "out of reach"
+            return "out of reach" if self.low is None else f"at least {self.low}, perhaps out of reach"
         if (self.low, self.high) == (self.n_calculations, self.n_calculations):
             return f"about {self.n_calculations}"
         high = "more" if self.high is None else str(self.high)
@@ -192,11 +210,13 @@ class Outlook:
     curve : LearningCurve
     scale_uncertainty : float      relative, of all standard deviations
     truncation_is_known : bool     whether the data suffice to tell truncation from lack of data
+    truncation_is_likely : bool    whether what they tell is more likely than that all is lack of data
     """
 
     curve: LearningCurve
     scale_uncertainty: float
     truncation_is_known: bool
+    truncation_is_likely: bool = False
 
     def forecast(self, epistemic: float, truncation: float, limit: float) -> Forecast:
         """Calculations still needed.
@@ -215,7 +235,8 @@ class Outlook:
         counts = [joint[0], *split, *joint]
         least = min((count for count in counts if count is not None), default=None)
         most = None if None in counts else max(count for count in counts if count is not None)
-        return Forecast(joint[0], least, most)
+        middle = split[0] if self.truncation_is_likely and split[0] is not None else joint[0]
+        return Forecast(middle, least, most)
 
 
 def scale_uncertainty(n_configurations: int, scores: Sequence[float] = ()) -> float:

@@ -91,6 +91,11 @@ class NoiseModel:
         local = np.asarray(ratio, float) ** (2 * self.neighborhood_exponent)
         return np.asarray(self.floor_sd**2 + self.truncation_sd**2 * relative ** (2 * self.exponent) * local)
 
+    def truncation(self, amplitude: ArrayLike) -> NDArray[np.float64]:
+        """Size of what the expansion leaves out of frames of given amplitudes, unit of the targets."""
+        relative = np.asarray(amplitude, float) / self.reference_amplitude
+        return np.asarray(self.truncation_sd * relative**self.exponent)
+
 
 class NoiseFamily(Protocol):
     """Noise models that evidence chooses from, as functions of unbounded-scale values."""

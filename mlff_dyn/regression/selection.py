@@ -1,25 +1,27 @@
 """Choose from a pool of frames those that teach a linear model most, before any of them is calculated.
 
 Targets do not enter the posterior covariance S of a Gaussian linear model, so what a frame c with rows X_c
-and noise variance v_c is worth is known beforehand. In coordinates in which S = 1 (S = F F^T), a frame
-carries the information G_c = F^T X_c^T X_c F / v_c, and a set of frames turns the precision 1 into
-A = 1 + sum G_c. With the importance M = <F^T x x^T F>, averaged over the rows x of the frames that the model
-is made for,
+and noise variances V_c (a diagonal) is worth is known beforehand: it carries the information
+G_c = X_c^T V_c^-1 X_c, and a set of frames turns the precision S^-1 into A = S^-1 + sum G_c. With the
+importance M = <x x^T>, averaged over the rows x of the frames that the model is made for,
 
-    i-optimal   tr[M A^-1] - tr[M (A + G_c)^-1]              fall of the mean epistemic variance
+    i-optimal   tr[M A^-1] - tr[M (A + G_c)^-1] and the fall of b^2      fall of the mean square error
     d-optimal   log det (A + G_c) - log det A
-    max-sd      tr[X_c F A^-1 F^T X_c^T] / n_c               mean epistemic variance of the frame itself
+    max-sd      v_c tr[G_c A^-1] / n_c                                   mean epistemic variance of the frame
 
-The first is tr[(X S M S X^T)(X S X^T + v)^-1] without a matrix of the size of the rows. Frames are chosen one
-after the other, each with the largest gain given those before. Both first gains are concave in G_c, so the
-tangent at any G, one scalar product per frame, bounds them from above: frames are tried in the order of
-their bounds, and most never need be. The choice is that of trying all.
+The first is tr[(X S M S X^T)(X S X^T + V)^-1] without a matrix of the size of the rows, and the fall of the
+bias b^2 of `regression.misfit`. Without the bias the frames of smallest amplitude, which are described best,
+would be chosen again and again, and the others be described worse than by frames drawn at random.
+
+Frames are chosen one after the other, each with the largest gain given those before. The gains by A are
+concave in G_c, so the tangent at any G, one scalar product per frame, bounds them from above: frames are
+tried in the order of their bounds, and most never need be. The choice is that of trying all.
 
 | symbol | variable |
 |---|---|
-| F | covariance_factor |
 | G_c, v_c, n_c | FramePool.informations, .variances, .n_rows |
 | A, M | precision, importance |
+| b^2 | Misfit.biases |
 
 References
 ----------
@@ -39,11 +41,12 @@ from scipy.linalg.lapack import dpotri
 
 from mlff_dyn.errors import FitError, check_shape
 from mlff_dyn.regression.factorization import precision_factor
+from mlff_dyn.regression.misfit import Misfit, no_misfit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 _TANGENT_SCALES = (0.5, 1.0, 2.0)
 _ROUNDING = 1e-10
@@ -51,18 +54,25 @@ _ROUNDING = 1e-10
 
 @dataclass(frozen=True, eq=False)
 class FramePool:
-    """Frames by the information they carry, in coordinates in which the posterior covariance is one.
+    """Frames by the information they carry.
 
     Attributes
     ----------
+    precision : ndarray, shape (n_parameters, n_parameters)      that of the present posterior
     informations : ndarray, shape (n_frames, n_parameters, n_parameters)
-    variances : ndarray, shape (n_frames,)        noise variance of the rows of each frame
+    importance : ndarray, shape (n_parameters, n_parameters)
+        M of the frames; its trace with a covariance is their mean epistemic variance.
+    variances : ndarray, shape (n_frames,)        mean noise variance of the rows of each frame
     n_rows : ndarray of int, shape (n_frames,)
+    misfit : Misfit
     """
 
+    precision: NDArray[np.float64]
     informations: NDArray[np.float64]
+    importance: NDArray[np.float64]
     variances: NDArray[np.float64]
     n_rows: NDArray[np.int64]
+    misfit: Misfit
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -74,29 +84,21 @@ class FramePool:
         return int(self.informations.shape[1])
 
     @cached_property
-    def importance(self) -> NDArray[np.float64]:
-        """M of the frames of this pool; its trace with a covariance is their mean epistemic variance."""
-        return self.combine(self.variances / self.n_rows) / len(self)
-
-    @cached_property
     def mean_information(self) -> NDArray[np.float64]:
         """Information that a frame of this pool carries on average."""
-        return self.combine(np.full(len(self), 1.0 / len(self)))
+        mean = np.full(len(self), 1.0 / len(self)) @ self.informations.reshape(len(self), -1)
+        return np.asarray(mean.reshape(self.precision.shape))
 
-    def combine(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Sum of the informations with weights, shape (n_parameters, n_parameters)."""
-        flat = weights @ self.informations.reshape(len(self), -1)
-        return np.asarray(flat.reshape(self.n_parameters, self.n_parameters))
-
-    def contract(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Trace of a symmetric matrix with the information of every frame, shape (n_frames,)."""
-        return np.asarray(self.informations.reshape(len(self), -1) @ matrix.ravel())
+    def contract(self, matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Trace of symmetric matrices (n, ...) with the information of frames, shape (n, n_frames)."""
+        return np.asarray(matrices.reshape(len(matrices), -1) @ self.informations.reshape(len(self), -1).T)
 
 
 def frame_pool(
     designs: Iterable[NDArray[np.float64]],
-    variances: NDArray[np.float64],
+    variances: Sequence[ArrayLike],
     covariance_factor: NDArray[np.float64],
+    misfit: Misfit | None = None,
 ) -> FramePool:
     """Make a pool from the rows of its frames.
 
@@ -104,10 +106,12 @@ def frame_pool(
     ----------
     designs : iterable of ndarray, each of shape (n_rows, n_parameters)
         Taken one by one.
-    variances : ndarray, shape (n_frames,)
+    variances : sequence of ndarray, each of shape (n_rows,), or of float
         Noise variance of the rows of each frame.
     covariance_factor : ndarray, shape (n_parameters, n_parameters)
         F with posterior covariance F Fᵀ.
+    misfit : Misfit, optional
+        Default: the model is exact.
 
     Raises
     ------
@@ -116,31 +120,50 @@ def frame_pool(
     FitError
         If there are no frames or a variance is not positive.
     """
-    n_parameters = len(covariance_factor)
-    if not len(variances) or not (np.asarray(variances) > 0.0).all():
+    n_frames, n_parameters = len(variances), len(covariance_factor)
+    if not n_frames or not all((np.asarray(variance) > 0.0).all() for variance in variances):
         raise FitError("a pool needs frames, and each a positive noise variance")
-    informations = np.empty((len(variances), n_parameters, n_parameters))
+    informations = np.empty((n_frames, n_parameters, n_parameters))
+    importance = np.zeros((n_parameters, n_parameters))
     n_rows = []
     for design, variance, information in zip(designs, variances, informations, strict=True):
         check_shape("design", design, (None, n_parameters))
-        whitened = design @ covariance_factor
-        lower = dsyrk(1.0 / variance, whitened.T, lower=1)
-        np.add(lower, np.tril(lower, -1).T, out=information)
         n_rows.append(len(design))
-    return FramePool(informations, np.asarray(variances, float), np.array(n_rows))
+        noise = np.broadcast_to(np.asarray(variance, np.float64), len(design))
+        importance += _gram(design) / (n_frames * len(design))
+        information[:] = _gram(design * np.sqrt(1.0 / noise)[:, None])
+    inverse = np.asarray(np.linalg.inv(covariance_factor), np.float64)
+    return FramePool(
+        _gram(inverse),
+        informations,
+        importance,
+        np.array([np.asarray(variance, np.float64).mean() for variance in variances]),
+        np.array(n_rows),
+        no_misfit(n_frames) if misfit is None else misfit,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Knowledge:
+    """What counts, and what is known before the next choice.
+
+    Attributes
+    ----------
+    importance : ndarray, shape (n_parameters, n_parameters)
+    precision : ndarray, shape (n_parameters, n_parameters)
+    misfit : Misfit
+    """
+
+    importance: NDArray[np.float64]
+    precision: NDArray[np.float64]
+    misfit: Misfit
 
 
 class Design(Protocol):
     """What makes a frame worth choosing."""
 
-    def best(
-        self,
-        pool: FramePool,
-        candidates: NDArray[np.intp],
-        importance: NDArray[np.float64],
-        precision: NDArray[np.float64],
-    ) -> int:
-        """Frame of largest gain among the candidates, given the precision A of what is known."""
+    def best(self, pool: FramePool, candidates: NDArray[np.intp], known: Knowledge) -> int:
+        """Frame of largest gain among the candidates."""
 
 
 class ConcaveDesign(Protocol):
@@ -194,25 +217,23 @@ class LargestUtility:
     Attributes
     ----------
     utility : ConcaveDesign
+    counts_bias : bool     whether the mean square bias is subtracted from it
     """
 
     utility: ConcaveDesign
+    counts_bias: bool
 
-    def best(
-        self,
-        pool: FramePool,
-        candidates: NDArray[np.intp],
-        importance: NDArray[np.float64],
-        precision: NDArray[np.float64],
-    ) -> int:
+    def best(self, pool: FramePool, candidates: NDArray[np.intp], known: Knowledge) -> int:
         """Frame of largest gain among the candidates; the first of equal ones."""
-        bounds = self._bounds(pool, importance, precision)[candidates]
+        loss = known.misfit.biases if self.counts_bias else np.zeros(len(pool))
+        bounds = (self._bounds(pool, known.importance, known.precision) - loss)[candidates]
         best, most = int(candidates[0]), -np.inf
         for place in np.argsort(-bounds, kind="stable"):
             frame = int(candidates[place])
             if bounds[place] < most:
                 break
-            found = self.utility.value(importance, precision + pool.informations[frame])
+            precision = known.precision + pool.informations[frame]
+            found = self.utility.value(known.importance, precision) - loss[frame]
             if found > most or (found == most and frame < best):
                 best, most = frame, found
         return best
@@ -221,33 +242,28 @@ class LargestUtility:
         self, pool: FramePool, importance: NDArray[np.float64], precision: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Utility with each frame added, bounded by the tangents at some multiples of the mean frame."""
-        bounds = np.full(len(pool), np.inf)
-        for scale in _TANGENT_SCALES:
-            shift = scale * pool.mean_information
-            slope = self.utility.slope(importance, precision + shift)
-            here = self.utility.value(importance, precision + shift) - float(np.vdot(slope, shift))
-            bounds = np.minimum(bounds, here + pool.contract(slope))
+        shifts = [scale * pool.mean_information for scale in _TANGENT_SCALES]
+        slopes = np.array([self.utility.slope(importance, precision + shift) for shift in shifts])
+        here = [
+            self.utility.value(importance, precision + shift) - float(np.vdot(slope, shift))
+            for slope, shift in zip(slopes, shifts, strict=True)
+        ]
+        bounds = (np.array(here)[:, None] + pool.contract(slopes)).min(axis=0)
         return np.asarray(bounds + _ROUNDING * np.abs(bounds))
 
 
 class LargestVariance:
     """Largest mean epistemic variance of the frame itself."""
 
-    def best(
-        self,
-        pool: FramePool,
-        candidates: NDArray[np.intp],
-        importance: NDArray[np.float64],  # noqa: ARG002 (no other frame counts)
-        precision: NDArray[np.float64],
-    ) -> int:
+    def best(self, pool: FramePool, candidates: NDArray[np.intp], known: Knowledge) -> int:
         """Frame of largest variance among the candidates; the first of equal ones."""
-        per_row = pool.contract(_inverse(precision)) * pool.variances / pool.n_rows
+        per_row = pool.contract(_inverse(known.precision)[None])[0] * pool.variances / pool.n_rows
         return int(candidates[np.argmax(per_row[candidates])])
 
 
 SELECTIONS: dict[str, Design] = {
-    "i-optimal": LargestUtility(MeanVariance()),
-    "d-optimal": LargestUtility(Determinant()),
+    "i-optimal": LargestUtility(MeanVariance(), counts_bias=True),
+    "d-optimal": LargestUtility(Determinant(), counts_bias=False),
     "max-sd": LargestVariance(),
 }
 
@@ -269,10 +285,12 @@ class Selection:
     mean_variances: NDArray[np.float64]
     precision: NDArray[np.float64]
 
-    def covariance_factor(self, factor: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Factor of the posterior covariance once all are known, from the one the pool was made with."""
+    @property
+    def covariance_factor(self) -> NDArray[np.float64]:
+        """F with the posterior covariance F Fᵀ once all are known."""
         lower = precision_factor(self.precision, "posterior")
-        return np.asarray(solve_triangular(lower, factor.T, lower=True, check_finite=False).T)
+        inverse = solve_triangular(lower, np.eye(len(lower)), lower=True, check_finite=False)
+        return np.asarray(inverse.T)
 
 
 def select(
@@ -298,17 +316,25 @@ def select(
     if not 0 <= n_frames <= len(pool):
         raise FitError(f"{n_frames} frames cannot be chosen from {len(pool)}", fix="give a larger pool")
     target = pool.importance if importance is None else importance
-    precision = np.eye(pool.n_parameters)
+    known = Knowledge(target, pool.precision, pool.misfit)
     left = np.arange(len(pool))
     frames: list[int] = []
-    mean_variances = [float(np.trace(target))]
+    mean_variances = [float(np.vdot(target, _inverse(pool.precision)))]
     for _ in range(n_frames):
-        frame = design.best(pool, left, target, precision)
+        frame = design.best(pool, left, known)
         frames.append(frame)
         left = left[left != frame]
-        precision = precision + pool.informations[frame]
-        mean_variances.append(float(np.vdot(target, _inverse(precision))))
-    return Selection(tuple(frames), np.array(mean_variances), precision)
+        known = Knowledge(target, known.precision + pool.informations[frame], known.misfit.add(frame))
+        mean_variances.append(float(np.vdot(target, _inverse(known.precision))))
+    return Selection(tuple(frames), np.array(mean_variances), known.precision)
+
+
+def _gram(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum of the outer products of rows with themselves."""
+    lower = dsyrk(1.0, rows.T, lower=1)
+    both = lower + lower.T
+    both.flat[:: len(both) + 1] *= 0.5
+    return np.asarray(both)
 
 
 def _lower_inverse(precision: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.regression.forecast import Outlook, learning_curve, scale_uncertainty
+from mlff_dyn.regression.misfit import Misfit
 from mlff_dyn.regression.selection import SELECTIONS, frame_pool, select
 
 if TYPE_CHECKING:
@@ -15,14 +16,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.expansion import SupercellExpansion
     from mlff_dyn.model.force_field import ForceField
+    from mlff_dyn.model.labelled_rows import LabelledRows
     from mlff_dyn.regression.selection import FramePool
 
 LAST = "last"
 _ENOUGH_SNAPSHOTS = 4
 
 
-def information_pool(force_field: ForceField, torus: Torus, displacements: NDArray[np.float64]) -> FramePool:
+def information_pool(
+    force_field: ForceField,
+    torus: Torus,
+    displacements: NDArray[np.float64],
+    labelled: Sequence[LabelledRows],
+) -> FramePool:
     """Information that calculations of frames would carry, and what the frames are uncertain about.
 
     Parameters
@@ -30,13 +38,27 @@ def information_pool(force_field: ForceField, torus: Torus, displacements: NDArr
     force_field : ForceField
     torus : Torus
     displacements : ndarray, shape (n_frames, n_atoms, 3)     Å
+    labelled : sequence of LabelledRows
+        What the force field was fitted to.
 
     Raises
     ------
     FitError
         If there are no frames.
     """
-    return frame_pool(*_rows(force_field, torus, displacements), force_field.posterior.covariance_factor)
+    noise = force_field.posterior.noise
+    supercell = force_field.expansion.on(torus)
+    amplitudes = np.array([supercell.amplitude(frame) for frame in displacements])
+    known = np.array([rows.amplitude_angstrom for rows in labelled])
+    weights = np.array([rows.forces.size for rows in labelled]) / noise.variance(known)
+    misfit = Misfit(
+        sizes=noise.truncation(amplitudes),
+        weights=displacements[0].size / noise.variance(amplitudes),
+        known_size=float(np.average(noise.truncation(known), weights=weights)),
+        known_weight=float(weights.sum()),
+    )
+    rows = _rows(supercell, force_field, displacements)
+    return frame_pool(*rows, force_field.posterior.covariance_factor, misfit)
 
 
 def outlook(
@@ -57,11 +79,14 @@ def outlook(
     FitError
         If there are no frames.
     """
-    rows = _rows(force_field, torus, displacements)
+    rows = _rows(force_field.expansion.on(torus), force_field, displacements)
+    n_snapshots, posterior = force_field.training.n_snapshots, force_field.posterior
+    n_calibrated = n_snapshots if n_snapshots > 1 else None
     return Outlook(
-        learning_curve(*rows, force_field.posterior.covariance_factor),
-        scale_uncertainty(force_field.training.n_snapshots, scores),
-        can_judge_truncation(force_field),
+        learning_curve(*rows, posterior.covariance_factor, n_calibrated),
+        scale_uncertainty(n_snapshots, scores),
+        truncation_is_known=can_judge_truncation(force_field),
+        truncation_is_likely=n_snapshots > 1 and posterior.n_targets >= force_field.basis.n_parameters,
     )
 
 
@@ -86,10 +111,9 @@ def choose_frames(pool: FramePool, kind: str, n_frames: int) -> tuple[int, ...]:
 
 
 def _rows(
-    force_field: ForceField, torus: Torus, displacements: NDArray[np.float64]
-) -> tuple[Iterator[NDArray[np.float64]], NDArray[np.float64]]:
-    """Design matrices of frames, one at a time, and the noise variance of each frame."""
-    supercell = force_field.expansion.on(torus)
-    amplitudes = np.array([supercell.amplitude(frame) for frame in displacements])
-    designs = (supercell.rows(frame)[0] for frame in displacements)
-    return designs, force_field.posterior.noise.variance(amplitudes)
+    supercell: SupercellExpansion, force_field: ForceField, displacements: NDArray[np.float64]
+) -> tuple[Iterator[NDArray[np.float64]], list[NDArray[np.float64]]]:
+    """Design matrices of frames, one at a time, and the noise variances of their rows."""
+    noise = force_field.posterior.hyperparameters
+    variances = [np.repeat(noise.variances(supercell.force_conditions(u)), 3) for u in displacements]
+    return (supercell.rows(u)[0] for u in displacements), variances

@@ -206,7 +206,8 @@ class TrainingLoop:
         frames = np.concatenate([callers[r].pool for r in pooled])
         origins = np.repeat(pooled, [len(callers[r].pool) for r in pooled])
         torus = self._exploring_torus()
-        pool = information_pool(self._learner.force_field(), torus, frames)
+        labelled = self._learner.data.fit_rows()
+        pool = information_pool(self._learner.force_field(), torus, frames, labelled)
         temperature = self._config.training.temperatures_kelvin[index]
         chosen = choose_frames(pool, kind, len(pooled))
         return calls + [_Call(torus, frames[i], temperature, callers[int(origins[i])].reason) for i in chosen]

@@ -26,7 +26,7 @@ def test_the_curve_is_that_of_refits_with_fresh_frames(n_rows: int) -> None:
     generator = np.random.default_rng(0)
     scale = np.geomspace(3.0, 0.03, 40)
     frames = [scale * generator.standard_normal((n_rows, 40)) for _ in range(400)]
-    curve = learning_curve(frames, np.full(400, 0.5), np.eye(40))
+    curve = learning_curve(frames, [0.5] * 400, np.eye(40))
     importance = np.mean([x.T @ x for x in frames], axis=0) / n_rows
     for k in (0, 1, 2, 5, 20):
         draws = [generator.choice(400, k, replace=False) for _ in range(40)]
@@ -40,8 +40,8 @@ def test_the_covariance_of_the_present_model_is_taken_into_account() -> None:
     generator = np.random.default_rng(4)
     frames = [generator.standard_normal((9, 6)) for _ in range(5)]
     half = generator.standard_normal((6, 6)) + 3 * np.eye(6)
-    plain = learning_curve([x @ half for x in frames], np.ones(5), np.eye(6))
-    whitened = learning_curve(frames, np.ones(5), half)
+    plain = learning_curve([x @ half for x in frames], [1.0] * 5, np.eye(6))
+    whitened = learning_curve(frames, [1.0] * 5, half)
     for k in (0, 1, 7):
         assert plain.variance(k) == pytest.approx(whitened.variance(k), rel=1e-9)
 
@@ -49,7 +49,7 @@ def test_the_covariance_of_the_present_model_is_taken_into_account() -> None:
 def test_the_curve_falls_and_ends_as_one_over_the_number() -> None:
     generator = np.random.default_rng(2)
     frames = [generator.standard_normal((30, N_PARAMETERS)) for _ in range(5)]
-    curve = learning_curve(frames, np.ones(5), np.eye(N_PARAMETERS))
+    curve = learning_curve(frames, [1.0] * 5, np.eye(N_PARAMETERS))
     values = [curve.variance(k) for k in range(200)]
     assert (np.diff(values) < 0).all()
     assert curve.variance(20000) == pytest.approx(0.5 * curve.variance(10000), rel=1e-3)
@@ -71,6 +71,29 @@ def test_the_ends_of_the_scale() -> None:
     assert curve.needed(0.01, 0.06, 0.05) is None
     assert curve.needed(1.0, 0.0, 1e-6) is None
     assert LearningCurve(np.zeros(2), np.ones(2), np.inf).needed(1.0, 0.0, 0.5) is None
+
+
+def test_the_margin_of_the_calibration_goes_away() -> None:
+    """Errors that calibration on few configurations widens fall even where data teach nothing more."""
+    nothing = LearningCurve(np.zeros(2), np.ones(2), np.inf, n_calibrated=4)
+    for k in (0, 1, 10):
+        factor = np.sqrt((1 + 1 / (4 + k)) / (1 + 1 / 4))
+        assert nothing.error(0.03, 0.04, k) == pytest.approx(0.05 * factor, rel=1e-12)
+    number = nothing.needed(0.03, 0.04, 0.047)
+    assert number is not None
+    assert nothing.error(0.03, 0.04, number) <= 0.047 < nothing.error(0.03, 0.04, number - 1)
+    assert nothing.needed(0.03, 0.04, 0.05 / np.sqrt(1.25) - 1e-9) is None
+
+
+def test_truncation_that_is_likely_decides_the_number_but_not_the_range() -> None:
+    curve = inverse_square_root(2)
+    unsure, likely = (
+        Outlook(curve, 0.1, truncation_is_known=False, truncation_is_likely=known).forecast(0.05, 0.02, 0.04)
+        for known in (False, True)
+    )
+    assert likely.n_calculations == curve.needed(0.05, 0.02, 0.04)
+    assert unsure.n_calculations == curve.needed(np.hypot(0.05, 0.02), 0.0, 0.04)
+    assert (likely.low, likely.high) == (unsure.low, unsure.high)
 
 
 def test_the_range_holds_the_number_and_narrows_with_knowledge() -> None:
@@ -102,7 +125,8 @@ def test_calculations_made_count() -> None:
     assert Forecast(1, 1, 1).after(2) == Forecast(0, 0, 0)
     assert str(Forecast(3, 2, None)) == "about 3 (2 to more)"
     assert str(Forecast(3, 3, 3)) == "about 3"
-    assert str(Forecast(None, 3, None)) == "out of reach"
+    assert str(Forecast(None, 3, None)) == "at least 3, perhaps out of reach"
+    assert str(Forecast(None, None, None)) == "out of reach"
 
 
 def test_scores_far_from_one_make_the_scale_less_certain() -> None:
@@ -112,4 +136,4 @@ def test_scores_far_from_one_make_the_scale_less_certain() -> None:
 
 def test_a_curve_needs_frames() -> None:
     with pytest.raises(FitError, match="frames"):
-        learning_curve([], np.zeros(0), np.eye(2))
+        learning_curve([], [], np.eye(2))

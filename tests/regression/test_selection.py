@@ -5,6 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mlff_dyn.errors import DataError, FitError
+from mlff_dyn.regression.misfit import SYSTEMATIC_SHARE, Misfit
 from mlff_dyn.regression.selection import SELECTIONS, FramePool, frame_pool, select
 
 N_PARAMETERS = 12
@@ -29,7 +30,7 @@ def variances(n_frames: int) -> NDArray[np.float64]:
 
 
 def pool_of(blocks: list[NDArray[np.float64]], noise: NDArray[np.float64]) -> FramePool:
-    return frame_pool(iter(blocks), noise, np.linalg.cholesky(covariance()))
+    return frame_pool(iter(blocks), list(noise), np.linalg.cholesky(covariance()))
 
 
 def refitted(blocks: list[NDArray[np.float64]], noise: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -70,6 +71,50 @@ def test_every_choice_is_the_best_of_all_refits(kind: str, seed: int) -> None:
         assert frame == max(left, key=lambda i: score(kind, i, blocks, noise, known))
 
 
+def test_rows_of_a_frame_may_differ_in_noise() -> None:
+    """A frame with noise v is one whose rows are divided by the root of v."""
+    blocks = designs(6)
+    noise = [np.random.default_rng(i).uniform(0.1, 2.0, len(block)) for i, block in enumerate(blocks)]
+    found = frame_pool(blocks, noise, np.linalg.cholesky(covariance()))
+    scaled = [block / np.sqrt(variance)[:, None] for block, variance in zip(blocks, noise, strict=True)]
+    np.testing.assert_allclose(
+        found.informations, pool_of(scaled, np.ones(6)).informations, rtol=1e-9, atol=1e-12
+    )
+    np.testing.assert_allclose(found.importance, pool_of(blocks, np.ones(6)).importance, rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", [0.3, 3.0])
+def test_the_mean_square_error_falls_most(size: float) -> None:
+    """Variance and bias of refits with every frame in turn, at two sizes of what is left out."""
+    blocks, noise = designs(10), variances(10)
+    left_out = size * np.random.default_rng(7).uniform(0.2, 2.0, 10)
+    weights = np.array([len(block) for block in blocks]) / noise
+    misfit = Misfit(left_out, weights, known_size=0.5, known_weight=2.0)
+    pool = frame_pool(blocks, list(noise), np.linalg.cholesky(covariance()), misfit)
+    known: list[int] = []
+    for frame in select(pool, SELECTIONS["i-optimal"], 5).frames:
+        errors = {}
+        for i in set(range(10)) - set(known):
+            chosen = [*known, i]
+            mean = np.average([0.5, *left_out[chosen]], weights=[2.0, *weights[chosen]])
+            bias = SYSTEMATIC_SHARE * np.mean((left_out - mean) ** 2)
+            posterior = refitted([blocks[k] for k in chosen], noise[chosen])
+            errors[i] = mean_variance(blocks, posterior) + bias
+        assert frame == min(errors, key=lambda i: errors[i])
+        known.append(frame)
+
+
+def test_where_the_expansion_leaves_much_out_a_frame_of_the_pool_s_size_is_chosen() -> None:
+    """Equal information: the known frames leave out too little, so the next one leaves out more."""
+    blocks, left_out = [designs(1)[0]] * 4, np.array([0.1, 1.0, 2.0, 30.0])
+    chosen = {}
+    for known_size in (0.0, 100.0):
+        misfit = Misfit(left_out, np.ones(4), known_size, known_weight=1.0)
+        pool = frame_pool(blocks, [1.0] * 4, np.linalg.cholesky(covariance()), misfit)
+        chosen[known_size] = select(pool, SELECTIONS["i-optimal"], 1).frames
+    assert chosen == {0.0: (3,), 100.0: (0,)}
+
+
 def test_the_fall_of_the_variance_is_that_of_the_formula_in_rows() -> None:
     """tr[(X S M S X^T)(X S X^T + v)^-1]."""
     blocks, noise, S = designs(6), variances(6), covariance()
@@ -92,7 +137,7 @@ def test_variances_and_covariance_are_those_of_refits(kind: str) -> None:
         posterior = refitted([blocks[i] for i in known], noise[known])
         assert value == pytest.approx(mean_variance(blocks, posterior), rel=1e-9)
     assert (np.diff(found.mean_variances) < 0).all()
-    factor = found.covariance_factor(np.linalg.cholesky(covariance()))
+    factor = found.covariance_factor
     np.testing.assert_allclose(factor @ factor.T, posterior, rtol=1e-8, atol=1e-12)
 
 
@@ -126,7 +171,7 @@ def test_greedy_is_no_worse_than_random() -> None:
 def test_another_importance_changes_the_choice() -> None:
     """Frames that know one direction each: the one that matters is taken."""
     blocks = [np.eye(N_PARAMETERS)[[i]] for i in range(N_PARAMETERS)]
-    pool = frame_pool(blocks, np.ones(N_PARAMETERS), np.eye(N_PARAMETERS))
+    pool = frame_pool(blocks, [1.0] * N_PARAMETERS, np.eye(N_PARAMETERS))
     for direction in (2, 9):
         importance = np.diag((np.arange(N_PARAMETERS) == direction).astype(float))
         assert select(pool, SELECTIONS["i-optimal"], 1, importance).frames == (direction,)
