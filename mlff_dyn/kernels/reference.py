@@ -40,27 +40,7 @@ def design_matrix(
     *,
     moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Forces as a linear function of the parameters.
-
-    Parameters
-    ----------
-    tables : GatherTables
-    slot_atoms : ndarray, shape (n_slots, n_cells), int32
-        Atom that each slot of the tables means for each home cell.
-    displacements : ndarray, shape (n_atoms, 3), Å
-    moves : ndarray, shape (n_slots, 3), optional, Å
-        What a strain adds to the displacements of the slots.
-
-    Returns
-    -------
-    ndarray, shape (3 * n_atoms, n_parameters)
-        Row 3 * atom + axis: force = -dE/du = row @ parameters.
-
-    Raises
-    ------
-    DataError
-        If the arrays do not fit the tables.
-    """
+    """Forces as a linear function of the parameters; see `mlff_dyn.kernels.compiled.design_matrix`."""
     slot_atoms = check_slot_atoms(tables, slot_atoms)
     n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
     displacements = check_displacements(displacements, n_sites * n_cells)
@@ -99,24 +79,7 @@ def reduced_rows(
 ) -> NDArray[np.float64]:
     """Forces as a linear function of the independent parameters.
 
-    Parameters
-    ----------
-    tables : GatherTables
-    reduction : Reduction
-    slot_atoms : ndarray, shape (n_slots, n_cells), int32
-    displacements : ndarray, shape (n_atoms, 3), Å
-    moves : ndarray, shape (n_slots, 3), optional, Å
-        What a strain adds to the displacements of the slots.
-
-    Returns
-    -------
-    ndarray, shape (3 * n_atoms, reduction.n_columns)
-        Rows of the design matrix times the reduction.
-
-    Raises
-    ------
-    DataError
-        If the arrays do not fit the tables.
+    See `mlff_dyn.kernels.compiled.reduced_rows`.
     """
     check_rows(tables.n_parameters, reduction)
     return np.asarray(design_matrix(tables, slot_atoms, displacements, moves=moves) @ reduction.dense())
@@ -133,24 +96,7 @@ def row_statistics(
 ) -> RowStatistics:
     """Information matrix of the forces of configurations in independent parameters.
 
-    Parameters
-    ----------
-    tables : GatherTables
-    reduction : Reduction
-    slot_atoms : ndarray, shape (n_slots, n_cells), int32
-    displacements, forces : ndarray, shape (n_atoms, 3) or (n_configurations, n_atoms, 3), Å, eV/Å
-    moves : ndarray, shape (n_slots, 3), optional, Å
-        What a strain adds to the displacements of the slots.
-
-    Returns
-    -------
-    RowStatistics
-        With x the rows of the design matrix times the reduction.
-
-    Raises
-    ------
-    DataError
-        If the arrays do not fit the tables.
+    See `mlff_dyn.kernels.compiled.row_statistics`.
     """
     check_rows(tables.n_parameters, reduction)
     check_shape("forces", forces, displacements.shape)
@@ -173,27 +119,7 @@ def force_variances(
 ) -> NDArray[np.float64]:
     """Variance of the force components for a covariance of the independent parameters.
 
-    Parameters
-    ----------
-    tables : GatherTables
-    reduction : Reduction
-    slot_atoms : ndarray, shape (n_slots, n_cells), int32
-    displacements : ndarray, shape (n_atoms, 3), Å
-    factor : ndarray, shape (n_parameters, any)
-        Covariance = factor @ factor.T; zeros of a triangle cost nothing.
-    atoms : ndarray, optional
-        Atoms whose variances are wanted, in this order; all by default.
-    moves : ndarray, shape (n_slots, 3), optional, Å
-        What a strain adds to the displacements of the slots.
-
-    Returns
-    -------
-    ndarray, shape (n_atoms or len(atoms), 3), (eV/Å)²
-
-    Raises
-    ------
-    DataError
-        If the arrays do not fit the tables.
+    See `mlff_dyn.kernels.compiled.force_variances`.
     """
     check_rows(tables.n_parameters, reduction, factor)
     products = _row_products(
@@ -214,26 +140,7 @@ def sample_forces(
 ) -> NDArray[np.float64]:
     """Forces for several sets of independent parameters, such as samples of a posterior, in one pass.
 
-    Parameters
-    ----------
-    tables : GatherTables
-    reduction : Reduction
-    slot_atoms : ndarray, shape (n_slots, n_cells), int32
-    displacements : ndarray, shape (n_atoms, 3), Å
-    parameters : ndarray, shape (n_samples, n_parameters)
-    atoms : ndarray, optional
-        Atoms whose forces are wanted; all by default.
-    moves : ndarray, shape (n_slots, 3), optional, Å
-        What a strain adds to the displacements of the slots.
-
-    Returns
-    -------
-    ndarray, shape (n_samples, n_atoms or len(atoms), 3), eV/Å
-
-    Raises
-    ------
-    DataError
-        If the arrays do not fit the tables.
+    See `mlff_dyn.kernels.compiled.sample_forces`.
     """
     check_rows(tables.n_parameters, reduction, parameters.T)
     products = _row_products(
@@ -273,26 +180,7 @@ def stress_rows(
 ) -> NDArray[np.float64]:
     """Derivative of the work of displacing with respect to strain as a function of the parameters.
 
-    Parameters
-    ----------
-    tables : GatherTables
-    positions : ndarray, shape (n_slots, 3), Å
-        See `mlff_dyn.kernels.strain.slot_positions`.
-    slot_atoms : ndarray, shape (n_slots, n_cells), int32
-    displacements : ndarray, shape (n_atoms, 3), Å
-        Their mean should be zero: the crystal may feel a net force under strain, which the rows contain.
-    moves : ndarray, shape (n_slots, 3), optional, Å
-        What a strain adds to the displacements of the slots.
-
-    Returns
-    -------
-    ndarray, shape (6, n_parameters)
-        Rows xx, yy, zz, yz, xz, xy: derivative = row @ parameters, eV.
-
-    Raises
-    ------
-    DataError
-        If the arrays do not fit the tables.
+    See `mlff_dyn.kernels.compiled.stress_rows`.
     """
     check_shape("positions", positions, (len(tables.slots), 3))
     slot_atoms = check_slot_atoms(tables, slot_atoms)

@@ -79,17 +79,7 @@ class ForceKernel:
         self._orders = orders[self._starts]
 
     def energy_forces(self, displacements: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        """Potential energy and forces.
-
-        Parameters
-        ----------
-        displacements : ndarray, shape (n_atoms, 3), Å
-
-        Returns
-        -------
-        tuple of float and ndarray, shape (n_atoms, 3)
-            eV of the whole torus, measured from the undisplaced crystal; eV/Å.
-        """
+        """Potential energy and forces; see `mlff_dyn.kernels.compiled_forces.ForceKernel.energy_forces`."""
         tables = self._tables
         n_sites = tables.polynomial.n_sites
         displacements = check_displacements(displacements, self.n_atoms)
@@ -112,18 +102,7 @@ class ForceKernel:
     def run(self, state: MdState, dynamics: Dynamics, n_steps: int, sample_every: int) -> MdRun:
         """Molecular dynamics; see `mlff_dyn.kernels.dynamics` for the equations.
 
-        Parameters
-        ----------
-        state : MdState
-            Not changed.
-        dynamics : Dynamics
-        n_steps : int
-        sample_every : int
-            Steps between samples; the first sample is taken after sample_every steps.
-
-        Returns
-        -------
-        MdRun
+        See `mlff_dyn.kernels.compiled_forces.ForceKernel.run`.
         """
         check_run(state, dynamics, self.n_atoms, n_steps, sample_every)
         u, v, rng = state.displacements.copy(), state.velocities.copy(), state.rng
@@ -158,20 +137,7 @@ class ForceKernel:
     ) -> list[MdRun]:
         """Molecular dynamics of independent trajectories.
 
-        Parameters
-        ----------
-        states : sequence of MdState
-            One for each replica; not changed.
-        dynamics : sequence of Dynamics
-            One for each replica.
-        n_steps : int
-        sample_every : int
-            Steps between samples; the first sample is taken after sample_every steps.
-
-        Returns
-        -------
-        list of MdRun
-            A replica that leaves its limit stops there, the others go on.
+        See `mlff_dyn.kernels.compiled_forces.ForceKernel.run_replicas`.
         """
         check_replicas(states, dynamics, self.n_atoms, n_steps, sample_every)
         return [
