@@ -177,7 +177,7 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
 
 
 def _label_decades(axis: Axes) -> None:
-    """Plain numbers on a logarithmic axis, also between powers of ten; a linear axis for less than twofold."""
+    """Plain numbers on a logarithmic axis, also between powers of ten; less than twofold: linear."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axis.xaxis.get_major_locator().set_params(integer=True)
@@ -195,7 +195,7 @@ def _label_decades(axis: Axes) -> None:
 def _save(figure: Figure, path: Path) -> None:
     from matplotlib import pyplot as plt
 
-    figure.savefig(path, dpi=72)
+    figure.savefig(path, dpi=64)
     plt.close(figure)
 
 
