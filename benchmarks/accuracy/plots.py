@@ -54,7 +54,7 @@ def plot_learning(path: Path, points: list[Point]) -> None:
             ylabel="relative force error / %",
             yscale="log",
         )
-        axis.yaxis.set_major_formatter("{x:g}")
+        _label_decades(axis)
         axis.legend(fontsize=7)
     _save(figure, path)
 
@@ -118,7 +118,8 @@ def plot_selections(path: Path, points: list[SelectionPoint]) -> None:
         axis.set(xlabel="calculations", ylabel="relative force error / %")
         axis.set(xlim=(1.7, None), ylim=(low - margin, high + margin))
         axis.set_title(title, fontsize=9)
-        axis.legend(fontsize=6)
+    most = max(axes, key=lambda axis: len(axis.lines))
+    figure.legend(handles=most.lines, loc="outside lower center", ncols=len(most.lines), fontsize=8)
     _save(figure, path)
 
 
@@ -133,7 +134,7 @@ def plot_transfers(path: Path, points: list[TransferPoint]) -> None:
             without = [100 * p.rmse_without_relative for p in curve]
             axis.plot(counts, without, "s--", color="0.4", label="no prior")
         axis.set(title=title, xlabel="calculations", ylabel="relative force error / %", yscale="log")
-        axis.yaxis.set_major_formatter("{x:g}")
+        _label_decades(axis)
         axis.legend(fontsize=7)
     _save(figure, path)
 
@@ -175,10 +176,26 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     return figure, list(axes.flat[:count])
 
 
+def _label_decades(axis: Axes) -> None:
+    """Plain numbers on a logarithmic axis, also between powers of ten; less than twofold: linear."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    low, high = axis.get_ylim()
+    if high < 2 * low:
+        axis.set_yscale("linear")
+        return
+    is_narrow = high < 20 * low
+    subs = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 7) if is_narrow else (1,)
+    axis.yaxis.set_major_locator(LogLocator(subs=subs))
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter(NullFormatter())
+
+
 def _save(figure: Figure, path: Path) -> None:
     from matplotlib import pyplot as plt
 
-    figure.savefig(path, dpi=90)
+    figure.savefig(path, dpi=64)
     plt.close(figure)
 
 
