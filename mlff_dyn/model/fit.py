@@ -213,11 +213,21 @@ def force_constant_prior(basis: ForceConstantBasis) -> StructuredPrior:
     for order, classes in zip(basis.orders, basis.classes, strict=True):
         kinds = _kinds(order, classes)
         present, groups = np.unique(kinds, return_inverse=True)
-        distances = classes.radii - classes.radii.mean() if order > 1 else None
+        distances = _beyond_first_shell(classes) if order > 1 else None
         log_weights = np.log(classes.multiplicities)
         blocks.append(PriorBlock(classes.whitened, len(names) + groups, distances, log_weights))
         names += [f"{order}.{kind}" for kind in present]
     return StructuredPrior(blocks, tuple(names))
+
+
+def _beyond_first_shell(classes: ClusterClasses) -> NDArray[np.float64]:
+    """Distance (Å) that the decay counts: from the smallest clusters on; none for on-site terms.
+
+    So the scales are those of the first shell, which data tell best, and hardly depend on the decay.
+    """
+    apart = classes.n_bodies > 1
+    first = float(classes.radii[apart].min(initial=np.inf)) if apart.any() else 0.0
+    return np.where(apart, classes.radii - first, 0.0)
 
 
 def _kinds(order: int, classes: ClusterClasses) -> NDArray[np.str_]:

@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_RESIDUAL_DECAY = 1e-3
+_RESIDUAL_DECAY = 1e-6
 _SMALLEST_VARIANCE = 1e-11
-_LOG_RANGE = (-9.0, 7.0)
+_LOG_RANGE = (-9.0, 12.0)
 _START_DECAY = 2.0
-_LARGEST_DECAY = 4.0
+_LARGEST_DECAY = 7.0
 
 
 @dataclass(frozen=True, eq=False)
