@@ -75,11 +75,11 @@ class TemperatureVerdict:
         rows = [(f"{self.temperature_k:g} K", verdict)]
         if self.force_sd_relative is not None and self.statistical_error_relative is not None:
             mean, error = 100 * self.force_sd_relative, 100 * self.statistical_error_relative
-            parts = f"epistemic {self.force_sd_epistemic:.2g}, truncation {self.force_sd_truncation:.2g}"
+            parts = f"epistemic {self.force_sd_epistemic:#.2g}, truncation {self.force_sd_truncation:#.2g}"
             rows += [
                 (
                     "  expected force error",
-                    f"{mean:.2f} ± {error:.2f} % ({self.force_sd_mean:.2g} eV/Å: {parts})",
+                    f"{mean:.2f} ± {error:.2f} % ({self.force_sd_mean:#.2g} eV/Å: {parts})",
                 ),
                 ("  to lower it", self._remedy()),
                 ("  99 % of frames below", f"{100 * (self.quantile_99_relative or 0.0):.2f} %"),

@@ -96,7 +96,7 @@ class TrajectorySummary:
         if self.force_sd_mean is None or self.force_sd_max is None or not self.force_rms_ev_per_angstrom:
             return "not computed"
         relative = 100.0 * self.force_sd_mean / self.force_rms_ev_per_angstrom
-        return f"{self.force_sd_mean:.2g} eV/Å ({relative:.2f} %), at most {self.force_sd_max:.2g} eV/Å"
+        return f"{self.force_sd_mean:#.2g} eV/Å ({relative:.2f} %), at most {self.force_sd_max:#.2g} eV/Å"
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ class TrainReport:
                 f"{values['n_labelled']} ({values['n_calculations']} calculated in this run)",
             ),
             ("MD steps", f"{values['n_steps']}"),
-            ("fit, force rmse", f"{values['rmse_force_ev_per_angstrom']:.2g} eV/Å"),
+            ("fit, force rmse", f"{values['rmse_force_ev_per_angstrom']:#.2g} eV/Å"),
             ("fit, relative", f"{100 * values['rmse_force_relative']:.2f} %"),
             ("expected force error", _describe_parts(values["force_sd_ev_per_angstrom"])),
             ("expected, relative", f"{100 * values['force_sd_relative']:.2f} %"),
@@ -153,12 +153,12 @@ def remedy(sd: dict[str, float]) -> str:
         return "nothing to do"
     share = 100.0 * sd["epistemic"] ** 2 / total
     parts = (
-        f"more data remove at most {sd['epistemic']:.2g} eV/Å ({share:.0f} % of the variance), "
-        f"only more orders or larger cutoffs the other {sd['truncation']:.2g}"
+        f"more data remove at most {sd['epistemic']:#.2g} eV/Å ({share:.0f} % of the variance), "
+        f"only more orders or larger cutoffs the other {sd['truncation']:#.2g}"
     )
     return f"{'data' if share >= 50.0 else 'expansion'}: {parts}"
 
 
 def _describe_parts(sd: dict[str, float]) -> str:
-    parts = f"epistemic {sd['epistemic']:.2g}, truncation {sd['truncation']:.2g}"
-    return f"{sd['predictive']:.2g} eV/Å ({parts})"
+    parts = f"epistemic {sd['epistemic']:#.2g}, truncation {sd['truncation']:#.2g}"
+    return f"{sd['predictive']:#.2g} eV/Å ({parts})"

@@ -267,8 +267,8 @@ def _describe(comparison: dict[str, float]) -> str:
     if not comparison:
         return ""
     return (
-        f"; expected error {comparison['expected_force_error_ev_per_angstrom']:.2g} eV/Å, "
-        f"found {comparison['found_force_error_ev_per_angstrom']:.2g} eV/Å "
+        f"; expected error {comparison['expected_force_error_ev_per_angstrom']:#.2g} eV/Å, "
+        f"found {comparison['found_force_error_ev_per_angstrom']:#.2g} eV/Å "
         f"({100 * comparison['found_force_error_relative']:.2f} %)"
     )
 
