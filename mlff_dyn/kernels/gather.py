@@ -106,24 +106,24 @@ def build_gather_tables(polynomial: CellPolynomial) -> GatherTables:
 
 
 def energy_row(
-    tables: GatherTables, design: NDArray[np.float64], displacements: NDArray[np.float64]
+    design: NDArray[np.float64], displacements: NDArray[np.float64], parameter_orders: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Row of the design matrix that gives the potential energy.
+    """Row of the design matrix that gives the potential energy, by Euler's theorem.
 
     Parameters
     ----------
-    tables : GatherTables
     design : ndarray, shape (3 * n_atoms, n_parameters)
         Design matrix of the forces at these displacements.
     displacements : ndarray, shape (n_atoms, 3), Å
+    parameter_orders : ndarray, shape (n_parameters,)
 
     Returns
     -------
     ndarray, shape (n_parameters,)
         Energy of the whole torus = row @ parameters, eV.
     """
-    check_shape("design", design, (displacements.size, tables.n_parameters))
-    row: NDArray[np.float64] = -(displacements.reshape(-1) @ design) / tables.polynomial.parameter_orders
+    check_shape("design", design, (displacements.size, len(parameter_orders)))
+    row: NDArray[np.float64] = -(displacements.reshape(-1) @ design) / parameter_orders
     return row
 
 

@@ -17,7 +17,7 @@ from mlff_dyn.kernels import (
     sample_forces,
     stress_rows,
 )
-from mlff_dyn.kernels.gather import GatherTables, build_gather_tables
+from mlff_dyn.kernels.gather import GatherTables, build_gather_tables, energy_row
 from mlff_dyn.kernels.reduction import Reduction, block_reduction
 from mlff_dyn.kernels.strain import gauss_sum, slot_positions
 from mlff_dyn.kernels.strain_energy import StrainEnergy, build_strain_energy
@@ -159,7 +159,7 @@ class SupercellExpansion:
         """
         forces = self._reduced(displacements)
         if self._moves is None:
-            return forces, -(displacements.ravel() @ forces) / self.basis.parameter_orders
+            return forces, energy_row(forces, displacements, self.basis.parameter_orders)
         centered = displacements - displacements.mean(axis=0)
         degree = int(self.basis.parameter_orders.max()) - 1
         work = gauss_sum(lambda x: centered.ravel() @ self._reduced(x * centered), degree)

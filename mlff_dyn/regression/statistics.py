@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mlff_dyn.errors import check_shape
 from mlff_dyn.regression.packed import pack
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -77,11 +76,6 @@ class PackedStatistics:
     def n_parameters(self) -> int:
         """Number of columns of X."""
         return len(self.moment)
-
-
-def no_data(n_parameters: int) -> SufficientStatistics:
-    """Statistics before any data."""
-    return SufficientStatistics(np.zeros((n_parameters, n_parameters)), np.zeros(n_parameters), 0.0, 0)
 
 
 def collect(design: NDArray[np.float64], targets: NDArray[np.float64]) -> SufficientStatistics:

@@ -92,3 +92,8 @@ def log_evidence(
     statistics: SufficientStatistics, groups: NDArray[np.int64], hyperparameters: Hyperparameters
 ) -> float:
     return evaluate(observed(statistics), independent_prior(groups), hyperparameters).log_evidence
+
+
+def no_data(n_parameters: int) -> SufficientStatistics:
+    """Statistics before any data."""
+    return SufficientStatistics(np.zeros((n_parameters, n_parameters)), np.zeros(n_parameters), 0.0, 0)

@@ -6,8 +6,16 @@ from numpy.typing import NDArray
 from scipy.stats import multivariate_normal
 
 from mlff_dyn.errors import FitError
-from mlff_dyn.regression.statistics import collect, no_data
-from tests.regression.linear_problems import Problem, draw_problem, fit, known, log_evidence, maximize
+from mlff_dyn.regression.statistics import collect
+from tests.regression.linear_problems import (
+    Problem,
+    draw_problem,
+    fit,
+    known,
+    log_evidence,
+    maximize,
+    no_data,
+)
 
 SHAPES = [(40, 6), (6, 40), (10, 10), (200, 3)]
 

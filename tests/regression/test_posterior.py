@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from mlff_dyn.errors import DataError
-from mlff_dyn.regression.statistics import collect, no_data
-from tests.regression.linear_problems import draw_problem, fit, known
+from mlff_dyn.regression.statistics import collect
+from tests.regression.linear_problems import draw_problem, fit, known, no_data
 
 
 @pytest.mark.parametrize("shape", [(40, 8), (8, 40)])
