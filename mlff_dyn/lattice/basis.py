@@ -48,7 +48,7 @@ class ClusterClasses:
     whitened : ndarray, shape (n_orbit_parameters, n_parameters)
         Orbit parameters, orthonormal within each orbit, per independent parameter; orthonormal columns.
     n_bodies : ndarray of int, shape (n_orbit_parameters,)
-    radii : ndarray, shape (n_orbit_parameters,)               largest pair distance, Å
+    longest_steps : ndarray, shape (n_orbit_parameters,)       between neighbors along the cluster, Å
     multiplicities : ndarray of int, shape (n_orbit_parameters,)
         Clusters of the orbit per primitive cell.
     is_longitudinal : ndarray of bool, shape (n_orbit_parameters,), or None
@@ -57,7 +57,7 @@ class ClusterClasses:
 
     whitened: NDArray[np.float64]
     n_bodies: NDArray[np.int64]
-    radii: NDArray[np.float64]
+    longest_steps: NDArray[np.float64]
     multiplicities: NDArray[np.int64]
     is_longitudinal: NDArray[np.bool_] | None = None
 
@@ -168,7 +168,9 @@ def build_basis(
         null, whitened = constraint_nullspace(terms, rules, whitening)
         if null.shape[1]:
             turned, along_bond = part_longitudinal(crystal, terms, whitening, whitened)
-            classes = ClusterClasses(turned, terms.n_bodies, terms.radii, terms.multiplicities, along_bond)
+            classes = ClusterClasses(
+                turned, terms.n_bodies, terms.longest_steps, terms.multiplicities, along_bond
+            )
             if order == 3 and isinstance(identity, OnTorus):
                 terms = restore_translations(terms, null, crystal.n_sites)
             built[order] = (terms, null, classes)

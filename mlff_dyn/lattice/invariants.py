@@ -46,8 +46,8 @@ class OrbitTerms:
     parameter_orbit : ndarray of int, shape (n_parameters,)
     n_bodies : ndarray of int, shape (n_parameters,)
         Distinct atoms of the clusters that a parameter belongs to.
-    radii : ndarray, shape (n_parameters,)
-        Largest distance between their atoms, Å.
+    longest_steps : ndarray, shape (n_parameters,)
+        Longest step of the shortest path that joins their atoms, Å; see `longest_steps`.
     multiplicities : ndarray of int, shape (n_parameters,)
         Their number per primitive cell.
     """
@@ -58,7 +58,7 @@ class OrbitTerms:
     metric: NDArray[np.float64]
     parameter_orbit: NDArray[np.int64]
     n_bodies: NDArray[np.int64]
-    radii: NDArray[np.float64]
+    longest_steps: NDArray[np.float64]
     multiplicities: NDArray[np.int64]
 
     @property
@@ -197,13 +197,23 @@ class _Collector:
             metric=np.concatenate([np.zeros(0), *self.metric]),
             parameter_orbit=np.repeat(np.arange(len(ranks)), ranks),
             n_bodies=np.repeat(1 + fresh.sum(axis=1), ranks),
-            radii=np.repeat(_largest_distances(self.crystal, representatives), ranks),
+            longest_steps=np.repeat(longest_steps(self.crystal, representatives), ranks),
             multiplicities=np.repeat(multiplicities, ranks),
         )
 
 
-def _largest_distances(crystal: Crystal, codes: NDArray[np.int64]) -> NDArray[np.float64]:
+def longest_steps(crystal: Crystal, codes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Longest step (Å) that joining the atoms of each cluster takes at least, shape (n_clusters,).
+
+    It is the longest edge of the minimum spanning tree: the bond of a chain of bonded atoms, however far
+    apart its ends are; the distance of a pair; zero for one atom. Found by the minimax recursion of Floyd and
+    Warshall,
+
+        d_ij = min(d_ij, max(d_ik, d_kj)).
+    """
     sites, offsets = decode(codes, crystal.n_sites)
     positions = crystal.positions[sites] + offsets @ crystal.lattice
-    separation = positions[:, :, None] - positions[:, None]
-    return np.asarray(np.linalg.norm(separation, axis=-1).max(axis=(1, 2)))
+    steps = np.linalg.norm(positions[:, :, None] - positions[:, None], axis=-1)
+    for k in range(codes.shape[1]):
+        steps = np.minimum(steps, np.maximum(steps[:, :, k, None], steps[:, None, k, :]))
+    return np.asarray(steps.max(axis=(1, 2)))

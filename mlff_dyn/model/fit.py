@@ -223,11 +223,13 @@ def force_constant_prior(basis: ForceConstantBasis) -> StructuredPrior:
 def _beyond_first_shell(classes: ClusterClasses) -> NDArray[np.float64]:
     """Distance (Å) that the decay counts: from the smallest clusters on; none for on-site terms.
 
-    So the scales are those of the first shell, which data tell best, and hardly depend on the decay.
+    The distance of a cluster is its longest step from atom to atom: a chain of bonds is as strong as a bond,
+    however far apart its ends are. The scales are those of the first shell, which data tell best, and hardly
+    depend on the decay.
     """
     apart = classes.n_bodies > 1
-    first = float(classes.radii[apart].min(initial=np.inf)) if apart.any() else 0.0
-    return np.where(apart, classes.radii - first, 0.0)
+    first = float(classes.longest_steps[apart].min(initial=np.inf)) if apart.any() else 0.0
+    return np.where(apart, classes.longest_steps - first, 0.0)
 
 
 def _kinds(order: int, classes: ClusterClasses) -> NDArray[np.str_]:

@@ -26,8 +26,11 @@ with the derivatives v_ik of v_k, g_i = sum_k v_ik X_k^T (y_k - X_k m) / v_k^2 a
 Columns in front of those of the prior belong to parameters of which nothing is known beforehand, such as the
 unknown zero of energies: their prior is flat, and they are integrated out with the others.
 
-Few rows determine no noise: with fewer rows than parameters the evidence is largest where the model passes
-through every point. ``noise_hint`` then acts as n_parameters - n_targets further residuals of that size.
+Few rows determine no noise: with fewer rows than parameters the evidence can be largest where the model
+passes through every point. A noise of the forces below the smallest that is expected, h, then costs what k
+further residuals of that size would make it cost, k = n_parameters - n_targets but at most 10,
+
+    -k/2 [log(v / h^2) + h^2 / v - 1]     where v < h^2
 
 References
 ----------
@@ -56,6 +59,8 @@ if TYPE_CHECKING:
     from mlff_dyn.regression.noise import NoiseFamily, NoiseModel
     from mlff_dyn.regression.priors import Prior
     from mlff_dyn.regression.statistics import PackedStatistics, SufficientStatistics
+
+_MOST_HELD = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +189,7 @@ def maximize_evidence(
     prior : Prior
     noise : NoiseFamily
     noise_hint : float
-        Residual assumed for every parameter that has no row of data, unit of the targets.
+        Smallest noise of the forces that is expected where rows are fewer than parameters.
     start : Hyperparameters, optional
         Where the search begins, such as those of fewer data.
     max_iterations : int
@@ -201,8 +206,7 @@ def maximize_evidence(
             "there is nothing to fit: no data, or all forces are zero", fix="add displaced snapshots"
         )
     rms = observations.target_rms
-    n_pseudo = float(max(0, observations.n_parameters - observations.n_targets))
-    objective = Objective(observations, prior, noise_hint=noise_hint, n_pseudo=n_pseudo)
+    objective, hold = Objective(observations, prior), _Hold(observations, noise_hint)
     noise_start = noise.start(rms)
     prior_start = prior.start(observations.column_power, rms)
     n_noise = len(noise_start)
@@ -210,7 +214,7 @@ def maximize_evidence(
     if start is not None:
         noise_start, prior_start = noise.values(start.noise, start.other_noise, rms), start.prior_values
     found = climb(
-        lambda values: _penalized(objective, noise, observations, values[:n_noise], values[n_noise:]),
+        lambda values: _penalized(objective, hold, noise, values[:n_noise], values[n_noise:]),
         np.concatenate([noise_start, prior_start]),
         bounds,
         max_iterations=max_iterations,
@@ -220,21 +224,50 @@ def maximize_evidence(
     return Hyperparameters(noise.model(noise_values), found[n_noise:], noise.other_models(noise_values))
 
 
+class _Hold:
+    """What holds the noise of the forces up where rows are fewer than parameters.
+
+    Attributes
+    ----------
+    conditions : Conditions              of the groups
+    target_rms : float
+    """
+
+    def __init__(self, observations: Observations, noise_hint: float) -> None:
+        self.conditions = observations.conditions
+        self.target_rms = observations.target_rms
+        n_missing = max(0, observations.n_parameters - observations.n_targets)
+        counts = np.array([part.n_targets for part in observations.statistics], float)
+        counts[self.conditions.kinds != RowKind.FORCE] = 0.0
+        self._shares = min(n_missing, _MOST_HELD) * counts / counts.sum()
+        self._smallest_sq = noise_hint**2
+
+    def __call__(
+        self, variances: NDArray[np.float64]
+    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+        """Log density, its derivatives by the variances, and its information per variance."""
+        below = np.minimum(variances / self._smallest_sq, 1.0)
+        value = -0.5 * float(self._shares @ (np.log(below) + 1.0 / below - 1.0))
+        by_variance = 0.5 * self._shares * (1.0 / below - 1.0) / variances
+        information = np.where(below < 1.0, 0.5 * self._shares / (below * variances**2), 0.0)
+        return value, by_variance, information
+
+
 def _penalized(
     objective: Objective,
+    hold: _Hold,
     noise: NoiseFamily,
-    observations: Observations,
     noise_values: NDArray[np.float64],
     prior_values: NDArray[np.float64],
 ) -> Point:
     """Log evidence plus the log prior of the noise, with derivatives by all values."""
-    conditions, rms = observations.conditions, observations.target_rms
+    conditions, rms = hold.conditions, hold.target_rms
     by_noise = difference_quotients(lambda at: noise.variances(at, conditions), noise_values)
     pull = difference_quotients(lambda at: noise.log_prior(at, rms)[1], noise_values)
-    value, by_variance, by_prior, information = objective.expand(
-        noise.variances(noise_values, conditions), prior_values, by_noise
-    )
+    variances = noise.variances(noise_values, conditions)
+    value, by_variance, by_prior, information = objective.expand(variances, prior_values, by_noise)
+    held, by_held, held_information = hold(variances)
     log_prior, by_log_prior = noise.log_prior(noise_values, rms)
-    information[: len(pull), : len(pull)] -= pull
-    gradient = noise.gradient(noise_values, conditions, by_variance) + by_log_prior
-    return Point(value + log_prior, np.concatenate([gradient, by_prior]), information)
+    information[: len(pull), : len(pull)] += (by_noise * held_information) @ by_noise.T - pull
+    gradient = noise.gradient(noise_values, conditions, by_variance + by_held) + by_log_prior
+    return Point(value + held + log_prior, np.concatenate([gradient, by_prior]), information)

@@ -51,23 +51,16 @@ class Objective:
     ----------
     observations : Observations
     prior : Prior
-    noise_hint, n_pseudo : float
-        Size and number of further residuals that the noise is to explain.
     """
 
-    def __init__(
-        self, observations: Observations, prior: Prior, *, noise_hint: float = 1.0, n_pseudo: float = 0.0
-    ) -> None:
+    def __init__(self, observations: Observations, prior: Prior) -> None:
         parts = observations.statistics
         self._prior = prior
         self._n_free = observations.n_free
         self._grams = observations.grams
         self._moments = np.array([part.moment for part in parts])
         self._target_sq = np.array([part.target_sq for part in parts])
-        counts = np.array([part.n_targets for part in parts], float)
-        share = counts / counts.sum()
-        self._n_targets = counts + share * n_pseudo
-        self._pseudo_sq = share * n_pseudo * noise_hint**2
+        self._n_targets = np.array([part.n_targets for part in parts], float)
         self._trace_weights = trace_weights(self._moments.shape[1])
 
     def fit(self, variances: NDArray[np.float64], prior_values: NDArray[np.float64]) -> Fit:
@@ -92,7 +85,7 @@ class Objective:
         mean = dpotrs(factor, weights @ self._moments, lower=1)[0]
         carried = np.array([packed_times(gram, mean) for gram in self._grams])
         residual_sq = self._target_sq - (2 * self._moments - carried) @ mean
-        residual_sq = np.maximum(residual_sq, 0.0) + self._pseudo_sq
+        residual_sq = np.maximum(residual_sq, 0.0)
         own = mean[self._n_free :]
         log_evidence = -0.5 * (
             self._n_targets @ np.log(2 * np.pi * variances)

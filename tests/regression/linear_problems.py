@@ -48,9 +48,13 @@ def draw_problem(
     *,
     noise_sd: float = 0.3,
     prior_sd: tuple[float, ...] = (0.5, 2.0),
+    group_sizes: tuple[int, ...] | None = None,
 ) -> Problem:
     generator = np.random.default_rng(seed)
-    groups = np.arange(n_parameters) % len(prior_sd)
+    numbers = np.arange(len(prior_sd))
+    groups = (
+        np.arange(n_parameters) % len(prior_sd) if group_sizes is None else np.repeat(numbers, group_sizes)
+    )
     scale = np.array(prior_sd)
     truth = scale[groups] * generator.standard_normal(n_parameters)
     design = generator.standard_normal((n_targets, n_parameters))
