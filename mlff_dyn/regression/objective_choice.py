@@ -1,0 +1,114 @@
+"""Which form of the data the evidence is evaluated from: sums of products, or triangles of the rows.
+
+Sums of products are faster, but rounding moves their posterior by about eps (signal / noise)^2 standard
+deviations. Beyond a limit of that ratio, and where a precision made of them is not positive definite, the
+square-root form takes over. Both are the same function, so that a search may pass from one to the other.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from mlff_dyn.errors import FitError
+from mlff_dyn.regression.objective import Objective
+from mlff_dyn.regression.square_root_objective import SquareRootObjective
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mlff_dyn.regression.evidence import Observations
+    from mlff_dyn.regression.objective import Fit
+    from mlff_dyn.regression.priors import Prior
+
+_LARGEST_SIGNAL_TO_NOISE = 3e4
+
+
+class EvidenceObjective(Protocol):
+    """Log evidence and its gradients as functions of the group variances and the prior values."""
+
+    def fit(self, variances: NDArray[np.float64], prior_values: NDArray[np.float64]) -> Fit:
+        """Posterior at given variances of the groups and values of the prior."""
+
+    def expand(
+        self,
+        variances: NDArray[np.float64],
+        prior_values: NDArray[np.float64],
+        by_noise: NDArray[np.float64],
+    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Log evidence, its derivatives by variances and prior values, and the average information.
+
+        ``by_noise``, shape (n_noise, n_groups), holds derivatives of the variances by the noise values.
+        """
+
+
+class _Adaptive:
+    """Either form, chosen at every evaluation; the triangles are made when they are first needed."""
+
+    def __init__(self, observations: Observations, prior: Prior, noise_hint: float, n_pseudo: float) -> None:
+        self._observations = observations
+        self._prior = prior
+        self._noise_hint = noise_hint
+        self._n_pseudo = n_pseudo
+        self._sums = Objective(observations, prior, noise_hint=noise_hint, n_pseudo=n_pseudo, may_shift=False)
+
+    @cached_property
+    def _roots(self) -> SquareRootObjective:
+        return SquareRootObjective(
+            self._observations.roots,
+            self._prior,
+            n_free=self._observations.n_free,
+            noise_hint=self._noise_hint,
+            n_pseudo=self._n_pseudo,
+        )
+
+    def fit(self, variances: NDArray[np.float64], prior_values: NDArray[np.float64]) -> Fit:
+        if signal_to_noise(self._observations, variances) <= _LARGEST_SIGNAL_TO_NOISE:
+            try:
+                return self._sums.fit(variances, prior_values)
+            except FitError:
+                pass
+        return self._roots.fit(variances, prior_values)
+
+    def expand(
+        self,
+        variances: NDArray[np.float64],
+        prior_values: NDArray[np.float64],
+        by_noise: NDArray[np.float64],
+    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        if signal_to_noise(self._observations, variances) <= _LARGEST_SIGNAL_TO_NOISE:
+            try:
+                return self._sums.expand(variances, prior_values, by_noise)
+            except FitError:
+                pass
+        return self._roots.expand(variances, prior_values, by_noise)
+
+
+def signal_to_noise(observations: Observations, variances: NDArray[np.float64]) -> float:
+    """Root mean square of all targets over their noise sd.
+
+    Parameters
+    ----------
+    observations : Observations
+    variances : ndarray, shape (n_groups,)
+    """
+    return float(np.sqrt(observations.signal_sq @ (1.0 / variances) / observations.n_targets))
+
+
+def objective_of(
+    observations: Observations, prior: Prior, *, noise_hint: float = 1.0, n_pseudo: float = 0.0
+) -> EvidenceObjective:
+    """Return the evidence in the form that suits the noise; sums alone where the rows are not at hand.
+
+    Parameters
+    ----------
+    observations : Observations
+    prior : Prior
+    noise_hint, n_pseudo : float
+        Size and number of further residuals that the noise is to explain.
+    """
+    if observations.rows is None:
+        return Objective(observations, prior, noise_hint=noise_hint, n_pseudo=n_pseudo)
+    return _Adaptive(observations, prior, noise_hint, n_pseudo)
