@@ -119,12 +119,15 @@ class _Stream:
 
 def _joined(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
     """Few rows that stand for two sets of rows."""
-    n = first.shape[1]
-    if len(first) == n:
+    if _is_triangle(first):
         return add_to_triangle(first, second)
-    if len(second) == n:
+    if _is_triangle(second):
         return add_to_triangle(second, first)
     return _reduced(np.concatenate([first, second]))
+
+
+def _is_triangle(rows: NDArray[np.float64]) -> bool:
+    return len(rows) == rows.shape[1] and not np.tril(rows, -1).any()
 
 
 def _reduced(rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -146,12 +149,11 @@ def add_to_triangle(triangle: NDArray[np.float64], rows: NDArray[np.float64]) ->
     ----------
     triangle : ndarray, shape (n, n)
     rows : ndarray, shape (any, n)
-        As many rows as columns are taken to be upper triangular if they are so.
     """
     n = len(triangle)
     if not len(rows):
         return triangle
-    n_triangular = n if len(rows) == n and not np.tril(rows, -1).any() else 0
+    n_triangular = n if _is_triangle(rows) else 0
     return np.asarray(dtpqrt(n_triangular, min(_BLOCK, n), triangle, rows)[0])
 
 
