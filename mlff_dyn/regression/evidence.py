@@ -26,6 +26,8 @@ with the derivatives v_ik of v_k, g_i = sum_k v_ik X_k^T (y_k - X_k m) / v_k^2 a
 Columns in front of those of the prior belong to parameters of which nothing is known beforehand, such as the
 unknown zero of energies: their prior is flat, and they are integrated out with the others.
 
+It is evaluated from sums of products of the rows, or from triangles of the rows, see `objective_choice`.
+
 Few rows determine no noise: with fewer rows than parameters the evidence is largest where the model passes
 through every point. ``noise_hint`` then acts as n_parameters - n_targets further residuals of that size.
 

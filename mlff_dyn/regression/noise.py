@@ -12,6 +12,9 @@ value: the next order of an expansion to order N contributes a^N to the forces, 
 order n only a^(n - 1). The prior is wider upwards: frames of one amplitude pull p down by chance, and a p
 that is too small promises too much at higher temperatures.
 
+Noise below 1e-7 of the targets drowns in the rounding of sums of their products, below 1e-12 in that of the
+rows: `bounds` take the smallest share of the targets that can be told.
+
 | symbol | variable |
 |---|---|
 | floor, truncation, p, q | floor_sd, truncation_sd, exponent, neighborhood_exponent |

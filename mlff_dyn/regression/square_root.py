@@ -139,7 +139,7 @@ def triangle_of(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     n = rows.shape[1]
     if n == 0:
         return np.zeros((0, 0))
-    return np.asfortranarray(np.triu(dgeqrf(rows)[0][:n]))
+    return np.asfortranarray(np.triu(dgeqrf(rows, lwork=_BLOCK * n)[0][:n]))
 
 
 def add_to_triangle(triangle: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
