@@ -47,8 +47,7 @@ if TYPE_CHECKING:
 
     from mlff_dyn.regression.posterior import Posterior
 
-_SMALLEST_GAP = 1e-8
-_SMALLEST_PIVOT = 1e-7
+_SMALLEST_GAP = 1e-7
 _ROUNDING = 10.0 * float(np.finfo(float).eps)
 _SMALLEST_SCALE = 0.5
 _ONE_SD = 0.6826894921370859
@@ -117,8 +116,9 @@ def _leave_out(
     is_wide = projected.shape[0] <= projected.shape[1]
     gram = projected @ projected.T if is_wide else projected.T @ projected
     factor, failed = dpotrf(np.eye(len(gram)) - gram, lower=1, clean=1)
-    if failed or np.diag(factor).min() ** 2 < max(_SMALLEST_PIVOT, rounding):
-        return _leave_out_near_interpolation(projected, residuals, rounding)
+    smallest_gap = max(_SMALLEST_GAP, rounding)
+    if failed or np.diag(factor).min() ** 2 < smallest_gap:
+        return _leave_out_near_interpolation(projected, residuals, smallest_gap)
     if is_wide:
         half = dtrtrs(factor, np.eye(len(factor)), lower=1)[0]
         return half.T @ (half @ residuals), np.einsum("ij,ij->j", half, half) - 1.0
@@ -127,19 +127,18 @@ def _leave_out(
 
 
 def _leave_out_near_interpolation(
-    projected: NDArray[np.float64], residuals: NDArray[np.float64], rounding: float
+    projected: NDArray[np.float64], residuals: NDArray[np.float64], smallest_gap: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """By eigenvalues of 1 - H, those that are too small being raised.
+    """By eigenvalues of 1 - H.
 
     Directions whose eigenvalue rounding hides tell nothing: they count as being as far off as promised.
     """
     values, vectors = np.linalg.eigh(projected @ projected.T)
-    told = 1.0 - values > rounding
-    values, vectors = values[told], vectors[:, told]
-    gap = np.maximum(1.0 - values, _SMALLEST_GAP)
+    told = 1.0 - values > smallest_gap
+    gap, vectors = 1.0 - values[told], vectors[:, told]
     errors = vectors @ ((vectors.T @ residuals) / gap)
     hidden = np.maximum(1.0 - (vectors**2).sum(axis=1), 0.0)
-    leverages = (vectors**2) @ (np.maximum(values, 0.0) / gap)
+    leverages = (vectors**2) @ (np.maximum(1.0 - gap, 0.0) / gap)
     return np.copysign(np.sqrt(errors**2 + hidden), errors), leverages
 
 
