@@ -167,10 +167,8 @@ def build_basis(
         whitening = whitening_matrix(terms)
         null, whitened = constraint_nullspace(terms, rules, whitening)
         if null.shape[1]:
-            turned, along_bond = part_longitudinal(crystal, terms, whitening, whitened)
-            classes = ClusterClasses(
-                turned, terms.n_bodies, terms.longest_steps, terms.multiplicities, along_bond
-            )
+            turned, along = part_longitudinal(crystal, terms, whitening, whitened)
+            classes = ClusterClasses(turned, terms.n_bodies, terms.longest_steps, terms.multiplicities, along)
             if order == 3 and isinstance(identity, OnTorus):
                 terms = restore_translations(terms, null, crystal.n_sites)
             built[order] = (terms, null, classes)

@@ -14,10 +14,11 @@ from mlff_dyn.regression.binning import Binning, bin_rows
 from mlff_dyn.regression.evidence import Observations
 from mlff_dyn.regression.noise import Conditions, RowKind
 from mlff_dyn.regression.packed import pack
+from mlff_dyn.regression.square_root import collect_roots
 from mlff_dyn.regression.statistics import PackedStatistics, collect
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -187,8 +188,25 @@ class DataRows:
                 totals.append(PackedStatistics(packed, found.moment, found.target_sq, found.n_targets))
         centers = binning.centers
         return Observations(
-            tuple(totals), centers.amplitudes, centers.ratios, centers.kinds, self.n_free, stack
+            tuple(totals),
+            centers.amplitudes,
+            centers.ratios,
+            centers.kinds,
+            self.n_free,
+            stack,
+            rows=lambda: collect_roots(self._row_blocks(scale), len(keys), n),
         )
+
+    def _row_blocks(
+        self, scale: NDArray[np.float64]
+    ) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
+        """All rows by bin: its number, the columns of `observations`, and the targets."""
+        for index, rows in enumerate(self.data):
+            block, labels = self.block(rows), self.row_labels(index)
+            design = np.hstack([block.free_design, block.design / scale])
+            for label in np.unique(labels).tolist():
+                here = labels == label
+                yield label, design[here], block.targets[here]
 
     def _other_parts(self) -> dict[int, list[tuple[NDArray[np.float64], ...]]]:
         """Rows of energies and stresses by bin: design, free design, targets."""

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 _START_DAMPING = 1e-2
 _SMALLEST_DAMPING = 1e-6
-_LARGEST_DAMPING = 1e8
+_LARGEST_DAMPING = 1e6
 _RIDGE = 1e-2
 _LONGEST_STEP = 2.0
 _LOCAL_STEP = 0.5
-_SHORTENING = 0.8
+_SHORTENING = 0.7
 _SMALLEST_ANGLE = 1e-8
 _DIFFERENCE = 1e-5
 
@@ -86,8 +86,10 @@ def climb(
         while refused is not None and not _is_shorter(step, refused) and damping <= _LARGEST_DAMPING:
             damping *= 10.0
             step = _step(here.gradient, curvature, place, bounds, damping)
+        if refused is not None and not _is_shorter(step, refused):
+            step = _SHORTENING * refused
         promised = float(here.gradient @ step - 0.5 * step @ curvature @ step)
-        if np.abs(here.gradient @ step) < tolerance * max(1.0, abs(here.value)) or damping > _LARGEST_DAMPING:
+        if np.abs(here.gradient @ step) < tolerance * max(1.0, abs(here.value)):
             break
         target = np.clip(place + step, lower, upper)
         try:

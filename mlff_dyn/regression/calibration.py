@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 
     from mlff_dyn.regression.posterior import Posterior
 
-_SMALLEST_GAP = 1e-8
-_SMALLEST_PIVOT = 1e-7
+_SMALLEST_GAP = 1e-7
+_ROUNDING = 10.0 * float(np.finfo(float).eps)
 _SMALLEST_SCALE = 0.5
 _ONE_SD = 0.6826894921370859
 _PSEUDO_COUNT = 4.0
@@ -104,19 +104,21 @@ def leave_out(
     prediction, projected = posterior.project(design, free_design)
     projected /= noise_sd[:, None]
     residuals = (targets - prediction) / noise_sd
-    errors, leverages = _leave_out(projected, residuals)
+    sizes = np.abs(design) @ np.linalg.norm(posterior.covariance_factor, axis=1) + np.abs(targets)
+    errors, leverages = _leave_out(projected, residuals, _ROUNDING * float((sizes / noise_sd).max()))
     return LeftOut(errors * noise_sd, np.maximum(leverages, 0.0), variances)
 
 
 def _leave_out(
-    projected: NDArray[np.float64], residuals: NDArray[np.float64]
+    projected: NDArray[np.float64], residuals: NDArray[np.float64], rounding: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Errors and leverages, both over the noise."""
+    """Errors and leverages, both over the noise; ``rounding`` is the error of the elements of H."""
     is_wide = projected.shape[0] <= projected.shape[1]
     gram = projected @ projected.T if is_wide else projected.T @ projected
     factor, failed = dpotrf(np.eye(len(gram)) - gram, lower=1, clean=1)
-    if failed or np.diag(factor).min() ** 2 < _SMALLEST_PIVOT:
-        return _leave_out_near_interpolation(projected, residuals)
+    smallest_gap = max(_SMALLEST_GAP, rounding)
+    if failed or np.diag(factor).min() ** 2 < smallest_gap:
+        return _leave_out_near_interpolation(projected, residuals, smallest_gap)
     if is_wide:
         half = dtrtrs(factor, np.eye(len(factor)), lower=1)[0]
         return half.T @ (half @ residuals), np.einsum("ij,ij->j", half, half) - 1.0
@@ -125,13 +127,19 @@ def _leave_out(
 
 
 def _leave_out_near_interpolation(
-    projected: NDArray[np.float64], residuals: NDArray[np.float64]
+    projected: NDArray[np.float64], residuals: NDArray[np.float64], smallest_gap: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """By eigenvalues, those of 1 - H that rounding makes too small being raised."""
+    """By eigenvalues of 1 - H.
+
+    Directions whose eigenvalue rounding hides tell nothing: they count as being as far off as promised.
+    """
     values, vectors = np.linalg.eigh(projected @ projected.T)
-    gap = np.maximum(1.0 - values, _SMALLEST_GAP)
+    told = 1.0 - values > smallest_gap
+    gap, vectors = 1.0 - values[told], vectors[:, told]
     errors = vectors @ ((vectors.T @ residuals) / gap)
-    return errors, (vectors**2) @ (np.maximum(values, 0.0) / gap)
+    hidden = np.maximum(1.0 - (vectors**2).sum(axis=1), 0.0)
+    leverages = (vectors**2) @ (np.maximum(1.0 - gap, 0.0) / gap)
+    return np.copysign(np.sqrt(errors**2 + hidden), errors), leverages
 
 
 def calibration_scale(left_out: Sequence[LeftOut]) -> float:

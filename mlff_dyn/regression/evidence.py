@@ -26,6 +26,8 @@ with the derivatives v_ik of v_k, g_i = sum_k v_ik X_k^T (y_k - X_k m) / v_k^2 a
 Columns in front of those of the prior belong to parameters of which nothing is known beforehand, such as the
 unknown zero of energies: their prior is flat, and they are integrated out with the others.
 
+It is evaluated from sums of products of the rows, or from triangles of the rows, see `objective_choice`.
+
 Few rows determine no noise: with fewer rows than parameters the evidence can be largest where the model
 passes through every point. A noise of the forces below the smallest that is expected, h, then costs what k
 further residuals of that size would make it cost, k = n_parameters - n_targets but at most 10,
@@ -49,15 +51,25 @@ import numpy as np
 from mlff_dyn.errors import FitError
 from mlff_dyn.regression.ascent import Point, climb, difference_quotients
 from mlff_dyn.regression.kind_noise import variances_by_kind
-from mlff_dyn.regression.noise import Conditions, RowKind
-from mlff_dyn.regression.objective import Fit, Objective
+from mlff_dyn.regression.noise import (
+    SMALLEST_RELATIVE,
+    SMALLEST_RELATIVE_OF_ROWS,
+    Conditions,
+    RowKind,
+)
+from mlff_dyn.regression.objective_choice import objective_of
 from mlff_dyn.regression.packed import diagonal_places, packed_times
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
 
     from mlff_dyn.regression.noise import NoiseFamily, NoiseModel
+    from mlff_dyn.regression.objective import Fit
+    from mlff_dyn.regression.objective_choice import EvidenceObjective
     from mlff_dyn.regression.priors import Prior
+    from mlff_dyn.regression.square_root import RootStatistics
     from mlff_dyn.regression.statistics import PackedStatistics, SufficientStatistics
 
 _MOST_HELD = 10
@@ -98,6 +110,10 @@ class Observations:
     kinds : ndarray of int, shape (n_groups,), optional  default: forces
     n_free : int                                         parameters with a flat prior
     stack : ndarray, shape (n_groups, any), optional     packed grams of the groups, where they lie together
+    rows : callable, optional
+        Square-root form of each group, made from the rows; asked for once where sums lose too many digits.
+    rounding_sq : ndarray, shape (n_groups,), optional
+        Square sums of what the targets were before something was taken off; default: those of the targets
     """
 
     statistics: tuple[SufficientStatistics | PackedStatistics, ...]
@@ -106,11 +122,25 @@ class Observations:
     kinds: NDArray[np.int64] | None = None
     n_free: int = 0
     stack: NDArray[np.float64] | None = None
+    rows: Callable[[], Sequence[RootStatistics]] | None = None
+    rounding_sq: NDArray[np.float64] | None = None
 
     @cached_property
     def grams(self) -> NDArray[np.float64]:
         """Packed grams of the groups, shape (n_groups, any)."""
         return np.array([part.packed for part in self.statistics]) if self.stack is None else self.stack
+
+    @cached_property
+    def roots(self) -> tuple[RootStatistics, ...]:
+        """Square-root form of each group; none where the rows are not at hand."""
+        return () if self.rows is None else tuple(self.rows())
+
+    @cached_property
+    def signal_sq(self) -> NDArray[np.float64]:
+        """Square sum of each group that rounding is relative to, shape (n_groups,)."""
+        if self.rounding_sq is not None:
+            return self.rounding_sq
+        return np.array([part.target_sq for part in self.statistics])
 
     @cached_property
     def conditions(self) -> Conditions:
@@ -166,7 +196,7 @@ def evaluate(observations: Observations, prior: Prior, hyperparameters: Hyperpar
     FitError
         If a precision is not positive definite.
     """
-    objective = Objective(observations, prior)
+    objective = objective_of(observations, prior)
     variances = hyperparameters.variances(observations.conditions)
     return objective.fit(variances, hyperparameters.prior_values)
 
@@ -206,11 +236,12 @@ def maximize_evidence(
             "there is nothing to fit: no data, or all forces are zero", fix="add displaced snapshots"
         )
     rms = observations.target_rms
-    objective, hold = Objective(observations, prior), _Hold(observations, noise_hint)
+    objective, hold = objective_of(observations, prior), _Hold(observations, noise_hint)
     noise_start = noise.start(rms)
     prior_start = prior.start(observations.column_power, rms)
     n_noise = len(noise_start)
-    bounds = np.array(noise.bounds(rms) + prior.bounds(prior_start))
+    smallest = SMALLEST_RELATIVE if observations.rows is None else SMALLEST_RELATIVE_OF_ROWS
+    bounds = np.array(noise.bounds(rms, smallest) + prior.bounds(prior_start))
     if start is not None:
         noise_start, prior_start = noise.values(start.noise, start.other_noise, rms), start.prior_values
     found = climb(
@@ -254,7 +285,7 @@ class _Hold:
 
 
 def _penalized(
-    objective: Objective,
+    objective: EvidenceObjective,
     hold: _Hold,
     noise: NoiseFamily,
     noise_values: NDArray[np.float64],

@@ -17,7 +17,9 @@ _STRIPS = 4
 _ROUNDING_SHIFTS = (0.0, 1e-14, 1e-13, 1e-12)
 
 
-def precision_factor(precision: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+def precision_factor(
+    precision: NDArray[np.float64], name: str, *, may_shift: bool = True
+) -> NDArray[np.float64]:
     """Lower Cholesky factor.
 
     Where data without noise leave a direction open, rounding hides the prior; the diagonal is then raised by
@@ -29,6 +31,8 @@ def precision_factor(precision: NDArray[np.float64], name: str) -> NDArray[np.fl
         Read on and below the diagonal.
     name : str
         What it is the precision of, for the message.
+    may_shift : bool
+        Whether the diagonal may be raised.
 
     Raises
     ------
@@ -37,7 +41,7 @@ def precision_factor(precision: NDArray[np.float64], name: str) -> NDArray[np.fl
     """
     diagonal = np.diag_indices_from(precision)
     unshifted = precision[diagonal]
-    for shift in _ROUNDING_SHIFTS:
+    for shift in _ROUNDING_SHIFTS if may_shift else (0.0,):
         shifted = precision
         if shift:
             shifted = precision.copy()

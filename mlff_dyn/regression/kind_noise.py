@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.regression.noise import Conditions, NoiseModel, RowKind, TruncationNoise
+from mlff_dyn.regression.noise import SMALLEST_RELATIVE, Conditions, NoiseModel, RowKind, TruncationNoise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,10 +69,11 @@ class KindNoise:
         first = self.forces.start(target_rms)
         return np.concatenate([first, *(self._centers(first, settings) for settings in self.others)])
 
-    def bounds(self, target_rms: float) -> list[tuple[float, float]]:
-        """Range of each value."""
+    def bounds(self, target_rms: float, smallest: float = SMALLEST_RELATIVE) -> list[tuple[float, float]]:
+        """Range of each value; noise of forces is at least ``smallest`` times the targets."""
+        low = _LOG_RANGE + float(np.log(SMALLEST_RELATIVE / smallest))
         start = self.start(target_rms)[_N_FORCE:]
-        return self.forces.bounds(target_rms) + [(v - _LOG_RANGE, v + _LOG_RANGE) for v in start.tolist()]
+        return self.forces.bounds(target_rms, smallest) + [(v - low, v + _LOG_RANGE) for v in start.tolist()]
 
     def model(self, values: NDArray[np.float64]) -> NoiseModel:
         """Noise model of the forces that the values mean."""

@@ -12,6 +12,9 @@ value: the next order of an expansion to order N contributes a^N to the forces, 
 order n only a^(n - 1). The prior is wider upwards: frames of one amplitude pull p down by chance, and a p
 that is too small promises too much at higher temperatures.
 
+Noise below 1e-7 of the targets drowns in the rounding of sums of their products, below 1e-12 in that of the
+rows: `bounds` take the smallest share of the targets that can be told.
+
 | symbol | variable |
 |---|---|
 | floor, truncation, p, q | floor_sd, truncation_sd, exponent, neighborhood_exponent |
@@ -35,7 +38,8 @@ _EXPONENT_SHIFT = -0.75
 _EXPONENT_SDS = (0.15, 0.3)
 _START_NEIGHBORHOOD_EXPONENT = 0.5
 _START_RELATIVE = 0.05
-_SMALLEST_RELATIVE = 1e-7
+SMALLEST_RELATIVE = 1e-7
+SMALLEST_RELATIVE_OF_ROWS = 1e-12
 
 
 class RowKind(IntEnum):
@@ -103,8 +107,8 @@ class NoiseFamily(Protocol):
     def start(self, target_rms: float) -> NDArray[np.float64]:
         """First guess of the values."""
 
-    def bounds(self, target_rms: float) -> list[tuple[float, float]]:
-        """Range of each value."""
+    def bounds(self, target_rms: float, smallest: float = SMALLEST_RELATIVE) -> list[tuple[float, float]]:
+        """Range of each value; noise is at least ``smallest`` times the targets."""
 
     def model(self, values: NDArray[np.float64]) -> NoiseModel:
         """Noise model of the forces that the values mean."""
@@ -137,9 +141,9 @@ class ConstantNoise:
         """First guess of the values."""
         return np.array([np.log(_START_RELATIVE * target_rms)])
 
-    def bounds(self, target_rms: float) -> list[tuple[float, float]]:
-        """Range of each value."""
-        return [(float(np.log(_SMALLEST_RELATIVE * target_rms)), float(np.log(10 * target_rms)))]
+    def bounds(self, target_rms: float, smallest: float = SMALLEST_RELATIVE) -> list[tuple[float, float]]:
+        """Range of each value; noise is at least ``smallest`` times the targets."""
+        return [(float(np.log(smallest * target_rms)), float(np.log(10 * target_rms)))]
 
     def model(self, values: NDArray[np.float64]) -> NoiseModel:
         """Noise model that the values mean."""
@@ -208,9 +212,9 @@ class TruncationNoise:
         logs = np.log([_FLOOR_RELATIVE * target_rms, _START_RELATIVE * target_rms])
         return np.array([*logs, self.expected_exponent, _START_NEIGHBORHOOD_EXPONENT])
 
-    def bounds(self, target_rms: float) -> list[tuple[float, float]]:
-        """Range of each value."""
-        low, high = float(np.log(_SMALLEST_RELATIVE * target_rms)), float(np.log(10 * target_rms))
+    def bounds(self, target_rms: float, smallest: float = SMALLEST_RELATIVE) -> list[tuple[float, float]]:
+        """Range of each value; noise is at least ``smallest`` times the targets."""
+        low, high = float(np.log(smallest * target_rms)), float(np.log(10 * target_rms))
         return [(low, high), (low, high), (1.0, self.largest_exponent), (0.0, self.largest_exponent)]
 
     def model(self, values: NDArray[np.float64]) -> NoiseModel:

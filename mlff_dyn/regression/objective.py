@@ -51,11 +51,14 @@ class Objective:
     ----------
     observations : Observations
     prior : Prior
+    may_shift : bool
+        Whether a precision that rounding has robbed of eigenvalues is mended, see `precision_factor`.
     """
 
-    def __init__(self, observations: Observations, prior: Prior) -> None:
+    def __init__(self, observations: Observations, prior: Prior, *, may_shift: bool = True) -> None:
         parts = observations.statistics
         self._prior = prior
+        self._may_shift = may_shift
         self._n_free = observations.n_free
         self._grams = observations.grams
         self._moments = np.array([part.moment for part in parts])
@@ -81,7 +84,7 @@ class Objective:
         precision = self._prior.precision(prior_values)
         matrix = unpack_lower(weights @ self._grams, self._moments.shape[1])
         matrix[self._n_free :, self._n_free :] += precision.matrix
-        factor = precision_factor(matrix, "posterior")
+        factor = precision_factor(matrix, "posterior", may_shift=self._may_shift)
         mean = dpotrs(factor, weights @ self._moments, lower=1)[0]
         carried = np.array([packed_times(gram, mean) for gram in self._grams])
         residual_sq = self._target_sq - (2 * self._moments - carried) @ mean

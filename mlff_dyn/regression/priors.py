@@ -29,9 +29,10 @@ from scipy.linalg import block_diag
 from scipy.linalg.lapack import dpotri, dpotrs
 
 from mlff_dyn.regression.factorization import precision_factor, times_upper
+from mlff_dyn.regression.square_root import positive_diagonal, triangle_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -91,6 +92,9 @@ class Prior(Protocol):
 
     def precision(self, values: NDArray[np.float64]) -> Any:  # noqa: ANN401
         """Precision matrix (``matrix``) and its ``log_determinant``, with whatever `gradient` needs."""
+
+    def rooted(self, values: NDArray[np.float64]) -> tuple[Any, NDArray[np.float64]]:
+        """Return the same and an upper triangle P with PᵀP = precision, neither made from the matrix."""
 
     def gradient(
         self,
@@ -198,6 +202,26 @@ class StructuredPrior:
         FitError
             If the precision is not positive definite.
         """
+        return self._evaluate(values, lambda _, matrix: precision_factor(matrix, "prior"))
+
+    def rooted(self, values: NDArray[np.float64]) -> tuple[PriorPrecision, NDArray[np.float64]]:
+        """Evaluate the prior by QR decompositions.
+
+        Returns
+        -------
+        precision : PriorPrecision
+        root : ndarray, shape (n_parameters, n_parameters)
+            Upper triangle P with PᵀP = precision.
+        """
+        precision = self._evaluate(values, lambda rows, _: positive_diagonal(triangle_of(rows)).T)
+        return precision, np.asarray(block_diag(*(factor.T for factor in precision.factors)))
+
+    def _evaluate(
+        self,
+        values: NDArray[np.float64],
+        factor_of: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]],
+    ) -> PriorPrecision:
+        """Evaluate with a factor of the precision of each block from its rows, or from the matrix itself."""
         scale = np.exp(2 * values[: self.n_groups])[self._groups] * np.exp(self._log_weights)
         decay = np.exp(2 * self._decay_features @ values[self.n_groups :])
         scaled = scale * (decay + self._residual)
@@ -208,9 +232,8 @@ class StructuredPrior:
         log_determinant, first = 0.0, 0
         for block in self.blocks:
             scaled = block.structure / np.sqrt(variances[first : first + len(block.groups), None])
-            matrix = scaled.T @ scaled
-            factor = precision_factor(matrix, "prior")
-            matrices.append(matrix)
+            matrices.append(scaled.T @ scaled)
+            factor = factor_of(scaled, matrices[-1])
             factors.append(factor)
             log_determinant += 2 * float(np.log(np.diag(factor)).sum())
             first += len(block.groups)

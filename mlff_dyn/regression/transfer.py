@@ -40,6 +40,7 @@ from mlff_dyn.errors import check_shape
 from mlff_dyn.regression.factorization import precision_factor
 from mlff_dyn.regression.packed import packed_times
 from mlff_dyn.regression.posterior import Posterior, fit_posterior
+from mlff_dyn.regression.square_root import positive_diagonal, triangle_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -123,6 +124,40 @@ class TransferPrior:
             loaded=loaded,
             coupling=coupling,
         )
+
+    def rooted(self, values: NDArray[np.float64]) -> tuple[TransferPrecision, NDArray[np.float64]]:
+        """Evaluate the prior by QR decompositions.
+
+        With P^T P = L the scales s - 1 are taken out of |P (w' - M (s - 1))|^2 + |s - 1|^2 / tau^2.
+
+        Returns
+        -------
+        precision : TransferPrecision
+        root : ndarray, shape (n_parameters, n_parameters)
+            Upper triangle whose square is the precision.
+        """
+        deviation, own = self._deviation.rooted(values)
+        carried = own @ self._directions
+        n_groups = carried.shape[1]
+        rows = np.block(
+            [
+                [np.eye(n_groups) / self._scale_sd, np.zeros((n_groups, len(own)))],
+                [-carried, own],
+            ]
+        )
+        triangle = positive_diagonal(triangle_of(rows))
+        of_scales = triangle[:n_groups, :n_groups]
+        coupling = np.asarray(cho_solve((of_scales, False), np.eye(n_groups), check_finite=False))
+        spread = 2 * float(np.log(np.diag(of_scales) * self._scale_sd).sum())
+        loaded = own.T @ carried
+        precision = TransferPrecision(
+            matrix=deviation.matrix - loaded @ coupling @ loaded.T,
+            log_determinant=deviation.log_determinant - spread,
+            deviation=deviation,
+            loaded=loaded,
+            coupling=coupling,
+        )
+        return precision, triangle[n_groups:, n_groups:]
 
     def gradient(
         self, precision: TransferPrecision, mean: NDArray[np.float64], covariance: NDArray[np.float64]
@@ -226,4 +261,5 @@ def shift_targets(observations: Observations, center: NDArray[np.float64]) -> Ob
         rest = part.target_sq - padded @ (2 * part.moment - carried)
         target_sq = max(float(rest), _SMALLEST_REST * part.target_sq)
         parts.append(replace(part, moment=part.moment - carried, target_sq=target_sq))
-    return replace(observations, statistics=tuple(parts))
+    rows = None if observations.rows is None else lambda: [r.shifted(padded) for r in observations.roots]
+    return replace(observations, statistics=tuple(parts), rows=rows, rounding_sq=observations.signal_sq)

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from mlff_dyn.regression.calibration import calibration_scale, leave_out
-from mlff_dyn.regression.posterior import Posterior
+from mlff_dyn.regression.evidence import Observations
+from mlff_dyn.regression.posterior import Posterior, posterior_at
+from mlff_dyn.regression.priors import independent_prior
+from mlff_dyn.regression.square_root import collect_root
 from mlff_dyn.regression.statistics import collect
 from tests.regression.linear_problems import draw_problem, fit, known
 
@@ -90,6 +93,26 @@ def test_the_order_of_configurations_does_not_matter() -> None:
     flipped = np.concatenate(blocks(np.arange(5 * BLOCK))[::-1])
     backward = scale_of(posterior, problem.design[flipped], problem.targets[flipped])
     assert forward == pytest.approx(backward, rel=1e-12)
+
+
+@pytest.mark.parametrize("noise_sd", [1e-3, 1e-4, 1e-5, 1e-7, 1e-9, 1e-11])
+@pytest.mark.parametrize("n_parameters", [20, 55])
+def test_it_holds_where_the_noise_is_tiny(n_parameters: int, noise_sd: float) -> None:
+    """Scores are normal with sd 1, whether or not the other configurations determine all parameters."""
+    scores = []
+    for seed in range(20):
+        problem = draw_problem(5 * BLOCK, n_parameters, seed=seed, noise_sd=noise_sd)
+        data = Observations(
+            (problem.statistics,),
+            np.ones(1),
+            rows=lambda problem=problem: [collect_root(problem.design, problem.targets)],
+        )
+        posterior = posterior_at(data, independent_prior(problem.groups), problem.hyperparameters)
+        parts = zip(blocks(problem.design), blocks(problem.targets), strict=True)
+        scores += [leave_out(posterior, rows, values, noise_sd**2).scores for rows, values in parts]
+    mean_square = np.mean(np.square(scores), axis=1)
+    standard_error = np.std(mean_square) / np.sqrt(len(mean_square))
+    assert np.mean(mean_square) == pytest.approx(1.0, abs=4.0 * standard_error + 0.02)
 
 
 def test_interpolating_fits_stay_finite() -> None:
