@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlff_dyn.lattice.torus import Torus
 
 _SHELL = 1.2
+_NORMAL_SIXTHS = 21.0
 
 
 class Bonds(NamedTuple):
@@ -71,7 +72,14 @@ def relative_amplitude(
 def neighborhood_amplitudes(
     bonds: Bonds, displacements: NDArray[np.float64], strain: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Root mean square of (u_i - u_j) / sqrt 2 over the bonds of each atom i, shape (n_atoms,), Å.
+    """Amplitude around each atom, to which the most strained bonds contribute most, shape (n_atoms,), Å.
+
+    With the parts l along a bond and t across it of (u_i - u_j) / sqrt 2 per component, it is
+
+        b^6 = <l^6 + t^6> / 21
+
+    over the bonds of the atom: what is left out grows with a high power of a stretch or of a bend, whichever
+    is larger. Equal to the root mean square displacement where displacements are normal and independent.
 
     Parameters
     ----------
@@ -80,11 +88,14 @@ def neighborhood_amplitudes(
     displacements : ndarray, shape (n_atoms, 3)     Å
     strain : ndarray, shape (3, 3)
     """
-    first = bonds.pairs[:, 0]
-    squares = 0.5 * np.mean(_stretches(bonds, displacements, strain) ** 2, axis=1)
-    n_atoms = len(displacements)
+    first, n_atoms = bonds.pairs[:, 0], len(displacements)
+    stretches = _stretches(bonds, displacements, strain)
+    directions = bonds.vectors / np.linalg.norm(bonds.vectors, axis=1, keepdims=True)
+    along = 0.5 * np.einsum("ij,ij->i", stretches, directions) ** 2
+    across = np.maximum(0.25 * np.einsum("ij,ij->i", stretches, stretches) - 0.5 * along, 0.0)
+    sixths = (along**3 + across**3) / _NORMAL_SIXTHS
     counts = np.bincount(first, minlength=n_atoms)
-    return np.asarray(np.sqrt(np.bincount(first, weights=squares, minlength=n_atoms) / counts))
+    return np.asarray((np.bincount(first, weights=sixths, minlength=n_atoms) / counts) ** (1.0 / 6.0))
 
 
 def _stretches(

@@ -156,7 +156,7 @@ def calibration_scale(left_out: Sequence[LeftOut]) -> float:
         return 1.0
     typical = float(np.sqrt(np.median([np.mean(part.scores**2) for part in left_out])))
     kept = float(np.quantile(np.abs(np.concatenate([part.scores for part in left_out])), _ONE_SD))
-    return max(_SMALLEST_SCALE, float(np.sqrt((1.0 + 1.0 / n) * typical * kept)))
+    return max(_SMALLEST_SCALE, float(np.sqrt((1.0 + 0.5 / n) * typical * kept)))
 
 
 def scalar_calibration_scale(scores: NDArray[np.float64]) -> float:

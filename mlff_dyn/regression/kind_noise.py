@@ -27,7 +27,7 @@ from mlff_dyn.regression.noise import SMALLEST_RELATIVE, Conditions, NoiseModel,
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_N_FORCE = 4
+_N_FORCE = 5
 _FLOOR_RELATIVE = 1e-4
 _LOG_SD = 1.0
 _LOG_RANGE = 12.0

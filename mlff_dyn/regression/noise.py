@@ -3,14 +3,14 @@
 What a truncated expansion leaves out grows with the displacements. The noise of the force on an atom with the
 amplitude b of its neighborhood, in a frame of amplitude a, is
 
-    variance = floor^2 + truncation^2 (a / a0)^(2 p) (b / a)^(2 q)
+    variance = floor^2 + truncation^2 (a / a0)^(2 p) [f + (1 - f) (b / a)^(2 q)]
 
-with all four numbers found by evidence. Within a frame, an order left out acts through the neighbors and q
-is of the size of p; a range left out acts through atoms farther away and q is small; q = 0 is one noise for a
-whole frame. Where frames of one amplitude cannot tell the exponent p, a prior holds it near its expected
-value: the next order of an expansion to order N contributes a^N to the forces, the next range of a lower
-order n only a^(n - 1). The prior is wider upwards: frames of one amplitude pull p down by chance, and a p
-that is too small promises too much at higher temperatures.
+with all five numbers found by evidence. An order left out acts through the neighbors, and q is of the size of
+p; a range left out acts through atoms farther away, which the share f stands for. Where frames of one
+amplitude cannot tell the exponent p, a prior holds it near its expected value: the next order of an expansion
+to order N contributes a^N to the forces, the next range of a lower order n only a^(n - 1). The prior is wider
+upwards: frames of one amplitude pull p down by chance, and a p that is too small promises too much at higher
+temperatures.
 
 Noise below 1e-7 of the targets drowns in the rounding of sums of their products, below 1e-12 in that of the
 rows: `bounds` take the smallest share of the targets that can be told.
@@ -18,6 +18,7 @@ rows: `bounds` take the smallest share of the targets that can be told.
 | symbol | variable |
 |---|---|
 | floor, truncation, p, q | floor_sd, truncation_sd, exponent, neighborhood_exponent |
+| f | far_share |
 | a, a0, b / a | amplitude, reference_amplitude, ratio |
 """
 
@@ -34,9 +35,9 @@ if TYPE_CHECKING:
 
 _FLOOR_RELATIVE = 1e-4
 _FLOOR_LOG_SD = 1.0
-_EXPONENT_SHIFT = -0.75
 _EXPONENT_SDS = (0.15, 0.3)
-_START_NEIGHBORHOOD_EXPONENT = 0.5
+_NEIGHBORHOOD_EXPONENT_SD = 1.0
+_START_FAR_SHARE = 0.5
 _START_RELATIVE = 0.05
 SMALLEST_RELATIVE = 1e-7
 SMALLEST_RELATIVE_OF_ROWS = 1e-12
@@ -81,6 +82,7 @@ class NoiseModel:
     exponent : float
     reference_amplitude : float      unit of the amplitudes
     neighborhood_exponent : float
+    far_share : float                share of the truncation variance that is the same for all neighborhoods
     """
 
     floor_sd: float
@@ -88,11 +90,13 @@ class NoiseModel:
     exponent: float = 1.0
     reference_amplitude: float = 1.0
     neighborhood_exponent: float = 0.0
+    far_share: float = 0.0
 
     def variance(self, amplitude: ArrayLike, ratio: ArrayLike = 1.0) -> NDArray[np.float64]:
         """Noise variance at amplitudes of frames and ratios of neighborhoods to them, shape of both."""
         relative = np.asarray(amplitude, float) / self.reference_amplitude
-        local = np.asarray(ratio, float) ** (2 * self.neighborhood_exponent)
+        near = (1.0 - self.far_share) * np.asarray(ratio, float) ** (2 * self.neighborhood_exponent)
+        local = self.far_share + near
         return np.asarray(self.floor_sd**2 + self.truncation_sd**2 * relative ** (2 * self.exponent) * local)
 
     def truncation(self, amplitude: ArrayLike) -> NDArray[np.float64]:
@@ -186,7 +190,7 @@ class ConstantNoise:
 
 @dataclass(frozen=True)
 class TruncationNoise:
-    """Noise that grows with amplitude; values: log floor, log truncation, both exponents.
+    """Noise that grows with amplitude; values: log floor, log truncation, both exponents, far share.
 
     Attributes
     ----------
@@ -199,8 +203,8 @@ class TruncationNoise:
 
     @property
     def expected_exponent(self) -> float:
-        """Center of the prior of the exponent, a little above N - 1."""
-        return max(1.0, self.max_order + _EXPONENT_SHIFT)
+        """Center of the prior of the exponent: N - 1."""
+        return float(max(1, self.max_order - 1))
 
     @property
     def largest_exponent(self) -> float:
@@ -210,19 +214,20 @@ class TruncationNoise:
     def start(self, target_rms: float) -> NDArray[np.float64]:
         """First guess of the values."""
         logs = np.log([_FLOOR_RELATIVE * target_rms, _START_RELATIVE * target_rms])
-        return np.array([*logs, self.expected_exponent, _START_NEIGHBORHOOD_EXPONENT])
+        return np.array([*logs, self.expected_exponent, float(self.max_order), _START_FAR_SHARE])
 
     def bounds(self, target_rms: float, smallest: float = SMALLEST_RELATIVE) -> list[tuple[float, float]]:
         """Range of each value; noise is at least ``smallest`` times the targets."""
         low, high = float(np.log(smallest * target_rms)), float(np.log(10 * target_rms))
-        return [(low, high), (low, high), (1.0, self.largest_exponent), (0.0, self.largest_exponent)]
+        exponents = [(1.0, self.largest_exponent), (0.0, self.largest_exponent)]
+        return [(low, high), (low, high), *exponents, (0.0, 1.0)]
 
     def model(self, values: NDArray[np.float64]) -> NoiseModel:
         """Noise model that the values mean."""
         floor, truncation = np.exp(values[:2])
-        exponents = float(values[2]), float(values[3])
+        exponent, local, far_share = values[2:].tolist()
         return NoiseModel(
-            float(floor), float(truncation), exponents[0], self.reference_amplitude, exponents[1]
+            float(floor), float(truncation), exponent, self.reference_amplitude, local, far_share
         )
 
     def other_models(self, values: NDArray[np.float64]) -> dict[int, NoiseModel]:  # noqa: ARG002 (none)
@@ -237,7 +242,7 @@ class TruncationNoise:
     ) -> NDArray[np.float64]:
         """Return the values that mean a given model."""
         logs = np.log([forces.floor_sd, forces.truncation_sd])
-        return np.array([*logs, forces.exponent, forces.neighborhood_exponent])
+        return np.array([*logs, forces.exponent, forces.neighborhood_exponent, forces.far_share])
 
     def variances(self, values: NDArray[np.float64], conditions: Conditions) -> NDArray[np.float64]:
         """Noise variance under each of the conditions."""
@@ -249,14 +254,19 @@ class TruncationNoise:
         """Chain rule: derivatives by the values, given those by the variance under each condition."""
         log_relative = np.log(conditions.amplitudes / self.reference_amplitude)
         log_ratio = np.log(conditions.ratios)
-        truncation = np.exp(2 * (values[1] + values[2] * log_relative + values[3] * log_ratio)) * by_variance
+        grown = np.exp(2 * (values[1] + values[2] * log_relative)) * by_variance
+        local = np.exp(2 * values[3] * log_ratio)
+        near = (1.0 - values[4]) * grown * local
+        truncation = values[4] * grown + near
         floor = np.exp(2 * values[0]) * by_variance.sum()
-        return 2 * np.array([floor, truncation.sum(), truncation @ log_relative, truncation @ log_ratio])
+        logs = [floor, truncation.sum(), truncation @ log_relative, near @ log_ratio]
+        return 2 * np.array([*logs, 0.5 * grown @ (1.0 - local)])
 
     def log_prior(self, values: NDArray[np.float64], target_rms: float) -> tuple[float, NDArray[np.float64]]:
         """Log prior density of the values, up to a constant, and its gradient."""
-        center = np.array([np.log(_FLOOR_RELATIVE * target_rms), 0.0, self.expected_exponent, 0.0])
+        floor = float(np.log(_FLOOR_RELATIVE * target_rms))
+        center = np.array([floor, 0.0, self.expected_exponent, self.max_order, 0.0])
         exponent_sd = _EXPONENT_SDS[int(values[2] > center[2])]
-        precision = np.array([_FLOOR_LOG_SD**-2, 0.0, exponent_sd**-2, 0.0])
+        precision = np.array([_FLOOR_LOG_SD, np.inf, exponent_sd, _NEIGHBORHOOD_EXPONENT_SD, np.inf]) ** -2.0
         pull = precision * (values - center)
         return float(-0.5 * pull @ (values - center)), -pull

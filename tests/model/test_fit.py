@@ -110,12 +110,13 @@ def noisy() -> tuple[SupercellExpansion, list[LabelledRows]]:
 
 
 def test_order_of_snapshots_does_not_matter(noisy: tuple[SupercellExpansion, list[LabelledRows]]) -> None:
+    """Up to where the search ends, which rounding moves."""
     expansion, rows = noisy
     forward = fit_force_field(expansion.basis, rows)
     backward = fit_force_field(expansion.basis, rows[::-1])
     sd = np.sqrt(np.diag(forward.posterior.covariance_factor @ forward.posterior.covariance_factor.T))
-    assert np.abs((forward.posterior.mean - backward.posterior.mean) / sd).max() < 1e-4
-    assert forward.posterior.log_evidence == pytest.approx(backward.posterior.log_evidence, rel=1e-8)
+    assert np.abs((forward.posterior.mean - backward.posterior.mean) / sd).max() < 1e-3
+    assert forward.posterior.log_evidence == pytest.approx(backward.posterior.log_evidence, rel=3e-6)
     assert forward.calibration == pytest.approx(backward.calibration, rel=1e-4)
     again = fit_force_field(expansion.basis, rows)
     np.testing.assert_array_equal(again.posterior.mean, forward.posterior.mean)
@@ -124,14 +125,14 @@ def test_order_of_snapshots_does_not_matter(noisy: tuple[SupercellExpansion, lis
 def test_the_zero_of_energy_does_not_change_forces(
     noisy: tuple[SupercellExpansion, list[LabelledRows]],
 ) -> None:
-    """A constant added to all energies moves the energy at rest and nothing else, up to their rounding."""
+    """A constant added to all energies moves the energy at rest alone, up to where the search ends."""
     expansion, rows = noisy
     moved = [replace(r, energy_ev=(r.energy_ev or 0.0) + 3.0 * r.n_cells) for r in rows]
     first, second = fit_force_field(expansion.basis, rows), fit_force_field(expansion.basis, moved)
     sd = np.linalg.norm(first.posterior.covariance_factor, axis=1)
-    assert np.abs((first.posterior.mean - second.posterior.mean) / sd).max() < 1e-4
+    assert np.abs((first.posterior.mean - second.posterior.mean) / sd).max() < 1e-3
     shift = second.training.reference_energy_ev_per_cell - first.training.reference_energy_ev_per_cell
-    assert shift == pytest.approx(3.0, abs=1e-9)
+    assert shift == pytest.approx(3.0, abs=1e-7)
 
 
 def test_snapshots_of_several_supercells_fit_together() -> None:

@@ -104,12 +104,12 @@ def test_gradients_of_the_noise_are_its_differences() -> None:
         np.arange(n) % 3,
     )
     weights = generator.standard_normal(n)
-    values = FAMILY.start(1.0) + 0.3 * generator.standard_normal(8)
+    values = FAMILY.start(1.0) + 0.3 * generator.standard_normal(9)
     step = 1e-6
     found = FAMILY.gradient(values, conditions, weights)
     prior = FAMILY.log_prior(values, 1.0)[1]
     for k in range(len(values)):
-        up, down = values + step * np.eye(8)[k], values - step * np.eye(8)[k]
+        up, down = values + step * np.eye(9)[k], values - step * np.eye(9)[k]
         change = weights @ (FAMILY.variances(up, conditions) - FAMILY.variances(down, conditions))
         assert found[k] == pytest.approx(change / (2 * step), rel=1e-5, abs=1e-9)
         change = FAMILY.log_prior(up, 1.0)[0] - FAMILY.log_prior(down, 1.0)[0]
@@ -117,16 +117,16 @@ def test_gradients_of_the_noise_are_its_differences() -> None:
 
 
 def test_noise_of_neighborhoods_is_found() -> None:
-    """Rows drawn with ratio^1.5 in frames of one amplitude; rows that do not depend on it give zero."""
+    """Rows of frames of one amplitude, whose noise does or does not depend on the neighborhood."""
     generator = np.random.default_rng(3)
     ratios = np.array([0.5, 0.8, 1.2, 2.0])
-    for exponent in (1.5, 0.0):
+    for exponent, far_share in ((2.5, 0.0), (2.5, 0.7), (2.5, 1.0)):
         parts = []
-        for ratio in ratios:
+        truth = 0.1 * np.sqrt(far_share + (1 - far_share) * ratios ** (2 * exponent))
+        for sd in truth:
             design = generator.standard_normal((600, N_PARAMETERS))
-            noise = 0.1 * ratio**exponent * generator.standard_normal(600)
+            noise = sd * generator.standard_normal(600)
             parts.append(collect(design, design.sum(axis=1) + noise))
         data = Observations(tuple(parts), np.ones(4), ratios)
         found = maximize_evidence(data, PRIOR, TruncationNoise(3, 1.0), noise_hint=0.1)
-        assert found.noise.neighborhood_exponent == pytest.approx(exponent, abs=0.1)
-        assert found.noise.truncation_sd == pytest.approx(0.1, rel=0.1)
+        np.testing.assert_allclose(np.sqrt(found.noise.variance(1.0, ratios)), truth, rtol=0.08)
