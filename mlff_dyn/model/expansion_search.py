@@ -1,10 +1,13 @@
 """Which orders and cutoffs do the data support? Nested expansions compared by evidence and left-out errors.
 
-The search starts from the second order and takes one step at a time: one more shell of neighbors for an
-order, or the next order with its first shell. Of all steps the one of largest evidence is taken, until none
-raises it by more than one percent of noise would; an order whose next shell lowers the evidence has found its
-cutoff. An expansion is sufficient if its error on left-out supercells is close to the smallest that was
-found; the smallest of those is proposed.
+The search starts from the second order and takes one step at a time: one more shell of neighbors for the
+pairs of an order, or for its larger clusters, or the next order with its first shell. Of all steps that with
+the largest gain in evidence is taken, the smallest one where several are as good, until none raises the
+evidence by more than one percent of noise would; then steps of two shells are tried. Gains mostly shrink as
+the expansion grows: a step is tried again when its last gain is larger than all that were found since, or
+when no other is left, and pairs whenever larger clusters are. An expansion is sufficient if its error on
+left-out supercells is close to the smallest that was found. From the smallest sufficient one steps lead back,
+since early ones may have become idle, and the smallest of all that are sufficient is proposed.
 """
 
 from __future__ import annotations
@@ -12,36 +15,30 @@ from __future__ import annotations
 import statistics
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mlff_dyn.errors import BasisError, FitError
-from mlff_dyn.lattice.basis import FULL, build_basis
-from mlff_dyn.lattice.shells import SHELL_GAP_ANGSTROM, shell_distances
-from mlff_dyn.lattice.wigner_seitz import largest_safe_cutoff
+from mlff_dyn.errors import FitError
 from mlff_dyn.model.data_rows import DataRows
 from mlff_dyn.model.expansion import Expansion
+from mlff_dyn.model.expansion_steps import Steps
 from mlff_dyn.model.fit import DEFAULT_OPTIONS, fit_force_field
 from mlff_dyn.model.row_errors import left_out_scores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Generator, Iterator, Sequence
 
     from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.expansion_steps import Candidate, Cutoffs, Step
     from mlff_dyn.model.fit import LabelledRows
     from mlff_dyn.model.force_field import ForceField
 
-    Cutoffs = Mapping[int, float | str | Mapping[int, float]]
-
-_MANY_BODY_ORDERS = (3, 4)
-_PAIR_ORDERS = (5, 6)
 _MOST_PARAMETERS = 2500
 _SMALLEST_GAIN_PER_ROW = 0.01
-_SUFFICIENT = 1.1
+_SUFFICIENT = 1.05
 _MOST_LEFT_OUT = 12
 _TIMED_CALLS = 5
-_MARGIN_ANGSTROM = 0.05
 
 
 @dataclass(frozen=True)
@@ -85,30 +82,78 @@ def search_expansions(data: Sequence[LabelledRows], torus: Torus) -> Iterator[Tr
     """
     if not data:
         raise FitError("there is no labelled snapshot", fix="label some or give --dataset")
-    shells = _shells(torus)
-    gain = _SMALLEST_GAIN_PER_ROW * sum(rows.forces.size for rows in data)
-    best = _try(data, torus, {2: FULL})
-    yield best
-    counts: dict[int, int] = {}
-    closed: set[int] = set()
-    while True:
-        found: list[tuple[Trial, dict[int, int]]] = []
-        for order in _next_orders(counts, closed, len(shells)):
-            step = {**counts, order: counts.get(order, 0) + 1}
-            trial = _try_or_skip(data, torus, _cutoffs(step, shells))
-            if trial is None or (order in counts and trial.log_evidence < best.log_evidence):
-                closed.add(order)
-            if trial is not None:
-                yield trial
-                found.append((trial, step))
-        better, step = max(found, key=lambda pair: pair[0].log_evidence, default=(best, counts))
-        if better.log_evidence < best.log_evidence + gain:
-            return
-        best, counts = better, step
+    steps = Steps(torus, _MOST_PARAMETERS)
+    search = _Search(data, steps)
+    taken: Tried | None = Tried(steps.first(), _try(data, steps.first()))
+    while taken is not None:
+        here = taken
+        yield here.trial
+        taken = yield from search.best_step(here, n_shells=1)
+        if taken is None:
+            taken = yield from search.best_step(here, n_shells=2)
+    yield from search.shrink()
+
+
+class Tried(NamedTuple):
+    """An expansion and how well it describes the data."""
+
+    candidate: Candidate
+    trial: Trial
+
+
+class _Search:
+    """Steps from one expansion to the next, and what each gained when it was tried last."""
+
+    def __init__(self, data: Sequence[LabelledRows], steps: Steps) -> None:
+        self._data = data
+        self._steps = steps
+        self._smallest_gain = _SMALLEST_GAIN_PER_ROW * sum(rows.forces.size for rows in data)
+        self._gains: dict[Step, float] = {}
+        self._tried: list[Tried] = []
+
+    def best_step(self, here: Tried, n_shells: int) -> Generator[Trial, None, Tried | None]:
+        """Try the steps from an expansion; where the best leads, or None if none gains enough."""
+        waiting = set(self._steps.beyond(here.candidate, n_shells))
+        found: dict[Step, Tried] = {}
+        while waiting and self._largest(found) < max(self._largest(waiting), self._smallest_gain):
+            step = max(sorted(waiting), key=lambda each: self._gains.get(each, np.inf))
+            waiting.remove(step)
+            candidate = self._steps.take(here.candidate, step)
+            if candidate is None:
+                continue
+            found[step] = yield from self._try(candidate)
+            self._gains[step] = found[step].trial.log_evidence - here.trial.log_evidence
+            for pairs in waiting & {step._replace(is_of_pairs=True)}:
+                self._gains.pop(pairs, None)
+        largest = self._largest(found)
+        if largest < self._smallest_gain:
+            return None
+        enough = max(self._smallest_gain, largest - self._smallest_gain)
+        as_good = [step for step in found if self._gains[step] >= enough]
+        return found[min(as_good, key=lambda step: (found[step].trial.n_parameters, not step.is_of_pairs))]
+
+    def shrink(self) -> Generator[Trial, None, None]:
+        """Try smaller expansions than the smallest sufficient one, as long as one of them is sufficient."""
+        before = None
+        while self._tried and before != (best := cheapest_sufficient([tried.trial for tried in self._tried])):
+            before = best
+            start = next(tried.candidate for tried in self._tried if tried.trial == best)
+            for candidate in self._steps.back(start):
+                yield from self._try(candidate)
+
+    def _try(self, candidate: Candidate) -> Generator[Trial, None, Tried]:
+        tried = Tried(candidate, _try(self._data, candidate))
+        self._tried.append(tried)
+        yield tried.trial
+        return tried
+
+    def _largest(self, steps: Collection[Step]) -> float:
+        """Largest gain; that of a step never tried has no bound."""
+        return max((self._gains.get(step, np.inf) for step in steps), default=-np.inf)
 
 
 def cheapest_sufficient(trials: Sequence[Trial]) -> Trial:
-    """Cheapest expansion whose left-out error is within ten percent of the smallest.
+    """Cheapest expansion whose left-out error is within five percent of the smallest.
 
     Where nothing could be left out it is the one of largest evidence.
     """
@@ -122,48 +167,15 @@ def cheapest_sufficient(trials: Sequence[Trial]) -> Trial:
     return min(sufficient, key=lambda trial: (trial.n_parameters, trial.force_call_milliseconds))
 
 
-def _shells(torus: Torus) -> list[float]:
-    """Cutoffs (Å) that take in one more shell of neighbors each, all of them safe."""
-    crystal = torus.crystal
-    reach = largest_safe_cutoff(torus)
-    ends = shell_distances(crystal.lattice, crystal.positions, reach + SHELL_GAP_ANGSTROM)
-    return [end + _MARGIN_ANGSTROM for end in ends if end + _MARGIN_ANGSTROM <= reach]
-
-
-def _next_orders(counts: dict[int, int], closed: set[int], n_shells: int) -> Iterator[int]:
-    """Orders that may have one more shell; an order begins once the one below is there."""
-    for order in (*_MANY_BODY_ORDERS, *_PAIR_ORDERS):
-        if order - 1 in {2, *counts} and order not in closed and counts.get(order, 0) < n_shells:
-            yield order
-
-
-def _cutoffs(counts: dict[int, int], shells: list[float]) -> Cutoffs:
-    cutoffs: dict[int, float | str | Mapping[int, float]] = {2: FULL}
-    for order, count in counts.items():
-        cutoff = round(shells[count - 1], 2)
-        cutoffs[order] = {2: cutoff} if order in _PAIR_ORDERS else cutoff
-    return cutoffs
-
-
-def _try_or_skip(data: Sequence[LabelledRows], torus: Torus, cutoffs: Cutoffs) -> Trial | None:
-    """None where the expansion is too large to be fitted."""
-    try:
-        return _try(data, torus, cutoffs)
-    except BasisError:
-        return None
-
-
-def _try(data: Sequence[LabelledRows], torus: Torus, cutoffs: Cutoffs) -> Trial:
-    basis = build_basis(torus.crystal, cutoffs, torus)
-    if basis.n_parameters > _MOST_PARAMETERS:
-        raise BasisError(f"{basis.n_parameters} parameters are too many to compare expansions")
+def _try(data: Sequence[LabelledRows], candidate: Candidate) -> Trial:
+    basis = candidate.basis
     expansion = Expansion(basis, data[0].supercell.long_range)
     rows = [
         replace(each, supercell=expansion.on(each.supercell.torus, each.supercell.strain)) for each in data
     ]
     force_field = fit_force_field(basis, rows)
     return Trial(
-        cutoffs_angstrom=cutoffs,
+        cutoffs_angstrom=candidate.cutoffs_angstrom,
         n_parameters=basis.n_parameters,
         log_evidence=force_field.posterior.log_evidence,
         left_out_error_relative=_left_out_error(force_field, rows),

@@ -1,0 +1,153 @@
+"""Steps from an expansion to larger ones.
+
+A step is more shells of neighbors for the pairs of an order, or for its larger clusters. Pairs reach at least
+as far as larger clusters; orders above 4 have pairs alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from mlff_dyn.errors import BasisError
+from mlff_dyn.lattice.basis import FULL, build_basis
+from mlff_dyn.lattice.shells import SHELL_GAP_ANGSTROM, shell_distances
+from mlff_dyn.lattice.wigner_seitz import largest_safe_cutoff
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mlff_dyn.lattice.basis import ForceConstantBasis
+    from mlff_dyn.lattice.torus import Torus
+
+    Cutoffs = Mapping[int, float | str | Mapping[int, float]]
+
+_MANY_BODY_ORDERS = (3, 4)
+_PAIR_ORDERS = (5, 6)
+_MARGIN_ANGSTROM = 0.05
+
+
+class Step(NamedTuple):
+    """More shells of neighbors for the pairs of an order, or for its larger clusters."""
+
+    order: int
+    is_of_pairs: bool
+    n_shells: int
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """An expansion that a step has led to.
+
+    Attributes
+    ----------
+    shells : dict
+        By order: the number of shells that pairs reach, and that of larger clusters.
+    cutoffs_angstrom : mapping                per order, as in the configuration
+    basis : ForceConstantBasis
+    """
+
+    shells: dict[int, tuple[int, int]]
+    cutoffs_angstrom: Cutoffs
+    basis: ForceConstantBasis
+
+
+class Steps:
+    """Expansions of a training cell.
+
+    Parameters
+    ----------
+    torus : Torus
+        Training cell, which limits the cutoffs.
+    most_parameters : int
+        Larger expansions are left out.
+    """
+
+    def __init__(self, torus: Torus, most_parameters: int) -> None:
+        self._torus = torus
+        self._most_parameters = most_parameters
+        self._reaches = _shell_reaches(torus)
+
+    def first(self) -> Candidate:
+        """Return the second order alone."""
+        return Candidate({}, {2: FULL}, build_basis(self._torus.crystal, {2: FULL}, self._torus))
+
+    def beyond(self, start: Candidate, n_shells: int) -> Iterator[Step]:
+        """Steps from an expansion; an order needs the one below it."""
+        for order in (*_MANY_BODY_ORDERS, *_PAIR_ORDERS):
+            if order - 1 not in {2, *start.shells}:
+                continue
+            pairs, larger = start.shells.get(order, (0, 0))
+            if pairs < len(self._reaches):
+                yield Step(order, is_of_pairs=True, n_shells=n_shells)
+            if order in _MANY_BODY_ORDERS and larger < len(self._reaches):
+                yield Step(order, is_of_pairs=False, n_shells=n_shells)
+
+    def take(self, start: Candidate, step: Step) -> Candidate | None:
+        """Return the expansion of a step; None if it is too large.
+
+        Shells that bring no parameter do not count.
+        """
+        found: Candidate | None = start
+        for _ in range(step.n_shells):
+            found = None if found is None else self._next(found, step)
+        return found
+
+    def _next(self, start: Candidate, step: Step) -> Candidate | None:
+        pairs, larger = start.shells.get(step.order, (0, 0))
+        while True:
+            pairs, larger = (pairs + 1, larger) if step.is_of_pairs else (max(pairs, larger + 1), larger + 1)
+            if max(pairs, larger) > len(self._reaches):
+                return None
+            found = self._candidate({**start.shells, step.order: (pairs, larger)})
+            if found is None or found.basis.n_parameters > start.basis.n_parameters:
+                return found
+
+    def back(self, start: Candidate) -> Iterator[Candidate]:
+        """Smaller expansions: fewer shells of pairs or of larger clusters, or without the highest order."""
+        for order in start.shells:
+            for is_of_pairs in (True, False):
+                found = self._last(start, order, is_of_pairs=is_of_pairs)
+                if found is not None:
+                    yield found
+
+    def _last(self, start: Candidate, order: int, *, is_of_pairs: bool) -> Candidate | None:
+        pairs, larger = start.shells[order]
+        while (pairs if is_of_pairs else larger) > 0:
+            pairs, larger = (pairs - 1, min(pairs - 1, larger)) if is_of_pairs else (pairs, larger - 1)
+            shells = {**start.shells, order: (pairs, larger)}
+            if pairs == 0:
+                if order + 1 in shells:
+                    return None
+                del shells[order]
+            found = self._candidate(shells)
+            if found is None or found.basis.n_parameters < start.basis.n_parameters:
+                return found
+        return None
+
+    def _candidate(self, shells: dict[int, tuple[int, int]]) -> Candidate | None:
+        cutoffs = self._cutoffs(shells)
+        try:
+            basis = build_basis(self._torus.crystal, cutoffs, self._torus)
+        except BasisError:
+            return None
+        return None if basis.n_parameters > self._most_parameters else Candidate(shells, cutoffs, basis)
+
+    def _cutoffs(self, shells: dict[int, tuple[int, int]]) -> Cutoffs:
+        cutoffs: dict[int, float | str | Mapping[int, float]] = {2: FULL}
+        for order, (pairs, larger) in shells.items():
+            of_pairs = round(self._reaches[pairs - 1], 2)
+            if larger == pairs:
+                cutoffs[order] = of_pairs
+                continue
+            others = range(3, order + 1) if larger else ()
+            cutoffs[order] = {2: of_pairs, **dict.fromkeys(others, round(self._reaches[larger - 1], 2))}
+        return cutoffs
+
+
+def _shell_reaches(torus: Torus) -> list[float]:
+    """Cutoffs (Å) that take in one more shell of neighbors each, all of them safe."""
+    crystal = torus.crystal
+    safe = largest_safe_cutoff(torus)
+    ends = shell_distances(crystal.lattice, crystal.positions, safe + SHELL_GAP_ANGSTROM)
+    return [end + _MARGIN_ANGSTROM for end in ends if end + _MARGIN_ANGSTROM <= safe]
