@@ -58,6 +58,9 @@ if TYPE_CHECKING:
     from mlff_dyn.regression.statistics import PackedStatistics, SufficientStatistics
 
 
+_EARLY_END = 3.0
+
+
 @dataclass(frozen=True, eq=False)
 class Hyperparameters:
     """Noise and prior of a Gaussian linear model.
@@ -189,7 +192,8 @@ def maximize_evidence(
         Where the search begins, such as those of fewer data.
     max_iterations : int
     tolerance : float
-        Change of the log evidence, relative to its size, at which the search ends.
+        Change of the log evidence, relative to its size, at which the search ends; one that has a start ends
+        a little earlier.
 
     Raises
     ------
@@ -214,7 +218,8 @@ def maximize_evidence(
         np.concatenate([noise_start, prior_start]),
         bounds,
         max_iterations=max_iterations,
-        tolerance=tolerance,
+        tolerance=tolerance if start is None else _EARLY_END * tolerance,
+        is_near=start is not None,
     )
     noise_values = found[:n_noise]
     return Hyperparameters(noise.model(noise_values), found[n_noise:], noise.other_models(noise_values))
