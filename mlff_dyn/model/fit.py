@@ -48,7 +48,7 @@ __all__ = [
 
 DEFAULT_OPTIONS = FitOptions()
 _NOISE_HINT_RELATIVE = 0.02
-_MOST_LEFT_OUT = 20
+_MOST_LEFT_OUT = 8
 _FEWEST_EARLIER = 8
 _SMALLEST_SHARE = 1e-7
 
@@ -76,7 +76,7 @@ def fit_force_field(
         What a cheaper source suggests; kept as far as the data support it.
     memory : RowMemory, optional
         Of one basis and options. With it, fits to growing data cost what the new data cost: rows are added to
-        sums, and the search begins where that of the first 2^k data ended. Earlier fits change no result.
+        sums, and the search begins where that of a little less data ended. Earlier fits change no result.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def fit_force_field(
     posterior = _unscaled(fitted, problem)
     scores = left_out_scores(posterior, rows, _representatives(data))
     summary = _summarize(posterior, problem, _residual_rms(fitted, posterior, problem))
-    calibration = calibration_scale(scores.forces)
+    calibration = calibration_scale(scores.forces, len(data))
     energy = energy_model(posterior, rows, scores, calibration)
     if energy is not None:
         zero = float(energy.zero[0]) * basis.crystal.n_sites

@@ -4,8 +4,8 @@ Damped Newton steps: (H + lambda diag H) step = gradient over the variables that
 negative curvature; lambda shrinks while steps gain what they promise and grows where they do not. H is the
 information given, such as an expected curvature, plus a secant correction by what the last steps showed.
 
-A search that begins near the maximum has lost its way where a step leads down; it goes on from the largest
-value of the cubic through values and slopes at both ends of that step, which mostly needs one more evaluation.
+A search that begins near the maximum goes on, after a step that leads down, at the largest value of the cubic
+through values and slopes at both ends of that step.
 
 References
 ----------
@@ -86,17 +86,19 @@ def climb(
     """
     lower, upper = bounds.T
     place = np.clip(start, lower, upper)
-    here, damping = evaluate(place), _NEAR_DAMPING if is_near else _START_DAMPING
-    least_damping = _NEAR_DAMPING if is_near else _SMALLEST_DAMPING
-    correction = np.zeros_like(here.information)
+    damping, least_damping = (_NEAR_DAMPING,) * 2 if is_near else (_START_DAMPING, _SMALLEST_DAMPING)
+    here, correction = evaluate(place), np.zeros((len(place), len(place)))
     refused: NDArray[np.float64] | None = None
     share = 1.0
     for _ in range(max_iterations):
         curvature = here.information + correction
+        step = _step(here.gradient, curvature, place, bounds, damping)
         if refused is not None and is_near:
             step = share * refused
         else:
-            step, damping = _next_step(here, curvature, place, bounds, damping, refused)
+            while refused is not None and not _is_shorter(step, refused) and damping <= _LARGEST_DAMPING:
+                damping *= 10.0
+                step = _step(here.gradient, curvature, place, bounds, damping)
         promised = float(here.gradient @ step - 0.5 * step @ curvature @ step)
         if np.abs(here.gradient @ step) < tolerance * max(1.0, abs(here.value)) or damping > _LARGEST_DAMPING:
             break
@@ -111,29 +113,15 @@ def climb(
         if not gained > 0.0:
             refused, share = step, _best_share(here, there, step)
             continue
-        refused = None
-        if gained > 0.5 * promised:
-            damping = max(damping / 10.0, least_damping)
-        elif gained < 0.1 * promised:
-            damping *= 4.0
-        place, here = target, there
+        damping = _next_damping(damping, gained, promised, least_damping)
+        refused, place, here = None, target, there
     return np.asarray(place)
 
 
-def _next_step(
-    here: Point,
-    curvature: NDArray[np.float64],
-    place: NDArray[np.float64],
-    bounds: NDArray[np.float64],
-    damping: float,
-    refused: NDArray[np.float64] | None,
-) -> tuple[NDArray[np.float64], float]:
-    """Step, and the damping with which it is worth a try after one that went too far."""
-    step = _step(here.gradient, curvature, place, bounds, damping)
-    while refused is not None and not _is_shorter(step, refused) and damping <= _LARGEST_DAMPING:
-        damping *= 10.0
-        step = _step(here.gradient, curvature, place, bounds, damping)
-    return step, damping
+def _next_damping(damping: float, gained: float, promised: float, least: float) -> float:
+    if gained > 0.5 * promised:
+        return max(damping / 10.0, least)
+    return damping * 4.0 if gained < 0.1 * promised else damping
 
 
 def _best_share(here: Point, there: Point, step: NDArray[np.float64]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf
@@ -51,7 +51,7 @@ def precision_factor(precision: NDArray[np.float64], name: str) -> NDArray[np.fl
     )
 
 
-def times_upper(rows: NDArray[np.float64], upper: NDArray[np.float64]) -> NDArray[np.float64]:
+def times_upper(rows: NDArray[Any], upper: NDArray[Any]) -> NDArray[Any]:
     """Rows times an upper triangular matrix, a strip of columns at a time, without most of its zeros.
 
     Parameters
@@ -60,7 +60,7 @@ def times_upper(rows: NDArray[np.float64], upper: NDArray[np.float64]) -> NDArra
     upper : ndarray, shape (n, n)
     """
     n = len(upper)
-    product = np.empty((len(rows), n))
+    product = np.empty((len(rows), n), np.result_type(rows, upper))
     bounds = np.linspace(0, n, min(n, _STRIPS) + 1).astype(int).tolist()
     for first, last in itertools.pairwise(bounds):
         np.matmul(rows[:, :last], upper[:last, first:last], out=product[:, first:last])
