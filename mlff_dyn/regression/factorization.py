@@ -35,13 +35,11 @@ def precision_factor(precision: NDArray[np.float64], name: str) -> NDArray[np.fl
     FitError
         If it is not positive definite beyond rounding.
     """
-    diagonal = np.diag_indices_from(precision)
-    unshifted = precision[diagonal]
     for shift in _ROUNDING_SHIFTS:
         shifted = precision
         if shift:
             shifted = precision.copy()
-            shifted[diagonal] = unshifted * (1.0 + shift)
+            shifted[np.diag_indices_from(shifted)] *= 1.0 + shift
         factor, failed = dpotrf(shifted, lower=1, clean=1)
         if not failed:
             return np.asarray(factor)
