@@ -16,8 +16,8 @@ from mlff_dyn.regression.noise import Conditions
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_FRAME_WIDTH = 0.07
-_RATIO_WIDTH = 0.2
+_FRAME_WIDTH = 0.05
+_RATIO_WIDTH = 0.15
 _WIDENING = 1.3
 _MOST_BYTES = 2**28
 _MOST_BINS = 100
