@@ -42,7 +42,7 @@ from scipy.linalg.lapack import dpotri
 from mlff_dyn.errors import FitError, check_shape
 from mlff_dyn.regression.factorization import precision_factor
 from mlff_dyn.regression.misfit import Misfit, no_misfit
-from mlff_dyn.regression.packed import pack, trace_weights, unpack_lower
+from mlff_dyn.regression.packed import pack, symmetric, trace_weights, unpack_lower
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -88,7 +88,7 @@ class FramePool:
     def mean_information(self) -> NDArray[np.float64]:
         """Information that a frame of this pool carries on average."""
         mean = np.full(len(self), 1.0 / len(self)) @ self.informations
-        return _symmetric(unpack_lower(mean, self.n_parameters))
+        return symmetric(unpack_lower(mean, self.n_parameters))
 
     def with_frame(self, precision: NDArray[np.float64], frame: int) -> NDArray[np.float64]:
         """Lower triangle of the precision once a frame is known; what stands above it means nothing."""
@@ -141,9 +141,9 @@ def frame_pool(
         information[:] = pack(dsyrk(1.0, (design * np.sqrt(1.0 / noise)[:, None]).T, lower=1))
     inverse = np.asarray(np.linalg.inv(covariance_factor), np.float64)
     return FramePool(
-        _symmetric(dsyrk(1.0, inverse.T, lower=1)),
+        symmetric(dsyrk(1.0, inverse.T, lower=1)),
         informations,
-        _symmetric(importance),
+        symmetric(importance),
         np.array([np.asarray(variance, np.float64).mean() for variance in variances]),
         np.array(n_rows),
         no_misfit(n_frames) if misfit is None else misfit,
@@ -334,16 +334,10 @@ def select(
         frame = design.best(pool, left, known)
         frames.append(frame)
         left = left[left != frame]
-        precision = _symmetric(pool.with_frame(known.precision, frame))
+        precision = symmetric(pool.with_frame(known.precision, frame))
         known = Knowledge(target, precision, known.misfit.add(frame))
         mean_variances.append(float(np.vdot(target, _inverse(known.precision))))
     return Selection(tuple(frames), np.array(mean_variances), known.precision)
-
-
-def _symmetric(lower: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Symmetric matrix from what stands on and below the diagonal."""
-    kept = np.tril(lower)
-    return np.asarray(kept + np.tril(kept, -1).T)
 
 
 def _lower_inverse(precision: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -353,4 +347,4 @@ def _lower_inverse(precision: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _inverse(precision: NDArray[np.float64]) -> NDArray[np.float64]:
     """Symmetric inverse of a precision."""
-    return _symmetric(_lower_inverse(precision))
+    return symmetric(_lower_inverse(precision))
