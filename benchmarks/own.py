@@ -14,6 +14,8 @@ from mlff_dyn.kernels.dynamics import Dynamics, MdState
 from mlff_dyn.kernels.random_numbers import rng_from_seed
 from mlff_dyn.kernels.reduction import block_reduction
 from mlff_dyn.model.fit import RowMemory, fit_force_field, label_rows
+from mlff_dyn.regression.selection import SELECTIONS
+from mlff_dyn.training.selection import choose_frames, information_pool
 from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from mlff_dyn.model.force_field import ForceField
 
 NAME = "mlff_dyn"
+REFIT_COUNTS = (15, 25, 50)
 SUPERCELLS = {"Si": (2, 3, 5), "c-BAs": (2, 3, 5)}
 SNSE_SUPERCELLS = ((1, 2, 2), (2, 3, 3), (3, 4, 4))
 
@@ -84,7 +87,11 @@ def measure_regression(n_configurations: int) -> Iterator[Measurement]:
     posterior = train(model, SI.supercell, u, forces).posterior
     whole = median_seconds(lambda: train(model, SI.supercell, u, forces))
     yield Measurement(f"{n_configurations} configurations to the posterior", label, NAME, whole, "s")
-    yield Measurement("refit after one more configuration", label, NAME, _refit(model, u, forces), "s")
+    for n in REFIT_COUNTS:
+        if n <= n_configurations:
+            seconds = _refit(model, u[:n], forces[:n])
+            yield Measurement(f"refit after one more configuration, about {n}", label, NAME, seconds, "s")
+    yield from measure_selection()
     seconds = median_seconds(lambda: force_variances(*place, u[0], posterior.covariance_factor))
     yield Measurement("variance of all force components", label, NAME, seconds, "s")
     few = np.arange(0, torus.n_atoms, 8)
@@ -106,6 +113,25 @@ def _refit(model: Model, u: np.ndarray, forces: np.ndarray, n_more: int = 5) -> 
     return float(
         np.median([once(lambda n=n: fit_force_field(model.basis, data[:n], memory=memory)) for n in counts])
     )
+
+
+def measure_selection(n_frames: int = 1000) -> Iterator[Measurement]:
+    """Time to make a pool of frames of 300 K size and larger, and to choose from it."""
+    model = build_model(SI_64)
+    torus = model.torus(SI_64.supercell)
+    place = model.expansion.on(torus)
+    u, forces = silicon_snapshots(torus, 8)
+    data = [label_rows(place, *each, None) for each in zip(u, forces, strict=True)]
+    force_field = fit_force_field(model.basis, data)
+    rng = np.random.default_rng(2)
+    frames = rng.normal(size=(n_frames, torus.n_atoms, 3)) * rng.uniform(0.04, 0.12, (n_frames, 1, 1))
+    pool = information_pool(force_field, torus, frames, data)
+    making = once(lambda: information_pool(force_field, torus, frames, data))
+    for kind in SELECTIONS:
+        for n_chosen in (1, 4):
+            seconds = making + once(lambda kind=kind, n=n_chosen: choose_frames(pool, kind, n))
+            label = f"Si {torus.n_atoms}"
+            yield Measurement(f"{kind}, {n_chosen} of {n_frames} frames", label, NAME, seconds, "s")
 
 
 def start(torus: Torus, seed: int) -> MdState:

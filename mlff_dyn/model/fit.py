@@ -48,7 +48,7 @@ __all__ = [
 
 DEFAULT_OPTIONS = FitOptions()
 _NOISE_HINT_RELATIVE = 0.02
-_MOST_LEFT_OUT = 20
+_MOST_LEFT_OUT = 8
 _FEWEST_EARLIER = 8
 _SMALLEST_SHARE = 1e-7
 
@@ -76,7 +76,7 @@ def fit_force_field(
         What a cheaper source suggests; kept as far as the data support it.
     memory : RowMemory, optional
         Of one basis and options. With it, fits to growing data cost what the new data cost: rows are added to
-        sums, and the search begins where that of the first 2^k data ended. Earlier fits change no result.
+        sums, and the search begins where that of a little less data ended. Earlier fits change no result.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def fit_force_field(
     posterior = _unscaled(fitted, problem)
     scores = left_out_scores(posterior, rows, _representatives(data))
     summary = _summarize(posterior, problem, _residual_rms(fitted, posterior, problem))
-    calibration = calibration_scale(scores.forces)
+    calibration = calibration_scale(scores.forces, len(data))
     energy = energy_model(posterior, rows, scores, calibration)
     if energy is not None:
         zero = float(energy.zero[0]) * basis.crystal.n_sites
@@ -163,20 +163,28 @@ def _pose(
 def _earlier(
     basis: ForceConstantBasis, data: Sequence[LabelledRows], options: FitOptions, memory: RowMemory
 ) -> Hyperparameters | None:
-    """Hyperparameters of the fit to the first 2^k data, of which there are more; None where data are few.
+    """Hyperparameters of the fit to a little less data, a number of `_milestones`; None where data are few.
 
-    A fit to 2^k data begins anew, so that the search does not stay for good where few data have led it.
+    Each of these fits begins where the one before ended, but that to 2^k data begins anew, so that the search
+    does not stay for good where few data have led it.
     """
-    n = 2 ** ((len(data) - 1).bit_length() - 1) if len(data) > 1 else 0
-    if n < _FEWEST_EARLIER or 2 * n == len(data):
-        return None
-    first = data[:n]
-    found = memory.start(first)
-    if found is None:
-        problem = _pose(basis, first, options, memory)
-        found = maximize_evidence(*problem.model, noise_hint=problem.noise_hint)
-        memory.remember(first, found)
+    milestones = _milestones(len(data))
+    known = [n for n in milestones if memory.start(data[:n]) is not None]
+    found = memory.start(data[: known[-1]]) if known else None
+    for n in milestones[len(known) and milestones.index(known[-1]) + 1 :]:
+        problem = _pose(basis, data[:n], options, memory)
+        start = found if _milestones(n) else None
+        found = maximize_evidence(*problem.model, noise_hint=problem.noise_hint, start=start)
+        memory.remember(data[:n], found)
     return found
+
+
+def _milestones(n_data: int) -> list[int]:
+    """Numbers of data below n_data, growing by a quarter of 2^k, from the last 2^k on; none for 2^k data."""
+    first = 2 ** (n_data.bit_length() - 1)
+    if first < _FEWEST_EARLIER:
+        return []
+    return list(range(first, n_data, first // 4))
 
 
 def _unscaled(fitted: Posterior, problem: _Problem) -> Posterior:

@@ -4,6 +4,9 @@ Damped Newton steps: (H + lambda diag H) step = gradient over the variables that
 negative curvature; lambda shrinks while steps gain what they promise and grows where they do not. H is the
 information given, such as an expected curvature, plus a secant correction by what the last steps showed.
 
+A search that begins near the maximum goes on, after a step that leads down, at the largest value of the cubic
+through values and slopes at both ends of that step.
+
 References
 ----------
 Dennis, Gay and Welsch, ACM Trans. Math. Softw. 7, 348 (1981): structured secant corrections.
@@ -25,12 +28,15 @@ if TYPE_CHECKING:
 
 _START_DAMPING = 1e-2
 _SMALLEST_DAMPING = 1e-6
+_NEAR_DAMPING = 5e-2
 _LARGEST_DAMPING = 1e6
 _RIDGE = 1e-2
 _LONGEST_STEP = 2.0
 _LOCAL_STEP = 0.5
 _SHORTENING = 0.7
 _SMALLEST_ANGLE = 1e-8
+_SMALLEST_SHARE = 0.1
+_LARGEST_SHARE = 0.6
 _DIFFERENCE = 1e-5
 
 
@@ -57,6 +63,7 @@ def climb(
     *,
     max_iterations: int,
     tolerance: float,
+    is_near: bool = False,
 ) -> NDArray[np.float64]:
     """Variables of a local maximum.
 
@@ -69,6 +76,8 @@ def climb(
     max_iterations : int
     tolerance : float
         Promised gain, relative to the value, at which the search ends.
+    is_near : bool
+        Whether the start is near the maximum to find.
 
     Raises
     ------
@@ -77,17 +86,19 @@ def climb(
     """
     lower, upper = bounds.T
     place = np.clip(start, lower, upper)
-    here, damping = evaluate(place), _START_DAMPING
-    correction = np.zeros_like(here.information)
-    refused: NDArray[np.float64] | None = None
+    damping, least_damping = (_NEAR_DAMPING,) * 2 if is_near else (_START_DAMPING, _SMALLEST_DAMPING)
+    here, correction = evaluate(place), np.zeros((len(place), len(place)))
+    refused, share = None, 1.0
     for _ in range(max_iterations):
         curvature = here.information + correction
         step = _step(here.gradient, curvature, place, bounds, damping)
-        while refused is not None and not _is_shorter(step, refused) and damping <= _LARGEST_DAMPING:
-            damping *= 10.0
-            step = _step(here.gradient, curvature, place, bounds, damping)
-        if refused is not None and not _is_shorter(step, refused):
-            step = _SHORTENING * refused
+        if refused is not None and is_near:
+            step = share * refused
+        elif refused is not None:
+            while not _is_shorter(step, refused) and damping <= _LARGEST_DAMPING:
+                damping *= 10.0
+                step = _step(here.gradient, curvature, place, bounds, damping)
+            step = step if _is_shorter(step, refused) else _SHORTENING * refused
         promised = float(here.gradient @ step - 0.5 * step @ curvature @ step)
         if np.abs(here.gradient @ step) < tolerance * max(1.0, abs(here.value)):
             break
@@ -95,20 +106,32 @@ def climb(
         try:
             there = evaluate(target)
         except FitError:
-            refused = step
+            refused, share = step, _SMALLEST_SHARE
             continue
         correction = _corrected(correction, there.information, step, here.gradient - there.gradient)
         gained = there.value - here.value
         if not gained > 0.0:
-            refused = step
+            refused, share = step, _best_share(here, there, step)
             continue
-        refused = None
-        if gained > 0.5 * promised:
-            damping = max(damping / 10.0, _SMALLEST_DAMPING)
-        elif gained < 0.1 * promised:
-            damping *= 4.0
-        place, here = target, there
+        damping = _next_damping(damping, gained, promised, least_damping)
+        refused, place, here = None, target, there
     return np.asarray(place)
+
+
+def _next_damping(damping: float, gained: float, promised: float, least: float) -> float:
+    if gained > 0.5 * promised:
+        return max(damping / 10.0, least)
+    return damping * 4.0 if gained < 0.1 * promised else damping
+
+
+def _best_share(here: Point, there: Point, step: NDArray[np.float64]) -> float:
+    """Part of a step that leads down, to the largest value of the cubic through both ends."""
+    first, last = float(here.gradient @ step), float(there.gradient @ step)
+    fall = here.value - there.value
+    cubic, square = first + last + 2.0 * fall, -3.0 * fall - 2.0 * first - last
+    root = np.sqrt(max(square**2 - 3.0 * cubic * first, 0.0)) - square
+    share = first / root if root > 0.0 else _SMALLEST_SHARE
+    return float(np.clip(share, _SMALLEST_SHARE, _LARGEST_SHARE))
 
 
 def _is_shorter(step: NDArray[np.float64], refused: NDArray[np.float64]) -> bool:

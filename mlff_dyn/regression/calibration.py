@@ -35,10 +35,12 @@ Leave-one-out of linear smoothers: Allen, Technometrics 16, 125 (1974), for bloc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dtrtrs
+from scipy.linalg.lapack import dpotrf, dtrtri, spotrf, strtri
+
+from mlff_dyn.regression.factorization import times_upper
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from mlff_dyn.regression.posterior import Posterior
 
 _SMALLEST_GAP = 1e-7
+_SMALLEST_SINGLE_GAP = 1e-2
 _ROUNDING = 10.0 * float(np.finfo(float).eps)
 _SMALLEST_SCALE = 0.5
 _ONE_SD = 0.6826894921370859
@@ -74,7 +77,7 @@ class LeftOut:
         """Errors over predictive standard deviations, shape (n_rows,)."""
         return np.asarray(self.errors / np.sqrt(self.noise_variances * (1.0 + self.leverages)))
 
-    def take(self, rows: slice) -> LeftOut:
+    def take(self, rows: NDArray[np.bool_]) -> LeftOut:
         """Return some of the rows."""
         return LeftOut(self.errors[rows], self.leverages[rows], self.noise_variances[rows])
 
@@ -85,6 +88,9 @@ def leave_out(
     targets: NDArray[np.float64],
     noise_variances: ArrayLike,
     free_design: NDArray[np.float64] | None = None,
+    *,
+    scored: NDArray[np.int64] | None = None,
+    is_rough: bool = False,
 ) -> LeftOut:
     """Predict one configuration of the data from all the others, without a refit.
 
@@ -98,6 +104,11 @@ def leave_out(
         As the fit took them to be.
     free_design : ndarray, shape (n_rows, n_free), optional
         Columns of the free parameters of the posterior.
+    scored : ndarray of int, optional
+        Rows that are predicted, while all are left out; default: all.
+    is_rough : bool
+        To four digits: what the left-out rows change is computed in single precision where no pivot of
+        1 - H_k is below 0.01, a hundred thousand times the rounding.
     """
     variances = np.broadcast_to(np.asarray(noise_variances, float), targets.shape)
     noise_sd = np.sqrt(variances)
@@ -105,25 +116,50 @@ def leave_out(
     projected /= noise_sd[:, None]
     residuals = (targets - prediction) / noise_sd
     sizes = np.abs(design) @ np.linalg.norm(posterior.covariance_factor, axis=1) + np.abs(targets)
-    errors, leverages = _leave_out(projected, residuals, _ROUNDING * float((sizes / noise_sd).max()))
+    smallest_gap = max(_SMALLEST_GAP, _ROUNDING * float((sizes / noise_sd).max()))
+    gaps = (_SMALLEST_SINGLE_GAP, smallest_gap) if is_rough else (smallest_gap,)
+    errors, leverages = _leave_out(projected, residuals, slice(None) if scored is None else scored, gaps)
+    if scored is not None:
+        noise_sd, variances = noise_sd[scored], variances[scored]
     return LeftOut(errors * noise_sd, np.maximum(leverages, 0.0), variances)
 
 
 def _leave_out(
-    projected: NDArray[np.float64], residuals: NDArray[np.float64], rounding: float
+    projected: NDArray[np.float64],
+    residuals: NDArray[np.float64],
+    scored: slice | NDArray[np.int64],
+    smallest_gaps: tuple[float, ...],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Errors and leverages, both over the noise; ``rounding`` is the error of the elements of H."""
+    """Errors and leverages of some rows, both over the noise.
+
+    The last of the gaps, the smallest that 1 - H may have, is for double precision, one before it for single.
+    """
     is_wide = projected.shape[0] <= projected.shape[1]
-    gram = projected @ projected.T if is_wide else projected.T @ projected
-    factor, failed = dpotrf(np.eye(len(gram)) - gram, lower=1, clean=1)
-    smallest_gap = max(_SMALLEST_GAP, rounding)
+    precisions = (np.float32, np.float64)[-len(smallest_gaps) :]
+    for precision, smallest in zip(precisions, smallest_gaps, strict=True):
+        rows = projected.astype(precision, copy=False)
+        inverse = _inverse_factor(rows if is_wide else rows.T, smallest)
+        if inverse is None:
+            continue
+        if is_wide:
+            half = inverse[:, scored]
+            return half.T @ (inverse @ residuals), np.einsum("ij,ij->j", half, half) - 1.0
+        half = times_upper(rows[scored], inverse.T)
+        errors = residuals[scored] + half @ (inverse @ (residuals @ projected))
+        return errors, np.einsum("ij,ij->i", half, half)
+    errors, leverages = _leave_out_near_interpolation(projected, residuals, smallest_gaps[-1])
+    return errors[scored], leverages[scored]
+
+
+def _inverse_factor(rows: NDArray[Any], smallest_gap: float) -> NDArray[Any] | None:
+    """Inverse of the lower Cholesky factor of 1 - rows rows^T; None where rounding may hide a pivot."""
+    factorize, invert = (spotrf, strtri) if rows.dtype == np.float32 else (dpotrf, dtrtri)
+    gap = -(rows @ rows.T)
+    gap.flat[:: len(gap) + 1] += 1.0
+    factor, failed = factorize(gap, lower=1, clean=1)
     if failed or np.diag(factor).min() ** 2 < smallest_gap:
-        return _leave_out_near_interpolation(projected, residuals, smallest_gap)
-    if is_wide:
-        half = dtrtrs(factor, np.eye(len(factor)), lower=1)[0]
-        return half.T @ (half @ residuals), np.einsum("ij,ij->j", half, half) - 1.0
-    half = dtrtrs(factor, projected.T, lower=1)[0].T
-    return residuals + half @ (residuals @ half), np.einsum("ij,ij->i", half, half)
+        return None
+    return np.asarray(invert(factor, lower=1)[0])
 
 
 def _leave_out_near_interpolation(
@@ -142,16 +178,18 @@ def _leave_out_near_interpolation(
     return np.copysign(np.sqrt(errors**2 + hidden), errors), leverages
 
 
-def calibration_scale(left_out: Sequence[LeftOut]) -> float:
+def calibration_scale(left_out: Sequence[LeftOut], n_configurations: int | None = None) -> float:
     """Factor c that turns standard deviations into the size of the errors found.
 
     Parameters
     ----------
     left_out : sequence of LeftOut
-        All configurations of the data; a single one, which nothing predicts, leaves the scale at 1. Error
+        Configurations of the data; a single one, which nothing predicts, leaves the scale at 1. Error
         bars are never narrowed to less than half.
+    n_configurations : int, optional
+        Of the data; default: all are left out once.
     """
-    n = len(left_out)
+    n = len(left_out) if n_configurations is None else n_configurations
     if n < 2:
         return 1.0
     typical = float(np.sqrt(np.median([np.mean(part.scores**2) for part in left_out])))

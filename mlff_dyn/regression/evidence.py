@@ -75,6 +75,9 @@ if TYPE_CHECKING:
 _MOST_HELD = 10
 
 
+_EARLY_END = 3.0
+
+
 @dataclass(frozen=True, eq=False)
 class Hyperparameters:
     """Noise and prior of a Gaussian linear model.
@@ -224,7 +227,8 @@ def maximize_evidence(
         Where the search begins, such as those of fewer data.
     max_iterations : int
     tolerance : float
-        Change of the log evidence, relative to its size, at which the search ends.
+        Change of the log evidence, relative to its size, at which the search ends; one that has a start ends
+        a little earlier.
 
     Raises
     ------
@@ -249,7 +253,8 @@ def maximize_evidence(
         np.concatenate([noise_start, prior_start]),
         bounds,
         max_iterations=max_iterations,
-        tolerance=tolerance,
+        tolerance=tolerance if start is None else _EARLY_END * tolerance,
+        is_near=start is not None,
     )
     noise_values = found[:n_noise]
     return Hyperparameters(noise.model(noise_values), found[n_noise:], noise.other_models(noise_values))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf
@@ -39,13 +39,11 @@ def precision_factor(
     FitError
         If it is not positive definite beyond rounding.
     """
-    diagonal = np.diag_indices_from(precision)
-    unshifted = precision[diagonal]
     for shift in _ROUNDING_SHIFTS if may_shift else (0.0,):
         shifted = precision
         if shift:
             shifted = precision.copy()
-            shifted[diagonal] = unshifted * (1.0 + shift)
+            shifted[np.diag_indices_from(shifted)] *= 1.0 + shift
         factor, failed = dpotrf(shifted, lower=1, clean=1)
         if not failed:
             return np.asarray(factor)
@@ -55,7 +53,7 @@ def precision_factor(
     )
 
 
-def times_upper(rows: NDArray[np.float64], upper: NDArray[np.float64]) -> NDArray[np.float64]:
+def times_upper(rows: NDArray[Any], upper: NDArray[Any]) -> NDArray[Any]:
     """Rows times an upper triangular matrix, a strip of columns at a time, without most of its zeros.
 
     Parameters
@@ -64,7 +62,7 @@ def times_upper(rows: NDArray[np.float64], upper: NDArray[np.float64]) -> NDArra
     upper : ndarray, shape (n, n)
     """
     n = len(upper)
-    product = np.empty((len(rows), n))
+    product = np.empty((len(rows), n), np.result_type(rows, upper))
     bounds = np.linspace(0, n, min(n, _STRIPS) + 1).astype(int).tolist()
     for first, last in itertools.pairwise(bounds):
         np.matmul(rows[:, :last], upper[:last, first:last], out=product[:, first:last])

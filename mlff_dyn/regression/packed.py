@@ -27,6 +27,12 @@ def unpack_lower(packed: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     return np.asarray(dtpttr(n, packed, uplo="L")[0])
 
 
+def symmetric(lower: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Symmetric matrix from what stands on and below the diagonal."""
+    kept = np.tril(lower)
+    return np.asarray(kept + np.tril(kept, -1).T)
+
+
 def packed_times(packed: NDArray[np.float64], vector: NDArray[np.float64]) -> NDArray[np.float64]:
     """Packed matrix times a vector."""
     return np.asarray(dspmv(len(vector), 1.0, packed, vector, lower=1))

@@ -228,17 +228,19 @@ class StructuredPrior:
         shares = scale * decay / scaled
         by_values = np.concatenate([self._group_features, self._decay_features * shares[:, None]], axis=1)
         variances, by_values = self._raised(scaled, 2 * by_values)
-        matrices, factors = [], []
-        log_determinant, first = 0.0, 0
+        together, factors = np.zeros((self.n_parameters, self.n_parameters)), []
+        log_determinant, first, parameter = 0.0, 0, 0
         for block in self.blocks:
             scaled = block.structure / np.sqrt(variances[first : first + len(block.groups), None])
-            matrices.append(scaled.T @ scaled)
-            factor = factor_of(scaled, matrices[-1])
+            matrix = scaled.T @ scaled
+            factor = factor_of(scaled, matrix)
+            here = slice(parameter, parameter + len(matrix))
+            together[here, here] = matrix
             factors.append(factor)
             log_determinant += 2 * float(np.log(np.diag(factor)).sum())
-            first += len(block.groups)
+            first, parameter = first + len(block.groups), here.stop
         return PriorPrecision(
-            matrix=np.asarray(block_diag(*matrices)),
+            matrix=together,
             log_determinant=log_determinant,
             variances=variances,
             by_values=by_values,

@@ -42,6 +42,7 @@ from scipy.linalg.lapack import dpotri
 from mlff_dyn.errors import FitError, check_shape
 from mlff_dyn.regression.factorization import precision_factor
 from mlff_dyn.regression.misfit import Misfit, no_misfit
+from mlff_dyn.regression.packed import pack, symmetric, trace_weights, unpack_lower
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -59,7 +60,7 @@ class FramePool:
     Attributes
     ----------
     precision : ndarray, shape (n_parameters, n_parameters)      that of the present posterior
-    informations : ndarray, shape (n_frames, n_parameters, n_parameters)
+    informations : ndarray, shape (n_frames, n_parameters (n_parameters + 1) / 2)      see `packed`
     importance : ndarray, shape (n_parameters, n_parameters)
         M of the frames; its trace with a covariance is their mean epistemic variance.
     variances : ndarray, shape (n_frames,)        mean noise variance of the rows of each frame
@@ -81,17 +82,22 @@ class FramePool:
     @property
     def n_parameters(self) -> int:
         """Number of parameters of the model."""
-        return int(self.informations.shape[1])
+        return len(self.precision)
 
     @cached_property
     def mean_information(self) -> NDArray[np.float64]:
         """Information that a frame of this pool carries on average."""
-        mean = np.full(len(self), 1.0 / len(self)) @ self.informations.reshape(len(self), -1)
-        return np.asarray(mean.reshape(self.precision.shape))
+        mean = np.full(len(self), 1.0 / len(self)) @ self.informations
+        return symmetric(unpack_lower(mean, self.n_parameters))
+
+    def with_frame(self, precision: NDArray[np.float64], frame: int) -> NDArray[np.float64]:
+        """Lower triangle of the precision once a frame is known; what stands above it means nothing."""
+        return np.asarray(precision + unpack_lower(self.informations[frame], self.n_parameters))
 
     def contract(self, matrices: NDArray[np.float64]) -> NDArray[np.float64]:
         """Trace of symmetric matrices (n, ...) with the information of frames, shape (n, n_frames)."""
-        return np.asarray(matrices.reshape(len(matrices), -1) @ self.informations.reshape(len(self), -1).T)
+        weights = trace_weights(self.n_parameters) * [pack(matrix) for matrix in matrices]
+        return np.asarray(weights @ self.informations.T)
 
 
 def frame_pool(
@@ -123,20 +129,21 @@ def frame_pool(
     n_frames, n_parameters = len(variances), len(covariance_factor)
     if not n_frames or not all((np.asarray(variance) > 0.0).all() for variance in variances):
         raise FitError("a pool needs frames, and each a positive noise variance")
-    informations = np.empty((n_frames, n_parameters, n_parameters))
-    importance = np.zeros((n_parameters, n_parameters))
+    informations = np.empty((n_frames, n_parameters * (n_parameters + 1) // 2))
+    importance = np.zeros((n_parameters, n_parameters), order="F")
     n_rows = []
     for design, variance, information in zip(designs, variances, informations, strict=True):
         check_shape("design", design, (None, n_parameters))
         n_rows.append(len(design))
         noise = np.broadcast_to(np.asarray(variance, np.float64), len(design))
-        importance += _gram(design) / (n_frames * len(design))
-        information[:] = _gram(design * np.sqrt(1.0 / noise)[:, None])
+        share = 1.0 / (n_frames * len(design))
+        importance = dsyrk(share, design.T, beta=1.0, c=importance, lower=1, overwrite_c=1)
+        information[:] = pack(dsyrk(1.0, (design * np.sqrt(1.0 / noise)[:, None]).T, lower=1))
     inverse = np.asarray(np.linalg.inv(covariance_factor), np.float64)
     return FramePool(
-        _gram(inverse),
+        symmetric(dsyrk(1.0, inverse.T, lower=1)),
         informations,
-        importance,
+        symmetric(importance),
         np.array([np.asarray(variance, np.float64).mean() for variance in variances]),
         np.array(n_rows),
         no_misfit(n_frames) if misfit is None else misfit,
@@ -167,7 +174,10 @@ class Design(Protocol):
 
 
 class ConcaveDesign(Protocol):
-    """A utility of the precision A that is concave, so that its tangents bound it from above."""
+    """A utility of the precision A that is concave, so that its tangents bound it from above.
+
+    Matrices A are read on and below the diagonal.
+    """
 
     def value(self, importance: NDArray[np.float64], precision: NDArray[np.float64]) -> float:
         """Utility."""
@@ -182,7 +192,7 @@ class MeanVariance:
     def value(self, importance: NDArray[np.float64], precision: NDArray[np.float64]) -> float:
         """Minus tr[M A⁻¹]."""
         lower = _lower_inverse(precision)
-        return float(np.diag(importance) @ np.diag(lower) - 2.0 * np.vdot(importance, lower))
+        return float(np.diag(importance) @ np.diag(lower) - 2.0 * np.vdot(importance, lower.T))
 
     def slope(self, importance: NDArray[np.float64], precision: NDArray[np.float64]) -> NDArray[np.float64]:
         """A⁻¹ M A⁻¹."""
@@ -232,7 +242,7 @@ class LargestUtility:
             frame = int(candidates[place])
             if bounds[place] < most:
                 break
-            precision = known.precision + pool.informations[frame]
+            precision = pool.with_frame(known.precision, frame)
             found = self.utility.value(known.importance, precision) - loss[frame]
             if found > most or (found == most and frame < best):
                 best, most = frame, found
@@ -324,17 +334,10 @@ def select(
         frame = design.best(pool, left, known)
         frames.append(frame)
         left = left[left != frame]
-        known = Knowledge(target, known.precision + pool.informations[frame], known.misfit.add(frame))
+        precision = symmetric(pool.with_frame(known.precision, frame))
+        known = Knowledge(target, precision, known.misfit.add(frame))
         mean_variances.append(float(np.vdot(target, _inverse(known.precision))))
     return Selection(tuple(frames), np.array(mean_variances), known.precision)
-
-
-def _gram(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum of the outer products of rows with themselves."""
-    lower = dsyrk(1.0, rows.T, lower=1)
-    both = lower + lower.T
-    both.flat[:: len(both) + 1] *= 0.5
-    return np.asarray(both)
 
 
 def _lower_inverse(precision: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -344,5 +347,4 @@ def _lower_inverse(precision: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _inverse(precision: NDArray[np.float64]) -> NDArray[np.float64]:
     """Symmetric inverse of a precision."""
-    lower = _lower_inverse(precision)
-    return np.asarray(lower + np.tril(lower, -1).T)
+    return symmetric(_lower_inverse(precision))

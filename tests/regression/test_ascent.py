@@ -20,9 +20,17 @@ def hill(values: NDArray, information: NDArray = HESSIAN) -> Point:
     return Point(float(-0.5 * rest @ HESSIAN @ rest), -HESSIAN @ rest, information)
 
 
+@pytest.mark.parametrize("is_near", [False, True])
 @pytest.mark.parametrize("factor", [0.1, 1.0, 10.0])
-def test_the_top_is_found_whatever_the_curvature_given(factor: float) -> None:
-    found = climb(lambda v: hill(v, factor * HESSIAN), np.zeros(3), WIDE, max_iterations=200, tolerance=1e-14)
+def test_the_top_is_found_whatever_the_curvature_given(factor: float, is_near: bool) -> None:
+    found = climb(
+        lambda v: hill(v, factor * HESSIAN),
+        np.zeros(3),
+        WIDE,
+        max_iterations=200,
+        tolerance=1e-14,
+        is_near=is_near,
+    )
     np.testing.assert_allclose(found, TOP, atol=1e-5)
 
 
@@ -38,13 +46,29 @@ def test_bounds_hold_and_the_rest_is_largest() -> None:
     assert abs(gradient[2]) < 1e-6
 
 
-def test_a_place_that_cannot_be_evaluated_is_left() -> None:
+def test_near_a_top_a_step_too_long_is_cut_where_the_cubic_is_largest() -> None:
+    """Along a line a quadratic is its own cubic: the place after a step too long is the top."""
+    places: list[float] = []
+
+    def evaluate(values: NDArray) -> Point:
+        places.append(float(values[0]))
+        rest = values - 0.5
+        return Point(float(-5.0 * rest @ rest), -10.0 * rest, np.array([[4.0]]))
+
+    bounds = np.array([[-50.0, 50.0]])
+    climb(evaluate, np.zeros(1), bounds, max_iterations=5, tolerance=1e-6, is_near=True)
+    assert places[1] > 1.0
+    assert places[2] == pytest.approx(0.5, abs=1e-9)
+
+
+@pytest.mark.parametrize("is_near", [False, True])
+def test_a_place_that_cannot_be_evaluated_is_left(is_near: bool) -> None:
     def broken(values: NDArray) -> Point:
         if np.linalg.norm(values - TOP) > 3.0:
             raise FitError("outside")
         return hill(values, 0.05 * HESSIAN)
 
-    found = climb(broken, TOP + 1.0, WIDE, max_iterations=200, tolerance=1e-14)
+    found = climb(broken, TOP + 1.0, WIDE, max_iterations=200, tolerance=1e-14, is_near=is_near)
     np.testing.assert_allclose(found, TOP, atol=1e-5)
 
 

@@ -37,6 +37,21 @@ def test_it_equals_refitting_without(n_parameters: int) -> None:
         np.testing.assert_allclose(found.leverages, variance, rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.parametrize("n_parameters", [10, 100])
+def test_single_precision_and_fewer_predicted_rows_change_no_prediction(n_parameters: int) -> None:
+    problem = draw_problem(20 * BLOCK, n_parameters, seed=1)
+    posterior, noise = problem.posterior(), problem.noise_sd**2
+    scored = np.arange(0, BLOCK, 3)
+    for design, targets in zip(blocks(problem.design), blocks(problem.targets), strict=True):
+        whole = leave_out(posterior, design, targets, noise)
+        some = leave_out(posterior, design, targets, noise, scored=scored)
+        rough = leave_out(posterior, design, targets, noise, scored=scored, is_rough=True)
+        np.testing.assert_allclose(some.errors, whole.errors[scored], rtol=1e-12)
+        np.testing.assert_allclose(some.leverages, whole.leverages[scored], rtol=1e-12)
+        np.testing.assert_allclose(rough.scores, some.scores, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(rough.leverages, some.leverages, rtol=1e-4, atol=1e-5)
+
+
 def scale_of(posterior: Posterior, design: np.ndarray, targets: np.ndarray) -> float:
     noise = float(posterior.noise.variance(1.0))
     parts = zip(blocks(design), blocks(targets), strict=True)
