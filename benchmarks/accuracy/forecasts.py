@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from benchmarks.accuracy.systems import Laboratory
     from mlff_dyn.model.fit import LabelledRows
     from mlff_dyn.model.force_field import ForceField
+    from mlff_dyn.regression.forecast import Outlook
 
 _ORDERS = 5
 _LARGEST_FOR_ORDERS = 500
@@ -27,14 +28,16 @@ _LARGEST_FOR_ORDERS = 500
 class ForecastScore:
     """Calculations in all until the error of test frames is at a limit, foretold after some of them.
 
-    The limit is the mean predicted error after a later number of calculations, over several orders of the
-    frames. ``foretold`` is the median over the orders, ``low`` and ``high`` that of its range; None is out of
-    reach. ``found`` is where the mean predicted error is within the limit, ``found_true`` the true error.
+    The limit is of the whole predicted error, or of its epistemic part, which calculations lower: what it is
+    on average after a later number of calculations, over several orders of the frames. ``foretold`` is the
+    median over the orders, ``low`` and ``high`` that of its range; None is out of reach. ``found`` is where
+    the average is within the limit, ``found_true`` where the true error is within that of the whole.
     The verdict is right if ``foretold`` is off by one or 20 % of the further calculations at most.
     ``error_ratio`` is the predicted error foretold for the later number, over the one found.
     """
 
     system: str
+    part: str
     n_calculations: int
     limit_relative: float
     foretold: int | None
@@ -71,41 +74,54 @@ def forecasts(laboratory: Laboratory) -> Iterator[ForecastScore]:
         ]
         runs.append([_errors(fit, test) for fit in fits])
         prospects.append({c: outlook(fits[c - 1], laboratory.torus, pool) for c in counts[1:-1]})
-    predicted, true = (
-        np.mean([[getattr(e, name) for e in run] for run in runs], axis=0) for name in ("predictive", "true")
-    )
-    for start in counts[1:-1]:
-        for target in (count for count in counts if count > start):
-            limit = float(predicted[target - 1])
-            forecast = [
-                prospect[start].forecast(run[start - 1].epistemic, run[start - 1].truncation, limit)
-                for prospect, run in zip(prospects, runs, strict=True)
-            ]
-            foretold, low, high = (
-                _median(start, [getattr(f, name) for f in forecast])
-                for name in ("n_calculations", "low", "high")
-            )
-            found = _first(predicted, limit, start) or target
-            yield ForecastScore(
-                laboratory.system.name,
-                start,
-                limit / size,
-                foretold,
-                low,
-                high,
-                found,
-                _first(true, limit, start),
-                _verdict(start, foretold, low, high, found),
-                float(
-                    np.mean(
-                        [
-                            _foretold_error(p[start], run[start - 1], target - start)
-                            for p, run in zip(prospects, runs, strict=True)
-                        ]
-                    )
-                )
-                / limit,
-            )
+    for part in ("predictive", "epistemic"):
+        history = _History(part, runs, prospects)
+        for start in counts[1:-1]:
+            for target in (count for count in counts if count > start):
+                yield history.score(laboratory.system.name, size, start, target)
+
+
+@dataclasses.dataclass(frozen=True)
+class _History:
+    """Errors and outlooks of several orders of the frames, by number of calculations."""
+
+    part: str
+    runs: list[list[_Errors]]
+    prospects: list[dict[int, Outlook]]
+
+    def score(self, system: str, size: float, start: int, target: int) -> ForecastScore:
+        predicted, true = self._mean(self.part), self._mean("true")
+        limit = float(predicted[target - 1])
+        parts = [
+            (p[start], *self._parts(run[start - 1])) for p, run in zip(self.prospects, self.runs, strict=True)
+        ]
+        forecast = [
+            prospect.forecast(epistemic, truncation, limit) for prospect, epistemic, truncation in parts
+        ]
+        foretold, low, high = (
+            _median(start, [getattr(f, name) for f in forecast]) for name in ("n_calculations", "low", "high")
+        )
+        found = _first(predicted, limit, start) or target
+        errors = [prospect.curve.error(e, t, target - start) for prospect, e, t in parts]
+        return ForecastScore(
+            system=system,
+            part=self.part,
+            n_calculations=start,
+            limit_relative=limit / size,
+            foretold=foretold,
+            low=low,
+            high=high,
+            found=found,
+            found_true=_first(true, limit, start) if self.part == "predictive" else None,
+            verdict=_verdict(start, foretold, low, high, found),
+            error_ratio=float(np.mean(errors)) / limit,
+        )
+
+    def _mean(self, name: str) -> np.ndarray:
+        return np.mean([[getattr(e, name) for e in run] for run in self.runs], axis=0)
+
+    def _parts(self, errors: _Errors) -> tuple[float, float]:
+        return errors.epistemic, errors.truncation if self.part == "predictive" else 0.0
 
 
 def _errors(force_field: ForceField, rows: Sequence[LabelledRows]) -> _Errors:
@@ -114,11 +130,6 @@ def _errors(force_field: ForceField, rows: Sequence[LabelledRows]) -> _Errors:
     names = ("epistemic", "truncation", "predictive")
     predicted = [rms(np.concatenate([getattr(part, name).ravel() for part in parts])) for name in names]
     return _Errors(*predicted, rms(own_errors(force_field, rows)))
-
-
-def _foretold_error(prospect, errors: _Errors, n_more: int) -> float:  # noqa: ANN001 (an Outlook)
-    """Predicted error after further calculations."""
-    return prospect.curve.error(errors.epistemic, errors.truncation, n_more)
 
 
 def _verdict(start: int, foretold: int | None, low: int | None, high: int | None, found: int) -> str:

@@ -76,7 +76,7 @@ def plot_scores(path: Path, scores: list[Score]) -> None:
 
 def plot_forecasts(path: Path, points: list[ForecastScore]) -> None:
     """Calculations foretold, with their range, against those found."""
-    panels = _group(points, lambda p: p.system, lambda p: f"after {p.n_calculations}")
+    panels = _group(points, lambda p: f"{p.system}, {p.part}", lambda p: f"after {p.n_calculations}")
     figure, axes = _panels(len(panels))
     for axis, (system, curves) in zip(axes, panels.items(), strict=True):
         top = 1.6 * max(p.found for curve in curves.values() for p in curve)

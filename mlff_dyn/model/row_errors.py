@@ -138,8 +138,9 @@ def energy_model(
     """
     if not rows.energy_means or posterior.free is None:
         return None
-    noise = posterior.noise
-    work = 3.0 * noise.truncation_sd * noise.reference_amplitude / (noise.exponent + 1.0)
+    noise, ratios = posterior.noise, np.concatenate([frame.conditions.ratios for frame in rows.data])
+    left_out = float(np.sqrt(np.mean(noise.truncation_variance(noise.reference_amplitude, ratios))))
+    work = 3.0 * left_out * noise.reference_amplitude / (noise.exponent + 1.0)
     zeros = np.array(list(rows.energy_means.values()))
     found = _scalar_model(posterior.free, slice(0, 1), scores.energies, zeros[:1], rows)
     return replace(found, coherent_sd=_COHERENCE * force_calibration * work)

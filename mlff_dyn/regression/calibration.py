@@ -13,12 +13,12 @@ are fewer parameters than rows, the smaller matrix P^T P gives the same:
     (1 - H_k)^-1 = 1 + P (1 - P^T P)^-1 P^T
 
 The scores z = e' / (1 + h')^(1/2) are normal with sd 1 where the model of noise and prior is right, whatever
-the number of data; a scale c corrects all error bars where it is not. Its square is (1 + 1 / K) times the
+the number of data; a scale c corrects all error bars where it is not. Its square is (1 + 1 / 2 K) times the
 geometric mean of two estimates of the variance of z: the median over configurations of their mean square,
 which no single configuration unlike all others moves, and the square of the bound that 68 % of all |z| keep,
 as normal ones would keep 1. Where errors have longer tails than normal ones the two differ, and the scale
-stands between the right size and the right coverage. The factor 1 + 1 / K pays for hyperparameters that the K
-configurations determined.
+stands between the right size and the right coverage. The factor 1 + 1 / 2 K pays for hyperparameters that the
+K configurations determined.
 
 | symbol | variable |
 |---|---|
@@ -194,7 +194,12 @@ def calibration_scale(left_out: Sequence[LeftOut], n_configurations: int | None 
         return 1.0
     typical = float(np.sqrt(np.median([np.mean(part.scores**2) for part in left_out])))
     kept = float(np.quantile(np.abs(np.concatenate([part.scores for part in left_out])), _ONE_SD))
-    return max(_SMALLEST_SCALE, float(np.sqrt((1.0 + 0.5 / n) * typical * kept)))
+    return max(_SMALLEST_SCALE, float(np.sqrt(small_number_factor(n) * typical * kept)))
+
+
+def small_number_factor(n_configurations: int) -> float:
+    """Factor on variances that pays for what few configurations do not tell about noise and prior."""
+    return 1.0 + 0.5 / n_configurations
 
 
 def scalar_calibration_scale(scores: NDArray[np.float64]) -> float:

@@ -10,9 +10,9 @@ epistemic variance after k calculations is, in the limit of many rows and parame
 with g_i the eigenvalues of G, m_i the diagonal of the importance M in its eigenvectors, and the calibration c
 of the standard deviations. It falls steeply while calculations fill unknown directions, in the end as 1 / k.
 The truncation part t^2 stays. A calibration on N configurations widens all errors for their small number, by
-1 + 1 / N in variance, which goes away as well. The limit L is reached by the first k with
+1 + 1 / 2 N in variance, which goes away as well. The limit L is reached by the first k with
 
-    (e_k^2 + t^2) (1 + 1 / (N + k)) / (1 + 1 / N) <= L^2
+    (e_k^2 + t^2) (1 + 1 / 2 (N + k)) / (1 + 1 / 2 N) <= L^2
 
 The scale of the errors is known only up to a factor. A forecast is therefore made for the errors as they are,
 and for all of them divided and multiplied by that factor. Where data are too few to tell truncation from what
@@ -40,6 +40,7 @@ import numpy as np
 from scipy.linalg.blas import dsyrk
 
 from mlff_dyn.errors import FitError
+from mlff_dyn.regression.calibration import small_number_factor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -88,7 +89,9 @@ class LearningCurve:
         """Error after further calculations, given the present parts of it, in their unit."""
         fall = self.variance(n_calculations) / max(self.variance(0), _SMALLEST_VARIANCE)
         known = self.n_calibrated
-        margin = 1.0 if known is None else (1.0 + 1.0 / (known + n_calculations)) / (1.0 + 1.0 / known)
+        margin = 1.0
+        if known is not None:
+            margin = small_number_factor(known + n_calculations) / small_number_factor(known)
         return math.sqrt(margin * (epistemic**2 * fall + truncation**2))
 
     def needed(self, epistemic: float, truncation: float, limit: float) -> int | None:

@@ -94,15 +94,13 @@ class NoiseModel:
 
     def variance(self, amplitude: ArrayLike, ratio: ArrayLike = 1.0) -> NDArray[np.float64]:
         """Noise variance at amplitudes of frames and ratios of neighborhoods to them, shape of both."""
+        return np.asarray(self.floor_sd**2 + self.truncation_variance(amplitude, ratio))
+
+    def truncation_variance(self, amplitude: ArrayLike, ratio: ArrayLike = 1.0) -> NDArray[np.float64]:
+        """Mean square of what the expansion leaves out, shape of both arguments."""
         relative = np.asarray(amplitude, float) / self.reference_amplitude
         near = (1.0 - self.far_share) * np.asarray(ratio, float) ** (2 * self.neighborhood_exponent)
-        local = self.far_share + near
-        return np.asarray(self.floor_sd**2 + self.truncation_sd**2 * relative ** (2 * self.exponent) * local)
-
-    def truncation(self, amplitude: ArrayLike) -> NDArray[np.float64]:
-        """Size of what the expansion leaves out of frames of given amplitudes, unit of the targets."""
-        relative = np.asarray(amplitude, float) / self.reference_amplitude
-        return np.asarray(self.truncation_sd * relative**self.exponent)
+        return np.asarray(self.truncation_sd**2 * relative ** (2 * self.exponent) * (self.far_share + near))
 
 
 class NoiseFamily(Protocol):

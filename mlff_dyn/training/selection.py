@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlff_dyn.model.expansion import SupercellExpansion
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.model.labelled_rows import LabelledRows
+    from mlff_dyn.regression.noise import Conditions, NoiseModel
     from mlff_dyn.regression.selection import FramePool
 
 LAST = "last"
@@ -48,17 +49,22 @@ def information_pool(
     """
     noise = force_field.posterior.noise
     supercell = force_field.expansion.on(torus)
-    amplitudes = np.array([supercell.amplitude(frame) for frame in displacements])
-    known = np.array([rows.amplitude_angstrom for rows in labelled])
-    weights = np.array([rows.forces.size for rows in labelled]) / noise.variance(known)
+    left_out = [_left_out_sq(noise, supercell.force_conditions(frame)) for frame in displacements]
+    known = np.array([_left_out_sq(noise, rows.conditions) for rows in labelled])
+    weights = np.array([rows.forces.size for rows in labelled]) / (noise.floor_sd**2 + known)
     misfit = Misfit(
-        sizes=noise.truncation(amplitudes),
-        weights=displacements[0].size / noise.variance(amplitudes),
-        known_size=float(np.average(noise.truncation(known), weights=weights)),
+        sizes=np.sqrt(left_out),
+        weights=displacements[0].size / (noise.floor_sd**2 + np.array(left_out)),
+        known_size=float(np.average(np.sqrt(known), weights=weights)),
         known_weight=float(weights.sum()),
     )
     rows = _rows(supercell, force_field, displacements)
     return frame_pool(*rows, force_field.posterior.covariance_factor, misfit)
+
+
+def _left_out_sq(noise: NoiseModel, conditions: Conditions) -> float:
+    """Mean square of the forces that an expansion leaves out of a frame."""
+    return float(np.mean(noise.truncation_variance(conditions.amplitudes, conditions.ratios)))
 
 
 def outlook(

@@ -77,12 +77,12 @@ def test_the_margin_of_the_calibration_goes_away() -> None:
     """Errors that calibration on few configurations widens fall even where data teach nothing more."""
     nothing = LearningCurve(np.zeros(2), np.ones(2), np.inf, n_calibrated=4)
     for k in (0, 1, 10):
-        factor = np.sqrt((1 + 1 / (4 + k)) / (1 + 1 / 4))
+        factor = np.sqrt((1 + 0.5 / (4 + k)) / (1 + 0.5 / 4))
         assert nothing.error(0.03, 0.04, k) == pytest.approx(0.05 * factor, rel=1e-12)
-    number = nothing.needed(0.03, 0.04, 0.047)
+    number = nothing.needed(0.03, 0.04, 0.0485)
     assert number is not None
-    assert nothing.error(0.03, 0.04, number) <= 0.047 < nothing.error(0.03, 0.04, number - 1)
-    assert nothing.needed(0.03, 0.04, 0.05 / np.sqrt(1.25) - 1e-9) is None
+    assert nothing.error(0.03, 0.04, number) <= 0.0485 < nothing.error(0.03, 0.04, number - 1)
+    assert nothing.needed(0.03, 0.04, 0.05 / np.sqrt(1.125) - 1e-9) is None
 
 
 def test_truncation_that_is_likely_decides_the_number_but_not_the_range() -> None:

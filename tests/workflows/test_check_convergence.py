@@ -36,7 +36,7 @@ def test_a_yes_is_0_and_writes_numbers_and_a_picture(project: Path) -> None:
 
 
 def test_a_no_is_4_unless_told_otherwise(project: Path) -> None:
-    strict = ["--set", "convergence.force_error_limit_relative=0.02", "--set", "convergence.n_replicas=3"]
+    strict = ["--set", "convergence.force_error_limit_relative=0.01", "--set", "convergence.n_replicas=3"]
     result = invoke("check-convergence", project / "CONFIG.yaml", *strict)
     assert result.exit_code == 4
     assert "not converged" in result.stdout
