@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from benchmarks.accuracy.systems import Cutoffs, Laboratory
     from mlff_dyn.model.fit import LabelledRows
 
+PAIR = 2
+
 
 @dataclasses.dataclass(frozen=True)
 class ExpansionPoint:
@@ -34,10 +36,10 @@ class ExpansionPoint:
 def expansions(laboratory: Laboratory) -> Iterator[ExpansionPoint]:
     """Expansions of different size on the same frames, and the one that a search proposes for all of them."""
     larger = laboratory.system.larger_cutoffs
-    if larger is None:
+    if not larger:
         return
     training, test = split(laboratory)
-    for cutoffs in (laboratory.system.cutoffs, larger):
+    for cutoffs in (laboratory.system.cutoffs, *larger):
         for count in laboratory.system.training_counts[1:]:
             yield _point(laboratory, cutoffs, training[:count], test)
     start = time.process_time()
@@ -62,4 +64,7 @@ def _point(
 
 
 def _length(cutoff: object) -> str:
-    return f"{cutoff[2]:g} (pairs)" if isinstance(cutoff, dict) else f"{cutoff}"
+    if not isinstance(cutoff, dict):
+        return f"{cutoff}"
+    larger = "".join(f", {length:g} ({bodies} atoms)" for bodies, length in cutoff.items() if bodies > PAIR)
+    return f"{cutoff[PAIR]:g} (pairs){larger}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
+import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -49,7 +51,7 @@ class System:
     Attributes
     ----------
     name : str
-    needs : tuple of str                 modules of the reference calculator
+    needs : tuple of str                 modules or programs of the reference calculator
     supercell : tuple of int
     cutoffs : mapping                    Å by order
     timestep_femtoseconds : float
@@ -57,7 +59,7 @@ class System:
     is_cheap : bool                      frames come from dynamics on the reference, else on a force field
     training_counts : tuple of int
     n_more : int                         further frames at the first temperature to choose from
-    larger_cutoffs : mapping or None     an expansion that holds the other one
+    larger_cutoffs : tuple of mapping    expansions that hold the other one
     """
 
     name: str
@@ -71,7 +73,7 @@ class System:
     is_cheap: bool = True
     training_counts: tuple[int, ...] = (1, 2, 4, 8, 12)
     n_more: int = 20
-    larger_cutoffs: Cutoffs | None = None
+    larger_cutoffs: tuple[Cutoffs, ...] = ()
 
 
 def _copper() -> Atoms:
@@ -100,6 +102,22 @@ def _tersoff() -> Calculator:
     from matscipy.calculators.manybody.explicit_forms import TersoffBrenner, tersoff_brenner
 
     return Manybody(**TersoffBrenner(tersoff_brenner.Tersoff_PRB_39_5566_Si_C))
+
+
+def _pwx_silicon() -> Atoms:
+    return read(STRUCTURES / "Si.vasp")
+
+
+def _pwx() -> Calculator:
+    from ase.calculators.espresso import Espresso, EspressoProfile
+
+    return Espresso(
+        profile=EspressoProfile(command="pw.x", pseudo_dir="/usr/share/espresso/pseudo"),
+        directory=tempfile.mkdtemp(),
+        pseudopotentials={"Si": "Si.pz-vbc.UPF"},
+        input_data={"system": {"ecutwfc": 20}, "electrons": {"conv_thr": 1e-9}, "control": {"tprnfor": True}},
+        kpts=None,
+    )
 
 
 def _boron_arsenide() -> Atoms:
@@ -135,6 +153,18 @@ SYSTEMS = (
         (300, 450, 600, 900),
     ),
     System(
+        "Si pw.x",
+        ("pw.x",),
+        _pwx_silicon,
+        _pwx,
+        (2, 2, 2),
+        {2: "full", 3: 4.55, 4: 3.9},
+        2.0,
+        (300, 450, 600, 900),
+        is_cheap=False,
+        n_more=0,
+    ),
+    System(
         "c-BAs GFN1",
         ("tblite",),
         _boron_arsenide,
@@ -160,9 +190,10 @@ TERSOFF = System(
 CHEAP_FOR_TERSOFF = "Si Stillinger-Weber"
 
 
-def is_installed(module: str) -> bool:
-    """Whether a module of a reference calculator is there."""
-    return importlib.util.find_spec(module) is not None
+def is_installed(name: str) -> bool:
+    """Whether a module or a program of a reference calculator is there."""
+    is_module = name.isidentifier() and importlib.util.find_spec(name) is not None
+    return is_module or shutil.which(name) is not None
 
 
 class Laboratory:
@@ -305,7 +336,10 @@ class FolderLaboratory(Laboratory):
             training_counts=(1, 4, 8, 12, 20),
             is_cheap=False,
             n_more=0,
-            larger_cutoffs={2: "full", 3: 5.0, 4: 4.2},
+            larger_cutoffs=(
+                {2: "full", 3: {2: 6.0, 3: 4.5}, 4: {2: 6.0, 3: 3.6, 4: 3.6}, 5: {2: 4.6}},
+                {2: "full", 3: 5.0, 4: 4.2},
+            ),
         )
         super().__init__(system, folder)
 

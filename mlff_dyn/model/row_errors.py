@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mlff_dyn.regression.posterior import FreeParameters, Posterior
 
 _COHERENCE = 0.3
+_TRIPLE = 3
 _ENOUGH_ATOMS = 100
 
 
@@ -33,7 +34,7 @@ def noise_family(basis: ForceConstantBasis, rows: DataRows) -> KindNoise:
     expected to be of the order of a force error on every bond.
     """
     amplitude = float(np.sqrt(np.mean([frame.amplitude_angstrom**2 for frame in rows.data])))
-    forces = TruncationNoise(max(basis.orders), amplitude)
+    forces = TruncationNoise(_highest_complete_order(basis), amplitude)
     n_atoms = float(np.mean([frame.n_atoms for frame in rows.data]))
     others = []
     if rows.energy_means:
@@ -45,6 +46,16 @@ def noise_family(basis: ForceConstantBasis, rows: DataRows) -> KindNoise:
         ratio = bond / (volume * np.sqrt(n_atoms))
         others.append(KindSettings(RowKind.STRESS, 0.0, float(ratio), max(rows.stress_rms, 1e-9)))
     return KindNoise(forces, tuple(others))
+
+
+def _highest_complete_order(basis: ForceConstantBasis) -> int:
+    """Highest order that has triples; pairs alone leave most of an order out."""
+    complete = [
+        order
+        for order, classes in zip(basis.orders, basis.classes, strict=True)
+        if classes.n_bodies.max() >= min(order, _TRIPLE)
+    ]
+    return max(complete, default=max(basis.orders))
 
 
 @dataclass(frozen=True, eq=False)

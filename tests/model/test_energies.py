@@ -14,6 +14,7 @@ from mlff_dyn.model.data_rows import DataRows
 from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fit import FitOptions, LabelledRows, fit_force_field, label_rows
 from mlff_dyn.model.labelled_rows import stress_design
+from mlff_dyn.model.row_errors import noise_family
 from tests.models import copper, crystal_of
 
 
@@ -116,6 +117,28 @@ def test_rows_of_all_kinds_are_in_the_sums(training: list[LabelledRows]) -> None
     assert observations.n_free == 1 + 6
     total = sum(part.target_sq for part in observations.statistics)
     assert total == pytest.approx(sum(np.sum(rows.block(r).targets ** 2) for r in training), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("cutoffs", "order"),
+    [
+        ({2: 2.5}, 2),
+        ({2: 2.5, 3: 3.9}, 3),
+        ({2: 2.5, 3: 3.9, 4: {2: 2.5}, 5: {2: 2.5}}, 3),
+        ({2: 2.5, 3: 2.5}, 2),
+    ],
+)
+def test_the_noise_grows_as_the_highest_order_with_triples(cutoffs: dict, order: int) -> None:
+    """Orders of pairs alone leave most of themselves out."""
+    crystal = crystal_of(bulk("Si", cubic=True))
+    torus = input_supercell(crystal, (2, 2, 2))
+    supercell = Expansion(build_basis(crystal, cutoffs, torus)).on(torus)
+    generator = np.random.default_rng(0)
+    frames = [0.1 * generator.standard_normal((torus.n_atoms, 3)) for _ in range(2)]
+    rows = DataRows(
+        [label_rows(supercell, u, generator.standard_normal(u.shape), 0.0) for u in frames], FitOptions()
+    )
+    assert noise_family(supercell.basis, rows).forces.expected_exponent == max(1, order - 1)
 
 
 def test_independent_displacements_have_neighborhoods_like_their_frame() -> None:
