@@ -278,22 +278,27 @@ class Laboratory:
             displacement_limit=displacement_limit(self.crystal),
         )
         start = start_at_rest_positions(self.torus.masses, temperature_kelvin, seed)
-        run = self._sampler.run(start, dynamics, n_samples * every, every)
+        run = self._sampler(temperature_kelvin).run(start, dynamics, n_samples * every, every)
         if run.stopped_step is not None:
             kelvin = f"{temperature_kelvin:g} K"
             raise RuntimeError(f"{self.system.name}: dynamics at {kelvin} left the trusted region")
         return run.displacements
 
+    def _sampler(self, temperature_kelvin: float):  # noqa: ANN202 (a ForceKernel of either version)
+        """Force field of rattled frames, and for higher temperatures of those of the training as well."""
+        first, *_ = self.system.temperatures_kelvin
+        thermal = self.frames(first, max(self.system.training_counts)) if temperature_kelvin > first else []
+        return fit_force_field(self.basis, [*self._rattled, *thermal]).on(self.torus).kernel
+
     @cached_property
-    def _sampler(self):  # noqa: ANN202 (a ForceKernel of either version)
+    def _rattled(self) -> list[LabelledRows]:
         seeds = range(_RATTLED)
         sds = _RATTLE_ANGSTROM * np.linspace(1.0, 2.5, _RATTLED)
         frames = [
             rattled_displacements(self.torus.n_atoms, float(sd), (k,))
             for k, sd in zip(seeds, sds, strict=True)
         ]
-        rows = [self._rows(self._label(u)) for u in frames]
-        return fit_force_field(self.basis, rows).on(self.torus).kernel
+        return [self._rows(self._label(u)) for u in frames]
 
     def _label(self, displacements: np.ndarray) -> Snapshot:
         atoms = displaced_atoms(self.torus, displacements)

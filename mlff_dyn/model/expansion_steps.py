@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _MANY_BODY_ORDERS = (3, 4)
 _PAIR_ORDERS = (5, 6)
 _MARGIN_ANGSTROM = 0.05
+_PAIR = 2
 
 
 class Step(NamedTuple):
@@ -131,7 +132,17 @@ class Steps:
             basis = build_basis(self._torus.crystal, cutoffs, self._torus)
         except BasisError:
             return None
-        return None if basis.n_parameters > self._most_parameters else Candidate(shells, cutoffs, basis)
+        if basis.n_parameters > self._most_parameters:
+            return None
+        n_bodies = {
+            order: int(classes.n_bodies.max())
+            for order, classes in zip(basis.orders, basis.classes, strict=True)
+        }
+        present = {
+            order: (pairs, larger if n_bodies[order] > _PAIR else 0)
+            for order, (pairs, larger) in shells.items()
+        }
+        return Candidate(present, self._cutoffs(present), basis)
 
     def _cutoffs(self, shells: dict[int, tuple[int, int]]) -> Cutoffs:
         cutoffs: dict[int, float | str | Mapping[int, float]] = {2: FULL}
