@@ -92,11 +92,6 @@ class CellState:
     n_moves: int = 0
     n_accepted: int = 0
 
-    @property
-    def acceptance(self) -> float | None:
-        """Fraction of accepted moves."""
-        return self.n_accepted / self.n_moves if self.n_moves else None
-
 
 def start_cell(barostat: Barostat) -> CellState:
     """Unstrained cell with a step of about the thermal fluctuation."""

@@ -103,7 +103,8 @@ def test_rows_are_those_of_the_kernel(name: str, is_strained: bool) -> None:
     strain = strain if is_strained else np.zeros((3, 3))
     expansion = force_field.expansion.on(torus, strain)
     mean = force_field.posterior.mean
-    energy, forces, virial = expansion.strained_kernel(mean).energy_forces_virial(u)
+    kernel = expansion.strained_kernel(mean)
+    (energy, forces), virial = kernel.energy_forces(u), kernel.virial(u)
     force_rows, energy_row = expansion.rows(u)
     np.testing.assert_allclose(force_rows @ mean, forces.ravel(), rtol=0, atol=1e-10 * np.abs(forces).max())
     assert energy_row @ mean == pytest.approx(energy, rel=1e-10)
