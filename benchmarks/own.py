@@ -13,7 +13,6 @@ from mlff_dyn.kernels import ForceKernel, force_variances, row_statistics, sampl
 from mlff_dyn.kernels.dynamics import Dynamics, MdState
 from mlff_dyn.kernels.placement import place_tables
 from mlff_dyn.kernels.random_numbers import rng_from_seed
-from mlff_dyn.kernels.reduction import block_reduction
 from mlff_dyn.model.fit import RowMemory, fit_force_field, label_rows
 from mlff_dyn.regression.selection import SELECTIONS
 from mlff_dyn.training.selection import choose_frames, information_pool
@@ -81,8 +80,7 @@ def measure_regression(n_configurations: int) -> Iterator[Measurement]:
     torus = model.torus(SI.supercell)
     u, forces = silicon_snapshots(torus, n_configurations)
     label = f"Si {torus.n_atoms}"
-    tables = model.expansion.tables
-    reduction = block_reduction(model.basis.nullspaces)
+    tables, reduction = model.expansion.tables, model.expansion.reduction
     place = (place_tables(tables, torus.atom_indices(tables.slots)), reduction)
     seconds = median_seconds(lambda: row_statistics(*place, u[:10], forces[:10])) / 10
     yield Measurement("design and information matrix, a configuration", label, NAME, seconds, "s")
