@@ -11,8 +11,8 @@ from benchmarks.report import Measurement
 from benchmarks.timing import median_seconds, once
 from mlff_dyn.kernels import ForceKernel, force_variances, row_statistics, sample_forces
 from mlff_dyn.kernels.dynamics import Dynamics, MdState
+from mlff_dyn.kernels.placement import place_tables
 from mlff_dyn.kernels.random_numbers import rng_from_seed
-from mlff_dyn.kernels.reduction import block_reduction
 from mlff_dyn.model.fit import RowMemory, fit_force_field, label_rows
 from mlff_dyn.regression.selection import SELECTIONS
 from mlff_dyn.training.selection import choose_frames, information_pool
@@ -80,8 +80,8 @@ def measure_regression(n_configurations: int) -> Iterator[Measurement]:
     torus = model.torus(SI.supercell)
     u, forces = silicon_snapshots(torus, n_configurations)
     label = f"Si {torus.n_atoms}"
-    tables = model.expansion.tables
-    place = (tables, block_reduction(model.basis.nullspaces), torus.atom_indices(tables.slots))
+    tables, reduction = model.expansion.tables, model.expansion.reduction
+    place = (place_tables(tables, torus.atom_indices(tables.slots)), reduction)
     seconds = median_seconds(lambda: row_statistics(*place, u[:10], forces[:10])) / 10
     yield Measurement("design and information matrix, a configuration", label, NAME, seconds, "s")
     posterior = train(model, SI.supercell, u, forces).posterior

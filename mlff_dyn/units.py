@@ -1,7 +1,7 @@
 """Constants and conversions, applied once, at the border.
 
 Inside the package: Å, fs, amu, eV, K; force eV/Å, stress eV/Å³ (tension positive) in Voigt order
-xx, yy, zz, yz, xz, xy; frequencies leave it in THz (cycles, not radians).
+xx, yy, zz, yz, xz, xy.
 A converter is a factor: ``value_in_ev = value_in_rydberg * RYDBERG_EV``.
 
 The SI numbers are the CODATA 2022 adjustment (https://physics.nist.gov/constants);
@@ -10,19 +10,11 @@ those marked exact define the SI.
 
 from __future__ import annotations
 
-import math
-
 ELEMENTARY_CHARGE_C = 1.602176634e-19
 """Elementary charge, C; exact. Also one eV in J."""
 
 BOLTZMANN_J_PER_K = 1.380649e-23
 """Boltzmann constant, J/K; exact."""
-
-PLANCK_J_S = 6.62607015e-34
-"""Planck constant, J s; exact."""
-
-SPEED_OF_LIGHT_M_PER_S = 299792458.0
-"""Speed of light, m/s; exact."""
 
 ATOMIC_MASS_KG = 1.66053906892e-27
 """Unified atomic mass unit, kg."""
@@ -39,9 +31,6 @@ RYDBERG_EV = HARTREE_EV / 2.0
 BOLTZMANN_EV_PER_K = BOLTZMANN_J_PER_K / ELEMENTARY_CHARGE_C
 """Boltzmann constant, eV/K: 8.617333e-5."""
 
-PLANCK_EV_PER_THZ = PLANCK_J_S * 1.0e12 / ELEMENTARY_CHARGE_C
-"""Energy of a quantum of 1 THz, eV: 4.135668e-3."""
-
 AMU_ANGSTROM2_PER_FS2_EV = ATOMIC_MASS_KG * 1.0e10 / ELEMENTARY_CHARGE_C
 """1 amu Å²/fs² in eV: 103.642696."""
 
@@ -56,12 +45,3 @@ RYDBERG_PER_BOHR3_EV_PER_ANGSTROM3 = RYDBERG_EV / BOHR_ANGSTROM**3
 
 EV_PER_ANGSTROM3_GPA = ELEMENTARY_CHARGE_C * 1.0e21
 """1 eV/Å³ in GPa: 160.217663."""
-
-KILOBAR_EV_PER_ANGSTROM3 = 0.1 / EV_PER_ANGSTROM3_GPA
-"""1 kbar in eV/Å³: 6.241509e-4."""
-
-SQRT_EIGENVALUE_THZ = math.sqrt(ACCELERATION_PER_FORCE) * 1.0e3 / (2.0 * math.pi)
-"""Square root of a dynamical-matrix eigenvalue, sqrt(eV/(Å² amu)), in THz: 15.633304."""
-
-THZ_PER_CM = 1.0e12 / (SPEED_OF_LIGHT_M_PER_S * 1.0e2)
-"""1 THz in cm^-1: 33.356410."""

@@ -11,15 +11,17 @@ from mlff_dyn.errors import check_shape
 from mlff_dyn.kernels import _compiled
 from mlff_dyn.kernels.compiled_forces import ForceKernel
 from mlff_dyn.kernels.design_chunks import build_design_chunks
-from mlff_dyn.kernels.gather import GatherTables, check_atoms, check_displacements, check_slot_atoms
 from mlff_dyn.kernels.instruction_set import INSTRUCTION_SET
 from mlff_dyn.kernels.reduction import Reduction, RowStatistics, check_rows
-from mlff_dyn.kernels.strain import check_moves, integrate_slopes, strain_displacements
+from mlff_dyn.kernels.strain import integrate_slopes, strain_displacements
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+    from mlff_dyn.kernels.gather import GatherTables
+    from mlff_dyn.kernels.placement import Placement
 
 __all__ = [
     "INSTRUCTION_SET",
@@ -34,22 +36,15 @@ __all__ = [
 
 
 def design_matrix(
-    tables: GatherTables,
-    slot_atoms: NDArray[np.int32],
+    place: Placement,
     displacements: NDArray[np.float64],
-    *,
-    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Forces as a linear function of the parameters.
 
     Parameters
     ----------
-    tables : GatherTables
-    slot_atoms : ndarray, shape (n_slots, n_cells), int32
-        Atom that each slot of the tables means for each home cell.
+    place : Placement
     displacements : ndarray, shape (n_atoms, 3), Å
-    moves : ndarray, shape (n_slots, 3), optional, Å
-        What a strain adds to the displacements of the slots.
 
     Returns
     -------
@@ -61,31 +56,24 @@ def design_matrix(
     DataError
         If the arrays do not fit the tables.
     """
-    slot_atoms = check_slot_atoms(tables, slot_atoms)
-    displacements = check_displacements(displacements, tables.polynomial.n_sites * slot_atoms.shape[1])
-    design = np.zeros((displacements.size, tables.n_parameters))
-    _design_plan(tables).fill(slot_atoms, displacements, check_moves(tables, moves), design)
+    displacements = place.check_displacements(displacements)
+    design = np.zeros((displacements.size, place.tables.n_parameters))
+    _design_plan(place.tables).fill(place.slot_atoms, displacements, place.moves, design)
     return design
 
 
 def reduced_rows(
-    tables: GatherTables,
+    place: Placement,
     reduction: Reduction,
-    slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
-    *,
-    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Forces as a linear function of the independent parameters.
 
     Parameters
     ----------
-    tables : GatherTables
+    place : Placement
     reduction : Reduction
-    slot_atoms : ndarray, shape (n_slots, n_cells), int32
     displacements : ndarray, shape (n_atoms, 3), Å
-    moves : ndarray, shape (n_slots, 3), optional, Å
-        What a strain adds to the displacements of the slots.
 
     Returns
     -------
@@ -97,34 +85,27 @@ def reduced_rows(
     DataError
         If the arrays do not fit the tables.
     """
-    check_rows(tables.n_parameters, reduction)
-    slot_atoms = check_slot_atoms(tables, slot_atoms)
-    displacements = check_displacements(displacements, tables.polynomial.n_sites * slot_atoms.shape[1])
+    check_rows(place.tables.n_parameters, reduction)
+    displacements = place.check_displacements(displacements)
     rows = np.empty((displacements.size, reduction.n_columns))
-    sparse = (reduction.starts, reduction.rows, reduction.weights)
-    _design_plan(tables).fill_reduced(slot_atoms, displacements, check_moves(tables, moves), *sparse, rows)
+    arrays = (place.slot_atoms, displacements, place.moves, *reduction.arrays)
+    _design_plan(place.tables).fill_reduced(*arrays, rows)
     return rows
 
 
 def row_statistics(
-    tables: GatherTables,
+    place: Placement,
     reduction: Reduction,
-    slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
     forces: NDArray[np.float64],
-    *,
-    moves: NDArray[np.float64] | None = None,
 ) -> RowStatistics:
     """Information matrix of the forces of configurations in independent parameters.
 
     Parameters
     ----------
-    tables : GatherTables
+    place : Placement
     reduction : Reduction
-    slot_atoms : ndarray, shape (n_slots, n_cells), int32
     displacements, forces : ndarray, shape (n_atoms, 3) or (n_configurations, n_atoms, 3), Å, eV/Å
-    moves : ndarray, shape (n_slots, 3), optional, Å
-        What a strain adds to the displacements of the slots.
 
     Returns
     -------
@@ -136,49 +117,41 @@ def row_statistics(
     DataError
         If the arrays do not fit the tables.
     """
-    check_rows(tables.n_parameters, reduction)
-    slot_atoms = check_slot_atoms(tables, slot_atoms)
-    n_atoms = tables.polynomial.n_sites * slot_atoms.shape[1]
+    check_rows(place.tables.n_parameters, reduction)
     check_shape("forces", forces, displacements.shape)
-    plan = _design_plan(tables)
+    plan = _design_plan(place.tables)
     n = reduction.n_columns
     n_padded = -(-(n + 1) // plan.padding) * plan.padding
     sums = np.zeros((n_padded, n_padded))
-    moved = check_moves(tables, moves)
-    sparse = (reduction.starts, reduction.rows, reduction.weights)
     stacked = displacements.reshape(-1, *displacements.shape[-2:])
     targets = np.ascontiguousarray(forces, dtype=np.float64).reshape(stacked.shape)
     for each, target in zip(stacked, targets, strict=True):
-        plan.add_statistics(slot_atoms, check_displacements(each, n_atoms), moved, target, *sparse, sums)
+        arrays = (place.slot_atoms, place.check_displacements(each), place.moves, target)
+        plan.add_statistics(*arrays, *reduction.arrays, sums)
     gram = np.tril(sums[:n, :n])
     gram += np.tril(gram, -1).T
     return RowStatistics(gram, sums[n, :n].copy(), float(sums[n, n]))
 
 
 def force_variances(
-    tables: GatherTables,
+    place: Placement,
     reduction: Reduction,
-    slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
     factor: NDArray[np.float64],
     *,
     atoms: NDArray[np.int64] | None = None,
-    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Variance of the force components for a covariance of the independent parameters.
 
     Parameters
     ----------
-    tables : GatherTables
+    place : Placement
     reduction : Reduction
-    slot_atoms : ndarray, shape (n_slots, n_cells), int32
     displacements : ndarray, shape (n_atoms, 3), Å
     factor : ndarray, shape (n_parameters, any)
         Covariance = factor @ factor.T; zeros of a triangle cost nothing.
     atoms : ndarray, optional
         Atoms whose variances are wanted, in this order; all by default.
-    moves : ndarray, shape (n_slots, 3), optional, Å
-        What a strain adds to the displacements of the slots.
 
     Returns
     -------
@@ -189,37 +162,32 @@ def force_variances(
     DataError
         If the arrays do not fit the tables.
     """
-    check_rows(tables.n_parameters, reduction, factor)
-    variances = np.empty((*_rows_shape(tables, slot_atoms, atoms), 3))
-    fill = _design_plan(tables).fill_variances
-    columns = (check_moves(tables, moves), *_sparse_and_columns(reduction, factor))
-    _fill_rows(fill, tables, slot_atoms, displacements, columns, atoms=atoms, out=variances)
+    check_rows(place.tables.n_parameters, reduction, factor)
+    variances = np.empty((place.n_atoms if atoms is None else len(atoms), 3))
+    fill = _design_plan(place.tables).fill_variances
+    columns = _sparse_and_columns(reduction, factor)
+    _fill_rows(fill, place, displacements, columns, atoms=atoms, out=variances)
     return variances
 
 
 def sample_forces(
-    tables: GatherTables,
+    place: Placement,
     reduction: Reduction,
-    slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
     parameters: NDArray[np.float64],
     *,
     atoms: NDArray[np.int64] | None = None,
-    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Forces for several sets of independent parameters, such as samples of a posterior, in one pass.
 
     Parameters
     ----------
-    tables : GatherTables
+    place : Placement
     reduction : Reduction
-    slot_atoms : ndarray, shape (n_slots, n_cells), int32
     displacements : ndarray, shape (n_atoms, 3), Å
     parameters : ndarray, shape (n_samples, n_parameters)
     atoms : ndarray, optional
         Atoms whose forces are wanted; all by default.
-    moves : ndarray, shape (n_slots, 3), optional, Å
-        What a strain adds to the displacements of the slots.
 
     Returns
     -------
@@ -230,48 +198,35 @@ def sample_forces(
     DataError
         If the arrays do not fit the tables.
     """
-    check_rows(tables.n_parameters, reduction, parameters.T)
+    check_rows(place.tables.n_parameters, reduction, parameters.T)
     width = -(-len(parameters) // 8) * 8
-    forces = np.empty((*_rows_shape(tables, slot_atoms, atoms), 3, width))
-    fill = _design_plan(tables).fill_products
-    columns = (check_moves(tables, moves), *_sparse_and_columns(reduction, parameters.T))
-    _fill_rows(fill, tables, slot_atoms, displacements, columns, atoms=atoms, out=forces)
+    forces = np.empty((place.n_atoms if atoms is None else len(atoms), 3, width))
+    fill = _design_plan(place.tables).fill_products
+    columns = _sparse_and_columns(reduction, parameters.T)
+    _fill_rows(fill, place, displacements, columns, atoms=atoms, out=forces)
     return np.ascontiguousarray(np.moveaxis(forces[..., : len(parameters)], -1, 0))
-
-
-def _rows_shape(
-    tables: GatherTables, slot_atoms: NDArray[np.int32], atoms: NDArray[np.int64] | None
-) -> tuple[int]:
-    return (tables.polynomial.n_sites * slot_atoms.shape[1] if atoms is None else len(atoms),)
 
 
 def _fill_rows(
     fill: Callable[..., None],
-    tables: GatherTables,
-    slot_atoms: NDArray[np.int32],
+    place: Placement,
     displacements: NDArray[np.float64],
     columns: tuple[NDArray[Any], ...],
     *,
     atoms: NDArray[np.int64] | None,
     out: NDArray[np.float64],
 ) -> None:
-    """Fill what belongs to each atom; chosen atoms site by site, in the cells that hold them.
-
-    ``columns`` are the moves of the slots, then what `_sparse_and_columns` makes.
-    """
-    slot_atoms = check_slot_atoms(tables, slot_atoms)
-    n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
-    displacements = check_displacements(displacements, n_sites * n_cells)
-    moves, *rest = columns
+    """Fill what belongs to each atom; chosen atoms site by site, in the cells that hold them."""
+    displacements = place.check_displacements(displacements)
     if atoms is None:
-        fill(slot_atoms, displacements, moves, 0, n_sites, *rest, out)
+        fill(place.slot_atoms, displacements, place.moves, 0, place.n_sites, *columns, out)
         return
-    sites, cells = np.divmod(check_atoms(atoms, n_sites * n_cells), n_cells)
+    sites, cells = np.divmod(place.check_atoms(atoms), place.n_cells)
     for site in np.unique(sites).tolist():
         members = np.flatnonzero(sites == site)
-        part = np.zeros((n_sites * len(members), *out.shape[1:]))
-        own_cells = np.ascontiguousarray(slot_atoms[:, cells[members]])
-        fill(own_cells, displacements, moves, site, site + 1, *rest, part)
+        part = np.zeros((place.n_sites * len(members), *out.shape[1:]))
+        own_cells = np.ascontiguousarray(place.slot_atoms[:, cells[members]])
+        fill(own_cells, displacements, place.moves, site, site + 1, *columns, part)
         out[members] = part[site * len(members) : (site + 1) * len(members)]
 
 
@@ -282,29 +237,23 @@ def _sparse_and_columns(reduction: Reduction, factor: NDArray[np.float64]) -> tu
     filled = (padded.reshape(len(factor), -1, 8) != 0.0).any(axis=2)
     first = np.where(filled.any(axis=0), np.argmax(filled, axis=0), 0).astype(np.int32)
     last = np.where(filled.any(axis=0), len(factor) - np.argmax(filled[::-1], axis=0), 0).astype(np.int32)
-    return reduction.starts, reduction.rows, reduction.weights, padded, first, last
+    return *reduction.arrays, padded, first, last
 
 
 def stress_rows(
-    tables: GatherTables,
+    place: Placement,
     positions: NDArray[np.float64],
-    slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
-    *,
-    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Derivative of the work of displacing with respect to strain as a function of the parameters.
 
     Parameters
     ----------
-    tables : GatherTables
+    place : Placement
     positions : ndarray, shape (n_slots, 3), Å
         See `mlff_dyn.kernels.strain.slot_positions`.
-    slot_atoms : ndarray, shape (n_slots, n_cells), int32
     displacements : ndarray, shape (n_atoms, 3), Å
         Their mean should be zero: the crystal may feel a net force under strain, which the rows contain.
-    moves : ndarray, shape (n_slots, 3), optional, Å
-        What a strain adds to the displacements of the slots.
 
     Returns
     -------
@@ -316,19 +265,17 @@ def stress_rows(
     DataError
         If the arrays do not fit the tables.
     """
-    check_shape("positions", positions, (len(tables.slots), 3))
-    slot_atoms = check_slot_atoms(tables, slot_atoms)
-    n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
-    displacements = check_displacements(displacements, n_sites * n_cells)
+    check_shape("positions", positions, (len(place.tables.slots), 3))
+    displacements = place.check_displacements(displacements)
     directions = np.ascontiguousarray(strain_displacements(positions))
-    moved = check_moves(tables, moves)
+    plan = _design_plan(place.tables)
 
     def slopes(u: NDArray[np.float64]) -> NDArray[np.float64]:
-        rows = np.zeros((6, tables.n_parameters))
-        _design_plan(tables).add_stress(slot_atoms, u, moved, directions, rows)
+        rows = np.zeros((6, place.tables.n_parameters))
+        plan.add_stress(place.slot_atoms, u, place.moves, directions, rows)
         return rows
 
-    return integrate_slopes(tables, slopes, displacements, is_strained=moves is not None)
+    return integrate_slopes(place, slopes, displacements)
 
 
 @lru_cache(maxsize=8)

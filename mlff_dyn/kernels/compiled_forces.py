@@ -13,16 +13,11 @@ from mlff_dyn.kernels import _compiled
 from mlff_dyn.kernels.bonds import BondTerms, build_bond_terms
 from mlff_dyn.kernels.compiled_runs import run_evaluator
 from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState, check_replicas, check_run
-from mlff_dyn.kernels.gather import (
-    GatherTables,
-    check_displacements,
-    check_precision,
-    check_slot_atoms,
-    check_threads,
-)
+from mlff_dyn.kernels.gather import GatherTables, check_precision, check_threads
 from mlff_dyn.kernels.harmonic import check_harmonic, second_order
 from mlff_dyn.kernels.instruction_set import INSTRUCTION_SET
 from mlff_dyn.kernels.lifted import build_lifted_chunks
+from mlff_dyn.kernels.placement import place_tables
 from mlff_dyn.kernels.site_groups import SiteGroup, build_site_groups
 from mlff_dyn.kernels.transform_plan import build_transform_plan, transforms_pairs
 
@@ -76,9 +71,9 @@ class ForceKernel:
         harmonic: HarmonicTorus | None = None,
     ) -> None:
         check_shape("parameters", parameters, (tables.n_parameters,))
-        slot_atoms = check_slot_atoms(tables, slot_atoms)
-        self._n_sites, self._n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
-        self.n_atoms = self._n_sites * self._n_cells
+        self._place = place_tables(tables, slot_atoms)
+        self.n_atoms = self._place.n_atoms
+        slot_atoms = self._place.slot_atoms
         self._evaluator_type = _EVALUATORS[check_precision(precision)]
         self._n_threads = check_threads(n_threads)
         with_pairs = not transforms_pairs(tables, slot_atoms, grid, harmonic)
@@ -104,7 +99,8 @@ class ForceKernel:
         )
 
     def _make_evaluator(self, n_replicas: int, n_threads: int) -> _Evaluator:
-        evaluator = self._evaluator_type(self._n_sites, self._n_cells, n_replicas, INSTRUCTION_SET, n_threads)
+        sizes = (self._place.n_sites, self._place.n_cells, n_replicas)
+        evaluator = self._evaluator_type(*sizes, INSTRUCTION_SET, n_threads)
         for program, groups in self._programs:
             evaluator.add_program(*program)
             for group in groups:
@@ -126,7 +122,7 @@ class ForceKernel:
             eV of the whole torus, measured from the undisplaced crystal; eV/Å.
         """
         forces = np.empty((self.n_atoms, 3))
-        energy = self._evaluator.energy_forces(check_displacements(displacements, self.n_atoms), forces)
+        energy = self._evaluator.energy_forces(self._place.check_displacements(displacements), forces)
         return energy, forces
 
     def run(self, state: MdState, dynamics: Dynamics, n_steps: int, sample_every: int) -> MdRun:

@@ -39,6 +39,11 @@ class Reduction:
         """Reduced columns."""
         return len(self.starts) - 1
 
+    @property
+    def arrays(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
+        """Starts, rows and weights."""
+        return self.starts, self.rows, self.weights
+
     def dense(self) -> NDArray[np.float64]:
         """The matrix, shape (n_rows, n_columns)."""
         matrix = np.zeros((self.n_rows, self.n_columns))

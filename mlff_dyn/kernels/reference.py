@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import check_shape
-from mlff_dyn.kernels.gather import GatherTables, check_atoms, check_displacements, check_slot_atoms
 from mlff_dyn.kernels.reduction import Reduction, RowStatistics, check_rows
 from mlff_dyn.kernels.reference_forces import ForceKernel
 from mlff_dyn.kernels.reference_nodes import (
@@ -17,10 +16,12 @@ from mlff_dyn.kernels.reference_nodes import (
     node_values,
     slot_variables,
 )
-from mlff_dyn.kernels.strain import check_moves, integrate_slopes, strain_displacements
+from mlff_dyn.kernels.strain import integrate_slopes, strain_displacements
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from mlff_dyn.kernels.placement import Placement
 
 __all__ = [
     "ForceKernel",
@@ -34,34 +35,25 @@ __all__ = [
 
 
 def design_matrix(
-    tables: GatherTables,
-    slot_atoms: NDArray[np.int32],
+    place: Placement,
     displacements: NDArray[np.float64],
-    *,
-    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Forces as a linear function of the parameters; see `mlff_dyn.kernels.compiled.design_matrix`."""
-    slot_atoms = check_slot_atoms(tables, slot_atoms)
-    n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
-    displacements = check_displacements(displacements, n_sites * n_cells)
-    design = _cell_rows(tables, slot_atoms, displacements, check_moves(tables, moves))
-    return design.reshape(3 * n_sites * n_cells, tables.n_parameters)
+    design = _cell_rows(place, place.slot_atoms, place.check_displacements(displacements))
+    return design.reshape(3 * place.n_atoms, place.tables.n_parameters)
 
 
 def _cell_rows(
-    tables: GatherTables,
-    slot_atoms: NDArray[np.int32],
-    displacements: NDArray[np.float64],
-    moves: NDArray[np.float64],
+    place: Placement, slot_atoms: NDArray[np.int32], displacements: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Rows of the cells that slot_atoms has columns for, shape (n_sites, n_columns, 3, n_parameters)."""
-    n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
-    design = np.zeros((n_sites, n_cells, 3, tables.n_parameters))
+    tables, n_cells = place.tables, slot_atoms.shape[1]
+    design = np.zeros((place.n_sites, n_cells, 3, tables.n_parameters))
     starts = group_starts(tables.entry_targets, tables.entry_parameters)
     sites, axes = np.divmod(tables.entry_targets[starts], 3)
     columns = tables.entry_parameters[starts]
     for cells in cell_chunks(n_cells, len(tables.entry_nodes) + len(tables.node_parents)):
-        nodes = node_values(tables, slot_variables(slot_atoms[:, cells], displacements, moves))
+        nodes = node_values(tables, slot_variables(slot_atoms[:, cells], displacements, place.moves))
         products = tables.entry_factors[:, None] * nodes[tables.entry_nodes]
         if len(starts):
             sums = np.add.reduceat(products, starts, axis=0)
@@ -70,149 +62,114 @@ def _cell_rows(
 
 
 def reduced_rows(
-    tables: GatherTables,
+    place: Placement,
     reduction: Reduction,
-    slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
-    *,
-    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Forces as a linear function of the independent parameters.
 
     See `mlff_dyn.kernels.compiled.reduced_rows`.
     """
-    check_rows(tables.n_parameters, reduction)
-    return np.asarray(design_matrix(tables, slot_atoms, displacements, moves=moves) @ reduction.dense())
+    check_rows(place.tables.n_parameters, reduction)
+    return np.asarray(design_matrix(place, displacements) @ reduction.dense())
 
 
 def row_statistics(
-    tables: GatherTables,
+    place: Placement,
     reduction: Reduction,
-    slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
     forces: NDArray[np.float64],
-    *,
-    moves: NDArray[np.float64] | None = None,
 ) -> RowStatistics:
     """Information matrix of the forces of configurations in independent parameters.
 
     See `mlff_dyn.kernels.compiled.row_statistics`.
     """
-    check_rows(tables.n_parameters, reduction)
+    check_rows(place.tables.n_parameters, reduction)
     check_shape("forces", forces, displacements.shape)
     matrix = reduction.dense()
     stacked = displacements.reshape(-1, *displacements.shape[-2:])
-    rows = np.concatenate([design_matrix(tables, slot_atoms, each, moves=moves) @ matrix for each in stacked])
+    rows = np.concatenate([design_matrix(place, each) @ matrix for each in stacked])
     targets = forces.reshape(-1)
     return RowStatistics(rows.T @ rows, rows.T @ targets, float(targets @ targets))
 
 
 def force_variances(
-    tables: GatherTables,
+    place: Placement,
     reduction: Reduction,
-    slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
     factor: NDArray[np.float64],
     *,
     atoms: NDArray[np.int64] | None = None,
-    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Variance of the force components for a covariance of the independent parameters.
 
     See `mlff_dyn.kernels.compiled.force_variances`.
     """
-    check_rows(tables.n_parameters, reduction, factor)
-    products = _row_products(
-        tables, slot_atoms, displacements, reduction.dense() @ factor, atoms=atoms, moves=moves
-    )
+    check_rows(place.tables.n_parameters, reduction, factor)
+    products = _row_products(place, displacements, reduction.dense() @ factor, atoms)
     return np.asarray((products**2).sum(axis=-1))
 
 
 def sample_forces(
-    tables: GatherTables,
+    place: Placement,
     reduction: Reduction,
-    slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
     parameters: NDArray[np.float64],
     *,
     atoms: NDArray[np.int64] | None = None,
-    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Forces for several sets of independent parameters, such as samples of a posterior, in one pass.
 
     See `mlff_dyn.kernels.compiled.sample_forces`.
     """
-    check_rows(tables.n_parameters, reduction, parameters.T)
-    products = _row_products(
-        tables, slot_atoms, displacements, reduction.dense() @ parameters.T, atoms=atoms, moves=moves
-    )
+    check_rows(place.tables.n_parameters, reduction, parameters.T)
+    products = _row_products(place, displacements, reduction.dense() @ parameters.T, atoms)
     return np.ascontiguousarray(np.moveaxis(products, -1, 0))
 
 
 def _row_products(
-    tables: GatherTables,
-    slot_atoms: NDArray[np.int32],
+    place: Placement,
     displacements: NDArray[np.float64],
     columns: NDArray[np.float64],
-    *,
     atoms: NDArray[np.int64] | None,
-    moves: NDArray[np.float64] | None,
 ) -> NDArray[np.float64]:
     """Rows of the design matrix times columns, shape (n_atoms or len(atoms), 3, n_columns)."""
-    slot_atoms = check_slot_atoms(tables, slot_atoms)
-    n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
-    displacements = check_displacements(displacements, n_sites * n_cells)
-    moved = check_moves(tables, moves)
-    products = np.empty((n_sites, n_cells, 3, columns.shape[1]))
-    for cells in cell_chunks(n_cells, 3 * n_sites * (tables.n_parameters + columns.shape[1])):
-        products[:, cells] = _cell_rows(tables, slot_atoms[:, cells], displacements, moved) @ columns
-    flat = products.reshape(n_sites * n_cells, 3, -1)
-    return flat if atoms is None else flat[check_atoms(atoms, n_sites * n_cells)]
+    displacements = place.check_displacements(displacements)
+    products = np.empty((place.n_sites, place.n_cells, 3, columns.shape[1]))
+    for cells in cell_chunks(place.n_cells, 3 * place.n_sites * sum(columns.shape)):
+        products[:, cells] = _cell_rows(place, place.slot_atoms[:, cells], displacements) @ columns
+    flat = products.reshape(place.n_atoms, 3, -1)
+    return flat if atoms is None else flat[place.check_atoms(atoms)]
 
 
 def stress_rows(
-    tables: GatherTables,
+    place: Placement,
     positions: NDArray[np.float64],
-    slot_atoms: NDArray[np.int32],
     displacements: NDArray[np.float64],
-    *,
-    moves: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Derivative of the work of displacing with respect to strain as a function of the parameters.
 
     See `mlff_dyn.kernels.compiled.stress_rows`.
     """
-    check_shape("positions", positions, (len(tables.slots), 3))
-    slot_atoms = check_slot_atoms(tables, slot_atoms)
-    n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
-    displacements = check_displacements(displacements, n_sites * n_cells)
-    moved = check_moves(tables, moves)
-    return integrate_slopes(
-        tables,
-        lambda u: _strain_slopes(tables, positions, slot_atoms, u, moved),
-        displacements,
-        is_strained=moves is not None,
-    )
+    check_shape("positions", positions, (len(place.tables.slots), 3))
+    displacements = place.check_displacements(displacements)
+    return integrate_slopes(place, lambda u: _strain_slopes(place, positions, u), displacements)
 
 
 def _strain_slopes(
-    tables: GatherTables,
-    positions: NDArray[np.float64],
-    slot_atoms: NDArray[np.int32],
-    displacements: NDArray[np.float64],
-    moves: NDArray[np.float64],
+    place: Placement, positions: NDArray[np.float64], displacements: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Rows of sum_i u_i d(dE/du_i)/d(strain), shape (6, n_parameters)."""
-    n_sites, n_cells = tables.polynomial.n_sites, slot_atoms.shape[1]
+    tables = place.tables
     rows = np.zeros((6, tables.n_parameters))
     starts = group_starts(tables.entry_targets, tables.entry_parameters)
     if not len(starts):
         return rows
     sites, axes = np.divmod(tables.entry_targets[starts, None], 3)
-    by_site = displacements.reshape(n_sites, n_cells, 3)
+    by_site = displacements.reshape(place.n_sites, place.n_cells, 3)
     directions = strain_displacements(positions).reshape(6, -1)
-    for cells in cell_chunks(n_cells, len(tables.entry_nodes) + 2 * len(tables.node_parents)):
-        variables = slot_variables(slot_atoms[:, cells], displacements, moves)
+    for cells in cell_chunks(place.n_cells, len(tables.entry_nodes) + 2 * len(tables.node_parents)):
+        variables = slot_variables(place.slot_atoms[:, cells], displacements, place.moves)
         nodes = node_values(tables, variables)
         for component in range(6):
             slopes = node_slopes(tables, variables, nodes, directions[component])

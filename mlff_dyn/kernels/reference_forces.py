@@ -8,14 +8,9 @@ import numpy as np
 
 from mlff_dyn.errors import check_shape
 from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState, check_replicas, check_run
-from mlff_dyn.kernels.gather import (
-    GatherTables,
-    check_displacements,
-    check_precision,
-    check_slot_atoms,
-    check_threads,
-)
+from mlff_dyn.kernels.gather import GatherTables, check_precision, check_threads
 from mlff_dyn.kernels.harmonic import check_harmonic
+from mlff_dyn.kernels.placement import place_tables
 from mlff_dyn.kernels.random_numbers import draw_gaussians
 from mlff_dyn.kernels.reference_nodes import cell_chunks, group_starts, node_values, slot_variables
 
@@ -65,10 +60,8 @@ class ForceKernel:
         check_precision(precision)
         check_threads(n_threads)
         check_shape("parameters", parameters, (tables.n_parameters,))
-        self._tables = tables
-        self._slot_atoms = check_slot_atoms(tables, slot_atoms)
-        self._n_cells = self._slot_atoms.shape[1]
-        self.n_atoms = tables.polynomial.n_sites * self._n_cells
+        self._place = place_tables(tables, slot_atoms)
+        self.n_atoms = self._place.n_atoms
         self._harmonic = harmonic
         if harmonic is not None:
             check_harmonic(harmonic, self.n_atoms)
@@ -80,15 +73,14 @@ class ForceKernel:
 
     def energy_forces(self, displacements: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Potential energy and forces; see `mlff_dyn.kernels.compiled_forces.ForceKernel.energy_forces`."""
-        tables = self._tables
-        n_sites = tables.polynomial.n_sites
-        displacements = check_displacements(displacements, self.n_atoms)
-        by_site = displacements.reshape(n_sites, self._n_cells, 3)
-        forces = np.zeros((n_sites, self._n_cells, 3))
+        place, tables = self._place, self._place.tables
+        displacements = place.check_displacements(displacements)
+        by_site = displacements.reshape(place.n_sites, place.n_cells, 3)
+        forces = np.zeros_like(by_site)
         energy = 0.0
         sites, axes = np.divmod(self._targets[:, None], 3)
-        for cells in cell_chunks(self._n_cells, len(tables.entry_nodes) + len(tables.node_parents)):
-            nodes = node_values(tables, slot_variables(self._slot_atoms[:, cells], displacements))
+        for cells in cell_chunks(place.n_cells, len(tables.entry_nodes) + len(tables.node_parents)):
+            nodes = node_values(tables, slot_variables(place.slot_atoms[:, cells], displacements))
             products = self._coefficients[:, None] * nodes[tables.entry_nodes]
             if len(self._starts):
                 gradients = np.add.reduceat(products, self._starts, axis=0)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.kernels.gather import GatherTables
+    from mlff_dyn.kernels.placement import Placement
 
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
@@ -87,53 +88,26 @@ def unit_strains() -> NDArray[np.float64]:
     return units
 
 
-def check_moves(tables: GatherTables, moves: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    """What a strain adds to the displacements of the slots, as a contiguous array without rows if nothing.
-
-    Parameters
-    ----------
-    tables : GatherTables
-    moves : ndarray, shape (n_slots, 3), or None, Å
-        Positions @ strain, see `slot_positions`.
-
-    Returns
-    -------
-    ndarray, shape (n_slots, 3) or (0, 3)
-
-    Raises
-    ------
-    DataError
-        If the shape is another.
-    """
-    if moves is None:
-        return np.empty((0, 3))
-    check_shape("moves", moves, (len(tables.slots), 3))
-    return np.ascontiguousarray(moves, dtype=np.float64)
-
-
 def integrate_slopes(
-    tables: GatherTables,
+    place: Placement,
     slopes: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     displacements: NDArray[np.float64],
-    *,
-    is_strained: bool,
 ) -> NDArray[np.float64]:
     """Derivative of the work of displacing with respect to strain.
 
     Parameters
     ----------
-    tables : GatherTables
+    place : Placement
     slopes : callable
         Displacements u to the rows of sum_i u_i dg_i/de at u, shape (6, n_parameters).
     displacements : ndarray, shape (n_atoms, 3), Å
-    is_strained : bool
 
     Returns
     -------
     ndarray, shape (6, n_parameters)
     """
-    orders = tables.polynomial.parameter_orders
-    if not is_strained:
+    orders = place.tables.polynomial.parameter_orders
+    if not place.is_strained:
         return slopes(displacements) * np.where(orders > 1, 1.0 / np.maximum(orders - 1, 1), 0.0)
     degree = int(orders.max(initial=2)) - 2
     return gauss_sum(lambda x: slopes(x * displacements) / x, degree)

@@ -128,12 +128,6 @@ class StrainedKernel:
                 virial[b, a] += value
         return virial
 
-    def energy_forces_virial(
-        self, displacements: NDArray[np.float64]
-    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-        """Return what `energy_forces` and `virial` give."""
-        return (*self.energy_forces(displacements), self.virial(displacements))
-
     def run(self, state: MdState, dynamics: Dynamics, n_steps: int, sample_every: int) -> MdRun:
         """Molecular dynamics under constant strain; see `ForceKernel.run`."""
         run = self._kernel.run(state, dynamics, n_steps, sample_every)

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import DataError
-from mlff_dyn.md.chunks import Chunk, join_runs, run_piece, steps_ahead
+from mlff_dyn.md.chunks import Chunk, Span, join_runs, run_piece, steps_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,11 +92,6 @@ class CellState:
     n_moves: int = 0
     n_accepted: int = 0
 
-    @property
-    def acceptance(self) -> float | None:
-        """Fraction of accepted moves."""
-        return self.n_accepted / self.n_moves if self.n_moves else None
-
 
 def start_cell(barostat: Barostat) -> CellState:
     """Unstrained cell with a step of about the thermal fluctuation."""
@@ -110,14 +105,11 @@ def run_npt_in_chunks(
     barostat: Barostat,
     dynamics: Dynamics,
     state: MdState,
-    cell: CellState,
+    span: Span,
     *,
-    step: int,
-    n_steps: int,
-    sample_every: int,
-    seconds: float = 1.0,
+    cell: CellState,
 ) -> Iterator[Chunk]:
-    """Run from a step to another; the piece in which an atom or the cell leaves its limit is the last.
+    """Run piece by piece; the piece in which an atom or the cell leaves its limit is the last.
 
     Parameters
     ----------
@@ -126,24 +118,19 @@ def run_npt_in_chunks(
     barostat : Barostat
     dynamics : Dynamics
     state : MdState
-        State at ``step``.
+        Where it begins.
+    span : Span
     cell : CellState
-        Cell at ``step``.
-    step, n_steps : int
-        Steps made before, and in the end.
-    sample_every : int
-        Samples are taken at the multiples of it.
-    seconds : float
-        Wall time to aim at for a piece.
+        Where it begins.
     """
-    kernel = kernel.strained(cell.strain)
-    while step < n_steps:
+    kernel, step = kernel.strained(cell.strain), span.step
+    while step < span.n_steps:
         started = time.perf_counter()
         pieces: list[Chunk] = []
-        while step < n_steps and (not pieces or time.perf_counter() - started < seconds):
-            end = min(n_steps, (step // barostat.interval_steps + 1) * barostat.interval_steps)
-            length = steps_ahead(step, end, sample_every, end - step, kernel.n_atoms)
-            piece = run_piece(kernel, dynamics, state, step=step, piece=length, sample_every=sample_every)
+        while step < span.n_steps and (not pieces or time.perf_counter() - started < span.seconds):
+            end = min(span.n_steps, (step // barostat.interval_steps + 1) * barostat.interval_steps)
+            length = steps_ahead(step, end, span.sample_every, end - step, kernel.n_atoms)
+            piece = run_piece(kernel, dynamics, state, replace(span, step=step), length)
             state, step = piece.state, piece.step
             strains = np.broadcast_to(cell.strain, (len(piece.sample_steps), 3, 3))
             if piece.run.stopped_step is None and step % barostat.interval_steps == 0:

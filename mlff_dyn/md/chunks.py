@@ -23,6 +23,23 @@ _LARGEST_BYTES = 1 << 26
 _LARGEST_GROWTH = 8.0
 
 
+@dataclass(frozen=True)
+class Span:
+    """Which steps to run, and in what pieces.
+
+    Attributes
+    ----------
+    step, n_steps : int     steps made before, and in the end
+    sample_every : int      samples are taken at the multiples of it
+    seconds : float         wall time to aim at for a piece
+    """
+
+    step: int
+    n_steps: int
+    sample_every: int
+    seconds: float = 1.0
+
+
 @dataclass(frozen=True, eq=False)
 class Chunk:
     """A piece of a run.
@@ -56,37 +73,19 @@ def run_in_chunks(
     kernel: MdKernel,
     dynamics: Dynamics,
     state: MdState,
-    *,
-    step: int,
-    n_steps: int,
-    sample_every: int,
-    seconds: float = 1.0,
+    span: Span,
 ) -> Iterator[Chunk]:
-    """Run from a step to another, piece by piece; the piece in which an atom leaves the limit is the last.
+    """Run piece by piece; the piece in which an atom leaves the limit is the last.
 
     Parameters
     ----------
     kernel : MdKernel
     dynamics : Dynamics
     state : MdState
-        State at ``step``.
-    step, n_steps : int
-        Steps made before, and in the end.
-    sample_every : int
-        Samples are taken at the multiples of it.
-    seconds : float
-        Wall time to aim at for a piece.
+        Where it begins.
+    span : Span
     """
-    pieces = run_replicas_in_chunks(
-        kernel,
-        [dynamics],
-        [state],
-        step=step,
-        n_steps=n_steps,
-        sample_every=sample_every,
-        seconds=seconds,
-    )
-    for chunks in pieces:
+    for chunks in run_replicas_in_chunks(kernel, [dynamics], [state], span):
         yield chunks[0]
 
 
@@ -94,11 +93,7 @@ def run_replicas_in_chunks(
     kernel: MdKernel,
     dynamics: Sequence[Dynamics],
     states: Sequence[MdState],
-    *,
-    step: int,
-    n_steps: int,
-    sample_every: int,
-    seconds: float = 1.0,
+    span: Span,
 ) -> Iterator[dict[int, Chunk]]:
     """Run independent trajectories together, piece by piece, as `run_in_chunks` runs one.
 
@@ -111,30 +106,25 @@ def run_replicas_in_chunks(
     dynamics : sequence of Dynamics
         One for each trajectory.
     states : sequence of MdState
-        States at ``step``.
-    step, n_steps : int
-        Steps made before, and in the end.
-    sample_every : int
-        Samples are taken at the multiples of it.
-    seconds : float
-        Wall time to aim at for a piece.
+        Where they begin.
+    span : Span
     """
     running = dict(enumerate(states))
-    length = 1
-    while step < n_steps and running:
-        piece = steps_ahead(step, n_steps, sample_every, length, kernel.n_atoms * len(running))
+    step, length = span.step, 1
+    while step < span.n_steps and running:
+        piece = steps_ahead(step, span.n_steps, span.sample_every, length, kernel.n_atoms * len(running))
         started = time.perf_counter()
         own = [dynamics[place] for place in running]
-        runs = kernel.run_replicas(list(running.values()), own, piece, min(piece, sample_every))
+        runs = kernel.run_replicas(list(running.values()), own, piece, min(piece, span.sample_every))
         elapsed = time.perf_counter() - started
         chunks = {
-            place: _chunk(run, step, piece, sample_every, elapsed)
+            place: _chunk(run, step, piece, span.sample_every, elapsed)
             for place, run in zip(running, runs, strict=True)
         }
         yield chunks
         running = {place: chunk.state for place, chunk in chunks.items() if chunk.run.stopped_step is None}
         step += piece
-        length = max(1, int(piece * min(_LARGEST_GROWTH, seconds / max(elapsed, 1e-9))))
+        length = max(1, int(piece * min(_LARGEST_GROWTH, span.seconds / max(elapsed, 1e-9))))
 
 
 def steps_ahead(step: int, n_steps: int, sample_every: int, length: int, n_atoms: int) -> int:
@@ -148,13 +138,11 @@ def steps_ahead(step: int, n_steps: int, sample_every: int, length: int, n_atoms
     return piece
 
 
-def run_piece(
-    kernel: MdKernel, dynamics: Dynamics, state: MdState, *, step: int, piece: int, sample_every: int
-) -> Chunk:
-    """Make so many steps from a step on; see `steps_ahead`."""
+def run_piece(kernel: MdKernel, dynamics: Dynamics, state: MdState, span: Span, piece: int) -> Chunk:
+    """Make the first steps of a span, so many; see `steps_ahead`."""
     started = time.perf_counter()
-    run = kernel.run(state, dynamics, piece, min(piece, sample_every))
-    return _chunk(run, step, piece, sample_every, time.perf_counter() - started)
+    run = kernel.run(state, dynamics, piece, min(piece, span.sample_every))
+    return _chunk(run, span.step, piece, span.sample_every, time.perf_counter() - started)
 
 
 def join_runs(chunks: Sequence[Chunk], seconds: float) -> Chunk:

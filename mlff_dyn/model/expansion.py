@@ -9,15 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import DataError
-from mlff_dyn.kernels import (
-    ForceKernel,
-    force_variances,
-    reduced_rows,
-    row_statistics,
-    sample_forces,
-    stress_rows,
-)
+from mlff_dyn.kernels import ForceKernel, force_variances, reduced_rows, sample_forces, stress_rows
 from mlff_dyn.kernels.gather import GatherTables, build_gather_tables, energy_row
+from mlff_dyn.kernels.placement import place_tables
 from mlff_dyn.kernels.reduction import Reduction, block_reduction
 from mlff_dyn.kernels.strain import gauss_sum, slot_positions
 from mlff_dyn.kernels.strain_energy import StrainEnergy, build_strain_energy
@@ -26,7 +20,6 @@ from mlff_dyn.kernels.strained_polynomial import StrainTables, build_strain_tabl
 from mlff_dyn.lattice.bonds import Bonds, bonded_atoms, neighborhood_amplitudes, relative_amplitude
 from mlff_dyn.lattice.strain import from_voigt, strained_lattice, stress_of_strain_slope, to_voigt
 from mlff_dyn.regression.noise import Conditions, RowKind
-from mlff_dyn.regression.statistics import SufficientStatistics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,10 +102,8 @@ class SupercellExpansion:
         self.torus = torus
         self.strain: NDArray[np.float64] = np.zeros((3, 3))
         self._expansion = expansion
-        self._tables = expansion.tables
         self._reduction = expansion.reduction
-        self._slot_atoms = torus.atom_indices(expansion.tables.slots)
-        self._moves: NDArray[np.float64] | None = None
+        self._place = place_tables(expansion.tables, torus.atom_indices(expansion.tables.slots))
 
     def strained(self, strain: NDArray[np.float64]) -> SupercellExpansion:
         """Return the expansion on the same supercell under a strain, symmetric, shape (3, 3).
@@ -129,7 +120,8 @@ class SupercellExpansion:
             )
         other = copy(self)
         other.strain = check_strain(strain)
-        other._moves = self._expansion.slot_positions @ other.strain  # noqa: SLF001
+        moves = self._expansion.slot_positions @ other.strain
+        other._place = place_tables(self._place.tables, self._place.slot_atoms, moves)  # noqa: SLF001
         for cached in ("_net_force_rows", "lattice"):
             other.__dict__.pop(cached, None)
         return other
@@ -158,7 +150,7 @@ class SupercellExpansion:
             Of the energy measured from that of the unstrained crystal at rest.
         """
         forces = self._reduced(displacements)
-        if self._moves is None:
+        if not self._place.is_strained:
             return forces, energy_row(forces, displacements, self.basis.parameter_orders)
         centered = displacements - displacements.mean(axis=0)
         degree = int(self.basis.parameter_orders.max()) - 1
@@ -168,31 +160,15 @@ class SupercellExpansion:
         return by_atom.reshape(forces.shape), self.basis.reduce_columns(rest) - work
 
     def _reduced(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
-        place = (self._tables, self._reduction, self._slot_atoms)
-        return reduced_rows(*place, displacements, moves=self._moves)
+        return reduced_rows(self._place, self._reduction, displacements)
 
     @cached_property
     def _net_force_rows(self) -> NDArray[np.float64]:
         """Mean force on the atoms of the strained crystal, which is taken off; shape (3, n_parameters)."""
-        n_sites = self.basis.crystal.n_sites
-        one_cell = self._tables.slots[:, :1]
-        at_rest = np.zeros((n_sites, 3))
-        rows = reduced_rows(self._tables, self._reduction, one_cell, at_rest, moves=self._moves)
-        return np.asarray(rows.reshape(n_sites, 3, -1).mean(axis=0))
-
-    def statistics(
-        self, displacements: NDArray[np.float64], forces: NDArray[np.float64]
-    ) -> SufficientStatistics:
-        """Sums over the force rows of one frame, which are never stored; Å, eV/Å, shape (n_atoms, 3).
-
-        The forces of a strained frame must have no mean.
-        """
-        place = (self._tables, self._reduction, self._slot_atoms)
-        sums = row_statistics(*place, displacements, forces, moves=self._moves)
-        gram = sums.gram
-        if self._moves is not None:
-            gram = gram - len(displacements) * (self._net_force_rows.T @ self._net_force_rows)
-        return SufficientStatistics(gram, sums.moment, sums.target_sq, displacements.size)
+        tables = self._place.tables
+        one_cell = place_tables(tables, tables.slots[:, :1], self._place.moves)
+        rows = reduced_rows(one_cell, self._reduction, np.zeros((one_cell.n_atoms, 3)))
+        return np.asarray(rows.reshape(one_cell.n_atoms, 3, -1).mean(axis=0))
 
     def force_variances(
         self,
@@ -214,12 +190,11 @@ class SupercellExpansion:
         -------
         ndarray, shape (n_atoms or len(atoms), 3)     (eV/Å)²
         """
-        if self._moves is not None and np.abs(self._net_force_rows).max(initial=0.0) > _NO_NET_FORCE:
+        if self._place.is_strained and np.abs(self._net_force_rows).max(initial=0.0) > _NO_NET_FORCE:
             rows = self.rows(displacements)[0]
             every = np.asarray(((rows @ covariance_factor) ** 2).sum(axis=1)).reshape(-1, 3)
             return every if atoms is None else every[atoms]
-        place = (self._tables, self._reduction, self._slot_atoms)
-        return force_variances(*place, displacements, covariance_factor, atoms=atoms, moves=self._moves)
+        return force_variances(self._place, self._reduction, displacements, covariance_factor, atoms=atoms)
 
     def sample_forces(
         self, displacements: NDArray[np.float64], parameters: NDArray[np.float64]
@@ -235,9 +210,8 @@ class SupercellExpansion:
         -------
         ndarray, shape (n_samples, n_atoms, 3)     eV/Å
         """
-        place = (self._tables, self._reduction, self._slot_atoms)
-        forces = sample_forces(*place, displacements, parameters, moves=self._moves)
-        return forces if self._moves is None else forces - forces.mean(axis=1, keepdims=True)
+        forces = sample_forces(self._place, self._reduction, displacements, parameters)
+        return forces - forces.mean(axis=1, keepdims=True) if self._place.is_strained else forces
 
     def stress_rows(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
         """Rows of the stress at constant displacements, measured from that of the unstrained crystal at rest.
@@ -255,9 +229,8 @@ class SupercellExpansion:
             Components xx, yy, zz, yz, xz, xy, positive under tension: stress = row @ parameters, eV/Å³.
         """
         centered = displacements - displacements.mean(axis=0)
-        positions = self._expansion.slot_positions
-        slope = stress_rows(self._tables, positions, self._slot_atoms, centered, moves=self._moves)
-        if self._moves is not None:
+        slope = stress_rows(self._place, self._expansion.slot_positions, centered)
+        if self._place.is_strained:
             slope = slope + self.torus.n_cells * to_voigt(self._expansion.strain_energy.gradient(self.strain))
         return self.basis.reduce_columns(stress_of_strain_slope(slope, self.strain)) / self.volume
 
@@ -286,12 +259,12 @@ class SupercellExpansion:
         self, parameters: NDArray[np.float64], *, precision: str = "double", n_threads: int = 1
     ) -> ForceKernel | StrainedKernel:
         """Compiled energy, forces and dynamics for given independent parameters, the long range included."""
-        if self._moves is not None:
+        if self._place.is_strained:
             return self.strained_kernel(parameters, precision=precision, n_threads=n_threads)
         return ForceKernel(
-            self._tables,
+            self._place.tables,
             self.basis.expand(parameters),
-            self._slot_atoms,
+            self._place.slot_atoms,
             precision,
             n_threads,
             grid=self.torus.grid,

@@ -44,11 +44,6 @@ class Binning:
         """Number of bins."""
         return len(self.centers.amplitudes)
 
-    @property
-    def row_conditions(self) -> Conditions:
-        """Conditions of each row as the fit sees them: those of its bin."""
-        return self.centers.take(self.labels)
-
 
 def bin_rows(conditions: Conditions, n_parameters: int) -> Binning:
     """Sort rows into bins.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.kernels.dynamics import Dynamics
-from mlff_dyn.md.chunks import run_replicas_in_chunks
+from mlff_dyn.md.chunks import Span, run_replicas_in_chunks
 from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
 from mlff_dyn.training.criteria import FrameErrors, frame_errors
 from mlff_dyn.workflows.md_analysis import equilibration_steps
@@ -111,16 +111,8 @@ def sample_replicas(
     """
     dynamics, states = _starts(force_field, plan)
     records = [_Record() for _ in states]
-    pieces = run_replicas_in_chunks(
-        force_field.kernel,
-        dynamics,
-        states,
-        step=0,
-        n_steps=plan.n_steps,
-        sample_every=plan.frame_every,
-        seconds=0.3,
-    )
-    for chunks in pieces:
+    span = Span(0, plan.n_steps, plan.frame_every, seconds=0.3)
+    for chunks in run_replicas_in_chunks(force_field.kernel, dynamics, states, span):
         for place, chunk in chunks.items():
             records[place].add(force_field, plan, chunk)
             if chunk.run.stopped_step is not None:

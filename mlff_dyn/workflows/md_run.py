@@ -11,7 +11,7 @@ from ase.data import chemical_symbols
 from mlff_dyn.errors import DataError, SimulationError, UsageError
 from mlff_dyn.kernels import BACKEND
 from mlff_dyn.md.barostat import is_outside, run_npt_in_chunks, start_cell
-from mlff_dyn.md.chunks import run_in_chunks
+from mlff_dyn.md.chunks import Span, run_in_chunks
 from mlff_dyn.md.start import start_at_rest_positions
 from mlff_dyn.md.temperature import mean_temperature
 from mlff_dyn.store.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
@@ -129,25 +129,12 @@ def run_trajectory(
 
 def _chunks(plan: MdPlan, force_field: SupercellForceField, checkpoint: Checkpoint) -> Iterator[Chunk]:
     """Go on from a checkpoint."""
+    span = Span(checkpoint.step, plan.n_steps, plan.sample_every)
+    start = (plan.dynamics, checkpoint.state)
     if plan.barostat is None:
-        return run_in_chunks(
-            force_field.kernel,
-            plan.dynamics,
-            checkpoint.state,
-            step=checkpoint.step,
-            n_steps=plan.n_steps,
-            sample_every=plan.sample_every,
-        )
-    return run_npt_in_chunks(
-        force_field.strained_kernel,
-        plan.barostat,
-        plan.dynamics,
-        checkpoint.state,
-        checkpoint.cell or start_cell(plan.barostat),
-        step=checkpoint.step,
-        n_steps=plan.n_steps,
-        sample_every=plan.sample_every,
-    )
+        return run_in_chunks(force_field.kernel, *start, span)
+    cell = checkpoint.cell or start_cell(plan.barostat)
+    return run_npt_in_chunks(force_field.strained_kernel, plan.barostat, *start, span, cell=cell)
 
 
 def _describe_end(plan: MdPlan, chunk: Chunk, torus: Torus) -> str | None:

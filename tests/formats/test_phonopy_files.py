@@ -13,6 +13,7 @@ from ase import Atoms
 from ase.build import bulk
 from phonopy import Phonopy
 from phonopy.file_IO import parse_FORCE_CONSTANTS
+from phonopy.physical_units import get_physical_units
 
 from mlff_dyn.errors import UsageError
 from mlff_dyn.formats.phonopy_cells import compact_array, phonopy_cells
@@ -21,7 +22,6 @@ from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.model.force_constants import force_constants
 from mlff_dyn.model.force_field import ForceField
-from mlff_dyn.units import SQRT_EIGENVALUE_THZ
 from tests.models import crystal_of, fitted_to_harmonic, random_force_field, spring_hessian
 
 QPOINTS = [[0.0, 0.0, 0.0], [0.5, 0.0, 0.0], [0.5, 0.5, 0.0], [0.5, 0.5, 0.5], [0.1, 0.2, 0.3]]
@@ -53,7 +53,7 @@ def supercell_frequencies(force_field: ForceField, torus: Torus) -> np.ndarray:
         hessian[:, k] = -(plus - minus).ravel() / 2e-3
     weights = np.repeat(torus.masses, 3) ** -0.5
     values = np.linalg.eigvalsh(weights[:, None] * (hessian + hessian.T) / 2 * weights)
-    return np.sort(np.sign(values) * np.sqrt(np.abs(values))) * SQRT_EIGENVALUE_THZ
+    return np.sort(np.sign(values) * np.sqrt(np.abs(values))) * get_physical_units().DefaultToTHz
 
 
 def commensurate_frequencies(phonon: Phonopy, torus: Torus) -> np.ndarray:

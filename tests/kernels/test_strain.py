@@ -9,6 +9,7 @@ from polynomials import Torus, random_polynomial, spring_crystal
 from mlff_dyn.errors import DataError
 from mlff_dyn.kernels import compiled, reference
 from mlff_dyn.kernels.gather import build_gather_tables
+from mlff_dyn.kernels.placement import place_tables
 from mlff_dyn.kernels.strain import VOIGT, slot_positions
 
 BACKENDS = [reference, compiled]
@@ -42,8 +43,8 @@ def test_stress_is_the_slope_of_the_strained_energy(backend):
     rng = np.random.default_rng(3)
     u = rng.normal(scale=0.2, size=(2 * torus.n_cells, 3))
     parameters = np.array([5.0, 20.0])
-    slot_atoms = torus.atom_indices(tables.slots)
-    rows = backend.stress_rows(tables, slot_positions(tables, LATTICE, SITES), slot_atoms, u)
+    place = place_tables(tables, torus.atom_indices(tables.slots))
+    rows = backend.stress_rows(place, slot_positions(tables, LATTICE, SITES), u)
     step = 1e-4
     for (a, b), derivative in zip(VOIGT, rows @ parameters, strict=True):
         strain = np.zeros((3, 3))
@@ -59,10 +60,10 @@ def test_stress_does_not_depend_on_the_origin(backend):
     tables = build_gather_tables(spring_crystal())
     torus = Torus((2, 2, 3))
     u = np.random.default_rng(0).normal(scale=0.2, size=(2 * torus.n_cells, 3))
-    slot_atoms = torus.atom_indices(tables.slots)
+    place = place_tables(tables, torus.atom_indices(tables.slots))
     positions = slot_positions(tables, LATTICE, SITES)
-    rows = backend.stress_rows(tables, positions, slot_atoms, u)
-    moved = backend.stress_rows(tables, positions + np.array([7.0, -3.0, 5.0]), slot_atoms, u)
+    rows = backend.stress_rows(place, positions, u)
+    moved = backend.stress_rows(place, positions + np.array([7.0, -3.0, 5.0]), u)
     np.testing.assert_allclose(moved, rows, rtol=0, atol=1e-11 * np.abs(rows).max())
 
 
@@ -70,16 +71,16 @@ def test_stress_does_not_depend_on_the_origin(backend):
 def test_backends_agree(shape):
     rng = np.random.default_rng(8)
     tables = build_gather_tables(random_polynomial(rng, (1, 2, 3, 4, 5, 6)))
-    slot_atoms = Torus(shape).atom_indices(tables.slots)
-    u = rng.normal(scale=0.5, size=(tables.polynomial.n_sites * slot_atoms.shape[1], 3))
+    place = place_tables(tables, Torus(shape).atom_indices(tables.slots))
+    u = rng.normal(scale=0.5, size=(place.n_atoms, 3))
     positions = rng.normal(size=(len(tables.slots), 3))
-    slow, fast = (backend.stress_rows(tables, positions, slot_atoms, u) for backend in BACKENDS)
+    slow, fast = (backend.stress_rows(place, positions, u) for backend in BACKENDS)
     np.testing.assert_allclose(fast, slow, rtol=0, atol=1e-12 * np.abs(slow).max())
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_positions_of_another_crystal_are_refused(backend):
     tables = build_gather_tables(spring_crystal())
-    slot_atoms = Torus((1, 2, 2)).atom_indices(tables.slots)
+    place = place_tables(tables, Torus((1, 2, 2)).atom_indices(tables.slots))
     with pytest.raises(DataError, match="positions has shape"):
-        backend.stress_rows(tables, np.zeros((1, 3)), slot_atoms, np.zeros((8, 3)))
+        backend.stress_rows(place, np.zeros((1, 3)), np.zeros((8, 3)))

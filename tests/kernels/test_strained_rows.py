@@ -10,6 +10,7 @@ from polynomials import Torus, random_polynomial
 from mlff_dyn.errors import DataError
 from mlff_dyn.kernels import compiled, reference
 from mlff_dyn.kernels.gather import build_gather_tables
+from mlff_dyn.kernels.placement import place_tables
 from mlff_dyn.kernels.reduction import block_reduction
 from mlff_dyn.kernels.strain import VOIGT, gauss_sum, slot_positions, unit_strains
 
@@ -26,13 +27,14 @@ class Case:
         self.tables = build_gather_tables(crystal.polynomial())
         self.parameters = np.ones(self.tables.n_parameters)
         self.positions = slot_positions(self.tables, crystal.lattice, crystal.sites)
-        self.slot_atoms = TORUS.atom_indices(self.tables.slots)
         generator = np.random.default_rng(1)
         self.u = generator.normal(scale=0.1, size=(len(crystal.sites) * TORUS.n_cells, 3))
         self.u -= self.u.mean(axis=0)
         strain = generator.normal(scale=0.05, size=(3, 3))
         self.strain = 0.5 * (strain + strain.T)
-        self.moves = self.positions @ self.strain
+        slot_atoms = TORUS.atom_indices(self.tables.slots)
+        self.unstrained = place_tables(self.tables, slot_atoms)
+        self.strained = place_tables(self.tables, slot_atoms, self.positions @ self.strain)
 
     def work(self, u: np.ndarray, strain: np.ndarray) -> float:
         """Energy to displace the atoms of the strained crystal."""
@@ -48,7 +50,7 @@ def slope(function, step: float = 1e-3) -> float:
 @pytest.mark.parametrize("name", CRYSTALS)
 def test_force_rows_of_a_strained_crystal(name, backend):
     case = Case(CRYSTALS[name])
-    design = backend.design_matrix(case.tables, case.slot_atoms, case.u, moves=case.moves)
+    design = backend.design_matrix(case.strained, case.u)
     forces = (design @ case.parameters).reshape(-1, 3)
     for atom, axis in ((0, 0), (7, 1), (len(case.u) - 1, 2)):
         moved = np.zeros_like(case.u)
@@ -63,9 +65,8 @@ def test_force_rows_of_a_strained_crystal(name, backend):
 def test_stress_rows_are_slopes_of_the_work(name, backend, is_strained):
     case = Case(CRYSTALS[name])
     strain = case.strain if is_strained else np.zeros((3, 3))
-    moves = case.moves if is_strained else None
-    place = (case.tables, case.positions, case.slot_atoms, case.u)
-    found = backend.stress_rows(*place, moves=moves) @ case.parameters
+    place = case.strained if is_strained else case.unstrained
+    found = backend.stress_rows(place, case.positions, case.u) @ case.parameters
     for value, unit in zip(found, unit_strains(), strict=True):
         expected = slope(lambda x, unit=unit: case.work(case.u, strain + x * unit))
         assert value == pytest.approx(expected, abs=1e-9 * np.abs(found).max())
@@ -74,9 +75,10 @@ def test_stress_rows_are_slopes_of_the_work(name, backend, is_strained):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_both_ways_to_the_stress_of_an_unstrained_crystal_agree(backend):
     case = Case(CRYSTALS["triclinic, order 6"])
-    place = (case.tables, case.positions, case.slot_atoms, case.u)
-    by_euler = backend.stress_rows(*place)
-    by_gauss = backend.stress_rows(*place, moves=np.zeros_like(case.positions))
+    without_strain = np.zeros_like(case.positions)
+    moved = place_tables(case.tables, case.unstrained.slot_atoms, without_strain)
+    by_euler = backend.stress_rows(case.unstrained, case.positions, case.u)
+    by_gauss = backend.stress_rows(moved, case.positions, case.u)
     np.testing.assert_allclose(by_gauss, by_euler, rtol=0, atol=1e-12 * np.abs(by_euler).max())
 
 
@@ -86,15 +88,14 @@ def test_statistics_and_variances_are_those_of_the_rows(backend):
     generator = np.random.default_rng(2)
     blocks = [generator.normal(size=(terms.n_parameters, 1)) for terms in case.tables.polynomial.orders]
     reduction = block_reduction(blocks)
-    design = backend.design_matrix(case.tables, case.slot_atoms, case.u, moves=case.moves)
+    design = backend.design_matrix(case.strained, case.u)
     rows = design @ reduction.dense()
     forces = generator.normal(size=case.u.shape)
-    place = (case.tables, reduction, case.slot_atoms, case.u)
-    sums = backend.row_statistics(*place, forces, moves=case.moves)
+    sums = backend.row_statistics(case.strained, reduction, case.u, forces)
     np.testing.assert_allclose(sums.gram, rows.T @ rows, rtol=1e-11)
     np.testing.assert_allclose(sums.moment, rows.T @ forces.ravel(), rtol=1e-10)
     factor = np.linalg.cholesky(np.eye(len(blocks)) + 0.1)
-    found = backend.force_variances(*place, factor, moves=case.moves)
+    found = backend.force_variances(case.strained, reduction, case.u, factor)
     np.testing.assert_allclose(found.ravel(), ((rows @ factor) ** 2).sum(axis=1), rtol=1e-11)
 
 
@@ -102,13 +103,13 @@ def test_statistics_and_variances_are_those_of_the_rows(backend):
 def test_backends_agree(shape):
     generator = np.random.default_rng(8)
     tables = build_gather_tables(random_polynomial(generator, (1, 2, 3, 4, 5, 6)))
-    slot_atoms = Torus(shape).atom_indices(tables.slots)
-    u = generator.normal(scale=0.5, size=(tables.polynomial.n_sites * slot_atoms.shape[1], 3))
     positions = generator.normal(size=(len(tables.slots), 3))
     moves = generator.normal(scale=0.3, size=positions.shape)
-    designs = [backend.design_matrix(tables, slot_atoms, u, moves=moves) for backend in BACKENDS]
+    place = place_tables(tables, Torus(shape).atom_indices(tables.slots), moves)
+    u = generator.normal(scale=0.5, size=(place.n_atoms, 3))
+    designs = [backend.design_matrix(place, u) for backend in BACKENDS]
     np.testing.assert_allclose(designs[1], designs[0], rtol=0, atol=1e-12 * np.abs(designs[0]).max())
-    stresses = [backend.stress_rows(tables, positions, slot_atoms, u, moves=moves) for backend in BACKENDS]
+    stresses = [backend.stress_rows(place, positions, u) for backend in BACKENDS]
     np.testing.assert_allclose(stresses[1], stresses[0], rtol=0, atol=1e-12 * np.abs(stresses[0]).max())
 
 
@@ -123,8 +124,7 @@ def test_unit_strains_are_the_components_of_a_symmetric_tensor():
         assert (tensor * unit).sum() == tensor[a, b]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_moves_of_another_crystal_are_refused(backend):
+def test_moves_of_another_crystal_are_refused():
     case = Case(CRYSTALS["diamond"])
     with pytest.raises(DataError, match="moves has shape"):
-        backend.design_matrix(case.tables, case.slot_atoms, case.u, moves=np.zeros((2, 3)))
+        place_tables(case.tables, case.unstrained.slot_atoms, np.zeros((2, 3)))

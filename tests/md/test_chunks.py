@@ -6,7 +6,7 @@ from ase.build import bulk
 
 from mlff_dyn.kernels.dynamics import Dynamics, MdState
 from mlff_dyn.md.anharmonicity import anharmonicity
-from mlff_dyn.md.chunks import run_in_chunks, run_replicas_in_chunks
+from mlff_dyn.md.chunks import Span, run_in_chunks, run_replicas_in_chunks
 from mlff_dyn.md.start import start_at_rest_positions
 from mlff_dyn.md.temperature import mean_temperature
 from mlff_dyn.model.force_field import SupercellForceField
@@ -50,17 +50,8 @@ def test_pieces_follow_the_clock_and_change_nothing(
     springs: SupercellForceField, seconds: float, sample_every: int
 ) -> None:
     whole = springs.kernel.run(start(springs), dynamics(springs), 120, sample_every)
-    chunks = list(
-        run_in_chunks(
-            springs.kernel,
-            dynamics(springs),
-            start(springs),
-            step=0,
-            n_steps=120,
-            sample_every=sample_every,
-            seconds=seconds,
-        )
-    )
+    span = Span(0, 120, sample_every, seconds)
+    chunks = list(run_in_chunks(springs.kernel, dynamics(springs), start(springs), span))
     steps = np.concatenate([chunk.sample_steps for chunk in chunks])
     np.testing.assert_array_equal(steps, sample_every * np.arange(1, 120 // sample_every + 1))
     assert sum(chunk.n_steps for chunk in chunks) == chunks[-1].step == 120
@@ -74,11 +65,8 @@ def test_the_piece_that_leaves_the_limit_is_the_last(springs: SupercellForceFiel
     limited = dynamics(springs, displacement_limit=0.1)
     whole = springs.kernel.run(start(springs), limited, 500, 3)
     assert whole.stopped_step is not None
-    chunks = list(
-        run_in_chunks(
-            springs.kernel, limited, start(springs), step=0, n_steps=500, sample_every=3, seconds=0.0
-        )
-    )
+    span = Span(0, 500, 3, seconds=0.0)
+    chunks = list(run_in_chunks(springs.kernel, limited, start(springs), span))
     assert chunks[-1].step == whole.stopped_step
     assert chunks[-1].run.stopped_atom == whole.stopped_atom
     assert sum(len(chunk.sample_steps) for chunk in chunks) == len(whole.displacements)
@@ -90,11 +78,7 @@ def test_replicas_in_pieces_are_the_runs_in_one_piece(springs: SupercellForceFie
     kinds = [dynamics(springs), dynamics(springs, displacement_limit=0.1), dynamics(springs, timestep_fs=1.0)]
     states = [start_at_rest_positions(springs.torus.masses, 300.0, (seed,)) for seed in range(3)]
     wholes = [springs.kernel.run(*each, 200, 7) for each in zip(states, kinds, strict=True)]
-    pieces = list(
-        run_replicas_in_chunks(
-            springs.kernel, kinds, states, step=0, n_steps=200, sample_every=7, seconds=seconds
-        )
-    )
+    pieces = list(run_replicas_in_chunks(springs.kernel, kinds, states, Span(0, 200, 7, seconds)))
     assert wholes[1].stopped_step is not None
     for place, whole in enumerate(wholes):
         own = [chunks[place] for chunks in pieces if place in chunks]

@@ -19,7 +19,6 @@ from mlff_dyn.model.force_field import errors_of_rows
 from mlff_dyn.model.labelled_rows import FitOptions
 from mlff_dyn.model.row_errors import left_out_scores
 from mlff_dyn.regression.calibration import calibration_scale
-from mlff_dyn.regression.statistics import collect
 from tests.models import Cutoffs, crystal_of
 
 CASES = [
@@ -188,17 +187,6 @@ def test_parts_of_the_error_add_up(noisy: tuple[SupercellExpansion, list[Labelle
         expansion.force_conditions(displaced(expansion, 90)),
     )
     np.testing.assert_allclose(errors.predictive, again.predictive, rtol=1e-9)
-
-
-def test_streamed_sums_are_those_over_the_rows(noisy: tuple[SupercellExpansion, list[LabelledRows]]) -> None:
-    for rows in noisy[1][:2]:
-        expected = collect(rows.force_rows, rows.forces)
-        found = rows.supercell.statistics(rows.displacements, rows.forces.reshape(-1, 3))
-        limit = 1e-12 * np.abs(expected.gram).max()
-        np.testing.assert_allclose(found.gram, expected.gram, rtol=0, atol=limit)
-        np.testing.assert_allclose(found.moment, expected.moment, rtol=1e-9, atol=limit)
-        assert found.target_sq == pytest.approx(expected.target_sq, rel=1e-12)
-        assert found.n_targets == expected.n_targets
 
 
 def test_many_snapshots_are_calibrated_on_some_of_them() -> None:

@@ -1,4 +1,4 @@
-"""A run directory with a copper model, trained once on EMT forces by the command line itself."""
+"""Run directories of copper: with a model, trained once on EMT forces by the command line, and without."""
 
 import shutil
 from pathlib import Path
@@ -12,6 +12,7 @@ from mlff_dyn.config.load import load_config
 from mlff_dyn.config.schema import Config
 from mlff_dyn.store.dataset import write_snapshots
 from tests.models import copper, emt_snapshots
+from tests.workflows.training_project import Train, command_of, make_project
 
 CONFIG = """\
 structure: {file: Cu.vasp, supercell: [2, 2, 2]}
@@ -50,3 +51,15 @@ def project(trained_folder: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def config(project: Path) -> Config:
     return load_config(project / "CONFIG.yaml", [])
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project that `train` has not seen yet."""
+    return make_project(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def train(folder: Path) -> Train:
+    """Its command line."""
+    return command_of(folder)

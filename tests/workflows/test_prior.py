@@ -13,30 +13,13 @@ from mlff_dyn.store.model_file import read_model, write_model
 from tests.models import copper, random_force_field
 from tests.workflows.soft_calculator import SOFTNESS
 from tests.workflows.test_train_killed import start
-from tests.workflows.training_project import (
-    Train,
-    command_of,
-    content,
-    make_project,
-    n_runs,
-    refused,
-)
+from tests.workflows.training_project import Train, content, n_runs, refused
 
 N_FRAMES = 20
 CHEAP = (
     "{engine: {kind: ase, parameters: {calculator: 'tests.workflows.soft_calculator:SoftEMT'}}, n_frames: 20}"
 )
 ONE_CALCULATION = ("--set", "training.initial.n=1", "--set", "training.max_calculations=1")
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return make_project(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def train(folder: Path) -> Train:
-    return command_of(folder)
 
 
 def test_the_scales_of_a_cheap_engine_are_found(folder: Path, train: Train) -> None:

@@ -10,25 +10,7 @@ from ase.calculators.emt import EMT
 from mlff_dyn.store.dataset import read_snapshots, write_snapshots
 from mlff_dyn.store.model_file import read_model
 from tests.models import copper, emt_snapshots
-from tests.workflows.training_project import (
-    CONFIG,
-    Train,
-    command_of,
-    content,
-    make_project,
-    n_runs,
-    relative_error,
-)
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return make_project(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def train(folder: Path) -> Train:
-    return command_of(folder)
+from tests.workflows.training_project import CONFIG, Train, content, n_runs, relative_error
 
 
 def test_dynamic_training_to_convergence(folder: Path, train: Train) -> None:

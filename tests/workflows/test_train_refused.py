@@ -8,24 +8,7 @@ from ase.build import bulk
 
 from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
 from tests.models import emt_snapshots
-from tests.workflows.training_project import (
-    Train,
-    command_of,
-    content,
-    make_project,
-    n_runs,
-    refused,
-)
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return make_project(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def train(folder: Path) -> Train:
-    return command_of(folder)
+from tests.workflows.training_project import Train, content, n_runs, refused
 
 
 @pytest.fixture

@@ -6,24 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlff_dyn.store.dataset import read_snapshots
-from tests.workflows.training_project import (
-    CONFIG,
-    Train,
-    command_of,
-    make_project,
-    n_runs,
-    refused,
-)
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return make_project(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def train(folder: Path) -> Train:
-    return command_of(folder)
+from tests.workflows.training_project import CONFIG, Train, n_runs, refused
 
 
 def test_a_budget_ends_with_exit_code_four_and_may_be_raised(folder: Path, train: Train) -> None:

@@ -1,0 +1,131 @@
+"""Tables on a torus: arrays that are checked once, in the form that the kernels take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff_dyn.errors import DataError, check_shape
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mlff_dyn.kernels.gather import GatherTables
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """Tables on a torus, strained or not, as `place_tables` returns it.
+
+    Attributes
+    ----------
+    tables : GatherTables
+    slot_atoms : ndarray, shape (n_slots, n_cells), int32
+        Atom that each slot of the tables means for each home cell.
+    moves : ndarray, shape (n_slots, 3), or (0, 3) without strain, Å
+        What a strain adds to the displacements of the slots.
+    """
+
+    tables: GatherTables
+    slot_atoms: NDArray[np.int32]
+    moves: NDArray[np.float64]
+
+    @property
+    def n_sites(self) -> int:
+        """Atoms of a cell."""
+        return self.tables.polynomial.n_sites
+
+    @property
+    def n_cells(self) -> int:
+        """Cells of the torus."""
+        return int(self.slot_atoms.shape[1])
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms of the torus."""
+        return self.n_sites * self.n_cells
+
+    @property
+    def is_strained(self) -> bool:
+        """Whether moves were given."""
+        return len(self.moves) > 0
+
+    def check_displacements(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Displacements as a contiguous array, or a message that says what is wrong.
+
+        Parameters
+        ----------
+        displacements : ndarray, shape (n_atoms, 3), Å
+
+        Returns
+        -------
+        ndarray, shape (n_atoms, 3), float64
+
+        Raises
+        ------
+        DataError
+            If the shape is another.
+        """
+        check_shape("displacements", displacements, (self.n_atoms, 3))
+        return np.ascontiguousarray(displacements, dtype=np.float64)
+
+    def check_atoms(self, atoms: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Refuse atoms that the torus does not have.
+
+        Parameters
+        ----------
+        atoms : ndarray, shape (any,)
+
+        Returns
+        -------
+        ndarray
+
+        Raises
+        ------
+        DataError
+        """
+        check_shape("atoms", atoms, (None,))
+        _check_range("atoms", atoms, self.n_atoms)
+        return atoms
+
+
+def place_tables(
+    tables: GatherTables, slot_atoms: NDArray[np.int32], moves: NDArray[np.float64] | None = None
+) -> Placement:
+    """Put the tables on a torus.
+
+    Parameters
+    ----------
+    tables : GatherTables
+    slot_atoms : ndarray, shape (n_slots, n_cells)
+        Atom that each slot of the tables means for each home cell.
+    moves : ndarray, shape (n_slots, 3), optional, Å
+        What a strain adds to the displacements of the slots: positions @ strain, see
+        `mlff_dyn.kernels.strain.slot_positions`.
+
+    Returns
+    -------
+    Placement
+
+    Raises
+    ------
+    DataError
+        If a shape or an atom number does not fit the tables.
+    """
+    n_slots = len(tables.slots)
+    check_shape("slot_atoms", slot_atoms, (n_slots, None))
+    _check_range("slot_atoms", slot_atoms, slot_atoms.shape[1] * tables.polynomial.n_sites)
+    if moves is not None:
+        check_shape("moves", moves, (n_slots, 3))
+    return Placement(
+        tables,
+        np.ascontiguousarray(slot_atoms, dtype=np.int32),
+        np.empty((0, 3)) if moves is None else np.ascontiguousarray(moves, dtype=np.float64),
+    )
+
+
+def _check_range(name: str, atoms: NDArray[np.int32] | NDArray[np.int64], n_atoms: int) -> None:
+    if atoms.size and (atoms.min() < 0 or atoms.max() >= n_atoms):
+        raise DataError(f"{name} has an atom outside 0..{n_atoms - 1}")
