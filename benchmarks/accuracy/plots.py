@@ -114,13 +114,18 @@ def plot_transfers(path: Path, points: list[TransferPoint]) -> None:
 
 def plot_expansions(path: Path, points: list[ExpansionPoint]) -> None:
     """Relative force error of expansions of different size."""
-    by = (lambda p: p.system, lambda p: f"{p.expansion} ({p.n_parameters})")
+    by = (lambda p: p.system, _size_of_expansion)
     with _picture(path, points, *by) as panels:
         for axis, curves in panels:
             for name, curve in curves.items():
                 _plot_errors(axis, curve, "o-", label=name, markersize=5)
             axis.set(ylim=(0, None))
             axis.legend(fontsize=6)
+
+
+def _size_of_expansion(point: ExpansionPoint) -> str:
+    is_proposed = point.expansion.startswith("proposed")
+    return f"{point.n_parameters} parameters" + (", proposed" if is_proposed else "")
 
 
 @contextmanager

@@ -84,10 +84,9 @@ def search_expansions(data: Sequence[LabelledRows], torus: Torus) -> Iterator[Tr
         raise FitError("there is no labelled snapshot", fix="label some or give --dataset")
     steps = Steps(torus, _MOST_PARAMETERS)
     search = _Search(data, steps)
-    taken: Tried | None = Tried(steps.first(), _try(data, steps.first()))
+    taken: Tried | None = yield from search.measure(steps.first())
     while taken is not None:
         here = taken
-        yield here.trial
         taken = yield from search.best_step(here, n_shells=1)
         if taken is None:
             taken = yield from search.best_step(here, n_shells=2)
@@ -109,7 +108,7 @@ class _Search:
         self._steps = steps
         self._smallest_gain = _SMALLEST_GAIN_PER_ROW * sum(rows.forces.size for rows in data)
         self._gains: dict[Step, float] = {}
-        self._tried: list[Tried] = []
+        self._tried: dict[frozenset[tuple[int, tuple[int, int]]], Tried] = {}
 
     def best_step(self, here: Tried, n_shells: int) -> Generator[Trial, None, Tried | None]:
         """Try the steps from an expansion; where the best leads, or None if none gains enough."""
@@ -121,7 +120,7 @@ class _Search:
             candidate = self._steps.take(here.candidate, step)
             if candidate is None:
                 continue
-            found[step] = yield from self._try(candidate)
+            found[step] = yield from self.measure(candidate)
             self._gains[step] = found[step].trial.log_evidence - here.trial.log_evidence
             for pairs in waiting & {step._replace(is_of_pairs=True)}:
                 self._gains.pop(pairs, None)
@@ -135,17 +134,19 @@ class _Search:
     def shrink(self) -> Generator[Trial, None, None]:
         """Try smaller expansions than the smallest sufficient one, as long as one of them is sufficient."""
         before = None
-        while self._tried and before != (best := cheapest_sufficient([tried.trial for tried in self._tried])):
+        while before != (best := cheapest_sufficient([tried.trial for tried in self._tried.values()])):
             before = best
-            start = next(tried.candidate for tried in self._tried if tried.trial == best)
+            start = next(tried.candidate for tried in self._tried.values() if tried.trial == best)
             for candidate in self._steps.back(start):
-                yield from self._try(candidate)
+                yield from self.measure(candidate)
 
-    def _try(self, candidate: Candidate) -> Generator[Trial, None, Tried]:
-        tried = Tried(candidate, _try(self._data, candidate))
-        self._tried.append(tried)
-        yield tried.trial
-        return tried
+    def measure(self, candidate: Candidate) -> Generator[Trial, None, Tried]:
+        """Fit an expansion, unless that was done before."""
+        key = frozenset(candidate.shells.items())
+        if key not in self._tried:
+            self._tried[key] = Tried(candidate, _try(self._data, candidate))
+            yield self._tried[key].trial
+        return self._tried[key]
 
     def _largest(self, steps: Collection[Step]) -> float:
         """Largest gain; that of a step never tried has no bound."""
