@@ -176,7 +176,7 @@ def _scalar_model(
         zero=zero + free.mean[free_rows],
         coupling=free.coupling[free_rows],
         zero_factor=free.factor[free_rows],
-        calibration=scalar_calibration_scale(scores),
+        calibration=scalar_calibration_scale(scores, len(rows.data)),
         coherent_sd=0.0,
         largest_amplitude=max(frame.amplitude_angstrom for frame in rows.data),
     )

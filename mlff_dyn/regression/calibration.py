@@ -55,6 +55,7 @@ _ROUNDING = 10.0 * float(np.finfo(float).eps)
 _SMALLEST_SCALE = 0.5
 _ONE_SD = 0.6826894921370859
 _PSEUDO_COUNT = 4.0
+_SCALAR_MARGIN = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,15 +203,19 @@ def small_number_factor(n_configurations: int) -> float:
     return 1.0 + 0.5 / n_configurations
 
 
-def scalar_calibration_scale(scores: NDArray[np.float64]) -> float:
+def scalar_calibration_scale(scores: NDArray[np.float64], n_configurations: int) -> float:
     """Factor on the standard deviations of a quantity of which each configuration has few.
 
-    Their mean square, to which four more scores of size one are added, so that few do not move it much.
+    Its square is the mean square of the scores, to which four more of size one are added, so that few do not
+    move it much, times 1 + 2 / K: what K configurations do not tell about noise and zero of the quantity.
 
     Parameters
     ----------
     scores : ndarray
         Left-out errors over their predictive standard deviations.
+    n_configurations : int
+        Of the data.
     """
     total = float(np.sum(np.square(scores))) + _PSEUDO_COUNT
-    return float(np.sqrt(total / (np.size(scores) + _PSEUDO_COUNT)))
+    few = 1.0 + _SCALAR_MARGIN / n_configurations
+    return float(np.sqrt(few * total / (np.size(scores) + _PSEUDO_COUNT)))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mlff_dyn.regression.calibration import calibration_scale, leave_out
+from mlff_dyn.regression.calibration import calibration_scale, leave_out, scalar_calibration_scale
 from mlff_dyn.regression.evidence import Observations
 from mlff_dyn.regression.posterior import Posterior, posterior_at
 from mlff_dyn.regression.priors import independent_prior
@@ -138,3 +138,12 @@ def test_interpolating_fits_stay_finite() -> None:
     found = leave_out(posterior, problem.design, problem.targets, 1e-12)
     assert np.isfinite(found.errors).all()
     assert np.isfinite(found.leverages).all()
+
+
+def test_the_scale_of_a_scalar_is_right_in_the_end_and_careful_at_first() -> None:
+    """Many scores of size s give s, few are widened, none leave only the margin."""
+    many = 1.7 * np.random.default_rng(0).standard_normal(4000)
+    assert scalar_calibration_scale(many, 4000) == pytest.approx(1.7, rel=0.03)
+    few = np.array([1.0, -1.0])
+    assert scalar_calibration_scale(few, 2) == pytest.approx(np.sqrt(2.0), rel=1e-12)
+    assert scalar_calibration_scale(few[:0], 1) == pytest.approx(np.sqrt(3.0), rel=1e-12)
