@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.model.labelled_rows import FitOptions, LabelledRows
+    from mlff_dyn.regression.evidence import Hyperparameters
 
 _N_STRESS = 6
 
@@ -152,6 +153,11 @@ class DataRows:
     def row_labels(self, index: int) -> NDArray[np.int64]:
         """Bin of each row of a supercell."""
         return self._labels[index]
+
+    def weight_variances(self, hyperparameters: Hyperparameters) -> NDArray[np.float64]:
+        """Variance of the rows of each bin in a fit."""
+        counts = np.bincount(np.concatenate(self._labels), minlength=len(self.binning))
+        return hyperparameters.weight_variances(self.binning.centers, counts)
 
     @cached_property
     def _conditions(self) -> list[tuple[Conditions, NDArray[np.int64]]]:

@@ -86,13 +86,14 @@ def left_out_scores(posterior: Posterior, rows: DataRows, chosen: Sequence[int])
         Numbers of the supercells.
     """
     variances = posterior.hyperparameters.variances(rows.binning.centers)
+    weighted = rows.weight_variances(posterior.hyperparameters)
     forces, others = [], {int(RowKind.ENERGY): [np.zeros(0)], int(RowKind.STRESS): [np.zeros(0)]}
     for index in chosen:
         block, labels = rows.block(rows.data[index]), rows.row_labels(index)
         kinds = rows.binning.centers.kinds[labels]
         scored = _scored_rows(rows.data[index].n_atoms, len(kinds))
-        own = (block.design, block.targets, variances[labels], block.free_design)
-        found = leave_out(posterior, *own, scored=scored, is_rough=True)
+        own = (block.design, block.targets, weighted[labels], block.free_design)
+        found = leave_out(posterior, *own, scored=scored, is_rough=True).with_noise(variances[labels][scored])
         is_force = kinds[scored] == RowKind.FORCE
         forces.append(found.take(is_force))
         for kind, scores in others.items():
@@ -125,7 +126,7 @@ def pops_factor(
     -------
     ndarray, shape (n_parameters, any)
     """
-    variances = posterior.hyperparameters.variances(rows.binning.centers)
+    variances = rows.weight_variances(posterior.hyperparameters)
     designs, residuals = [], []
     for index in chosen:
         frame = rows.data[index]

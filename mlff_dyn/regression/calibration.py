@@ -78,6 +78,11 @@ class LeftOut:
         """Errors over predictive standard deviations, shape (n_rows,)."""
         return np.asarray(self.errors / np.sqrt(self.noise_variances * (1.0 + self.leverages)))
 
+    def with_noise(self, noise_variances: NDArray[np.float64]) -> LeftOut:
+        """Return the same predictions of rows whose noise is not the variance that they had in the fit."""
+        leverages = self.leverages * self.noise_variances / noise_variances
+        return LeftOut(self.errors, leverages, noise_variances)
+
     def take(self, rows: NDArray[np.bool_]) -> LeftOut:
         """Return some of the rows."""
         return LeftOut(self.errors[rows], self.leverages[rows], self.noise_variances[rows])

@@ -42,7 +42,7 @@ Average information: Gilmour, Thompson and Cullis, Biometrics 51, 1440 (1995).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -98,6 +98,17 @@ class Hyperparameters:
     def variances(self, conditions: Conditions) -> NDArray[np.float64]:
         """Noise variance under each of the conditions."""
         return variances_by_kind(self.noise, self.other_noise, conditions)
+
+    def weight_variances(
+        self, conditions: Conditions, counts: NDArray[np.int64] | NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Variance of groups of rows in a fit, see `NoiseModel.weight_variance`."""
+        variances = self.variances(conditions)
+        here = conditions.kinds == RowKind.FORCE
+        if self.noise.neighborhood_exponent > 0.0 and here.any():
+            own = conditions.take(here)
+            variances[here] = self.noise.weight_variance(own.amplitudes, own.ratios, counts[here])
+        return variances
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,6 +213,25 @@ def evaluate(observations: Observations, prior: Prior, hyperparameters: Hyperpar
     objective = objective_of(observations, prior)
     variances = hyperparameters.variances(observations.conditions)
     return objective.fit(variances, hyperparameters.prior_values)
+
+
+def fit_weighted(observations: Observations, prior: Prior, hyperparameters: Hyperparameters) -> Fit:
+    """Posterior with the weights of a fit, and the log evidence of the noise itself.
+
+    Raises
+    ------
+    FitError
+        If a precision is not positive definite.
+    """
+    objective = objective_of(observations, prior)
+    counts = np.array([part.n_targets for part in observations.statistics], float)
+    conditions, values = observations.conditions, hyperparameters.prior_values
+    variances = hyperparameters.variances(conditions)
+    weighted = hyperparameters.weight_variances(conditions, counts)
+    fit = objective.fit(weighted, values)
+    if np.array_equal(variances, weighted):
+        return fit
+    return replace(fit, log_evidence=objective.fit(variances, values).log_evidence)
 
 
 def maximize_evidence(

@@ -10,7 +10,8 @@ p; a range left out acts through atoms farther away, which the share f stands fo
 amplitude cannot tell the exponent p, a prior holds it near its expected value: the next order of an expansion
 to order N contributes a^N to the forces, the next range of a lower order n only a^(n - 1). The prior is wider
 upwards: frames of one amplitude pull p down by chance, and a p that is too small promises too much at higher
-temperatures.
+temperatures. Evidence and error bars use this noise; a fit weights the atoms of a frame more alike, see
+`NoiseModel.weight_variance`.
 
 Noise below 1e-7 of the targets drowns in the rounding of sums of their products, below 1e-12 in that of the
 rows: `bounds` take the smallest share of the targets that can be told.
@@ -38,6 +39,7 @@ _FLOOR_LOG_SD = 1.0
 _EXPONENT_SDS = (0.15, 0.3)
 _NEIGHBORHOOD_EXPONENT_SD = 1.0
 _START_FAR_SHARE = 0.5
+_WEIGHT_POWER = 0.2
 _START_RELATIVE = 0.05
 SMALLEST_RELATIVE = 1e-7
 SMALLEST_RELATIVE_OF_ROWS = 1e-12
@@ -99,8 +101,33 @@ class NoiseModel:
     def truncation_variance(self, amplitude: ArrayLike, ratio: ArrayLike = 1.0) -> NDArray[np.float64]:
         """Mean square of what the expansion leaves out, shape of both arguments."""
         relative = np.asarray(amplitude, float) / self.reference_amplitude
+        return np.asarray(self.truncation_sd**2 * relative ** (2 * self.exponent) * self.local_factor(ratio))
+
+    def local_factor(self, ratio: ArrayLike) -> NDArray[np.float64]:
+        """Mean square of what is left out in a neighborhood, over that where the ratio is one."""
         near = (1.0 - self.far_share) * np.asarray(ratio, float) ** (2 * self.neighborhood_exponent)
-        return np.asarray(self.truncation_sd**2 * relative ** (2 * self.exponent) * (self.far_share + near))
+        return np.asarray(self.far_share + near)
+
+    def weight_variance(
+        self,
+        amplitude: NDArray[np.float64],
+        ratio: NDArray[np.float64],
+        counts: NDArray[np.int64] | NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Variance that rows have in a fit: their noise, less different within a frame than it is.
+
+        What is left out is no noise: the parameters that are best for all atoms weight them more alike than
+        their errors are. The factor of the neighborhood is taken to a low power and scaled to the same mean.
+
+        Parameters
+        ----------
+        amplitude, ratio, counts : ndarray, shape (n,)
+            Conditions of groups of rows, and the number of rows of each.
+        """
+        local = self.local_factor(ratio)
+        tempered = local**_WEIGHT_POWER
+        tempered *= np.average(local, weights=counts) / np.average(tempered, weights=counts)
+        return np.asarray(self.floor_sd**2 + self.truncation_variance(amplitude) * tempered)
 
 
 class NoiseFamily(Protocol):

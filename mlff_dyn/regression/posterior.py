@@ -12,7 +12,7 @@ from scipy.linalg import solve_triangular
 from mlff_dyn.regression.evidence import (
     Hyperparameters,
     Observations,
-    evaluate,
+    fit_weighted,
     maximize_evidence,
 )
 from mlff_dyn.regression.factorization import times_upper
@@ -149,7 +149,7 @@ def posterior_at(observations: Observations, prior: Prior, hyperparameters: Hype
     FitError
         If a precision is not positive definite.
     """
-    fit = evaluate(observations, prior, hyperparameters)
+    fit = fit_weighted(observations, prior, hyperparameters)
     n_free = observations.n_free
     own = fit.factor[n_free:, n_free:]
     inverse = solve_triangular(own, np.eye(len(own)), lower=True, check_finite=False)

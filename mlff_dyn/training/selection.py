@@ -119,7 +119,10 @@ def choose_frames(pool: FramePool, kind: str, n_frames: int) -> tuple[int, ...]:
 def _rows(
     supercell: SupercellExpansion, force_field: ForceField, displacements: NDArray[np.float64]
 ) -> tuple[Iterator[NDArray[np.float64]], list[NDArray[np.float64]]]:
-    """Design matrices of frames, one at a time, and the noise variances of their rows."""
+    """Design matrices of frames, one at a time, and the variances of their rows in a fit."""
     noise = force_field.posterior.hyperparameters
-    variances = [np.repeat(noise.variances(supercell.force_conditions(u)), 3) for u in displacements]
+    each = np.full(supercell.torus.n_atoms, 3)
+    variances = [
+        np.repeat(noise.weight_variances(supercell.force_conditions(u), each), 3) for u in displacements
+    ]
     return (supercell.rows(u)[0] for u in displacements), variances

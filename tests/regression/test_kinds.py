@@ -130,3 +130,22 @@ def test_noise_of_neighborhoods_is_found() -> None:
         data = Observations(tuple(parts), np.ones(4), ratios)
         found = maximize_evidence(data, PRIOR, TruncationNoise(3, 1.0), noise_hint=0.1)
         np.testing.assert_allclose(np.sqrt(found.noise.variance(1.0, ratios)), truth, rtol=0.08)
+
+
+def test_weights_of_a_fit_have_the_mean_of_the_noise_and_vary_less() -> None:
+    """And without a dependence on neighborhoods they are the noise."""
+    generator = np.random.default_rng(4)
+    amplitudes, ratios = np.full(50, 0.8), np.exp(0.4 * generator.standard_normal(50))
+    counts = generator.integers(1, 9, 50)
+    for exponent, far_share in ((3.0, 0.0), (2.0, 0.6), (0.0, 0.0)):
+        noise = NoiseModel(0.01, 0.3, 2.0, 1.0, exponent, far_share)
+        true = noise.variance(amplitudes, ratios)
+        weighted = noise.weight_variance(amplitudes, ratios, counts)
+        assert np.average(weighted, weights=counts) == pytest.approx(
+            np.average(true, weights=counts), rel=1e-12
+        )
+        if exponent:
+            assert 1.0 < weighted.max() / weighted.min() < true.max() / true.min()
+            assert np.array_equal(np.argsort(weighted), np.argsort(true))
+        else:
+            np.testing.assert_allclose(weighted, true, rtol=1e-12)

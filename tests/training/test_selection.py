@@ -59,14 +59,15 @@ def test_the_importance_is_the_epistemic_error(fits: Fits) -> None:
 
 
 def test_the_information_is_that_of_a_fit(fits: Fits) -> None:
-    """Noise of every neighborhood: the posterior precision of a fit, of which each frame is a part."""
+    """Weights of every neighborhood: the posterior precision of a fit, of which each frame is a part."""
     torus, models, rows = fits
     model = models[12]
     pool = information_pool(model, torus, np.array([each.displacements for each in rows]), rows)
     direct = np.zeros((len(model.posterior.mean),) * 2)
     for each in rows:
-        noise = model.posterior.noise.variance(each.conditions.amplitudes, each.conditions.ratios)
-        scaled = each.force_rows / np.repeat(np.sqrt(noise), 3)[:, None]
+        counts = np.full(torus.n_atoms, 3)
+        weighted = model.posterior.hyperparameters.weight_variances(each.conditions, counts)
+        scaled = each.force_rows / np.repeat(np.sqrt(weighted), 3)[:, None]
         direct += scaled.T @ scaled
     np.testing.assert_allclose(12 * pool.mean_information, direct, rtol=1e-9, atol=1e-9 * direct.max())
     sizes = pool.misfit.sizes**2 + model.posterior.noise.floor_sd**2
