@@ -223,15 +223,14 @@ def fit_weighted(observations: Observations, prior: Prior, hyperparameters: Hype
     FitError
         If a precision is not positive definite.
     """
-    objective = objective_of(observations, prior)
+    own = evaluate(observations, prior, hyperparameters)
     counts = np.array([part.n_targets for part in observations.statistics], float)
-    conditions, values = observations.conditions, hyperparameters.prior_values
-    variances = hyperparameters.variances(conditions)
+    conditions = observations.conditions
     weighted = hyperparameters.weight_variances(conditions, counts)
-    fit = objective.fit(weighted, values)
-    if np.array_equal(variances, weighted):
-        return fit
-    return replace(fit, log_evidence=objective.fit(variances, values).log_evidence)
+    if np.array_equal(weighted, hyperparameters.variances(conditions)):
+        return own
+    fit = objective_of(observations, prior).fit(weighted, hyperparameters.prior_values)
+    return replace(fit, log_evidence=own.log_evidence)
 
 
 def maximize_evidence(

@@ -120,8 +120,27 @@ class Objective:
         push = (by_noise / variances**2) @ (self._moments - fitted)
         spread = covariance @ push.T
         noise_noise = (by_noise * (residual_sq / variances**3)) @ by_noise.T - push @ spread
-        noise_prior = spread[own].T @ pull
-        prior_prior = pull.T @ (carried - covariance[own, own] @ pull)
-        information = 0.5 * np.block([[noise_noise, noise_prior], [noise_prior.T, prior_prior]])
+        information = average_information(noise_noise, spread[own], pull, carried, covariance[own, own])
         by_prior = self._prior.gradient(precision, fit.mean[own], covariance[own, own])
         return fit.log_evidence, by_variance, by_prior, information
+
+
+def average_information(
+    noise_noise: NDArray[np.float64],
+    spread: NDArray[np.float64],
+    pull: NDArray[np.float64],
+    carried: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Information of noise and prior together, see `evidence`.
+
+    Parameters
+    ----------
+    noise_noise : ndarray, shape (n_noise, n_noise)         twice the block of the noise
+    spread : ndarray, shape (n_parameters, n_noise)         S g
+    pull, carried : ndarray, shape (n_parameters, n_prior)  b and the prior covariance times it
+    covariance : ndarray, shape (n_parameters, n_parameters)
+    """
+    noise_prior = spread.T @ pull
+    prior_prior = pull.T @ (carried - covariance @ pull)
+    return np.asarray(0.5 * np.block([[noise_noise, noise_prior], [noise_prior.T, prior_prior]]))

@@ -26,7 +26,7 @@ from scipy.linalg.blas import dtrsm
 from scipy.linalg.lapack import dpotri
 
 from mlff_dyn.errors import FitError
-from mlff_dyn.regression.objective import Fit
+from mlff_dyn.regression.objective import Fit, average_information
 from mlff_dyn.regression.square_root import add_to_triangle, positive_diagonal
 
 if TYPE_CHECKING:
@@ -122,8 +122,6 @@ class SquareRootObjective:
         pull, carried = self._prior.sensitivity(precision, fit.mean[own])
         spread = solve_triangular(upper, push, check_finite=False)
         noise_noise = (by_noise * (residual_sq / variances**3)) @ by_noise.T - push.T @ push
-        noise_prior = spread[own].T @ pull
-        prior_prior = pull.T @ (carried - covariance[own, own] @ pull)
-        information = 0.5 * np.block([[noise_noise, noise_prior], [noise_prior.T, prior_prior]])
+        information = average_information(noise_noise, spread[own], pull, carried, covariance[own, own])
         by_prior = self._prior.gradient(precision, fit.mean[own], covariance[own, own])
         return fit.log_evidence, by_variance, by_prior, information
