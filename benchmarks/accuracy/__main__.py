@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from benchmarks.accuracy.systems import Laboratory
+    from benchmarks.accuracy.laboratory import Laboratory
 
 PARTS = ("learning", "scores", "forecasts", "selections", "transfers", "expansions")
 
@@ -35,7 +35,8 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def laboratories(arguments: argparse.Namespace) -> Iterable[Laboratory]:
-    from benchmarks.accuracy.systems import SYSTEMS, FolderLaboratory, Laboratory, is_installed
+    from benchmarks.accuracy.laboratory import FolderLaboratory, Laboratory
+    from benchmarks.accuracy.systems import SYSTEMS, is_installed
 
     for system in SYSTEMS:
         if arguments.systems and not system.name.startswith(tuple(arguments.systems)):
@@ -64,7 +65,8 @@ def format_table(rows: list[Any]) -> str:
 def measure(part: str, laboratory: Laboratory, arguments: argparse.Namespace) -> list[Any]:
     """Rows of one part for one system; none where it does not apply."""
     from benchmarks.accuracy import expansions, forecasts, measures, selections, transfers
-    from benchmarks.accuracy.systems import CHEAP_FOR_TERSOFF, TERSOFF, Laboratory
+    from benchmarks.accuracy.laboratory import Laboratory
+    from benchmarks.accuracy.systems import CHEAP_FOR_TERSOFF, TERSOFF
 
     if part == "transfers":
         if laboratory.system.name != CHEAP_FOR_TERSOFF:

@@ -15,7 +15,8 @@ from mlff_dyn.model.fit import fit_force_field
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchmarks.accuracy.systems import Cutoffs, Laboratory
+    from benchmarks.accuracy.laboratory import Laboratory
+    from benchmarks.accuracy.systems import Cutoffs
     from mlff_dyn.model.fit import LabelledRows
 
 PAIR = 2

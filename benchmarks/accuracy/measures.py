@@ -14,7 +14,7 @@ from mlff_dyn.model.fit import fit_force_field
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from benchmarks.accuracy.systems import Laboratory
+    from benchmarks.accuracy.laboratory import Laboratory
     from mlff_dyn.model.fit import LabelledRows
     from mlff_dyn.model.force_field import ForceField
 

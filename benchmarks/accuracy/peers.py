@@ -18,7 +18,7 @@ from mlff_dyn.workflows.training_data import displaced_atoms
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.accuracy.systems import Laboratory
+    from benchmarks.accuracy.laboratory import Laboratory
     from mlff_dyn.model.fit import LabelledRows
 
 

@@ -16,7 +16,7 @@ from mlff_dyn.training.selection import choose_frames, information_pool
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from benchmarks.accuracy.systems import Laboratory
+    from benchmarks.accuracy.laboratory import Laboratory
     from mlff_dyn.model.fit import LabelledRows
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.regression.noise import NoiseModel

@@ -1,4 +1,4 @@
-"""Crystals with a reference calculator, and thermal frames labelled by it."""
+"""Crystals with a reference calculator: what is trained on what."""
 
 from __future__ import annotations
 
@@ -6,28 +6,11 @@ import importlib.util
 import shutil
 import tempfile
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from ase.build import bulk
-from ase.constraints import FixCom
 from ase.io import read
-from ase.md.langevin import Langevin
-from ase.units import fs
-
-from mlff_dyn.kernels.dynamics import Dynamics
-from mlff_dyn.lattice.basis import ForceConstantBasis, build_basis
-from mlff_dyn.lattice.crystal import build_crystal
-from mlff_dyn.lattice.matching import match_structure
-from mlff_dyn.lattice.torus import Torus, input_supercell
-from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
-from mlff_dyn.model.expansion import Expansion, SupercellExpansion
-from mlff_dyn.model.fit import LabelledRows, fit_force_field, label_rows
-from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
-from mlff_dyn.training.initial import rattled_displacements
-from mlff_dyn.workflows.training_data import displaced_atoms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,13 +18,9 @@ if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import Calculator
 
-    Cutoffs = Mapping[int, float | str]
+    Cutoffs = Mapping[int, float | str | Mapping[int, float]]
 
 STRUCTURES = Path(__file__).parents[2] / "configs" / "structures"
-_RATTLED = 4
-_RATTLE_ANGSTROM = 0.05
-_EQUILIBRATION_FEMTOSECONDS = 1500.0
-_INTERVAL_FEMTOSECONDS = 250.0
 
 
 @dataclass(frozen=True)
@@ -194,164 +173,3 @@ def is_installed(name: str) -> bool:
     """Whether a module or a program of a reference calculator is there."""
     is_module = name.isidentifier() and importlib.util.find_spec(name) is not None
     return is_module or shutil.which(name) is not None
-
-
-class Laboratory:
-    """A system with its expansion and its labelled frames, which are kept in a folder.
-
-    Parameters
-    ----------
-    system : System
-    folder : Path
-    """
-
-    def __init__(self, system: System, folder: Path) -> None:
-        self.system = system
-        self._folder = folder
-        atoms = system.make_atoms()
-        self.atoms = atoms
-        self.crystal = build_crystal(atoms.cell.array, atoms.positions, atoms.numbers)
-        self.torus: Torus = input_supercell(self.crystal, system.supercell)
-
-    @cached_property
-    def basis(self) -> ForceConstantBasis:
-        """Basis of the system's cutoffs."""
-        return build_basis(self.crystal, self.system.cutoffs, self.torus)
-
-    @cached_property
-    def supercell(self) -> SupercellExpansion:
-        """The expansion on the training supercell."""
-        return Expansion(self.basis).on(self.torus)
-
-    def frames(self, temperature_kelvin: float, count: int) -> list[LabelledRows]:
-        """Thermal frames with reference forces; the same ones at every call, made when first asked for."""
-        name = self.system.name.partition(" 2-")[0].replace(" ", "-")
-        path = self._folder / f"{name}-{temperature_kelvin:g}K.extxyz"
-        snapshots = list(read_snapshots(path)) if path.exists() else []
-        if len(snapshots) < count:
-            snapshots += [
-                self._label(u)
-                for u in self._thermal(temperature_kelvin, count - len(snapshots), len(snapshots))
-            ]
-            self._folder.mkdir(parents=True, exist_ok=True)
-            write_snapshots(path, snapshots)
-        return [self._rows(snapshot) for snapshot in snapshots[:count]]
-
-    def _thermal(self, temperature_kelvin: float, count: int, offset: int) -> np.ndarray:
-        """Displacements of a trajectory after equilibration, shape (count, n_atoms, 3)."""
-        seed = (round(temperature_kelvin), offset)
-        every = round(_INTERVAL_FEMTOSECONDS / self.system.timestep_femtoseconds)
-        first = round(_EQUILIBRATION_FEMTOSECONDS / _INTERVAL_FEMTOSECONDS)
-        sample = self._run_reference if self.system.is_cheap else self._run_force_field
-        return sample(temperature_kelvin, seed, every, first + count)[first:]
-
-    def _run_reference(
-        self, temperature_kelvin: float, seed: tuple[int, int], every: int, n_samples: int
-    ) -> np.ndarray:
-        start = start_at_rest_positions(self.torus.masses, temperature_kelvin, seed)
-        atoms = displaced_atoms(self.torus, start.displacements)
-        atoms.set_constraint(FixCom())
-        atoms.set_velocities(start.velocities / fs)
-        atoms.calc = self.system.make_calculator()
-        dynamics = Langevin(
-            atoms,
-            self.system.timestep_femtoseconds * fs,
-            temperature_K=temperature_kelvin,
-            friction=0.01 / fs,
-            fixcm=False,
-            rng=np.random.default_rng(seed),
-        )
-        samples = []
-        for _ in range(n_samples):
-            dynamics.run(every)
-            samples.append(atoms.positions - self.torus.positions)
-        return np.array(samples)
-
-    def _run_force_field(
-        self, temperature_kelvin: float, seed: tuple[int, int], every: int, n_samples: int
-    ) -> np.ndarray:
-        dynamics = Dynamics(
-            masses=self.torus.masses,
-            timestep_fs=self.system.timestep_femtoseconds,
-            friction_per_fs=0.01,
-            temperature_kelvin=temperature_kelvin,
-            displacement_limit=displacement_limit(self.crystal),
-        )
-        start = start_at_rest_positions(self.torus.masses, temperature_kelvin, seed)
-        run = self._sampler(temperature_kelvin).run(start, dynamics, n_samples * every, every)
-        if run.stopped_step is not None:
-            kelvin = f"{temperature_kelvin:g} K"
-            raise RuntimeError(f"{self.system.name}: dynamics at {kelvin} left the trusted region")
-        return run.displacements
-
-    def _sampler(self, temperature_kelvin: float):  # noqa: ANN202 (a ForceKernel of either version)
-        """Force field of rattled frames, and for higher temperatures of those of the training as well."""
-        first, *_ = self.system.temperatures_kelvin
-        thermal = self.frames(first, max(self.system.training_counts)) if temperature_kelvin > first else []
-        return fit_force_field(self.basis, [*self._rattled, *thermal]).on(self.torus).kernel
-
-    @cached_property
-    def _rattled(self) -> list[LabelledRows]:
-        seeds = range(_RATTLED)
-        sds = _RATTLE_ANGSTROM * np.linspace(1.0, 2.5, _RATTLED)
-        frames = [
-            rattled_displacements(self.torus.n_atoms, float(sd), (k,))
-            for k, sd in zip(seeds, sds, strict=True)
-        ]
-        return [self._rows(self._label(u)) for u in frames]
-
-    def _label(self, displacements: np.ndarray) -> Snapshot:
-        atoms = displaced_atoms(self.torus, displacements)
-        atoms.calc = self.system.make_calculator()
-        return Snapshot(
-            numbers=atoms.numbers,
-            positions=atoms.positions,
-            cell=atoms.cell.array,
-            energy_ev=float(atoms.get_potential_energy()),
-            forces_ev_per_angstrom=np.asarray(atoms.get_forces()),
-        )
-
-    def _rows(self, snapshot: Snapshot) -> LabelledRows:
-        match = match_structure(self.crystal, snapshot.cell, snapshot.positions, snapshot.numbers)
-        forces = snapshot.forces_ev_per_angstrom[match.atoms]
-        return label_rows(self.supercell, match.displacements, forces, snapshot.energy_ev)
-
-
-class FolderLaboratory(Laboratory):
-    """SnSe whose labelled frames lie in a folder: unitcell, train and test.extxyz, at 300 K.
-
-    Parameters
-    ----------
-    folder : Path
-    """
-
-    def __init__(self, folder: Path) -> None:
-        def refuse() -> Calculator:
-            raise RuntimeError(f"{folder} has too few frames")
-
-        system = System(
-            name="SnSe",
-            needs=(),
-            make_atoms=lambda: read(folder / "unitcell.extxyz"),
-            make_calculator=refuse,
-            supercell=(1, 3, 3),
-            cutoffs={2: "full", 3: 4.5, 4: 3.6},
-            timestep_femtoseconds=2.0,
-            temperatures_kelvin=(300,),
-            training_counts=(1, 4, 8, 12, 20),
-            is_cheap=False,
-            n_more=0,
-            larger_cutoffs=(
-                {2: "full", 3: {2: 6.0, 3: 4.5}, 4: {2: 6.0, 3: 3.6, 4: 3.6}, 5: {2: 4.6}},
-                {2: "full", 3: 5.0, 4: 4.2},
-            ),
-        )
-        super().__init__(system, folder)
-
-    def frames(self, temperature_kelvin: float, count: int) -> list[LabelledRows]:  # noqa: ARG002 (one)
-        """Frames of the folder, those for tests last."""
-        snapshots = [
-            *read_snapshots(self._folder / "train.extxyz"),
-            *read_snapshots(self._folder / "test.extxyz"),
-        ]
-        return [self._rows(snapshot) for snapshot in snapshots[:count]]

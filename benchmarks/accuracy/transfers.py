@@ -14,7 +14,7 @@ from mlff_dyn.model.transfer import TransferGuess
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchmarks.accuracy.systems import Laboratory
+    from benchmarks.accuracy.laboratory import Laboratory
 
 _CHEAP_FRAMES = 20
 _REPEATS = 5
