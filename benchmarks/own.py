@@ -12,10 +12,10 @@ from benchmarks.timing import median_seconds, once
 from mlff_dyn.kernels import ForceKernel, force_variances, row_statistics, sample_forces
 from mlff_dyn.kernels.dynamics import Dynamics, MdState
 from mlff_dyn.kernels.placement import place_tables
-from mlff_dyn.kernels.random_numbers import rng_from_seed
-from mlff_dyn.model.fit import RowMemory, fit_force_field, label_rows
-from mlff_dyn.regression.selection import SELECTIONS
-from mlff_dyn.training.selection import choose_frames, information_pool
+from mlff_dyn.kernels.reference.random_numbers import rng_from_seed
+from mlff_dyn.model.fitting.fit import RowMemory, fit_force_field, label_rows
+from mlff_dyn.regression.planning.selection import SELECTIONS
+from mlff_dyn.training.frame_choice import choose_frames, information_pool
 from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K
 
 if TYPE_CHECKING:

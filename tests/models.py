@@ -12,14 +12,14 @@ from mlff_dyn.lattice.basis import ForceConstantBasis, build_basis
 from mlff_dyn.lattice.crystal import Crystal, build_crystal
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.model.expansion import Expansion
-from mlff_dyn.model.fit import fit_force_field, label_rows
+from mlff_dyn.model.fitting.fit import fit_force_field, label_rows
 from mlff_dyn.model.force_field import ForceField, TrainingSummary
 from mlff_dyn.model.long_range import LongRange
-from mlff_dyn.regression.evidence import Hyperparameters
-from mlff_dyn.regression.noise import NoiseModel
-from mlff_dyn.regression.posterior import Posterior
+from mlff_dyn.regression.fit.evidence import Hyperparameters
+from mlff_dyn.regression.fit.noise import NoiseModel
+from mlff_dyn.regression.fit.posterior import Posterior
 from mlff_dyn.store.dataset import Snapshot
-from mlff_dyn.workflows.training_data import displaced_atoms
+from mlff_dyn.workflows.snapshots import displaced_atoms
 
 Cutoffs = Mapping[int, float | str | Mapping[int, float]]
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from benchmarks.accuracy.measures import relative_error, split
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.model.expansion import Expansion
-from mlff_dyn.model.expansion_search import cheapest_sufficient, search_expansions
-from mlff_dyn.model.fit import fit_force_field
+from mlff_dyn.model.fitting.fit import fit_force_field
+from mlff_dyn.model.search.expansion_search import cheapest_sufficient, search_expansions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmarks.accuracy.laboratory import Laboratory
     from benchmarks.accuracy.systems import Cutoffs
-    from mlff_dyn.model.fit import LabelledRows
+    from mlff_dyn.model.fitting.fit import LabelledRows
 
 PAIR = 2
 

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.accuracy.measures import own_errors, rms, split
-from mlff_dyn.model.fit import fit_force_field
+from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.force_field import errors_of_rows
-from mlff_dyn.training.selection import outlook
+from mlff_dyn.training.frame_choice import outlook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from benchmarks.accuracy.laboratory import Laboratory
-    from mlff_dyn.model.fit import LabelledRows
+    from mlff_dyn.model.fitting.fit import LabelledRows
     from mlff_dyn.model.force_field import ForceField
-    from mlff_dyn.regression.forecast import Outlook
+    from mlff_dyn.regression.planning.forecast import Outlook
 
 _ORDERS = 5
 _LARGEST_FOR_ORDERS = 500

@@ -19,10 +19,10 @@ from mlff_dyn.lattice.matching import match_structure
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
 from mlff_dyn.model.expansion import Expansion, SupercellExpansion
-from mlff_dyn.model.fit import LabelledRows, fit_force_field, label_rows
+from mlff_dyn.model.fitting.fit import LabelledRows, fit_force_field, label_rows
 from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
 from mlff_dyn.training.initial import rattled_displacements
-from mlff_dyn.workflows.training_data import displaced_atoms
+from mlff_dyn.workflows.snapshots import displaced_atoms
 
 if TYPE_CHECKING:
     from pathlib import Path

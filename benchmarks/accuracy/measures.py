@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from benchmarks.accuracy.peers import BayesianRidgeFit, HiphiveFit
-from mlff_dyn.model.fit import fit_force_field
+from mlff_dyn.model.fitting.fit import fit_force_field
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from benchmarks.accuracy.laboratory import Laboratory
-    from mlff_dyn.model.fit import LabelledRows
+    from mlff_dyn.model.fitting.fit import LabelledRows
     from mlff_dyn.model.force_field import ForceField
 
 OWN = "mlff_dyn"

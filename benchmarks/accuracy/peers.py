@@ -13,13 +13,13 @@ import numpy as np
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from mlff_dyn.lattice.wigner_seitz import largest_safe_cutoff
-from mlff_dyn.workflows.training_data import displaced_atoms
+from mlff_dyn.workflows.snapshots import displaced_atoms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.accuracy.laboratory import Laboratory
-    from mlff_dyn.model.fit import LabelledRows
+    from mlff_dyn.model.fitting.fit import LabelledRows
 
 
 class HiphiveFit:

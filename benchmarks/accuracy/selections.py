@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.accuracy.measures import N_TEST, relative_error, split
-from mlff_dyn.model.fit import fit_force_field
-from mlff_dyn.regression.misfit import no_misfit
-from mlff_dyn.training.selection import choose_frames, information_pool
+from mlff_dyn.model.fitting.fit import fit_force_field
+from mlff_dyn.regression.planning.misfit import no_misfit
+from mlff_dyn.training.frame_choice import choose_frames, information_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from benchmarks.accuracy.laboratory import Laboratory
-    from mlff_dyn.model.fit import LabelledRows
+    from mlff_dyn.model.fitting.fit import LabelledRows
     from mlff_dyn.model.force_field import ForceField
-    from mlff_dyn.regression.noise import NoiseModel
-    from mlff_dyn.regression.selection import FramePool
+    from mlff_dyn.regression.fit.noise import NoiseModel
+    from mlff_dyn.regression.planning.selection import FramePool
 
 RANDOM = "random"
 OWN = ("i-optimal", "d-optimal", "max-sd")

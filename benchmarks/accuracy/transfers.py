@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.accuracy.measures import N_TEST, relative_error, split
-from mlff_dyn.model.fit import fit_force_field
-from mlff_dyn.model.transfer import TransferGuess
+from mlff_dyn.model.fitting.fit import fit_force_field
+from mlff_dyn.model.fitting.prior_guess import TransferGuess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,7 +28,7 @@ def check_convergence(
     with session(verbose, quiet) as progress:
         loaded = read_config(config, run_dir=run_dir, overrides=overrides, seed=seed)
 
-        from mlff_dyn.workflows.check_convergence import check_convergence as run_check
+        from mlff_dyn.workflows.convergence.check_convergence import check_convergence as run_check
 
         report = run_check(loaded, dry_run=dry_run, force=force, progress=progress)
         answered_no = report.exit_code == NotConverged.exit_code

@@ -86,7 +86,7 @@ def init(
         if suggest:
             _suggest(config, source, dataset, dry_run=dry_run, progress=progress, as_json=as_json)
 
-        from mlff_dyn.workflows.initialise import initialise
+        from mlff_dyn.workflows.setup.initialise import initialise
 
         finish(initialise(config, dry_run=dry_run), as_json=as_json)
 
@@ -103,7 +103,7 @@ def _suggest(
     if dataset is not None:
         require_file(dataset, "data set")
 
-    from mlff_dyn.workflows.suggest_expansion import suggest_expansion
+    from mlff_dyn.workflows.setup.suggest_expansion import suggest_expansion
 
     report = suggest_expansion(config, source, dataset=dataset, dry_run=dry_run, progress=progress)
     finish(report, as_json=as_json)

@@ -20,7 +20,7 @@ def run_md(
     with session(verbose, quiet) as progress:
         loaded = read_config(config, run_dir=run_dir, overrides=overrides, seed=seed)
 
-        from mlff_dyn.workflows.run_md import run_md as run_dynamics
+        from mlff_dyn.workflows.md.run_md import run_md as run_dynamics
 
         report = run_dynamics(loaded, dry_run=dry_run, force=force, progress=progress)
         finish(report, as_json=as_json)

@@ -40,7 +40,7 @@ def train(
         if not static:
             loaded.require_engine()
 
-        from mlff_dyn.workflows.train import train as run_training
+        from mlff_dyn.workflows.training.train import train as run_training
 
         report = run_training(
             loaded, dataset=dataset, static=static, dry_run=dry_run, force=force, progress=progress

@@ -31,6 +31,6 @@ def validate(
         require_file(model, "model")
         require_file(file, "file of labelled frames")
 
-        from mlff_dyn.workflows.validate import validate as run_validation
+        from mlff_dyn.workflows.validation.validate import validate as run_validation
 
         finish(run_validation(model, file, output or model.parent / "validate"), as_json=as_json)

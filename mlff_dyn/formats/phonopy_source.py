@@ -11,7 +11,7 @@ import phonopy
 from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.lattice.crystal import build_crystal
 from mlff_dyn.lattice.matching import match_structure
-from mlff_dyn.model.projection import CompactTensor
+from mlff_dyn.model.fitting.projection import CompactTensor
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -103,7 +103,7 @@ def place_tables(
         Atom that each slot of the tables means for each home cell.
     moves : ndarray, shape (n_slots, 3), optional, Å
         What a strain adds to the displacements of the slots: positions @ strain, see
-        `mlff_dyn.kernels.strain.slot_positions`.
+        `mlff_dyn.kernels.strain.moves.slot_positions`.
 
     Returns
     -------

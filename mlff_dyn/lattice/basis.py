@@ -14,10 +14,10 @@ from mlff_dyn.lattice.clusters import decode, enumerate_clusters
 from mlff_dyn.lattice.invariants import OrbitTerms, build_terms
 from mlff_dyn.lattice.longitudinal import part_longitudinal
 from mlff_dyn.lattice.orbits import Identity, InCrystal, OnTorus, close_under_group, find_orbits
+from mlff_dyn.lattice.other_supercells import restore_translations
 from mlff_dyn.lattice.rotations import rotational_constraints
 from mlff_dyn.lattice.sum_rules import acoustic_sum_rule, constraint_nullspace, whitening_matrix
 from mlff_dyn.lattice.symmetric_powers import symmetric_powers
-from mlff_dyn.lattice.transfer import restore_translations
 from mlff_dyn.lattice.wigner_seitz import (
     compatible_operations,
     identity_first,

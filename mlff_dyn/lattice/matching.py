@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import DataError
-from mlff_dyn.lattice.strain import Deformation, polar
+from mlff_dyn.lattice.deformation import Deformation, polar
 from mlff_dyn.lattice.torus import Torus
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.kernels.dynamics import Dynamics, MdState
-    from mlff_dyn.kernels.strained_kernel import StrainedKernel
+    from mlff_dyn.kernels.strain.kernel import StrainedKernel
 
 SHAPES = ("isotropic", "orthorhombic", "full")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.kernels.dynamics import MdState
-from mlff_dyn.kernels.random_numbers import rng_from_seed
+from mlff_dyn.kernels.reference.random_numbers import rng_from_seed
 from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K
 
 if TYPE_CHECKING:

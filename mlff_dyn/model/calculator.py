@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
 
+from mlff_dyn.lattice.deformation import from_voigt, to_voigt
 from mlff_dyn.lattice.matching import match_structure
-from mlff_dyn.lattice.strain import from_voigt, to_voigt
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -13,13 +13,13 @@ from mlff_dyn.kernels import ForceKernel, force_variances, reduced_rows, sample_
 from mlff_dyn.kernels.gather import GatherTables, build_gather_tables, energy_row
 from mlff_dyn.kernels.placement import place_tables
 from mlff_dyn.kernels.reduction import Reduction, block_reduction
-from mlff_dyn.kernels.strain import gauss_sum, slot_positions
-from mlff_dyn.kernels.strain_energy import StrainEnergy, build_strain_energy
-from mlff_dyn.kernels.strained_kernel import StrainedKernel, check_strain
-from mlff_dyn.kernels.strained_polynomial import StrainTables, build_strain_tables
+from mlff_dyn.kernels.strain.energy import StrainEnergy, build_strain_energy
+from mlff_dyn.kernels.strain.kernel import StrainedKernel, check_strain
+from mlff_dyn.kernels.strain.moves import gauss_sum, slot_positions
+from mlff_dyn.kernels.strain.polynomial import StrainTables, build_strain_tables
 from mlff_dyn.lattice.bonds import Bonds, bonded_atoms, neighborhood_amplitudes, relative_amplitude
-from mlff_dyn.lattice.strain import from_voigt, strained_lattice, stress_of_strain_slope, to_voigt
-from mlff_dyn.regression.noise import Conditions, RowKind
+from mlff_dyn.lattice.deformation import from_voigt, strained_lattice, stress_of_strain_slope, to_voigt
+from mlff_dyn.regression.data.conditions import Conditions, RowKind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -217,7 +217,7 @@ class SupercellExpansion:
         """Rows of the stress at constant displacements, measured from that of the unstrained crystal at rest.
 
         The strain moves the sites; a strain that takes the displacements along does further work against the
-        forces, see `mlff_dyn.lattice.strain.stress_of_displacing`.
+        forces, see `mlff_dyn.lattice.deformation.stress_of_displacing`.
 
         Parameters
         ----------

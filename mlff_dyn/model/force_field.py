@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.lattice.strain import stress_of_displacing, stress_of_strain_slope, to_voigt
+from mlff_dyn.lattice.deformation import stress_of_displacing, stress_of_strain_slope, to_voigt
 from mlff_dyn.model.expansion import Expansion, SupercellExpansion
-from mlff_dyn.model.labelled_rows import stress_design
-from mlff_dyn.regression.noise import Conditions, RowKind
+from mlff_dyn.model.fitting.labelled_frame import stress_design
+from mlff_dyn.regression.data.conditions import Conditions, RowKind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.kernels import ForceKernel
-    from mlff_dyn.kernels.strained_kernel import StrainedKernel
+    from mlff_dyn.kernels.strain.kernel import StrainedKernel
     from mlff_dyn.lattice.basis import ForceConstantBasis
     from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.fitting.prior_guess import TransferSummary
     from mlff_dyn.model.long_range import LongRange
-    from mlff_dyn.model.transfer import TransferSummary
-    from mlff_dyn.regression.posterior import Posterior
+    from mlff_dyn.regression.fit.posterior import Posterior
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,7 +32,7 @@ import numpy as np
 
 from mlff_dyn.errors import DataError, check_shape
 from mlff_dyn.kernels.harmonic import HarmonicTorus, opposite_pairs
-from mlff_dyn.kernels.strain import VOIGT
+from mlff_dyn.kernels.strain.moves import VOIGT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,12 +14,13 @@ from mlff_dyn.errors import DataError
 from mlff_dyn.kernels.polynomial import CellPolynomial, OrderTerms
 from mlff_dyn.lattice.basis import ClusterClasses, ForceConstantBasis
 from mlff_dyn.lattice.crystal import Crystal
+from mlff_dyn.model.fitting.prior_guess import TransferSummary
 from mlff_dyn.model.force_field import ForceField, ScalarModel, TrainingSummary
 from mlff_dyn.model.long_range import LongRange
-from mlff_dyn.model.transfer import TransferSummary
-from mlff_dyn.regression.evidence import Hyperparameters
-from mlff_dyn.regression.noise import NoiseModel, RowKind
-from mlff_dyn.regression.posterior import Posterior
+from mlff_dyn.regression.data.conditions import RowKind
+from mlff_dyn.regression.fit.evidence import Hyperparameters
+from mlff_dyn.regression.fit.noise import NoiseModel
+from mlff_dyn.regression.fit.posterior import Posterior
 from mlff_dyn.store.atomic import atomic_write
 
 if TYPE_CHECKING:

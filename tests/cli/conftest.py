@@ -53,9 +53,16 @@ class Workflow:
 def workflow(monkeypatch: pytest.MonkeyPatch) -> Workflow:
     """One recorder in the place of every workflow function."""
     recorder = Workflow()
-    for name in ("initialise", "train", "run_md", "check_convergence", "export", "validate"):
-        module = ModuleType(f"mlff_dyn.workflows.{name}")
-        setattr(module, name, recorder)
+    for place in (
+        "setup.initialise",
+        "training.train",
+        "md.run_md",
+        "convergence.check_convergence",
+        "export",
+        "validation.validate",
+    ):
+        module = ModuleType(f"mlff_dyn.workflows.{place}")
+        setattr(module, place.rpartition(".")[2], recorder)
         monkeypatch.setitem(sys.modules, module.__name__, module)
     return recorder
 

@@ -17,7 +17,7 @@ MAX_SECONDS = 0.4
 
 SLEEPING_WORKFLOW = """
 import sys, time, types
-module = types.ModuleType("mlff_dyn.workflows.run_md")
+module = types.ModuleType("mlff_dyn.workflows.md.run_md")
 def run_md(config, *, dry_run, force, progress):
     progress.start(10, "dynamics")
     print("running", file=sys.stderr, flush=True)

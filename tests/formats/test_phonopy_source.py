@@ -13,7 +13,7 @@ from mlff_dyn.formats.registry import FORMATS
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.model.expansion import Expansion
-from mlff_dyn.model.projection import TensorSource, project_forces
+from mlff_dyn.model.fitting.projection import TensorSource, project_forces
 from tests.models import random_force_field
 
 CUTOFFS = {2: "full", 3: 3.0}

@@ -71,8 +71,8 @@ def test_backends_agree(orders, shape, n_sites):
 
 
 def test_small_cache_chunks_change_nothing(monkeypatch):
-    monkeypatch.setattr("mlff_dyn.kernels.lifted.CHUNK_COMPONENTS", 60)
-    monkeypatch.setattr("mlff_dyn.kernels.design_chunks.CHUNK_ENTRIES", 40)
+    monkeypatch.setattr("mlff_dyn.kernels.compiled.tables.lifted.CHUNK_COMPONENTS", 60)
+    monkeypatch.setattr("mlff_dyn.kernels.compiled.tables.design_chunks.CHUNK_ENTRIES", 40)
     _, tables, _, slot_atoms, u, parameters = make_case((1, 2, 3, 4, 5, 6), seed=7)
     design = compiled.design_matrix(place_tables(tables, slot_atoms), u)
     expected = reference.design_matrix(place_tables(tables, slot_atoms), u)

@@ -12,7 +12,7 @@ from mlff_dyn.errors import DataError
 from mlff_dyn.kernels import compiled, reference
 from mlff_dyn.kernels.dynamics import Dynamics, MdState
 from mlff_dyn.kernels.gather import build_gather_tables
-from mlff_dyn.kernels.random_numbers import rng_from_seed
+from mlff_dyn.kernels.reference.random_numbers import rng_from_seed
 from mlff_dyn.units import BOLTZMANN_EV_PER_K
 
 BACKENDS = [reference, compiled]

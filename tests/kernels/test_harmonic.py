@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 from mlff_dyn.errors import DataError
 from mlff_dyn.kernels import BACKEND, ForceKernel
 from mlff_dyn.kernels import reference as reference_kernels
+from mlff_dyn.kernels.compiled.tables.transform_plan import build_transform_plan, radices
 from mlff_dyn.kernels.dynamics import Dynamics, MdState
 from mlff_dyn.kernels.gather import GatherTables, build_gather_tables
 from mlff_dyn.kernels.harmonic import HarmonicTorus
 from mlff_dyn.kernels.polynomial import CellPolynomial, OrderTerms
-from mlff_dyn.kernels.random_numbers import rng_from_seed
-from mlff_dyn.kernels.transform_plan import build_transform_plan, radices
+from mlff_dyn.kernels.reference.random_numbers import rng_from_seed
 
 GRIDS = [
     (1, 1, 1),

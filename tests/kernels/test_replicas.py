@@ -12,7 +12,7 @@ from mlff_dyn.kernels import compiled, reference
 from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState
 from mlff_dyn.kernels.gather import build_gather_tables
 from mlff_dyn.kernels.harmonic import HarmonicTorus
-from mlff_dyn.kernels.random_numbers import rng_from_seed
+from mlff_dyn.kernels.reference.random_numbers import rng_from_seed
 
 BACKENDS = [reference, compiled]
 PARAMETERS = np.array([5.0, 20.0])

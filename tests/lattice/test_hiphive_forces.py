@@ -13,7 +13,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from numpy.typing import NDArray
 
 from mlff_dyn.lattice.torus import Torus, input_supercell
-from mlff_dyn.workflows.training_data import displaced_atoms
+from mlff_dyn.workflows.snapshots import displaced_atoms
 from tests.lattice.crystals import expansion_on, silicon, triclinic, wurtzite
 from tests.models import crystal_of
 

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from mlff_dyn.errors import DataError
 from mlff_dyn.kernels.dynamics import Dynamics, MdState
-from mlff_dyn.kernels.strain import VOIGT, unit_strains
-from mlff_dyn.kernels.strained_kernel import StrainedKernel
+from mlff_dyn.kernels.strain.kernel import StrainedKernel
+from mlff_dyn.kernels.strain.moves import VOIGT, unit_strains
 from mlff_dyn.lattice.torus import Torus
 from mlff_dyn.md.barostat import Barostat, CellState, is_outside, run_npt_in_chunks, start_cell
 from mlff_dyn.md.chunks import Chunk, Span
+from mlff_dyn.md.correlated_means import correlated_mean
 from mlff_dyn.md.start import start_at_rest_positions
-from mlff_dyn.md.statistics import correlated_mean
 from mlff_dyn.units import BOLTZMANN_EV_PER_K
 from tests.models import random_force_field, spring_hessian
 

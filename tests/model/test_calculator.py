@@ -10,7 +10,7 @@ from ase.md.verlet import VelocityVerlet
 from mlff_dyn.errors import DataError
 from mlff_dyn.model.calculator import ForceFieldCalculator
 from mlff_dyn.model.force_field import ForceField
-from mlff_dyn.workflows.training_data import displaced_atoms
+from mlff_dyn.workflows.snapshots import displaced_atoms
 from tests.models import random_force_field
 
 

@@ -6,8 +6,8 @@ from ase import Atoms
 from ase.build import bulk
 from numpy.typing import NDArray
 
-from mlff_dyn.kernels.strain import VOIGT, unit_strains
-from mlff_dyn.kernels.strained_kernel import StrainedKernel
+from mlff_dyn.kernels.strain.kernel import StrainedKernel
+from mlff_dyn.kernels.strain.moves import VOIGT, unit_strains
 from mlff_dyn.lattice.basis import ForceConstantBasis, build_basis
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.model.expansion import Expansion

@@ -14,7 +14,7 @@ from scipy.special import erfc
 from mlff_dyn.errors import DataError
 from mlff_dyn.formats.born_file import sites_of_primitive
 from mlff_dyn.formats.phonopy_cells import phonopy_cells
-from mlff_dyn.kernels.strain import VOIGT
+from mlff_dyn.kernels.strain.moves import VOIGT
 from mlff_dyn.lattice.crystal import Crystal
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.model.long_range import LongRange

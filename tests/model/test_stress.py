@@ -11,15 +11,15 @@ from ase.spacegroup import crystal as spacegroup_crystal
 from ase.stress import voigt_6_to_full_3x3_stress
 from numpy.typing import NDArray
 
-from mlff_dyn.kernels.strain import VOIGT, unit_strains
+from mlff_dyn.kernels.strain.moves import VOIGT, unit_strains
 from mlff_dyn.lattice.basis import build_basis
-from mlff_dyn.lattice.strain import polar, stress_of_strain_slope, to_voigt
+from mlff_dyn.lattice.deformation import polar, stress_of_strain_slope, to_voigt
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.model.calculator import ForceFieldCalculator
 from mlff_dyn.model.expansion import Expansion
-from mlff_dyn.model.fit import fit_force_field, label_rows
+from mlff_dyn.model.fitting.fit import fit_force_field, label_rows
 from mlff_dyn.model.force_field import ForceField
-from mlff_dyn.workflows.training_data import displaced_atoms
+from mlff_dyn.workflows.snapshots import displaced_atoms
 from tests.lattice.crystals import triclinic
 from tests.models import copper, crystal_of, random_force_field
 

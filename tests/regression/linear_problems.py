@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mlff_dyn.regression.evidence import Hyperparameters, Observations, evaluate, maximize_evidence
-from mlff_dyn.regression.noise import ConstantNoise, NoiseModel
-from mlff_dyn.regression.posterior import Posterior, fit_posterior, posterior_at
-from mlff_dyn.regression.priors import independent_prior
-from mlff_dyn.regression.statistics import SufficientStatistics, collect
+from mlff_dyn.regression.data.observations import Observations
+from mlff_dyn.regression.data.sums import SufficientStatistics, collect
+from mlff_dyn.regression.fit.evidence import Hyperparameters, evaluate, maximize_evidence
+from mlff_dyn.regression.fit.noise import ConstantNoise, NoiseModel
+from mlff_dyn.regression.fit.posterior import Posterior, fit_posterior, posterior_at
+from mlff_dyn.regression.fit.priors import independent_prior
 
 TOLERANCE = 1e-13
 

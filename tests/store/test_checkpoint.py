@@ -8,7 +8,7 @@ import pytest
 
 from mlff_dyn.errors import DataError
 from mlff_dyn.kernels.dynamics import MdState
-from mlff_dyn.kernels.random_numbers import rng_from_seed
+from mlff_dyn.kernels.reference.random_numbers import rng_from_seed
 from mlff_dyn.md.barostat import CellState
 from mlff_dyn.store.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from mlff_dyn.store.model_file import BASIS_FORMAT

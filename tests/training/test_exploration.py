@@ -10,7 +10,7 @@ from mlff_dyn.lattice.basis import ForceConstantBasis, build_basis
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.md.start import displacement_limit
 from mlff_dyn.model.force_field import ForceField, SupercellForceField
-from mlff_dyn.regression.noise import NoiseModel
+from mlff_dyn.regression.fit.noise import NoiseModel
 from mlff_dyn.training.criteria import Decision, MeanErrors, TrajectoryCriterion
 from mlff_dyn.training.exploration import (
     LEFT_TRUSTED_REGION,

@@ -1,0 +1,1 @@
+"""Tables that the compiled kernels read."""

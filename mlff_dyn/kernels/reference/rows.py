@@ -1,0 +1,179 @@
+"""The kernels in plain numpy: slow, readable, and the measure of the compiled ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff_dyn.errors import check_shape
+from mlff_dyn.kernels.reduction import Reduction, RowStatistics, check_rows
+from mlff_dyn.kernels.reference.forces import ForceKernel
+from mlff_dyn.kernels.reference.nodes import (
+    cell_chunks,
+    group_starts,
+    node_slopes,
+    node_values,
+    slot_variables,
+)
+from mlff_dyn.kernels.strain.moves import integrate_slopes, strain_displacements
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mlff_dyn.kernels.placement import Placement
+
+__all__ = [
+    "ForceKernel",
+    "design_matrix",
+    "force_variances",
+    "reduced_rows",
+    "row_statistics",
+    "sample_forces",
+    "stress_rows",
+]
+
+
+def design_matrix(
+    place: Placement,
+    displacements: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Forces as a linear function of the parameters; see `mlff_dyn.kernels.compiled.rows.design_matrix`."""
+    design = _cell_rows(place, place.slot_atoms, place.check_displacements(displacements))
+    return design.reshape(3 * place.n_atoms, place.tables.n_parameters)
+
+
+def _cell_rows(
+    place: Placement, slot_atoms: NDArray[np.int32], displacements: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Rows of the cells that slot_atoms has columns for, shape (n_sites, n_columns, 3, n_parameters)."""
+    tables, n_cells = place.tables, slot_atoms.shape[1]
+    design = np.zeros((place.n_sites, n_cells, 3, tables.n_parameters))
+    starts = group_starts(tables.entry_targets, tables.entry_parameters)
+    sites, axes = np.divmod(tables.entry_targets[starts], 3)
+    columns = tables.entry_parameters[starts]
+    for cells in cell_chunks(n_cells, len(tables.entry_nodes) + len(tables.node_parents)):
+        nodes = node_values(tables, slot_variables(slot_atoms[:, cells], displacements, place.moves))
+        products = tables.entry_factors[:, None] * nodes[tables.entry_nodes]
+        if len(starts):
+            sums = np.add.reduceat(products, starts, axis=0)
+            design[sites[:, None], cells, axes[:, None], columns[:, None]] = -sums
+    return design
+
+
+def reduced_rows(
+    place: Placement,
+    reduction: Reduction,
+    displacements: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Forces as a linear function of the independent parameters.
+
+    See `mlff_dyn.kernels.compiled.rows.reduced_rows`.
+    """
+    check_rows(place.tables.n_parameters, reduction)
+    return np.asarray(design_matrix(place, displacements) @ reduction.dense())
+
+
+def row_statistics(
+    place: Placement,
+    reduction: Reduction,
+    displacements: NDArray[np.float64],
+    forces: NDArray[np.float64],
+) -> RowStatistics:
+    """Information matrix of the forces of configurations in independent parameters.
+
+    See `mlff_dyn.kernels.compiled.rows.row_statistics`.
+    """
+    check_rows(place.tables.n_parameters, reduction)
+    check_shape("forces", forces, displacements.shape)
+    matrix = reduction.dense()
+    stacked = displacements.reshape(-1, *displacements.shape[-2:])
+    rows = np.concatenate([design_matrix(place, each) @ matrix for each in stacked])
+    targets = forces.reshape(-1)
+    return RowStatistics(rows.T @ rows, rows.T @ targets, float(targets @ targets))
+
+
+def force_variances(
+    place: Placement,
+    reduction: Reduction,
+    displacements: NDArray[np.float64],
+    factor: NDArray[np.float64],
+    *,
+    atoms: NDArray[np.int64] | None = None,
+) -> NDArray[np.float64]:
+    """Variance of the force components for a covariance of the independent parameters.
+
+    See `mlff_dyn.kernels.compiled.rows.force_variances`.
+    """
+    check_rows(place.tables.n_parameters, reduction, factor)
+    products = _row_products(place, displacements, reduction.dense() @ factor, atoms)
+    return np.asarray((products**2).sum(axis=-1))
+
+
+def sample_forces(
+    place: Placement,
+    reduction: Reduction,
+    displacements: NDArray[np.float64],
+    parameters: NDArray[np.float64],
+    *,
+    atoms: NDArray[np.int64] | None = None,
+) -> NDArray[np.float64]:
+    """Forces for several sets of independent parameters, such as samples of a posterior, in one pass.
+
+    See `mlff_dyn.kernels.compiled.rows.sample_forces`.
+    """
+    check_rows(place.tables.n_parameters, reduction, parameters.T)
+    products = _row_products(place, displacements, reduction.dense() @ parameters.T, atoms)
+    return np.ascontiguousarray(np.moveaxis(products, -1, 0))
+
+
+def _row_products(
+    place: Placement,
+    displacements: NDArray[np.float64],
+    columns: NDArray[np.float64],
+    atoms: NDArray[np.int64] | None,
+) -> NDArray[np.float64]:
+    """Rows of the design matrix times columns, shape (n_atoms or len(atoms), 3, n_columns)."""
+    displacements = place.check_displacements(displacements)
+    products = np.empty((place.n_sites, place.n_cells, 3, columns.shape[1]))
+    for cells in cell_chunks(place.n_cells, 3 * place.n_sites * sum(columns.shape)):
+        products[:, cells] = _cell_rows(place, place.slot_atoms[:, cells], displacements) @ columns
+    flat = products.reshape(place.n_atoms, 3, -1)
+    return flat if atoms is None else flat[place.check_atoms(atoms)]
+
+
+def stress_rows(
+    place: Placement,
+    positions: NDArray[np.float64],
+    displacements: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Derivative of the work of displacing with respect to strain as a function of the parameters.
+
+    See `mlff_dyn.kernels.compiled.rows.stress_rows`.
+    """
+    check_shape("positions", positions, (len(place.tables.slots), 3))
+    displacements = place.check_displacements(displacements)
+    return integrate_slopes(place, lambda u: _strain_slopes(place, positions, u), displacements)
+
+
+def _strain_slopes(
+    place: Placement, positions: NDArray[np.float64], displacements: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Rows of sum_i u_i d(dE/du_i)/d(strain), shape (6, n_parameters)."""
+    tables = place.tables
+    rows = np.zeros((6, tables.n_parameters))
+    starts = group_starts(tables.entry_targets, tables.entry_parameters)
+    if not len(starts):
+        return rows
+    sites, axes = np.divmod(tables.entry_targets[starts, None], 3)
+    by_site = displacements.reshape(place.n_sites, place.n_cells, 3)
+    directions = strain_displacements(positions).reshape(6, -1)
+    for cells in cell_chunks(place.n_cells, len(tables.entry_nodes) + 2 * len(tables.node_parents)):
+        variables = slot_variables(place.slot_atoms[:, cells], displacements, place.moves)
+        nodes = node_values(tables, variables)
+        for component in range(6):
+            slopes = node_slopes(tables, variables, nodes, directions[component])
+            sums = np.add.reduceat(tables.entry_factors[:, None] * slopes[tables.entry_nodes], starts, axis=0)
+            work = (by_site[sites, cells, axes] * sums).sum(axis=1)
+            np.add.at(rows[component], tables.entry_parameters[starts], work)
+    return rows

@@ -1,0 +1,1 @@
+"""Homogeneous strain of the crystal, in both kernels."""

@@ -1,0 +1,230 @@
+"""Energy, forces, virial and dynamics of a homogeneously strained crystal, on top of either force kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff_dyn.errors import DataError, check_shape
+from mlff_dyn.kernels import ForceKernel
+from mlff_dyn.kernels.strain.moves import VOIGT, unit_strains
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState
+    from mlff_dyn.kernels.strain.energy import StrainEnergy
+    from mlff_dyn.kernels.strain.polynomial import StrainTables
+
+
+class StrainedKernel:
+    """A torus under a fixed strain, at given parameters; `strained` gives the same torus under another one.
+
+    Atoms are at (1 + strain) R + u. Energies are measured from that of the crystal at rest and include that
+    of the strain.
+
+    Parameters
+    ----------
+    tables : StrainTables
+    strain_energy : StrainEnergy
+        Of every parameter.
+    parameters : ndarray, shape (n_parameters,)
+    atom_indices : callable
+        From slots, shape (n_slots, 4), to the atoms that they mean for each home cell, shape
+        (n_slots, n_cells).
+    strain : ndarray, shape (3, 3)
+        Symmetric.
+    precision : str
+        See `ForceKernel`.
+    n_threads : int
+    stress_at_rest : ndarray, shape (3, 3), optional
+        Stress of the crystal at rest times the volume of its primitive cell, eV.
+    force_kernel : type
+        Backend; the one in use by default.
+
+    Raises
+    ------
+    DataError
+        If the strain is not a symmetric tensor.
+    """
+
+    def __init__(
+        self,
+        tables: StrainTables,
+        strain_energy: StrainEnergy,
+        parameters: NDArray[np.float64],
+        atom_indices: Callable[[NDArray[np.int32]], NDArray[np.int32]],
+        strain: NDArray[np.float64],
+        *,
+        precision: str = "double",
+        n_threads: int = 1,
+        stress_at_rest: NDArray[np.float64] | None = None,
+        force_kernel: type[ForceKernel] = ForceKernel,
+    ) -> None:
+        self._shared = _Shared(
+            tables,
+            tables.coefficients(parameters),
+            strain_energy.with_parameters(parameters, stress_at_rest),
+            atom_indices,
+            precision,
+            n_threads,
+            force_kernel,
+        )
+        self._set_strain(strain)
+
+    def _set_strain(self, strain: NDArray[np.float64]) -> None:
+        self.strain = check_strain(strain)
+        shared = self._shared
+        self._coefficients = shared.tables.strain_coefficients(shared.coefficients, self.strain)
+        self._kernel = shared.kernel(self._coefficients)
+        self.n_atoms: int = self._kernel.n_atoms
+        self._rest = shared.n_cells * float(shared.strain_energy.energy(self.strain)[0])
+
+    def strained(self, strain: NDArray[np.float64]) -> StrainedKernel:
+        """Return the same crystal under another strain, shape (3, 3), not on top of the present one."""
+        other = StrainedKernel.__new__(StrainedKernel)
+        other._shared = self._shared  # noqa: SLF001
+        other._set_strain(strain)  # noqa: SLF001
+        return other
+
+    def energy_forces(self, displacements: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """Potential energy and forces.
+
+        Parameters
+        ----------
+        displacements : ndarray, shape (n_atoms, 3), Å
+            From the strained sites.
+
+        Returns
+        -------
+        tuple of float and ndarray, shape (n_atoms, 3)
+            eV of the whole torus; eV/Å.
+        """
+        energy, forces = self._kernel.energy_forces(displacements)
+        return energy + self._rest, forces
+
+    def virial(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Derivative of the energy with respect to the strain at constant displacements.
+
+        Parameters
+        ----------
+        displacements : ndarray, shape (n_atoms, 3), Å
+
+        Returns
+        -------
+        ndarray, shape (3, 3), eV
+            Symmetric; dE = sum_ab virial_ab dstrain_ab.
+        """
+        virial = np.array(self._virial_at_rest)
+        for (a, b), kernel in zip(VOIGT, self._virial_kernels, strict=True):
+            value = kernel.energy_forces(displacements)[0]
+            virial[a, b] += value
+            if a != b:
+                virial[b, a] += value
+        return virial
+
+    def run(self, state: MdState, dynamics: Dynamics, n_steps: int, sample_every: int) -> MdRun:
+        """Molecular dynamics under constant strain; see `ForceKernel.run`."""
+        run = self._kernel.run(state, dynamics, n_steps, sample_every)
+        return self._with_rest(run)
+
+    def run_replicas(
+        self, states: Sequence[MdState], dynamics: Sequence[Dynamics], n_steps: int, sample_every: int
+    ) -> list[MdRun]:
+        """Molecular dynamics of independent trajectories; see `ForceKernel.run_replicas`."""
+        runs = self._kernel.run_replicas(states, dynamics, n_steps, sample_every)
+        return [self._with_rest(run) for run in runs]
+
+    def _with_rest(self, run: MdRun) -> MdRun:
+        return replace(run, potential_energies=run.potential_energies + self._rest)
+
+    @cached_property
+    def _virial_at_rest(self) -> NDArray[np.float64]:
+        gradient = self._shared.strain_energy.gradient(self.strain)[..., 0]
+        return np.asarray(self._shared.n_cells * gradient)
+
+    @cached_property
+    def _virial_kernels(self) -> list[ForceKernel]:
+        tables = self._shared.tables
+        kernels = []
+        for unit in unit_strains():
+            slopes = [
+                tables.remove(order, unit, self._coefficients[order - 1])
+                for order in range(2, tables.max_order + 1)
+            ] or [np.zeros_like(self._coefficients[0])]
+            kernels.append(self._shared.virial_kernel(slopes))
+        return kernels
+
+
+@dataclass(frozen=True, eq=False)
+class _Shared:
+    """What does not depend on the strain."""
+
+    tables: StrainTables
+    coefficients: list[NDArray[np.float64]]
+    strain_energy: StrainEnergy
+    atom_indices: Callable[[NDArray[np.int32]], NDArray[np.int32]]
+    precision: str
+    n_threads: int
+    force_kernel: type[ForceKernel]
+
+    @cached_property
+    def n_cells(self) -> int:
+        """Primitive cells of the torus."""
+        return int(self._slot_atoms.shape[1])
+
+    def kernel(self, coefficients: list[NDArray[np.float64]]) -> ForceKernel:
+        """Force kernel of coefficients of all orders."""
+        return self.force_kernel(
+            self.tables.gather,
+            np.concatenate(coefficients),
+            self._slot_atoms,
+            self.precision,
+            self.n_threads,
+        )
+
+    def virial_kernel(self, coefficients: list[NDArray[np.float64]]) -> ForceKernel:
+        """Force kernel of coefficients of all orders but the highest."""
+        return self.force_kernel(
+            self.tables.virial_gather,
+            np.concatenate(coefficients),
+            self._virial_slot_atoms,
+            self.precision,
+            self.n_threads,
+        )
+
+    @cached_property
+    def _slot_atoms(self) -> NDArray[np.int32]:
+        return self.atom_indices(self.tables.gather.slots)
+
+    @cached_property
+    def _virial_slot_atoms(self) -> NDArray[np.int32]:
+        return self.atom_indices(self.tables.virial_gather.slots)
+
+
+def check_strain(strain: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Strain as an array, or a message that says what is wrong.
+
+    Parameters
+    ----------
+    strain : ndarray, shape (3, 3)
+
+    Returns
+    -------
+    ndarray, shape (3, 3)
+
+    Raises
+    ------
+    DataError
+        If it is not a finite symmetric tensor.
+    """
+    check_shape("strain", strain, (3, 3))
+    tensor = np.array(strain, dtype=np.float64)
+    if not np.isfinite(tensor).all() or np.abs(tensor - tensor.T).max() > 1e-12:
+        raise DataError(f"strain {tensor.tolist()} is not a symmetric tensor")
+    return np.asarray(0.5 * (tensor + tensor.T))

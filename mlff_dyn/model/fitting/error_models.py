@@ -1,0 +1,184 @@
+"""Noise of the rows of a fit, and how well each kind of row is predicted where it was left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff_dyn.model.force_field import ScalarModel
+from mlff_dyn.regression.data.conditions import RowKind
+from mlff_dyn.regression.errors.held_out import LeftOut, leave_out, scalar_calibration_scale
+from mlff_dyn.regression.errors.pops import pops_ensemble
+from mlff_dyn.regression.fit.noise import TruncationNoise
+from mlff_dyn.regression.fit.noise_by_kind import KindNoise, KindSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mlff_dyn.lattice.basis import ForceConstantBasis
+    from mlff_dyn.model.fitting.data_rows import DataRows
+    from mlff_dyn.regression.fit.posterior import FreeParameters, Posterior
+
+_COHERENCE = 0.3
+_TRIPLE = 3
+_ENOUGH_ATOMS = 100
+
+
+def noise_family(basis: ForceConstantBasis, rows: DataRows) -> KindNoise:
+    """Noise of forces, and of the energies and stresses among the rows.
+
+    Errors of forces, summed along the paths of the atoms, are an error of the energy; those of the stress are
+    expected to be of the order of a force error on every bond.
+    """
+    amplitude = float(np.sqrt(np.mean([frame.amplitude_angstrom**2 for frame in rows.data])))
+    forces = TruncationNoise(_highest_complete_order(basis), amplitude)
+    n_atoms = float(np.mean([frame.n_atoms for frame in rows.data]))
+    others = []
+    if rows.energy_means:
+        ratio = amplitude * np.sqrt(3.0 / n_atoms) / (forces.expected_exponent + 1.0)
+        others.append(KindSettings(RowKind.ENERGY, 1.0, float(ratio), max(rows.energy_rms, 1e-9)))
+    if rows.has_stress:
+        bond = basis.crystal.nearest_neighbor_distance
+        volume = abs(float(np.linalg.det(basis.crystal.lattice))) / basis.crystal.n_sites
+        ratio = bond / (volume * np.sqrt(n_atoms))
+        others.append(KindSettings(RowKind.STRESS, 0.0, float(ratio), max(rows.stress_rms, 1e-9)))
+    return KindNoise(forces, tuple(others))
+
+
+def _highest_complete_order(basis: ForceConstantBasis) -> int:
+    """Highest order that has triples; pairs alone leave most of an order out."""
+    complete = [
+        order
+        for order, classes in zip(basis.orders, basis.classes, strict=True)
+        if classes.n_bodies.max() >= min(order, _TRIPLE)
+    ]
+    return max(complete, default=max(basis.orders))
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOutScores:
+    """Configurations left out one at a time.
+
+    Attributes
+    ----------
+    forces : tuple of LeftOut
+    energies, stresses : ndarray      errors over their predictive standard deviations
+    """
+
+    forces: tuple[LeftOut, ...]
+    energies: NDArray[np.float64]
+    stresses: NDArray[np.float64]
+
+
+def left_out_scores(posterior: Posterior, rows: DataRows, chosen: Sequence[int]) -> LeftOutScores:
+    """Leave out some supercells, one at a time, with all their rows.
+
+    In large ones, the forces on atoms at regular intervals are predicted, which tell enough.
+
+    Parameters
+    ----------
+    posterior : Posterior
+    rows : DataRows
+    chosen : sequence of int
+        Numbers of the supercells.
+    """
+    variances = posterior.hyperparameters.variances(rows.binning.centers)
+    weighted = rows.weight_variances(posterior.hyperparameters)
+    forces, others = [], {int(RowKind.ENERGY): [np.zeros(0)], int(RowKind.STRESS): [np.zeros(0)]}
+    for index in chosen:
+        block, labels = rows.block(rows.data[index]), rows.row_labels(index)
+        kinds = rows.binning.centers.kinds[labels]
+        scored = _scored_rows(rows.data[index].n_atoms, len(kinds))
+        own = (block.design, block.targets, weighted[labels], block.free_design)
+        found = leave_out(posterior, *own, scored=scored, is_rough=True).with_noise(variances[labels][scored])
+        is_force = kinds[scored] == RowKind.FORCE
+        forces.append(found.take(is_force))
+        for kind, scores in others.items():
+            scores.append(found.scores[kinds[scored] == kind])
+    energies, stresses = (np.concatenate(scores) for scores in others.values())
+    return LeftOutScores(tuple(forces), energies, stresses)
+
+
+def _scored_rows(n_atoms: int, n_rows: int) -> NDArray[np.int64]:
+    """Rows of the forces on atoms at regular intervals, and all others behind them."""
+    atoms = np.arange(0, n_atoms, max(1, n_atoms // _ENOUGH_ATOMS))
+    return np.append(3 * atoms[:, None] + np.arange(3), np.arange(3 * n_atoms, n_rows))
+
+
+def pops_factor(
+    posterior: Posterior, rows: DataRows, chosen: Sequence[int], scale: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Factor of the misspecification covariance of the parameters, from the forces of some supercells.
+
+    Parameters
+    ----------
+    posterior : Posterior
+    rows : DataRows
+    chosen : sequence of int
+        Numbers of the supercells.
+    scale : ndarray, shape (n_parameters,)
+        Units in which the box lies along principal axes; columns are divided by it.
+
+    Returns
+    -------
+    ndarray, shape (n_parameters, any)
+    """
+    variances = rows.weight_variances(posterior.hyperparameters)
+    designs, residuals = [], []
+    for index in chosen:
+        frame = rows.data[index]
+        design = frame.force_rows
+        noise_sd = np.sqrt(variances[rows.row_labels(index)[: len(design)]])
+        residuals.append((frame.targets.forces - design @ posterior.mean) / noise_sd)
+        designs.append(design / scale / noise_sd[:, None])
+    factor = posterior.covariance_factor * scale[:, None]
+    ensemble = pops_ensemble(factor, np.concatenate(designs), np.concatenate(residuals))
+    return ensemble.factor / scale[:, None]
+
+
+def energy_model(
+    posterior: Posterior, rows: DataRows, scores: LeftOutScores, force_calibration: float
+) -> ScalarModel | None:
+    """Errors of the energy per atom, with the zero of the first origin; None where no energy was fitted.
+
+    Forces left out along the paths of the atoms add up to an energy of which a part has one sign in all
+    frames: 0.3 of what they could at most, found with several crystals. The zero of the energy takes it up at
+    the amplitudes of the data, but not what it grows by beyond them.
+    """
+    if not rows.energy_means or posterior.free is None:
+        return None
+    noise, ratios = posterior.noise, np.concatenate([frame.conditions.ratios for frame in rows.data])
+    left_out = float(np.sqrt(np.mean(noise.truncation_variance(noise.reference_amplitude, ratios))))
+    work = 3.0 * left_out * noise.reference_amplitude / (noise.exponent + 1.0)
+    zeros = np.array(list(rows.energy_means.values()))
+    found = _scalar_model(posterior.free, slice(0, 1), scores.energies, zeros[:1], rows)
+    return replace(found, coherent_sd=_COHERENCE * force_calibration * work)
+
+
+def stress_model(posterior: Posterior, rows: DataRows, scores: LeftOutScores) -> ScalarModel | None:
+    """Errors of the stress; None where no stress was fitted."""
+    if not rows.has_stress or posterior.free is None:
+        return None
+    here = slice(len(rows.energy_means), None)
+    return _scalar_model(posterior.free, here, scores.stresses, rows.stress_mean, rows)
+
+
+def _scalar_model(
+    free: FreeParameters,
+    free_rows: slice,
+    scores: NDArray[np.float64],
+    zero: NDArray[np.float64],
+    rows: DataRows,
+) -> ScalarModel:
+    return ScalarModel(
+        zero=zero + free.mean[free_rows],
+        coupling=free.coupling[free_rows],
+        zero_factor=free.factor[free_rows],
+        calibration=scalar_calibration_scale(scores, len(rows.data)),
+        coherent_sd=0.0,
+        largest_amplitude=max(frame.amplitude_angstrom for frame in rows.data),
+    )

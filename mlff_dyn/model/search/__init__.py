@@ -1,0 +1,1 @@
+"""Which expansion the data support."""

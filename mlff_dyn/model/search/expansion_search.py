@@ -1,0 +1,205 @@
+"""Which orders and cutoffs do the data support? Nested expansions compared by evidence and left-out errors.
+
+The search starts from the second order and takes one step at a time: one more shell of neighbors for the
+pairs of an order, or for its larger clusters, or the next order with its first shell. Of all steps that with
+the largest gain in evidence is taken, the smallest one where several are as good, until none raises the
+evidence by more than one percent of noise would; then steps of two shells are tried. Gains mostly shrink as
+the expansion grows: a step is tried again when its last gain is larger than all that were found since, or
+when no other is left, and pairs whenever larger clusters are. An expansion is sufficient if its error on
+left-out supercells is close to the smallest that was found. From the smallest sufficient one steps lead back,
+since early ones may have become idle, and the smallest of all that are sufficient is proposed.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from mlff_dyn.errors import FitError
+from mlff_dyn.model.expansion import Expansion
+from mlff_dyn.model.fitting.data_rows import DataRows
+from mlff_dyn.model.fitting.error_models import left_out_scores
+from mlff_dyn.model.fitting.fit import DEFAULT_OPTIONS, fit_force_field
+from mlff_dyn.model.search.expansion_steps import Steps
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Generator, Iterator, Sequence
+
+    from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.fitting.fit import LabelledRows
+    from mlff_dyn.model.force_field import ForceField
+    from mlff_dyn.model.search.expansion_steps import Candidate, Cutoffs, Step
+
+_MOST_PARAMETERS = 2500
+_SMALLEST_GAIN_PER_ROW = 0.01
+_SUFFICIENT = 1.05
+_MOST_LEFT_OUT = 12
+_TIMED_CALLS = 5
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One expansion and how well it describes the data.
+
+    Attributes
+    ----------
+    cutoffs_angstrom : mapping                per order, as in the configuration
+    n_parameters : int
+    log_evidence : float
+    left_out_error_relative : float or None   over the rms force; None with one supercell
+    force_call_milliseconds : float           on the training cell, one thread
+    """
+
+    cutoffs_angstrom: Cutoffs
+    n_parameters: int
+    log_evidence: float
+    left_out_error_relative: float | None
+    force_call_milliseconds: float
+
+
+def search_expansions(data: Sequence[LabelledRows], torus: Torus) -> Iterator[Trial]:
+    """Fit nested expansions, the next ones around the best of the last.
+
+    Parameters
+    ----------
+    data : sequence of LabelledRows
+    torus : Torus
+        Training cell, which limits the cutoffs.
+
+    Yields
+    ------
+    Trial
+        In the order in which they are fitted; the first has the second order alone.
+
+    Raises
+    ------
+    FitError
+        If there are no data.
+    """
+    if not data:
+        raise FitError("there is no labelled snapshot", fix="label some or give --dataset")
+    steps = Steps(torus, _MOST_PARAMETERS)
+    search = _Search(data, steps)
+    taken: Tried | None = yield from search.measure(steps.first())
+    while taken is not None:
+        here = taken
+        taken = yield from search.best_step(here, n_shells=1)
+        if taken is None:
+            taken = yield from search.best_step(here, n_shells=2)
+    yield from search.shrink()
+
+
+class Tried(NamedTuple):
+    """An expansion and how well it describes the data."""
+
+    candidate: Candidate
+    trial: Trial
+
+
+class _Search:
+    """Steps from one expansion to the next, and what each gained when it was tried last."""
+
+    def __init__(self, data: Sequence[LabelledRows], steps: Steps) -> None:
+        self._data = data
+        self._steps = steps
+        self._smallest_gain = _SMALLEST_GAIN_PER_ROW * sum(rows.forces.size for rows in data)
+        self._gains: dict[Step, float] = {}
+        self._tried: dict[frozenset[tuple[int, tuple[int, int]]], Tried] = {}
+
+    def best_step(self, here: Tried, n_shells: int) -> Generator[Trial, None, Tried | None]:
+        """Try the steps from an expansion; where the best leads, or None if none gains enough."""
+        waiting = set(self._steps.beyond(here.candidate, n_shells))
+        found: dict[Step, Tried] = {}
+        while waiting and self._largest(found) < max(self._largest(waiting), self._smallest_gain):
+            step = max(sorted(waiting), key=lambda each: self._gains.get(each, np.inf))
+            waiting.remove(step)
+            candidate = self._steps.take(here.candidate, step)
+            if candidate is None:
+                continue
+            found[step] = yield from self.measure(candidate)
+            self._gains[step] = found[step].trial.log_evidence - here.trial.log_evidence
+            for pairs in waiting & {step._replace(is_of_pairs=True)}:
+                self._gains.pop(pairs, None)
+        largest = self._largest(found)
+        if largest < self._smallest_gain:
+            return None
+        enough = max(self._smallest_gain, largest - self._smallest_gain)
+        as_good = [step for step in found if self._gains[step] >= enough]
+        return found[min(as_good, key=lambda step: (found[step].trial.n_parameters, not step.is_of_pairs))]
+
+    def shrink(self) -> Generator[Trial, None, None]:
+        """Try smaller expansions than the smallest sufficient one, as long as one of them is sufficient."""
+        before = None
+        while before != (best := cheapest_sufficient([tried.trial for tried in self._tried.values()])):
+            before = best
+            start = next(tried.candidate for tried in self._tried.values() if tried.trial == best)
+            for candidate in self._steps.back(start):
+                yield from self.measure(candidate)
+
+    def measure(self, candidate: Candidate) -> Generator[Trial, None, Tried]:
+        """Fit an expansion, unless that was done before."""
+        key = frozenset(candidate.shells.items())
+        if key not in self._tried:
+            self._tried[key] = Tried(candidate, _try(self._data, candidate))
+            yield self._tried[key].trial
+        return self._tried[key]
+
+    def _largest(self, steps: Collection[Step]) -> float:
+        """Largest gain; that of a step never tried has no bound."""
+        return max((self._gains.get(step, np.inf) for step in steps), default=-np.inf)
+
+
+def cheapest_sufficient(trials: Sequence[Trial]) -> Trial:
+    """Cheapest expansion whose left-out error is within five percent of the smallest.
+
+    Where nothing could be left out it is the one of largest evidence.
+    """
+    errors = [t.left_out_error_relative for t in trials if t.left_out_error_relative is not None]
+    if not errors:
+        return max(trials, key=lambda trial: trial.log_evidence)
+    limit = _SUFFICIENT * min(errors)
+    sufficient = [
+        t for t in trials if t.left_out_error_relative is not None and t.left_out_error_relative <= limit
+    ]
+    return min(sufficient, key=lambda trial: (trial.n_parameters, trial.force_call_milliseconds))
+
+
+def _try(data: Sequence[LabelledRows], candidate: Candidate) -> Trial:
+    basis = candidate.basis
+    expansion = Expansion(basis, data[0].supercell.long_range)
+    rows = [
+        replace(each, supercell=expansion.on(each.supercell.torus, each.supercell.strain)) for each in data
+    ]
+    force_field = fit_force_field(basis, rows)
+    return Trial(
+        cutoffs_angstrom=candidate.cutoffs_angstrom,
+        n_parameters=basis.n_parameters,
+        log_evidence=force_field.posterior.log_evidence,
+        left_out_error_relative=_left_out_error(force_field, rows),
+        force_call_milliseconds=_force_call_milliseconds(force_field, rows[0]),
+    )
+
+
+def _left_out_error(force_field: ForceField, data: Sequence[LabelledRows]) -> float | None:
+    if len(data) < 2:
+        return None
+    chosen = np.unique(np.rint(np.linspace(0, len(data) - 1, min(len(data), _MOST_LEFT_OUT))).astype(int))
+    everything = DataRows(data, DEFAULT_OPTIONS)
+    left_out = left_out_scores(force_field.posterior, everything, chosen.tolist())
+    errors = [part.errors for part in left_out.forces]
+    forces = [data[k].forces for k in chosen]
+    return float(np.linalg.norm(np.concatenate(errors)) / np.linalg.norm(np.concatenate(forces)))
+
+
+def _force_call_milliseconds(force_field: ForceField, rows: LabelledRows) -> float:
+    kernel = force_field.on(rows.supercell.torus, strain=rows.supercell.strain).kernel
+    seconds = []
+    for _ in range(_TIMED_CALLS):
+        start = time.perf_counter()
+        kernel.energy_forces(rows.displacements)
+        seconds.append(time.perf_counter() - start)
+    return 1000.0 * statistics.median(seconds)

@@ -1,0 +1,1 @@
+"""What a fit knows of its data: conditions, bins, sums."""

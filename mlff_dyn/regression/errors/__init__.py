@@ -1,0 +1,1 @@
+"""Are the error bars right?"""

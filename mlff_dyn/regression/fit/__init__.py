@@ -1,0 +1,1 @@
+"""Noise, prior, evidence and posterior of a linear model."""

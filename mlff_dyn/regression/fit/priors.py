@@ -1,0 +1,305 @@
+"""Gaussian priors whose few hyperparameters know the structure of the parameters.
+
+Independent parameters w of a block are combinations of structural ones, x = N w with orthonormal columns N;
+in a lattice expansion x are the force constants of orbits and N their sum rules. The prior of x, conditioned
+on the sum rules, is
+
+    x_j ~ N(0, v_j),   v_j = m_j t_g^2 (exp(-2 d (r_j - r0)) + eps^2),   precision of w:  N^T diag(1 / v) N
+
+(eps^2 = 1e-6; v_j = m_j t_g^2 in blocks without decay) with one scale t_g per group g (order and number of
+bodies), one decay rate d per block (order), the distance r_j and the multiplicity m_j of each structural
+parameter.
+
+| symbol | variable |
+|---|---|
+| N | PriorBlock.structure |
+| g, r - r0, log m | PriorBlock.groups, .distances, .log_weights |
+| log t, d | values |
+| v | variances, at least 1e-11 of the largest of the block to keep it well conditioned |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from scipy.linalg import block_diag
+from scipy.linalg.lapack import dpotri, dpotrs
+
+from mlff_dyn.regression.linalg.factorization import precision_factor, times_upper
+from mlff_dyn.regression.linalg.triangles import positive_diagonal, triangle_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+_RESIDUAL_DECAY = 1e-6
+_SMALLEST_VARIANCE = 1e-11
+_LOG_RANGE = (-9.0, 12.0)
+_START_DECAY = 2.0
+_LARGEST_DECAY = 7.0
+
+
+@dataclass(frozen=True, eq=False)
+class PriorBlock:
+    """Parameters with a common decay.
+
+    Attributes
+    ----------
+    structure : ndarray, shape (n_structural, n_parameters)     orthonormal columns
+    groups : ndarray of int, shape (n_structural,)              numbered from 0 over all blocks
+    distances : ndarray, shape (n_structural,), or None         None: no decay
+    log_weights : ndarray, shape (n_structural,)
+    """
+
+    structure: NDArray[np.float64]
+    groups: NDArray[np.int64]
+    distances: NDArray[np.float64] | None
+    log_weights: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class PriorPrecision:
+    """A prior at given hyperparameters.
+
+    Attributes
+    ----------
+    matrix : ndarray, shape (n_parameters, n_parameters)
+    log_determinant : float
+    variances : ndarray, shape (n_structural,)           v
+    by_values : ndarray, shape (n_structural, n_values)  derivatives of log v
+    factors : tuple of ndarray                           lower Cholesky factor of the precision of each block
+    """
+
+    matrix: NDArray[np.float64]
+    log_determinant: float
+    variances: NDArray[np.float64]
+    by_values: NDArray[np.float64]
+    factors: tuple[NDArray[np.float64], ...]
+
+
+class Prior(Protocol):
+    """Gaussian prior of mean zero as a function of values that evidence chooses."""
+
+    def start(self, column_power: NDArray[np.float64], target_rms: float) -> NDArray[np.float64]:
+        """First guess of the values, given the mean square of each column of X and of the targets."""
+
+    def bounds(self, start: NDArray[np.float64]) -> list[tuple[float, float]]:
+        """Range of each value."""
+
+    def precision(self, values: NDArray[np.float64]) -> Any:  # noqa: ANN401
+        """Precision matrix (``matrix``) and its ``log_determinant``, with whatever `gradient` needs."""
+
+    def rooted(self, values: NDArray[np.float64]) -> tuple[Any, NDArray[np.float64]]:
+        """Return the same and an upper triangle P with PᵀP = precision, neither made from the matrix."""
+
+    def gradient(
+        self,
+        precision: Any,  # noqa: ANN401
+        mean: NDArray[np.float64],
+        covariance: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Derivative of the log evidence by the values, given the posterior."""
+
+    def sensitivity(
+        self,
+        precision: Any,  # noqa: ANN401
+        mean: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Minus the derivatives of the precision times the mean, shape (n_parameters, n_values).
+
+        The second array is the prior covariance times the first.
+        """
+
+
+class StructuredPrior:
+    """Blocks of parameters with group scales and decays; ``values`` are log scales, then decays.
+
+    Parameters
+    ----------
+    blocks : sequence of PriorBlock
+        In the order of the parameters.
+    group_names : tuple of str
+        What each group stands for.
+    """
+
+    def __init__(self, blocks: Sequence[PriorBlock], group_names: tuple[str, ...] = ()) -> None:
+        self.blocks = tuple(blocks)
+        self.group_names = group_names
+        self.n_groups = 1 + max(int(block.groups.max()) for block in blocks)
+        self.n_parameters = sum(block.structure.shape[1] for block in blocks)
+        self._decaying = [block for block in self.blocks if block.distances is not None]
+
+    @cached_property
+    def _groups(self) -> NDArray[np.int64]:
+        return np.concatenate([block.groups for block in self.blocks])
+
+    @cached_property
+    def _group_features(self) -> NDArray[np.float64]:
+        """One in the column of the group, shape (n_structural, n_groups)."""
+        return np.asarray(np.eye(self.n_groups)[self._groups])
+
+    @cached_property
+    def _log_weights(self) -> NDArray[np.float64]:
+        return np.concatenate([block.log_weights for block in self.blocks])
+
+    @cached_property
+    def _residual(self) -> NDArray[np.float64]:
+        """Part of the variance that does not decay, where there is decay."""
+        parts = [
+            np.full(len(block.groups), 0.0 if block.distances is None else _RESIDUAL_DECAY**2)
+            for block in self.blocks
+        ]
+        return np.concatenate(parts)
+
+    @cached_property
+    def _decay_features(self) -> NDArray[np.float64]:
+        """Minus the distance in the column of its decay, shape (n_structural, n_decays)."""
+        columns = []
+        for decaying in self._decaying:
+            parts = [
+                -block.distances
+                if block is decaying and block.distances is not None
+                else np.zeros(len(block.groups))
+                for block in self.blocks
+            ]
+            columns.append(np.concatenate(parts))
+        return np.stack(columns, axis=1) if columns else np.zeros((len(self._groups), 0))
+
+    def start(self, column_power: NDArray[np.float64], target_rms: float) -> NDArray[np.float64]:
+        """First guess: each block alone explains the targets.
+
+        Parameters
+        ----------
+        column_power : ndarray, shape (n_parameters,)     mean square of each column of X
+        target_rms : float
+        """
+        logs = np.zeros(self.n_groups)
+        first = 0
+        floor = 1e-12 * column_power.max()
+        for block in self.blocks:
+            count = block.structure.shape[1]
+            power = max(column_power[first : first + count].sum(), floor)
+            for group in np.unique(block.groups):
+                weight = block.log_weights[block.groups == group].mean()
+                logs[group] = np.log(target_rms / np.sqrt(power)) - 0.5 * weight
+            first += count
+        return np.concatenate([logs, np.full(len(self._decaying), _START_DECAY)])
+
+    def bounds(self, start: NDArray[np.float64]) -> list[tuple[float, float]]:
+        """Range of each value."""
+        scales = [(value + _LOG_RANGE[0], value + _LOG_RANGE[1]) for value in start[: self.n_groups]]
+        return scales + [(0.0, _LARGEST_DECAY)] * len(self._decaying)
+
+    def precision(self, values: NDArray[np.float64]) -> PriorPrecision:
+        """Evaluate the prior.
+
+        Raises
+        ------
+        FitError
+            If the precision is not positive definite.
+        """
+        return self._evaluate(values, lambda _, matrix: precision_factor(matrix, "prior"))
+
+    def rooted(self, values: NDArray[np.float64]) -> tuple[PriorPrecision, NDArray[np.float64]]:
+        """Evaluate the prior by QR decompositions.
+
+        Returns
+        -------
+        precision : PriorPrecision
+        root : ndarray, shape (n_parameters, n_parameters)
+            Upper triangle P with PᵀP = precision.
+        """
+        precision = self._evaluate(values, lambda rows, _: positive_diagonal(triangle_of(rows)).T)
+        return precision, np.asarray(block_diag(*(factor.T for factor in precision.factors)))
+
+    def _evaluate(
+        self,
+        values: NDArray[np.float64],
+        factor_of: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]],
+    ) -> PriorPrecision:
+        """Evaluate with a factor of the precision of each block from its rows, or from the matrix itself."""
+        scale = np.exp(2 * values[: self.n_groups])[self._groups] * np.exp(self._log_weights)
+        decay = np.exp(2 * self._decay_features @ values[self.n_groups :])
+        scaled = scale * (decay + self._residual)
+        shares = scale * decay / scaled
+        by_values = np.concatenate([self._group_features, self._decay_features * shares[:, None]], axis=1)
+        variances, by_values = self._raised(scaled, 2 * by_values)
+        together, factors = np.zeros((self.n_parameters, self.n_parameters)), []
+        log_determinant, first, parameter = 0.0, 0, 0
+        for block in self.blocks:
+            scaled = block.structure / np.sqrt(variances[first : first + len(block.groups), None])
+            matrix = scaled.T @ scaled
+            factor = factor_of(scaled, matrix)
+            here = slice(parameter, parameter + len(matrix))
+            together[here, here] = matrix
+            factors.append(factor)
+            log_determinant += 2 * float(np.log(np.diag(factor)).sum())
+            first, parameter = first + len(block.groups), here.stop
+        return PriorPrecision(
+            matrix=together,
+            log_determinant=log_determinant,
+            variances=variances,
+            by_values=by_values,
+            factors=tuple(factors),
+        )
+
+    def _raised(
+        self, variances: NDArray[np.float64], by_values: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Variances and derivatives of their logarithms, those of decaying blocks on top of a floor.
+
+        It is a small share of the largest variance of the block, which keeps the precision well conditioned.
+        """
+        raised, derivatives, first = variances.copy(), by_values.copy(), 0
+        for block in self.blocks:
+            here = slice(first, first + len(block.groups))
+            first = here.stop
+            if block.distances is None:
+                continue
+            largest = here.start + int(variances[here].argmax())
+            floor = _SMALLEST_VARIANCE * variances[largest]
+            raised[here] += floor
+            below = (floor / raised[here])[:, None]
+            derivatives[here] += below * (by_values[largest] - by_values[here])
+        return raised, derivatives
+
+    def gradient(
+        self, precision: PriorPrecision, mean: NDArray[np.float64], covariance: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Derivative of the log evidence by the values, given the posterior.
+
+        It is that of the mean square of x over its prior variance under the sum rules.
+        """
+        excess, first = [], 0
+        for block, factor in zip(self.blocks, precision.factors, strict=True):
+            here = slice(first, first + block.structure.shape[1])
+            gain = np.tril(covariance[here, here]) - dpotri(factor, lower=1)[0]
+            gain[np.diag_indices_from(gain)] *= 0.5
+            products = 2.0 * times_upper(block.structure, gain.T)
+            excess.append((block.structure @ mean[here]) ** 2 + (products * block.structure).sum(axis=1))
+            first = here.stop
+        return np.asarray(0.5 * precision.by_values.T @ (np.concatenate(excess) / precision.variances))
+
+    def sensitivity(
+        self, precision: PriorPrecision, mean: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Minus the derivatives of the precision times the mean, and the prior covariance times them."""
+        pull, carried, first, parameter = [], [], 0, 0
+        for block, factor in zip(self.blocks, precision.factors, strict=True):
+            here = slice(first, first + len(block.groups))
+            structural = block.structure @ mean[parameter : parameter + block.structure.shape[1]]
+            weighted = precision.by_values[here] * (structural / precision.variances[here])[:, None]
+            pull.append(block.structure.T @ weighted)
+            carried.append(dpotrs(factor, pull[-1], lower=1)[0])
+            first, parameter = here.stop, parameter + block.structure.shape[1]
+        return np.concatenate(pull), np.concatenate(carried)
+
+
+def independent_prior(groups: NDArray[np.int64]) -> StructuredPrior:
+    """Prior with one sd per group of parameters; groups are numbered from 0."""
+    n = len(groups)
+    return StructuredPrior([PriorBlock(np.eye(n), groups, None, np.zeros(n))])

@@ -1,0 +1,1 @@
+"""What further data would tell."""

@@ -1,0 +1,129 @@
+"""What calculations of the frames of a trajectory would teach: which to choose, how many are needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff_dyn.regression.planning.forecast import Outlook, learning_curve, scale_uncertainty
+from mlff_dyn.regression.planning.misfit import Misfit
+from mlff_dyn.regression.planning.selection import SELECTIONS, frame_pool, select
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.expansion import SupercellExpansion
+    from mlff_dyn.model.fitting.labelled_frame import LabelledRows
+    from mlff_dyn.model.force_field import ForceField
+    from mlff_dyn.regression.data.conditions import Conditions
+    from mlff_dyn.regression.fit.noise import NoiseModel
+    from mlff_dyn.regression.planning.selection import FramePool
+
+LAST = "last"
+_ENOUGH_SNAPSHOTS = 4
+
+
+def information_pool(
+    force_field: ForceField,
+    torus: Torus,
+    displacements: NDArray[np.float64],
+    labelled: Sequence[LabelledRows],
+) -> FramePool:
+    """Information that calculations of frames would carry, and what the frames are uncertain about.
+
+    Parameters
+    ----------
+    force_field : ForceField
+    torus : Torus
+    displacements : ndarray, shape (n_frames, n_atoms, 3)     Å
+    labelled : sequence of LabelledRows
+        What the force field was fitted to.
+
+    Raises
+    ------
+    FitError
+        If there are no frames.
+    """
+    noise = force_field.posterior.noise
+    supercell = force_field.expansion.on(torus)
+    left_out = [_left_out_sq(noise, supercell.force_conditions(frame)) for frame in displacements]
+    known = np.array([_left_out_sq(noise, rows.conditions) for rows in labelled])
+    weights = np.array([rows.forces.size for rows in labelled]) / (noise.floor_sd**2 + known)
+    misfit = Misfit(
+        sizes=np.sqrt(left_out),
+        weights=displacements[0].size / (noise.floor_sd**2 + np.array(left_out)),
+        known_size=float(np.average(np.sqrt(known), weights=weights)),
+        known_weight=float(weights.sum()),
+    )
+    rows = _rows(supercell, force_field, displacements)
+    return frame_pool(*rows, force_field.posterior.covariance_factor, misfit)
+
+
+def _left_out_sq(noise: NoiseModel, conditions: Conditions) -> float:
+    """Mean square of the forces that an expansion leaves out of a frame."""
+    return float(np.mean(noise.truncation_variance(conditions.amplitudes, conditions.ratios)))
+
+
+def outlook(
+    force_field: ForceField, torus: Torus, displacements: NDArray[np.float64], scores: Sequence[float] = ()
+) -> Outlook:
+    """What further calculations of frames like the given ones will teach.
+
+    Parameters
+    ----------
+    force_field : ForceField
+    torus : Torus
+    displacements : ndarray, shape (n_frames, n_atoms, 3)     Å
+    scores : sequence of float
+        True over expected errors of calculations before they were trained on.
+
+    Raises
+    ------
+    FitError
+        If there are no frames.
+    """
+    rows = _rows(force_field.expansion.on(torus), force_field, displacements)
+    n_snapshots, posterior = force_field.training.n_snapshots, force_field.posterior
+    n_calibrated = n_snapshots if n_snapshots > 1 else None
+    return Outlook(
+        learning_curve(*rows, posterior.covariance_factor, n_calibrated),
+        scale_uncertainty(n_snapshots, scores),
+        truncation_is_known=can_judge_truncation(force_field),
+        truncation_is_likely=n_snapshots > 1 and posterior.n_targets >= force_field.basis.n_parameters,
+    )
+
+
+def can_judge_truncation(force_field: ForceField) -> bool:
+    """Whether the data suffice to tell truncation from lack of data."""
+    enough_rows = force_field.posterior.n_targets >= 2 * force_field.basis.n_parameters
+    return enough_rows and force_field.training.n_snapshots >= _ENOUGH_SNAPSHOTS
+
+
+def choose_frames(pool: FramePool, kind: str, n_frames: int) -> tuple[int, ...]:
+    """Numbers of the frames to calculate.
+
+    Parameters
+    ----------
+    pool : FramePool
+    kind : str
+        A name of `SELECTIONS`.
+    n_frames : int
+        At most; fewer if the pool is smaller.
+    """
+    return select(pool, SELECTIONS[kind], min(n_frames, len(pool))).frames
+
+
+def _rows(
+    supercell: SupercellExpansion, force_field: ForceField, displacements: NDArray[np.float64]
+) -> tuple[Iterator[NDArray[np.float64]], list[NDArray[np.float64]]]:
+    """Design matrices of frames, one at a time, and the variances of their rows in a fit."""
+    noise = force_field.posterior.hyperparameters
+    each = np.full(supercell.torus.n_atoms, 3)
+    variances = [
+        np.repeat(noise.weight_variances(supercell.force_conditions(u), each), 3) for u in displacements
+    ]
+    return (supercell.rows(u)[0] for u in displacements), variances

@@ -1,0 +1,175 @@
+"""Predicted errors along independent trajectories, all of which run together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff_dyn.kernels.dynamics import Dynamics
+from mlff_dyn.md.chunks import Span, run_replicas_in_chunks
+from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
+from mlff_dyn.training.criteria import FrameErrors, frame_errors
+from mlff_dyn.workflows.md.md_analysis import equilibration_steps
+from mlff_dyn.workflows.md.trajectory_run import describe_stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from mlff_dyn.kernels.dynamics import MdState
+    from mlff_dyn.md.chunks import Chunk
+    from mlff_dyn.model.force_field import SupercellForceField
+
+FRICTION_PER_FEMTOSECOND = 0.01
+_FRAME_EVERY_FEMTOSECONDS = 20.0
+_STREAM = 3
+_KEPT_FRAMES = 10
+
+
+@dataclass(frozen=True)
+class SamplingPlan:
+    """Trajectories of all temperatures.
+
+    Attributes
+    ----------
+    temperatures_kelvin : tuple of float
+    timestep_femtoseconds : float
+    n_steps : int                                 of each trajectory, equilibration included
+    n_replicas : int                              trajectories per temperature
+    seed : int
+    displacement_limit_angstrom : float or None   None: derived from crystal and training data
+    """
+
+    temperatures_kelvin: tuple[float, ...]
+    timestep_femtoseconds: float
+    n_steps: int
+    n_replicas: int
+    seed: int
+    displacement_limit_angstrom: float | None
+
+    @property
+    def frame_every(self) -> int:
+        """Steps between frames: about 20 fs, less where the trajectory is short."""
+        return max(1, min(self.n_steps // 20, round(_FRAME_EVERY_FEMTOSECONDS / self.timestep_femtoseconds)))
+
+    @property
+    def equilibration(self) -> int:
+        """Steps at the start whose frames are left out."""
+        return equilibration_steps(self.n_steps, self.timestep_femtoseconds)
+
+    @property
+    def n_trajectories(self) -> int:
+        """Of all temperatures together."""
+        return len(self.temperatures_kelvin) * self.n_replicas
+
+    @cached_property
+    def kept_frames(self) -> frozenset[int]:
+        """Evenly spaced numbers of the frames after equilibration, the last among them."""
+        n_frames = self.n_steps // self.frame_every - self.equilibration // self.frame_every
+        places = np.linspace(n_frames - 1, 0, min(_KEPT_FRAMES, n_frames)).round()
+        return frozenset(places.astype(int).tolist())
+
+
+@dataclass(frozen=True, eq=False)
+class Replica:
+    """One trajectory.
+
+    Attributes
+    ----------
+    frames : tuple of FrameErrors
+    stop : str or None         which atom left the trusted region, and when
+    displacements : ndarray, shape (n_samples, n_atoms, 3)
+        Some of the frames, evenly spaced over the whole length, Å.
+    """
+
+    frames: tuple[FrameErrors, ...]
+    stop: str | None
+    displacements: NDArray[np.float64]
+
+
+def sample_replicas(
+    force_field: SupercellForceField, plan: SamplingPlan, on_steps: Callable[[int, int], None]
+) -> list[tuple[Replica, ...]]:
+    """Run all trajectories of all temperatures.
+
+    Parameters
+    ----------
+    force_field : SupercellForceField
+    plan : SamplingPlan
+    on_steps : callable
+        Receives the steps that every trajectory has made and the number of those that still run, from time
+        to time.
+
+    Returns
+    -------
+    list of tuple of Replica
+        One tuple for each temperature.
+    """
+    dynamics, states = _starts(force_field, plan)
+    records = [_Record() for _ in states]
+    span = Span(0, plan.n_steps, plan.frame_every, seconds=0.3)
+    for chunks in run_replicas_in_chunks(force_field.kernel, dynamics, states, span):
+        for place, chunk in chunks.items():
+            records[place].add(force_field, plan, chunk)
+            if chunk.run.stopped_step is not None:
+                stop = describe_stop(chunk.run, chunk.step, force_field.torus, dynamics[place])
+                records[place].stop = stop
+        on_steps(max(chunk.step for chunk in chunks.values()), sum(not record.stop for record in records))
+    replicas = tuple(record.replica(force_field.torus.n_atoms) for record in records)
+    firsts = range(0, plan.n_trajectories, plan.n_replicas)
+    return [replicas[first : first + plan.n_replicas] for first in firsts]
+
+
+def _starts(force_field: SupercellForceField, plan: SamplingPlan) -> tuple[list[Dynamics], list[MdState]]:
+    """How each trajectory moves and where it starts; its seed is its own."""
+    torus = force_field.torus
+    trained = force_field.force_field.training.displacement_max_angstrom
+    limit = plan.displacement_limit_angstrom or displacement_limit(torus.crystal, trained)
+    dynamics, states = [], []
+    for index, temperature in enumerate(plan.temperatures_kelvin):
+        own = Dynamics(
+            masses=torus.masses,
+            timestep_fs=plan.timestep_femtoseconds,
+            friction_per_fs=FRICTION_PER_FEMTOSECOND,
+            temperature_kelvin=temperature,
+            displacement_limit=limit,
+        )
+        for replica in range(plan.n_replicas):
+            seed = (plan.seed, _STREAM, index, replica)
+            dynamics.append(own)
+            states.append(start_at_rest_positions(own.masses, temperature, seed))
+    return dynamics, states
+
+
+@dataclass(eq=False)
+class _Record:
+    """What is known of a trajectory that is under way."""
+
+    frames: list[FrameErrors] = field(default_factory=list)
+    displacements: list[NDArray[np.float64]] = field(default_factory=list)
+    stop: str | None = None
+
+    def add(self, force_field: SupercellForceField, plan: SamplingPlan, chunk: Chunk) -> None:
+        """Judge the frames of a piece that are past equilibration."""
+        for step, displacements in zip(chunk.sample_steps, chunk.run.displacements, strict=True):
+            if step <= plan.equilibration:
+                continue
+            if len(self.frames) in plan.kept_frames:
+                self.displacements.append(displacements.copy())
+            _, forces = force_field.energy_forces(displacements)
+            self.frames.append(frame_errors(forces, force_field.force_errors(displacements)))
+
+    def replica(self, n_atoms: int) -> Replica:
+        """Return the finished trajectory."""
+        return Replica(tuple(self.frames), self.stop, np.array(self.displacements).reshape(-1, n_atoms, 3))
+
+
+def error_series(replicas: tuple[Replica, ...], name: str) -> np.ndarray:
+    """A field of `FrameErrors` along the replicas that ran to their end, shape (n_replicas, n_frames)."""
+    return np.array(
+        [[getattr(frame, name) for frame in replica.frames] for replica in replicas if replica.stop is None]
+    )

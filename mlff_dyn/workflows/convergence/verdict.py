@@ -1,0 +1,141 @@
+"""From predicted errors along trajectories to a verdict and a forecast.
+
+More data lower the epistemic part of the error, the truncation part stays: see `regression.forecast`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff_dyn.md.correlated_means import correlated_mean
+from mlff_dyn.regression.planning.forecast import Forecast
+from mlff_dyn.workflows.convergence.convergence_report import QUANTILE_FACTOR, TemperatureVerdict
+from mlff_dyn.workflows.convergence.sampling import Replica, error_series
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mlff_dyn.regression.planning.forecast import Outlook
+
+EXPANSION_IS_THE_LIMIT = (
+    "what the expansion leaves out alone exceeds the limit: add an order or enlarge a cutoff in "
+    "expansion.cutoffs_angstrom"
+)
+
+
+def judge(
+    temperature_kelvin: float, replicas: Sequence[Replica], *, limit: float, outlook: Callable[[], Outlook]
+) -> TemperatureVerdict:
+    """Judge one temperature.
+
+    Converged means that the mean relative error plus its statistical error lies within the limit, the 99th
+    percentile of the frames within twice the limit, and no trajectory left the trusted region.
+
+    Parameters
+    ----------
+    temperature_kelvin : float
+    replicas : sequence of Replica
+    limit : float
+        Of the error relative to the root mean square force.
+    outlook : callable
+        Returns what a forecast rests on; asked only where the limit is not reached.
+    """
+    reasons = _describe_stops(replicas)
+    force, predictive, epistemic, truncation = (
+        error_series(tuple(replicas), name) for name in ("force", "predictive", "epistemic", "truncation")
+    )
+    if not predictive.size:
+        return _unknown(temperature_kelvin, replicas, limit, reasons)
+    size = float(np.sqrt(np.mean(force**2)))
+    mean = correlated_mean(predictive / size)
+    quantile = float(np.percentile(predictive / size, 99.0))
+    parts = [float(np.sqrt(np.mean(part**2))) / size for part in (epistemic, truncation)]
+    if mean.mean + mean.statistical_error > limit:
+        reasons.append(f"mean plus statistical error exceeds the limit of {100 * limit:g} %")
+    if quantile > QUANTILE_FACTOR * limit:
+        reasons.append(f"1 % of the frames exceed {100 * QUANTILE_FACTOR * limit:g} %")
+    excess = max((mean.mean + mean.statistical_error) / limit, quantile / (QUANTILE_FACTOR * limit))
+    needed = Forecast(0, 0, 0)
+    if reasons:
+        needed = forecast(outlook(), *parts, limit=limit, excess=excess)
+        if needed.n_calculations is None:
+            reasons.append(EXPANSION_IS_THE_LIMIT)
+    return TemperatureVerdict(
+        temperature_k=temperature_kelvin,
+        converged=not reasons,
+        force_sd_mean=mean.mean * size,
+        statistical_error=mean.statistical_error * size,
+        limit=limit * size,
+        n_effective=mean.n_effective,
+        n_frames=predictive.size,
+        n_replicas=len(replicas),
+        n_stopped=sum(replica.stop is not None for replica in replicas),
+        force_rms_ev_per_angstrom=size,
+        force_sd_epistemic=parts[0] * size,
+        force_sd_truncation=parts[1] * size,
+        force_sd_relative=mean.mean,
+        statistical_error_relative=mean.statistical_error,
+        limit_relative=limit,
+        quantile_99_relative=quantile,
+        reasons=tuple(reasons),
+        **needed.to_json(),
+    )
+
+
+def _describe_stops(replicas: Sequence[Replica]) -> list[str]:
+    """How many trajectories left the trusted region, and where the first did; nothing if none did."""
+    stops = [replica.stop for replica in replicas if replica.stop is not None]
+    if not stops:
+        return []
+    return [f"{len(stops)} of {len(replicas)} trajectories left the trusted region: {stops[0]}"]
+
+
+def forecast(
+    outlook: Outlook, epistemic: float, truncation: float, *, limit: float, excess: float
+) -> Forecast:
+    """Calculations that are still needed where the limit is not reached: at least one.
+
+    Parameters
+    ----------
+    outlook : Outlook
+    epistemic, truncation, limit : float
+        Relative to the root mean square force.
+    excess : float
+        Ratio of the measured error to its limit, for the stricter of mean and percentile.
+    """
+    target = min(limit, math.hypot(epistemic, truncation) / max(excess, 1.0))
+    found = outlook.forecast(epistemic, truncation, target)
+    counts = (found.n_calculations, found.low, found.high)
+    return Forecast(*(None if count is None else max(1, count) for count in counts))
+
+
+def _unknown(
+    temperature_kelvin: float, replicas: Sequence[Replica], limit: float, reasons: list[str]
+) -> TemperatureVerdict:
+    """Verdict where no trajectory ran to its end or the trajectories have no frames."""
+    n_stopped = sum(replica.stop is not None for replica in replicas)
+    return TemperatureVerdict(
+        temperature_k=temperature_kelvin,
+        converged=False,
+        force_sd_mean=None,
+        statistical_error=None,
+        limit=None,
+        n_effective=0.0,
+        n_frames=0,
+        n_replicas=len(replicas),
+        n_stopped=n_stopped,
+        force_rms_ev_per_angstrom=None,
+        force_sd_epistemic=None,
+        force_sd_truncation=None,
+        force_sd_relative=None,
+        statistical_error_relative=None,
+        limit_relative=limit,
+        quantile_99_relative=None,
+        reasons=tuple(reasons) or ("the trajectories are too short",),
+        forecast_calculations=None,
+        forecast_calculations_low=None,
+        forecast_calculations_high=None,
+    )

@@ -1,0 +1,171 @@
+"""What a finished trajectory says about the force field and the crystal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from ase.cell import Cell
+
+from mlff_dyn.lattice.deformation import strained_lattice, stress_of_strain_slope, to_voigt
+from mlff_dyn.md.anharmonicity import anharmonicity
+from mlff_dyn.md.correlated_means import correlated_mean
+from mlff_dyn.md.temperature import mean_temperature
+from mlff_dyn.store.trajectory import read_trajectory
+from mlff_dyn.store.trajectory_layout import open_trajectory, read_strains, read_valid_steps
+from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.force_field import ForceField, SupercellForceField
+
+EQUILIBRATION_FEMTOSECONDS = 500.0
+_MOST_FRAMES, _LEAST_FRAMES = 100, 4
+_MOST_COMPONENTS = 2_000_000
+
+
+@dataclass(frozen=True)
+class TrajectoryAnalysis:
+    """Averages over the equilibrated part of a trajectory; None without frames.
+
+    Attributes
+    ----------
+    n_frames : int                                  in the whole file
+    mean_temperature_k : float or None
+    force_sd_mean, force_sd_max : float or None     eV/Å
+    force_rms_ev_per_angstrom : float or None
+    sigma_a : float or None
+    largest_displacement_angstrom : float or None
+    pressure_gigapascal, pressure_error_gigapascal : float or None
+        From the slope of the energy with respect to the strain at constant displacements, where the kinetic
+        part of the usual virial cancels. None with dipoles, whose part is not known.
+    volume_angstrom3, volume_error_angstrom3 : float or None
+    strain : list of float or None                  mean, components xx, yy, zz, yz, xz, xy
+    cell_lengths_angstrom, cell_angles_degree : list of float or None
+        Of the mean cell.
+    """
+
+    n_frames: int
+    mean_temperature_k: float | None = None
+    force_sd_mean: float | None = None
+    force_sd_max: float | None = None
+    force_rms_ev_per_angstrom: float | None = None
+    sigma_a: float | None = None
+    largest_displacement_angstrom: float | None = None
+    pressure_gigapascal: float | None = None
+    pressure_error_gigapascal: float | None = None
+    volume_angstrom3: float | None = None
+    volume_error_angstrom3: float | None = None
+    strain: list[float] | None = None
+    cell_lengths_angstrom: list[float] | None = None
+    cell_angles_degree: list[float] | None = None
+
+
+def equilibration_steps(n_steps: int, timestep_femtoseconds: float) -> int:
+    """Steps to leave out: 0.5 ps, or half of a run that is shorter than 1 ps."""
+    return min(n_steps // 2, round(EQUILIBRATION_FEMTOSECONDS / timestep_femtoseconds))
+
+
+def analyze_trajectory(
+    path: Path, force_field: ForceField, torus: Torus, *, equilibration: int
+) -> TrajectoryAnalysis:
+    """Average over a trajectory.
+
+    Parameters
+    ----------
+    path : Path
+    force_field : ForceField
+    torus : Torus
+        Supercell of the trajectory.
+    equilibration : int
+        MD steps to leave out at the start.
+    """
+    with open_trajectory(path) as file:
+        steps = read_valid_steps(file)
+        kinetic = file["kinetic_energies"][: len(steps)]
+        strains = read_strains(file, slice(0, len(steps)))
+    first = int(np.searchsorted(steps, equilibration, side="right"))
+    n_frames = len(steps) - first
+    if n_frames < 1:
+        return TrajectoryAnalysis(len(steps))
+    wanted = max(_LEAST_FRAMES, min(_MOST_FRAMES, _MOST_COMPONENTS // (3 * torus.n_atoms)))
+    stride = max(1, n_frames // wanted)
+    frames = _measure_frames(path, force_field, torus, slice(first, None, stride))
+    forces, sd = np.array([f.forces for f in frames]), np.array([f.force_sd for f in frames])
+    pressure = None
+    if force_field.long_range is None:
+        pressure = correlated_mean(EV_PER_ANGSTROM3_GPA * np.array([[f.pressure for f in frames]]))
+    return TrajectoryAnalysis(
+        n_frames=len(steps),
+        mean_temperature_k=mean_temperature(kinetic[first:], torus.n_atoms),
+        force_sd_mean=float(sd.mean()),
+        force_sd_max=float(sd.max()),
+        force_rms_ev_per_angstrom=_rms(forces),
+        sigma_a=anharmonicity(forces, np.array([f.harmonic_forces for f in frames])),
+        largest_displacement_angstrom=max(f.largest_displacement for f in frames),
+        pressure_gigapascal=None if pressure is None else pressure.mean,
+        pressure_error_gigapascal=None if pressure is None else pressure.statistical_error,
+        **_mean_cell(torus, strains[first:]),
+    )
+
+
+class _Frame(NamedTuple):
+    """Of one frame: forces and predictive error, eV/Å, pressure, eV/Å³, displacement, Å."""
+
+    forces: np.ndarray
+    harmonic_forces: np.ndarray
+    force_sd: float
+    pressure: float
+    largest_displacement: float
+
+
+def _measure_frames(path: Path, force_field: ForceField, torus: Torus, samples: slice) -> list[_Frame]:
+    """One frame after the other: those of a changing cell have kernels of their own."""
+    trajectory = read_trajectory(path, samples=samples)
+    plain = force_field.on(torus)
+    harmonic = np.where(force_field.basis.parameter_orders == 2, force_field.posterior.mean, 0.0)
+    kernel = force_field.expansion.on(torus).kernel(harmonic)
+    frames = []
+    for strain, u in zip(trajectory.strains, trajectory.displacements, strict=True):
+        supercell = plain.strained(strain) if strain.any() else plain
+        if strain.any():
+            kernel = force_field.expansion.on(torus, strain).kernel(harmonic)
+        frames.append(
+            _Frame(
+                forces=supercell.energy_forces(u)[1],
+                harmonic_forces=kernel.energy_forces(u)[1],
+                force_sd=_rms(supercell.force_errors(u).predictive),
+                pressure=_pressure(supercell, u),
+                largest_displacement=float(np.linalg.norm(u, axis=1).max()),
+            )
+        )
+    return frames
+
+
+def _pressure(supercell: SupercellForceField, displacements: np.ndarray) -> float:
+    """Pressure without the part that displacements taken along and velocities have together, eV/Å³."""
+    slope = to_voigt(supercell.strained_kernel.virial(displacements))
+    volume = abs(float(np.linalg.det(supercell.lattice)))
+    return -float(stress_of_strain_slope(slope, supercell.strain)[:3].sum()) / (3.0 * volume)
+
+
+def _mean_cell(torus: Torus, strains: np.ndarray) -> dict[str, Any]:
+    """Volume with its error, and mean cell."""
+    volumes = torus.volume * np.linalg.det(np.eye(3) + strains)
+    volume = correlated_mean(volumes[None])
+    mean = strains.mean(axis=0)
+    cell = Cell(strained_lattice(torus.lattice, mean)).cellpar()
+    return {
+        "volume_angstrom3": volume.mean,
+        "volume_error_angstrom3": volume.statistical_error,
+        "strain": to_voigt(mean).tolist(),
+        "cell_lengths_angstrom": cell[:3].tolist(),
+        "cell_angles_degree": cell[3:].tolist(),
+    }
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(values**2)))

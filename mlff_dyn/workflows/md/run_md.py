@@ -1,0 +1,219 @@
+"""`run-md`: molecular dynamics on the trained force field, resumable at any moment."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from mlff_dyn.errors import DataError, UsageError
+from mlff_dyn.kernels.dynamics import Dynamics
+from mlff_dyn.md.barostat import Barostat
+from mlff_dyn.md.start import displacement_limit
+from mlff_dyn.store.json_file import read_json, write_json
+from mlff_dyn.store.lock import RunLock
+from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
+from mlff_dyn.workflows.md.md_analysis import (
+    EQUILIBRATION_FEMTOSECONDS,
+    analyze_trajectory,
+    equilibration_steps,
+)
+from mlff_dyn.workflows.md.md_report import DONE, DRY_RUN, MdReport, TrajectorySummary
+from mlff_dyn.workflows.md.trajectory_run import MdPlan, run_trajectory
+from mlff_dyn.workflows.setup.workspace import Workspace, digest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlff_dyn.config.schema import Config, MdConfig
+    from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.force_field import ForceField
+    from mlff_dyn.report.progress import Progress
+
+_STREAM = 5
+_BAROSTAT_KEYS = {"pressure_gigapascal", "barostat_shape", "barostat_interval_steps", "strain_limit"}
+_FORMAT, _VERSION = "mlff-dyn run-md", 1
+
+
+def run_md(config: Config, *, dry_run: bool, force: bool, progress: Progress) -> MdReport:
+    """Run one trajectory for each temperature; the same call again goes on where the last one ended.
+
+    Parameters
+    ----------
+    config : Config
+    dry_run : bool
+        Say what would be done, write nothing.
+    force : bool
+        Start again where there are results, also those of other inputs.
+    progress : Progress
+
+    Raises
+    ------
+    UsageError
+        If there are trajectories of other inputs and ``force`` is not set.
+    SimulationError
+        If an atom leaves the trusted region; the trajectory up to there is kept.
+    DataError
+        If there is no model for this configuration, or a file cannot be read or written.
+    """
+    workspace = Workspace(config)
+    force_field = workspace.read_model()
+    torus = workspace.supercell(config.md.supercell)
+    if dry_run:
+        return _dry_run(config, torus)
+    with RunLock(workspace.directory):
+        plans = [
+            _plan(workspace, force_field, torus, temperature) for temperature in config.md.temperatures_kelvin
+        ]
+        made = [_run_one(plan, force_field, torus, force=force, progress=progress) for plan in plans]
+        is_new = any(new for _, new in made)
+        report = MdReport(DONE, tuple(summary for summary, _ in made), up_to_date=not is_new)
+        path = workspace.directory / "md.json"
+        if is_new or not path.exists():
+            write_json(path, report.to_json(), format_name=_FORMAT, version=_VERSION)
+    return report
+
+
+def _dry_run(config: Config, torus: Torus) -> MdReport:
+    md = config.md
+    n_frames = md.n_steps // md.sample_every
+    plan: dict[str, object] = {
+        "n_atoms": torus.n_atoms,
+        "n_steps": md.n_steps,
+        "temperatures_k": list(md.temperatures_kelvin),
+        "n_frames_per_trajectory": n_frames,
+        "trajectory_size_mebibyte": round(48 * torus.n_atoms * n_frames / 2**20, 1),
+    }
+    return MdReport(DRY_RUN, plan=plan)
+
+
+def _plan(workspace: Workspace, force_field: ForceField, torus: Torus, temperature: float) -> MdPlan:
+    config = workspace.config
+    md = config.md
+    trained = force_field.training.displacement_max_angstrom
+    dynamics = Dynamics(
+        masses=torus.masses,
+        timestep_fs=md.timestep_femtoseconds,
+        friction_per_fs=_friction_per_fs(md),
+        temperature_kelvin=temperature,
+        displacement_limit=md.displacement_limit_angstrom or displacement_limit(torus.crystal, trained),
+        thermostat=md.thermostat,
+    )
+    unused = set() if md.ensemble == "npt" else _BAROSTAT_KEYS
+    excluded = {"temperatures_kelvin", "n_steps", "n_threads", *unused}
+    settings = json.loads(md.model_dump_json(exclude=excluded))
+    model = hashlib.sha256(workspace.model_path.read_bytes()).hexdigest()
+    inputs = {
+        "model": model,
+        "supercell": torus.matrix.tolist(),
+        "temperature_kelvin": temperature,
+        "seed": config.seed,
+        "md": settings,
+    }
+    return MdPlan(
+        directory=workspace.directory / "md" / f"{temperature:g}K-{config.seed}",
+        dynamics=dynamics,
+        barostat=_barostat(config, torus, dynamics),
+        n_steps=md.n_steps,
+        sample_every=md.sample_every,
+        seed=config.seed,
+        precision=md.precision,
+        n_threads=md.n_threads,
+        identity=digest(inputs),
+        inputs=inputs,
+    )
+
+
+def _barostat(config: Config, torus: Torus, dynamics: Dynamics) -> Barostat | None:
+    md = config.md
+    if md.ensemble != "npt":
+        return None
+    if config.expansion.born_file is not None:
+        raise UsageError(
+            "md.ensemble npt and expansion.born_file exclude each other: strained dipoles are not known",
+            fix="use nvt",
+        )
+    temperature = dynamics.temperature_kelvin
+    return Barostat(
+        pressure=md.pressure_gigapascal / EV_PER_ANGSTROM3_GPA,
+        volume=torus.volume,
+        thermal_energy=dynamics.thermal_energy,
+        interval_steps=md.barostat_interval_steps,
+        shape=md.barostat_shape,
+        adapt_steps=round(EQUILIBRATION_FEMTOSECONDS / dynamics.timestep_fs),
+        strain_limit=md.strain_limit,
+        seed=(config.seed, _STREAM, round(1e6 * temperature)),
+    )
+
+
+def _friction_per_fs(md: MdConfig) -> float:
+    """Rate at which the thermostat acts; 0 without one."""
+    if md.ensemble == "nve":
+        return 0.0
+    return {
+        "langevin": 1e-3 * md.friction_per_picosecond,
+        "bussi": 1.0 / md.thermostat_time_femtoseconds,
+    }[md.thermostat]
+
+
+def _run_one(
+    plan: MdPlan, force_field: ForceField, torus: Torus, *, force: bool, progress: Progress
+) -> tuple[TrajectorySummary, bool]:
+    """Summary of the trajectory, and whether it was run just now."""
+    finished = None if force else _finished(plan)
+    if finished is not None and finished.n_steps == plan.n_steps:
+        return finished, False
+    if finished is not None and finished.n_steps > plan.n_steps:
+        raise UsageError(
+            f"{plan.directory} holds a trajectory of {finished.n_steps} steps, more than md.n_steps",
+            fix="raise md.n_steps, or replace it with --force",
+        )
+    supercell = force_field.on(torus, precision=plan.precision, n_threads=plan.n_threads)
+    seconds = run_trajectory(plan, supercell, force=force, progress=progress)
+    equilibration = equilibration_steps(plan.n_steps, plan.dynamics.timestep_fs)
+    analysis = analyze_trajectory(plan.trajectory_path, force_field, torus, equilibration=equilibration)
+    summary = TrajectorySummary(
+        directory=f"md/{plan.directory.name}",
+        temperature_k=plan.dynamics.temperature_kelvin,
+        seed=plan.seed,
+        ensemble=plan.ensemble,
+        n_atoms=torus.n_atoms,
+        n_steps=plan.n_steps,
+        timestep_fs=plan.dynamics.timestep_fs,
+        steps_per_second=plan.n_steps / max(seconds, 1e-9),
+        displacement_limit_angstrom=plan.dynamics.displacement_limit,
+        target_pressure_gigapascal=None
+        if plan.barostat is None
+        else plan.barostat.pressure * EV_PER_ANGSTROM3_GPA,
+        **asdict(analysis),
+    )
+    content: dict[str, Any] = {**asdict(summary), "identity": plan.identity, "inputs": plan.inputs}
+    write_json(plan.directory / "md.json", content, format_name=_FORMAT, version=_VERSION)
+    return summary, True
+
+
+def _finished(plan: MdPlan) -> TrajectorySummary | None:
+    """Summary of an earlier run of the same inputs.
+
+    Raises
+    ------
+    UsageError
+        If the directory holds a finished run of other inputs.
+    """
+    path: Path = plan.directory / "md.json"
+    if not (path.exists() and plan.trajectory_path.exists()):
+        return None
+    try:
+        content = read_json(path, format_name=_FORMAT, version=_VERSION)
+        identity, inputs = content.pop("identity"), content.pop("inputs")
+        summary = TrajectorySummary(**content)
+    except (DataError, KeyError, TypeError):
+        return None
+    if identity != plan.identity:
+        changed = [name for name in plan.inputs if inputs.get(name) != plan.inputs[name]]
+        raise UsageError(
+            f"{plan.directory} holds a trajectory of other inputs (changed: {', '.join(changed)})",
+            fix="replace it with --force, or choose another seed or run_dir",
+        )
+    return summary

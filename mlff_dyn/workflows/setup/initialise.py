@@ -1,0 +1,178 @@
+"""`init`: reference structure, basis and first structures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import ase.io
+
+from mlff_dyn.lattice.wigner_seitz import largest_safe_cutoff
+from mlff_dyn.store.atomic import atomic_write
+from mlff_dyn.store.lock import RunLock
+from mlff_dyn.training.initial import rattled_displacements, thermal_displacements
+from mlff_dyn.workflows.setup.workspace import Workspace
+from mlff_dyn.workflows.snapshots import displaced_atoms
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+    from mlff_dyn.config.schema import Config
+    from mlff_dyn.model.fitting.prior_guess import TransferGuess
+
+_PRIOR_STREAM = 4
+
+
+@dataclass(frozen=True)
+class InitReport:
+    """What a configuration means.
+
+    Attributes
+    ----------
+    n_atoms : int                             atoms of the training cell
+    n_sites : int                             atoms of the primitive cell
+    space_group : str
+    parameters_per_order : dict
+    largest_safe_cutoff_angstrom : float      for any order that is not `full`
+    """
+
+    n_atoms: int
+    n_sites: int
+    space_group: str
+    parameters_per_order: dict[int, int]
+    largest_safe_cutoff_angstrom: float
+    status: str
+
+    exit_code = 0
+
+    def to_json(self) -> dict[str, object]:
+        """Return the JSON object."""
+        return {
+            "schema": "mlff-dyn init 1",
+            "status": self.status,
+            "n_atoms": self.n_atoms,
+            "n_atoms_primitive": self.n_sites,
+            "space_group": self.space_group,
+            "orders": list(self.parameters_per_order),
+            "n_parameters": sum(self.parameters_per_order.values()),
+            "n_parameters_per_order": {str(k): v for k, v in self.parameters_per_order.items()},
+            "largest_safe_cutoffs_angstrom": {
+                str(order): self.largest_safe_cutoff_angstrom
+                for order in self.parameters_per_order
+                if order > 1
+            },
+        }
+
+    def table(self) -> list[tuple[str, str]]:
+        """Return the rows for people."""
+        counts = ", ".join(f"order {order}: {n}" for order, n in self.parameters_per_order.items())
+        return [
+            ("status", self.status),
+            ("space group", self.space_group),
+            ("atoms", f"{self.n_atoms} in the training cell, {self.n_sites} in the primitive cell"),
+            ("parameters", f"{sum(self.parameters_per_order.values())} ({counts})"),
+            ("largest safe cutoff", f"{self.largest_safe_cutoff_angstrom:.3f} Å"),
+        ]
+
+
+def initialise(config: Config, *, dry_run: bool) -> InitReport:
+    """Write the reference structures, the basis and the first structures of a run.
+
+    Parameters
+    ----------
+    config : Config
+    dry_run : bool
+        Compute everything, write nothing.
+
+    Raises
+    ------
+    DataError
+        If the structure cannot be used or the run directory cannot be written.
+    BasisError
+        If the expansion does not fit the training cell.
+    """
+    workspace = Workspace(config)
+    report = InitReport(
+        n_atoms=workspace.training_torus.n_atoms,
+        n_sites=workspace.crystal.n_sites,
+        space_group=workspace.crystal.space_group,
+        parameters_per_order=workspace.expansion.basis.n_parameters_per_order,
+        largest_safe_cutoff_angstrom=largest_safe_cutoff(workspace.training_torus),
+        status="dry run" if dry_run else "initialized",
+    )
+    if not dry_run:
+        with RunLock(workspace.directory):
+            write_setup(workspace)
+    return report
+
+
+def write_setup(workspace: Workspace, guess: TransferGuess | None = None) -> None:
+    """Write what does not depend on any calculation: configuration, structures, basis.
+
+    First structures that a prior shapes are written only with its guess.
+    """
+    torus, crystal = workspace.training_torus, workspace.crystal
+    folder = workspace.directory / "structure"
+    workspace.write_configuration()
+    workspace.write_basis()
+    _write_structure(folder / "supercell.vasp", displaced_atoms(torus, 0.0 * torus.positions))
+    primitive = displaced_atoms(torus, 0.0 * torus.positions)[:: torus.n_cells]
+    primitive.positions = crystal.positions
+    primitive.set_cell(crystal.lattice)
+    _write_structure(folder / "primitive.vasp", primitive)
+    if guess is None and workspace.config.training.prior is not None:
+        return
+    first = [displaced_atoms(torus, u) for u, _ in initial_displacements(workspace, guess)]
+    with atomic_write(folder / "initial.extxyz") as temporary:
+        ase.io.write(temporary, first, format="extxyz")
+
+
+def initial_displacements(
+    workspace: Workspace, guess: TransferGuess | None = None
+) -> list[tuple[NDArray[np.float64], float | None]]:
+    """First structures, the same at every call.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    guess : TransferGuess, optional
+        With it, the structures are frames of dynamics on the guess, temperature after temperature; where it
+        leaves the trusted region they are rattled, as they are without it.
+
+    Returns
+    -------
+    list of (ndarray of shape (n_atoms, 3), float or None)
+        Displacements, Å, and their temperature, K; None for rattled ones.
+    """
+    config, torus = workspace.config, workspace.training_torus
+    initial, seed = config.training.initial, config.seed
+    found: list[tuple[NDArray[np.float64], float | None]] = [
+        (rattled_displacements(torus.n_atoms, initial.sd_angstrom, (seed, 0, i)), None)
+        for i in range(initial.n)
+    ]
+    if guess is None:
+        return found
+    kernel = workspace.expansion.on(torus).kernel(guess.parameters)
+    temperatures = config.training.temperatures_kelvin
+    for index, temperature in enumerate(temperatures):
+        places = range(index, initial.n, len(temperatures))
+        frames = thermal_displacements(
+            kernel,
+            torus,
+            temperature_kelvin=temperature,
+            timestep_femtoseconds=config.md.timestep_femtoseconds,
+            count=len(places),
+            seed=(seed, _PRIOR_STREAM, index),
+        )
+        for place, frame in zip(places, frames, strict=False):
+            found[place] = (frame, temperature)
+    return found
+
+
+def _write_structure(path: Path, atoms: Atoms) -> None:
+    with atomic_write(path) as temporary:
+        ase.io.write(temporary, atoms, format="vasp", direct=True)

@@ -1,0 +1,76 @@
+"""Snapshots on disk as rows of the linear model, and structures as snapshots."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mlff_dyn.errors import DataError
+from mlff_dyn.lattice.deformation import rotated_back
+from mlff_dyn.lattice.matching import match_structure
+from mlff_dyn.model.fitting.labelled_frame import LabelledRows, label_rows
+from mlff_dyn.store.dataset import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import numpy as np
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+    from mlff_dyn.engines.base import EngineResult
+    from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.expansion import Expansion
+
+
+def rows_of_snapshots(
+    path: Path, snapshots: Iterable[Snapshot], expansion: Expansion, *, first: int = 0
+) -> list[LabelledRows]:
+    """Match snapshots to the crystal and make their rows.
+
+    Raises
+    ------
+    DataError
+        If a snapshot does not belong to the crystal; with file and number.
+    """
+    rows = []
+    for number, snapshot in enumerate(snapshots, start=first + 1):
+        try:
+            match = match_structure(
+                expansion.basis.crystal, snapshot.cell, snapshot.positions, snapshot.numbers
+            )
+            supercell = expansion.on(match.torus, match.strain)
+        except DataError as error:
+            raise DataError(f"{path}, frame {number}: {error.message}", fix=error.fix) from None
+        forces = snapshot.forces_ev_per_angstrom[match.atoms] @ match.rotation
+        stress = snapshot.stress_ev_per_angstrom3
+        if stress is not None:
+            stress = rotated_back(stress, match.rotation)
+        rows.append(label_rows(supercell, match.displacements, forces, snapshot.energy_ev, stress))
+    return rows
+
+
+def displaced_atoms(torus: Torus, displacements: NDArray[np.float64]) -> Atoms:
+    """ASE atoms of a displaced supercell, in the atom order of its torus."""
+    from ase import Atoms
+
+    return Atoms(
+        numbers=torus.numbers,
+        positions=torus.positions + displacements,
+        cell=torus.lattice,
+        pbc=True,
+        masses=torus.masses,
+    )
+
+
+def labelled_snapshot(atoms: Atoms, result: EngineResult, info: dict[str, Any]) -> Snapshot:
+    """Snapshot of a structure and its reference calculation."""
+    return Snapshot(
+        numbers=atoms.numbers,
+        positions=atoms.positions,
+        cell=atoms.cell.array,
+        energy_ev=result.energy_ev,
+        forces_ev_per_angstrom=result.forces_ev_per_angstrom,
+        stress_ev_per_angstrom3=result.stress_ev_per_angstrom3,
+        info=info,
+    )

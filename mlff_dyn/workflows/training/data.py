@@ -1,0 +1,127 @@
+"""Labelled snapshots of a run: the file, and the same snapshots as rows of the linear model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlff_dyn.errors import DataError
+from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
+from mlff_dyn.workflows.snapshots import rows_of_snapshots
+from mlff_dyn.workflows.training.data_checks import check_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from mlff_dyn.model.expansion import Expansion
+    from mlff_dyn.model.fitting.labelled_frame import FitOptions, LabelledRows
+    from mlff_dyn.workflows.training.data_checks import DataFindings
+
+_KEPT_INFO = ("temperature_kelvin", "temperature_k", "label_engine", "label_engine_kind")
+_RENAMED_INFO = {"engine": "label_engine", "engine_kind": "label_engine_kind"}
+
+
+class TrainingData:
+    """The snapshots of a dataset file, in its order.
+
+    Rows are always made from what the file holds, so a resumed run sees the same bits as one that was never
+    interrupted.
+
+    Parameters
+    ----------
+    path : Path
+        Dataset file; it may be missing.
+    expansion : Expansion
+    options : FitOptions
+        What is fitted besides forces.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged or a frame does not belong to the crystal; the message has its number.
+    """
+
+    def __init__(self, path: Path, expansion: Expansion, options: FitOptions) -> None:
+        self._path = path
+        self.options = options
+        self._expansion = expansion
+        self.snapshots: list[Snapshot] = list(read_snapshots(path)) if path.exists() else []
+        self.rows: list[LabelledRows] = rows_of_snapshots(path, self.snapshots, expansion)
+
+    def __len__(self) -> int:
+        """Number of snapshots."""
+        return len(self.snapshots)
+
+    def findings(self) -> DataFindings:
+        """Check the snapshots.
+
+        Raises
+        ------
+        DataError
+            If one cannot be right.
+        """
+        return check_frames(self._path, self.snapshots, self.rows, uses_stress=self.options.stress)
+
+    def fit_rows(self) -> list[LabelledRows]:
+        """Rows to fit: none twice, and energies of several zeros told apart.
+
+        Raises
+        ------
+        DataError
+            If a snapshot cannot be right.
+        """
+        found = self.findings()
+        self.rows = [
+            rows if rows.origin == origin else replace(rows, origin=origin)
+            for rows, origin in zip(self.rows, found.origins, strict=True)
+        ]
+        return [rows for k, rows in enumerate(self.rows) if k not in found.repeated]
+
+    def append(self, snapshots: Sequence[Snapshot]) -> None:
+        """Add snapshots to the file, all or none, and to the rows."""
+        write_snapshots(self._path, [*self.snapshots, *snapshots])
+        first = len(self.snapshots)
+        stored = read_snapshots(self._path)[first:]
+        self.rows += rows_of_snapshots(self._path, stored, self._expansion, first=first)
+        self.snapshots += stored
+
+    def start_from(self, source: Path, snapshots: Sequence[Snapshot]) -> None:
+        """Put labelled snapshots of the user at the beginning; new ones may follow those of an earlier call.
+
+        They are not calculations of this run, whoever labelled them.
+
+        Raises
+        ------
+        DataError
+            If the file begins with other snapshots, calculations follow that would come before new ones, or
+            one does not belong to the crystal.
+        """
+        given = [replace(snapshot, info=_kept_info(snapshot)) for snapshot in snapshots]
+        rows_of_snapshots(source, given, self._expansion)
+        n_common = min(len(given), len(self.snapshots))
+        same = all(map(_same_structure, self.snapshots[:n_common], given[:n_common]))
+        calculated = any("engine" in snapshot.info for snapshot in self.snapshots)
+        if not same or (calculated and len(given) > len(self.snapshots)):
+            raise DataError(
+                f"{self._path} already holds other snapshots than the ones of --dataset",
+                fix="leave --dataset out to go on, or choose another --run-dir",
+            )
+        if len(given) > len(self.snapshots):
+            self.append(given[n_common:])
+
+
+def _kept_info(snapshot: Snapshot) -> dict[str, Any]:
+    """Info of a snapshot that is not a calculation of this run; who labelled it keeps another name."""
+    named = {_RENAMED_INFO.get(name, name): value for name, value in snapshot.info.items()}
+    return {name: value for name, value in named.items() if name in _KEPT_INFO}
+
+
+def _same_structure(a: Snapshot, b: Snapshot) -> bool:
+    return (
+        np.array_equal(a.numbers, b.numbers)
+        and np.allclose(a.positions, b.positions, atol=1e-6)
+        and np.allclose(a.cell, b.cell, atol=1e-6)
+    )

@@ -1,0 +1,162 @@
+"""What a run has learnt: its snapshots and the force field fitted to them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff_dyn.model.fitting.fit import FitOptions, RowMemory, fit_force_field, with_pops
+from mlff_dyn.model.force_field import errors_of_rows
+from mlff_dyn.store.model_file import write_model
+from mlff_dyn.workflows.snapshots import rows_of_snapshots
+from mlff_dyn.workflows.training.data import TrainingData
+from mlff_dyn.workflows.training.data_checks import check_fit
+from mlff_dyn.workflows.training.train_report import describe_fit
+from mlff_dyn.workflows.training.training_journal import LABELLED, TrainingJournal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlff_dyn.model.fitting.prior_guess import TransferGuess
+    from mlff_dyn.model.force_field import ForceField
+    from mlff_dyn.store.dataset import Snapshot
+    from mlff_dyn.workflows.setup.workspace import Workspace
+
+_ACCEPTED_SCORE = 2.0
+
+
+class Learner:
+    """Snapshots, force field and journal of a run directory, kept in step on disk.
+
+    The force field is a function of the data set alone, so a resumed run goes on as if never interrupted.
+
+    Parameters
+    ----------
+    workspace : Workspace
+
+    Attributes
+    ----------
+    guess : TransferGuess or None
+        What the source of `training.prior` suggests; to be set before the first fit.
+
+    Raises
+    ------
+    DataError
+        If the data set is damaged or belongs to another crystal.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        fit = workspace.config.training.fit
+        options = FitOptions(energies=fit.energies, stress=fit.stress)
+        self.data = TrainingData(workspace.dataset_path, workspace.expansion, options)
+        self.journal = TrainingJournal(workspace.journal_path, workspace.basis_identity)
+        self.guess: TransferGuess | None = None
+        self._force_field: ForceField | None = None
+        self._memory = RowMemory()
+        self._record_labels()
+
+    @property
+    def n_calculations(self) -> int:
+        """Snapshots that an engine labelled for this run."""
+        return sum("engine" in snapshot.info for snapshot in self.data.snapshots)
+
+    @property
+    def scores(self) -> list[float]:
+        """True over expected error of every calculation, before it was trained on."""
+        return [float(s.info["score"]) for s in self.data.snapshots if "score" in s.info]
+
+    def force_field(self) -> ForceField:
+        """Force field of the present data; fitted and written on demand.
+
+        Raises
+        ------
+        FitError
+            If there are no data, or they cannot be described.
+        """
+        if self._force_field is None:
+            basis, options = self.workspace.expansion.basis, self.data.options
+            fitted = fit_force_field(
+                basis, self.data.fit_rows(), options=options, guess=self.guess, memory=self._memory
+            )
+            check_fit(self.workspace.dataset_path, fitted)
+            self._write(fitted)
+            self.journal.append("refit", n_snapshots=len(self.data), **describe_fit(fitted))
+            if fitted.transfer is not None:
+                self.journal.append("prior", n_snapshots=len(self.data), **fitted.transfer.to_json())
+            self._force_field = fitted
+        return self._force_field
+
+    def finish(self) -> None:
+        """Write the final force field: with what is only for comparison, and not made at every refit."""
+        self._force_field = with_pops(self.force_field(), self.data.fit_rows(), self.data.options)
+        self._write(self._force_field)
+
+    def _write(self, force_field: ForceField) -> None:
+        metadata = {
+            "identity": self.workspace.basis_identity,
+            "n_snapshots": len(self.data),
+            "supercell": np.asarray(self.workspace.config.structure.supercell).tolist(),
+        }
+        write_model(self.workspace.model_path, force_field, metadata)
+
+    def warnings(self) -> list[str]:
+        """What is suspicious about the data and the fit, one line each."""
+        findings = self.data.findings()
+        return [*findings.warnings, *check_fit(self.workspace.dataset_path, self.force_field())]
+
+    def learn(self, snapshots: Sequence[Snapshot]) -> list[dict[str, float]]:
+        """Predict new snapshots, record both errors, then train on all of them.
+
+        They enter the data set together: where a run is killed, either all are there or none, and the next
+        call does not depend on the moment.
+
+        Returns
+        -------
+        list of dict
+            The errors; empty where no data existed to predict from.
+        """
+        comparisons = [self._compare(snapshot) if len(self.data) else {} for snapshot in snapshots]
+        self.data.append(
+            [
+                replace(snapshot, info={**snapshot.info, **comparison})
+                for snapshot, comparison in zip(snapshots, comparisons, strict=True)
+            ]
+        )
+        self._force_field = None
+        self._record_labels()
+        self.force_field()
+        return comparisons
+
+    def _record_labels(self) -> None:
+        """Enter calculations that the journal does not have, as after a kill between file and journal."""
+        for number, snapshot in enumerate(self.data.snapshots, start=1):
+            if "engine" in snapshot.info:
+                self.journal.append(LABELLED, n_snapshots=number, **snapshot.info)
+
+    def is_tested(self, temperature_kelvin: float) -> bool:
+        """Whether the last calculation at this temperature was predicted within its error bar."""
+        scores = [
+            float(snapshot.info["score"])
+            for snapshot in self.data.snapshots
+            if snapshot.info.get("temperature_kelvin") == temperature_kelvin and "score" in snapshot.info
+        ]
+        return bool(scores) and scores[-1] < _ACCEPTED_SCORE
+
+    def _compare(self, snapshot: Snapshot) -> dict[str, float]:
+        force_field = self.force_field()
+        rows = rows_of_snapshots(self.workspace.dataset_path, [snapshot], self.workspace.expansion)[0]
+        errors = errors_of_rows(force_field, rows.force_rows, rows.conditions)
+        expected = float(np.sqrt(np.mean(errors.predictive**2)))
+        found = float(
+            np.sqrt(np.mean((rows.targets.forces - rows.force_rows @ force_field.posterior.mean) ** 2))
+        )
+        size = max(float(np.sqrt(np.mean(rows.forces**2))), 1e-12)
+        return {
+            "expected_force_error_ev_per_angstrom": expected,
+            "found_force_error_ev_per_angstrom": found,
+            "found_force_error_relative": found / size,
+            "score": found / max(expected, 1e-12),
+        }

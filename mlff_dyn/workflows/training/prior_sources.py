@@ -1,0 +1,120 @@
+"""Sources of the transfer prior: what the configuration names, as parameters of the basis."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from mlff_dyn.errors import DataError
+from mlff_dyn.formats.phonopy_source import read_phono3py_tensors, read_phonopy_tensors, source_files
+from mlff_dyn.model.fitting.prior_guess import TransferGuess
+from mlff_dyn.model.fitting.projection import ForceFieldSource, TensorSource, project_forces
+from mlff_dyn.store.model_file import read_model
+from mlff_dyn.workflows.training.prior_engine import engine_name, learn_cheap_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from mlff_dyn.config.schema import PriorConfig
+    from mlff_dyn.model.fitting.projection import CompactTensor
+    from mlff_dyn.report.progress import Progress
+    from mlff_dyn.workflows.setup.workspace import Workspace
+
+
+class Source(Protocol):
+    """Makes a guess of the parameters from what the configuration names."""
+
+    def __call__(self, workspace: Workspace, prior: PriorConfig, progress: Progress) -> TransferGuess:
+        """Return the guess."""
+
+
+def prior_guess(workspace: Workspace, progress: Progress) -> TransferGuess | None:
+    """What the source of `training.prior` suggests; None without one.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be used or belongs to another structure type, or the source knows no order of the
+        expansion.
+    EngineError
+        If the cheap engine fails.
+    """
+    prior = workspace.config.training.prior
+    if prior is None:
+        return None
+    guess = SOURCES[_kind(prior)](workspace, prior, progress)
+    if not guess.parameters.any():
+        raise DataError(
+            f"the source {guess.source} knows nothing of this expansion",
+            fix="leave training.prior out, or use a source with force constants of the same orders",
+        )
+    return guess
+
+
+def prior_digest(prior: PriorConfig | None) -> str:
+    """Digest of the files that a prior is read from; what the configuration says is not part of it."""
+    files = [] if prior is None or prior.model is None else [prior.model]
+    for path in () if prior is None else (prior.phonopy, prior.phono3py):
+        files += [] if path is None else source_files(path)
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.read_bytes() if path.is_file() else b"")
+    return digest.hexdigest()
+
+
+def _kind(prior: PriorConfig) -> str:
+    return next(kind for kind in ("engine", "model", "phonopy", "phono3py") if getattr(prior, kind))
+
+
+def _from_engine(workspace: Workspace, prior: PriorConfig, progress: Progress) -> TransferGuess:
+    force_field = learn_cheap_engine(workspace, prior, progress)
+    return TransferGuess(engine_name(prior), force_field.posterior.mean)
+
+
+def _from_model(workspace: Workspace, prior: PriorConfig, progress: Progress) -> TransferGuess:  # noqa: ARG001
+    path = _path(prior.model)
+    force_field, _ = read_model(path)
+    try:
+        source = ForceFieldSource(force_field, workspace.training_torus)
+    except DataError as error:
+        raise DataError(f"{path}: {error.message}", fix=error.fix) from None
+    return TransferGuess(str(path), project_forces(workspace.expansion, source))
+
+
+def _from_files(workspace: Workspace, prior: PriorConfig, progress: Progress) -> TransferGuess:  # noqa: ARG001
+    readers: Sequence[tuple[Path | None, Callable[[Path], list[CompactTensor]]]] = (
+        (prior.phonopy, read_phonopy_tensors),
+        (prior.phono3py, read_phono3py_tensors),
+    )
+    basis = workspace.expansion.basis
+    parameters = np.zeros(basis.n_parameters)
+    for path, read in readers:
+        if path is None:
+            continue
+        try:
+            for tensor in read(path):
+                here = basis.parameter_orders == tensor.order
+                if not parameters[here].any():
+                    source = TensorSource(tensor, workspace.training_torus)
+                    parameters += project_forces(workspace.expansion, source)
+        except DataError as error:
+            known = error.message if str(path) in error.message else f"{path}: {error.message}"
+            raise DataError(known, fix=error.fix) from None
+    return TransferGuess(", ".join(str(path) for path, _ in readers if path is not None), parameters)
+
+
+def _path(path: Path | None) -> Path:
+    if path is None:
+        raise ValueError("the configuration names no file")
+    return path
+
+
+SOURCES: dict[str, Source] = {
+    "engine": _from_engine,
+    "model": _from_model,
+    "phonopy": _from_files,
+    "phono3py": _from_files,
+}

@@ -1,0 +1,198 @@
+"""`train`: dynamic training, or a fit to snapshots that are there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlff_dyn.engines.base import engine_identity
+from mlff_dyn.engines.registry import create_engine
+from mlff_dyn.errors import DataError, UsageError
+from mlff_dyn.model.force_field import errors_of_rows
+from mlff_dyn.store.dataset import read_snapshots
+from mlff_dyn.store.json_file import read_json, write_json
+from mlff_dyn.store.lock import RunLock
+from mlff_dyn.training.criteria import MeanErrors, frame_errors, mean_errors
+from mlff_dyn.workflows.setup.initialise import write_setup
+from mlff_dyn.workflows.setup.workspace import Workspace, digest
+from mlff_dyn.workflows.snapshots import rows_of_snapshots
+from mlff_dyn.workflows.training.data_checks import check_engines, check_frames
+from mlff_dyn.workflows.training.learner import Learner
+from mlff_dyn.workflows.training.loop import TrainingLoop
+from mlff_dyn.workflows.training.prior_sources import prior_digest, prior_guess
+from mlff_dyn.workflows.training.train_report import (
+    CONVERGED,
+    DRY_RUN,
+    LIMITED,
+    STATIC,
+    TrainReport,
+    describe_errors,
+    describe_fit,
+    describe_labels,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlff_dyn.config.schema import Config
+    from mlff_dyn.engines.base import Engine
+    from mlff_dyn.report.progress import Progress
+
+_FORMAT, _VERSION = "mlff-dyn train", 1
+
+
+def train(
+    config: Config,
+    *,
+    dataset: Path | None,
+    static: bool,
+    dry_run: bool,
+    force: bool,
+    progress: Progress,
+) -> TrainReport:
+    """Train a force field; the same call again goes on where the last one ended.
+
+    Parameters
+    ----------
+    config : Config
+    dataset : Path, optional
+        Labelled snapshots to start from.
+    static : bool
+        Fit what is there; no dynamics, no engine.
+    dry_run : bool
+        Say what would be done, write nothing.
+    force : bool
+        Go on although the snapshots in the run directory were labelled with other engine parameters.
+    progress : Progress
+
+    Raises
+    ------
+    MlffError
+        Whatever prevents the training; what is on disk stays valid.
+    """
+    workspace = Workspace(config)
+    if dry_run:
+        return _dry_run(workspace, dataset)
+    engine = None if static else create_engine(**config.require_engine().model_dump())
+    given = read_snapshots(dataset) if dataset is not None else ()
+    with RunLock(workspace.directory):
+        learner = Learner(workspace)
+        warnings: list[str] = []
+        if dataset is not None:
+            identity = None if engine is None else engine_identity(engine)
+            warnings = check_engines(dataset, given, identity, force=force)
+            rows = rows_of_snapshots(dataset, given, workspace.expansion)
+            check_frames(dataset, given, rows)
+            learner.data.start_from(dataset, given)
+        if engine is not None:
+            _check_provenance(learner, engine_identity(engine), force=force)
+        finished = _finished_report(learner, static=static)
+        if finished is not None:
+            return finished
+        learner.guess = prior_guess(workspace, progress)
+        write_setup(workspace, learner.guess)
+        if engine is None:
+            return _static(learner, progress, warnings)
+        return _dynamic(learner, engine, progress, warnings)
+
+
+def _dry_run(workspace: Workspace, dataset: Path | None) -> TrainReport:
+    warnings: tuple[str, ...] = ()
+    given = read_snapshots(dataset) if dataset is not None else ()
+    if dataset is not None:
+        rows = rows_of_snapshots(dataset, given, workspace.expansion)
+        warnings = check_frames(dataset, given, rows).warnings
+    values: dict[str, object] = {
+        "n_atoms": workspace.training_torus.n_atoms,
+        "n_parameters": workspace.expansion.basis.n_parameters,
+        "n_labelled": len(given),
+        "max_calculations": workspace.config.training.max_calculations,
+        "warnings": warnings,
+    }
+    return TrainReport(DRY_RUN, values)
+
+
+def _check_provenance(learner: Learner, identity: str, *, force: bool) -> None:
+    """Refuse to mix labels of different engine parameters."""
+    for number, snapshot in enumerate(learner.data.snapshots, start=1):
+        if not force and snapshot.info.get("engine", identity) != identity:
+            raise UsageError(
+                f"snapshot {number} of the run directory was labelled with other engine parameters",
+                fix="restore engine.kind and engine.parameters, choose another run_dir, or mix with --force",
+            )
+
+
+def _static(learner: Learner, progress: Progress, warnings: list[str]) -> TrainReport:
+    force_field = learner.force_field()
+    frames = [
+        frame_errors(rows.forces, errors_of_rows(force_field, rows.force_rows, rows.conditions))
+        for rows in learner.data.rows
+    ]
+    return _finish(learner, STATIC, mean_errors(frames), _logged(learner, progress, warnings))
+
+
+def _dynamic(learner: Learner, engine: Engine, progress: Progress, warnings: list[str]) -> TrainReport:
+    if len(learner.data):
+        _logged(learner, progress, warnings)
+    status, errors = TrainingLoop(learner, engine, progress).run()
+    progress.stop()
+    return _finish(learner, status, errors, [*warnings, *learner.warnings()])
+
+
+def _logged(learner: Learner, progress: Progress, warnings: list[str]) -> list[str]:
+    """Warnings about the data, each shown once."""
+    every = [*warnings, *learner.warnings()]
+    for line in every:
+        progress.log(f"warning: {line}")
+    return every
+
+
+def _finish(learner: Learner, status: str, errors: MeanErrors, warnings: list[str]) -> TrainReport:
+    """Write `train.json` last: where it is, everything else is complete."""
+    learner.finish()
+    scores = learner.scores
+    values: dict[str, Any] = {
+        "n_labelled": len(learner.data),
+        "n_calculations": learner.n_calculations,
+        "n_steps": learner.journal.n_steps,
+        **describe_fit(learner.force_field()),
+        **describe_errors(errors),
+        **describe_labels(learner.force_field(), learner.data.rows),
+        "calibration_z": float(np.sqrt(np.mean(np.square(scores)))) if scores else None,
+        "warnings": warnings,
+    }
+    learner.journal.append("end", n_snapshots=len(learner.data), status=status)
+    report = TrainReport(status, values)
+    content = {**report.to_json(), "inputs": _inputs(learner)}
+    write_json(learner.workspace.directory / "train.json", content, format_name=_FORMAT, version=_VERSION)
+    return report
+
+
+def _finished_report(learner: Learner, *, static: bool) -> TrainReport | None:
+    """Report of an earlier run if nothing has changed since."""
+    workspace = learner.workspace
+    try:
+        content = read_json(workspace.directory / "train.json", format_name=_FORMAT, version=_VERSION)
+        workspace.read_model()
+    except DataError:
+        return None
+    expected = (STATIC,) if static else (CONVERGED, LIMITED)
+    status = str(content.get("status"))
+    if status not in expected or content.get("inputs") != _inputs(learner):
+        return None
+    hidden = ("schema", "status", "inputs", "format", "version")
+    values = {name: value for name, value in content.items() if name not in hidden}
+    return TrainReport(status, values, up_to_date=True)
+
+
+def _inputs(learner: Learner) -> str:
+    """Digest of all that a training depends on: its configuration and its data."""
+    workspace = learner.workspace
+    config = workspace.config
+    sections = [json.loads(part.model_dump_json()) for part in (config.training, config.md, config.execution)]
+    data = hashlib.sha256(workspace.dataset_path.read_bytes()).hexdigest() if len(learner.data) else ""
+    prior = [] if config.training.prior is None else [prior_digest(config.training.prior)]
+    return digest([workspace.basis_identity, *sections, config.seed, data, *prior])

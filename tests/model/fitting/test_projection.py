@@ -1,0 +1,107 @@
+"""Force constants carried to another basis: what both can express is carried exactly."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from numpy.typing import NDArray
+
+from mlff_dyn.lattice.basis import build_basis
+from mlff_dyn.lattice.torus import Torus, input_supercell
+from mlff_dyn.model.expansion import Expansion
+from mlff_dyn.model.fitting.projection import CompactTensor, ForceFieldSource, TensorSource, project_forces
+from mlff_dyn.model.force_constants import force_constants
+from mlff_dyn.model.force_field import ForceField
+from tests.lattice.test_topology import turned
+from tests.models import Cutoffs, crystal_of, dipoles_of, random_force_field
+
+SILICON: Cutoffs = {2: "full", 3: 2.5, 4: {2: 2.5}}
+
+
+def expansion_on(atoms: Atoms, supercell: object, cutoffs: Cutoffs) -> tuple[Expansion, Torus]:
+    crystal = crystal_of(atoms)
+    torus = input_supercell(crystal, supercell)
+    return Expansion(build_basis(crystal, cutoffs, torus)), torus
+
+
+def displaced(torus: Torus) -> NDArray[np.float64]:
+    u = 0.1 * np.random.default_rng(5).standard_normal((torus.n_atoms, 3))
+    return np.asarray(u - u.mean(axis=0))
+
+
+def test_parameters_of_the_same_basis_come_back() -> None:
+    force_field, torus = random_force_field(bulk("Si", cubic=True), (2, 2, 2), {2: "full", 3: 4.0, 4: 2.5})
+    found = project_forces(force_field.expansion, ForceFieldSource(force_field, torus))
+    np.testing.assert_allclose(found, force_field.posterior.mean, atol=1e-8)
+
+
+@pytest.mark.parametrize("has_dipoles", [False, True])
+def test_dipoles_of_source_and_target_are_part_of_order_two(has_dipoles: bool) -> None:
+    """The total is carried: a target with the same dipoles needs the same parameters, one without others."""
+    salt = bulk("NaCl", "rocksalt", a=5.6, cubic=True)
+    bare, torus = random_force_field(salt, (2, 2, 2), {2: "full", 3: 3.0})
+    source = replace(bare, long_range=dipoles_of(bare.basis.crystal))
+    target = Expansion(bare.basis, source.long_range if has_dipoles else None)
+    found = project_forces(target, ForceFieldSource(source, torus))
+    if has_dipoles:
+        np.testing.assert_allclose(found, bare.posterior.mean, atol=1e-8)
+    u = displaced(torus)
+    _, expected = source.on(torus).energy_forces(u)
+    _, forces = target.on(torus).kernel(found).energy_forces(u)
+    np.testing.assert_allclose(forces, expected, atol=1e-8 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_turned_crystal_of_other_elements_gives_its_forces(seed: int) -> None:
+    """Symmetry and sum rules of the target hold for the carried forces, so its basis expresses them."""
+    germanium = turned(bulk("Ge", a=5.6, cubic=True), seed)
+    source, _ = random_force_field(germanium, (2, 2, 2), SILICON)
+    expansion, torus = expansion_on(bulk("Si", cubic=True), [2, 2, 2], SILICON)
+    carried = ForceFieldSource(source, torus)
+    found = project_forces(expansion, carried)
+    u = displaced(torus)
+    expected = sum(carried.forces(u).values())
+    _, forces = expansion.on(torus).kernel(found).energy_forces(u)
+    np.testing.assert_allclose(forces, expected, atol=1e-9 * np.abs(expected).max())
+
+
+def test_another_expansion_gives_what_both_have() -> None:
+    """A source with fewer orders and shells: its forces where it has them, nothing for the others."""
+    silicon = bulk("Si", cubic=True)
+    source, _ = random_force_field(silicon, (2, 2, 2), {2: 4.0, 3: 2.5})
+    expansion, torus = expansion_on(silicon, [2, 2, 2], {2: "full", 3: 4.0, 4: 2.5})
+    found = project_forces(expansion, ForceFieldSource(source, torus))
+    assert not found[expansion.basis.parameter_orders == 4].any()
+    u = displaced(torus)
+    _, expected = source.on(torus).energy_forces(u)
+    _, forces = expansion.on(torus).kernel(found).energy_forces(u)
+    np.testing.assert_allclose(forces, expected, atol=1e-9 * np.abs(expected).max())
+
+
+def compact(force_field: ForceField, order: int, torus: Torus) -> CompactTensor:
+    """Tensors with the row of each site at another cell."""
+    constants = force_constants(force_field.basis, force_field.posterior.mean, order, torus)
+    cells = np.arange(torus.crystal.n_sites) % torus.n_cells
+    first = np.arange(torus.crystal.n_sites) * torus.n_cells + cells
+    return CompactTensor(torus, first, constants.dense(first, np.arange(torus.n_atoms)))
+
+
+@pytest.mark.parametrize("order", [2, 3])
+@pytest.mark.parametrize("supercell", [[2, 2, 2], [2, 2, 4]])
+def test_tensors_give_the_forces_of_the_polynomial(order: int, supercell: list[int]) -> None:
+    """On their own supercell, and folded from a larger one."""
+    zincblende = bulk("GaAs", "zincblende", a=5.6)
+    force_field, training = random_force_field(zincblende, (2, 2, 2), {2: 2.6, 3: 2.6})
+    torus = input_supercell(training.crystal, supercell)
+    source = TensorSource(compact(force_field, order, torus), training)
+    assert source.torus is training
+    u = displaced(training)
+    here = force_field.basis.parameter_orders == order
+    kernel = force_field.expansion.on(training).kernel(np.where(here, force_field.posterior.mean, 0.0))
+    _, expected = kernel.energy_forces(u)
+    np.testing.assert_allclose(source.forces(u)[order], expected, atol=1e-10 * np.abs(expected).max())
+    found = project_forces(force_field.expansion, source)
+    np.testing.assert_allclose(found[here], force_field.posterior.mean[here], atol=1e-8)
+    assert not found[~here].any()

@@ -1,0 +1,149 @@
+"""Left-out configurations in closed form are left-out configurations refitted."""
+
+import numpy as np
+import pytest
+
+from mlff_dyn.regression.data.observations import Observations
+from mlff_dyn.regression.data.sums import collect
+from mlff_dyn.regression.errors.held_out import calibration_scale, leave_out, scalar_calibration_scale
+from mlff_dyn.regression.fit.posterior import Posterior, posterior_at
+from mlff_dyn.regression.fit.priors import independent_prior
+from mlff_dyn.regression.linalg.triangles import collect_root
+from tests.regression.linear_problems import draw_problem, fit, known
+
+BLOCK = 12
+
+
+def blocks(array: np.ndarray) -> list[np.ndarray]:
+    return [array[i : i + BLOCK] for i in range(0, len(array), BLOCK)]
+
+
+@pytest.mark.parametrize("n_parameters", [10, 100])
+def test_it_equals_refitting_without(n_parameters: int) -> None:
+    """Errors and epistemic variances, for fewer and for more parameters than rows."""
+    problem = draw_problem(5 * BLOCK, n_parameters, seed=1)
+    posterior = problem.posterior()
+    for k, (design, targets) in enumerate(zip(blocks(problem.design), blocks(problem.targets), strict=True)):
+        kept = np.arange(len(problem.design)) // BLOCK != k
+        rest = fit(
+            collect(problem.design[kept], problem.targets[kept]),
+            problem.groups,
+            problem.hyperparameters,
+            noise_hint=1.0,
+        )
+        found = leave_out(posterior, design, targets, problem.noise_sd**2)
+        np.testing.assert_allclose(found.errors, targets - design @ rest.mean, rtol=1e-8, atol=1e-8)
+        variance = rest.variance(design) / problem.noise_sd**2
+        np.testing.assert_allclose(found.leverages, variance, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("n_parameters", [10, 100])
+def test_single_precision_and_fewer_predicted_rows_change_no_prediction(n_parameters: int) -> None:
+    problem = draw_problem(20 * BLOCK, n_parameters, seed=1)
+    posterior, noise = problem.posterior(), problem.noise_sd**2
+    scored = np.arange(0, BLOCK, 3)
+    for design, targets in zip(blocks(problem.design), blocks(problem.targets), strict=True):
+        whole = leave_out(posterior, design, targets, noise)
+        some = leave_out(posterior, design, targets, noise, scored=scored)
+        rough = leave_out(posterior, design, targets, noise, scored=scored, is_rough=True)
+        np.testing.assert_allclose(some.errors, whole.errors[scored], rtol=1e-12)
+        np.testing.assert_allclose(some.leverages, whole.leverages[scored], rtol=1e-12)
+        np.testing.assert_allclose(rough.scores, some.scores, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(rough.leverages, some.leverages, rtol=1e-4, atol=1e-5)
+
+
+def scale_of(posterior: Posterior, design: np.ndarray, targets: np.ndarray) -> float:
+    noise = float(posterior.noise.variance(1.0))
+    parts = zip(blocks(design), blocks(targets), strict=True)
+    return calibration_scale([leave_out(posterior, rows, values, noise) for rows, values in parts])
+
+
+def test_a_right_model_needs_little_scale() -> None:
+    """Scores of left-out rows are one; what remains is the price 1 + 1 / K of the hyperparameters."""
+    problem = draw_problem(4 * BLOCK, 400, seed=2, noise_sd=0.01, prior_sd=(1.0,))
+    scale = scale_of(problem.posterior(), problem.design, problem.targets)
+    assert scale == pytest.approx(np.sqrt(1 + 1 / 4), abs=0.2)
+
+
+def test_error_bars_that_are_too_large_shrink() -> None:
+    """Noise assumed 0.4 where 0.3 was drawn is scaled back; assumed 50, it is halved and no more."""
+    problem = draw_problem(20 * BLOCK, 3, seed=3)
+    for assumed, expected in ((0.4, 0.75), (50.0, 0.5)):
+        posterior = fit(problem.statistics, problem.groups, known(assumed, np.array([2.0, 2.0])))
+        scale = scale_of(posterior, problem.design, problem.targets)
+        assert scale == pytest.approx(expected, rel=0.15)
+
+
+def test_a_single_configuration_cannot_tell() -> None:
+    problem = draw_problem(BLOCK, 3, seed=3)
+    assert scale_of(problem.posterior(), problem.design, problem.targets) == 1.0
+
+
+def test_a_wrong_model_is_found_out() -> None:
+    """Rows with a systematic rest: the scaled error bars cover new configurations, the plain ones do not."""
+    generator = np.random.default_rng(4)
+    n_parameters = 10
+    hidden = generator.standard_normal((30, n_parameters))
+
+    def draw(n_blocks: int) -> tuple[np.ndarray, np.ndarray]:
+        inputs = generator.standard_normal((n_blocks * BLOCK, n_parameters))
+        rest = np.tanh(inputs @ hidden.T).sum(axis=1)
+        return inputs, inputs.sum(axis=1) + 0.5 * rest
+
+    design, targets = draw(6)
+    posterior = fit(collect(design, targets), np.zeros(n_parameters, np.int64), noise_hint=0.01)
+    scale = scale_of(posterior, design, targets)
+    new, truth = draw(200)
+    z = (truth - new @ posterior.mean) / np.sqrt(posterior.variance(new))
+    assert np.sqrt(np.mean(z**2)) > 2.0
+    predictive = scale * np.sqrt(posterior.variance(new) + posterior.noise.variance(1.0))
+    z = (truth - new @ posterior.mean) / predictive
+    assert np.sqrt(np.mean(z**2)) == pytest.approx(1.0, abs=0.35)
+
+
+def test_the_order_of_configurations_does_not_matter() -> None:
+    problem = draw_problem(5 * BLOCK, 10, seed=5)
+    posterior = problem.posterior()
+    forward = scale_of(posterior, problem.design, problem.targets)
+    flipped = np.concatenate(blocks(np.arange(5 * BLOCK))[::-1])
+    backward = scale_of(posterior, problem.design[flipped], problem.targets[flipped])
+    assert forward == pytest.approx(backward, rel=1e-12)
+
+
+@pytest.mark.parametrize("noise_sd", [1e-3, 1e-4, 1e-5, 1e-7, 1e-9, 1e-11])
+@pytest.mark.parametrize("n_parameters", [20, 55])
+def test_it_holds_where_the_noise_is_tiny(n_parameters: int, noise_sd: float) -> None:
+    """Scores are normal with sd 1, whether or not the other configurations determine all parameters."""
+    scores = []
+    for seed in range(20):
+        problem = draw_problem(5 * BLOCK, n_parameters, seed=seed, noise_sd=noise_sd)
+        data = Observations(
+            (problem.statistics,),
+            np.ones(1),
+            rows=lambda problem=problem: [collect_root(problem.design, problem.targets)],
+        )
+        posterior = posterior_at(data, independent_prior(problem.groups), problem.hyperparameters)
+        parts = zip(blocks(problem.design), blocks(problem.targets), strict=True)
+        scores += [leave_out(posterior, rows, values, noise_sd**2).scores for rows, values in parts]
+    mean_square = np.mean(np.square(scores), axis=1)
+    standard_error = np.std(mean_square) / np.sqrt(len(mean_square))
+    assert np.mean(mean_square) == pytest.approx(1.0, abs=4.0 * standard_error + 0.02)
+
+
+def test_interpolating_fits_stay_finite() -> None:
+    """Noise-free rows, each fitted exactly: no division by zero."""
+    problem = draw_problem(BLOCK, 40, seed=6, noise_sd=0.0)
+    tight = known(1e-6, problem.prior_sd)
+    posterior = fit(problem.statistics, problem.groups, tight, noise_hint=1.0)
+    found = leave_out(posterior, problem.design, problem.targets, 1e-12)
+    assert np.isfinite(found.errors).all()
+    assert np.isfinite(found.leverages).all()
+
+
+def test_the_scale_of_a_scalar_is_right_in_the_end_and_careful_at_first() -> None:
+    """Many scores of size s give s, few are widened, none leave only the margin."""
+    many = 1.7 * np.random.default_rng(0).standard_normal(4000)
+    assert scalar_calibration_scale(many, 4000) == pytest.approx(1.7, rel=0.03)
+    few = np.array([1.0, -1.0])
+    assert scalar_calibration_scale(few, 2) == pytest.approx(np.sqrt(2.0), rel=1e-12)
+    assert scalar_calibration_scale(few[:0], 1) == pytest.approx(np.sqrt(3.0), rel=1e-12)

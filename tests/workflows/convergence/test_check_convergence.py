@@ -1,0 +1,93 @@
+"""`check-convergence`: the answer, its files, and its exit code."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlff_dyn.config.load import load_config
+from mlff_dyn.report.progress import NullProgress
+from mlff_dyn.workflows.convergence.check_convergence import check_convergence
+from mlff_dyn.workflows.convergence.convergence_report import ConvergenceReport
+from tests.workflows.conftest import invoke
+
+
+def check(project: Path, *overrides: str, force: bool = False) -> ConvergenceReport:
+    config = load_config(project / "CONFIG.yaml", list(overrides))
+    return check_convergence(config, dry_run=False, force=force, progress=NullProgress())
+
+
+def test_a_yes_is_0_and_writes_numbers_and_a_picture(project: Path) -> None:
+    result = invoke("check-convergence", project / "CONFIG.yaml", "--json")
+    assert result.exit_code == 0, result.stderr
+    answer = json.loads(result.stdout)
+    assert (answer["status"], answer["converged"], answer["forecast_calculations"]) == ("converged", True, 0)
+    (found,) = answer["temperatures"]
+    assert found["temperature_k"] == 300.0
+    assert 0.0 < found["statistical_error"] < found["force_sd_mean"] < found["limit"]
+    assert found["force_sd_mean"] / found["force_rms_ev_per_angstrom"] == pytest.approx(
+        found["force_sd_relative"]
+    )
+    assert 1.0 <= found["n_effective"] <= found["n_frames"] == 2 * 45
+    saved = json.loads((project / "run" / "convergence.json").read_text(encoding="utf-8"))
+    assert {name: saved[name] for name in answer} == answer
+    assert (project / "run" / "convergence.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_no_is_4_unless_told_otherwise(project: Path) -> None:
+    strict = ["--set", "convergence.force_error_limit_relative=0.01", "--set", "convergence.n_replicas=3"]
+    result = invoke("check-convergence", project / "CONFIG.yaml", *strict)
+    assert result.exit_code == 4
+    assert "not converged" in result.stdout
+    assert "more calculations" in result.stdout
+    assert invoke("check-convergence", project / "CONFIG.yaml", *strict, "--exit-zero").exit_code == 0
+
+
+def test_nothing_is_run_again_unless_something_changed(project: Path) -> None:
+    first = check(project)
+    saved = project / "run" / "convergence.json"
+    changed = saved.stat().st_mtime_ns
+    again = check(project)
+    assert (again.up_to_date, again.to_json()) == (True, first.to_json())
+    assert saved.stat().st_mtime_ns == changed
+    assert check(project, force=True).to_json() == first.to_json()
+    assert saved.stat().st_mtime_ns != changed
+    assert not check(project, "convergence.force_error_limit_relative=0.2").up_to_date
+
+
+def test_other_seeds_and_temperatures_give_other_trajectories(project: Path) -> None:
+    report = check(project, "convergence.temperatures_kelvin=[150, 300]")
+    cold, hot = report.temperatures
+    assert cold.force_rms_ev_per_angstrom < hot.force_rms_ev_per_angstrom
+    assert cold.force_rms_ev_per_angstrom == pytest.approx(
+        hot.force_rms_ev_per_angstrom / np.sqrt(2), rel=0.1
+    )
+    other = check(project, "convergence.temperatures_kelvin=[150, 300]", "seed=8")
+    assert other.temperatures[1].force_sd_mean != hot.force_sd_mean
+    spread = np.hypot(other.temperatures[1].statistical_error_relative, hot.statistical_error_relative)
+    assert other.temperatures[1].force_sd_relative == pytest.approx(hot.force_sd_relative, abs=4.0 * spread)
+
+
+def test_leaving_the_trusted_region_is_an_answer(project: Path) -> None:
+    check(project)
+    report = check(project, "md.displacement_limit_angstrom=0.05")
+    assert (report.status, report.exit_code, report.forecast_calculations) == ("not converged", 4, None)
+    (verdict,) = report.temperatures
+    assert verdict.n_stopped == 2
+    assert "2 of 2 trajectories left the trusted region: at 300 K, step" in verdict.reasons[0]
+    assert "(Cu)" in verdict.reasons[0]
+    assert not (project / "run" / "convergence.png").exists()
+    assert check(project, "md.displacement_limit_angstrom=0.05").up_to_date
+
+
+def test_a_dry_run_writes_nothing(project: Path) -> None:
+    result = invoke("check-convergence", project / "CONFIG.yaml", "-n", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["n_steps"]) == (0, 700)
+    assert not (project / "run" / "convergence.json").exists()
+
+
+def test_without_a_model_it_is_3(project: Path) -> None:
+    (project / "run" / "model.h5").unlink()
+    result = invoke("check-convergence", project / "CONFIG.yaml")
+    assert (result.exit_code, result.stdout) == (3, "")
