@@ -12,7 +12,9 @@ from mlff_dyn.lattice.basis import ForceConstantBasis, build_basis
 from mlff_dyn.lattice.crystal import Crystal, build_crystal
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.model.expansion import Expansion
-from mlff_dyn.model.fitting.fit import fit_force_field, label_rows
+from mlff_dyn.model.fitting.fit import fit_force_field
+from mlff_dyn.model.fitting.fit_data import FitData
+from mlff_dyn.model.fitting.labelled_frame import label_rows
 from mlff_dyn.model.force_field import ForceField, TrainingSummary
 from mlff_dyn.model.long_range import LongRange
 from mlff_dyn.regression.fit.evidence import Hyperparameters
@@ -109,7 +111,7 @@ def fitted_to_harmonic(
         u = 0.02 * generator.standard_normal((torus.n_atoms, 3))
         u -= u.mean(axis=0)
         rows.append(label_rows(supercell, u, -(hessian @ u.ravel()).reshape(-1, 3), None))
-    return fit_force_field(basis, rows)
+    return fit_force_field(basis, FitData(rows))
 
 
 def spring_hessian(torus: Torus, stiffness: Mapping[float, tuple[float, float]]) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from benchmarks.accuracy.measures import relative_error, split
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fitting.fit import fit_force_field
+from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.search.expansion_search import cheapest_sufficient, search_expansions
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from benchmarks.accuracy.laboratory import Laboratory
     from benchmarks.accuracy.systems import Cutoffs
-    from mlff_dyn.model.fitting.fit import LabelledRows
+    from mlff_dyn.model.fitting.labelled_frame import LabelledRows
 
 PAIR = 2
 
@@ -57,7 +58,7 @@ def _point(
     supercell = Expansion(basis).on(laboratory.torus)
     ours, theirs = ([dataclasses.replace(r, supercell=supercell) for r in rows] for rows in (training, test))
     start = time.process_time()
-    force_field = fit_force_field(basis, ours)
+    force_field = fit_force_field(basis, FitData(ours))
     seconds = time.process_time() - start
     name = ", ".join(f"{order}: {_length(cutoff)}" for order, cutoff in cutoffs.items())
     error = relative_error(force_field, theirs)

@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks.accuracy.measures import own_errors, rms, split
 from mlff_dyn.model.fitting.fit import fit_force_field
+from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.force_field import errors_of_rows
 from mlff_dyn.training.frame_choice import outlook
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from benchmarks.accuracy.laboratory import Laboratory
-    from mlff_dyn.model.fitting.fit import LabelledRows
+    from mlff_dyn.model.fitting.labelled_frame import LabelledRows
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.regression.planning.forecast import Outlook
 
@@ -69,7 +70,7 @@ def forecasts(laboratory: Laboratory) -> Iterator[ForecastScore]:
     for k in range(n_orders):
         order = np.random.default_rng(k).permutation(len(training))
         fits = [
-            fit_force_field(laboratory.basis, [training[i] for i in order[:count]])
+            fit_force_field(laboratory.basis, FitData([training[i] for i in order[:count]]))
             for count in range(1, last + 1)
         ]
         runs.append([_errors(fit, test) for fit in fits])
@@ -126,7 +127,10 @@ class _History:
 
 def _errors(force_field: ForceField, rows: Sequence[LabelledRows]) -> _Errors:
     """Predicted and true errors, root mean square over frames, eV/Å."""
-    parts = [errors_of_rows(force_field, each.force_rows, each.conditions) for each in rows]
+    parts = [
+        errors_of_rows(force_field, each.supercell.rows(each.displacements)[0], each.conditions)
+        for each in rows
+    ]
     names = ("epistemic", "truncation", "predictive")
     predicted = [rms(np.concatenate([getattr(part, name).ravel() for part in parts])) for name in names]
     return _Errors(*predicted, rms(own_errors(force_field, rows)))

@@ -19,7 +19,9 @@ from mlff_dyn.lattice.matching import match_structure
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
 from mlff_dyn.model.expansion import Expansion, SupercellExpansion
-from mlff_dyn.model.fitting.fit import LabelledRows, fit_force_field, label_rows
+from mlff_dyn.model.fitting.fit import fit_force_field
+from mlff_dyn.model.fitting.fit_data import FitData
+from mlff_dyn.model.fitting.labelled_frame import LabelledRows, label_rows
 from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
 from mlff_dyn.training.initial import rattled_displacements
 from mlff_dyn.workflows.snapshots import displaced_atoms
@@ -127,7 +129,7 @@ class Laboratory:
         """Force field of rattled frames, and for higher temperatures of those of the training as well."""
         first, *_ = self.system.temperatures_kelvin
         thermal = self.frames(first, max(self.system.training_counts)) if temperature_kelvin > first else []
-        return fit_force_field(self.basis, [*self._rattled, *thermal]).on(self.torus).kernel
+        return fit_force_field(self.basis, FitData([*self._rattled, *thermal])).on(self.torus).kernel
 
     @cached_property
     def _rattled(self) -> list[LabelledRows]:

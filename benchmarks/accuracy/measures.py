@@ -10,12 +10,13 @@ import numpy as np
 
 from benchmarks.accuracy.peers import BayesianRidgeFit, HiphiveFit
 from mlff_dyn.model.fitting.fit import fit_force_field
+from mlff_dyn.model.fitting.fit_data import FitData
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from benchmarks.accuracy.laboratory import Laboratory
-    from mlff_dyn.model.fitting.fit import LabelledRows
+    from mlff_dyn.model.fitting.labelled_frame import LabelledRows
     from mlff_dyn.model.force_field import ForceField
 
 OWN = "mlff_dyn"
@@ -72,7 +73,7 @@ def scores(laboratory: Laboratory) -> Iterator[Score]:
     first, *others = laboratory.system.temperatures_kelvin
     tests = {first: test} | {kelvin: laboratory.frames(kelvin, N_TEST) for kelvin in others}
     for count in laboratory.system.training_counts[1:]:
-        force_field = fit_force_field(laboratory.basis, training[:count])
+        force_field = fit_force_field(laboratory.basis, FitData(training[:count]))
         for kelvin, rows in sorted(tests.items()):
             errors, sds = _errors_and_sds(force_field, rows)
             yield Score(
@@ -107,7 +108,7 @@ class _OwnFit:
     repeats = _REPEATS
 
     def errors(self, training: Sequence[LabelledRows], test: Sequence[LabelledRows]) -> np.ndarray:
-        return own_errors(fit_force_field(training[0].supercell.basis, training), test)
+        return own_errors(fit_force_field(training[0].supercell.basis, FitData(training)), test)
 
 
 class _Repeated:

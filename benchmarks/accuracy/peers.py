@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.accuracy.laboratory import Laboratory
-    from mlff_dyn.model.fitting.fit import LabelledRows
+    from mlff_dyn.model.fitting.labelled_frame import LabelledRows
 
 
 class HiphiveFit:
@@ -89,12 +89,14 @@ class BayesianRidgeFit:
         """Force errors on the test frames, eV/Å."""
         from sklearn.linear_model import BayesianRidge
 
-        rows = np.concatenate([each.force_rows for each in training])
+        rows = np.concatenate([each.supercell.rows(each.displacements)[0] for each in training])
         sizes = np.sqrt((rows**2).mean(axis=0)) + 1e-300
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             fit = BayesianRidge(fit_intercept=False).fit(
                 rows / sizes, np.concatenate([each.forces for each in training])
             )
-        found = np.concatenate([each.force_rows for each in test]) @ (fit.coef_ / sizes)
+        found = np.concatenate([each.supercell.rows(each.displacements)[0] for each in test]) @ (
+            fit.coef_ / sizes
+        )
         return found - np.concatenate([each.forces for each in test])

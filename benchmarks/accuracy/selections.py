@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.accuracy.measures import N_TEST, relative_error, split
 from mlff_dyn.model.fitting.fit import fit_force_field
+from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.regression.planning.misfit import no_misfit
 from mlff_dyn.training.frame_choice import choose_frames, information_pool
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from benchmarks.accuracy.laboratory import Laboratory
-    from mlff_dyn.model.fitting.fit import LabelledRows
+    from mlff_dyn.model.fitting.labelled_frame import LabelledRows
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.regression.fit.noise import NoiseModel
     from mlff_dyn.regression.planning.selection import FramePool
@@ -108,7 +109,7 @@ def _fitter(laboratory: Laboratory, pool: Sequence[LabelledRows]) -> Callable[[f
 
     @cache
     def fit(chosen: frozenset[int]) -> ForceField:
-        return fit_force_field(laboratory.basis, [pool[k] for k in sorted(chosen)])
+        return fit_force_field(laboratory.basis, FitData([pool[k] for k in sorted(chosen)]))
 
     return fit
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks.accuracy.measures import N_TEST, relative_error, split
 from mlff_dyn.model.fitting.fit import fit_force_field
+from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.fitting.prior_guess import TransferGuess
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def transfers(cheap: Laboratory, laboratory: Laboratory) -> Iterator[TransferPoi
     first, *others = laboratory.system.temperatures_kelvin
     training, test = split(laboratory)
     tests = {first: test} | {kelvin: laboratory.frames(kelvin, N_TEST) for kelvin in others}
-    source = fit_force_field(laboratory.basis, cheap.frames(first, _CHEAP_FRAMES))
+    source = fit_force_field(laboratory.basis, FitData(cheap.frames(first, _CHEAP_FRAMES)))
     guess = TransferGuess(cheap.system.name, source.posterior.mean)
     for kelvin, rows in tests.items():
         error = relative_error(source, rows)
@@ -47,7 +48,7 @@ def transfers(cheap: Laboratory, laboratory: Laboratory) -> Iterator[TransferPoi
         for seed in range(_REPEATS):
             choice = np.random.default_rng(seed).permutation(len(training))[:count]
             data = [training[k] for k in choice]
-            fits = [fit_force_field(laboratory.basis, data, guess=g) for g in (None, guess)]
+            fits = [fit_force_field(laboratory.basis, FitData(data), guess=g) for g in (None, guess)]
             for kelvin, rows in tests.items():
                 found[kelvin].append((relative_error(fits[0], rows), relative_error(fits[1], rows)))
         for kelvin, pairs in found.items():

@@ -261,21 +261,17 @@ class SupercellForceField:
 
     def energy_errors(self, displacements: NDArray[np.float64]) -> ForceErrors | None:
         """Standard deviations of the energy per atom (eV), each of shape (1,); None if it was not fitted."""
-        model = self.force_field.energy
-        if model is None:
+        if self.force_field.energy is None:
             return None
-        row = self._supercell.rows(displacements)[1][None] / len(displacements)
-        amplitude = self._supercell.amplitude(displacements)
-        return _scalar_errors(self.force_field, model, RowKind.ENERGY, row, amplitude)
+        row = self._supercell.rows(displacements)[1] / len(displacements)
+        return energy_errors_of_row(self.force_field, row, self._supercell.amplitude(displacements))
 
     def stress_errors(self, displacements: NDArray[np.float64]) -> ForceErrors | None:
         """Standard deviations of the stress (eV/Å³), each of shape (6,); None if it was not fitted."""
-        model = self.force_field.stress
-        if model is None:
+        if self.force_field.stress is None:
             return None
         rows = stress_design(self._supercell, displacements, self._supercell.rows(displacements)[0])
-        amplitude = self._supercell.amplitude(displacements)
-        return _scalar_errors(self.force_field, model, RowKind.STRESS, rows, amplitude)
+        return stress_errors_of_rows(self.force_field, rows, self._supercell.amplitude(displacements))
 
 
 def errors_of_rows(force_field: ForceField, rows: NDArray[np.float64], conditions: Conditions) -> ForceErrors:
@@ -291,6 +287,33 @@ def errors_of_rows(force_field: ForceField, rows: NDArray[np.float64], condition
     """
     variances = force_field.posterior.variance(rows).reshape(-1, 3)
     return _errors(force_field, variances, conditions)
+
+
+def energy_errors_of_row(
+    force_field: ForceField, row: NDArray[np.float64], amplitude_angstrom: float
+) -> ForceErrors | None:
+    """Standard deviations of an energy per atom (eV) whose row is at hand; None if it was not fitted.
+
+    Parameters
+    ----------
+    force_field : ForceField
+    row : ndarray, shape (n_parameters,)
+        Of the energy per atom.
+    amplitude_angstrom : float
+        See `SupercellExpansion.amplitude`.
+    """
+    if force_field.energy is None:
+        return None
+    return _scalar_errors(force_field, force_field.energy, RowKind.ENERGY, row[None], amplitude_angstrom)
+
+
+def stress_errors_of_rows(
+    force_field: ForceField, rows: NDArray[np.float64], amplitude_angstrom: float
+) -> ForceErrors | None:
+    """Standard deviations of a stress (eV/Å³) whose rows, shape (6, n_parameters), are at hand."""
+    if force_field.stress is None:
+        return None
+    return _scalar_errors(force_field, force_field.stress, RowKind.STRESS, rows, amplitude_angstrom)
 
 
 def _errors(force_field: ForceField, variances: NDArray[np.float64], conditions: Conditions) -> ForceErrors:

@@ -6,7 +6,9 @@ from ase.build import bulk
 
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import Torus
-from mlff_dyn.model.fitting.fit import LabelledRows, fit_force_field, label_rows
+from mlff_dyn.model.fitting.fit import fit_force_field
+from mlff_dyn.model.fitting.fit_data import FitData
+from mlff_dyn.model.fitting.labelled_frame import LabelledRows, label_rows
 from mlff_dyn.model.force_field import ForceField
 from mlff_dyn.regression.planning.selection import SELECTIONS
 from mlff_dyn.training.frame_choice import can_judge_truncation, choose_frames, information_pool, outlook
@@ -32,7 +34,7 @@ def fits() -> Fits:
     for u in frames(torus, 12, 1):
         forces = (teacher.rows(u)[0] @ truth.posterior.mean).reshape(-1, 3)
         rows.append(label_rows(pupil.expansion.on(torus), u, forces, None))
-    return torus, {n: fit_force_field(basis, rows[:n]) for n in (2, 12)}, rows
+    return torus, {n: fit_force_field(basis, FitData(rows[:n])) for n in (2, 12)}, rows
 
 
 @pytest.mark.parametrize("kind", sorted(SELECTIONS))
@@ -67,7 +69,7 @@ def test_the_information_is_that_of_a_fit(fits: Fits) -> None:
     for each in rows:
         counts = np.full(torus.n_atoms, 3)
         weighted = model.posterior.hyperparameters.weight_variances(each.conditions, counts)
-        scaled = each.force_rows / np.repeat(np.sqrt(weighted), 3)[:, None]
+        scaled = each.supercell.rows(each.displacements)[0] / np.repeat(np.sqrt(weighted), 3)[:, None]
         direct += scaled.T @ scaled
     np.testing.assert_allclose(12 * pool.mean_information, direct, rtol=1e-9, atol=1e-9 * direct.max())
     sizes = pool.misfit.sizes**2 + model.posterior.noise.floor_sd**2

@@ -10,7 +10,6 @@ import numpy as np
 from mlff_dyn.model.force_field import ScalarModel
 from mlff_dyn.regression.data.conditions import RowKind
 from mlff_dyn.regression.errors.held_out import LeftOut, leave_out, scalar_calibration_scale
-from mlff_dyn.regression.errors.pops import pops_ensemble
 from mlff_dyn.regression.fit.noise import TruncationNoise
 from mlff_dyn.regression.fit.noise_by_kind import KindNoise, KindSettings
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.lattice.basis import ForceConstantBasis
-    from mlff_dyn.model.fitting.data_rows import DataRows
+    from mlff_dyn.model.fitting.fit_data import FitData
     from mlff_dyn.regression.fit.posterior import FreeParameters, Posterior
 
 _COHERENCE = 0.3
@@ -28,24 +27,24 @@ _TRIPLE = 3
 _ENOUGH_ATOMS = 100
 
 
-def noise_family(basis: ForceConstantBasis, rows: DataRows) -> KindNoise:
+def noise_family(basis: ForceConstantBasis, data: FitData) -> KindNoise:
     """Noise of forces, and of the energies and stresses among the rows.
 
     Errors of forces, summed along the paths of the atoms, are an error of the energy; those of the stress are
     expected to be of the order of a force error on every bond.
     """
-    amplitude = float(np.sqrt(np.mean([frame.amplitude_angstrom**2 for frame in rows.data])))
+    amplitude = float(np.sqrt(np.mean([frame.amplitude_angstrom**2 for frame in data.frames])))
     forces = TruncationNoise(_highest_complete_order(basis), amplitude)
-    n_atoms = float(np.mean([frame.n_atoms for frame in rows.data]))
+    n_atoms = float(np.mean([frame.n_atoms for frame in data.frames]))
     others = []
-    if rows.energy_means:
+    if data.energy_means:
         ratio = amplitude * np.sqrt(3.0 / n_atoms) / (forces.expected_exponent + 1.0)
-        others.append(KindSettings(RowKind.ENERGY, 1.0, float(ratio), max(rows.energy_rms, 1e-9)))
-    if rows.has_stress:
+        others.append(KindSettings(RowKind.ENERGY, 1.0, float(ratio), max(data.energy_rms, 1e-9)))
+    if data.has_stress:
         bond = basis.crystal.nearest_neighbor_distance
         volume = abs(float(np.linalg.det(basis.crystal.lattice))) / basis.crystal.n_sites
         ratio = bond / (volume * np.sqrt(n_atoms))
-        others.append(KindSettings(RowKind.STRESS, 0.0, float(ratio), max(rows.stress_rms, 1e-9)))
+        others.append(KindSettings(RowKind.STRESS, 0.0, float(ratio), max(data.stress_rms, 1e-9)))
     return KindNoise(forces, tuple(others))
 
 
@@ -74,7 +73,7 @@ class LeftOutScores:
     stresses: NDArray[np.float64]
 
 
-def left_out_scores(posterior: Posterior, rows: DataRows, chosen: Sequence[int]) -> LeftOutScores:
+def left_out_scores(posterior: Posterior, data: FitData, chosen: Sequence[int]) -> LeftOutScores:
     """Leave out some supercells, one at a time, with all their rows.
 
     In large ones, the forces on atoms at regular intervals are predicted, which tell enough.
@@ -82,17 +81,17 @@ def left_out_scores(posterior: Posterior, rows: DataRows, chosen: Sequence[int])
     Parameters
     ----------
     posterior : Posterior
-    rows : DataRows
+    data : FitData
     chosen : sequence of int
         Numbers of the supercells.
     """
-    variances = posterior.hyperparameters.variances(rows.binning.centers)
-    weighted = rows.weight_variances(posterior.hyperparameters)
+    variances = posterior.hyperparameters.variances(data.binning.centers)
+    weighted = data.weight_variances(posterior.hyperparameters)
     forces, others = [], {int(RowKind.ENERGY): [np.zeros(0)], int(RowKind.STRESS): [np.zeros(0)]}
     for index in chosen:
-        block, labels = rows.block(rows.data[index]), rows.row_labels(index)
-        kinds = rows.binning.centers.kinds[labels]
-        scored = _scored_rows(rows.data[index].n_atoms, len(kinds))
+        block, labels = data.block(index), data.row_labels(index)
+        kinds = data.binning.centers.kinds[labels]
+        scored = _scored_rows(data.frames[index].n_atoms, len(kinds))
         own = (block.design, block.targets, weighted[labels], block.free_design)
         found = leave_out(posterior, *own, scored=scored, is_rough=True).with_noise(variances[labels][scored])
         is_force = kinds[scored] == RowKind.FORCE
@@ -109,39 +108,8 @@ def _scored_rows(n_atoms: int, n_rows: int) -> NDArray[np.int64]:
     return np.append(3 * atoms[:, None] + np.arange(3), np.arange(3 * n_atoms, n_rows))
 
 
-def pops_factor(
-    posterior: Posterior, rows: DataRows, chosen: Sequence[int], scale: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Factor of the misspecification covariance of the parameters, from the forces of some supercells.
-
-    Parameters
-    ----------
-    posterior : Posterior
-    rows : DataRows
-    chosen : sequence of int
-        Numbers of the supercells.
-    scale : ndarray, shape (n_parameters,)
-        Units in which the box lies along principal axes; columns are divided by it.
-
-    Returns
-    -------
-    ndarray, shape (n_parameters, any)
-    """
-    variances = rows.weight_variances(posterior.hyperparameters)
-    designs, residuals = [], []
-    for index in chosen:
-        frame = rows.data[index]
-        design = frame.force_rows
-        noise_sd = np.sqrt(variances[rows.row_labels(index)[: len(design)]])
-        residuals.append((frame.targets.forces - design @ posterior.mean) / noise_sd)
-        designs.append(design / scale / noise_sd[:, None])
-    factor = posterior.covariance_factor * scale[:, None]
-    ensemble = pops_ensemble(factor, np.concatenate(designs), np.concatenate(residuals))
-    return ensemble.factor / scale[:, None]
-
-
 def energy_model(
-    posterior: Posterior, rows: DataRows, scores: LeftOutScores, force_calibration: float
+    posterior: Posterior, data: FitData, scores: LeftOutScores, force_calibration: float
 ) -> ScalarModel | None:
     """Errors of the energy per atom, with the zero of the first origin; None where no energy was fitted.
 
@@ -149,22 +117,22 @@ def energy_model(
     frames: 0.3 of what they could at most, found with several crystals. The zero of the energy takes it up at
     the amplitudes of the data, but not what it grows by beyond them.
     """
-    if not rows.energy_means or posterior.free is None:
+    if not data.energy_means or posterior.free is None:
         return None
-    noise, ratios = posterior.noise, np.concatenate([frame.conditions.ratios for frame in rows.data])
+    noise, ratios = posterior.noise, np.concatenate([frame.conditions.ratios for frame in data.frames])
     left_out = float(np.sqrt(np.mean(noise.truncation_variance(noise.reference_amplitude, ratios))))
     work = 3.0 * left_out * noise.reference_amplitude / (noise.exponent + 1.0)
-    zeros = np.array(list(rows.energy_means.values()))
-    found = _scalar_model(posterior.free, slice(0, 1), scores.energies, zeros[:1], rows)
+    zeros = np.array(list(data.energy_means.values()))
+    found = _scalar_model(posterior.free, slice(0, 1), scores.energies, zeros[:1], data)
     return replace(found, coherent_sd=_COHERENCE * force_calibration * work)
 
 
-def stress_model(posterior: Posterior, rows: DataRows, scores: LeftOutScores) -> ScalarModel | None:
+def stress_model(posterior: Posterior, data: FitData, scores: LeftOutScores) -> ScalarModel | None:
     """Errors of the stress; None where no stress was fitted."""
-    if not rows.has_stress or posterior.free is None:
+    if data.stress_mean is None or posterior.free is None:
         return None
-    here = slice(len(rows.energy_means), None)
-    return _scalar_model(posterior.free, here, scores.stresses, rows.stress_mean, rows)
+    here = slice(len(data.energy_means), None)
+    return _scalar_model(posterior.free, here, scores.stresses, data.stress_mean, data)
 
 
 def _scalar_model(
@@ -172,13 +140,13 @@ def _scalar_model(
     free_rows: slice,
     scores: NDArray[np.float64],
     zero: NDArray[np.float64],
-    rows: DataRows,
+    data: FitData,
 ) -> ScalarModel:
     return ScalarModel(
         zero=zero + free.mean[free_rows],
         coupling=free.coupling[free_rows],
         zero_factor=free.factor[free_rows],
-        calibration=scalar_calibration_scale(scores, len(rows.data)),
+        calibration=scalar_calibration_scale(scores, len(data)),
         coherent_sd=0.0,
-        largest_amplitude=max(frame.amplitude_angstrom for frame in rows.data),
+        largest_amplitude=max(frame.amplitude_angstrom for frame in data.frames),
     )

@@ -8,90 +8,67 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import FitError
-from mlff_dyn.model.fitting.data_rows import DataRows
 from mlff_dyn.model.fitting.error_models import (
     energy_model,
     left_out_scores,
     noise_family,
-    pops_factor,
     stress_model,
 )
-from mlff_dyn.model.fitting.labelled_frame import FitOptions, LabelledRows, label_rows
 from mlff_dyn.model.fitting.prior_guess import fit_with_guess
-from mlff_dyn.model.fitting.row_memory import RowMemory
 from mlff_dyn.model.force_field import ForceField, TrainingSummary
 from mlff_dyn.regression.errors.held_out import calibration_scale
 from mlff_dyn.regression.fit.evidence import maximize_evidence
 from mlff_dyn.regression.fit.posterior import fit_posterior
 from mlff_dyn.regression.fit.priors import PriorBlock, StructuredPrior
+from mlff_dyn.regression.linalg.threads import one_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from mlff_dyn.lattice.basis import ClusterClasses, ForceConstantBasis
+    from mlff_dyn.model.fitting.fit_data import FitData
     from mlff_dyn.model.fitting.prior_guess import TransferGuess, TransferSummary
     from mlff_dyn.regression.data.observations import Observations
     from mlff_dyn.regression.fit.evidence import Hyperparameters
     from mlff_dyn.regression.fit.noise_by_kind import KindNoise
     from mlff_dyn.regression.fit.posterior import Posterior
 
-__all__ = [
-    "FitOptions",
-    "LabelledRows",
-    "RowMemory",
-    "fit_force_field",
-    "force_constant_prior",
-    "label_rows",
-    "with_pops",
-]
-
-DEFAULT_OPTIONS = FitOptions()
 _NOISE_HINT_RELATIVE = 0.02
 _MOST_LEFT_OUT = 8
 _FEWEST_EARLIER = 8
 _SMALLEST_SHARE = 1e-7
 
 
+@one_thread()
 def fit_force_field(
-    basis: ForceConstantBasis,
-    data: Sequence[LabelledRows],
-    *,
-    options: FitOptions = DEFAULT_OPTIONS,
-    guess: TransferGuess | None = None,
-    memory: RowMemory | None = None,
+    basis: ForceConstantBasis, data: FitData, *, guess: TransferGuess | None = None
 ) -> ForceField:
     """Fit by evidence maximization and calibrate the errors on left-out supercells.
 
     Columns of order n are scaled by u0^(n - 1), u0 the rms displacement of the data, so that every parameter
-    is in eV/Å while hyperparameters are found.
+    is in eV/Å while hyperparameters are found. Fits to growing data cost what the new data cost: rows are
+    added to sums, and the search begins where that of a little less data ended, see `FitData`.
 
     Parameters
     ----------
     basis : ForceConstantBasis
-    data : sequence of LabelledRows
-    options : FitOptions
-        Kinds of rows beyond forces.
+    data : FitData
     guess : TransferGuess, optional
         What a cheaper source suggests; kept as far as the data support it.
-    memory : RowMemory, optional
-        Of one basis and options. With it, fits to growing data cost what the new data cost: rows are added to
-        sums, and the search begins where that of a little less data ended. Earlier fits change no result.
 
     Raises
     ------
     FitError
         If there are no data or no displacement in them.
     """
-    problem = _pose(basis, data, options, memory)
-    rows = problem.rows
     transfer: TransferSummary | None = None
     if guess is None:
-        start = None if memory is None else _earlier(basis, data, options, memory)
+        start = _earlier(basis, data)
+        problem = _pose(basis, data)
         fitted = fit_posterior(*problem.model, noise_hint=problem.noise_hint, start=start)
-        rows.memory.remember(data, fitted.hyperparameters)
+        data.remember(fitted.hyperparameters)
     else:
+        problem = _pose(basis, data)
         fitted, transfer = fit_with_guess(
             *problem.model,
             guess=guess,
@@ -100,27 +77,22 @@ def fit_force_field(
             noise_hint=problem.noise_hint,
         )
     posterior = _unscaled(fitted, problem)
-    scores = left_out_scores(posterior, rows, _representatives(data))
+    scores = left_out_scores(posterior, data, _representatives(data))
     summary = _summarize(posterior, problem, _residual_rms(fitted, posterior, problem))
     calibration = calibration_scale(scores.forces, len(data))
-    energy = energy_model(posterior, rows, scores, calibration)
+    energy = energy_model(posterior, data, scores, calibration)
     if energy is not None:
         zero = float(energy.zero[0]) * basis.crystal.n_sites
         summary = replace(summary, reference_energy_ev_per_cell=zero)
-    stress = stress_model(posterior, rows, scores)
-    long_range = data[0].supercell.long_range
-    return ForceField(basis, posterior, calibration, summary, energy, stress, None, long_range, transfer)
-
-
-def with_pops(
-    force_field: ForceField, data: Sequence[LabelledRows], options: FitOptions = DEFAULT_OPTIONS
-) -> ForceField:
-    """Add errors by pointwise optimal parameter sets to a fit of the data, for comparison."""
-    rms = force_field.training.displacement_rms_angstrom
-    scale = np.asarray(rms ** (force_field.basis.parameter_orders - 1.0), np.float64)
-    rows = DataRows(data, options)
-    return replace(
-        force_field, pops_factor=pops_factor(force_field.posterior, rows, _representatives(data), scale)
+    return ForceField(
+        basis,
+        posterior,
+        calibration,
+        summary,
+        energy=energy,
+        stress=stress_model(posterior, data, scores),
+        long_range=data.frames[0].supercell.long_range,
+        transfer=transfer,
     )
 
 
@@ -132,7 +104,7 @@ class _Problem:
     change.
     """
 
-    rows: DataRows
+    data: FitData
     displacement_rms: float
     displacement_unit: float
     scale: NDArray[np.float64]
@@ -143,40 +115,34 @@ class _Problem:
         return _NOISE_HINT_RELATIVE * self.model[0].target_rms
 
 
-def _pose(
-    basis: ForceConstantBasis,
-    data: Sequence[LabelledRows],
-    options: FitOptions,
-    memory: RowMemory | None,
-) -> _Problem:
-    if not data:
+def _pose(basis: ForceConstantBasis, data: FitData) -> _Problem:
+    if not len(data):
         raise FitError("there is no labelled snapshot", fix="label some or give --dataset")
-    displacement_rms = _rms(np.concatenate([rows.displacements.ravel() for rows in data]))
+    displacement_rms = _rms(np.concatenate([frame.displacements.ravel() for frame in data.frames]))
     if displacement_rms < 1e-6:
         raise FitError("no atom is displaced in the data", fix="add displaced snapshots to the data set")
     unit = float(2.0 ** np.rint(np.log2(displacement_rms)))
     scale = np.asarray(unit ** (basis.parameter_orders - 1.0), np.float64)
-    rows = DataRows(data, options, memory)
-    model = (rows.observations(scale), force_constant_prior(basis), noise_family(basis, rows))
-    return _Problem(rows, displacement_rms, unit, scale, model)
+    model = (data.observations(scale), force_constant_prior(basis), noise_family(basis, data))
+    return _Problem(data, displacement_rms, unit, scale, model)
 
 
-def _earlier(
-    basis: ForceConstantBasis, data: Sequence[LabelledRows], options: FitOptions, memory: RowMemory
-) -> Hyperparameters | None:
+def _earlier(basis: ForceConstantBasis, data: FitData) -> Hyperparameters | None:
     """Hyperparameters of the fit to a little less data, a number of `_milestones`; None where data are few.
+
+    None also where the data do not grow.
 
     Each of these fits begins where the one before ended, but that to 2^k data begins anew, so that the search
     does not stay for good where few data have led it.
     """
-    milestones = _milestones(len(data))
-    known = [n for n in milestones if memory.start(data[:n]) is not None]
-    found = memory.start(data[: known[-1]]) if known else None
-    for n in milestones[len(known) and milestones.index(known[-1]) + 1 :]:
-        problem = _pose(basis, data[:n], options, memory)
-        start = found if _milestones(n) else None
-        found = maximize_evidence(*problem.model, noise_hint=problem.noise_hint, start=start)
-        memory.remember(data[:n], found)
+    found: Hyperparameters | None = None
+    for n in _milestones(len(data)) if data.grows else ():
+        part = data.first(n)
+        if part.start is None:
+            problem = _pose(basis, part)
+            start = found if _milestones(n) else None
+            part.remember(maximize_evidence(*problem.model, noise_hint=problem.noise_hint, start=start))
+        found = part.start
     return found
 
 
@@ -203,11 +169,11 @@ def _unscaled(fitted: Posterior, problem: _Problem) -> Posterior:
     )
 
 
-def _representatives(data: Sequence[LabelledRows]) -> list[int]:
+def _representatives(data: FitData) -> list[int]:
     """Data to calibrate on: all, or as many as tell enough, spread evenly over the amplitudes."""
     count = min(len(data), _MOST_LEFT_OUT)
     chosen = np.rint(np.linspace(0, len(data) - 1, count)).astype(int)
-    order = np.argsort([rows.amplitude_angstrom for rows in data], kind="stable")
+    order = np.argsort([frame.amplitude_angstrom for frame in data.frames], kind="stable")
     return [int(k) for k in order[chosen]]
 
 
@@ -251,34 +217,32 @@ def _kinds(order: int, classes: ClusterClasses) -> NDArray[np.str_]:
 
 def _residual_rms(fitted: Posterior, posterior: Posterior, problem: _Problem) -> float:
     """Root mean square of what the fit leaves of the forces, from the sums unless rounding hides it there."""
-    observations, data = problem.model[0], problem.rows.data
-    n_forces = sum(len(rows.forces) for rows in data)
+    observations, data = problem.model[0], problem.data
+    n_forces = sum(len(frame.forces) for frame in data.frames)
     mean = np.concatenate([np.zeros(observations.n_free), fitted.mean])
     mean_square = observations.residual_sq(mean) / n_forces
     if mean_square > _SMALLEST_SHARE * observations.target_rms**2:
         return float(np.sqrt(mean_square))
-    memory = problem.rows.memory
-    return _rms(
-        np.concatenate([rows.targets.forces - memory.force_rows(rows) @ posterior.mean for rows in data])
-    )
+    rests = [f.targets.forces - data.force_rows(k) @ posterior.mean for k, f in enumerate(data.frames)]
+    return _rms(np.concatenate(rests))
 
 
 def _summarize(posterior: Posterior, problem: _Problem, residual_rms: float) -> TrainingSummary:
-    data, memory = problem.rows.data, problem.rows.memory
+    data, frames = problem.data, problem.data.frames
     rests: dict[int, list[float]] = {}
-    for rows in data:
-        energy = rows.targets.energy_ev
-        if energy is not None and not rows.supercell.strain.any():
-            rest = (energy - float(memory.energy_row(rows) @ posterior.mean)) / rows.n_cells
-            rests.setdefault(rows.origin, []).append(rest)
+    for index, frame in enumerate(frames):
+        energy = frame.targets.energy_ev
+        if energy is not None and not frame.supercell.strain.any():
+            rest = (energy - float(data.energy_row(index) @ posterior.mean)) / frame.n_cells
+            rests.setdefault(frame.origin, []).append(rest)
     per_cell = float(np.mean(rests[min(rests)])) if rests else 0.0
-    n_sites = len(data[0].displacements) / data[0].n_cells
+    n_sites = frames[0].n_atoms / frames[0].n_cells
     spread = [np.array(rest) - np.mean(rest) for rest in rests.values()]
     return TrainingSummary(
         n_snapshots=len(data),
         displacement_rms_angstrom=problem.displacement_rms,
-        displacement_max_angstrom=max(float(np.linalg.norm(r.displacements, axis=1).max()) for r in data),
-        force_rms_ev_per_angstrom=_rms(np.concatenate([rows.forces for rows in data])),
+        displacement_max_angstrom=max(float(np.linalg.norm(f.displacements, axis=1).max()) for f in frames),
+        force_rms_ev_per_angstrom=_rms(np.concatenate([frame.forces for frame in frames])),
         rmse_force_ev_per_angstrom=residual_rms,
         rmse_energy_ev_per_atom=_rms(np.concatenate(spread)) / n_sites if spread else float("nan"),
         reference_energy_ev_per_cell=per_cell,

@@ -34,6 +34,9 @@ class FitOptions:
     stress: bool = False
 
 
+DEFAULT_OPTIONS = FitOptions()
+
+
 class Targets(NamedTuple):
     """Forces (3 * n_atoms,), energy and stress (6,) that rows are to give; eV/Å, eV, eV/Å³."""
 
@@ -96,11 +99,6 @@ class LabelledRows:
     def n_cells(self) -> int:
         """Primitive cells of the supercell."""
         return self.supercell.torus.n_cells
-
-    @property
-    def force_rows(self) -> NDArray[np.float64]:
-        """Rows of the forces, shape (3 * n_atoms, n_parameters); made anew at every call."""
-        return self.supercell.rows(self.displacements)[0]
 
 
 def label_rows(

@@ -21,16 +21,16 @@ import numpy as np
 
 from mlff_dyn.errors import FitError
 from mlff_dyn.model.expansion import Expansion
-from mlff_dyn.model.fitting.data_rows import DataRows
 from mlff_dyn.model.fitting.error_models import left_out_scores
-from mlff_dyn.model.fitting.fit import DEFAULT_OPTIONS, fit_force_field
+from mlff_dyn.model.fitting.fit import fit_force_field
+from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.search.expansion_steps import Steps
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator, Sequence
 
     from mlff_dyn.lattice.torus import Torus
-    from mlff_dyn.model.fitting.fit import LabelledRows
+    from mlff_dyn.model.fitting.labelled_frame import LabelledRows
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.model.search.expansion_steps import Candidate, Cutoffs, Step
 
@@ -171,27 +171,26 @@ def cheapest_sufficient(trials: Sequence[Trial]) -> Trial:
 def _try(data: Sequence[LabelledRows], candidate: Candidate) -> Trial:
     basis = candidate.basis
     expansion = Expansion(basis, data[0].supercell.long_range)
-    rows = [
-        replace(each, supercell=expansion.on(each.supercell.torus, each.supercell.strain)) for each in data
-    ]
-    force_field = fit_force_field(basis, rows)
+    placed = FitData(
+        [replace(each, supercell=expansion.on(each.supercell.torus, each.supercell.strain)) for each in data]
+    )
+    force_field = fit_force_field(basis, placed)
     return Trial(
         cutoffs_angstrom=candidate.cutoffs_angstrom,
         n_parameters=basis.n_parameters,
         log_evidence=force_field.posterior.log_evidence,
-        left_out_error_relative=_left_out_error(force_field, rows),
-        force_call_milliseconds=_force_call_milliseconds(force_field, rows[0]),
+        left_out_error_relative=_left_out_error(force_field, placed),
+        force_call_milliseconds=_force_call_milliseconds(force_field, placed.frames[0]),
     )
 
 
-def _left_out_error(force_field: ForceField, data: Sequence[LabelledRows]) -> float | None:
+def _left_out_error(force_field: ForceField, data: FitData) -> float | None:
     if len(data) < 2:
         return None
     chosen = np.unique(np.rint(np.linspace(0, len(data) - 1, min(len(data), _MOST_LEFT_OUT))).astype(int))
-    everything = DataRows(data, DEFAULT_OPTIONS)
-    left_out = left_out_scores(force_field.posterior, everything, chosen.tolist())
+    left_out = left_out_scores(force_field.posterior, data, chosen.tolist())
     errors = [part.errors for part in left_out.forces]
-    forces = [data[k].forces for k in chosen]
+    forces = [data.frames[k].forces for k in chosen]
     return float(np.linalg.norm(np.concatenate(errors)) / np.linalg.norm(np.concatenate(forces)))
 
 

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 
@@ -37,3 +40,12 @@ class Conditions:
     def take(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> Conditions:
         """Return the conditions at some places."""
         return Conditions(self.amplitudes[index], self.ratios[index], self.kinds[index])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Conditions]) -> Conditions:
+        """Return the conditions of several sets of rows, one after the other."""
+        return cls(
+            np.concatenate([part.amplitudes for part in parts]),
+            np.concatenate([part.ratios for part in parts]),
+            np.concatenate([part.kinds for part in parts]),
+        )

@@ -27,7 +27,7 @@ _RENAMED_INFO = {"engine": "label_engine", "engine_kind": "label_engine_kind"}
 class TrainingData:
     """The snapshots of a dataset file, in its order.
 
-    Rows are always made from what the file holds, so a resumed run sees the same bits as one that was never
+    The file holds every bit of a number, so a resumed run sees the same frames as one that was never
     interrupted.
 
     Parameters
@@ -80,13 +80,21 @@ class TrainingData:
         ]
         return [rows for k, rows in enumerate(self.rows) if k not in found.repeated]
 
-    def append(self, snapshots: Sequence[Snapshot]) -> None:
-        """Add snapshots to the file, all or none, and to the rows."""
+    def frames_of(self, snapshots: Sequence[Snapshot]) -> list[LabelledRows]:
+        """Labelled frames of snapshots that may be appended.
+
+        Raises
+        ------
+        DataError
+            If one does not belong to the crystal.
+        """
+        return rows_of_snapshots(self._path, snapshots, self._expansion, first=len(self.snapshots))
+
+    def append(self, snapshots: Sequence[Snapshot], frames: Sequence[LabelledRows]) -> None:
+        """Add snapshots to the file, all or none, and their frames."""
         write_snapshots(self._path, [*self.snapshots, *snapshots])
-        first = len(self.snapshots)
-        stored = read_snapshots(self._path)[first:]
-        self.rows += rows_of_snapshots(self._path, stored, self._expansion, first=first)
-        self.snapshots += stored
+        self.rows += frames
+        self.snapshots += read_snapshots(self._path)[len(self.snapshots) :]
 
     def start_from(self, source: Path, snapshots: Sequence[Snapshot]) -> None:
         """Put labelled snapshots of the user at the beginning; new ones may follow those of an earlier call.
@@ -100,7 +108,7 @@ class TrainingData:
             one does not belong to the crystal.
         """
         given = [replace(snapshot, info=_kept_info(snapshot)) for snapshot in snapshots]
-        rows_of_snapshots(source, given, self._expansion)
+        frames = rows_of_snapshots(source, given, self._expansion)
         n_common = min(len(given), len(self.snapshots))
         same = all(map(_same_structure, self.snapshots[:n_common], given[:n_common]))
         calculated = any("engine" in snapshot.info for snapshot in self.snapshots)
@@ -110,7 +118,7 @@ class TrainingData:
                 fix="leave --dataset out to go on, or choose another --run-dir",
             )
         if len(given) > len(self.snapshots):
-            self.append(given[n_common:])
+            self.append(given[n_common:], frames[n_common:])
 
 
 def _kept_info(snapshot: Snapshot) -> dict[str, Any]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.model.fitting.fit import FitOptions, RowMemory, fit_force_field, with_pops
+from mlff_dyn.model.fitting.fit import fit_force_field
+from mlff_dyn.model.fitting.fit_data import FitData
+from mlff_dyn.model.fitting.labelled_frame import FitOptions
 from mlff_dyn.model.force_field import errors_of_rows
 from mlff_dyn.store.model_file import write_model
-from mlff_dyn.workflows.snapshots import rows_of_snapshots
 from mlff_dyn.workflows.training.data import TrainingData
 from mlff_dyn.workflows.training.data_checks import check_fit
 from mlff_dyn.workflows.training.train_report import describe_fit
@@ -19,6 +20,9 @@ from mlff_dyn.workflows.training.training_journal import LABELLED, TrainingJourn
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
+    from mlff_dyn.model.fitting.labelled_frame import LabelledRows
     from mlff_dyn.model.fitting.prior_guess import TransferGuess
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.store.dataset import Snapshot
@@ -35,6 +39,8 @@ class Learner:
     Parameters
     ----------
     workspace : Workspace
+    grows : bool
+        Whether snapshots will be added, see `FitData`.
 
     Attributes
     ----------
@@ -47,7 +53,7 @@ class Learner:
         If the data set is damaged or belongs to another crystal.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, *, grows: bool = True) -> None:
         self.workspace = workspace
         fit = workspace.config.training.fit
         options = FitOptions(energies=fit.energies, stress=fit.stress)
@@ -55,7 +61,7 @@ class Learner:
         self.journal = TrainingJournal(workspace.journal_path, workspace.basis_identity)
         self.guess: TransferGuess | None = None
         self._force_field: ForceField | None = None
-        self._memory = RowMemory()
+        self._fit_data = FitData((), options, grows=grows)
         self._record_labels()
 
     @property
@@ -77,10 +83,8 @@ class Learner:
             If there are no data, or they cannot be described.
         """
         if self._force_field is None:
-            basis, options = self.workspace.expansion.basis, self.data.options
-            fitted = fit_force_field(
-                basis, self.data.fit_rows(), options=options, guess=self.guess, memory=self._memory
-            )
+            self._fit_data = self._fit_data.updated(self.data.fit_rows())
+            fitted = fit_force_field(self.workspace.expansion.basis, self._fit_data, guess=self.guess)
             check_fit(self.workspace.dataset_path, fitted)
             self._write(fitted)
             self.journal.append("refit", n_snapshots=len(self.data), **describe_fit(fitted))
@@ -89,10 +93,11 @@ class Learner:
             self._force_field = fitted
         return self._force_field
 
-    def finish(self) -> None:
-        """Write the final force field: with what is only for comparison, and not made at every refit."""
-        self._force_field = with_pops(self.force_field(), self.data.fit_rows(), self.data.options)
-        self._write(self._force_field)
+    @property
+    def fit_data(self) -> FitData:
+        """Data of the present force field."""
+        self.force_field()
+        return self._fit_data
 
     def _write(self, force_field: ForceField) -> None:
         metadata = {
@@ -118,12 +123,14 @@ class Learner:
         list of dict
             The errors; empty where no data existed to predict from.
         """
-        comparisons = [self._compare(snapshot) if len(self.data) else {} for snapshot in snapshots]
+        frames = self.data.frames_of(snapshots)
+        comparisons = self._compare(frames) if len(self.data) else [{} for _ in frames]
         self.data.append(
             [
                 replace(snapshot, info={**snapshot.info, **comparison})
                 for snapshot, comparison in zip(snapshots, comparisons, strict=True)
-            ]
+            ],
+            frames,
         )
         self._force_field = None
         self._record_labels()
@@ -145,18 +152,28 @@ class Learner:
         ]
         return bool(scores) and scores[-1] < _ACCEPTED_SCORE
 
-    def _compare(self, snapshot: Snapshot) -> dict[str, float]:
+    def _compare(self, frames: Sequence[LabelledRows]) -> list[dict[str, float]]:
+        """Expected and true error of frames that the force field does not know yet."""
         force_field = self.force_field()
-        rows = rows_of_snapshots(self.workspace.dataset_path, [snapshot], self.workspace.expansion)[0]
-        errors = errors_of_rows(force_field, rows.force_rows, rows.conditions)
-        expected = float(np.sqrt(np.mean(errors.predictive**2)))
-        found = float(
-            np.sqrt(np.mean((rows.targets.forces - rows.force_rows @ force_field.posterior.mean) ** 2))
-        )
-        size = max(float(np.sqrt(np.mean(rows.forces**2))), 1e-12)
-        return {
-            "expected_force_error_ev_per_angstrom": expected,
-            "found_force_error_ev_per_angstrom": found,
-            "found_force_error_relative": found / size,
-            "score": found / max(expected, 1e-12),
-        }
+        self._fit_data = self._fit_data.extended(frames)
+        first = len(self._fit_data) - len(frames)
+        return [
+            _compared(force_field, frame, self._fit_data.force_rows(first + k))
+            for k, frame in enumerate(frames)
+        ]
+
+
+def _compared(
+    force_field: ForceField, frame: LabelledRows, force_rows: NDArray[np.float64]
+) -> dict[str, float]:
+    errors = errors_of_rows(force_field, force_rows, frame.conditions)
+    expected = float(np.sqrt(np.mean(errors.predictive**2)))
+    rest = frame.targets.forces - force_rows @ force_field.posterior.mean
+    found = float(np.sqrt(np.mean(rest**2)))
+    size = max(float(np.sqrt(np.mean(frame.forces**2))), 1e-12)
+    return {
+        "expected_force_error_ev_per_angstrom": expected,
+        "found_force_error_ev_per_angstrom": found,
+        "found_force_error_relative": found / size,
+        "score": found / max(expected, 1e-12),
+    }

@@ -206,7 +206,7 @@ class TrainingLoop:
         frames = np.concatenate([callers[r].pool for r in pooled])
         origins = np.repeat(pooled, [len(callers[r].pool) for r in pooled])
         torus = self._exploring_torus()
-        labelled = self._learner.data.fit_rows()
+        labelled = self._learner.fit_data.frames
         pool = information_pool(self._learner.force_field(), torus, frames, labelled)
         temperature = self._config.training.temperatures_kelvin[index]
         chosen = choose_frames(pool, kind, len(pooled))

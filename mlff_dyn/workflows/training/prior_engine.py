@@ -16,7 +16,9 @@ from mlff_dyn.engines.base import engine_identity
 from mlff_dyn.engines.registry import create_engine
 from mlff_dyn.errors import ConfigError, DataError
 from mlff_dyn.execution.local import label
-from mlff_dyn.model.fitting.fit import fit_force_field, label_rows
+from mlff_dyn.model.fitting.fit import fit_force_field
+from mlff_dyn.model.fitting.fit_data import FitData
+from mlff_dyn.model.fitting.labelled_frame import label_rows
 from mlff_dyn.store.model_file import read_model, write_model
 from mlff_dyn.training.initial import rattled_displacements, thermal_displacements
 from mlff_dyn.workflows.setup.workspace import digest
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
     from mlff_dyn.config.schema import EngineConfig, PriorConfig
     from mlff_dyn.engines.base import EngineResult
-    from mlff_dyn.model.fitting.fit import LabelledRows
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.report.progress import Progress
     from mlff_dyn.workflows.setup.workspace import Workspace
@@ -74,17 +75,17 @@ def learn_cheap_engine(workspace: Workspace, prior: PriorConfig, progress: Progr
         pass
     torus = workspace.training_torus
     supercell = workspace.expansion.on(torus)
-    rows: list[LabelledRows] = []
+    data = FitData()
     force_field: ForceField | None = None
     progress.start(prior.n_frames, f"frames of {engine_name(prior)}")
 
     def count(name: str, result: EngineResult) -> None:  # noqa: ARG001
         progress.update(int(name))
 
-    while len(rows) < prior.n_frames:
-        n_new = min(len(rows) or _FIRST_ROUND, prior.n_frames - len(rows))
-        frames = _frames(workspace, force_field, n_new, len(rows))
-        names = [f"{len(rows) + i + 1:05d}" for i in range(n_new)]
+    while len(data) < prior.n_frames:
+        n_new = min(len(data) or _FIRST_ROUND, prior.n_frames - len(data))
+        frames = _frames(workspace, force_field, n_new, len(data))
+        names = [f"{len(data) + i + 1:05d}" for i in range(n_new)]
         results = label(
             engine,
             [displaced_atoms(torus, u) for u in frames],
@@ -93,15 +94,17 @@ def learn_cheap_engine(workspace: Workspace, prior: PriorConfig, progress: Progr
             max_parallel=config.execution.max_parallel,
             on_finished=count,
         )
-        rows += [
-            label_rows(supercell, u, result.forces_ev_per_angstrom, result.energy_ev)
-            for u, result in zip(frames, results, strict=True)
-        ]
-        force_field = fit_force_field(workspace.expansion.basis, rows)
+        data = data.extended(
+            [
+                label_rows(supercell, u, result.forces_ev_per_angstrom, result.energy_ev)
+                for u, result in zip(frames, results, strict=True)
+            ]
+        )
+        force_field = fit_force_field(workspace.expansion.basis, data)
     progress.stop()
     if force_field is None:
         raise ConfigError("training.prior.n_frames is zero")
-    write_model(path, force_field, {"identity": identity, "n_snapshots": len(rows)})
+    write_model(path, force_field, {"identity": identity, "n_snapshots": len(data)})
     return force_field
 
 

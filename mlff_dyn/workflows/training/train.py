@@ -79,7 +79,7 @@ def train(
     engine = None if static else create_engine(**config.require_engine().model_dump())
     given = read_snapshots(dataset) if dataset is not None else ()
     with RunLock(workspace.directory):
-        learner = Learner(workspace)
+        learner = Learner(workspace, grows=engine is not None)
         warnings: list[str] = []
         if dataset is not None:
             identity = None if engine is None else engine_identity(engine)
@@ -127,9 +127,10 @@ def _check_provenance(learner: Learner, identity: str, *, force: bool) -> None:
 
 def _static(learner: Learner, progress: Progress, warnings: list[str]) -> TrainReport:
     force_field = learner.force_field()
+    data = learner.fit_data
     frames = [
-        frame_errors(rows.forces, errors_of_rows(force_field, rows.force_rows, rows.conditions))
-        for rows in learner.data.rows
+        frame_errors(frame.forces, errors_of_rows(force_field, data.force_rows(k), frame.conditions))
+        for k, frame in enumerate(data.frames)
     ]
     return _finish(learner, STATIC, mean_errors(frames), _logged(learner, progress, warnings))
 
@@ -152,7 +153,6 @@ def _logged(learner: Learner, progress: Progress, warnings: list[str]) -> list[s
 
 def _finish(learner: Learner, status: str, errors: MeanErrors, warnings: list[str]) -> TrainReport:
     """Write `train.json` last: where it is, everything else is complete."""
-    learner.finish()
     scores = learner.scores
     values: dict[str, Any] = {
         "n_labelled": len(learner.data),
@@ -160,7 +160,7 @@ def _finish(learner: Learner, status: str, errors: MeanErrors, warnings: list[st
         "n_steps": learner.journal.n_steps,
         **describe_fit(learner.force_field()),
         **describe_errors(errors),
-        **describe_labels(learner.force_field(), learner.data.rows),
+        **describe_labels(learner.force_field(), learner.fit_data),
         "calibration_z": float(np.sqrt(np.mean(np.square(scores)))) if scores else None,
         "warnings": warnings,
     }

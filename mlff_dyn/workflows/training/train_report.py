@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlff_dyn.model.fitting.fit import force_constant_prior
+from mlff_dyn.model.force_field import energy_errors_of_row, stress_errors_of_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mlff_dyn.model.fitting.labelled_frame import LabelledRows
+    from mlff_dyn.model.fitting.fit_data import FitData
     from mlff_dyn.model.force_field import ForceErrors, ForceField
     from mlff_dyn.training.criteria import MeanErrors
 
@@ -127,19 +128,23 @@ def _describe_prior(prior: dict[str, Any]) -> str:
     return f"{prior['source']} (scales {' '.join(f'{scale:.2f}' for scale in prior['scales'].values())})"
 
 
-def describe_labels(force_field: ForceField, data: Sequence[LabelledRows]) -> dict[str, object]:
+def describe_labels(force_field: ForceField, data: FitData) -> dict[str, object]:
     """JSON values of the errors of energies and stresses, averaged over the data; None where not fitted."""
-    found: dict[str, list[ForceErrors]] = {"energy_sd_ev_per_atom": [], "stress_sd_ev_per_angstrom3": []}
-    for rows in data:
-        supercell = force_field.on(rows.supercell.torus, strain=rows.supercell.strain)
-        for name, function in zip(found, (supercell.energy_errors, supercell.stress_errors), strict=True):
-            errors = function(rows.displacements)
-            if errors is not None:
-                found[name].append(errors)
-    return {name: _mean_parts(errors) for name, errors in found.items()}
+    energies, stresses = [], []
+    for index, frame in enumerate(data.frames):
+        amplitude = frame.amplitude_angstrom
+        if force_field.energy is not None:
+            row = data.energy_row(index) / frame.n_atoms
+            energies.append(energy_errors_of_row(force_field, row, amplitude))
+        if force_field.stress is not None:
+            stresses.append(stress_errors_of_rows(force_field, data.stress_rows(index), amplitude))
+    return {
+        "energy_sd_ev_per_atom": _mean_parts(energies),
+        "stress_sd_ev_per_angstrom3": _mean_parts(stresses),
+    }
 
 
-def _mean_parts(errors: Sequence[ForceErrors]) -> dict[str, float] | None:
+def _mean_parts(errors: Sequence[ForceErrors | None]) -> dict[str, float] | None:
     if not errors:
         return None
     parts = ("epistemic", "truncation", "predictive")

@@ -11,10 +11,10 @@ from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.matching import match_structure
 from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.model.expansion import Expansion
-from mlff_dyn.model.fitting.data_rows import DataRows
 from mlff_dyn.model.fitting.error_models import noise_family
-from mlff_dyn.model.fitting.fit import FitOptions, LabelledRows, fit_force_field, label_rows
-from mlff_dyn.model.fitting.labelled_frame import stress_design
+from mlff_dyn.model.fitting.fit import fit_force_field
+from mlff_dyn.model.fitting.fit_data import FitData
+from mlff_dyn.model.fitting.labelled_frame import FitOptions, LabelledRows, label_rows, stress_design
 from tests.models import copper, crystal_of
 
 
@@ -50,7 +50,7 @@ def test_errors_of_energy_and_stress_are_as_large_as_predicted(
     training: list[LabelledRows], unseen: list[LabelledRows]
 ) -> None:
     force_field = fit_force_field(
-        training[0].supercell.basis, training, options=FitOptions(energies=True, stress=True)
+        training[0].supercell.basis, FitData(training, FitOptions(energies=True, stress=True))
     )
     supercell = force_field.on(unseen[0].supercell.torus)
     energy_scores, stress_scores = [], []
@@ -79,7 +79,7 @@ def test_data_of_two_zeros_fit_as_those_of_one(training: list[LabelledRows]) -> 
         for k, r in enumerate(training)
     ]
     apart = [replace(r, origin=int(k > 2)) for k, r in enumerate(training)]
-    first, second = (fit_force_field(basis, data, options=options) for data in (apart, moved))
+    first, second = (fit_force_field(basis, FitData(data, options)) for data in (apart, moved))
     sd = np.linalg.norm(first.posterior.covariance_factor, axis=1)
     assert np.abs((first.posterior.mean - second.posterior.mean) / sd).max() < 1e-4
     assert first.training.reference_energy_ev_per_cell == pytest.approx(
@@ -90,7 +90,7 @@ def test_data_of_two_zeros_fit_as_those_of_one(training: list[LabelledRows]) -> 
 def test_without_energies_there_are_no_errors_of_them(training: list[LabelledRows]) -> None:
     basis = training[0].supercell.basis
     for data, options in ((training, FitOptions(energies=False)), (training[:1], FitOptions())):
-        force_field = fit_force_field(basis, data, options=options)
+        force_field = fit_force_field(basis, FitData(data, options))
         assert force_field.energy is None
         supercell = force_field.on(training[0].supercell.torus)
         assert supercell.energy_errors(training[0].displacements) is None
@@ -98,10 +98,10 @@ def test_without_energies_there_are_no_errors_of_them(training: list[LabelledRow
 
 
 def test_rows_of_the_stress_give_the_stress(training: list[LabelledRows]) -> None:
-    force_field = fit_force_field(training[0].supercell.basis, training)
+    force_field = fit_force_field(training[0].supercell.basis, FitData(training))
     rows = training[0]
     supercell = force_field.on(rows.supercell.torus)
-    design = stress_design(rows.supercell, rows.displacements, rows.force_rows)
+    design = stress_design(rows.supercell, rows.displacements, rows.supercell.rows(rows.displacements)[0])
     at_rest = supercell.stress(np.zeros_like(rows.displacements))
     assert np.abs(at_rest).max() < 1e-15
     np.testing.assert_allclose(
@@ -111,12 +111,13 @@ def test_rows_of_the_stress_give_the_stress(training: list[LabelledRows]) -> Non
 
 def test_rows_of_all_kinds_are_in_the_sums(training: list[LabelledRows]) -> None:
     """Bins together hold every row: forces, an energy and six stresses of each snapshot."""
-    rows = DataRows(training, FitOptions(energies=True, stress=True))
+    rows = FitData(training, FitOptions(energies=True, stress=True))
     observations = rows.observations(np.ones(training[0].supercell.basis.n_parameters))
     assert observations.n_targets == len(training) * (96 + 1 + 6)
     assert observations.n_free == 1 + 6
     total = sum(part.target_sq for part in observations.statistics)
-    assert total == pytest.approx(sum(np.sum(rows.block(r).targets ** 2) for r in training), rel=1e-12)
+    expected = sum(np.sum(rows.block(k).targets ** 2) for k in range(len(rows)))
+    assert total == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_the_noise_grows_as_the_highest_order_with_triples(cutoffs: dict, order:
     supercell = Expansion(build_basis(crystal, cutoffs, torus)).on(torus)
     generator = np.random.default_rng(0)
     frames = [0.1 * generator.standard_normal((torus.n_atoms, 3)) for _ in range(2)]
-    rows = DataRows(
+    rows = FitData(
         [label_rows(supercell, u, generator.standard_normal(u.shape), 0.0) for u in frames], FitOptions()
     )
     assert noise_family(supercell.basis, rows).forces.expected_exponent == max(1, order - 1)

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.model.expansion import Expansion, SupercellExpansion
-from mlff_dyn.model.fitting.data_rows import DataRows
-from mlff_dyn.model.fitting.fit import FitOptions, LabelledRows, fit_force_field, label_rows
+from mlff_dyn.model.fitting.fit import fit_force_field
+from mlff_dyn.model.fitting.fit_data import FitData
+from mlff_dyn.model.fitting.labelled_frame import FitOptions, LabelledRows, label_rows
 from mlff_dyn.model.fitting.prior_guess import TransferGuess
 from mlff_dyn.regression.data.observations import Observations
 from tests.models import crystal_of
@@ -61,14 +62,14 @@ def n_frames(expansion: SupercellExpansion) -> int:
 @pytest.mark.parametrize("options", [FitOptions(), FitOptions(energies=False)], ids=["energies", "forces"])
 def test_parameters_come_out_to_rounding(expansion: SupercellExpansion, options: FitOptions) -> None:
     """And the model says so: new forces within three of its sds, which are below 1e-9 of the force."""
-    fitted = fit_force_field(expansion.basis, labelled(expansion, n_frames(expansion)), options=options)
+    fitted = fit_force_field(expansion.basis, FitData(labelled(expansion, n_frames(expansion)), options))
     scale = scale_of(expansion)
     np.testing.assert_allclose(fitted.posterior.mean / scale, truth_of(expansion) / scale, atol=1e-10)
     force_rms = fitted.training.force_rms_ev_per_angstrom
     assert fitted.training.rmse_force_ev_per_angstrom < 1e-13 * force_rms
     new = labelled(expansion, 1, first=900)[0]
-    errors = new.forces - new.force_rows @ fitted.posterior.mean
-    variances = fitted.posterior.variance(new.force_rows)
+    errors = new.forces - new.supercell.rows(new.displacements)[0] @ fitted.posterior.mean
+    variances = fitted.posterior.variance(new.supercell.rows(new.displacements)[0])
     variances += fitted.posterior.noise.variance(new.amplitude_angstrom)
     sds = fitted.calibration * np.sqrt(variances)
     assert np.all(np.abs(errors) < 3.0 * sds + 1e-13 * force_rms)
@@ -78,7 +79,7 @@ def test_parameters_come_out_to_rounding(expansion: SupercellExpansion, options:
 @pytest.mark.parametrize("noise", [1e-5, 1e-7, 1e-9])
 def test_tiny_noise_is_told_in_absolute_terms(expansion: SupercellExpansion, noise: float) -> None:
     """Noise sd, scores of the parameters, scores of frames left out: all of the size they should be."""
-    fitted = fit_force_field(expansion.basis, labelled(expansion, n_frames(expansion), noise))
+    fitted = fit_force_field(expansion.basis, FitData(labelled(expansion, n_frames(expansion), noise)))
     force_rms = fitted.training.force_rms_ev_per_angstrom
     found = np.sqrt(float(fitted.posterior.noise.variance(fitted.training.displacement_rms_angstrom)))
     assert found == pytest.approx(noise * force_rms, rel=0.3)
@@ -92,7 +93,7 @@ def test_a_true_guess_does_no_harm(expansion: SupercellExpansion) -> None:
     """A guess that is the truth, or 0.8 of it, is scaled to it; parameters still come out to rounding."""
     data, scale, truth = labelled(expansion, n_frames(expansion)), scale_of(expansion), truth_of(expansion)
     for factor in (1.0, 0.8):
-        fitted = fit_force_field(expansion.basis, data, guess=TransferGuess("truth", factor * truth))
+        fitted = fit_force_field(expansion.basis, FitData(data), guess=TransferGuess("truth", factor * truth))
         np.testing.assert_allclose(fitted.posterior.mean / scale, truth / scale, atol=1e-10)
 
 
@@ -100,14 +101,14 @@ def test_noisy_data_never_make_triangles(
     expansion: SupercellExpansion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the errors that expansions of real crystals leave, sums do, at their speed."""
-    made = DataRows.observations
+    made = FitData.observations
 
-    def without_rows(rows: DataRows, scale: NDArray[np.float64]) -> Observations:
+    def without_rows(rows: FitData, scale: NDArray[np.float64]) -> Observations:
         def refuse() -> list:
             raise AssertionError
 
         return replace(made(rows, scale), rows=refuse)
 
-    monkeypatch.setattr(DataRows, "observations", without_rows)
+    monkeypatch.setattr(FitData, "observations", without_rows)
     for n in range(1, n_frames(expansion) + 1):
-        fit_force_field(expansion.basis, labelled(expansion, n, 3e-3))
+        fit_force_field(expansion.basis, FitData(labelled(expansion, n, 3e-3)))

@@ -13,10 +13,10 @@ from mlff_dyn.kernels import BACKEND
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.model.expansion import Expansion, SupercellExpansion
-from mlff_dyn.model.fitting.data_rows import DataRows
 from mlff_dyn.model.fitting.error_models import left_out_scores
-from mlff_dyn.model.fitting.fit import LabelledRows, fit_force_field, label_rows
-from mlff_dyn.model.fitting.labelled_frame import FitOptions
+from mlff_dyn.model.fitting.fit import fit_force_field
+from mlff_dyn.model.fitting.fit_data import FitData
+from mlff_dyn.model.fitting.labelled_frame import FitOptions, LabelledRows, label_rows
 from mlff_dyn.model.force_field import errors_of_rows
 from mlff_dyn.regression.errors.held_out import calibration_scale
 from tests.models import Cutoffs, crystal_of
@@ -81,7 +81,7 @@ def test_parameters_of_noise_free_data_are_recovered(case: tuple[object, object,
     orders = expansion.basis.parameter_orders
     truth = np.random.default_rng(1).standard_normal(len(orders)) * 0.1 ** (1.0 - orders)
     n = 2 + 4 * len(orders) // (3 * expansion.torus.n_atoms)
-    fitted = fit_force_field(expansion.basis, noise_free(expansion, truth, n, energy_ev=-7.5))
+    fitted = fit_force_field(expansion.basis, FitData(noise_free(expansion, truth, n, energy_ev=-7.5)))
     scale = 0.1 ** (1.0 - orders)
     np.testing.assert_allclose(fitted.posterior.mean / scale, truth / scale, atol=1e-8)
     assert fitted.training.reference_energy_ev_per_cell == pytest.approx(-7.5, abs=1e-7)
@@ -111,13 +111,13 @@ def noisy() -> tuple[SupercellExpansion, list[LabelledRows]]:
 def test_order_of_snapshots_does_not_matter(noisy: tuple[SupercellExpansion, list[LabelledRows]]) -> None:
     """Up to where the search ends, which rounding moves."""
     expansion, rows = noisy
-    forward = fit_force_field(expansion.basis, rows)
-    backward = fit_force_field(expansion.basis, rows[::-1])
+    forward = fit_force_field(expansion.basis, FitData(rows))
+    backward = fit_force_field(expansion.basis, FitData(rows[::-1]))
     sd = np.sqrt(np.diag(forward.posterior.covariance_factor @ forward.posterior.covariance_factor.T))
     assert np.abs((forward.posterior.mean - backward.posterior.mean) / sd).max() < 1e-3
     assert forward.posterior.log_evidence == pytest.approx(backward.posterior.log_evidence, rel=3e-6)
     assert forward.calibration == pytest.approx(backward.calibration, rel=1e-4)
-    again = fit_force_field(expansion.basis, rows)
+    again = fit_force_field(expansion.basis, FitData(rows))
     np.testing.assert_array_equal(again.posterior.mean, forward.posterior.mean)
 
 
@@ -127,7 +127,10 @@ def test_the_zero_of_energy_does_not_change_forces(
     """A constant added to all energies moves the energy at rest alone, up to where the search ends."""
     expansion, rows = noisy
     moved = [replace(r, energy_ev=(r.energy_ev or 0.0) + 3.0 * r.n_cells) for r in rows]
-    first, second = fit_force_field(expansion.basis, rows), fit_force_field(expansion.basis, moved)
+    first, second = (
+        fit_force_field(expansion.basis, FitData(rows)),
+        fit_force_field(expansion.basis, FitData(moved)),
+    )
     sd = np.linalg.norm(first.posterior.covariance_factor, axis=1)
     assert np.abs((first.posterior.mean - second.posterior.mean) / sd).max() < 1e-3
     shift = second.training.reference_energy_ev_per_cell - first.training.reference_energy_ev_per_cell
@@ -142,7 +145,7 @@ def test_snapshots_of_several_supercells_fit_together() -> None:
     data = []
     for supercell in ((2, 2, 2), (3, 2, 1)):
         data += noise_free(expansion.on(input_supercell(crystal, supercell)), truth, 2, energy_ev=-5.0)
-    fitted = fit_force_field(basis, data)
+    fitted = fit_force_field(basis, FitData(data))
     np.testing.assert_allclose(fitted.posterior.mean, truth, atol=1e-7)
     assert fitted.training.reference_energy_ev_per_cell == pytest.approx(-5.0, abs=1e-8)
 
@@ -154,7 +157,7 @@ def test_few_data_are_not_believed() -> None:
     truth = np.random.default_rng(8).standard_normal(len(orders)) * 0.1 ** (1.0 - orders)
     snapshots = noise_free(expansion, truth, 4)
     assert 3 * expansion.torus.n_atoms < expansion.basis.n_parameters
-    fitted = fit_force_field(expansion.basis, snapshots[:1])
+    fitted = fit_force_field(expansion.basis, FitData(snapshots[:1]))
     supercell = fitted.on(expansion.torus)
     ratios = []
     for rows in snapshots[1:]:
@@ -169,20 +172,24 @@ def test_nothing_to_fit() -> None:
     expansion = expansion_of(CASES[1])
     zeros = np.zeros((expansion.torus.n_atoms, 3))
     with pytest.raises(FitError, match="no labelled snapshot"):
-        fit_force_field(expansion.basis, [])
+        fit_force_field(expansion.basis, FitData([]))
     with pytest.raises(FitError, match="no atom is displaced"):
-        fit_force_field(expansion.basis, [label_rows(expansion, zeros, zeros, 0.0)])
+        fit_force_field(expansion.basis, FitData([label_rows(expansion, zeros, zeros, 0.0)]))
     with pytest.raises(DataError, match="forces"):
         label_rows(expansion, zeros, zeros[:-1], 0.0)
 
 
 def test_parts_of_the_error_add_up(noisy: tuple[SupercellExpansion, list[LabelledRows]]) -> None:
     expansion, rows = noisy
-    errors = fit_force_field(expansion.basis, rows).on(expansion.torus).force_errors(displaced(expansion, 90))
+    errors = (
+        fit_force_field(expansion.basis, FitData(rows))
+        .on(expansion.torus)
+        .force_errors(displaced(expansion, 90))
+    )
     assert errors.epistemic.min() > 0.0
     np.testing.assert_allclose(errors.predictive**2, errors.epistemic**2 + errors.truncation**2, rtol=1e-10)
     again = errors_of_rows(
-        fit_force_field(expansion.basis, rows),
+        fit_force_field(expansion.basis, FitData(rows)),
         expansion.rows(displaced(expansion, 90))[0],
         expansion.force_conditions(displaced(expansion, 90)),
     )
@@ -204,9 +211,11 @@ def test_many_snapshots_are_calibrated_on_some_of_them() -> None:
         )
         for r in noise_free(expansion, truth, 40)
     ]
-    fitted = fit_force_field(basis, data)
-    assert fit_force_field(basis, data[::-1]).calibration == pytest.approx(fitted.calibration, rel=1e-6)
-    rows = DataRows(data, FitOptions())
+    fitted = fit_force_field(basis, FitData(data))
+    assert fit_force_field(basis, FitData(data[::-1])).calibration == pytest.approx(
+        fitted.calibration, rel=1e-6
+    )
+    rows = FitData(data, FitOptions())
     every = calibration_scale(left_out_scores(fitted.posterior, rows, range(len(data))).forces)
     assert fitted.calibration == pytest.approx(every, rel=0.05)
 
@@ -217,7 +226,7 @@ def test_errors_of_a_large_cell_need_little_memory(
 ) -> None:
     expansion, rows = noisy
     crystal = expansion.basis.crystal
-    large = fit_force_field(expansion.basis, rows).on(input_supercell(crystal, (10, 10, 10)))
+    large = fit_force_field(expansion.basis, FitData(rows)).on(input_supercell(crystal, (10, 10, 10)))
     u = 0.05 * np.random.default_rng(0).standard_normal((large.torus.n_atoms, 3))
     large.force_errors(np.zeros_like(u))
     tracemalloc.start()

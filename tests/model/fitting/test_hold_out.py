@@ -14,7 +14,9 @@ from mlff_dyn.lattice.crystal import Crystal, build_crystal
 from mlff_dyn.lattice.matching import match_structure
 from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.model.expansion import Expansion
-from mlff_dyn.model.fitting.fit import LabelledRows, fit_force_field, label_rows
+from mlff_dyn.model.fitting.fit import fit_force_field
+from mlff_dyn.model.fitting.fit_data import FitData
+from mlff_dyn.model.fitting.labelled_frame import LabelledRows, label_rows
 from tests.models import Cutoffs
 
 Frames = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -34,8 +36,8 @@ def held_out_error(
     for u, forces in zip(*frames, strict=True):
         match = match_structure(crystal, ideal.cell.array, ideal.positions + u, ideal.numbers)
         rows.append(label_rows(expansion.on(match.torus), match.displacements, forces[match.atoms], None))
-    mean = fit_force_field(basis, rows[:n_training]).posterior.mean
-    errors = [row.forces - row.force_rows @ mean for row in rows[n_training:]]
+    mean = fit_force_field(basis, FitData(rows[:n_training])).posterior.mean
+    errors = [row.forces - row.supercell.rows(row.displacements)[0] @ mean for row in rows[n_training:]]
     return relative_error(np.concatenate(errors), np.concatenate([row.forces for row in rows[n_training:]]))
 
 

@@ -10,7 +10,7 @@ from mlff_dyn.errors import FitError
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.model.expansion import Expansion
-from mlff_dyn.model.fitting.fit import label_rows
+from mlff_dyn.model.fitting.labelled_frame import label_rows
 from mlff_dyn.model.search.expansion_search import Trial, cheapest_sufficient, search_expansions
 from tests.models import crystal_of
 

@@ -13,6 +13,7 @@ from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fitting.fit import fit_force_field
+from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
 from mlff_dyn.workflows.snapshots import rows_of_snapshots
 from mlff_dyn.workflows.training.data_checks import DataFindings, check_engines, check_fit, check_frames
@@ -121,7 +122,7 @@ def test_forces_that_no_expansion_describes_are_refused(expansion: Expansion, fr
 
     def checked(share: float) -> list[str]:
         rows = rows_of_snapshots(FILE, mixed(share), expansion)
-        return check_fit(FILE, fit_force_field(expansion.basis, rows))
+        return check_fit(FILE, fit_force_field(expansion.basis, FitData(rows)))
 
     assert checked(0.0) == []
     (line,) = checked(0.6)
