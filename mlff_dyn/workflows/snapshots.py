@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlff_dyn.errors import DataError
 from mlff_dyn.lattice.deformation import rotated_back
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlff_dyn.engines.base import EngineResult
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.expansion import Expansion
+    from mlff_dyn.store.provenance import Provenance
 
 
 def rows_of_snapshots(
@@ -63,7 +64,7 @@ def displaced_atoms(torus: Torus, displacements: NDArray[np.float64]) -> Atoms:
     )
 
 
-def labelled_snapshot(atoms: Atoms, result: EngineResult, info: dict[str, Any]) -> Snapshot:
+def labelled_snapshot(atoms: Atoms, result: EngineResult, provenance: Provenance) -> Snapshot:
     """Snapshot of a structure and its reference calculation."""
     return Snapshot(
         numbers=atoms.numbers,
@@ -72,5 +73,5 @@ def labelled_snapshot(atoms: Atoms, result: EngineResult, info: dict[str, Any]) 
         energy_ev=result.energy_ev,
         forces_ev_per_angstrom=result.forces_ev_per_angstrom,
         stress_ev_per_angstrom3=result.stress_ev_per_angstrom3,
-        info=info,
+        provenance=provenance,
     )
