@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from mlff_dyn.errors import DataError
@@ -10,7 +10,6 @@ from mlff_dyn.store.journal import Journal, read_journal
 from mlff_dyn.store.json_file import check_plain_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 LABELLED = "labelled"
@@ -19,8 +18,8 @@ _EXPLORED = "explored"
 
 
 @dataclass(frozen=True)
-class _Name:
-    """What an event is about; of two events with one name, the second says nothing new."""
+class _Entry:
+    """What an event is about; of two that are about the same, the second says nothing new."""
 
     event: str
     n_snapshots: int | None = None
@@ -28,6 +27,7 @@ class _Name:
     replica: int | None = None
     status: str | None = None
     basis: str | None = None
+    n_steps: int | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         check_plain_fields(self)
@@ -56,15 +56,10 @@ class TrainingJournal:
     def __init__(self, path: Path, basis: str) -> None:
         self._basis = basis
         self._journal = Journal(path)
-        self._names: set[_Name] = set()
+        self._entries: set[_Entry] = set()
         self.n_steps = 0
-        records, number = read_journal(path), 0
-        try:
-            for number, record in enumerate(records, start=1):
-                self._enter(record)
-        except DataError as error:
-            what = f"{path} is damaged in line {number}: {error.message}"
-            raise DataError(what, fix="remove that line") from None
+        for number, record in enumerate(read_journal(path), start=1):
+            self._enter(record, f"{path} is damaged in line {number}: ")
 
     def append(self, event: str, **values: object) -> None:
         """Write an event unless the same one is there."""
@@ -72,14 +67,15 @@ class TrainingJournal:
         if self._enter({"event": event, **own}):
             self._journal.append(event, **own)
 
-    def _enter(self, record: Mapping[str, Any]) -> bool:
+    def _enter(self, record: dict[str, Any], where: str = "") -> bool:
         """Take note of an event; whether it is new."""
-        name = _Name(**{item.name: record.get(item.name) for item in fields(_Name)})
-        n_steps = record.get("n_steps") or 0
-        if not isinstance(n_steps, int):
-            raise DataError(f"n_steps is {n_steps!r}, expected an integer")
-        is_new = name not in self._names
-        self._names.add(name)
-        if is_new and name.event == _EXPLORED:
-            self.n_steps += n_steps
+        known: dict[str, Any] = {item.name: record.get(item.name) for item in fields(_Entry)}
+        try:
+            entry = _Entry(**known)
+        except DataError as error:
+            raise DataError(where + error.message, fix="remove that line") from None
+        is_new = entry not in self._entries
+        self._entries.add(entry)
+        if is_new and entry.event == _EXPLORED:
+            self.n_steps += entry.n_steps or 0
         return is_new
