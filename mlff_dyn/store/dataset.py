@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase.io.extxyz import read_xyz
 
-from mlff_dyn.errors import DataError, check_shape
+from mlff_dyn.errors import DataError, check_shape, located
 from mlff_dyn.store.atomic import atomic_write
 from mlff_dyn.store.extxyz import format_frame
 from mlff_dyn.store.json_file import to_plain
@@ -110,7 +110,7 @@ def read_snapshots(path: Path | str) -> tuple[Snapshot, ...]:
     n_frames = _count_frames(path, text)
     with path.open(encoding="utf-8") as file:
         frames = read_xyz(file, index=slice(None))
-        return tuple(_read_frame(path, number, frames) for number in range(1, n_frames + 1))
+        return tuple(_read_frame(f"{path}, frame {number}", frames) for number in range(1, n_frames + 1))
 
 
 def write_snapshots(path: Path | str, snapshots: Iterable[Snapshot]) -> None:
@@ -172,11 +172,9 @@ def _count_frames(path: Path, text: str) -> int:
     return n_frames
 
 
-def _read_frame(path: Path, number: int, frames: Iterator[Atoms]) -> Snapshot:
-    try:
+def _read_frame(where: str, frames: Iterator[Atoms]) -> Snapshot:
+    with located(where):
         return _to_snapshot(_next_frame(frames))
-    except DataError as error:
-        raise DataError(f"{path}, frame {number}: {error.message}", fix=error.fix) from error
 
 
 def _next_frame(frames: Iterator[Atoms]) -> Atoms:

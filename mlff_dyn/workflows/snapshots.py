@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlff_dyn.errors import DataError
+from mlff_dyn.errors import located
 from mlff_dyn.lattice.deformation import rotated_back
 from mlff_dyn.lattice.matching import match_structure
 from mlff_dyn.model.fitting.labelled_frame import LabelledRows, label_rows
@@ -36,13 +36,11 @@ def rows_of_snapshots(
     """
     rows = []
     for number, snapshot in enumerate(snapshots, start=first + 1):
-        try:
+        with located(f"{path}, frame {number}"):
             match = match_structure(
                 expansion.basis.crystal, snapshot.cell, snapshot.positions, snapshot.numbers
             )
             supercell = expansion.on(match.torus, match.strain)
-        except DataError as error:
-            raise DataError(f"{path}, frame {number}: {error.message}", fix=error.fix) from None
         forces = snapshot.forces_ev_per_angstrom[match.atoms] @ match.rotation
         stress = snapshot.stress_ev_per_angstrom3
         if stress is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from mlff_dyn.errors import DataError
+from mlff_dyn.errors import located
 from mlff_dyn.store.journal import Journal, read_journal
 from mlff_dyn.store.json_file import check_plain_fields
 
@@ -59,7 +59,8 @@ class TrainingJournal:
         self._entries: set[_Entry] = set()
         self.n_steps = 0
         for number, record in enumerate(read_journal(path), start=1):
-            self._enter(record, f"{path} is damaged in line {number}: ")
+            with located(f"{path} is damaged in line {number}"):
+                self._enter(record)
 
     def append(self, event: str, **values: object) -> None:
         """Write an event unless the same one is there."""
@@ -67,13 +68,10 @@ class TrainingJournal:
         if self._enter({"event": event, **own}):
             self._journal.append(event, **own)
 
-    def _enter(self, record: dict[str, Any], where: str = "") -> bool:
+    def _enter(self, record: dict[str, Any]) -> bool:
         """Take note of an event; whether it is new."""
         known: dict[str, Any] = {item.name: record.get(item.name) for item in fields(_Entry)}
-        try:
-            entry = _Entry(**known)
-        except DataError as error:
-            raise DataError(where + error.message, fix="remove that line") from None
+        entry = _Entry(**known)
         is_new = entry not in self._entries
         self._entries.add(entry)
         if is_new and entry.event == _EXPLORED:
