@@ -19,9 +19,12 @@ The number is the exit code of the command line.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
 
 
@@ -48,6 +51,17 @@ class MlffError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (type(self), (self.message,), self.__dict__)
+
+
+@contextmanager
+def located(where: object) -> Iterator[None]:
+    """Say where in the message of an error that does not."""
+    try:
+        yield
+    except MlffError as error:
+        if str(where) not in error.message:
+            raise type(error)(f"{where}: {error.message}", fix=error.fix) from error
+        raise
 
 
 class UsageError(MlffError):

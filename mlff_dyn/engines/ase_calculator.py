@@ -17,7 +17,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 
 from mlff_dyn.engines.base import EngineResult, check_keys
-from mlff_dyn.errors import ConfigError, DataError, EngineError, MlffError
+from mlff_dyn.errors import ConfigError, DataError, EngineError
 from mlff_dyn.store.atomic import atomic_write_text
 from mlff_dyn.store.extxyz import format_frame
 from mlff_dyn.store.json_file import read_json, write_json
@@ -76,36 +76,23 @@ class AseEngine:
         try:
             forces = np.array(atoms.get_forces(apply_constraint=False), dtype=float)
             energy = float(calculator.results.get("free_energy", atoms.get_potential_energy()))
-            stress = _stress(atoms)
-        except MlffError:
+            result = EngineResult(energy, forces, _stress(atoms))
+        except DataError:
             raise
         except Exception as error:
+            kind = "" if isinstance(error, EngineError) else f"{type(error).__name__}: "
             raise EngineError(
-                f"{directory}: {self.parameters['calculator']} failed: {type(error).__name__}: {error}",
+                f"{directory}: {self.parameters['calculator']} failed: {kind}{error}",
                 fix="check engine.parameters and the structure in input.extxyz",
             ) from error
-        finite = (
-            np.isfinite(energy)
-            and np.all(np.isfinite(forces))
-            and (stress is None or np.all(np.isfinite(stress)))
-        )
-        if not finite:
-            raise EngineError(
-                f"{directory}: {self.parameters['calculator']} returned a number that is not finite",
-                fix="check engine.parameters and the structure in input.extxyz",
-            )
-        content = {
-            "energy_ev": energy,
-            "forces_ev_per_angstrom": forces,
-            "stress_ev_per_angstrom3": stress,
-        }
-        write_json(directory / OUTPUT_NAME, content, format_name=FORMAT, version=VERSION)
+        write_json(directory / OUTPUT_NAME, result.to_json(), format_name=FORMAT, version=VERSION)
 
     def read_result(self, directory: Path) -> EngineResult:
         """Read what ``run`` wrote."""
         try:
-            content = read_json(directory / OUTPUT_NAME, format_name=FORMAT, version=VERSION)
-            return result_from_content(content)
+            return EngineResult.from_json(
+                read_json(directory / OUTPUT_NAME, format_name=FORMAT, version=VERSION)
+            )
         except (DataError, KeyError, TypeError, ValueError) as error:
             raise EngineError(f"{directory / OUTPUT_NAME}: no finished calculation: {error}") from error
 
@@ -124,16 +111,6 @@ class AseEngine:
                 f"{self.parameters['arguments']}: {type(error).__name__}: {error}",
                 fix="see the documentation of the calculator",
             ) from error
-
-
-def result_from_content(content: Mapping[str, Any]) -> EngineResult:
-    """Build a result from the JSON keys energy_ev, forces_ev_per_angstrom, stress_ev_per_angstrom3."""
-    stress = content["stress_ev_per_angstrom3"]
-    return EngineResult(
-        energy_ev=float(content["energy_ev"]),
-        forces_ev_per_angstrom=np.array(content["forces_ev_per_angstrom"], dtype=float),
-        stress_ev_per_angstrom3=None if stress is None else np.array(stress, dtype=float),
-    )
 
 
 def _stress(atoms: Atoms) -> np.ndarray | None:

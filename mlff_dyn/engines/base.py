@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -59,6 +59,20 @@ class EngineResult:
         for name, values in named.items():
             if not np.all(np.isfinite(values)):
                 raise EngineError(f"{name} is not finite")
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> EngineResult:
+        """Build a result from the JSON values of ``to_json``."""
+        stress = content["stress_ev_per_angstrom3"]
+        return cls(
+            energy_ev=float(content["energy_ev"]),
+            forces_ev_per_angstrom=np.array(content["forces_ev_per_angstrom"], dtype=float),
+            stress_ev_per_angstrom3=None if stress is None else np.array(stress, dtype=float),
+        )
+
+    def to_json(self) -> dict[str, float | np.ndarray | None]:
+        """Return energy, forces and stress by the names of the attributes."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
 
 
 class Engine(Protocol):

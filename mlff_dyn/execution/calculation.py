@@ -12,7 +12,6 @@ import logging
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from mlff_dyn.engines.ase_calculator import result_from_content
 from mlff_dyn.engines.base import Engine, EngineResult, engine_identity
 from mlff_dyn.errors import DataError, EngineError
 from mlff_dyn.store.json_file import read_json, write_json
@@ -105,15 +104,17 @@ def calculate(engine: Engine, atoms: Atoms, directory: Path) -> EngineResult:
         raise EngineError(
             f"{directory}: forces of {len(result.forces_ev_per_angstrom)} atoms, expected {len(atoms)}"
         )
-    content = {
-        "input_identity": input_identity(engine, atoms),
-        "engine": {"kind": engine.kind, "parameters": engine.parameters},
-        "energy_ev": result.energy_ev,
-        "forces_ev_per_angstrom": result.forces_ev_per_angstrom,
-        "stress_ev_per_angstrom3": result.stress_ev_per_angstrom3,
-    }
+    content = {**_mark(engine, atoms), **result.to_json()}
     write_json(directory / RESULT_NAME, content, format_name=RESULT_FORMAT, version=VERSION)
     return result
+
+
+def _mark(engine: Engine, atoms: Atoms) -> dict[str, Any]:
+    """Say what is calculated."""
+    return {
+        "input_identity": input_identity(engine, atoms),
+        "engine": {"kind": engine.kind, "parameters": engine.parameters},
+    }
 
 
 def _read_result_file(path: Path) -> dict[str, Any]:
@@ -127,7 +128,7 @@ def _read_result_file(path: Path) -> dict[str, Any]:
 
 def _build_result(path: Path, content: dict[str, Any]) -> EngineResult:
     try:
-        return result_from_content(content)
+        return EngineResult.from_json(content)
     except (KeyError, TypeError, ValueError, DataError, EngineError) as error:
         raise DataError(
             f"{path} is damaged: {error}", fix=f"remove {path.parent} to calculate it again"
@@ -176,11 +177,7 @@ def _prepare(engine: Engine, atoms: Atoms, directory: Path) -> None:
     new = directory.with_name(f".new-{directory.name}")
     _remove(new)
     new.mkdir(parents=True)
-    content = {
-        "input_identity": input_identity(engine, atoms),
-        "engine": {"kind": engine.kind, "parameters": engine.parameters},
-    }
-    write_json(new / MARK_NAME, content, format_name=MARK_FORMAT, version=VERSION)
+    write_json(new / MARK_NAME, _mark(engine, atoms), format_name=MARK_FORMAT, version=VERSION)
     engine.write_input(new, atoms)
     new.replace(directory)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlff_dyn.engines.base import Engine, EngineResult
-from mlff_dyn.errors import DataError, EngineError, MlffError
+from mlff_dyn.errors import DataError, EngineError, MlffError, located
 from mlff_dyn.execution.calculation import SUPERSEDED_NAME, calculate, read_finished
 
 if TYPE_CHECKING:
@@ -138,11 +138,8 @@ def _first_error(errors: dict[int, BaseException]) -> BaseException:
 def _run(engine: Engine, atoms: Atoms, directory: Path) -> EngineResult:
     """Calculate; a failure names its directory, an error of the file system becomes one of the family."""
     try:
-        return calculate(engine, atoms, directory)
-    except EngineError as error:
-        if str(directory) in error.message:
-            raise
-        raise EngineError(f"{directory}: {error.message}", fix=error.fix) from error
+        with located(directory):
+            return calculate(engine, atoms, directory)
     except OSError as error:
         raise DataError(f"{error.filename or directory}: {error.strerror}", fix="check the disk") from error
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ase.io.extxyz import read_xyz
 
-from mlff_dyn.errors import DataError, check_shape
+from mlff_dyn.errors import DataError, check_shape, located
 from mlff_dyn.store.atomic import atomic_write
 from mlff_dyn.store.extxyz import format_frame
 from mlff_dyn.store.json_file import to_plain
+from mlff_dyn.store.provenance import Provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from ase import Atoms
 
@@ -36,8 +37,8 @@ class Snapshot:
     forces_ev_per_angstrom : ndarray, shape (n_atoms, 3)
     stress_ev_per_angstrom3 : ndarray, shape (6,), or None
         Voigt order xx, yy, zz, yz, xz, xy; positive under tension.
-    info : mapping
-        Where the snapshot comes from: plain values.
+    provenance : Provenance
+        Where the snapshot comes from.
 
     Raises
     ------
@@ -51,15 +52,15 @@ class Snapshot:
     energy_ev: float | None
     forces_ev_per_angstrom: np.ndarray
     stress_ev_per_angstrom3: np.ndarray | None = None
-    info: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
         n_atoms = len(self.numbers)
         arrays: dict[str, tuple[np.ndarray, tuple[int, ...]]] = {
             "positions": (self.positions, (n_atoms, 3)),
             "cell": (self.cell, (3, 3)),
+            "forces": (self.forces_ev_per_angstrom, (n_atoms, 3)),
         }
-        arrays["forces"] = (self.forces_ev_per_angstrom, (n_atoms, 3))
         if self.stress_ev_per_angstrom3 is not None:
             arrays["stress"] = (self.stress_ev_per_angstrom3, (6,))
         if self.energy_ev is not None:
@@ -109,7 +110,7 @@ def read_snapshots(path: Path | str) -> tuple[Snapshot, ...]:
     n_frames = _count_frames(path, text)
     with path.open(encoding="utf-8") as file:
         frames = read_xyz(file, index=slice(None))
-        return tuple(_read_frame(path, number, frames) for number in range(1, n_frames + 1))
+        return tuple(_read_frame(f"{path}, frame {number}", frames) for number in range(1, n_frames + 1))
 
 
 def write_snapshots(path: Path | str, snapshots: Iterable[Snapshot]) -> None:
@@ -139,7 +140,7 @@ def write_snapshots(path: Path | str, snapshots: Iterable[Snapshot]) -> None:
                     columns,
                     energy_ev=snapshot.energy_ev,
                     stress_ev_per_angstrom3=snapshot.stress_ev_per_angstrom3,
-                    info=snapshot.info,
+                    info=snapshot.provenance.to_info(),
                 )
             )
 
@@ -171,11 +172,9 @@ def _count_frames(path: Path, text: str) -> int:
     return n_frames
 
 
-def _read_frame(path: Path, number: int, frames: Iterator[Atoms]) -> Snapshot:
-    try:
+def _read_frame(where: str, frames: Iterator[Atoms]) -> Snapshot:
+    with located(where):
         return _to_snapshot(_next_frame(frames))
-    except DataError as error:
-        raise DataError(f"{path}, frame {number}: {error.message}", fix=error.fix) from error
 
 
 def _next_frame(frames: Iterator[Atoms]) -> Atoms:
@@ -210,5 +209,5 @@ def _to_snapshot(atoms: Atoms) -> Snapshot:
         energy_ev=energy,
         forces_ev_per_angstrom=forces,
         stress_ev_per_angstrom3=stress,
-        info={str(key): to_plain(value) for key, value in atoms.info.items()},
+        provenance=Provenance.from_info({str(key): to_plain(value) for key, value in atoms.info.items()}),
     )

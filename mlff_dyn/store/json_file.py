@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,14 @@ from mlff_dyn.store.atomic import atomic_write_text
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from _typeshed import DataclassInstance
+
+_TYPES: dict[str, tuple[str, tuple[type, ...]]] = {
+    "str": ("a text", (str,)),
+    "int": ("an integer", (int,)),
+    "float": ("a number", (int, float)),
+}
 
 
 def write_json(path: Path, content: Mapping[str, Any], *, format_name: str, version: int) -> None:
@@ -99,6 +108,23 @@ def to_plain(value: object) -> object:
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
     return str(value)
+
+
+def check_plain_fields(record: DataclassInstance) -> None:
+    """Check the fields of a record from a file that are annotated as ``str``, ``int``, ``float`` or None.
+
+    Raises
+    ------
+    DataError
+        If one has another type, or is not finite.
+    """
+    for item in fields(record):
+        value = getattr(record, item.name)
+        name, types = _TYPES.get(str(item.type).removesuffix(" | None"), ("", ()))
+        if value is None or not types:
+            continue
+        if isinstance(value, bool) or not isinstance(value, types) or finite_or_null(value) is None:
+            raise DataError(f"{item.name} is {value!r}, expected {name}", fix="correct, rename or remove it")
 
 
 def finite_or_null(value: object) -> object:

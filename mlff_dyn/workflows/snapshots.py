@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mlff_dyn.errors import DataError
+from mlff_dyn.errors import located
 from mlff_dyn.lattice.deformation import rotated_back
 from mlff_dyn.lattice.matching import match_structure
 from mlff_dyn.model.fitting.labelled_frame import LabelledRows, label_rows
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlff_dyn.engines.base import EngineResult
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.expansion import Expansion
+    from mlff_dyn.store.provenance import Provenance
 
 
 def rows_of_snapshots(
@@ -35,13 +36,11 @@ def rows_of_snapshots(
     """
     rows = []
     for number, snapshot in enumerate(snapshots, start=first + 1):
-        try:
+        with located(f"{path}, frame {number}"):
             match = match_structure(
                 expansion.basis.crystal, snapshot.cell, snapshot.positions, snapshot.numbers
             )
             supercell = expansion.on(match.torus, match.strain)
-        except DataError as error:
-            raise DataError(f"{path}, frame {number}: {error.message}", fix=error.fix) from None
         forces = snapshot.forces_ev_per_angstrom[match.atoms] @ match.rotation
         stress = snapshot.stress_ev_per_angstrom3
         if stress is not None:
@@ -63,7 +62,7 @@ def displaced_atoms(torus: Torus, displacements: NDArray[np.float64]) -> Atoms:
     )
 
 
-def labelled_snapshot(atoms: Atoms, result: EngineResult, info: dict[str, Any]) -> Snapshot:
+def labelled_snapshot(atoms: Atoms, result: EngineResult, provenance: Provenance) -> Snapshot:
     """Snapshot of a structure and its reference calculation."""
     return Snapshot(
         numbers=atoms.numbers,
@@ -72,5 +71,5 @@ def labelled_snapshot(atoms: Atoms, result: EngineResult, info: dict[str, Any]) 
         energy_ev=result.energy_ev,
         forces_ev_per_angstrom=result.forces_ev_per_angstrom,
         stress_ev_per_angstrom3=result.stress_ev_per_angstrom3,
-        info=info,
+        provenance=provenance,
     )

@@ -84,12 +84,24 @@ def test_other_species_are_refused() -> None:
     refuse(silicon(), moved)
 
 
-def test_exchanged_species_are_refused() -> None:
+@pytest.mark.parametrize("n_pairs", [1, 3])
+def test_exchanged_species_are_refused(n_pairs: int) -> None:
+    """Atoms of both elements that have changed places: the composition is right, the order is not."""
     moved, _ = displaced(rocksalt() * (2, 1, 1))
-    moved.numbers[[0, 4]] = moved.numbers[[4, 0]] if moved.numbers[0] != moved.numbers[4] else (11, 17)
-    moved.numbers = np.roll(moved.numbers, 1)
-    moved.numbers[:3] = 11
+    sodium, chlorine = np.flatnonzero(moved.numbers == 11), np.flatnonzero(moved.numbers == 17)
+    composition = np.bincount(moved.numbers)
+    moved.numbers[sodium[:n_pairs]], moved.numbers[chlorine[:n_pairs]] = 17, 11
+    np.testing.assert_array_equal(np.bincount(moved.numbers), composition)
     assert "one to one" in refuse(rocksalt(), moved).message
+
+
+def test_all_species_exchanged_is_a_shift_of_rocksalt() -> None:
+    """Both sublattices are alike, so the structure is the crystal, half a cell away."""
+    moved, _ = displaced(rocksalt() * (2, 1, 1))
+    moved.numbers = 28 - moved.numbers
+    match = match_structure(crystal_of(rocksalt()), moved.cell.array, moved.positions, moved.numbers)
+    np.testing.assert_array_equal(moved.numbers[match.atoms], match.torus.numbers)
+    assert np.abs(match.displacements).max() < 0.4
 
 
 def random_gradient(size: float, seed: int) -> np.ndarray:

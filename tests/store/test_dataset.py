@@ -13,6 +13,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from mlff_dyn.errors import DataError
 from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
+from mlff_dyn.store.provenance import Provenance
 
 INFO = {
     "name": "0001",
@@ -43,7 +44,7 @@ def random_snapshot(seed: int, **changes) -> Snapshot:
         "energy_ev": float(rng.normal() * 1e5),
         "forces_ev_per_angstrom": rng.normal(size=(n_atoms, 3)) * 10.0 ** rng.integers(-300, 3, (n_atoms, 3)),
         "stress_ev_per_angstrom3": rng.normal(size=6),
-        "info": INFO,
+        "provenance": Provenance.from_info(INFO),
     }
     return Snapshot(**{**values, **changes})
 
@@ -60,7 +61,9 @@ def assert_identical(first: Snapshot, second: Snapshot) -> None:
 def test_round_trip_is_exact_to_the_bit(tmp_path):
     path = tmp_path / "dataset.extxyz"
     snapshots = [random_snapshot(seed) for seed in range(20)]
-    snapshots.append(random_snapshot(20, energy_ev=None, stress_ev_per_angstrom3=None, info={}))
+    snapshots.append(
+        random_snapshot(20, energy_ev=None, stress_ev_per_angstrom3=None, provenance=Provenance())
+    )
     snapshots.append(random_snapshot(21, forces_ev_per_angstrom=np.full((7, 3), -0.0)))
     write_snapshots(path, snapshots)
     read = read_snapshots(path)
@@ -114,7 +117,9 @@ def test_forces_on_constrained_atoms_are_read_as_they_are(tmp_path):
 
 @pytest.fixture
 def good_text(tmp_path) -> str:
-    write_snapshots(tmp_path / "good.extxyz", [random_snapshot(seed, info={}) for seed in range(3)])
+    write_snapshots(
+        tmp_path / "good.extxyz", [random_snapshot(seed, provenance=Provenance()) for seed in range(3)]
+    )
     return (tmp_path / "good.extxyz").read_text()
 
 
@@ -200,7 +205,7 @@ def test_what_cannot_be_stored_is_refused_and_nothing_is_written(tmp_path):
     path = tmp_path / "dataset.extxyz"
     for info in ({"energy": 3}, {"pbc": 1}, {"a b": 1}, {"ragged": [[1], [1, 2]]}):
         with pytest.raises(DataError, match="info key"):
-            write_snapshots(path, [random_snapshot(0, info=info)])
+            write_snapshots(path, [random_snapshot(0, provenance=Provenance.from_info(info))])
     with pytest.raises(DataError, match="no snapshots"):
         write_snapshots(path, [])
     assert not list(tmp_path.iterdir())
@@ -220,3 +225,22 @@ def test_what_cannot_be_stored_is_refused_and_nothing_is_written(tmp_path):
 def test_snapshot_checks_itself(changes):
     with pytest.raises(DataError):
         random_snapshot(0, **changes)
+
+
+def test_info_values_of_another_type_are_refused_with_their_frame(tmp_path, good_text):
+    lines = good_text.splitlines()
+    for entry in ("temperature_kelvin=warm", "temperature_kelvin=T", 'score="1 2"', "score=abc", "engine=5"):
+        message = refused(tmp_path, "\n".join([*lines[:10], f"{lines[10]} {entry}", *lines[11:]]) + "\n")
+        assert "frame 2" in message
+        assert entry.split("=")[0] in message
+
+
+def test_what_is_known_of_a_frame_has_fields_and_the_rest_is_kept():
+    """An old name is read; a calculation that another run was given is none of its own."""
+    found = Provenance.from_info({"mine": [1], "temperature_k": 300, "score": 1.5, "engine": "a"})
+    assert found == Provenance(temperature_kelvin=300, score=1.5, engine="a", others={"mine": [1]})
+    assert list(found.to_info()) == ["engine", "temperature_kelvin", "score", "mine"]
+    assert found.is_calculation
+    given = found.as_given()
+    assert given == Provenance(label_engine="a", temperature_kelvin=300)
+    assert (given.is_calculation, given.labelled_by, given.as_given()) == (False, "a", given)

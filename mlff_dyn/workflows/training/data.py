@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from mlff_dyn.model.expansion import Expansion
     from mlff_dyn.model.fitting.labelled_frame import FitOptions, LabelledRows
     from mlff_dyn.workflows.training.data_checks import DataFindings
-
-_KEPT_INFO = ("temperature_kelvin", "temperature_k", "label_engine", "label_engine_kind")
-_RENAMED_INFO = {"engine": "label_engine", "engine_kind": "label_engine_kind"}
 
 
 class TrainingData:
@@ -54,6 +51,11 @@ class TrainingData:
     def __len__(self) -> int:
         """Number of snapshots."""
         return len(self.snapshots)
+
+    @property
+    def n_calculations(self) -> int:
+        """Snapshots that an engine labelled for this run."""
+        return sum(snapshot.provenance.is_calculation for snapshot in self.snapshots)
 
     def findings(self) -> DataFindings:
         """Check the snapshots.
@@ -107,24 +109,17 @@ class TrainingData:
             If the file begins with other snapshots, calculations follow that would come before new ones, or
             one does not belong to the crystal.
         """
-        given = [replace(snapshot, info=_kept_info(snapshot)) for snapshot in snapshots]
+        given = [replace(snapshot, provenance=snapshot.provenance.as_given()) for snapshot in snapshots]
         frames = rows_of_snapshots(source, given, self._expansion)
         n_common = min(len(given), len(self.snapshots))
         same = all(map(_same_structure, self.snapshots[:n_common], given[:n_common]))
-        calculated = any("engine" in snapshot.info for snapshot in self.snapshots)
-        if not same or (calculated and len(given) > len(self.snapshots)):
+        if not same or (self.n_calculations and len(given) > len(self.snapshots)):
             raise DataError(
                 f"{self._path} already holds other snapshots than the ones of --dataset",
                 fix="leave --dataset out to go on, or choose another --run-dir",
             )
         if len(given) > len(self.snapshots):
             self.append(given[n_common:], frames[n_common:])
-
-
-def _kept_info(snapshot: Snapshot) -> dict[str, Any]:
-    """Info of a snapshot that is not a calculation of this run; who labelled it keeps another name."""
-    named = {_RENAMED_INFO.get(name, name): value for name, value in snapshot.info.items()}
-    return {name: value for name, value in named.items() if name in _KEPT_INFO}
 
 
 def _same_structure(a: Snapshot, b: Snapshot) -> bool:

@@ -115,7 +115,7 @@ def check_engines(
     path : Path
         File of the frames, for the messages.
     snapshots : sequence of Snapshot
-        Their info says, where a training of this program labelled them, by what.
+        Their provenance says, where a training of this program labelled them, by what.
     identity : str or None
         Digest of the engine of this training; None without one.
     force : bool
@@ -128,9 +128,9 @@ def check_engines(
     """
     by_engine: dict[str, list[int]] = {}
     for number, snapshot in enumerate(snapshots, start=1):
-        label = snapshot.info.get("engine", snapshot.info.get("label_engine"))
+        label = snapshot.provenance.labelled_by
         if label is not None:
-            by_engine.setdefault(str(label), []).append(number)
+            by_engine.setdefault(label, []).append(number)
     others = {label: numbers for label, numbers in by_engine.items() if label != identity}
     if not others or (identity is None and len(others) == 1):
         return []

@@ -12,6 +12,7 @@ from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.fitting.labelled_frame import FitOptions
 from mlff_dyn.model.force_field import errors_of_rows
 from mlff_dyn.store.model_file import write_model
+from mlff_dyn.store.provenance import Provenance
 from mlff_dyn.workflows.training.data import TrainingData
 from mlff_dyn.workflows.training.data_checks import check_fit
 from mlff_dyn.workflows.training.train_report import describe_fit
@@ -67,12 +68,13 @@ class Learner:
     @property
     def n_calculations(self) -> int:
         """Snapshots that an engine labelled for this run."""
-        return sum("engine" in snapshot.info for snapshot in self.data.snapshots)
+        return self.data.n_calculations
 
     @property
     def scores(self) -> list[float]:
         """True over expected error of every calculation, before it was trained on."""
-        return [float(s.info["score"]) for s in self.data.snapshots if "score" in s.info]
+        scores = (snapshot.provenance.score for snapshot in self.data.snapshots)
+        return [score for score in scores if score is not None]
 
     def force_field(self) -> ForceField:
         """Force field of the present data; fitted and written on demand.
@@ -127,7 +129,9 @@ class Learner:
         comparisons = self._compare(frames) if len(self.data) else [{} for _ in frames]
         self.data.append(
             [
-                replace(snapshot, info={**snapshot.info, **comparison})
+                replace(
+                    snapshot, provenance=Provenance.from_info({**snapshot.provenance.to_info(), **comparison})
+                )
                 for snapshot, comparison in zip(snapshots, comparisons, strict=True)
             ],
             frames,
@@ -140,15 +144,16 @@ class Learner:
     def _record_labels(self) -> None:
         """Enter calculations that the journal does not have, as after a kill between file and journal."""
         for number, snapshot in enumerate(self.data.snapshots, start=1):
-            if "engine" in snapshot.info:
-                self.journal.append(LABELLED, n_snapshots=number, **snapshot.info)
+            if snapshot.provenance.is_calculation:
+                self.journal.append(LABELLED, n_snapshots=number, **snapshot.provenance.to_info())
 
     def is_tested(self, temperature_kelvin: float) -> bool:
         """Whether the last calculation at this temperature was predicted within its error bar."""
+        known = [snapshot.provenance for snapshot in self.data.snapshots]
         scores = [
-            float(snapshot.info["score"])
-            for snapshot in self.data.snapshots
-            if snapshot.info.get("temperature_kelvin") == temperature_kelvin and "score" in snapshot.info
+            label.score
+            for label in known
+            if label.temperature_kelvin == temperature_kelvin and label.score is not None
         ]
         return bool(scores) and scores[-1] < _ACCEPTED_SCORE
 

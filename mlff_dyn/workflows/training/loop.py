@@ -10,6 +10,7 @@ import numpy as np
 
 from mlff_dyn.engines.base import engine_identity
 from mlff_dyn.execution.local import label
+from mlff_dyn.store.provenance import Provenance
 from mlff_dyn.training.criteria import Decision, MeanErrors, create_criterion
 from mlff_dyn.training.exploration import QUIET, Exploration, ExplorationPlan, explore
 from mlff_dyn.training.frame_choice import (
@@ -112,7 +113,7 @@ class TrainingLoop:
     def _one_pass(self) -> tuple[list[_Call], MeanErrors, bool]:
         """Explore the temperatures in turn, that of the last call first, until one calls."""
         temperatures = self._config.training.temperatures_kelvin
-        last = self._learner.data.snapshots[-1].info.get("temperature_kelvin")
+        last = self._learner.data.snapshots[-1].provenance.temperature_kelvin
         start = temperatures.index(last) if last in temperatures else 0
         errors: list[MeanErrors] = []
         limited = False
@@ -240,17 +241,19 @@ class TrainingLoop:
         self._call_seconds.append((time.monotonic() - started) / len(calls))
         snapshots = []
         for call, structure, result, name in zip(calls, atoms, results, names, strict=True):
-            info: dict[str, object] = {"calculation": name, "reason": call.reason}
-            info["engine"] = engine_identity(self._engine)
-            info["engine_kind"] = self._engine.kind
-            if call.temperature_kelvin is not None:
-                info["temperature_kelvin"] = call.temperature_kelvin
-            snapshots.append(labelled_snapshot(structure, result, info))
-        comparisons = self._learner.learn(snapshots)
+            provenance = Provenance(
+                calculation=name,
+                reason=call.reason,
+                engine=engine_identity(self._engine),
+                engine_kind=self._engine.kind,
+                temperature_kelvin=call.temperature_kelvin,
+            )
+            snapshots.append(labelled_snapshot(structure, result, provenance))
+        self._learner.learn(snapshots)
         self._forecast = None if self._forecast is None else self._forecast.after(len(calls))
         self._progress.update(self._learner.n_calculations)
-        for call, name, comparison in zip(calls, names, comparisons, strict=True):
-            self._progress.log(f"calculation {name}: {call.reason}{_describe(comparison)}")
+        for snapshot in self._learner.data.snapshots[-len(calls) :]:
+            self._progress.log(_describe(snapshot.provenance))
 
     def _time_left(self) -> str:
         """Calculations still needed by the last forecast, and their time."""
@@ -263,13 +266,14 @@ class TrainingLoop:
         return f"{self._forecast} calculations, {seconds / 60:.1f} min"
 
 
-def _describe(comparison: dict[str, float]) -> str:
-    if not comparison:
-        return ""
+def _describe(label: Provenance) -> str:
+    text = f"calculation {label.calculation}: {label.reason}"
+    if label.found_force_error_relative is None:
+        return text
     return (
-        f"; expected error {comparison['expected_force_error_ev_per_angstrom']:#.2g} eV/Å, "
-        f"found {comparison['found_force_error_ev_per_angstrom']:#.2g} eV/Å "
-        f"({100 * comparison['found_force_error_relative']:.2f} %)"
+        f"{text}; expected error {label.expected_force_error_ev_per_angstrom:#.2g} eV/Å, "
+        f"found {label.found_force_error_ev_per_angstrom:#.2g} eV/Å "
+        f"({100 * label.found_force_error_relative:.2f} %)"
     )
 
 

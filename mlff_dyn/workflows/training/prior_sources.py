@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from mlff_dyn.errors import DataError
+from mlff_dyn.errors import DataError, located
 from mlff_dyn.formats.phonopy_source import read_phono3py_tensors, read_phonopy_tensors, source_files
 from mlff_dyn.model.fitting.prior_guess import TransferGuess
 from mlff_dyn.model.fitting.projection import ForceFieldSource, TensorSource, project_forces
@@ -15,11 +16,7 @@ from mlff_dyn.store.model_file import read_model
 from mlff_dyn.workflows.training.prior_engine import engine_name, learn_cheap_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
     from mlff_dyn.config.schema import PriorConfig
-    from mlff_dyn.model.fitting.projection import CompactTensor
     from mlff_dyn.report.progress import Progress
     from mlff_dyn.workflows.setup.workspace import Workspace
 
@@ -75,41 +72,27 @@ def _from_engine(workspace: Workspace, prior: PriorConfig, progress: Progress) -
 
 
 def _from_model(workspace: Workspace, prior: PriorConfig, progress: Progress) -> TransferGuess:  # noqa: ARG001
-    path = _path(prior.model)
+    path = prior.model or Path()
     force_field, _ = read_model(path)
-    try:
+    with located(path):
         source = ForceFieldSource(force_field, workspace.training_torus)
-    except DataError as error:
-        raise DataError(f"{path}: {error.message}", fix=error.fix) from None
     return TransferGuess(str(path), project_forces(workspace.expansion, source))
 
 
 def _from_files(workspace: Workspace, prior: PriorConfig, progress: Progress) -> TransferGuess:  # noqa: ARG001
-    readers: Sequence[tuple[Path | None, Callable[[Path], list[CompactTensor]]]] = (
-        (prior.phonopy, read_phonopy_tensors),
-        (prior.phono3py, read_phono3py_tensors),
-    )
+    readers = ((prior.phonopy, read_phonopy_tensors), (prior.phono3py, read_phono3py_tensors))
     basis = workspace.expansion.basis
     parameters = np.zeros(basis.n_parameters)
     for path, read in readers:
         if path is None:
             continue
-        try:
+        with located(path):
             for tensor in read(path):
                 here = basis.parameter_orders == tensor.order
                 if not parameters[here].any():
                     source = TensorSource(tensor, workspace.training_torus)
                     parameters += project_forces(workspace.expansion, source)
-        except DataError as error:
-            known = error.message if str(path) in error.message else f"{path}: {error.message}"
-            raise DataError(known, fix=error.fix) from None
     return TransferGuess(", ".join(str(path) for path, _ in readers if path is not None), parameters)
-
-
-def _path(path: Path | None) -> Path:
-    if path is None:
-        raise ValueError("the configuration names no file")
-    return path
 
 
 SOURCES: dict[str, Source] = {

@@ -118,7 +118,7 @@ def _dry_run(workspace: Workspace, dataset: Path | None) -> TrainReport:
 def _check_provenance(learner: Learner, identity: str, *, force: bool) -> None:
     """Refuse to mix labels of different engine parameters."""
     for number, snapshot in enumerate(learner.data.snapshots, start=1):
-        if not force and snapshot.info.get("engine", identity) != identity:
+        if not force and snapshot.provenance.engine not in (None, identity):
             raise UsageError(
                 f"snapshot {number} of the run directory was labelled with other engine parameters",
                 fix="restore engine.kind and engine.parameters, choose another run_dir, or mix with --force",

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from mlff_dyn.store.dataset import Snapshot
 
 _PARTS = ("predictive", "epistemic", "truncation")
-_TEMPERATURE_KEYS = ("temperature_kelvin", "temperature_k")
 _OFFSET_WARNED = 5.0
 
 
@@ -155,13 +154,13 @@ def _compare(force_field: ForceField, rows: LabelledRows, snapshot: Snapshot) ->
         predicted = supercell.stress(rows.displacements)
         errors = _sds(supercell.stress_errors(rows.displacements))
         by_stress = _Values(rows.stress_ev_per_angstrom3, predicted, errors)
-    temperature = next((snapshot.info[key] for key in _TEMPERATURE_KEYS if key in snapshot.info), None)
+    temperature = snapshot.provenance.temperature_kelvin
     return _Frame(
         forces=_Values(rows.forces, forces.ravel(), sds),
         energy=by_energy,
         stress=by_stress,
         numbers=rows.supercell.torus.numbers,
-        temperature=None if temperature is None else f"{float(temperature):g}",
+        temperature=None if temperature is None else f"{temperature:g}",
     )
 
 

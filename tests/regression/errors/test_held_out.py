@@ -5,7 +5,12 @@ import pytest
 
 from mlff_dyn.regression.data.observations import Observations
 from mlff_dyn.regression.data.sums import collect
-from mlff_dyn.regression.errors.held_out import calibration_scale, leave_out, scalar_calibration_scale
+from mlff_dyn.regression.errors.held_out import (
+    LeftOut,
+    calibration_scale,
+    leave_out,
+    scalar_calibration_scale,
+)
 from mlff_dyn.regression.fit.posterior import Posterior, posterior_at
 from mlff_dyn.regression.fit.priors import independent_prior
 from mlff_dyn.regression.linalg.triangles import collect_root
@@ -59,10 +64,23 @@ def scale_of(posterior: Posterior, design: np.ndarray, targets: np.ndarray) -> f
 
 
 def test_a_right_model_needs_little_scale() -> None:
-    """Scores of left-out rows are one; what remains is the price 1 + 1 / K of the hyperparameters."""
-    problem = draw_problem(4 * BLOCK, 400, seed=2, noise_sd=0.01, prior_sd=(1.0,))
-    scale = scale_of(problem.posterior(), problem.design, problem.targets)
-    assert scale == pytest.approx(np.sqrt(1 + 1 / 4), abs=0.2)
+    """Scores of left-out rows are one, also where the other rows tell little of the parameters."""
+    scales = []
+    for seed in range(50):
+        problem = draw_problem(8 * BLOCK, 100, seed=seed, noise_sd=0.01, prior_sd=(1.0,))
+        scales.append(scale_of(problem.posterior(), problem.design, problem.targets))
+    assert np.mean(scales) == pytest.approx(1.0, abs=0.06)
+
+
+@pytest.mark.parametrize("size", [0.8, 1.0, 2.5])
+@pytest.mark.parametrize("n_configurations", [2, 5, 50])
+def test_the_scale_is_the_size_of_the_scores_and_a_price(n_configurations: int, size: float) -> None:
+    """Normal scores of one size need that scale, times (1 + 1 / 2 K)^(1/2) for the hyperparameters."""
+    generator = np.random.default_rng(0)
+    scores = size * generator.standard_normal((n_configurations, 20000))
+    left_out = [LeftOut(2.0 * row, np.full(20000, 3.0), np.ones(20000)) for row in scores]
+    expected = size * np.sqrt(1.0 + 0.5 / n_configurations)
+    assert calibration_scale(left_out) == pytest.approx(expected, rel=0.015)
 
 
 def test_error_bars_that_are_too_large_shrink() -> None:
@@ -80,7 +98,7 @@ def test_a_single_configuration_cannot_tell() -> None:
 
 
 def test_a_wrong_model_is_found_out() -> None:
-    """Rows with a systematic rest: the scaled error bars cover new configurations, the plain ones do not."""
+    """A systematic rest that the noise does not allow for: scaled error bars cover new data, plain do not."""
     generator = np.random.default_rng(4)
     n_parameters = 10
     hidden = generator.standard_normal((30, n_parameters))
@@ -91,14 +109,13 @@ def test_a_wrong_model_is_found_out() -> None:
         return inputs, inputs.sum(axis=1) + 0.5 * rest
 
     design, targets = draw(6)
-    posterior = fit(collect(design, targets), np.zeros(n_parameters, np.int64), noise_hint=0.01)
+    posterior = fit(collect(design, targets), np.zeros(n_parameters, np.int64), known(0.3, np.ones(1)))
     scale = scale_of(posterior, design, targets)
     new, truth = draw(200)
-    z = (truth - new @ posterior.mean) / np.sqrt(posterior.variance(new))
-    assert np.sqrt(np.mean(z**2)) > 2.0
-    predictive = scale * np.sqrt(posterior.variance(new) + posterior.noise.variance(1.0))
-    z = (truth - new @ posterior.mean) / predictive
-    assert np.sqrt(np.mean(z**2)) == pytest.approx(1.0, abs=0.35)
+    plain = np.sqrt(posterior.variance(new) + posterior.noise.variance(1.0))
+    z = (truth - new @ posterior.mean) / plain
+    assert np.sqrt(np.mean(z**2)) > 3.0
+    assert np.sqrt(np.mean((z / scale) ** 2)) == pytest.approx(1.0, abs=0.25)
 
 
 def test_the_order_of_configurations_does_not_matter() -> None:

@@ -15,6 +15,7 @@ from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
+from mlff_dyn.store.provenance import Provenance
 from mlff_dyn.workflows.snapshots import rows_of_snapshots
 from mlff_dyn.workflows.training.data_checks import DataFindings, check_engines, check_fit, check_frames
 from tests.models import copper, crystal_of, emt_snapshots
@@ -97,8 +98,10 @@ def test_missing_labels_and_large_displacements_are_named(
 
 
 def test_labels_of_other_engines_are_refused_or_warned_of(frames: list[Snapshot]) -> None:
-    mine, other = (replace(f, info={"engine": name}) for f, name in zip(frames[:2], "ab", strict=True))
-    kept = replace(frames[2], info={"label_engine": "a"})
+    mine, other = (
+        replace(f, provenance=Provenance(engine=name)) for f, name in zip(frames[:2], "ab", strict=True)
+    )
+    kept = replace(frames[2], provenance=Provenance(label_engine="a"))
     assert check_engines(FILE, [mine, kept, frames[3]], "a", force=False) == []
     assert check_engines(FILE, [mine, kept], None, force=False) == []
     for data, identity in (([mine, other], "a"), ([mine, other], None), ([kept], "c")):

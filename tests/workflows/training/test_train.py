@@ -22,7 +22,7 @@ def test_dynamic_training_to_convergence(folder: Path, train: Train) -> None:
     assert report["status"] == "converged"
     assert report["n_labelled"] == report["n_calculations"] == len(snapshots) == n_runs(folder)
     assert report["force_sd_relative"] < 0.1
-    assert {s.info.get("temperature_kelvin") for s in snapshots} == {None, 200.0, 400.0}
+    assert {s.provenance.temperature_kelvin for s in snapshots} == {None, 200.0, 400.0}
     assert json.loads((folder / "run/train.json").read_text())["status"] == "converged"
     for snapshot in snapshots:
         atoms = copper() * (2, 2, 2)
@@ -104,7 +104,7 @@ def test_training_goes_on_from_given_frames(folder: Path, train: Train) -> None:
     for given, stored in zip(frames, found[:2], strict=True):
         np.testing.assert_array_equal(given.positions, stored.positions)
         np.testing.assert_array_equal(given.forces_ev_per_angstrom, stored.forces_ev_per_angstrom)
-    assert all("temperature_kelvin" in s.info for s in found[2:])
+    assert all(s.provenance.temperature_kelvin is not None for s in found[2:])
     assert json.loads(result.stdout)["n_calculations"] == len(found) - 2 == n_runs(folder)
     before = content(folder)
     assert train("--dataset", folder / "frames.extxyz").exit_code == 0

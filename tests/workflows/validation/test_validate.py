@@ -14,6 +14,7 @@ from mlff_dyn.errors import DataError
 from mlff_dyn.lattice.matching import match_structure
 from mlff_dyn.store.dataset import read_snapshots, write_snapshots
 from mlff_dyn.store.model_file import read_model, write_model
+from mlff_dyn.store.provenance import Provenance
 from mlff_dyn.workflows.snapshots import displaced_atoms
 from mlff_dyn.workflows.validation.validate import validate
 from tests.models import with_parameters
@@ -116,7 +117,7 @@ def test_frames_without_energy_have_no_energy_error(project: Path) -> None:
 def test_parts_of_the_frames_add_up(project: Path) -> None:
     """Squared errors of elements and of temperatures sum to the total; unknown temperatures are left out."""
     frames = [
-        replace(snapshot, info={"temperature_k": temperature})
+        replace(snapshot, provenance=Provenance(temperature_kelvin=temperature))
         for snapshot, temperature in zip(read_snapshots(project / "test.extxyz"), (300, 900), strict=True)
     ]
     write_snapshots(project / "hot.extxyz", frames)

@@ -1,0 +1,97 @@
+"""Where a labelled frame comes from: a typed record of what a data set says besides numbers of atoms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from mlff_dyn.store.json_file import check_plain_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_OLD_NAMES = {"temperature_k": "temperature_kelvin"}
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Who labelled a frame and why, and how well its forces were predicted before.
+
+    Attributes
+    ----------
+    calculation : str or None
+        Name of its calculation in the run directory.
+    reason : str or None
+        Why it was calculated.
+    engine, engine_kind : str or None
+        Digest of the engine and its parameters, and its kind; of calculations of this run alone.
+    label_engine, label_engine_kind : str or None
+        The same of frames that were given to this run and that another one had calculated.
+    temperature_kelvin : float or None
+        Of the dynamics that it was taken from.
+    expected_force_error_ev_per_angstrom, found_force_error_ev_per_angstrom : float or None
+        Root mean square over the components, before the frame was trained on.
+    found_force_error_relative : float or None
+        Over the root mean square force.
+    score : float or None
+        Found over expected error.
+    others : mapping
+        Whatever else is in the file.
+
+    Raises
+    ------
+    DataError
+        If a value is of another type.
+    """
+
+    calculation: str | None = None
+    reason: str | None = None
+    engine: str | None = None
+    engine_kind: str | None = None
+    label_engine: str | None = None
+    label_engine_kind: str | None = None
+    temperature_kelvin: float | None = None
+    expected_force_error_ev_per_angstrom: float | None = None
+    found_force_error_ev_per_angstrom: float | None = None
+    found_force_error_relative: float | None = None
+    score: float | None = None
+    others: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_plain_fields(self)
+
+    @classmethod
+    def from_info(cls, info: Mapping[str, Any]) -> Provenance:
+        """Build a record from the info values of a frame."""
+        named = dict(info)
+        for old, new in _OLD_NAMES.items():
+            if old in named:
+                named.setdefault(new, named.pop(old))
+        known = {key: named.pop(key) for key in _NAMES if named.get(key) is not None}
+        return cls(**known, others=named)
+
+    def to_info(self) -> dict[str, Any]:
+        """Return what is known as info values of a frame, in their order in the file."""
+        known = {name: getattr(self, name) for name in _NAMES}
+        return {**{name: value for name, value in known.items() if value is not None}, **self.others}
+
+    @property
+    def is_calculation(self) -> bool:
+        """Whether an engine labelled the frame for this run."""
+        return self.engine is not None
+
+    @property
+    def labelled_by(self) -> str | None:
+        """Digest of the engine that labelled the frame, in this run or another one; None if nobody said."""
+        return self.engine or self.label_engine
+
+    def as_given(self) -> Provenance:
+        """Return what a run keeps of a frame that it has not calculated itself."""
+        return Provenance(
+            label_engine=self.labelled_by,
+            label_engine_kind=self.engine_kind or self.label_engine_kind,
+            temperature_kelvin=self.temperature_kelvin,
+        )
+
+
+_NAMES = tuple(item.name for item in fields(Provenance) if item.name != "others")
