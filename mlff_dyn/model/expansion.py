@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import DataError
-from mlff_dyn.kernels import ForceKernel, force_variances, reduced_rows, sample_forces, stress_rows
+from mlff_dyn.kernels import ForceKernel, force_variances, reduced_rows, stress_rows
 from mlff_dyn.kernels.gather import GatherTables, build_gather_tables, energy_row
 from mlff_dyn.kernels.placement import place_tables
 from mlff_dyn.kernels.reduction import Reduction, block_reduction
@@ -195,23 +195,6 @@ class SupercellExpansion:
             every = np.asarray(((rows @ covariance_factor) ** 2).sum(axis=1)).reshape(-1, 3)
             return every if atoms is None else every[atoms]
         return force_variances(self._place, self._reduction, displacements, covariance_factor, atoms=atoms)
-
-    def sample_forces(
-        self, displacements: NDArray[np.float64], parameters: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Forces for several sets of parameters, such as samples of a posterior, in one pass.
-
-        Parameters
-        ----------
-        displacements : ndarray, shape (n_atoms, 3)     Å
-        parameters : ndarray, shape (n_samples, n_parameters)
-
-        Returns
-        -------
-        ndarray, shape (n_samples, n_atoms, 3)     eV/Å
-        """
-        forces = sample_forces(self._place, self._reduction, displacements, parameters)
-        return forces - forces.mean(axis=1, keepdims=True) if self._place.is_strained else forces
 
     def stress_rows(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
         """Rows of the stress at constant displacements, measured from that of the unstrained crystal at rest.
