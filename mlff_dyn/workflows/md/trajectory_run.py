@@ -18,6 +18,7 @@ from mlff_dyn.store.checkpoint import Checkpoint, read_checkpoint, write_checkpo
 from mlff_dyn.store.trajectory import TrajectoryWriter, part_path
 from mlff_dyn.store.trajectory_layout import open_trajectory, read_valid_steps
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
+from mlff_dyn.workflows.md.md_analysis import equilibration_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +77,13 @@ class MdPlan:
         if self.barostat is not None:
             return "npt"
         return "nvt" if self.dynamics.friction_per_fs > 0.0 else "nve"
+
+    @property
+    def equilibration(self) -> int:
+        """Steps that no average contains: with a barostat all those in which it adapts."""
+        if self.barostat is not None:
+            return self.barostat.adapt_steps
+        return equilibration_steps(self.n_steps, self.dynamics.timestep_fs)
 
 
 def run_trajectory(
