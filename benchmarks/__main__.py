@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.backend import describe_slow_kernels
 from benchmarks.timing import describe_machine, use_one_core
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ def parts(
 def main() -> int:
     arguments = parse_arguments()
     core = use_one_core(arguments.core)
+    problem = describe_slow_kernels()
+    if problem is not None:
+        print(problem, file=sys.stderr)
+        return 2
     from benchmarks import growth, own
     from benchmarks.report import format_table, write_json
 

@@ -16,7 +16,6 @@ from mlff_dyn import units
         (units.RYDBERG_PER_BOHR3_EV_PER_ANGSTROM3, ase.units.Ry / ase.units.Bohr**3),
         (1.0 / units.EV_PER_ANGSTROM3_GPA, ase.units.GPa),
         (units.AMU_ANGSTROM2_PER_FS2_EV, 1.0 / ase.units.fs**2),
-        (units.ACCELERATION_PER_FORCE, ase.units.fs**2),
     ],
 )
 def test_conversion(value: float, oracle: float) -> None:

@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.backend import describe_slow_kernels
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -100,6 +102,10 @@ def write(target: Path, results: dict[str, list[Any]], seconds: dict[str, float]
 def main() -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     arguments = parse_arguments()
+    problem = describe_slow_kernels()
+    if problem is not None:
+        print(problem, file=sys.stderr)
+        return 2
     from benchmarks.accuracy import plots
 
     arguments.output.mkdir(parents=True, exist_ok=True)

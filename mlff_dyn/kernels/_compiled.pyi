@@ -60,8 +60,6 @@ class ForceEvaluator32(ForceEvaluator64): ...
 
 class DesignPlan:
     def __init__(self, isa: str, n_parameters: int) -> None: ...
-    @property
-    def padding(self) -> int: ...
     def add_chunk(
         self,
         site: int,
@@ -73,26 +71,6 @@ class DesignPlan:
         output_starts: NDArray[np.int32],
         entry_nodes: NDArray[np.int32],
         entry_factors: NDArray[np.float64],
-        /,
-    ) -> None: ...
-    def fill(
-        self,
-        slot_atoms: NDArray[np.int32],
-        displacements: NDArray[np.float64],
-        moves: NDArray[np.float64],
-        design: NDArray[np.float64],
-        /,
-    ) -> None: ...
-    def add_statistics(
-        self,
-        slot_atoms: NDArray[np.int32],
-        displacements: NDArray[np.float64],
-        moves: NDArray[np.float64],
-        forces: NDArray[np.float64],
-        starts: NDArray[np.int32],
-        rows: NDArray[np.int32],
-        weights: NDArray[np.float64],
-        gram: NDArray[np.float64],
         /,
     ) -> None: ...
     def fill_reduced(
@@ -120,22 +98,6 @@ class DesignPlan:
         first_rows: NDArray[np.int32],
         last_rows: NDArray[np.int32],
         variances: NDArray[np.float64],
-        /,
-    ) -> None: ...
-    def fill_products(
-        self,
-        slot_atoms: NDArray[np.int32],
-        displacements: NDArray[np.float64],
-        moves: NDArray[np.float64],
-        first_site: int,
-        last_site: int,
-        starts: NDArray[np.int32],
-        rows: NDArray[np.int32],
-        weights: NDArray[np.float64],
-        factor: NDArray[np.float64],
-        first_rows: NDArray[np.int32],
-        last_rows: NDArray[np.int32],
-        products: NDArray[np.float64],
         /,
     ) -> None: ...
     def add_stress(

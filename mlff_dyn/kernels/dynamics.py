@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
 THERMOSTATS = ("langevin", "bussi")
 
+SAMPLED = ("displacements", "velocities", "potential_energies", "kinetic_energies")
+"""Attributes of `MdRun` with an entry for each sample."""
+
 
 @dataclass(frozen=True, eq=False)
 class MdState:

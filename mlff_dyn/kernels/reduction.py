@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -49,14 +49,6 @@ class Reduction:
         matrix = np.zeros((self.n_rows, self.n_columns))
         matrix[self.rows, np.repeat(np.arange(self.n_columns), np.diff(self.starts))] = self.weights
         return matrix
-
-
-class RowStatistics(NamedTuple):
-    """Sums over the force rows x and forces f of configurations: x x^T, x f and f f."""
-
-    gram: NDArray[np.float64]
-    moment: NDArray[np.float64]
-    target_sq: float
 
 
 def block_reduction(blocks: Sequence[NDArray[np.float64]]) -> Reduction:

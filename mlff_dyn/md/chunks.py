@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from mlff_dyn.kernels.dynamics import SAMPLED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -149,19 +151,15 @@ def join_runs(chunks: Sequence[Chunk], seconds: float) -> Chunk:
     """Make one of pieces that follow each other; it took ``seconds``."""
     last = chunks[-1]
     runs = [chunk.run for chunk in chunks]
-    run = replace(
-        last.run,
-        displacements=np.concatenate([each.displacements for each in runs]),
-        velocities=np.concatenate([each.velocities for each in runs]),
-        potential_energies=np.concatenate([each.potential_energies for each in runs]),
-        kinetic_energies=np.concatenate([each.kinetic_energies for each in runs]),
-    )
+    samples: dict[str, Any] = {
+        name: np.concatenate([getattr(each, name) for each in runs]) for name in SAMPLED
+    }
     strains = [chunk.strains for chunk in chunks if chunk.strains is not None]
     return replace(
         last,
         n_steps=sum(chunk.n_steps for chunk in chunks),
         sample_steps=np.concatenate([chunk.sample_steps for chunk in chunks]),
-        run=run,
+        run=replace(last.run, **samples),
         seconds=seconds,
         strains=np.concatenate(strains) if strains else None,
     )
@@ -173,13 +171,6 @@ def _chunk(run: MdRun, step: int, piece: int, sample_every: int, elapsed: float)
     steps = step + stride * np.arange(1, len(run.displacements) + 1)
     kept = steps % sample_every == 0
     made = piece if run.stopped_step is None else run.stopped_step
-    if kept.all():
-        return Chunk(step + made, made, steps, run, elapsed)
-    shorter = replace(
-        run,
-        displacements=run.displacements[kept],
-        velocities=run.velocities[kept],
-        potential_energies=run.potential_energies[kept],
-        kinetic_energies=run.kinetic_energies[kept],
-    )
-    return Chunk(step + made, made, steps[kept], shorter, elapsed)
+    if not kept.all():
+        run = replace(run, **{name: getattr(run, name)[kept] for name in SAMPLED})
+    return Chunk(step + made, made, steps[kept], run, elapsed)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from copy import copy
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlff_dyn.errors import DataError
-from mlff_dyn.kernels import ForceKernel, force_variances, reduced_rows, sample_forces, stress_rows
+from mlff_dyn.kernels import ForceKernel, force_variances, reduced_rows, stress_rows
 from mlff_dyn.kernels.gather import GatherTables, build_gather_tables, energy_row
 from mlff_dyn.kernels.placement import place_tables
 from mlff_dyn.kernels.reduction import Reduction, block_reduction
 from mlff_dyn.kernels.strain.energy import StrainEnergy, build_strain_energy
-from mlff_dyn.kernels.strain.kernel import StrainedKernel, check_strain
+from mlff_dyn.kernels.strain.kernel import StrainableTorus, StrainedKernel, check_strain
 from mlff_dyn.kernels.strain.moves import gauss_sum, slot_positions
 from mlff_dyn.kernels.strain.polynomial import StrainTables, build_strain_tables
 from mlff_dyn.lattice.bonds import Bonds, bonded_atoms, neighborhood_amplitudes, relative_amplitude
@@ -65,7 +65,7 @@ class Expansion:
         """
         key = torus.matrix.tobytes()
         if key not in self._on:
-            self._on[key] = SupercellExpansion(self, torus)
+            self._on[key] = SupercellExpansion(_Supercell(self, torus))
         plain = self._on[key]
         return plain if strain is None or not np.any(strain) else plain.strained(strain)
 
@@ -87,23 +87,38 @@ class Expansion:
         return build_strain_energy(self.strain_tables)
 
 
+@dataclass(frozen=True, eq=False)
+class _Supercell:
+    """What does not depend on the strain."""
+
+    expansion: Expansion
+    torus: Torus
+
+    @cached_property
+    def slot_atoms(self) -> NDArray[np.int32]:
+        """Atom that each slot of the kernel tables means for each cell."""
+        return self.torus.atom_indices(self.expansion.tables.slots)
+
+    @cached_property
+    def bonds(self) -> Bonds:
+        """Bonds of the unstrained supercell."""
+        return bonded_atoms(self.torus)
+
+
 class SupercellExpansion:
-    """The expansion on one supercell, strained or not, in the atom order of its torus.
+    """The expansion on one supercell, strained or not, in the atom order of its torus; see `Expansion.on`."""
 
-    Parameters
-    ----------
-    expansion : Expansion
-    torus : Torus
-    """
-
-    def __init__(self, expansion: Expansion, torus: Torus) -> None:
+    def __init__(self, supercell: _Supercell, strain: NDArray[np.float64] | None = None) -> None:
+        expansion = supercell.expansion
         self.basis = expansion.basis
         self.long_range = expansion.long_range
-        self.torus = torus
-        self.strain: NDArray[np.float64] = np.zeros((3, 3))
+        self.torus = supercell.torus
+        self.strain = np.zeros((3, 3)) if strain is None else check_strain(strain)
+        self._supercell = supercell
         self._expansion = expansion
         self._reduction = expansion.reduction
-        self._place = place_tables(expansion.tables, torus.atom_indices(expansion.tables.slots))
+        moves = None if strain is None else expansion.slot_positions @ self.strain
+        self._place = place_tables(expansion.tables, supercell.slot_atoms, moves)
 
     def strained(self, strain: NDArray[np.float64]) -> SupercellExpansion:
         """Return the expansion on the same supercell under a strain, symmetric, shape (3, 3).
@@ -118,13 +133,7 @@ class SupercellExpansion:
                 "the dipole-dipole interaction is known in unstrained cells only",
                 fix="use cells of the reference structure, or leave expansion.born_file out",
             )
-        other = copy(self)
-        other.strain = check_strain(strain)
-        moves = self._expansion.slot_positions @ other.strain
-        other._place = place_tables(self._place.tables, self._place.slot_atoms, moves)  # noqa: SLF001
-        for cached in ("_net_force_rows", "lattice"):
-            other.__dict__.pop(cached, None)
-        return other
+        return SupercellExpansion(self._supercell, strain)
 
     @cached_property
     def lattice(self) -> NDArray[np.float64]:
@@ -196,23 +205,6 @@ class SupercellExpansion:
             return every if atoms is None else every[atoms]
         return force_variances(self._place, self._reduction, displacements, covariance_factor, atoms=atoms)
 
-    def sample_forces(
-        self, displacements: NDArray[np.float64], parameters: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Forces for several sets of parameters, such as samples of a posterior, in one pass.
-
-        Parameters
-        ----------
-        displacements : ndarray, shape (n_atoms, 3)     Å
-        parameters : ndarray, shape (n_samples, n_parameters)
-
-        Returns
-        -------
-        ndarray, shape (n_samples, n_atoms, 3)     eV/Å
-        """
-        forces = sample_forces(self._place, self._reduction, displacements, parameters)
-        return forces - forces.mean(axis=1, keepdims=True) if self._place.is_strained else forces
-
     def stress_rows(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
         """Rows of the stress at constant displacements, measured from that of the unstrained crystal at rest.
 
@@ -236,13 +228,13 @@ class SupercellExpansion:
 
     def amplitude(self, displacements: NDArray[np.float64]) -> float:
         """Relative amplitude of a frame, which truncation errors grow with (Å); displacements in Å."""
-        return relative_amplitude(self._bonds, displacements, self.strain)
+        return relative_amplitude(self._supercell.bonds, displacements, self.strain)
 
     def force_conditions(self, displacements: NDArray[np.float64]) -> Conditions:
         """What the noise of the force on each atom depends on; displacements in Å, shape (n_atoms, 3)."""
         n_atoms = len(displacements)
         amplitude = self.amplitude(displacements)
-        local = neighborhood_amplitudes(self._bonds, displacements, self.strain)
+        local = neighborhood_amplitudes(self._supercell.bonds, displacements, self.strain)
         ratios = np.maximum(local / max(amplitude, _SMALLEST_AMPLITUDE), _SMALLEST_RATIO)
         return Conditions(np.full(n_atoms, amplitude), ratios, np.full(n_atoms, int(RowKind.FORCE)))
 
@@ -250,10 +242,6 @@ class SupercellExpansion:
     def dipole_dipole(self) -> HarmonicTorus | None:
         """Long-range interaction on this supercell; None where the crystal has no dipoles."""
         return None if self.long_range is None else self.long_range.on(self.torus)
-
-    @cached_property
-    def _bonds(self) -> Bonds:
-        return bonded_atoms(self.torus)
 
     def kernel(
         self, parameters: NDArray[np.float64], *, precision: str = "double", n_threads: int = 1
@@ -290,13 +278,13 @@ class SupercellExpansion:
         n_threads : int
         """
         volume = abs(float(np.linalg.det(self.basis.crystal.lattice)))
-        return StrainedKernel(
+        torus = StrainableTorus(
             self._expansion.strain_tables,
             self._expansion.strain_energy,
             self.basis.expand(parameters),
             self.torus.atom_indices,
-            self.strain,
-            precision=precision,
-            n_threads=n_threads,
-            stress_at_rest=None if stress_at_rest is None else volume * from_voigt(stress_at_rest),
+            precision,
+            n_threads,
+            None if stress_at_rest is None else volume * from_voigt(stress_at_rest),
         )
+        return StrainedKernel(torus, self.strain)

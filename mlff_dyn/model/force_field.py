@@ -164,6 +164,8 @@ class SupercellForceField:
     precision : str
         ``double`` or ``single`` arithmetic of energy, forces and dynamics.
     n_threads : int
+    known_kernel : StrainedKernel, optional
+        Of the same supercell under any strain, which makes the one of this strain at little cost.
     """
 
     def __init__(
@@ -172,12 +174,15 @@ class SupercellForceField:
         supercell: SupercellExpansion,
         precision: str = "double",
         n_threads: int = 1,
+        *,
+        known_kernel: StrainedKernel | None = None,
     ) -> None:
         self.force_field = force_field
         self.torus = supercell.torus
         self._supercell = supercell
         self._precision = precision
         self._n_threads = n_threads
+        self._known_kernel = known_kernel
 
     @property
     def strain(self) -> NDArray[np.float64]:
@@ -191,15 +196,13 @@ class SupercellForceField:
 
     def strained(self, strain: NDArray[np.float64]) -> SupercellForceField:
         """Return the same supercell under another strain, at little cost."""
-        other = SupercellForceField(
+        return SupercellForceField(
             self.force_field,
             self.force_field.expansion.on(self.torus, strain),
             self._precision,
             self._n_threads,
+            known_kernel=self.strained_kernel if np.any(strain) else None,
         )
-        if np.any(strain):
-            other.__dict__["strained_kernel"] = self.strained_kernel.strained(strain)
-        return other
 
     @cached_property
     def kernel(self) -> ForceKernel | StrainedKernel:
@@ -212,6 +215,8 @@ class SupercellForceField:
     @cached_property
     def strained_kernel(self) -> StrainedKernel:
         """Compiled kernel that knows its virial and can be strained."""
+        if self._known_kernel is not None:
+            return self._known_kernel.strained(self.strain)
         mean = self.force_field.posterior.mean
         known = self.force_field.stress
         return self._supercell.strained_kernel(

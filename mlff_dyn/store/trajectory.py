@@ -9,7 +9,6 @@ opened for writing again; resuming copies its samples up to the wanted step into
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -19,7 +18,10 @@ from mlff_dyn.errors import DataError, check_shape
 from mlff_dyn.store.atomic import atomic_write, sync_path
 from mlff_dyn.store.trajectory_layout import (
     DAMAGE,
+    HEADER,
+    PER_ATOM,
     PER_CELL,
+    PER_SAMPLE,
     copy_samples,
     create_layout,
     extend,
@@ -31,6 +33,7 @@ from mlff_dyn.store.trajectory_layout import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
     from types import TracebackType
 
     from typing_extensions import Self
@@ -83,43 +86,20 @@ class Trajectory:
 
 
 class TrajectoryWriter:
-    """Open a new trajectory for appending; see ``resume`` for an unfinished one.
+    """Open an unfinished trajectory for appending; `create` begins one, `resume` goes on with one.
 
     Parameters
     ----------
     path : Path
-        Final name. Until ``finish`` the samples are in ``part_path(path)``, which is replaced if it exists.
-    numbers : ndarray of int, shape (n_atoms,)
-    lattice : ndarray, shape (3, 3), Å
-    ideal_positions : ndarray, shape (n_atoms, 3), Å
-    attributes : mapping
-        Numbers and strings that describe the run.
+        Final name. Until ``finish`` the samples are in ``part_path(path)``, which must exist.
 
     Raises
     ------
     DataError
-        If a shape is wrong or the file cannot be written.
+        If the file cannot be written.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        numbers: np.ndarray,
-        lattice: np.ndarray,
-        ideal_positions: np.ndarray,
-        attributes: Mapping[str, Any],
-    ) -> None:
-        check_shape("lattice", lattice, (3, 3))
-        check_shape("ideal_positions", ideal_positions, (len(numbers), 3))
-        part = part_path(Path(path))
-        try:
-            with atomic_write(part) as temporary, h5py.File(temporary, "w", libver="latest") as file:
-                create_layout(file, np.asarray(numbers), lattice, ideal_positions, attributes)
-        except OSError as error:
-            raise DataError(f"cannot write {part}: {error}") from error
-        self._open_part(Path(path))
-
-    def _open_part(self, path: Path) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         part = part_path(path)
         try:
@@ -128,7 +108,42 @@ class TrajectoryWriter:
             self._file.swmr_mode = True
         except OSError as error:
             raise DataError(f"cannot write {part}: {error}") from error
-        self._n_atoms = len(self._file["numbers"])
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        numbers: np.ndarray,
+        lattice: np.ndarray,
+        ideal_positions: np.ndarray,
+        attributes: Mapping[str, Any],
+    ) -> Self:
+        """Begin a new trajectory; an unfinished one of this name is replaced.
+
+        Parameters
+        ----------
+        path : Path
+            Final name.
+        numbers : ndarray of int, shape (n_atoms,)
+        lattice : ndarray, shape (3, 3), Å
+        ideal_positions : ndarray, shape (n_atoms, 3), Å
+        attributes : mapping
+            Numbers and strings that describe the run.
+
+        Raises
+        ------
+        DataError
+            If a shape is wrong or the file cannot be written.
+        """
+        check_shape("lattice", lattice, (3, 3))
+        check_shape("ideal_positions", ideal_positions, (len(numbers), 3))
+        part = part_path(path)
+        try:
+            with atomic_write(part) as temporary, h5py.File(temporary, "w", libver="latest") as file:
+                create_layout(file, numbers, lattice, ideal_positions, attributes)
+        except OSError as error:
+            raise DataError(f"cannot write {part}: {error}") from error
+        return cls(path)
 
     @classmethod
     def resume(cls, path: Path, *, last_step: int) -> Self:
@@ -146,25 +161,17 @@ class TrajectoryWriter:
         DataError
             If there is nothing to resume, the file is damaged, or the disk is full.
         """
-        path = Path(path)
         part = part_path(path)
         with open_trajectory(part if part.exists() else path) as old:
             n_keep = int(np.searchsorted(read_valid_steps(old), last_step, side="right"))
             try:
                 with atomic_write(part) as temporary, h5py.File(temporary, "w", libver="latest") as new:
-                    create_layout(
-                        new,
-                        old["numbers"][()],
-                        old["lattice"][()],
-                        old["ideal_positions"][()],
-                        read_attributes(old),
-                    )
+                    header = {name: old[name][()] for name in HEADER}
+                    create_layout(new, **header, attributes=read_attributes(old))
                     copy_samples(old, new, n_keep)
             except DAMAGE as error:
                 raise DataError(f"cannot resume {part}: {error}", fix="check the disk") from error
-        writer = cls.__new__(cls)
-        writer._open_part(path)  # noqa: SLF001
-        return writer
+        return cls(path)
 
     def append(
         self,
@@ -192,19 +199,18 @@ class TrajectoryWriter:
         DataError
             If a shape is wrong or the disk is full.
         """
-        n_samples = len(steps)
-        check_shape("displacements", displacements, (n_samples, self._n_atoms, 3))
-        check_shape("velocities", velocities, (n_samples, self._n_atoms, 3))
-        check_shape("potential_energies", potential_energies, (n_samples,))
-        check_shape("kinetic_energies", kinetic_energies, (n_samples,))
-        strains = np.zeros((n_samples, 3, 3)) if strains is None else strains
-        check_shape("strains", strains, (n_samples, 3, 3))
+        samples = {
+            "displacements": displacements,
+            "velocities": velocities,
+            "potential_energies": potential_energies,
+            "kinetic_energies": kinetic_energies,
+            PER_CELL: np.zeros((len(steps), 3, 3)) if strains is None else strains,
+        }
+        for name, values in samples.items():
+            check_shape(name, values, (len(steps), *self._file[name].shape[1:]))
         try:
-            extend(self._file["displacements"], displacements)
-            extend(self._file["velocities"], velocities)
-            extend(self._file["potential_energies"], potential_energies)
-            extend(self._file["kinetic_energies"], kinetic_energies)
-            extend(self._file[PER_CELL], strains)
+            for name, values in samples.items():
+                extend(self._file[name], values)
             self._file.flush()
             extend(self._file["steps"], np.asarray(steps, dtype=np.int64))
             self._file.flush()
@@ -257,22 +263,16 @@ def read_trajectory(path: Path, *, samples: slice = slice(None)) -> Trajectory:
     DataError
         If the file is missing, damaged, of another format, or newer than this program.
     """
-    path = Path(path)
     with open_trajectory(path) as file:
         steps = read_valid_steps(file)
         start, stop, stride = samples.indices(len(steps))
         rows = slice(start, max(start, stop), stride)
         try:
             return Trajectory(
-                numbers=file["numbers"][()],
-                lattice=file["lattice"][()],
-                ideal_positions=file["ideal_positions"][()],
+                **{name: file[name][()] for name in HEADER},
                 attributes=read_attributes(file),
                 steps=steps[rows],
-                displacements=file["displacements"][rows],
-                velocities=file["velocities"][rows],
-                potential_energies=file["potential_energies"][rows],
-                kinetic_energies=file["kinetic_energies"][rows],
+                **{name: file[name][rows] for name in (*PER_ATOM, *PER_SAMPLE)},
                 strains=read_strains(file, rows),
             )
         except DAMAGE as error:

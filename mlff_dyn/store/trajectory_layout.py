@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 FORMAT = "mlff-dyn trajectory"
 VERSION = 2
 
+HEADER = ("numbers", "lattice", "ideal_positions")
 PER_ATOM = {"displacements": "angstrom", "velocities": "angstrom/femtosecond"}
 PER_SAMPLE = {"potential_energies": "electronvolt", "kinetic_energies": "electronvolt"}
 PER_CELL = "strains"

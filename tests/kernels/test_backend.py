@@ -18,6 +18,7 @@ from mlff_dyn.kernels import compiled, reference
 from mlff_dyn.kernels.compiled.instruction_set import INSTRUCTION_SET
 from mlff_dyn.kernels.gather import build_gather_tables
 from mlff_dyn.kernels.placement import place_tables
+from mlff_dyn.kernels.reduction import block_reduction
 rng = np.random.default_rng(0)
 polynomial = random_polynomial(rng, (1, 2, 3, 4, 5, 6))
 tables, torus = build_gather_tables(polynomial), Torus((2, 3, 2))
@@ -25,8 +26,8 @@ slot_atoms, parameters = torus.atom_indices(tables.slots), rng.normal(size=polyn
 place = place_tables(tables, slot_atoms)
 u = rng.normal(size=(polynomial.n_sites * torus.n_cells, 3))
 forces = compiled.ForceKernel(tables, parameters, slot_atoms).energy_forces(u)[1].reshape(-1)
-design = compiled.design_matrix(place, u)
-expected = reference.design_matrix(place, u)
+reduction = block_reduction([np.eye(polynomial.n_parameters)])
+design, expected = (twin.reduced_rows(place, reduction, u) for twin in (compiled, reference))
 print(INSTRUCTION_SET, np.abs(forces - expected @ parameters).max() / np.abs(forces).max())
 single = compiled.ForceKernel(tables, parameters, slot_atoms, "single").energy_forces(u)[1].reshape(-1)
 print(np.abs(single - expected @ parameters).max() / np.abs(forces).max())

@@ -1,4 +1,4 @@
-"""What is made from rows of the design matrix without storing it: information matrix and variances."""
+"""Rows of the design matrix in independent parameters, and the variances made from them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from mlff_dyn.kernels import compiled, reference
 from mlff_dyn.kernels.gather import build_gather_tables
 from mlff_dyn.kernels.placement import place_tables
 from mlff_dyn.kernels.reduction import block_reduction
+from mlff_dyn.kernels.reference.rows import design_matrix
 
 BACKENDS = [reference, compiled]
 
@@ -22,8 +23,7 @@ def make_case(shape=(2, 3, 5), n_parameters=9):
     blocks = [rng.normal(size=(n_parameters, width)) for width in (2, n_parameters, 5, 4)]
     for block in blocks:
         block[rng.random(block.shape) < 0.5] = 0.0
-    displacements, forces = rng.normal(scale=0.4, size=(2, place.n_atoms, 3))
-    return place, block_reduction(blocks), displacements, forces
+    return place, block_reduction(blocks), rng.normal(scale=0.4, size=(place.n_atoms, 3))
 
 
 def test_reduction_is_the_block_diagonal_matrix():
@@ -34,34 +34,9 @@ def test_reduction_is_the_block_diagonal_matrix():
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 5), (4, 4, 12)])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_statistics_are_sums_over_rows(backend, shape):
-    place, reduction, displacements, forces = make_case(shape)
-    rows = reference.design_matrix(place, displacements) @ reduction.dense()
-    found = backend.row_statistics(place, reduction, displacements, forces)
-    limit = 1e-12 * np.abs(rows.T @ rows).max()
-    np.testing.assert_allclose(found.gram, rows.T @ rows, rtol=0, atol=limit)
-    np.testing.assert_allclose(found.moment, rows.T @ forces.ravel(), rtol=0, atol=limit)
-    assert found.target_sq == pytest.approx((forces**2).sum(), rel=1e-13)
-    assert (found.gram == found.gram.T).all()
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_statistics_of_several_configurations_add_up(backend):
-    place, reduction, displacements, forces = make_case()
-    arrays = [np.stack([values, 2.0 * values[::-1]]) for values in (displacements, forces)]
-    whole = backend.row_statistics(place, reduction, *arrays)
-    parts = [backend.row_statistics(place, reduction, *(array[k] for array in arrays)) for k in (0, 1)]
-    limit = 1e-13 * np.abs(whole.gram).max()
-    np.testing.assert_allclose(whole.gram, parts[0].gram + parts[1].gram, rtol=0, atol=limit)
-    np.testing.assert_allclose(whole.moment, parts[0].moment + parts[1].moment, rtol=0, atol=limit)
-    assert whole.target_sq == pytest.approx(parts[0].target_sq + parts[1].target_sq)
-
-
-@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 5), (4, 4, 12)])
-@pytest.mark.parametrize("backend", BACKENDS)
 def test_reduced_rows_are_rows_times_the_reduction(backend, shape):
-    place, reduction, displacements, _ = make_case(shape)
-    expected = reference.design_matrix(place, displacements) @ reduction.dense()
+    place, reduction, displacements = make_case(shape)
+    expected = design_matrix(place, displacements) @ reduction.dense()
     found = backend.reduced_rows(place, reduction, displacements)
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13 * np.abs(expected).max())
 
@@ -69,51 +44,34 @@ def test_reduced_rows_are_rows_times_the_reduction(backend, shape):
 @pytest.mark.parametrize("triangle", [np.triu, np.tril, np.asarray])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_variances_are_quadratic_forms_of_the_rows(backend, triangle):
-    place, reduction, displacements, _ = make_case()
+    place, reduction, displacements = make_case()
     n = reduction.n_columns
     factor = triangle(np.random.default_rng(5).normal(size=(n, n)))
-    rows = reference.design_matrix(place, displacements) @ reduction.dense()
+    rows = design_matrix(place, displacements) @ reduction.dense()
     expected = np.einsum("ip,pq,iq->i", rows, factor @ factor.T, rows).reshape(-1, 3)
     found = backend.force_variances(place, reduction, displacements, factor)
     np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-12 * expected.max())
 
 
-@pytest.mark.parametrize("n_samples", [1, 11])
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_forces_of_samples_are_rows_times_parameters(backend, n_samples):
-    place, reduction, displacements, _ = make_case()
-    samples = np.random.default_rng(6).normal(size=(n_samples, reduction.n_columns))
-    found = backend.sample_forces(place, reduction, displacements, samples)
-    for sample, forces in zip(samples, found, strict=True):
-        kernel = reference.ForceKernel(place.tables, reduction.dense() @ sample, place.slot_atoms)
-        expected = kernel.energy_forces(displacements)[1]
-        np.testing.assert_allclose(forces, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
-
-
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_chosen_atoms_are_those_of_the_whole(backend):
-    place, reduction, displacements, _ = make_case()
+    place, reduction, displacements = make_case()
     factor = np.random.default_rng(7).normal(size=(reduction.n_columns, 3))
     atoms = np.array([17, 2, len(displacements) - 1, 3, 2])
     given = (place, reduction, displacements)
     every = backend.force_variances(*given, factor)
     np.testing.assert_allclose(backend.force_variances(*given, factor, atoms=atoms), every[atoms], rtol=1e-13)
-    forces = backend.sample_forces(*given, factor.T)
-    limit = 1e-13 * np.abs(forces).max()
-    np.testing.assert_allclose(
-        backend.sample_forces(*given, factor.T, atoms=atoms), forces[:, atoms], rtol=0, atol=limit
-    )
     with pytest.raises(DataError, match="outside"):
         backend.force_variances(*given, factor, atoms=np.array([len(displacements)]))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_arrays_that_do_not_fit_are_refused(backend):
-    place, reduction, displacements, forces = make_case()
-    with pytest.raises(DataError, match="forces has shape"):
-        backend.row_statistics(place, reduction, displacements, forces[1:])
+    place, reduction, displacements = make_case()
+    with pytest.raises(DataError, match="displacements has shape"):
+        backend.reduced_rows(place, reduction, displacements[1:])
     with pytest.raises(DataError, match="factor has shape"):
         backend.force_variances(place, reduction, displacements, np.eye(3))
     short = block_reduction([np.eye(2)])
     with pytest.raises(DataError, match="reduction has shape"):
-        backend.row_statistics(place, short, displacements, forces)
+        backend.reduced_rows(place, short, displacements)

@@ -50,7 +50,7 @@ def assert_holds(path, expected: dict, rows: slice = slice(None)) -> None:
 def test_pieces_read_back_exactly(tmp_path):
     path = tmp_path / "md" / "trajectory.h5"
     pieces = [samples(0, 3), samples(3, 1), samples(4, 600)]
-    with TrajectoryWriter(path, **HEADER) as writer:
+    with TrajectoryWriter.create(path, **HEADER) as writer:
         for piece in pieces:
             writer.append(**piece)
             assert not path.exists()
@@ -70,7 +70,7 @@ def strained(first: int, n_samples: int) -> dict:
 def test_strained_samples_have_their_cells_and_positions(tmp_path):
     path = tmp_path / "trajectory.h5"
     first, second = strained(0, 20), strained(15, 7)
-    writer = TrajectoryWriter(path, **HEADER)
+    writer = TrajectoryWriter.create(path, **HEADER)
     writer.append(**first)
     writer.close()
     with TrajectoryWriter.resume(path, last_step=149) as writer:
@@ -90,7 +90,7 @@ def test_files_from_before_there_were_strains(tmp_path):
     """Version 1 is read, and continued."""
     path = tmp_path / "trajectory.h5"
     first = samples(0, 12)
-    with TrajectoryWriter(path, **HEADER) as writer:
+    with TrajectoryWriter.create(path, **HEADER) as writer:
         writer.append(**first)
         writer.finish()
     with h5py.File(path, "r+") as file:
@@ -108,7 +108,7 @@ def test_files_from_before_there_were_strains(tmp_path):
 def test_resume_truncates_to_the_checkpoint(tmp_path, finished):
     path = tmp_path / "trajectory.h5"
     first, second = samples(0, 20), samples(15, 7)
-    writer = TrajectoryWriter(path, **HEADER)
+    writer = TrajectoryWriter.create(path, **HEADER)
     writer.append(**first)
     writer.finish() if finished else writer.close()
     with TrajectoryWriter.resume(path, last_step=149) as writer:
@@ -125,7 +125,7 @@ import numpy as np
 sys.path.insert(0, sys.argv[2])
 from test_trajectory import HEADER, samples
 from mlff_dyn.store.trajectory import TrajectoryWriter
-writer = TrajectoryWriter(Path(sys.argv[1]), **HEADER)
+writer = TrajectoryWriter.create(Path(sys.argv[1]), **HEADER)
 print("open", flush=True)
 for first in range(0, 100000, 8):
     writer.append(**samples(first, 8))
@@ -159,7 +159,7 @@ def test_refusals_name_the_file(tmp_path):
         read_trajectory(path)
     with pytest.raises(DataError, match="does not exist"):
         TrajectoryWriter.resume(path, last_step=0)
-    writer = TrajectoryWriter(path, **HEADER)
+    writer = TrajectoryWriter.create(path, **HEADER)
     with pytest.raises(DataError, match="velocities has shape"):
         writer.append(**{**samples(0, 3), "velocities": np.zeros((3, N_ATOMS + 1, 3))})
     writer.append(**samples(0, 300))
@@ -170,7 +170,7 @@ def test_refusals_name_the_file(tmp_path):
         with pytest.raises(DataError, match=r"trajectory\.h5 is damaged"):
             read_trajectory(path)
     part = tmp_path / "cut.part.h5"
-    writer = TrajectoryWriter(tmp_path / "cut.h5", **HEADER)
+    writer = TrajectoryWriter.create(tmp_path / "cut.h5", **HEADER)
     writer.append(**samples(0, 300))
     content = part.read_bytes()
     cut = tmp_path / "copy.h5"

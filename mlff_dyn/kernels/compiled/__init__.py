@@ -1,21 +1,6 @@
 """Kernels in C++, behind the same signatures as their numpy twins."""
 
 from mlff_dyn.kernels.compiled.forces import ForceKernel
-from mlff_dyn.kernels.compiled.rows import (
-    design_matrix,
-    force_variances,
-    reduced_rows,
-    row_statistics,
-    sample_forces,
-    stress_rows,
-)
+from mlff_dyn.kernels.compiled.rows import force_variances, reduced_rows, stress_rows
 
-__all__ = [
-    "ForceKernel",
-    "design_matrix",
-    "force_variances",
-    "reduced_rows",
-    "row_statistics",
-    "sample_forces",
-    "stress_rows",
-]
+__all__ = ["ForceKernel", "force_variances", "reduced_rows", "stress_rows"]

@@ -1,65 +1,24 @@
-"""The kernels in C++: the same functions as `reference`, for the instruction set of this processor."""
+"""Rows of the design matrix in C++, for the instruction set of this processor."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlff_dyn.errors import check_shape
 from mlff_dyn.kernels import _compiled
-from mlff_dyn.kernels.compiled.forces import ForceKernel
 from mlff_dyn.kernels.compiled.instruction_set import INSTRUCTION_SET
 from mlff_dyn.kernels.compiled.tables.design_chunks import build_design_chunks
-from mlff_dyn.kernels.reduction import Reduction, RowStatistics, check_rows
+from mlff_dyn.kernels.reduction import Reduction, check_rows
 from mlff_dyn.kernels.strain.moves import integrate_slopes, strain_displacements
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from mlff_dyn.kernels.gather import GatherTables
     from mlff_dyn.kernels.placement import Placement
-
-__all__ = [
-    "INSTRUCTION_SET",
-    "ForceKernel",
-    "design_matrix",
-    "force_variances",
-    "reduced_rows",
-    "row_statistics",
-    "sample_forces",
-    "stress_rows",
-]
-
-
-def design_matrix(
-    place: Placement,
-    displacements: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Forces as a linear function of the parameters.
-
-    Parameters
-    ----------
-    place : Placement
-    displacements : ndarray, shape (n_atoms, 3), Å
-
-    Returns
-    -------
-    ndarray, shape (3 * n_atoms, n_parameters)
-        Row 3 * atom + axis: force = -dE/du = row @ parameters.
-
-    Raises
-    ------
-    DataError
-        If the arrays do not fit the tables.
-    """
-    displacements = place.check_displacements(displacements)
-    design = np.zeros((displacements.size, place.tables.n_parameters))
-    _design_plan(place.tables).fill(place.slot_atoms, displacements, place.moves, design)
-    return design
 
 
 def reduced_rows(
@@ -93,46 +52,6 @@ def reduced_rows(
     return rows
 
 
-def row_statistics(
-    place: Placement,
-    reduction: Reduction,
-    displacements: NDArray[np.float64],
-    forces: NDArray[np.float64],
-) -> RowStatistics:
-    """Information matrix of the forces of configurations in independent parameters.
-
-    Parameters
-    ----------
-    place : Placement
-    reduction : Reduction
-    displacements, forces : ndarray, shape (n_atoms, 3) or (n_configurations, n_atoms, 3), Å, eV/Å
-
-    Returns
-    -------
-    RowStatistics
-        With x the rows of the design matrix times the reduction.
-
-    Raises
-    ------
-    DataError
-        If the arrays do not fit the tables.
-    """
-    check_rows(place.tables.n_parameters, reduction)
-    check_shape("forces", forces, displacements.shape)
-    plan = _design_plan(place.tables)
-    n = reduction.n_columns
-    n_padded = -(-(n + 1) // plan.padding) * plan.padding
-    sums = np.zeros((n_padded, n_padded))
-    stacked = displacements.reshape(-1, *displacements.shape[-2:])
-    targets = np.ascontiguousarray(forces, dtype=np.float64).reshape(stacked.shape)
-    for each, target in zip(stacked, targets, strict=True):
-        arrays = (place.slot_atoms, place.check_displacements(each), place.moves, target)
-        plan.add_statistics(*arrays, *reduction.arrays, sums)
-    gram = np.tril(sums[:n, :n])
-    gram += np.tril(gram, -1).T
-    return RowStatistics(gram, sums[n, :n].copy(), float(sums[n, n]))
-
-
 def force_variances(
     place: Placement,
     reduction: Reduction,
@@ -163,81 +82,33 @@ def force_variances(
         If the arrays do not fit the tables.
     """
     check_rows(place.tables.n_parameters, reduction, factor)
-    variances = np.empty((place.n_atoms if atoms is None else len(atoms), 3))
-    fill = _design_plan(place.tables).fill_variances
-    columns = _sparse_and_columns(reduction, factor)
-    _fill_rows(fill, place, displacements, columns, atoms=atoms, out=variances)
-    return variances
-
-
-def sample_forces(
-    place: Placement,
-    reduction: Reduction,
-    displacements: NDArray[np.float64],
-    parameters: NDArray[np.float64],
-    *,
-    atoms: NDArray[np.int64] | None = None,
-) -> NDArray[np.float64]:
-    """Forces for several sets of independent parameters, such as samples of a posterior, in one pass.
-
-    Parameters
-    ----------
-    place : Placement
-    reduction : Reduction
-    displacements : ndarray, shape (n_atoms, 3), Å
-    parameters : ndarray, shape (n_samples, n_parameters)
-    atoms : ndarray, optional
-        Atoms whose forces are wanted; all by default.
-
-    Returns
-    -------
-    ndarray, shape (n_samples, n_atoms or len(atoms), 3), eV/Å
-
-    Raises
-    ------
-    DataError
-        If the arrays do not fit the tables.
-    """
-    check_rows(place.tables.n_parameters, reduction, parameters.T)
-    width = -(-len(parameters) // 8) * 8
-    forces = np.empty((place.n_atoms if atoms is None else len(atoms), 3, width))
-    fill = _design_plan(place.tables).fill_products
-    columns = _sparse_and_columns(reduction, parameters.T)
-    _fill_rows(fill, place, displacements, columns, atoms=atoms, out=forces)
-    return np.ascontiguousarray(np.moveaxis(forces[..., : len(parameters)], -1, 0))
-
-
-def _fill_rows(
-    fill: Callable[..., None],
-    place: Placement,
-    displacements: NDArray[np.float64],
-    columns: tuple[NDArray[Any], ...],
-    *,
-    atoms: NDArray[np.int64] | None,
-    out: NDArray[np.float64],
-) -> None:
-    """Fill what belongs to each atom; chosen atoms site by site, in the cells that hold them."""
     displacements = place.check_displacements(displacements)
+    fill = _design_plan(place.tables).fill_variances
+    columns = (*reduction.arrays, *_grouped_columns(factor))
+    variances = np.empty((place.n_atoms if atoms is None else len(atoms), 3))
     if atoms is None:
-        fill(place.slot_atoms, displacements, place.moves, 0, place.n_sites, *columns, out)
-        return
+        fill(place.slot_atoms, displacements, place.moves, 0, place.n_sites, *columns, variances)
+        return variances
     sites, cells = np.divmod(place.check_atoms(atoms), place.n_cells)
     for site in np.unique(sites).tolist():
         members = np.flatnonzero(sites == site)
-        part = np.zeros((place.n_sites * len(members), *out.shape[1:]))
+        part = np.zeros((place.n_sites * len(members), 3))
         own_cells = np.ascontiguousarray(place.slot_atoms[:, cells[members]])
         fill(own_cells, displacements, place.moves, site, site + 1, *columns, part)
-        out[members] = part[site * len(members) : (site + 1) * len(members)]
+        variances[members] = part[site * len(members) : (site + 1) * len(members)]
+    return variances
 
 
-def _sparse_and_columns(reduction: Reduction, factor: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
-    """Reduction, columns padded to groups of eight, first and last row of each group that is not zero."""
+def _grouped_columns(
+    factor: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int32]]:
+    """Columns padded to groups of eight, first and last row of each group that is not zero."""
     padded = np.zeros((len(factor), -(-factor.shape[1] // 8) * 8))
     padded[:, : factor.shape[1]] = factor
     filled = (padded.reshape(len(factor), -1, 8) != 0.0).any(axis=2)
     first = np.where(filled.any(axis=0), np.argmax(filled, axis=0), 0).astype(np.int32)
     last = np.where(filled.any(axis=0), len(factor) - np.argmax(filled[::-1], axis=0), 0).astype(np.int32)
-    return *reduction.arrays, padded, first, last
+    return padded, first, last
 
 
 def stress_rows(

@@ -52,22 +52,4 @@ static void design_block(const DesignChunk& chunk, const Supercell& supercell, s
     }
 }
 
-static void design_rows(const DesignChunk& chunk, const Supercell& supercell, double* design,
-                        std::ptrdiff_t n_parameters, void* scratch) {
-    constexpr int n_lanes = kLanes<double>;
-    Lanes<double>* z = static_cast<Lanes<double>*>(scratch);
-    Lanes<double>* nodes = z + 3 * chunk.n_slots;
-    Lanes<double>* sums = nodes + chunk.n_nodes;
-    for (std::ptrdiff_t cell = 0; cell < supercell.n_cells; cell += n_lanes) {
-        form_nodes(chunk, supercell, cell, z, nodes);
-        for (std::ptrdiff_t k = 0; k < chunk.n_outputs; ++k) sums[k] = output_sum(chunk, k, nodes);
-        for (std::ptrdiff_t lane = 0; lane < n_lanes && cell + lane < supercell.n_cells; ++lane) {
-            double* rows = design + 3 * (chunk.site * supercell.n_cells + cell + lane) * n_parameters;
-            for (std::ptrdiff_t k = 0; k < chunk.n_outputs; ++k) {
-                rows[chunk.output_axes[k] * n_parameters + chunk.output_parameters[k]] = -sums[k][lane];
-            }
-        }
-    }
-}
-
 }  // namespace mlff::MLFF_ISA

@@ -1,4 +1,4 @@
-// Python face of the design matrix and of what is made from its rows. Shapes are checked in compiled.py.
+// Python face of the rows of the design matrix and of what is made from them. Shapes are checked in compiled.py.
 #include <nanobind/stl/string.h>
 
 #include <algorithm>
@@ -16,8 +16,6 @@ class DesignPlan {
 public:
     DesignPlan(const std::string& isa, std::ptrdiff_t n_parameters)
         : kernels_(find_kernels(isa)), n_parameters_(n_parameters) {}
-
-    std::ptrdiff_t padding() const { return kernels_.padding; }
 
     void add_chunk(std::int32_t site, Ints<1> slots, Ints<1> node_parents, Ints<1> node_variables,
                    Ints<1> output_axes, Ints<1> output_parameters, Ints<1> output_starts, Ints<1> entry_nodes,
@@ -43,33 +41,18 @@ public:
         kept_doubles_.push_back(entry_factors);
     }
 
-    // Fills the rows of a zeroed design matrix.
-    void fill(Ints<2> slot_atoms, Doubles<2> displacements, Doubles<2> moves, Array<double, 2> design) const {
-        const nb::gil_scoped_release release;
-        Workplace place(slot_atoms, displacements, moves, scratch_vectors_);
-        for (const DesignChunk& chunk : chunks_) {
-            kernels_.design(chunk, place.supercell, design.data(), n_parameters_, place.scratch);
-        }
-    }
-
-    // Adds to the lower triangle of the padded information matrix of rows and forces.
-    void add_statistics(Ints<2> slot_atoms, Doubles<2> displacements, Doubles<2> moves, Doubles<2> forces,
-                        Ints<1> starts, Ints<1> rows, Doubles<1> weights, Array<double, 2> gram) const {
-        const nb::gil_scoped_release release;
-        const Reduction reduction = reduce(starts, rows, weights);
-        const std::ptrdiff_t panel = static_cast<std::ptrdiff_t>(gram.shape(0)) * kernels_.panel_vectors;
-        Workplace place(slot_atoms, displacements, moves, scratch_vectors_ + 3 * n_parameters_ + panel);
-        kernels_.statistics(tables(), place.supercell, reduction, forces.data(), gram.data(), place.scratch);
-    }
-
     // Variances of the force components of the given sites, for a factor of the covariance whose columns are padded to
     // groups of eight.
     void fill_variances(Ints<2> slot_atoms, Doubles<2> displacements, Doubles<2> moves, std::int32_t first_site,
                         std::int32_t last_site, Ints<1> starts, Ints<1> rows, Doubles<1> weights, Doubles<2> factor,
                         Ints<1> first_rows, Ints<1> last_rows, Array<double, 2> variances) const {
         const nb::gil_scoped_release release;
-        fill_rows(kernels_.variances, slot_atoms, displacements, moves, tables(first_site, last_site),
-                  reduce(starts, rows, weights), wrap(factor, first_rows, last_rows), variances.data());
+        const Reduction reduction = reduce(starts, rows, weights);
+        const FactorTable table = {static_cast<std::ptrdiff_t>(first_rows.shape(0)), first_rows.data(),
+                                   last_rows.data(), factor.data()};
+        Workplace place(slot_atoms, displacements, moves, scratch_vectors_ + 3 * (n_parameters_ + reduction.n_columns));
+        kernels_.variances(tables(first_site, last_site), place.supercell, reduction, table, variances.data(),
+                           place.scratch);
     }
 
     // Fills the rows in independent parameters.
@@ -79,15 +62,6 @@ public:
         const Reduction reduction = reduce(starts, rows, weights);
         Workplace place(slot_atoms, displacements, moves, scratch_vectors_ + 3 * (n_parameters_ + reduction.n_columns));
         kernels_.reduced(tables(), place.supercell, reduction, reduced.data(), place.scratch);
-    }
-
-    // Force components of the given sites for sets of parameters, which are columns padded to groups of eight.
-    void fill_products(Ints<2> slot_atoms, Doubles<2> displacements, Doubles<2> moves, std::int32_t first_site,
-                       std::int32_t last_site, Ints<1> starts, Ints<1> rows, Doubles<1> weights, Doubles<2> factor,
-                       Ints<1> first_rows, Ints<1> last_rows, Array<double, 3> products) const {
-        const nb::gil_scoped_release release;
-        fill_rows(kernels_.products, slot_atoms, displacements, moves, tables(first_site, last_site),
-                  reduce(starts, rows, weights), wrap(factor, first_rows, last_rows), products.data());
     }
 
     // Adds to the rows of the derivative with respect to six strains, which move the slots by `directions`.
@@ -121,19 +95,6 @@ private:
         void* scratch;
     };
 
-    using FactorFunction = decltype(Kernels::variances);
-
-    void fill_rows(FactorFunction kernel, const Ints<2>& slot_atoms, const Doubles<2>& displacements,
-                   const Doubles<2>& moves, const DesignTables& tables, const Reduction& reduction,
-                   const FactorTable& factor, double* out) const {
-        Workplace place(slot_atoms, displacements, moves, scratch_vectors_ + 3 * (n_parameters_ + reduction.n_columns));
-        kernel(tables, place.supercell, reduction, factor, out, place.scratch);
-    }
-
-    static FactorTable wrap(const Doubles<2>& factor, const Ints<1>& first_rows, const Ints<1>& last_rows) {
-        return {static_cast<std::ptrdiff_t>(first_rows.shape(0)), first_rows.data(), last_rows.data(), factor.data()};
-    }
-
     DesignTables tables() const {
         return {static_cast<std::ptrdiff_t>(chunks_.size()), chunks_.data(), n_parameters_};
     }
@@ -165,13 +126,9 @@ void bind_design(nb::module_& module) {
     using namespace nb::literals;
     nb::class_<DesignPlan>(module, "DesignPlan")
         .def(nb::init<const std::string&, std::ptrdiff_t>(), "isa"_a, "n_parameters"_a)
-        .def_prop_ro("padding", &DesignPlan::padding)
         .def("add_chunk", &DesignPlan::add_chunk)
-        .def("fill", &DesignPlan::fill)
-        .def("add_statistics", &DesignPlan::add_statistics)
         .def("fill_reduced", &DesignPlan::fill_reduced)
         .def("fill_variances", &DesignPlan::fill_variances)
-        .def("fill_products", &DesignPlan::fill_products)
         .def("add_stress", &DesignPlan::add_stress);
 }
 

@@ -106,8 +106,7 @@ struct Reduction {
     const double* weights;
 };
 
-// Factor of a covariance, or sets of parameters, as columns padded to groups of eight; rows outside first to last are
-// zero in a group.
+// Factor of a covariance, columns padded to groups of eight; rows outside first to last are zero in a group.
 struct FactorTable {
     std::ptrdiff_t n_groups;
     const std::int32_t* first_rows;
@@ -132,22 +131,13 @@ struct Kernels {
     ForceFunction<double> forces64;
     ForceFunction<float> forces32;
     GaussianFunction gaussians;
-    void (*design)(const DesignChunk&, const Supercell&, double* design, std::ptrdiff_t n_parameters, void* scratch);
-    // Adds to the lower triangle of the (padded) information matrix, whose next row belongs to the forces.
-    void (*statistics)(const DesignTables&, const Supercell&, const Reduction&, const double* forces, double* gram,
-                       void* scratch);
     void (*variances)(const DesignTables&, const Supercell&, const Reduction&, const FactorTable&, double* variances,
                       void* scratch);
     // Rows in independent parameters: rows[3 * atom + axis][n_columns].
     void (*reduced)(const DesignTables&, const Supercell&, const Reduction&, double* rows, void* scratch);
-    // Rows times the columns of the factor.
-    void (*products)(const DesignTables&, const Supercell&, const Reduction&, const FactorTable&, double* products,
-                     void* scratch);
     // Adds to rows[6][n_parameters] for displacements moves[6][n_slots][3] of the slots per unit strain.
     void (*stress)(const DesignChunk&, const Supercell&, const double* moves, std::ptrdiff_t n_slots, double* rows,
                    std::ptrdiff_t n_parameters, void* scratch);
-    std::ptrdiff_t panel_vectors;  // of the scratch of statistics
-    std::ptrdiff_t padding;        // rows of the information matrix are a multiple of this
     HarmonicFunction<double> harmonic64;
     HarmonicFunction<float> harmonic32;
 };

@@ -1,4 +1,4 @@
-"""The kernels in plain numpy: slow, readable, and the measure of the compiled ones."""
+"""Rows of the design matrix in plain numpy: slow, readable, and the measure of the compiled ones."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import check_shape
-from mlff_dyn.kernels.reduction import Reduction, RowStatistics, check_rows
-from mlff_dyn.kernels.reference.forces import ForceKernel
+from mlff_dyn.kernels.reduction import Reduction, check_rows
 from mlff_dyn.kernels.reference.nodes import (
     cell_chunks,
     group_starts,
@@ -23,22 +22,23 @@ if TYPE_CHECKING:
 
     from mlff_dyn.kernels.placement import Placement
 
-__all__ = [
-    "ForceKernel",
-    "design_matrix",
-    "force_variances",
-    "reduced_rows",
-    "row_statistics",
-    "sample_forces",
-    "stress_rows",
-]
-
 
 def design_matrix(
     place: Placement,
     displacements: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Forces as a linear function of the parameters; see `mlff_dyn.kernels.compiled.rows.design_matrix`."""
+    """Forces as a linear function of the parameters.
+
+    Parameters
+    ----------
+    place : Placement
+    displacements : ndarray, shape (n_atoms, 3), Å
+
+    Returns
+    -------
+    ndarray, shape (3 * n_atoms, n_parameters)
+        Row 3 * atom + axis: force = -dE/du = row @ parameters.
+    """
     design = _cell_rows(place, place.slot_atoms, place.check_displacements(displacements))
     return design.reshape(3 * place.n_atoms, place.tables.n_parameters)
 
@@ -74,25 +74,6 @@ def reduced_rows(
     return np.asarray(design_matrix(place, displacements) @ reduction.dense())
 
 
-def row_statistics(
-    place: Placement,
-    reduction: Reduction,
-    displacements: NDArray[np.float64],
-    forces: NDArray[np.float64],
-) -> RowStatistics:
-    """Information matrix of the forces of configurations in independent parameters.
-
-    See `mlff_dyn.kernels.compiled.rows.row_statistics`.
-    """
-    check_rows(place.tables.n_parameters, reduction)
-    check_shape("forces", forces, displacements.shape)
-    matrix = reduction.dense()
-    stacked = displacements.reshape(-1, *displacements.shape[-2:])
-    rows = np.concatenate([design_matrix(place, each) @ matrix for each in stacked])
-    targets = forces.reshape(-1)
-    return RowStatistics(rows.T @ rows, rows.T @ targets, float(targets @ targets))
-
-
 def force_variances(
     place: Placement,
     reduction: Reduction,
@@ -106,39 +87,13 @@ def force_variances(
     See `mlff_dyn.kernels.compiled.rows.force_variances`.
     """
     check_rows(place.tables.n_parameters, reduction, factor)
-    products = _row_products(place, displacements, reduction.dense() @ factor, atoms)
-    return np.asarray((products**2).sum(axis=-1))
-
-
-def sample_forces(
-    place: Placement,
-    reduction: Reduction,
-    displacements: NDArray[np.float64],
-    parameters: NDArray[np.float64],
-    *,
-    atoms: NDArray[np.int64] | None = None,
-) -> NDArray[np.float64]:
-    """Forces for several sets of independent parameters, such as samples of a posterior, in one pass.
-
-    See `mlff_dyn.kernels.compiled.rows.sample_forces`.
-    """
-    check_rows(place.tables.n_parameters, reduction, parameters.T)
-    products = _row_products(place, displacements, reduction.dense() @ parameters.T, atoms)
-    return np.ascontiguousarray(np.moveaxis(products, -1, 0))
-
-
-def _row_products(
-    place: Placement,
-    displacements: NDArray[np.float64],
-    columns: NDArray[np.float64],
-    atoms: NDArray[np.int64] | None,
-) -> NDArray[np.float64]:
-    """Rows of the design matrix times columns, shape (n_atoms or len(atoms), 3, n_columns)."""
     displacements = place.check_displacements(displacements)
-    products = np.empty((place.n_sites, place.n_cells, 3, columns.shape[1]))
+    columns = reduction.dense() @ factor
+    variances = np.empty((place.n_sites, place.n_cells, 3))
     for cells in cell_chunks(place.n_cells, 3 * place.n_sites * sum(columns.shape)):
-        products[:, cells] = _cell_rows(place, place.slot_atoms[:, cells], displacements) @ columns
-    flat = products.reshape(place.n_atoms, 3, -1)
+        rows = _cell_rows(place, place.slot_atoms[:, cells], displacements)
+        variances[:, cells] = ((rows @ columns) ** 2).sum(axis=-1)
+    flat = variances.reshape(place.n_atoms, 3)
     return flat if atoms is None else flat[place.check_atoms(atoms)]
 
 

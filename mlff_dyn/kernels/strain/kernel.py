@@ -22,13 +22,11 @@ if TYPE_CHECKING:
     from mlff_dyn.kernels.strain.polynomial import StrainTables
 
 
-class StrainedKernel:
-    """A torus under a fixed strain, at given parameters; `strained` gives the same torus under another one.
+@dataclass(frozen=True, eq=False)
+class StrainableTorus:
+    """A torus at given parameters, and what its kernels have in common under any strain.
 
-    Atoms are at (1 + strain) R + u. Energies are measured from that of the crystal at rest and include that
-    of the strain.
-
-    Parameters
+    Attributes
     ----------
     tables : StrainTables
     strain_energy : StrainEnergy
@@ -37,15 +35,64 @@ class StrainedKernel:
     atom_indices : callable
         From slots, shape (n_slots, 4), to the atoms that they mean for each home cell, shape
         (n_slots, n_cells).
-    strain : ndarray, shape (3, 3)
-        Symmetric.
     precision : str
         See `ForceKernel`.
     n_threads : int
-    stress_at_rest : ndarray, shape (3, 3), optional
+    stress_at_rest : ndarray, shape (3, 3), or None
         Stress of the crystal at rest times the volume of its primitive cell, eV.
     force_kernel : type
         Backend; the one in use by default.
+    """
+
+    tables: StrainTables
+    strain_energy: StrainEnergy
+    parameters: NDArray[np.float64]
+    atom_indices: Callable[[NDArray[np.int32]], NDArray[np.int32]]
+    precision: str = "double"
+    n_threads: int = 1
+    stress_at_rest: NDArray[np.float64] | None = None
+    force_kernel: type[ForceKernel] = ForceKernel
+
+    @property
+    def n_cells(self) -> int:
+        """Primitive cells of the torus."""
+        return int(self._slot_atoms[0].shape[1])
+
+    @cached_property
+    def coefficients(self) -> list[NDArray[np.float64]]:
+        """Coefficients of the unstrained crystal by order."""
+        return self.tables.coefficients(self.parameters)
+
+    @cached_property
+    def rest_energy(self) -> StrainEnergy:
+        """Energy of a primitive cell at rest, of one column."""
+        return self.strain_energy.with_parameters(self.parameters, self.stress_at_rest)
+
+    def kernel(self, coefficients: list[NDArray[np.float64]], *, is_virial: bool = False) -> ForceKernel:
+        """Force kernel of coefficients of all orders, for the virial of all but the highest."""
+        tables = self.tables.virial_gather if is_virial else self.tables.gather
+        slot_atoms = self._slot_atoms[is_virial]
+        joined = np.concatenate(coefficients)
+        return self.force_kernel(tables, joined, slot_atoms, self.precision, self.n_threads)
+
+    @cached_property
+    def _slot_atoms(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """For all orders, and for the virial."""
+        tables = self.tables
+        return self.atom_indices(tables.gather.slots), self.atom_indices(tables.virial_gather.slots)
+
+
+class StrainedKernel:
+    """A torus under a fixed strain; `strained` gives the same torus under another one.
+
+    Atoms are at (1 + strain) R + u. Energies are measured from that of the crystal at rest and include that
+    of the strain.
+
+    Parameters
+    ----------
+    torus : StrainableTorus
+    strain : ndarray, shape (3, 3)
+        Symmetric.
 
     Raises
     ------
@@ -53,44 +100,17 @@ class StrainedKernel:
         If the strain is not a symmetric tensor.
     """
 
-    def __init__(
-        self,
-        tables: StrainTables,
-        strain_energy: StrainEnergy,
-        parameters: NDArray[np.float64],
-        atom_indices: Callable[[NDArray[np.int32]], NDArray[np.int32]],
-        strain: NDArray[np.float64],
-        *,
-        precision: str = "double",
-        n_threads: int = 1,
-        stress_at_rest: NDArray[np.float64] | None = None,
-        force_kernel: type[ForceKernel] = ForceKernel,
-    ) -> None:
-        self._shared = _Shared(
-            tables,
-            tables.coefficients(parameters),
-            strain_energy.with_parameters(parameters, stress_at_rest),
-            atom_indices,
-            precision,
-            n_threads,
-            force_kernel,
-        )
-        self._set_strain(strain)
-
-    def _set_strain(self, strain: NDArray[np.float64]) -> None:
+    def __init__(self, torus: StrainableTorus, strain: NDArray[np.float64]) -> None:
         self.strain = check_strain(strain)
-        shared = self._shared
-        self._coefficients = shared.tables.strain_coefficients(shared.coefficients, self.strain)
-        self._kernel = shared.kernel(self._coefficients)
+        self._torus = torus
+        self._coefficients = torus.tables.strain_coefficients(torus.coefficients, self.strain)
+        self._kernel = torus.kernel(self._coefficients)
         self.n_atoms: int = self._kernel.n_atoms
-        self._rest = shared.n_cells * float(shared.strain_energy.energy(self.strain)[0])
+        self._rest = torus.n_cells * float(torus.rest_energy.energy(self.strain)[0])
 
     def strained(self, strain: NDArray[np.float64]) -> StrainedKernel:
         """Return the same crystal under another strain, shape (3, 3), not on top of the present one."""
-        other = StrainedKernel.__new__(StrainedKernel)
-        other._shared = self._shared  # noqa: SLF001
-        other._set_strain(strain)  # noqa: SLF001
-        return other
+        return StrainedKernel(self._torus, strain)
 
     def energy_forces(self, displacements: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Potential energy and forces.
@@ -145,66 +165,19 @@ class StrainedKernel:
 
     @cached_property
     def _virial_at_rest(self) -> NDArray[np.float64]:
-        gradient = self._shared.strain_energy.gradient(self.strain)[..., 0]
-        return np.asarray(self._shared.n_cells * gradient)
+        return np.asarray(self._torus.n_cells * self._torus.rest_energy.gradient(self.strain)[..., 0])
 
     @cached_property
     def _virial_kernels(self) -> list[ForceKernel]:
-        tables = self._shared.tables
+        tables = self._torus.tables
         kernels = []
         for unit in unit_strains():
             slopes = [
                 tables.remove(order, unit, self._coefficients[order - 1])
                 for order in range(2, tables.max_order + 1)
             ] or [np.zeros_like(self._coefficients[0])]
-            kernels.append(self._shared.virial_kernel(slopes))
+            kernels.append(self._torus.kernel(slopes, is_virial=True))
         return kernels
-
-
-@dataclass(frozen=True, eq=False)
-class _Shared:
-    """What does not depend on the strain."""
-
-    tables: StrainTables
-    coefficients: list[NDArray[np.float64]]
-    strain_energy: StrainEnergy
-    atom_indices: Callable[[NDArray[np.int32]], NDArray[np.int32]]
-    precision: str
-    n_threads: int
-    force_kernel: type[ForceKernel]
-
-    @cached_property
-    def n_cells(self) -> int:
-        """Primitive cells of the torus."""
-        return int(self._slot_atoms.shape[1])
-
-    def kernel(self, coefficients: list[NDArray[np.float64]]) -> ForceKernel:
-        """Force kernel of coefficients of all orders."""
-        return self.force_kernel(
-            self.tables.gather,
-            np.concatenate(coefficients),
-            self._slot_atoms,
-            self.precision,
-            self.n_threads,
-        )
-
-    def virial_kernel(self, coefficients: list[NDArray[np.float64]]) -> ForceKernel:
-        """Force kernel of coefficients of all orders but the highest."""
-        return self.force_kernel(
-            self.tables.virial_gather,
-            np.concatenate(coefficients),
-            self._virial_slot_atoms,
-            self.precision,
-            self.n_threads,
-        )
-
-    @cached_property
-    def _slot_atoms(self) -> NDArray[np.int32]:
-        return self.atom_indices(self.tables.gather.slots)
-
-    @cached_property
-    def _virial_slot_atoms(self) -> NDArray[np.int32]:
-        return self.atom_indices(self.tables.virial_gather.slots)
 
 
 def check_strain(strain: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -65,7 +65,7 @@ class TrajectoryAnalysis:
 
 
 def equilibration_steps(n_steps: int, timestep_femtoseconds: float) -> int:
-    """Steps to leave out: 0.5 ps, or half of a run that is shorter than 1 ps."""
+    """Steps to leave out at constant volume: 0.5 ps, or half of a run that is shorter than 1 ps."""
     return min(n_steps // 2, round(EQUILIBRATION_FEMTOSECONDS / timestep_femtoseconds))
 
 

@@ -11,7 +11,7 @@ DONE, DRY_RUN = "done", "dry run"
 class TrajectorySummary:
     """One finished trajectory; the names are those of the JSON object.
 
-    Averages leave out the first 0.5 ps, or the first half of a shorter run.
+    Averages leave out the first 0.5 ps; at constant volume, of a run shorter than 1 ps the first half.
 
     Attributes
     ----------

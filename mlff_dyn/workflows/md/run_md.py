@@ -14,11 +14,7 @@ from mlff_dyn.md.start import displacement_limit
 from mlff_dyn.store.json_file import read_json, write_json
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
-from mlff_dyn.workflows.md.md_analysis import (
-    EQUILIBRATION_FEMTOSECONDS,
-    analyze_trajectory,
-    equilibration_steps,
-)
+from mlff_dyn.workflows.md.md_analysis import EQUILIBRATION_FEMTOSECONDS, analyze_trajectory
 from mlff_dyn.workflows.md.md_report import DONE, DRY_RUN, MdReport, TrajectorySummary
 from mlff_dyn.workflows.md.trajectory_run import MdPlan, run_trajectory
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
@@ -171,8 +167,7 @@ def _run_one(
         )
     supercell = force_field.on(torus, precision=plan.precision, n_threads=plan.n_threads)
     seconds = run_trajectory(plan, supercell, force=force, progress=progress)
-    equilibration = equilibration_steps(plan.n_steps, plan.dynamics.timestep_fs)
-    analysis = analyze_trajectory(plan.trajectory_path, force_field, torus, equilibration=equilibration)
+    analysis = analyze_trajectory(plan.trajectory_path, force_field, torus, equilibration=plan.equilibration)
     summary = TrajectorySummary(
         directory=f"md/{plan.directory.name}",
         temperature_k=plan.dynamics.temperature_kelvin,

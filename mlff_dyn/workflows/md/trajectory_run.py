@@ -10,6 +10,7 @@ from ase.data import chemical_symbols
 
 from mlff_dyn.errors import DataError, SimulationError, UsageError
 from mlff_dyn.kernels import BACKEND
+from mlff_dyn.kernels.dynamics import SAMPLED
 from mlff_dyn.md.barostat import is_outside, run_npt_in_chunks, start_cell
 from mlff_dyn.md.chunks import Span, run_in_chunks
 from mlff_dyn.md.start import start_at_rest_positions
@@ -18,6 +19,7 @@ from mlff_dyn.store.checkpoint import Checkpoint, read_checkpoint, write_checkpo
 from mlff_dyn.store.trajectory import TrajectoryWriter, part_path
 from mlff_dyn.store.trajectory_layout import open_trajectory, read_valid_steps
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
+from mlff_dyn.workflows.md.md_analysis import equilibration_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +78,13 @@ class MdPlan:
         if self.barostat is not None:
             return "npt"
         return "nvt" if self.dynamics.friction_per_fs > 0.0 else "nve"
+
+    @property
+    def equilibration(self) -> int:
+        """Steps that no average contains: with a barostat all those in which it adapts."""
+        if self.barostat is not None:
+            return self.barostat.adapt_steps
+        return equilibration_steps(self.n_steps, self.dynamics.timestep_fs)
 
 
 def run_trajectory(
@@ -191,7 +200,8 @@ def _open(plan: MdPlan, torus: Torus, *, force: bool) -> tuple[Checkpoint, Traje
         attributes["pressure_gigapascal"] = plan.barostat.pressure * EV_PER_ANGSTROM3_GPA
         attributes["barostat_shape"] = plan.barostat.shape
         attributes["barostat_interval_steps"] = plan.barostat.interval_steps
-    writer = TrajectoryWriter(plan.trajectory_path, torus.numbers, torus.lattice, torus.positions, attributes)
+    crystal = (torus.numbers, torus.lattice, torus.positions)
+    writer = TrajectoryWriter.create(plan.trajectory_path, *crystal, attributes)
     return Checkpoint(plan.identity, 0, 0.0, state), writer
 
 
@@ -209,10 +219,7 @@ def _has_all_samples(plan: MdPlan, step: int) -> bool:
 def _append(writer: TrajectoryWriter, chunk: Chunk) -> None:
     if len(chunk.sample_steps):
         writer.append(
-            displacements=chunk.run.displacements,
-            velocities=chunk.run.velocities,
-            potential_energies=chunk.run.potential_energies,
-            kinetic_energies=chunk.run.kinetic_energies,
+            **{name: getattr(chunk.run, name) for name in SAMPLED},
             steps=chunk.sample_steps,
             strains=chunk.strains,
         )

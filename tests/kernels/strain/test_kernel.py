@@ -16,7 +16,7 @@ from mlff_dyn.kernels.dynamics import Dynamics, MdState
 from mlff_dyn.kernels.gather import build_gather_tables
 from mlff_dyn.kernels.reference.random_numbers import rng_from_seed
 from mlff_dyn.kernels.strain.energy import StrainEnergy, build_strain_energy
-from mlff_dyn.kernels.strain.kernel import StrainedKernel
+from mlff_dyn.kernels.strain.kernel import StrainableTorus, StrainedKernel
 from mlff_dyn.kernels.strain.moves import VOIGT, unit_strains
 from mlff_dyn.kernels.strain.polynomial import StrainTables, build_strain_tables
 
@@ -39,9 +39,11 @@ def tables_of(name: str) -> tuple[StrainTables, StrainEnergy]:
 def kernel_of(name: str, strain: np.ndarray, backend=compiled, **options: object) -> StrainedKernel:
     tables, energy = tables_of(name)
     parameters = np.ones(tables.polynomial.n_parameters)
-    return StrainedKernel(
-        tables, energy, parameters, TORUS.atom_indices, strain, force_kernel=backend.ForceKernel, **options
+    force_kernel = backend.ForceKernel
+    torus = StrainableTorus(
+        tables, energy, parameters, TORUS.atom_indices, force_kernel=force_kernel, **options
     )
+    return StrainedKernel(torus, strain)
 
 
 def random_state(crystal: KeatingCrystal, seed: int = 0, size: float = 0.05) -> tuple[np.ndarray, np.ndarray]:
@@ -164,14 +166,11 @@ def test_a_given_stress_at_rest_changes_the_elastic_constants(name):
         value = slope(lambda x, unit=unit: crystal.energy(TORUS, rest, x * unit))
         stress[a, b] = stress[b, a] = value / TORUS.n_cells
     u, strain = random_state(crystal, seed=7)
-    kernel = StrainedKernel(
-        tables,
-        build_strain_energy(tables),
-        np.ones(tables.polynomial.n_parameters),
-        TORUS.atom_indices,
-        strain,
-        stress_at_rest=stress,
+    parameters = np.ones(tables.polynomial.n_parameters)
+    torus = StrainableTorus(
+        tables, build_strain_energy(tables), parameters, TORUS.atom_indices, stress_at_rest=stress
     )
+    kernel = StrainedKernel(torus, strain)
     for each in (u, rest):
         assert kernel.energy_forces(each)[0] == pytest.approx(crystal.energy(TORUS, each, strain), rel=1e-9)
     for (a, b), unit in zip(VOIGT, unit_strains(), strict=True):

@@ -234,13 +234,3 @@ def test_errors_of_a_large_cell_need_little_memory(
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 0.2 * u.size * expansion.basis.n_parameters * u.itemsize
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_forces_of_samples_are_those_of_their_kernels(case):
-    supercell = expansion_of(case)
-    u = displaced(supercell, seed=3)
-    parameters = np.random.default_rng(4).standard_normal((3, supercell.basis.n_parameters))
-    for sample, forces in zip(parameters, supercell.sample_forces(u, parameters), strict=True):
-        expected = supercell.kernel(sample).energy_forces(u)[1]
-        np.testing.assert_allclose(forces, expected, rtol=0, atol=1e-11 * np.abs(expected).max())

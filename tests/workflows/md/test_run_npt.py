@@ -14,6 +14,7 @@ from ase import Atoms
 
 from mlff_dyn.kernels import BACKEND
 from mlff_dyn.lattice.deformation import to_voigt
+from mlff_dyn.md.temperature import mean_temperature
 from mlff_dyn.model.calculator import ForceFieldCalculator
 from mlff_dyn.report.progress import NullProgress
 from mlff_dyn.store.model_file import read_model
@@ -44,8 +45,8 @@ def test_a_trajectory_has_its_cells(project: Path) -> None:
     atoms.calc = ForceFieldCalculator(force_field)
     rest = force_field.training.reference_energy_ev_per_cell * len(atoms) / torus.n_sites
     assert atoms.get_potential_energy() - rest == pytest.approx(found.potential_energies[-1], abs=1e-7)
-    later = found.strains[found.steps > 200]
-    volumes = abs(np.linalg.det(found.lattices[found.steps > 200]))
+    later = found.strains[found.steps > 250]
+    volumes = abs(np.linalg.det(found.lattices[found.steps > 250]))
     assert report["ensemble"] == "npt"
     assert report["volume_angstrom3"] == pytest.approx(volumes.mean())
     np.testing.assert_allclose(report["strain"], to_voigt(later.mean(axis=0)), atol=1e-14)
@@ -53,6 +54,27 @@ def test_a_trajectory_has_its_cells(project: Path) -> None:
     assert report["target_pressure_gigapascal"] == 0.0
     saved = json.loads((project / "run" / "md.json").read_text(encoding="utf-8"))
     assert saved["volume_angstrom3"] == report["volume_angstrom3"]
+
+
+def test_averages_leave_out_the_time_in_which_the_barostat_adapts(project: Path) -> None:
+    """Also those of a run that was interrupted, or made longer."""
+    short = run(configured(project, *NPT, "md.n_steps=250")).trajectories[0]
+    assert short.n_frames == 50
+    assert (short.mean_temperature_k, short.volume_angstrom3, short.force_sd_mean) == (None, None, None)
+    longer = configured(project, *NPT)
+    with pytest.raises(KeyboardInterrupt):
+        run(longer, progress=InterruptAt(300))
+    summary = run(longer).trajectories[0]
+    found = trajectory(project)
+    assert found.steps[-1] == 400
+    kept = found.steps > 250
+    assert summary.mean_temperature_k == pytest.approx(
+        mean_temperature(found.kinetic_energies[kept], len(found.numbers))
+    )
+    largest = np.linalg.norm(found.displacements[kept], axis=2).max()
+    assert summary.largest_displacement_angstrom == pytest.approx(largest)
+    assert summary.volume_angstrom3 == pytest.approx(abs(np.linalg.det(found.lattices[kept])).mean())
+    np.testing.assert_allclose(summary.strain, to_voigt(found.strains[kept].mean(axis=0)), atol=1e-14)
 
 
 def test_constant_volume_has_a_pressure_and_no_strain(project: Path) -> None:
