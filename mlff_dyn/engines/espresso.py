@@ -82,18 +82,12 @@ class EspressoEngine:
         check_keys("engine.profile", profile, _PROFILE)
         self.parameters: Mapping[str, Any] = dict(parameters)
         self._input_data = _checked_input_data(_mapping(parameters, "engine.parameters", "input_data"))
-        self._pseudopotentials = {
-            str(element): str(file)
-            for element, file in _mapping(parameters, "engine.parameters", "pseudopotentials").items()
-        }
+        self._pseudopotentials = _texts(parameters, "engine.parameters", "pseudopotentials")
         self._magnetization = _mapping(parameters, "engine.parameters", "starting_magnetization")
         self._kpoints, self._shift = _checked_kpoints(parameters.get("kpoints", "gamma"))
         self._command = _checked_command(profile.get("command", "pw.x"))
         self._pseudo_dir = _checked_pseudo_dir(profile.get("pseudo_dir"))
-        self._environment = {
-            str(name): str(value)
-            for name, value in _mapping(profile, "engine.profile", "environment").items()
-        }
+        self._environment = _texts(profile, "engine.profile", "environment")
         self._runner = CommandRunner(self._environment, _checked_timeout(profile.get("timeout_minutes")))
 
     def write_input(self, directory: Path, atoms: Atoms) -> None:
@@ -104,8 +98,7 @@ class EspressoEngine:
                 f"engine.profile.command: program {self._command[0]} cannot be found",
                 fix="install Quantum ESPRESSO or give the full path of pw.x",
             )
-        symbols = sorted(set(atoms.get_chemical_symbols()))
-        for symbol in symbols:
+        for symbol in sorted(set(atoms.get_chemical_symbols())):
             self._check_pseudopotential(symbol)
         structure = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
         structure.set_masses(atoms.get_masses())
@@ -182,6 +175,10 @@ def _mapping(section: Mapping[str, Any], where: str, key: str) -> Mapping[str, A
     if not isinstance(value, Mapping):
         raise ConfigError(f"{where}.{key}: names and values expected, got {value!r}")
     return value
+
+
+def _texts(section: Mapping[str, Any], where: str, key: str) -> dict[str, str]:
+    return {str(name): str(value) for name, value in _mapping(section, where, key).items()}
 
 
 def _checked_input_data(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -88,14 +88,16 @@ def test_a_killed_process_goes_on_to_the_same_bytes(project: Path) -> None:
     length = ["--set", "md.n_steps=150000", "--set", "md.sample_every=1000"]
     command = [sys.executable, "-m", "mlff_dyn", "run-md", str(project / "CONFIG.yaml"), "-q", *length]
     folder = project / "run" / "md" / "300K-7"
-    repository = Path(__file__).parents[2]
+    repository = Path(__file__).parents[3]
     environment = {**os.environ, "PYTHONPATH": str(repository)}
     with subprocess.Popen(command, cwd=repository, env=environment, stdout=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 60.0
         while not (folder / "checkpoint.h5").exists() and time.monotonic() < deadline:
+            assert process.poll() is None
             time.sleep(0.01)
         time.sleep(0.1)
         process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
     was_running = not (folder / "trajectory.h5").exists()
     resumed = invoke("run-md", project / "CONFIG.yaml", "-q", *length)
     assert (resumed.exit_code, was_running) == (0, True)

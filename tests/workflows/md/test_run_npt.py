@@ -130,13 +130,15 @@ def test_a_killed_process_goes_on_to_the_same_bytes(project: Path) -> None:
     options = [text for pair in pairs for text in ("--set", pair)]
     command = [sys.executable, "-m", "mlff_dyn", "run-md", str(project / "CONFIG.yaml"), "-q", *options]
     folder = project / "run" / "md" / "100K-7"
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 60.0
         while not (folder / "checkpoint.h5").exists() and time.monotonic() < deadline:
+            assert process.poll() is None
             time.sleep(0.01)
         time.sleep(0.1)
         process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
     was_running = not (folder / "trajectory.h5").exists()
     assert (invoke("run-md", project / "CONFIG.yaml", "-q", *options).exit_code, was_running) == (0, True)
     folder.rename(project / "killed")

@@ -14,7 +14,7 @@ import pytest
 
 from tests.models import copper
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 CONFIG = """\
 structure: {file: Cu.vasp, supercell: [2, 2, 2]}
 expansion: {cutoffs_angstrom: {2: full, 3: 2.7}}
