@@ -1,31 +1,115 @@
-"""The answer of a command: a report, as a table or as one JSON object, on standard output."""
+"""The answer of a command: a report, as a table or as one JSON object, on standard output or in a file."""
 
 from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Protocol, TextIO, runtime_checkable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 from mlff_dyn.report.tables import print_table
-from mlff_dyn.store.json_file import finite_or_null, to_plain
+from mlff_dyn.store.json_file import finite_or_null, read_json, to_plain, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
+
+VERSION = 1
+_NOT_VALUES = ("status", "up_to_date")
 
 
-@runtime_checkable
-class Report(Protocol):
-    """What a workflow returns to the command line."""
+@dataclass(frozen=True)
+class Report:
+    """What a workflow returns to the command line; the fields of a report are the keys of its JSON object.
+
+    Attributes
+    ----------
+    verb : str            of the command
+    status : str
+    up_to_date : bool     nothing had to be done
+    """
+
+    verb: ClassVar[str] = ""
+    status: str
+    up_to_date: bool = field(default=False, kw_only=True)
 
     @property
     def exit_code(self) -> int:
         """Exit code of the command: 0, or 4 for a target that was not reached."""
+        return 0
+
+    @property
+    def schema(self) -> str:
+        """Name and version of the JSON object."""
+        return f"mlff-dyn {self.verb} {VERSION}"
+
+    def values(self) -> dict[str, object]:
+        """Return the JSON values besides schema and status; their names end in their unit."""
+        return {name: value for name, value in vars(self).items() if name not in _NOT_VALUES}
 
     def to_json(self) -> dict[str, object]:
-        """Return the JSON object: ``schema``, ``status``, then values whose names end in their unit."""
+        """Return the JSON object: ``schema``, ``status``, values."""
+        return {"schema": self.schema, "status": self.status, **self.values()}
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the rows (label, value) for people below the status."""
+        return []
 
     def table(self) -> list[tuple[str, str]]:
-        """Return the rows (label, value) for people."""
+        """Return all rows for people."""
+        return [("status", self.status + (" (up to date)" if self.up_to_date else "")), *self.rows()]
+
+
+@dataclass(frozen=True)
+class DryRun(Report):
+    """What a command would do.
+
+    Attributes
+    ----------
+    of : type of Report                       what the command returns otherwise
+    sizes : dict                              JSON values that are also rows
+    more : dict                               JSON values that are not; ``warnings`` have rows of their own
+    head : tuple of (str, str)                rows above the sizes
+    """
+
+    status: str = field(default="dry run", init=False)
+    of: type[Report]
+    sizes: dict[str, object]
+    more: dict[str, Any] = field(default_factory=dict)
+    head: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def schema(self) -> str:
+        """That of the report of the command."""
+        return f"mlff-dyn {self.of.verb} {VERSION}"
+
+    def values(self) -> dict[str, object]:
+        """Return the sizes and what there is besides."""
+        return {**self.more, **self.sizes}
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return a row for each size."""
+        sizes = [(name.replace("_", " "), str(value)) for name, value in self.sizes.items()]
+        return [*self.head, *sizes, *(("warning", line) for line in self.more.get("warnings", ()))]
+
+
+def write_report(path: Path, report: Report, **more: object) -> None:
+    """Write the JSON object of a report, and further values with it; what is not finite becomes null."""
+    content = {name: finite_or_null(to_plain(value)) for name, value in {**report.to_json(), **more}.items()}
+    write_json(path, content, format_name=f"mlff-dyn {report.verb}", version=VERSION)
+
+
+def read_report(path: Path, kind: type[Report]) -> dict[str, Any]:
+    """Read the values of `write_report`, the status among them.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged, or another kind of report.
+    """
+    content = read_json(path, format_name=f"mlff-dyn {kind.verb}", version=VERSION)
+    content.pop("schema", None)
+    return content
 
 
 def print_report(report: Report, *, as_json: bool, stream: TextIO | None = None) -> None:
