@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 from mlff_dyn.report.tables import print_table
-from mlff_dyn.store.json_file import finite_or_null, read_json, to_plain, write_json
+from mlff_dyn.store.atomic import atomic_write_text
+from mlff_dyn.store.json_file import finite_or_null, to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-VERSION = 1
+_VERSION = 1
 _NOT_VALUES = ("status", "up_to_date")
 
 
@@ -38,10 +39,10 @@ class Report:
         """Exit code of the command: 0, or 4 for a target that was not reached."""
         return 0
 
-    @property
-    def schema(self) -> str:
+    @classmethod
+    def schema(cls) -> str:
         """Name and version of the JSON object."""
-        return f"mlff-dyn {self.verb} {VERSION}"
+        return f"mlff-dyn {cls.verb} {_VERSION}"
 
     def values(self) -> dict[str, object]:
         """Return the JSON values besides schema and status; their names end in their unit."""
@@ -49,7 +50,7 @@ class Report:
 
     def to_json(self) -> dict[str, object]:
         """Return the JSON object: ``schema``, ``status``, values."""
-        return {"schema": self.schema, "status": self.status, **self.values()}
+        return {"schema": self.schema(), "status": self.status, **self.values()}
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the rows (label, value) for people below the status."""
@@ -78,10 +79,9 @@ class DryRun(Report):
     more: dict[str, Any] = field(default_factory=dict)
     head: tuple[tuple[str, str], ...] = ()
 
-    @property
-    def schema(self) -> str:
-        """That of the report of the command."""
-        return f"mlff-dyn {self.of.verb} {VERSION}"
+    def to_json(self) -> dict[str, object]:
+        """Return the JSON object, with the schema of the command."""
+        return {**super().to_json(), "schema": self.of.schema()}
 
     def values(self) -> dict[str, object]:
         """Return the sizes and what there is besides."""
@@ -94,22 +94,18 @@ class DryRun(Report):
 
 
 def write_report(path: Path, report: Report, **more: object) -> None:
-    """Write the JSON object of a report, and further values with it; what is not finite becomes null."""
-    content = {name: finite_or_null(to_plain(value)) for name, value in {**report.to_json(), **more}.items()}
-    write_json(path, content, format_name=f"mlff-dyn {report.verb}", version=VERSION)
+    """Write the JSON object of a report, and further values with it."""
+    atomic_write_text(path, format_json({**report.to_json(), **more}))
 
 
 def read_report(path: Path, kind: type[Report]) -> dict[str, Any]:
-    """Read the values of `write_report`, the status among them.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, damaged, or another kind of report.
-    """
-    content = read_json(path, format_name=f"mlff-dyn {kind.verb}", version=VERSION)
-    content.pop("schema", None)
-    return content
+    """Read status and values of `write_report`; empty if the file is missing, damaged or of another kind."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    is_report = isinstance(content, dict) and content.pop("schema", None) == kind.schema()
+    return content if is_report else {}
 
 
 def print_report(report: Report, *, as_json: bool, stream: TextIO | None = None) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.errors import DataError
 from mlff_dyn.report.answer import DryRun, Report, read_report, write_report
 from mlff_dyn.report.plots import ErrorTrace, plot_convergence
 from mlff_dyn.store.lock import RunLock
@@ -176,5 +175,5 @@ def _finished(directory: Path, inputs: str) -> ConvergenceReport | None:
         return ConvergenceReport(
             content["status"], verdicts, content["limit_relative"], content["n_atoms"], up_to_date=True
         )
-    except (DataError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return None

@@ -11,7 +11,7 @@ from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.kernels.dynamics import Dynamics
 from mlff_dyn.md.barostat import Barostat
 from mlff_dyn.md.start import displacement_limit
-from mlff_dyn.report.answer import VERSION, DryRun, Report, write_report
+from mlff_dyn.report.answer import DryRun, Report, write_report
 from mlff_dyn.store.json_file import read_json, write_json
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _STREAM = 5
 _BAROSTAT_KEYS = {"pressure_gigapascal", "barostat_shape", "barostat_interval_steps", "strain_limit"}
-_FORMAT = "mlff-dyn run-md"
+_FORMAT, _VERSION = "mlff-dyn run-md", 1
 
 
 def run_md(config: Config, *, dry_run: bool, force: bool, progress: Progress) -> Report:
@@ -190,7 +190,7 @@ def _run_one(
         **vars(analysis),
     )
     content: dict[str, Any] = {**asdict(summary), "identity": plan.identity, "inputs": plan.inputs}
-    write_json(plan.directory / "md.json", content, format_name=_FORMAT, version=VERSION)
+    write_json(plan.directory / "md.json", content, format_name=_FORMAT, version=_VERSION)
     return summary, True
 
 
@@ -206,7 +206,7 @@ def _finished(plan: MdPlan) -> TrajectorySummary | None:
     if not (path.exists() and plan.trajectory_path.exists()):
         return None
     try:
-        content = read_json(path, format_name=_FORMAT, version=VERSION)
+        content = read_json(path, format_name=_FORMAT, version=_VERSION)
         identity, inputs = content.pop("identity"), content.pop("inputs")
         summary = TrajectorySummary(**content)
     except (DataError, KeyError, TypeError):
