@@ -13,7 +13,7 @@ CONVERGED, NOT_CONVERGED = "converged", "not converged"
 QUANTILE_FACTOR = 2.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TemperatureVerdict:
     """Predicted force errors at one temperature; the names are those of the JSON object.
 
@@ -44,24 +44,24 @@ class TemperatureVerdict:
 
     temperature_k: float
     converged: bool
-    force_sd_mean: float | None
-    statistical_error: float | None
-    limit: float | None
+    force_sd_mean: float | None = None
+    statistical_error: float | None = None
+    limit: float | None = None
     n_effective: float
     n_frames: int
     n_replicas: int
     n_stopped: int
-    force_rms_ev_per_angstrom: float | None
-    force_sd_epistemic: float | None
-    force_sd_truncation: float | None
-    force_sd_relative: float | None
-    statistical_error_relative: float | None
+    force_rms_ev_per_angstrom: float | None = None
+    force_sd_epistemic: float | None = None
+    force_sd_truncation: float | None = None
+    force_sd_relative: float | None = None
+    statistical_error_relative: float | None = None
     limit_relative: float
-    quantile_99_relative: float | None
+    quantile_99_relative: float | None = None
     reasons: tuple[str, ...]
-    forecast_calculations: int | None
-    forecast_calculations_low: int | None
-    forecast_calculations_high: int | None
+    forecast_calculations: int | None = None
+    forecast_calculations_low: int | None = None
+    forecast_calculations_high: int | None = None
 
     @property
     def forecast(self) -> Forecast:
