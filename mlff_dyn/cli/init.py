@@ -2,20 +2,18 @@
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlff_dyn.cli import options
 from mlff_dyn.cli.console import stderr
-from mlff_dyn.cli.session import collect_overrides, finish, read_config, require_file, session
+from mlff_dyn.cli.options import CONFIG_SUFFIXES, Given, takes
+from mlff_dyn.cli.session import require_file
 from mlff_dyn.errors import UsageError
 
 if TYPE_CHECKING:
     from mlff_dyn.config.schema import Config
-    from mlff_dyn.report.progress import Progress
 
-CONFIG_SUFFIXES = (".yaml", ".yml")
 DEFAULT_CONFIG = Path("CONFIG.yaml")
 _logger = logging.getLogger(__name__)
 
@@ -43,7 +41,9 @@ Dataset = Annotated[
 ]
 
 
+@takes()
 def init(
+    given: Given,
     source: Annotated[
         Path,
         typer.Argument(metavar="STRUCTURE|CONFIG.yaml", help="Structure file, or a configuration (.yaml)."),
@@ -52,66 +52,35 @@ def init(
     output: Output = None,
     suggest: Suggest = False,
     dataset: Dataset = None,
-    run_dir: options.RunDir = None,
-    overrides: options.Overrides = None,
-    seed: options.Seed = None,
-    dry_run: options.DryRun = False,
-    force: options.Force = False,
-    as_json: options.AsJson = False,
-    verbose: options.Verbose = 0,
-    quiet: options.Quiet = False,
 ) -> None:
     """Set up a run: a commented configuration for a structure, the basis, the first structures."""
-    with session(verbose, quiet) as progress:
-        if dataset is not None and not suggest:
-            raise typer.BadParameter("--dataset goes with --suggest; train takes --dataset, too")
-        if suggest and source.suffix not in CONFIG_SUFFIXES:
-            raise typer.BadParameter("--suggest changes a configuration; write one first: init STRUCTURE")
-        if source.suffix in CONFIG_SUFFIXES:
-            if output is not None:
-                raise typer.BadParameter(
-                    "--output names the configuration of a structure; this is a configuration"
-                )
-            config = read_config(source, run_dir=run_dir, overrides=overrides, seed=seed)
-        else:
-            extra = collect_overrides(run_dir=run_dir, overrides=overrides, seed=seed)
-            config = _start_config(
-                require_file(source, "structure"),
-                output or DEFAULT_CONFIG,
-                extra,
-                force=force,
-                dry_run=dry_run,
-            )
+    is_config = source.suffix in CONFIG_SUFFIXES
+    if dataset is not None and not suggest:
+        raise typer.BadParameter("--dataset goes with --suggest; train takes --dataset, too")
+    if suggest and not is_config:
+        raise typer.BadParameter("--suggest changes a configuration; write one first: init STRUCTURE")
+    if is_config and output is not None:
+        raise typer.BadParameter("--output names the configuration of a structure; this is a configuration")
+    if is_config:
+        config = given.load(source)
+    else:
+        config = _start_config(require_file(source, "structure"), output or DEFAULT_CONFIG, given)
+    if suggest:
+        if dataset is not None:
+            require_file(dataset, "data set")
 
-        if suggest:
-            _suggest(config, source, dataset, dry_run=dry_run, progress=progress, as_json=as_json)
+        from mlff_dyn.workflows.setup.suggest_expansion import suggest_expansion
 
-        from mlff_dyn.workflows.setup.initialise import initialise
+        progress, dry_run = given.progress, given.dry_run
+        report = suggest_expansion(config, source, dataset=dataset, dry_run=dry_run, progress=progress)
+        given.finish(report)
 
-        finish(initialise(config, dry_run=dry_run), as_json=as_json)
+    from mlff_dyn.workflows.setup.initialise import initialise
+
+    given.finish(initialise(config, dry_run=given.dry_run))
 
 
-def _suggest(
-    config: "Config",
-    source: Path,
-    dataset: Path | None,
-    *,
-    dry_run: bool,
-    progress: "Progress",
-    as_json: bool,
-) -> NoReturn:
-    if dataset is not None:
-        require_file(dataset, "data set")
-
-    from mlff_dyn.workflows.setup.suggest_expansion import suggest_expansion
-
-    report = suggest_expansion(config, source, dataset=dataset, dry_run=dry_run, progress=progress)
-    finish(report, as_json=as_json)
-
-
-def _start_config(
-    structure: Path, target: Path, overrides: list[str], *, force: bool, dry_run: bool
-) -> "Config":
+def _start_config(structure: Path, target: Path, given: Given) -> "Config":
     """Write the configuration of a structure, unless it is there already, and return it."""
     from mlff_dyn.config.load import parse_config
     from mlff_dyn.config.suggest import suggest_cutoffs, suggest_supercell
@@ -129,17 +98,17 @@ def _start_config(
         format_yaml(values, flow=False, width=100),
         source=f"configuration of {structure}",
         folder=target.parent,
-        overrides=overrides,
+        overrides=given.all_overrides(),
     )
     text = config_template(config, target.parent)
-    if target.exists() and not force and target.read_text(encoding="utf-8") != text:
+    if target.exists() and not given.force and target.read_text(encoding="utf-8") != text:
         raise UsageError(
             f"{target} exists and differs from what init would write",
             fix=f"mlff-dyn init {target} uses it as it is, --force replaces it, --output FILE writes another",
         )
-    if dry_run:
+    if given.dry_run:
         stderr.print(f"would write {target}:\n\n{text}")
-    elif not target.exists() or force:
+    elif not target.exists() or given.force:
         atomic_write_text(target, text)
         _logger.info("wrote %s", target)
     return config

@@ -1,9 +1,25 @@
-"""Arguments and options that several commands share, each with its one help text."""
+"""Arguments and options that several commands share, each with its one help text.
 
+A command declares the arguments of its own; `takes` adds shared options, which it gets together as `Given`.
+"""
+
+import functools
+import inspect
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+
+from mlff_dyn.cli.console import configure_logging, create_progress
+from mlff_dyn.report.progress import NullProgress, Progress
+
+if TYPE_CHECKING:
+    from mlff_dyn.config.schema import Config
+    from mlff_dyn.report.answer import Report
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Configuration file.")]
 RunDir = Annotated[
@@ -28,3 +44,93 @@ Verbose = Annotated[
     int, typer.Option("--verbose", "-v", count=True, help="More log; twice: also tracebacks.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No log and no progress, errors only.")]
+
+_SHARED: dict[str, tuple[Any, object]] = {
+    "run_dir": (RunDir, None),
+    "overrides": (Overrides, None),
+    "seed": (Seed, None),
+    "dry_run": (DryRun, False),
+    "force": (Force, False),
+    "as_json": (AsJson, False),
+    "verbose": (Verbose, 0),
+    "quiet": (Quiet, False),
+}
+CONFIG_SUFFIXES = (".yaml", ".yml")
+OUTPUT_OPTIONS = ("as_json", "verbose", "quiet")
+
+
+@dataclass
+class Given:
+    """Values of the shared options; those that a command does not take keep their defaults."""
+
+    run_dir: Path | None = None
+    overrides: list[str] | None = None
+    seed: int | None = None
+    dry_run: bool = False
+    force: bool = False
+    as_json: bool = False
+    verbose: int = 0
+    quiet: bool = False
+    progress: Progress = field(default_factory=NullProgress)
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Configure standard error; however the command ends, the progress display is taken away."""
+        verbosity = -1 if self.quiet else self.verbose
+        configure_logging(verbosity)
+        self.progress = create_progress(verbosity)
+        try:
+            yield
+        finally:
+            self.progress.stop()
+
+    def all_overrides(self) -> list[str]:
+        """Write the options of the command line as overrides, the dedicated ones last."""
+        collected = list(self.overrides or ())
+        if self.seed is not None:
+            collected.append(f"seed={self.seed}")
+        if self.run_dir is not None:
+            collected.append(f"run_dir={json.dumps(str(self.run_dir.absolute()))}")
+        return collected
+
+    def load(self, path: Path) -> "Config":
+        """Load a configuration with the options of the command line on top.
+
+        Raises
+        ------
+        ConfigError
+            If the configuration is not valid.
+        """
+        from mlff_dyn.config.load import load_config
+
+        return load_config(path, self.all_overrides())
+
+    def finish(self, report: "Report", *, exit_code: int | None = None) -> NoReturn:
+        """Print the report and leave with its exit code, or with another one."""
+        from mlff_dyn.report.answer import print_report
+
+        print_report(report, as_json=self.as_json)
+        raise typer.Exit(report.exit_code if exit_code is None else exit_code)
+
+
+def takes(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add shared options to a command, all of them where none is named."""
+    shared = {name: _SHARED[name] for name in names or _SHARED}
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def command(**values: Any) -> None:  # noqa: ANN401 (what the options hold)
+            given = Given(**{name: values.pop(name) for name in shared})
+            with given.session():
+                function(given, **values)
+
+        parameters = list(inspect.signature(function).parameters.values())[1:]
+        parameters += [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+            for name, (kind, default) in shared.items()
+        ]
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return command
+
+    return decorate

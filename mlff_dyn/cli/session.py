@@ -1,4 +1,4 @@
-"""What every command does around its workflow: logging, configuration, report, exit code, signals."""
+"""What happens around every command: errors become exit codes, signals interrupts."""
 
 from __future__ import annotations
 
@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from mlff_dyn.cli.console import TRACEBACK_LEVEL, configure_logging, create_progress, stderr
+from mlff_dyn.cli.console import TRACEBACK_LEVEL, stderr
 from mlff_dyn.errors import DataError, Interrupted, MlffError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
     from types import FrameType
 
-    from mlff_dyn.config.schema import Config
-    from mlff_dyn.report.answer import Report
-    from mlff_dyn.report.progress import Progress
 
 _logger = logging.getLogger(__name__)
 
@@ -43,60 +40,6 @@ class Commands(TyperGroup):
         raise typer.Exit(error.exit_code)
 
 
-@contextmanager
-def session(verbose: int, quiet: bool) -> Iterator[Progress]:
-    """Configure standard error and lend the progress display; however the command ends, it is taken away."""
-    verbosity = -1 if quiet else verbose
-    configure_logging(verbosity)
-    progress = create_progress(verbosity)
-    try:
-        yield progress
-    finally:
-        progress.stop()
-
-
-def read_config(
-    path: Path,
-    *,
-    run_dir: Path | None = None,
-    overrides: Sequence[str] | None = None,
-    seed: int | None = None,
-) -> Config:
-    """Load the configuration with the options of the command line on top.
-
-    Parameters
-    ----------
-    path : Path
-    run_dir : Path, optional
-        Directory of results, relative to the working directory.
-    overrides : sequence of str, optional
-        Values of ``--set``.
-    seed : int, optional
-
-    Raises
-    ------
-    ConfigError
-        If the configuration is not valid.
-    """
-    from mlff_dyn.config.load import load_config
-
-    return load_config(path, collect_overrides(run_dir=run_dir, overrides=overrides, seed=seed))
-
-
-def collect_overrides(
-    *, run_dir: Path | None = None, overrides: Sequence[str] | None = None, seed: int | None = None
-) -> list[str]:
-    """Write the options of the command line as overrides, the dedicated ones last."""
-    import json
-
-    collected = list(overrides or ())
-    if seed is not None:
-        collected.append(f"seed={seed}")
-    if run_dir is not None:
-        collected.append(f"run_dir={json.dumps(str(run_dir.absolute()))}")
-    return collected
-
-
 def require_file(path: Path, what: str) -> Path:
     """Refuse a data file that is not there.
 
@@ -110,14 +53,6 @@ def require_file(path: Path, what: str) -> Path:
             f"{what} {path} does not exist" if not path.exists() else f"{what} {path} is not a file"
         )
     return path
-
-
-def finish(report: Report, *, as_json: bool, exit_code: int | None = None) -> NoReturn:
-    """Print the report and leave with its exit code, or with another one."""
-    from mlff_dyn.report.answer import print_report
-
-    print_report(report, as_json=as_json)
-    raise typer.Exit(report.exit_code if exit_code is None else exit_code)
 
 
 @contextmanager

@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
-from mlff_dyn.cli import options
-from mlff_dyn.cli.session import finish, require_file, session
+from mlff_dyn.cli.options import OUTPUT_OPTIONS, Given, takes
+from mlff_dyn.cli.session import require_file
 
 
+@takes(*OUTPUT_OPTIONS)
 def validate(
+    given: Given,
     model: Annotated[Path, typer.Argument(metavar="MODEL.h5", help="Trained model.")],
     file: Annotated[Path, typer.Argument(metavar="FILE.extxyz", help="Labelled frames, not trained on.")],
     *,
@@ -22,15 +24,11 @@ def validate(
             help="Directory of report and plots; default: validate, beside MODEL.",
         ),
     ] = None,
-    as_json: options.AsJson = False,
-    verbose: options.Verbose = 0,
-    quiet: options.Quiet = False,
 ) -> None:
     """Compare a model, and its own error bars, with labelled frames."""
-    with session(verbose, quiet):
-        require_file(model, "model")
-        require_file(file, "file of labelled frames")
+    require_file(model, "model")
+    require_file(file, "file of labelled frames")
 
-        from mlff_dyn.workflows.validation.validate import validate as run_validation
+    from mlff_dyn.workflows.validation.validate import validate as run_validation
 
-        finish(run_validation(model, file, output or model.parent / "validate"), as_json=as_json)
+    given.finish(run_validation(model, file, output or model.parent / "validate"))

@@ -13,10 +13,18 @@ from mlff_dyn.config.yaml_source import format_yaml, parse_yaml
 from mlff_dyn.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from mlff_dyn.config.schema import EngineConfig, PriorConfig
     from mlff_dyn.config.yaml_source import Lines
+
+_PATHS = (
+    ("run_dir",),
+    ("structure", "file"),
+    ("expansion", "born_file"),
+    ("engine", "profile", "pseudo_dir"),
+    ("training", "prior", "engine", "profile", "pseudo_dir"),
+    *(("training", "prior", name) for name in ("model", "phonopy", "phono3py")),
+)
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -80,49 +88,24 @@ def parse_config(text: str, *, source: str, folder: Path, overrides: Sequence[st
         config = Config.model_validate(values)
     except ValidationError as error:
         raise ConfigError("\n".join(describe_problems(error, lines, source))) from None
-    return resolve_paths(config, folder)
+    complete = config.model_dump()
+    change_paths(complete, lambda path: (folder / path.expanduser()).absolute())
+    return Config.model_validate(complete)
 
 
-def resolve_paths(config: Config, folder: Path) -> Config:
-    """Return the configuration with its paths made absolute, relative ones taken from ``folder``."""
-    expansion = config.expansion
-    if expansion.born_file is not None:
-        expansion = expansion.model_copy(update={"born_file": _absolute(expansion.born_file, folder)})
-    structure = config.structure.model_copy(update={"file": _absolute(config.structure.file, folder)})
-    training = config.training.model_copy(update={"prior": _resolved_prior(config.training.prior, folder)})
-    return config.model_copy(
-        update={
-            "run_dir": _absolute(config.run_dir, folder),
-            "structure": structure,
-            "expansion": expansion,
-            "engine": _resolved_engine(config.engine, folder),
-            "training": training,
-        }
-    )
+def change_paths(values: dict[str, Any], change: Callable[[Path], Path]) -> None:
+    """Put something else in the place of every path in the values of a configuration that is given."""
+    for *sections, name in _PATHS:
+        section: dict[str, Any] = values
+        for key in sections:
+            section = section.get(key) or {}
+        if isinstance(section.get(name), str | Path):
+            section[name] = str(change(Path(section[name])))
 
 
 def resolved_yaml(config: Config) -> str:
     """Write a configuration with every default filled in; reading it back gives the same configuration."""
     return format_yaml(config.model_dump(), flow=None, width=110)
-
-
-def _resolved_engine(engine: EngineConfig | None, folder: Path) -> EngineConfig | None:
-    if engine is None or not isinstance(engine.profile.get("pseudo_dir"), str):
-        return engine
-    pseudo_dir = str(_absolute(engine.profile["pseudo_dir"], folder))
-    return engine.model_copy(update={"profile": {**engine.profile, "pseudo_dir": pseudo_dir}})
-
-
-def _resolved_prior(prior: PriorConfig | None, folder: Path) -> PriorConfig | None:
-    if prior is None:
-        return None
-    paths = {name: getattr(prior, name) for name in ("model", "phonopy", "phono3py")}
-    resolved = {name: _absolute(path, folder) for name, path in paths.items() if path is not None}
-    return prior.model_copy(update={**resolved, "engine": _resolved_engine(prior.engine, folder)})
-
-
-def _absolute(path: Path | str, folder: Path) -> Path:
-    return (folder / Path(path).expanduser()).absolute()
 
 
 def _apply_override(values: dict[Any, Any], lines: Lines, override: str) -> None:

@@ -7,6 +7,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlff_dyn.config.load import change_paths
 from mlff_dyn.config.problems import section_class, section_fields
 from mlff_dyn.config.yaml_source import format_yaml
 
@@ -73,25 +74,15 @@ def config_template(config: Config, folder: Path) -> str:
         YAML that `parse_config` reads as the same configuration.
     """
     values = config.model_dump()
-    values["run_dir"] = _relative(config.run_dir, folder)
-    values["structure"]["file"] = _relative(config.structure.file, folder)
-    if config.expansion.born_file is not None:
-        values["expansion"]["born_file"] = _relative(config.expansion.born_file, folder)
-    prior = values["training"]["prior"] or {"engine": None}
-    for engine in (values["engine"], prior["engine"]):
-        if engine and "pseudo_dir" in engine["profile"]:
-            engine["profile"]["pseudo_dir"] = _relative(engine["profile"]["pseudo_dir"], folder)
-    for name in ("model", "phonopy", "phono3py"):
-        if prior.get(name) is not None:
-            prior[name] = _relative(prior[name], folder)
+    change_paths(values, lambda path: _relative(path, folder))
     return "\n".join([*_comment(HEAD, 0), *_section_lines((), values)]) + "\n"
 
 
-def _relative(path: Path | str, folder: Path) -> str:
+def _relative(path: Path, folder: Path) -> Path:
     """Path relative to a folder; as it is where the two have nothing but the root in common."""
     relative = os.path.relpath(path, folder)
-    shared = os.path.commonpath([Path(path).resolve(), folder.resolve()])
-    return str(path) if shared == os.path.sep else relative
+    shared = os.path.commonpath([path.resolve(), folder.resolve()])
+    return path if shared == os.path.sep else Path(relative)
 
 
 def _section_lines(path: tuple[str, ...], values: Mapping[str, object]) -> list[str]:

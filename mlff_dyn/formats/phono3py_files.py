@@ -50,7 +50,7 @@ def write_phono3py(force_field: ForceField, torus: Torus, directory: Path) -> tu
             f"fc3.hdf5 of {torus.n_atoms} atoms would take {size / 2**30:.0f} GiB",
             fix="export on a smaller supercell",
         )
-    phonon = phono3py.Phono3py(**phonopy_cells(torus).arguments(), log_level=0)
+    phonon = phono3py.Phono3py(**phonopy_cells(torus), log_level=0)
     supercell, p2s_map = phonon.supercell, np.array(phonon.primitive.p2s_map)
     harmonic, cubic, main = (str(directory / name) for name in NAMES)
     file_io.write_fc2_to_hdf5(

@@ -6,7 +6,6 @@ primitive_matrix. The unit cell is the one that the user gave, atom by atom.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,35 +21,8 @@ if TYPE_CHECKING:
     from mlff_dyn.model.force_constants import ForceConstants
 
 
-@dataclass(frozen=True, eq=False)
-class PhonopyCells:
-    """Arguments of the constructors of Phonopy and Phono3py.
-
-    Attributes
-    ----------
-    unitcell : PhonopyAtoms
-    supercell_matrix : ndarray of int, shape (3, 3)
-    primitive_matrix : ndarray, shape (3, 3)
-    symprec : float     Å
-    """
-
-    unitcell: PhonopyAtoms
-    supercell_matrix: NDArray[np.int64]
-    primitive_matrix: NDArray[np.float64]
-    symprec: float
-
-    def arguments(self) -> dict[str, Any]:
-        """Return them as keyword arguments."""
-        return {
-            "unitcell": self.unitcell,
-            "supercell_matrix": self.supercell_matrix,
-            "primitive_matrix": self.primitive_matrix,
-            "symprec": self.symprec,
-        }
-
-
-def phonopy_cells(torus: Torus) -> PhonopyCells:
-    """Describe a supercell for phonopy.
+def phonopy_cells(torus: Torus) -> dict[str, Any]:
+    """Arguments of the constructors of Phonopy and Phono3py that describe a supercell.
 
     Raises
     ------
@@ -64,12 +36,12 @@ def phonopy_cells(torus: Torus) -> PhonopyCells:
             f"supercell {torus.matrix.tolist()} (primitive vectors) is no repetition of the input cell",
             fix="choose a supercell in vectors of structure.file",
         )
-    return PhonopyCells(
-        unitcell=input_cell(crystal),
-        supercell_matrix=np.rint(repetitions).astype(np.int64).T,
-        primitive_matrix=np.linalg.inv(crystal.input_matrix).T,
-        symprec=crystal.symprec,
-    )
+    return {
+        "unitcell": input_cell(crystal),
+        "supercell_matrix": np.rint(repetitions).astype(np.int64).T,
+        "primitive_matrix": np.linalg.inv(crystal.input_matrix).T,
+        "symprec": crystal.symprec,
+    }
 
 
 def compact_array(

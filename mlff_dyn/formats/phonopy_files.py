@@ -40,7 +40,7 @@ def write_phonopy(force_field: ForceField, torus: Torus, directory: Path) -> tup
         Names of the files.
     """
     constants = force_constants_of(force_field, 2, torus)
-    phonon = Phonopy(**phonopy_cells(torus).arguments(), log_level=0)
+    phonon = Phonopy(**phonopy_cells(torus), log_level=0)
     supercell, p2s_map = phonon.supercell, np.array(phonon.primitive.p2s_map)
     first = np.arange(len(supercell)) if len(supercell) <= _LARGEST_FULL else p2s_map
     text, binary, main = (str(directory / name) for name in NAMES)

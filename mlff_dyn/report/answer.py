@@ -1,31 +1,111 @@
-"""The answer of a command: a report, as a table or as one JSON object, on standard output."""
+"""The answer of a command: a report, as a table or as one JSON object, on standard output or in a file."""
 
 from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Protocol, TextIO, runtime_checkable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 from mlff_dyn.report.tables import print_table
+from mlff_dyn.store.atomic import atomic_write_text
 from mlff_dyn.store.json_file import finite_or_null, to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
+
+_VERSION = 1
+_NOT_VALUES = ("status", "up_to_date")
 
 
-@runtime_checkable
-class Report(Protocol):
-    """What a workflow returns to the command line."""
+@dataclass(frozen=True)
+class Report:
+    """What a workflow returns to the command line; the fields of a report are the keys of its JSON object.
+
+    Attributes
+    ----------
+    verb : str            of the command
+    status : str
+    up_to_date : bool     nothing had to be done
+    """
+
+    verb: ClassVar[str] = ""
+    status: str
+    up_to_date: bool = field(default=False, kw_only=True)
 
     @property
     def exit_code(self) -> int:
         """Exit code of the command: 0, or 4 for a target that was not reached."""
+        return 0
+
+    @classmethod
+    def schema(cls) -> str:
+        """Name and version of the JSON object."""
+        return f"mlff-dyn {cls.verb} {_VERSION}"
+
+    def values(self) -> dict[str, object]:
+        """Return the JSON values besides schema and status; their names end in their unit."""
+        return {name: value for name, value in vars(self).items() if name not in _NOT_VALUES}
 
     def to_json(self) -> dict[str, object]:
-        """Return the JSON object: ``schema``, ``status``, then values whose names end in their unit."""
+        """Return the JSON object: ``schema``, ``status``, values."""
+        return {"schema": self.schema(), "status": self.status, **self.values()}
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the rows (label, value) for people below the status."""
+        return []
 
     def table(self) -> list[tuple[str, str]]:
-        """Return the rows (label, value) for people."""
+        """Return all rows for people."""
+        return [("status", self.status + (" (up to date)" if self.up_to_date else "")), *self.rows()]
+
+
+@dataclass(frozen=True)
+class DryRun(Report):
+    """What a command would do.
+
+    Attributes
+    ----------
+    of : type of Report                       what the command returns otherwise
+    sizes : dict                              JSON values that are also rows
+    more : dict                               JSON values that are not; ``warnings`` have rows of their own
+    head : tuple of (str, str)                rows above the sizes
+    """
+
+    status: str = field(default="dry run", init=False)
+    of: type[Report]
+    sizes: dict[str, object]
+    more: dict[str, Any] = field(default_factory=dict)
+    head: tuple[tuple[str, str], ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """Return the JSON object, with the schema of the command."""
+        return {**super().to_json(), "schema": self.of.schema()}
+
+    def values(self) -> dict[str, object]:
+        """Return the sizes and what there is besides."""
+        return {**self.more, **self.sizes}
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return a row for each size."""
+        sizes = [(name.replace("_", " "), str(value)) for name, value in self.sizes.items()]
+        return [*self.head, *sizes, *(("warning", line) for line in self.more.get("warnings", ()))]
+
+
+def write_report(path: Path, report: Report, **more: object) -> None:
+    """Write the JSON object of a report, and further values with it."""
+    atomic_write_text(path, format_json({**report.to_json(), **more}))
+
+
+def read_report(path: Path, kind: type[Report]) -> dict[str, Any]:
+    """Read status and values of `write_report`; empty if the file is missing, damaged or of another kind."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    is_report = isinstance(content, dict) and content.pop("schema", None) == kind.schema()
+    return content if is_report else {}
 
 
 def print_report(report: Report, *, as_json: bool, stream: TextIO | None = None) -> None:

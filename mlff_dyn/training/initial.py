@@ -10,6 +10,8 @@ from mlff_dyn.md.start import start_at_rest_positions
 from mlff_dyn.training.exploration import EQUILIBRATION_FEMTOSECONDS, exploring_dynamics, is_sound
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from mlff_dyn.kernels.dynamics import MdKernel
@@ -71,3 +73,9 @@ def thermal_displacements(
         return []
     run = kernel.run(start.state, dynamics, count * stride, stride)
     return [u - u.mean(axis=0) for u in run.displacements[is_sound(run.displacements, dynamics)]]
+
+
+INITIAL_STRUCTURES: dict[str, Callable[[int, float, tuple[int, ...]], NDArray[np.float64]]] = {
+    "rattle": rattled_displacements
+}
+"""Name to a callable of (number of atoms, standard deviation of a component, seed)."""

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import yaml
 
-from mlff_dyn.errors import DataError, UsageError
+from mlff_dyn.config.yaml_source import parse_yaml
+from mlff_dyn.errors import ConfigError, DataError, UsageError
 from mlff_dyn.formats.registry import find_format
 from mlff_dyn.lattice.torus import Torus, input_supercell
+from mlff_dyn.report.answer import Report
 from mlff_dyn.store.atomic import sync_path
 from mlff_dyn.store.model_file import read_model
 
@@ -23,7 +24,7 @@ MODEL_NAME, CONFIG_NAME = "model.h5", "config.resolved.yaml"
 
 
 @dataclass(frozen=True)
-class ExportReport:
+class ExportReport(Report):
     """What was written.
 
     Attributes
@@ -32,36 +33,22 @@ class ExportReport:
     directory : Path
     files : tuple of str     names in the directory
     n_atoms : int            of the supercell that the force constants are given on
-    up_to_date : bool        all files were there already
     """
 
+    verb = "export"
     format: str
     directory: Path
     files: tuple[str, ...]
     n_atoms: int
-    up_to_date: bool = False
 
-    exit_code = 0
+    def values(self) -> dict[str, object]:
+        """Return the JSON values, the files with their directory."""
+        return {**super().values(), "files": [self.directory / name for name in self.files]}
 
-    def to_json(self) -> dict[str, object]:
-        """Return the JSON object."""
-        return {
-            "schema": "mlff-dyn export 1",
-            "status": "done",
-            "format": self.format,
-            "directory": str(self.directory),
-            "files": [str(self.directory / name) for name in self.files],
-            "n_atoms": self.n_atoms,
-        }
-
-    def table(self) -> list[tuple[str, str]]:
+    def rows(self) -> list[tuple[str, str]]:
         """Return the rows for people."""
-        return [
-            ("status", "done (up to date)" if self.up_to_date else "done"),
-            ("format", self.format),
-            ("supercell", f"{self.n_atoms} atoms"),
-            *(("file", str(self.directory / name)) for name in self.files),
-        ]
+        files = (("file", str(self.directory / name)) for name in self.files)
+        return [("format", self.format), ("supercell", f"{self.n_atoms} atoms"), *files]
 
 
 def export(source: Path, *, format: str, output: Path, force: bool) -> ExportReport:  # noqa: A002 (contract)
@@ -100,7 +87,7 @@ def export(source: Path, *, format: str, output: Path, force: bool) -> ExportRep
             up_to_date = _publish(Path(scratch), names, output, force=force)
     except OSError as error:
         raise DataError(f"cannot write {output}: {error.strerror or error}") from error
-    return ExportReport(format, output, names, torus.n_atoms, up_to_date)
+    return ExportReport("done", format, output, names, torus.n_atoms, up_to_date=up_to_date)
 
 
 def training_supercell(force_field: ForceField, metadata: dict[str, Any], model_path: Path) -> Torus:
@@ -115,8 +102,8 @@ def training_supercell(force_field: ForceField, metadata: dict[str, Any], model_
     beside = model_path.with_name(CONFIG_NAME)
     if given is None and beside.exists():
         try:
-            given = yaml.safe_load(beside.read_text(encoding="utf-8"))["structure"]["supercell"]
-        except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+            given = parse_yaml(beside.read_text(encoding="utf-8"), str(beside))[0]["structure"]["supercell"]
+        except (OSError, ValueError, TypeError, KeyError, ConfigError):
             raise DataError(f"{beside} is damaged", fix="run mlff-dyn train again") from None
     if given is None:
         raise DataError(

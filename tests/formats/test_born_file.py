@@ -42,7 +42,7 @@ def rocksalt() -> Atoms:
 
 def primitive_of(crystal: Crystal) -> object:
     cells = phonopy_cells(input_supercell(crystal, (1, 1, 1)))
-    return Phonopy(**cells.arguments(), log_level=0).primitive
+    return Phonopy(**cells, log_level=0).primitive
 
 
 def born_of(text: str, folder: Path, atoms: Atoms | None = None):
@@ -62,7 +62,7 @@ def test_real_files(shared_data: Path, folder: str) -> None:
     np.testing.assert_allclose(found.charges.sum(axis=0), 0.0, atol=1e-15)
     np.testing.assert_allclose(found.dielectric, given["dielectric"], atol=1e-12)
     assert found.coulomb == given.get("factor", COULOMB_EV_ANGSTROM)
-    phonon = Phonopy(**phonopy_cells(input_supercell(crystal, (1, 1, 1))).arguments(), log_level=0)
+    phonon = Phonopy(**phonopy_cells(input_supercell(crystal, (1, 1, 1))), log_level=0)
     phonon.force_constants = np.zeros((len(phonon.supercell), len(phonon.supercell), 3, 3))
     phonon.nac_params = {**given, "factor": found.coulomb}
     assert found.damping == pytest.approx(phonon.dynamical_matrix._Lambda, rel=1e-12)

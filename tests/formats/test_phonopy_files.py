@@ -136,7 +136,7 @@ def test_a_known_harmonic_crystal_is_recovered(tmp_path: Path) -> None:
     hessian = spring_hessian(torus, {2.8: (3.0, -0.1), 5.6 / np.sqrt(2): (0.5, 0.05)})
     force_field = fitted_to_harmonic(build_basis(crystal, {2: "full"}, torus), torus, hessian)
     write_phonopy(force_field, torus, tmp_path)
-    reference = Phonopy(**phonopy_cells(torus).arguments(), log_level=0)
+    reference = Phonopy(**phonopy_cells(torus), log_level=0)
     atoms_of_phonopy, _ = torus.match(reference.supercell.positions)
     blocks = hessian.reshape(torus.n_atoms, 3, torus.n_atoms, 3).transpose(0, 2, 1, 3)
     reference.force_constants = blocks[atoms_of_phonopy][:, atoms_of_phonopy]
@@ -153,7 +153,7 @@ def test_a_supercell_that_the_input_cell_cannot_build_is_refused() -> None:
 
 def test_compact_rows_start_at_the_primitive_atoms_of_phonopy() -> None:
     force_field, torus = random_force_field(bulk("ZnS", "wurtzite", a=3.8, c=6.2), (2, 2, 1), {2: "full"})
-    phonon = Phonopy(**phonopy_cells(torus).arguments(), log_level=0)
+    phonon = Phonopy(**phonopy_cells(torus), log_level=0)
     constants = force_constants(force_field.basis, force_field.posterior.mean, 2, torus)
     first = phonon.primitive.p2s_map
     full = compact_array(constants, phonon.supercell, np.arange(torus.n_atoms))

@@ -106,7 +106,7 @@ def test_with_the_real_space_part_the_damping_does_not_matter(atoms: Atoms, scal
 def test_it_is_the_sum_of_phonopy(atoms: Atoms) -> None:
     crystal = crystal_of(atoms)
     long_range = dipoles_of(crystal)
-    phonon = Phonopy(**phonopy_cells(input_supercell(crystal, (1, 1, 1))).arguments(), log_level=0)
+    phonon = Phonopy(**phonopy_cells(input_supercell(crystal, (1, 1, 1))), log_level=0)
     primitive = phonon.primitive
     sites = sites_of_primitive(primitive, crystal)
     given = {

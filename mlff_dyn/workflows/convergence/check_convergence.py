@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.errors import DataError
+from mlff_dyn.report.answer import DryRun, Report, read_report, write_report
 from mlff_dyn.report.plots import ErrorTrace, plot_convergence
-from mlff_dyn.store.json_file import read_json, write_json
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.training.frame_choice import outlook
 from mlff_dyn.workflows.convergence.convergence_report import (
     CONVERGED,
-    DRY_RUN,
     NOT_CONVERGED,
     ConvergenceReport,
     TemperatureVerdict,
+    describe_limit,
 )
 from mlff_dyn.workflows.convergence.sampling import SamplingPlan, error_series, sample_replicas
 from mlff_dyn.workflows.convergence.verdict import judge
@@ -35,10 +34,9 @@ if TYPE_CHECKING:
     from mlff_dyn.workflows.convergence.sampling import Replica
 
 _NO_FRAMES = np.empty((0, 0, 3))
-_FORMAT, _VERSION = "mlff-dyn check-convergence", 1
 
 
-def check_convergence(config: Config, *, dry_run: bool, force: bool, progress: Progress) -> ConvergenceReport:
+def check_convergence(config: Config, *, dry_run: bool, force: bool, progress: Progress) -> Report:
     """Average the predicted force error over independent trajectories at every temperature.
 
     The trajectories differ from those of training and of `run-md`; they run in the cell of ``md.supercell``.
@@ -70,14 +68,16 @@ def check_convergence(config: Config, *, dry_run: bool, force: bool, progress: P
         return _check(workspace, force_field, torus, inputs, progress)
 
 
-def _dry_run(config: Config, torus: Torus) -> ConvergenceReport:
+def _dry_run(config: Config, torus: Torus) -> DryRun:
     convergence = config.convergence
-    plan: dict[str, object] = {
+    limit = convergence.force_error_limit_relative
+    sizes: dict[str, object] = {
         "temperatures_k": list(config.convergence_temperatures),
         "n_replicas": convergence.n_replicas,
         "n_steps": convergence.n_steps,
     }
-    return ConvergenceReport(DRY_RUN, (), convergence.force_error_limit_relative, torus.n_atoms, plan)
+    more = {"n_atoms": torus.n_atoms, "limit_relative": limit}
+    return DryRun(ConvergenceReport, sizes, more, (("limit", describe_limit(limit)),))
 
 
 def _check(
@@ -143,8 +143,7 @@ def _write(directory: Path, report: ConvergenceReport, traces: list[ErrorTrace],
         plot_convergence(picture, traces, limit=report.limit_relative)
     else:
         picture.unlink(missing_ok=True)
-    content = {**report.to_json(), "inputs": inputs}
-    write_json(directory / "convergence.json", content, format_name=_FORMAT, version=_VERSION)
+    write_report(directory / "convergence.json", report, inputs=inputs)
 
 
 def _inputs(workspace: Workspace, torus: Torus) -> str:
@@ -166,7 +165,7 @@ def _inputs(workspace: Workspace, torus: Torus) -> str:
 def _finished(directory: Path, inputs: str) -> ConvergenceReport | None:
     """Report of an earlier check if nothing has changed since."""
     try:
-        content = read_json(directory / "convergence.json", format_name=_FORMAT, version=_VERSION)
+        content = read_report(directory / "convergence.json", ConvergenceReport)
         if content["inputs"] != inputs:
             return None
         verdicts = tuple(
@@ -176,5 +175,5 @@ def _finished(directory: Path, inputs: str) -> ConvergenceReport | None:
         return ConvergenceReport(
             content["status"], verdicts, content["limit_relative"], content["n_atoms"], up_to_date=True
         )
-    except (DataError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return None

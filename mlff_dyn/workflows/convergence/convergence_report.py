@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 from mlff_dyn.regression.planning.forecast import Forecast
-from mlff_dyn.workflows.training.train_report import remedy
+from mlff_dyn.report.answer import Report
+from mlff_dyn.report.numbers import format_error, format_mean, format_parts, format_percent, format_remedy
 
-CONVERGED, NOT_CONVERGED, DRY_RUN = "converged", "not converged", "dry run"
+CONVERGED, NOT_CONVERGED = "converged", "not converged"
 QUANTILE_FACTOR = 2.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TemperatureVerdict:
     """Predicted force errors at one temperature; the names are those of the JSON object.
 
@@ -43,24 +44,24 @@ class TemperatureVerdict:
 
     temperature_k: float
     converged: bool
-    force_sd_mean: float | None
-    statistical_error: float | None
-    limit: float | None
+    force_sd_mean: float | None = None
+    statistical_error: float | None = None
+    limit: float | None = None
     n_effective: float
     n_frames: int
     n_replicas: int
     n_stopped: int
-    force_rms_ev_per_angstrom: float | None
-    force_sd_epistemic: float | None
-    force_sd_truncation: float | None
-    force_sd_relative: float | None
-    statistical_error_relative: float | None
+    force_rms_ev_per_angstrom: float | None = None
+    force_sd_epistemic: float | None = None
+    force_sd_truncation: float | None = None
+    force_sd_relative: float | None = None
+    statistical_error_relative: float | None = None
     limit_relative: float
-    quantile_99_relative: float | None
+    quantile_99_relative: float | None = None
     reasons: tuple[str, ...]
-    forecast_calculations: int | None
-    forecast_calculations_low: int | None
-    forecast_calculations_high: int | None
+    forecast_calculations: int | None = None
+    forecast_calculations_low: int | None = None
+    forecast_calculations_high: int | None = None
 
     @property
     def forecast(self) -> Forecast:
@@ -73,46 +74,42 @@ class TemperatureVerdict:
         """Return the rows for people."""
         verdict = CONVERGED if self.converged else NOT_CONVERGED
         rows = [(f"{self.temperature_k:g} K", verdict)]
-        if self.force_sd_relative is not None and self.statistical_error_relative is not None:
-            mean, error = 100 * self.force_sd_relative, 100 * self.statistical_error_relative
-            parts = f"epistemic {self.force_sd_epistemic:#.2g}, truncation {self.force_sd_truncation:#.2g}"
+        if self.force_sd_mean is not None and self.force_sd_relative is not None:
+            sds = {"epistemic": self.force_sd_epistemic or 0.0, "truncation": self.force_sd_truncation or 0.0}
+            mean, spread = 100 * self.force_sd_relative, 100 * (self.statistical_error_relative or 0.0)
+            error = f"{format_error(self.force_sd_mean)}: {format_parts(sds)}"
             rows += [
-                (
-                    "  expected force error",
-                    f"{mean:.2f} ± {error:.2f} % ({self.force_sd_mean:#.2g} eV/Å: {parts})",
-                ),
-                ("  to lower it", self._remedy()),
-                ("  99 % of frames below", f"{100 * (self.quantile_99_relative or 0.0):.2f} %"),
+                ("  expected force error", f"{format_mean(mean, spread, '%', '.2f')} ({error})"),
+                ("  to lower it", format_remedy({**sds, "predictive": math.hypot(*sds.values())})),
+                ("  99 % of frames below", format_percent(self.quantile_99_relative or 0.0)),
                 ("  independent frames", f"{self.n_effective:.0f} of {self.n_frames}"),
             ]
         return rows + [("  reason", reason) for reason in self.reasons]
 
-    def _remedy(self) -> str:
-        sds = (self.force_sd_epistemic or 0.0, self.force_sd_truncation or 0.0)
-        parts = {"epistemic": sds[0], "truncation": sds[1], "predictive": math.hypot(*sds)}
-        return remedy(parts)
+
+def describe_limit(limit_relative: float) -> str:
+    """Say what the limit holds for."""
+    return (
+        f"{100 * limit_relative:g} % of the rms force for the mean and its statistical error, "
+        f"{100 * QUANTILE_FACTOR * limit_relative:g} % for 99 % of the frames"
+    )
 
 
 @dataclass(frozen=True)
-class ConvergenceReport:
+class ConvergenceReport(Report):
     """Result of `check-convergence`.
 
     Attributes
     ----------
-    status : str
     temperatures : tuple of TemperatureVerdict
     limit_relative : float
     n_atoms : int                              of the cell of the trajectories
-    plan : dict                                of a dry run: sizes
-    up_to_date : bool                          nothing had to be done
     """
 
-    status: str
+    verb = "check-convergence"
     temperatures: tuple[TemperatureVerdict, ...]
     limit_relative: float
     n_atoms: int
-    plan: dict[str, object] = field(default_factory=dict)
-    up_to_date: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -126,36 +123,20 @@ class ConvergenceReport:
         known = [count for count in counts if count is not None]
         return max(known, default=0) if len(known) == len(counts) else None
 
-    def to_json(self) -> dict[str, object]:
-        """Return the JSON object."""
-        head: dict[str, object] = {
-            "schema": "mlff-dyn check-convergence 1",
-            "status": self.status,
+    def values(self) -> dict[str, object]:
+        """Return the answer, with the verdict on every temperature."""
+        return {
             "n_atoms": self.n_atoms,
             "limit_relative": self.limit_relative,
-        }
-        if self.status == DRY_RUN:
-            return {**head, **self.plan}
-        return {
-            **head,
             "converged": self.status == CONVERGED,
             "forecast_calculations": self.forecast_calculations,
             "temperatures": [asdict(verdict) for verdict in self.temperatures],
         }
 
-    def table(self) -> list[tuple[str, str]]:
-        """Return the rows for people."""
-        limit = (
-            f"{100 * self.limit_relative:g} % of the rms force for the mean and its statistical error, "
-            f"{100 * QUANTILE_FACTOR * self.limit_relative:g} % for 99 % of the frames"
-        )
-        rows = [
-            ("status", self.status + (" (up to date)" if self.up_to_date else "")),
-            ("limit", limit),
-            *((name.replace("_", " "), str(value)) for name, value in self.plan.items()),
-        ]
-        for verdict in self.temperatures:
-            rows += verdict.rows()
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the limit, the verdicts, and what is needed to reach it."""
+        rows = [("limit", describe_limit(self.limit_relative))]
+        rows += [row for verdict in self.temperatures for row in verdict.rows()]
         if self.status != NOT_CONVERGED:
             return rows
         if self.forecast_calculations is None:

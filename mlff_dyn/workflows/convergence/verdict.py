@@ -116,26 +116,13 @@ def _unknown(
     temperature_kelvin: float, replicas: Sequence[Replica], limit: float, reasons: list[str]
 ) -> TemperatureVerdict:
     """Verdict where no trajectory ran to its end or the trajectories have no frames."""
-    n_stopped = sum(replica.stop is not None for replica in replicas)
     return TemperatureVerdict(
         temperature_k=temperature_kelvin,
         converged=False,
-        force_sd_mean=None,
-        statistical_error=None,
-        limit=None,
         n_effective=0.0,
         n_frames=0,
         n_replicas=len(replicas),
-        n_stopped=n_stopped,
-        force_rms_ev_per_angstrom=None,
-        force_sd_epistemic=None,
-        force_sd_truncation=None,
-        force_sd_relative=None,
-        statistical_error_relative=None,
+        n_stopped=sum(replica.stop is not None for replica in replicas),
         limit_relative=limit,
-        quantile_99_relative=None,
         reasons=tuple(reasons) or ("the trajectories are too short",),
-        forecast_calculations=None,
-        forecast_calculations_low=None,
-        forecast_calculations_high=None,
     )

@@ -11,11 +11,12 @@ from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.kernels.dynamics import Dynamics
 from mlff_dyn.md.barostat import Barostat
 from mlff_dyn.md.start import displacement_limit
+from mlff_dyn.report.answer import DryRun, Report, write_report
 from mlff_dyn.store.json_file import read_json, write_json
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
 from mlff_dyn.workflows.md.md_analysis import EQUILIBRATION_FEMTOSECONDS, analyze_trajectory
-from mlff_dyn.workflows.md.md_report import DONE, DRY_RUN, MdReport, TrajectorySummary
+from mlff_dyn.workflows.md.md_report import MdReport, TrajectorySummary
 from mlff_dyn.workflows.md.trajectory_run import MdPlan, run_trajectory
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
 
@@ -32,7 +33,7 @@ _BAROSTAT_KEYS = {"pressure_gigapascal", "barostat_shape", "barostat_interval_st
 _FORMAT, _VERSION = "mlff-dyn run-md", 1
 
 
-def run_md(config: Config, *, dry_run: bool, force: bool, progress: Progress) -> MdReport:
+def run_md(config: Config, *, dry_run: bool, force: bool, progress: Progress) -> Report:
     """Run one trajectory for each temperature; the same call again goes on where the last one ended.
 
     Parameters
@@ -64,24 +65,24 @@ def run_md(config: Config, *, dry_run: bool, force: bool, progress: Progress) ->
         ]
         made = [_run_one(plan, force_field, torus, force=force, progress=progress) for plan in plans]
         is_new = any(new for _, new in made)
-        report = MdReport(DONE, tuple(summary for summary, _ in made), up_to_date=not is_new)
+        report = MdReport("done", tuple(summary for summary, _ in made), up_to_date=not is_new)
         path = workspace.directory / "md.json"
         if is_new or not path.exists():
-            write_json(path, report.to_json(), format_name=_FORMAT, version=_VERSION)
+            write_report(path, report)
     return report
 
 
-def _dry_run(config: Config, torus: Torus) -> MdReport:
+def _dry_run(config: Config, torus: Torus) -> DryRun:
     md = config.md
     n_frames = md.n_steps // md.sample_every
-    plan: dict[str, object] = {
+    sizes: dict[str, object] = {
         "n_atoms": torus.n_atoms,
         "n_steps": md.n_steps,
         "temperatures_k": list(md.temperatures_kelvin),
         "n_frames_per_trajectory": n_frames,
         "trajectory_size_mebibyte": round(48 * torus.n_atoms * n_frames / 2**20, 1),
     }
-    return MdReport(DRY_RUN, plan=plan)
+    return DryRun(MdReport, sizes)
 
 
 def _plan(workspace: Workspace, force_field: ForceField, torus: Torus, temperature: float) -> MdPlan:
@@ -181,7 +182,7 @@ def _run_one(
         target_pressure_gigapascal=None
         if plan.barostat is None
         else plan.barostat.pressure * EV_PER_ANGSTROM3_GPA,
-        **asdict(analysis),
+        **vars(analysis),
     )
     content: dict[str, Any] = {**asdict(summary), "identity": plan.identity, "inputs": plan.inputs}
     write_json(plan.directory / "md.json", content, format_name=_FORMAT, version=_VERSION)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import ase.io
 
 from mlff_dyn.lattice.wigner_seitz import largest_safe_cutoff
+from mlff_dyn.report.answer import Report
 from mlff_dyn.store.atomic import atomic_write
 from mlff_dyn.store.lock import RunLock
-from mlff_dyn.training.initial import rattled_displacements, thermal_displacements
+from mlff_dyn.training.initial import INITIAL_STRUCTURES, thermal_displacements
 from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.snapshots import displaced_atoms
 
@@ -28,7 +29,7 @@ _PRIOR_STREAM = 4
 
 
 @dataclass(frozen=True)
-class InitReport:
+class InitReport(Report):
     """What a configuration means.
 
     Attributes
@@ -40,38 +41,30 @@ class InitReport:
     largest_safe_cutoff_angstrom : float      for any order that is not `full`
     """
 
+    verb = "init"
     n_atoms: int
     n_sites: int
     space_group: str
     parameters_per_order: dict[int, int]
     largest_safe_cutoff_angstrom: float
-    status: str
 
-    exit_code = 0
-
-    def to_json(self) -> dict[str, object]:
-        """Return the JSON object."""
+    def values(self) -> dict[str, object]:
+        """Return the JSON values."""
+        counts, cutoff = self.parameters_per_order, self.largest_safe_cutoff_angstrom
         return {
-            "schema": "mlff-dyn init 1",
-            "status": self.status,
             "n_atoms": self.n_atoms,
             "n_atoms_primitive": self.n_sites,
             "space_group": self.space_group,
-            "orders": list(self.parameters_per_order),
-            "n_parameters": sum(self.parameters_per_order.values()),
-            "n_parameters_per_order": {str(k): v for k, v in self.parameters_per_order.items()},
-            "largest_safe_cutoffs_angstrom": {
-                str(order): self.largest_safe_cutoff_angstrom
-                for order in self.parameters_per_order
-                if order > 1
-            },
+            "orders": list(counts),
+            "n_parameters": sum(counts.values()),
+            "n_parameters_per_order": counts,
+            "largest_safe_cutoffs_angstrom": dict.fromkeys((order for order in counts if order > 1), cutoff),
         }
 
-    def table(self) -> list[tuple[str, str]]:
+    def rows(self) -> list[tuple[str, str]]:
         """Return the rows for people."""
         counts = ", ".join(f"order {order}: {n}" for order, n in self.parameters_per_order.items())
         return [
-            ("status", self.status),
             ("space group", self.space_group),
             ("atoms", f"{self.n_atoms} in the training cell, {self.n_sites} in the primitive cell"),
             ("parameters", f"{sum(self.parameters_per_order.values())} ({counts})"),
@@ -151,7 +144,7 @@ def initial_displacements(
     config, torus = workspace.config, workspace.training_torus
     initial, seed = config.training.initial, config.seed
     found: list[tuple[NDArray[np.float64], float | None]] = [
-        (rattled_displacements(torus.n_atoms, initial.sd_angstrom, (seed, 0, i)), None)
+        (INITIAL_STRUCTURES[initial.kind](torus.n_atoms, initial.sd_angstrom, (seed, 0, i)), None)
         for i in range(initial.n)
     ]
     if guess is None:

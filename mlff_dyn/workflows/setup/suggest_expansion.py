@@ -9,6 +9,7 @@ from mlff_dyn.config.load import parse_config
 from mlff_dyn.config.yaml_source import format_yaml, replace_value
 from mlff_dyn.errors import ConfigError, DataError
 from mlff_dyn.model.search.expansion_search import cheapest_sufficient, search_expansions
+from mlff_dyn.report.answer import Report
 from mlff_dyn.store.atomic import atomic_write_text
 from mlff_dyn.store.dataset import read_snapshots
 from mlff_dyn.workflows.setup.workspace import Workspace
@@ -25,32 +26,27 @@ _KEY = ("expansion", "cutoffs_angstrom")
 
 
 @dataclass(frozen=True)
-class SuggestionReport:
+class SuggestionReport(Report):
     """Expansions that were compared, and the one that is proposed.
 
     Attributes
     ----------
-    status : str
-        ``written``, ``unchanged`` or ``dry run``.
+    status : str               ``written``, ``unchanged`` or ``dry run``
     n_snapshots : int
     trials : tuple of Trial
     suggested : Trial
     """
 
-    status: str
+    verb = "suggestion"
     n_snapshots: int
     trials: tuple[Trial, ...]
     suggested: Trial
 
-    exit_code = 0
-
-    def to_json(self) -> dict[str, object]:
-        """Return the JSON object."""
+    def values(self) -> dict[str, object]:
+        """Return the JSON values."""
         return {
-            "schema": "mlff-dyn suggestion 1",
-            "status": self.status,
             "n_snapshots": self.n_snapshots,
-            "suggested_cutoffs_angstrom": _with_text_keys(self.suggested.cutoffs_angstrom),
+            "suggested_cutoffs_angstrom": self.suggested.cutoffs_angstrom,
             "trials": [_trial_json(trial) for trial in self.trials],
         }
 
@@ -136,15 +132,9 @@ def _describe(trial: Trial) -> str:
 
 def _trial_json(trial: Trial) -> dict[str, object]:
     return {
-        "cutoffs_angstrom": _with_text_keys(trial.cutoffs_angstrom),
+        "cutoffs_angstrom": trial.cutoffs_angstrom,
         "n_parameters": trial.n_parameters,
         "log_evidence": trial.log_evidence,
         "left_out_error_relative": trial.left_out_error_relative,
         "force_call_milliseconds": trial.force_call_milliseconds,
     }
-
-
-def _with_text_keys(cutoffs: object) -> object:
-    if isinstance(cutoffs, dict):
-        return {str(key): _with_text_keys(value) for key, value in cutoffs.items()}
-    return cutoffs

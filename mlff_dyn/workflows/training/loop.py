@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.engines.base import engine_identity
-from mlff_dyn.execution.local import label
+from mlff_dyn.execution.registry import EXECUTIONS
 from mlff_dyn.store.provenance import Provenance
 from mlff_dyn.training.criteria import Decision, MeanErrors, create_criterion
 from mlff_dyn.training.exploration import QUIET, Exploration, ExplorationPlan, explore
@@ -231,7 +231,7 @@ class TrainingLoop:
         atoms = [displaced_atoms(call.torus, call.displacements) for call in calls]
         names = [f"{first + i + 1:04d}" for i in range(len(calls))]
         started = time.monotonic()
-        results = label(
+        results = EXECUTIONS[self._config.execution.kind](
             self._engine,
             atoms,
             self._workspace.calculations_path,

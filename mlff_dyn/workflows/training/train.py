@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,8 +12,8 @@ from mlff_dyn.engines.base import engine_identity
 from mlff_dyn.engines.registry import create_engine
 from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.model.force_field import errors_of_rows
+from mlff_dyn.report.answer import DryRun, Report, read_report, write_report
 from mlff_dyn.store.dataset import read_snapshots
-from mlff_dyn.store.json_file import read_json, write_json
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.training.criteria import MeanErrors, frame_errors, mean_errors
 from mlff_dyn.workflows.setup.initialise import write_setup
@@ -25,7 +25,6 @@ from mlff_dyn.workflows.training.loop import TrainingLoop
 from mlff_dyn.workflows.training.prior_sources import prior_digest, prior_guess
 from mlff_dyn.workflows.training.train_report import (
     CONVERGED,
-    DRY_RUN,
     LIMITED,
     STATIC,
     TrainReport,
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
     from mlff_dyn.engines.base import Engine
     from mlff_dyn.report.progress import Progress
 
-_FORMAT, _VERSION = "mlff-dyn train", 1
-
 
 def train(
     config: Config,
@@ -52,7 +49,7 @@ def train(
     dry_run: bool,
     force: bool,
     progress: Progress,
-) -> TrainReport:
+) -> Report:
     """Train a force field; the same call again goes on where the last one ended.
 
     Parameters
@@ -99,20 +96,19 @@ def train(
         return _dynamic(learner, engine, progress, warnings)
 
 
-def _dry_run(workspace: Workspace, dataset: Path | None) -> TrainReport:
+def _dry_run(workspace: Workspace, dataset: Path | None) -> DryRun:
     warnings: tuple[str, ...] = ()
     given = read_snapshots(dataset) if dataset is not None else ()
     if dataset is not None:
         rows = rows_of_snapshots(dataset, given, workspace.expansion)
         warnings = check_frames(dataset, given, rows).warnings
-    values: dict[str, object] = {
+    sizes: dict[str, object] = {
         "n_atoms": workspace.training_torus.n_atoms,
         "n_parameters": workspace.expansion.basis.n_parameters,
         "n_labelled": len(given),
         "max_calculations": workspace.config.training.max_calculations,
-        "warnings": warnings,
     }
-    return TrainReport(DRY_RUN, values)
+    return DryRun(TrainReport, sizes, {"warnings": warnings})
 
 
 def _check_provenance(learner: Learner, identity: str, *, force: bool) -> None:
@@ -154,20 +150,19 @@ def _logged(learner: Learner, progress: Progress, warnings: list[str]) -> list[s
 def _finish(learner: Learner, status: str, errors: MeanErrors, warnings: list[str]) -> TrainReport:
     """Write `train.json` last: where it is, everything else is complete."""
     scores = learner.scores
-    values: dict[str, Any] = {
-        "n_labelled": len(learner.data),
-        "n_calculations": learner.n_calculations,
-        "n_steps": learner.journal.n_steps,
+    report = TrainReport(
+        status=status,
+        n_labelled=len(learner.data),
+        n_calculations=learner.n_calculations,
+        n_steps=learner.journal.n_steps,
         **describe_fit(learner.force_field()),
         **describe_errors(errors),
         **describe_labels(learner.force_field(), learner.fit_data),
-        "calibration_z": float(np.sqrt(np.mean(np.square(scores)))) if scores else None,
-        "warnings": warnings,
-    }
+        calibration_z=float(np.sqrt(np.mean(np.square(scores)))) if scores else None,
+        warnings=warnings,
+    )
     learner.journal.append("end", n_snapshots=len(learner.data), status=status)
-    report = TrainReport(status, values)
-    content = {**report.to_json(), "inputs": _inputs(learner)}
-    write_json(learner.workspace.directory / "train.json", content, format_name=_FORMAT, version=_VERSION)
+    write_report(learner.workspace.directory / "train.json", report, inputs=_inputs(learner))
     return report
 
 
@@ -175,17 +170,14 @@ def _finished_report(learner: Learner, *, static: bool) -> TrainReport | None:
     """Report of an earlier run if nothing has changed since."""
     workspace = learner.workspace
     try:
-        content = read_json(workspace.directory / "train.json", format_name=_FORMAT, version=_VERSION)
+        content = read_report(workspace.directory / "train.json", TrainReport)
         workspace.read_model()
-    except DataError:
+        inputs = content.pop("inputs", None)
+        report = TrainReport(**content, up_to_date=True)
+    except (DataError, TypeError):
         return None
     expected = (STATIC,) if static else (CONVERGED, LIMITED)
-    status = str(content.get("status"))
-    if status not in expected or content.get("inputs") != _inputs(learner):
-        return None
-    hidden = ("schema", "status", "inputs", "format", "version")
-    values = {name: value for name, value in content.items() if name not in hidden}
-    return TrainReport(status, values, up_to_date=True)
+    return report if report.status in expected and inputs == _inputs(learner) else None
 
 
 def _inputs(learner: Learner) -> str:

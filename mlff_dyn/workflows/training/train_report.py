@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlff_dyn.model.fitting.fit import force_constant_prior
 from mlff_dyn.model.force_field import energy_errors_of_row, stress_errors_of_rows
+from mlff_dyn.report.answer import Report
+from mlff_dyn.report.numbers import format_error, format_parts, format_percent, format_remedy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,80 +23,86 @@ CONVERGED = "converged"
 STATIC = "static fit"
 BUDGET = "budget exhausted"
 LIMITED = "limited by the expansion"
-DRY_RUN = "dry run"
+_PARTS = ("epistemic", "truncation", "predictive")
+_ADVICE = {
+    LIMITED: "add an order or enlarge expansion.cutoffs_angstrom: more data cannot reach the limit",
+    BUDGET: "raise training.max_calculations and run the same command again",
+}
 
 
-@dataclass(frozen=True)
-class TrainReport:
-    """Result of a training.
+@dataclass(frozen=True, kw_only=True)
+class TrainReport(Report):
+    """Result of a training; the names are those of the JSON object.
 
     Attributes
     ----------
-    status : str
-    up_to_date : bool                        nothing had to be done
-    values : dict                            further JSON values, units in their names
+    n_labelled, n_calculations : int                 snapshots, and those calculated in this run
+    n_steps : int                                    of exploring dynamics
+    n_parameters : int
+    rmse_force_ev_per_angstrom, rmse_force_relative, rmse_energy_ev_per_atom : float or None
+        Of the fit; None where it had no such labels.
+    log_evidence, noise_sd, noise_exponent : float
+    prior_sd, prior_decay_per_angstrom : dict        by group of parameters, and by order
+    calibration : float                              factor on all standard deviations
+    prior : dict or None                             what became of the guess of a cheaper source
+    force_sd_ev_per_angstrom : dict                  expected error by part
+    force_sd_relative : float                        predictive one over the root mean square force
+    energy_sd_ev_per_atom, stress_sd_ev_per_angstrom3 : dict or None
+    calibration_z : float or None
+        Root mean square of true over expected error of calculations before they were trained on.
+    warnings : sequence of str
     """
 
-    status: str
-    values: dict[str, Any] = field(default_factory=dict)
-    up_to_date: bool = False
+    verb = "train"
+    n_labelled: int
+    n_calculations: int
+    n_steps: int
+    n_parameters: int
+    rmse_force_ev_per_angstrom: float
+    rmse_force_relative: float
+    rmse_energy_ev_per_atom: float | None
+    log_evidence: float
+    noise_sd: float
+    noise_exponent: float
+    prior_sd: dict[str, float]
+    prior_decay_per_angstrom: dict[str, float]
+    calibration: float
+    prior: dict[str, Any] | None
+    force_sd_ev_per_angstrom: dict[str, float]
+    force_sd_relative: float
+    energy_sd_ev_per_atom: dict[str, float] | None
+    stress_sd_ev_per_angstrom3: dict[str, float] | None
+    calibration_z: float | None
+    warnings: Sequence[str]
 
     @property
     def exit_code(self) -> int:
         """0, or 4 if the limit was not reached."""
-        return 4 if self.status in (BUDGET, LIMITED) else 0
+        return 4 if self.status in _ADVICE else 0
 
-    def to_json(self) -> dict[str, object]:
-        """Return the JSON object."""
-        return {"schema": "mlff-dyn train 1", "status": self.status, **self.values}
-
-    def table(self) -> list[tuple[str, str]]:
+    def rows(self) -> list[tuple[str, str]]:
         """Return the rows for people."""
-        values = self.values
-        rows = [("status", self.status + (" (up to date)" if self.up_to_date else ""))]
-        warnings = [("warning", line) for line in values.get("warnings", ())]
-        if self.status == DRY_RUN:
-            sizes = {name: value for name, value in values.items() if name != "warnings"}
-            return [
-                *rows,
-                *((name.replace("_", " "), str(value)) for name, value in sizes.items()),
-                *warnings,
-            ]
-        rows += [
-            (
-                "labelled snapshots",
-                f"{values['n_labelled']} ({values['n_calculations']} calculated in this run)",
-            ),
-            ("MD steps", f"{values['n_steps']}"),
-            ("fit, force rmse", f"{values['rmse_force_ev_per_angstrom']:#.2g} eV/Å"),
-            ("fit, relative", f"{100 * values['rmse_force_relative']:.2f} %"),
-            ("expected force error", _describe_parts(values["force_sd_ev_per_angstrom"])),
-            ("expected, relative", f"{100 * values['force_sd_relative']:.2f} %"),
+        sd, energy = self.force_sd_ev_per_angstrom, self.energy_sd_ev_per_atom
+        rows = [
+            ("labelled snapshots", f"{self.n_labelled} ({self.n_calculations} calculated in this run)"),
+            ("MD steps", f"{self.n_steps}"),
+            ("fit, force rmse", format_error(self.rmse_force_ev_per_angstrom)),
+            ("fit, relative", format_percent(self.rmse_force_relative)),
+            ("expected force error", f"{format_error(sd['predictive'])} ({format_parts(sd)})"),
+            ("expected, relative", format_percent(self.force_sd_relative)),
         ]
-        if values.get("prior"):
-            rows.append(("prior", _describe_prior(values["prior"])))
-        if values.get("calibration_z") is not None:
-            rows.append(
-                ("error over expected", f"{values['calibration_z']:.2f} on calculations not trained on")
-            )
-        energy = values.get("energy_sd_ev_per_atom")
+        if self.prior:
+            rows.append(("prior", _describe_prior(self.prior)))
+        if self.calibration_z is not None:
+            rows.append(("error over expected", f"{self.calibration_z:.2f} on calculations not trained on"))
         if energy is not None:
             rows.append(("expected energy error", f"{1000 * energy['predictive']:.3g} meV per atom"))
-        rows.append(("to lower it", remedy(values["force_sd_ev_per_angstrom"])))
-        rows += warnings
-        if self.status == LIMITED:
-            rows.append(
-                (
-                    "advice",
-                    "add an order or enlarge expansion.cutoffs_angstrom: more data cannot reach the limit",
-                )
-            )
-        if self.status == BUDGET:
-            rows.append(("advice", "raise training.max_calculations and run the same command again"))
-        return rows
+        rows.append(("to lower it", format_remedy(sd)))
+        rows += [("warning", line) for line in self.warnings]
+        return rows + [("advice", text) for status, text in _ADVICE.items() if status == self.status]
 
 
-def describe_fit(force_field: ForceField) -> dict[str, object]:
+def describe_fit(force_field: ForceField) -> dict[str, Any]:
     """JSON values of a fit."""
     training, posterior = force_field.training, force_field.posterior
     noise, values = posterior.noise, posterior.hyperparameters.prior_values
@@ -115,10 +123,9 @@ def describe_fit(force_field: ForceField) -> dict[str, object]:
     }
 
 
-def describe_errors(errors: MeanErrors) -> dict[str, object]:
+def describe_errors(errors: MeanErrors) -> dict[str, Any]:
     """JSON values of averaged errors, absolute and relative to the root mean square force."""
-    parts = ("epistemic", "truncation", "predictive")
-    absolute = {part: getattr(errors, part) * errors.force_rms_ev_per_angstrom for part in parts}
+    absolute = {part: getattr(errors, part) * errors.force_rms_ev_per_angstrom for part in _PARTS}
     return {"force_sd_ev_per_angstrom": absolute, "force_sd_relative": errors.predictive}
 
 
@@ -128,7 +135,7 @@ def _describe_prior(prior: dict[str, Any]) -> str:
     return f"{prior['source']} (scales {' '.join(f'{scale:.2f}' for scale in prior['scales'].values())})"
 
 
-def describe_labels(force_field: ForceField, data: FitData) -> dict[str, object]:
+def describe_labels(force_field: ForceField, data: FitData) -> dict[str, Any]:
     """JSON values of the errors of energies and stresses, averaged over the data; None where not fitted."""
     energies, stresses = [], []
     for index, frame in enumerate(data.frames):
@@ -147,23 +154,4 @@ def describe_labels(force_field: ForceField, data: FitData) -> dict[str, object]
 def _mean_parts(errors: Sequence[ForceErrors | None]) -> dict[str, float] | None:
     if not errors:
         return None
-    parts = ("epistemic", "truncation", "predictive")
-    return {p: float(np.sqrt(np.mean([getattr(e, p) ** 2 for e in errors]))) for p in parts}
-
-
-def remedy(sd: dict[str, float]) -> str:
-    """Say which part of the error more data would remove, and which only a larger expansion would."""
-    total = sd["predictive"] ** 2
-    if not total > 0.0:
-        return "nothing to do"
-    share = 100.0 * sd["epistemic"] ** 2 / total
-    parts = (
-        f"more data remove at most {sd['epistemic']:#.2g} eV/Å ({share:.0f} % of the variance), "
-        f"only more orders or larger cutoffs the other {sd['truncation']:#.2g}"
-    )
-    return f"{'data' if share >= 50.0 else 'expansion'}: {parts}"
-
-
-def _describe_parts(sd: dict[str, float]) -> str:
-    parts = f"epistemic {sd['epistemic']:#.2g}, truncation {sd['truncation']:#.2g}"
-    return f"{sd['predictive']:#.2g} eV/Å ({parts})"
+    return {p: float(np.sqrt(np.mean([getattr(e, p) ** 2 for e in errors]))) for p in _PARTS}

@@ -11,7 +11,7 @@ from ase.data import chemical_symbols
 
 from mlff_dyn.errors import DataError
 from mlff_dyn.regression.errors.agreement import agreement, calibration
-from mlff_dyn.store.atomic import atomic_write
+from mlff_dyn.report.answer import write_report
 from mlff_dyn.store.dataset import read_snapshots
 from mlff_dyn.store.model_file import read_model
 from mlff_dyn.workflows.snapshots import rows_of_snapshots
@@ -115,6 +115,7 @@ def _report(
     species = np.unique(numbers)
     named = sorted((t for t in set(temperatures.tolist()) if t), key=float)
     return ValidationReport(
+        status="done",
         n_snapshots=len(frames),
         n_forces=found.agreement.n,
         rmse_force_ev_per_angstrom=found.agreement.rmse,
@@ -207,7 +208,6 @@ def _check_zero(file: Path, report: ValidationReport) -> list[str]:
 
 def _write(output: Path, file: Path, report: ValidationReport, forces: _Values) -> ValidationReport:
     """Write plots and report."""
-    from mlff_dyn.report.answer import format_json
     from mlff_dyn.report.calibration_plot import plot_calibration
     from mlff_dyn.report.plots import plot_parity
 
@@ -227,6 +227,5 @@ def _write(output: Path, file: Path, report: ValidationReport, forces: _Values) 
     errors = forces.predicted - forces.reference
     plot_calibration(Path(files["calibration"]), errors, forces.sds, unit="eV/Å")
     found = replace(report, files=files)
-    with atomic_write(Path(files["report"])) as temporary:
-        temporary.write_text(format_json(found.to_json()), encoding="utf-8")
+    write_report(Path(files["report"]), found)
     return found

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mlff_dyn.regression.errors.agreement import LEVELS
+from mlff_dyn.report.answer import Report
+from mlff_dyn.report.numbers import format_error
 
 if TYPE_CHECKING:
     from mlff_dyn.regression.errors.agreement import Agreement, Calibration
@@ -50,7 +52,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class ValidationReport:
+class ValidationReport(Report):
     """How well a model predicts; the names are those of the JSON object.
 
     Attributes
@@ -71,6 +73,7 @@ class ValidationReport:
     files : dict                                 what was written
     """
 
+    verb = "validate"
     n_snapshots: int
     n_forces: int
     rmse_force_ev_per_angstrom: float
@@ -90,35 +93,24 @@ class ValidationReport:
     warnings: tuple[str, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
 
-    exit_code = 0
-
-    def to_json(self) -> dict[str, object]:
-        """Return the JSON object."""
-        plain: dict[str, Any] = {"schema": "mlff-dyn validate 1", "status": "done"}
-        for name, value in vars(self).items():
-            if isinstance(value, Comparison):
-                plain[name] = value.to_json()
-            elif name in ("per_species", "per_temperature"):
-                plain[name] = {key: part.to_json() for key, part in value.items()}
-            else:
-                plain[name] = value
-        return plain
+    def values(self) -> dict[str, object]:
+        """Return the JSON values."""
+        return {name: _plain(value) for name, value in super().values().items()}
 
     def table(self) -> list[tuple[str, str]]:
         """Return the rows for people."""
-        relative = "" if self.rmse_force_relative is None else f" ({100 * self.rmse_force_relative:.2f} %)"
         energy = self.rmse_energy_ev_per_atom
         rows = [
             ("frames", f"{self.n_snapshots}, {self.n_forces} force components"),
-            ("force rmse", f"{self.rmse_force_ev_per_angstrom:.4g} eV/Å{relative}"),
-            ("force mae", f"{self.mae_force_ev_per_angstrom:.4g} eV/Å"),
+            ("force rmse", format_error(self.rmse_force_ev_per_angstrom, self.rmse_force_relative, ".4g")),
+            ("force mae", format_error(self.mae_force_ev_per_angstrom, form=".4g")),
             ("R²", "-" if self.r2 is None else f"{self.r2:.6f}"),
             ("energy rmse", "no energies" if energy is None else f"{1000 * energy:.3g} meV per atom"),
         ]
         if self.stress is not None:
             rows.append(("stress rmse", f"{self.stress.agreement.rmse:.3g} eV/Å³"))
         rows += [
-            ("predicted force error", f"{self.force_sd_ev_per_angstrom:.4g} eV/Å"),
+            ("predicted force error", format_error(self.force_sd_ev_per_angstrom, form=".4g")),
             ("error over predicted", _score(self.calibration_z)),
             ("within one sd", f"{100 * self.fraction_within_one_sd:.0f} % (68 % for a normal error)"),
         ]
@@ -134,6 +126,12 @@ class ValidationReport:
         return rows + [("warning", line) for line in self.warnings]
 
 
+def _plain(value: Any) -> object:  # noqa: ANN401 (a field of any type)
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    return value.to_json() if isinstance(value, Comparison) else value
+
+
 def _score(z: float | None) -> str:
     return "-" if z is None else f"{z:.2f} (1 is right)"
 
@@ -141,7 +139,6 @@ def _score(z: float | None) -> str:
 def _line(part: Comparison) -> str:
     """Force error of a part of the frames on one line."""
     found, predicted = part.agreement, part.errors["predictive"]
-    relative = "" if found.rmse_relative is None else f" ({100 * found.rmse_relative:.2f} %)"
     z = "-" if predicted.z is None else f"{predicted.z:.2f}"
     within = f"{100 * predicted.coverage[LEVELS.index(68)]:.0f} % within one sd"
-    return f"rmse {found.rmse:.4g} eV/Å{relative}, over predicted {z}, {within}"
+    return f"rmse {format_error(found.rmse, found.rmse_relative, '.4g')}, over predicted {z}, {within}"

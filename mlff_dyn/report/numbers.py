@@ -1,0 +1,54 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+UNKNOWN = "not computed"
+
+
+def format_percent(fraction: float) -> str:
+    """Write a fraction in percent."""
+    return f"{100 * fraction:.2f} %"
+
+
+def format_error(value: float, relative: float | None = None, form: str = "#.2g") -> str:
+    """Write a force error in eV/Å and, where it is known, relative to the forces: ``0.012 eV/Å (1.20 %)``."""
+    return f"{value:{form}} eV/Å" + ("" if relative is None else f" ({format_percent(relative)})")
+
+
+def format_parts(sds: Mapping[str, float]) -> str:
+    """Write the two parts of a predicted error, eV/Å."""
+    return f"epistemic {sds['epistemic']:#.2g}, truncation {sds['truncation']:#.2g}"
+
+
+def format_quantity(value: float | None, form: str, unit: str) -> str:
+    """Write a number with its unit, or that there is none."""
+    return UNKNOWN if value is None else f"{value:{form}} {unit}".rstrip()
+
+
+def format_mean(value: float | None, error: float | None, unit: str, form: str = ".3f") -> str:
+    """Write a mean with its statistical error, or that there is none."""
+    return UNKNOWN if value is None or error is None else f"{value:{form}} ± {error:{form}} {unit}"
+
+
+def format_remedy(sds: Mapping[str, float]) -> str:
+    """Say which part of the error more data would remove, and which only a larger expansion would.
+
+    Parameters
+    ----------
+    sds : mapping
+        ``epistemic``, ``truncation`` and ``predictive`` error, eV/Å.
+    """
+    total = sds["predictive"] ** 2
+    if not total > 0.0:
+        return "nothing to do"
+    share = 100.0 * sds["epistemic"] ** 2 / total
+    parts = (
+        f"more data remove at most {sds['epistemic']:#.2g} eV/Å ({share:.0f} % of the variance), "
+        f"only more orders or larger cutoffs the other {sds['truncation']:#.2g}"
+    )
+    return f"{'data' if share >= 50.0 else 'expansion'}: {parts}"
