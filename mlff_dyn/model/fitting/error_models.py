@@ -10,7 +10,6 @@ import numpy as np
 from mlff_dyn.model.force_field import ScalarModel
 from mlff_dyn.regression.data.conditions import RowKind
 from mlff_dyn.regression.errors.held_out import LeftOut, leave_out, scalar_calibration_scale
-from mlff_dyn.regression.errors.pops import pops_ensemble
 from mlff_dyn.regression.fit.noise import TruncationNoise
 from mlff_dyn.regression.fit.noise_by_kind import KindNoise, KindSettings
 
@@ -107,37 +106,6 @@ def _scored_rows(n_atoms: int, n_rows: int) -> NDArray[np.int64]:
     """Rows of the forces on atoms at regular intervals, and all others behind them."""
     atoms = np.arange(0, n_atoms, max(1, n_atoms // _ENOUGH_ATOMS))
     return np.append(3 * atoms[:, None] + np.arange(3), np.arange(3 * n_atoms, n_rows))
-
-
-def pops_factor(
-    posterior: Posterior, rows: DataRows, chosen: Sequence[int], scale: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Factor of the misspecification covariance of the parameters, from the forces of some supercells.
-
-    Parameters
-    ----------
-    posterior : Posterior
-    rows : DataRows
-    chosen : sequence of int
-        Numbers of the supercells.
-    scale : ndarray, shape (n_parameters,)
-        Units in which the box lies along principal axes; columns are divided by it.
-
-    Returns
-    -------
-    ndarray, shape (n_parameters, any)
-    """
-    variances = rows.weight_variances(posterior.hyperparameters)
-    designs, residuals = [], []
-    for index in chosen:
-        frame = rows.data[index]
-        design = frame.force_rows
-        noise_sd = np.sqrt(variances[rows.row_labels(index)[: len(design)]])
-        residuals.append((frame.targets.forces - design @ posterior.mean) / noise_sd)
-        designs.append(design / scale / noise_sd[:, None])
-    factor = posterior.covariance_factor * scale[:, None]
-    ensemble = pops_ensemble(factor, np.concatenate(designs), np.concatenate(residuals))
-    return ensemble.factor / scale[:, None]
 
 
 def energy_model(

@@ -13,7 +13,6 @@ from mlff_dyn.model.fitting.error_models import (
     energy_model,
     left_out_scores,
     noise_family,
-    pops_factor,
     stress_model,
 )
 from mlff_dyn.model.fitting.labelled_frame import FitOptions, LabelledRows, label_rows
@@ -44,7 +43,6 @@ __all__ = [
     "fit_force_field",
     "force_constant_prior",
     "label_rows",
-    "with_pops",
 ]
 
 DEFAULT_OPTIONS = FitOptions()
@@ -109,19 +107,7 @@ def fit_force_field(
         summary = replace(summary, reference_energy_ev_per_cell=zero)
     stress = stress_model(posterior, rows, scores)
     long_range = data[0].supercell.long_range
-    return ForceField(basis, posterior, calibration, summary, energy, stress, None, long_range, transfer)
-
-
-def with_pops(
-    force_field: ForceField, data: Sequence[LabelledRows], options: FitOptions = DEFAULT_OPTIONS
-) -> ForceField:
-    """Add errors by pointwise optimal parameter sets to a fit of the data, for comparison."""
-    rms = force_field.training.displacement_rms_angstrom
-    scale = np.asarray(rms ** (force_field.basis.parameter_orders - 1.0), np.float64)
-    rows = DataRows(data, options)
-    return replace(
-        force_field, pops_factor=pops_factor(force_field.posterior, rows, _representatives(data), scale)
-    )
+    return ForceField(basis, posterior, calibration, summary, energy, stress, long_range, transfer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,8 +178,9 @@ def _unscaled(fitted: Posterior, problem: _Problem) -> Posterior:
     """Posterior of parameters in units of the columns before they were divided; prior sds in units of u0."""
     free, scale, prior = fitted.free, problem.scale, problem.model[1]
     values = fitted.hyperparameters.prior_values.copy()
-    orders = np.array([int(name.partition(".")[0]) for name in prior.group_names])
-    values[: prior.n_groups] += (orders - 1) * np.log(problem.displacement_rms / problem.displacement_unit)
+    values[: prior.n_groups] += (prior.group_orders - 1) * np.log(
+        problem.displacement_rms / problem.displacement_unit
+    )
     return replace(
         fitted,
         mean=fitted.mean / scale,
@@ -219,6 +206,7 @@ def force_constant_prior(basis: ForceConstantBasis) -> StructuredPrior:
     """
     blocks: list[PriorBlock] = []
     names: list[str] = []
+    orders: list[int] = []
     for order, classes in zip(basis.orders, basis.classes, strict=True):
         kinds = _kinds(order, classes)
         present, groups = np.unique(kinds, return_inverse=True)
@@ -226,7 +214,8 @@ def force_constant_prior(basis: ForceConstantBasis) -> StructuredPrior:
         log_weights = np.log(classes.multiplicities)
         blocks.append(PriorBlock(classes.whitened, len(names) + groups, distances, log_weights))
         names += [f"{order}.{kind}" for kind in present]
-    return StructuredPrior(blocks, tuple(names))
+        orders += [order] * len(present)
+    return StructuredPrior(blocks, tuple(names), np.array(orders))
 
 
 def _beyond_first_shell(classes: ClusterClasses) -> NDArray[np.float64]:

@@ -124,12 +124,20 @@ class StructuredPrior:
         In the order of the parameters.
     group_names : tuple of str
         What each group stands for.
+    group_orders : ndarray of int, shape (n_groups,), optional
+        Order of each group, for those whose scale has the unit of an order.
     """
 
-    def __init__(self, blocks: Sequence[PriorBlock], group_names: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        blocks: Sequence[PriorBlock],
+        group_names: tuple[str, ...] = (),
+        group_orders: NDArray[np.int64] | None = None,
+    ) -> None:
         self.blocks = tuple(blocks)
         self.group_names = group_names
         self.n_groups = 1 + max(int(block.groups.max()) for block in blocks)
+        self.group_orders = np.ones(self.n_groups, np.int64) if group_orders is None else group_orders
         self.n_parameters = sum(block.structure.shape[1] for block in blocks)
         self._decaying = [block for block in self.blocks if block.distances is not None]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.model.fitting.fit import FitOptions, RowMemory, fit_force_field, with_pops
+from mlff_dyn.model.fitting.fit import FitOptions, RowMemory, fit_force_field
 from mlff_dyn.model.force_field import errors_of_rows
 from mlff_dyn.store.model_file import write_model
 from mlff_dyn.workflows.snapshots import rows_of_snapshots
@@ -88,11 +88,6 @@ class Learner:
                 self.journal.append("prior", n_snapshots=len(self.data), **fitted.transfer.to_json())
             self._force_field = fitted
         return self._force_field
-
-    def finish(self) -> None:
-        """Write the final force field: with what is only for comparison, and not made at every refit."""
-        self._force_field = with_pops(self.force_field(), self.data.fit_rows(), self.data.options)
-        self._write(self._force_field)
 
     def _write(self, force_field: ForceField) -> None:
         metadata = {

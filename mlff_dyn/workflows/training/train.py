@@ -152,7 +152,6 @@ def _logged(learner: Learner, progress: Progress, warnings: list[str]) -> list[s
 
 def _finish(learner: Learner, status: str, errors: MeanErrors, warnings: list[str]) -> TrainReport:
     """Write `train.json` last: where it is, everything else is complete."""
-    learner.finish()
     scores = learner.scores
     values: dict[str, Any] = {
         "n_labelled": len(learner.data),

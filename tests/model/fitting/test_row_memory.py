@@ -15,7 +15,6 @@ from mlff_dyn.model.fitting.fit import (
     RowMemory,
     fit_force_field,
     label_rows,
-    with_pops,
 )
 from mlff_dyn.model.force_field import ForceField
 from tests.models import crystal_of
@@ -110,11 +109,3 @@ def stacked(rows: DataRows, label: int, scale: NDArray) -> tuple[NDArray, NDArra
     design = [np.hstack([b.free_design, b.design / scale])[k] for b, k in zip(blocks, here, strict=True)]
     targets = [b.targets[k] for b, k in zip(blocks, here, strict=True)]
     return np.concatenate(design), np.concatenate(targets)
-
-
-def test_pointwise_ensembles_are_made_on_demand(data: list[LabelledRows]) -> None:
-    fitted = fit_force_field(data[0].supercell.basis, data)
-    assert fitted.pops_factor is None
-    compared = with_pops(fitted, data).pops_factor
-    assert compared is not None
-    assert compared.shape[0] == data[0].supercell.basis.n_parameters

@@ -132,7 +132,7 @@ def test_parts_of_the_frames_add_up(project: Path) -> None:
 
 def test_every_kind_of_error_is_compared(project: Path) -> None:
     answer = validate(project / "run" / "model.h5", project / "test.extxyz").to_json()
-    assert set(answer["force"]["errors"]) == {"epistemic", "truncation", "predictive", "pops"}
+    assert set(answer["force"]["errors"]) == {"epistemic", "truncation", "predictive"}
     assert set(answer["energy"]["errors"]) == {"epistemic", "truncation", "predictive"}
     assert set(answer["force"]["errors"]["predictive"]["coverage"]) == {"50", "68", "90", "95"}
     assert answer["force"]["errors"]["predictive"]["calibration_z"] == answer["calibration_z"]
