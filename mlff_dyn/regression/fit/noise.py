@@ -136,57 +136,6 @@ class NoiseFamily(Protocol):
 
 
 @dataclass(frozen=True)
-class ConstantNoise:
-    """One noise sd for all rows; the value is its logarithm."""
-
-    def start(self, target_rms: float) -> NDArray[np.float64]:
-        """First guess of the values."""
-        return np.array([np.log(_START_RELATIVE * target_rms)])
-
-    def bounds(self, target_rms: float, smallest: float = SMALLEST_RELATIVE) -> list[tuple[float, float]]:
-        """Range of each value; noise is at least ``smallest`` times the targets."""
-        return [(float(np.log(smallest * target_rms)), float(np.log(10 * target_rms)))]
-
-    def model(self, values: NDArray[np.float64]) -> NoiseModel:
-        """Noise model that the values mean."""
-        return NoiseModel(float(np.exp(values[0])))
-
-    def other_models(self, values: NDArray[np.float64]) -> dict[int, NoiseModel]:  # noqa: ARG002 (none)
-        """No other kinds of rows."""
-        return {}
-
-    def values(
-        self,
-        forces: NoiseModel,
-        others: dict[int, NoiseModel],  # noqa: ARG002 (none)
-        target_rms: float,  # noqa: ARG002 (not needed)
-    ) -> NDArray[np.float64]:
-        """Return the values that mean a given model."""
-        return np.array([np.log(forces.floor_sd)])
-
-    def variances(self, values: NDArray[np.float64], conditions: Conditions) -> NDArray[np.float64]:
-        """Noise variance under each of the conditions."""
-        return np.full(len(conditions.amplitudes), np.exp(2 * values[0]))
-
-    def gradient(
-        self,
-        values: NDArray[np.float64],
-        conditions: Conditions,  # noqa: ARG002 (constant)
-        by_variance: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
-        """Chain rule: derivatives by the values, given those by the variance under each condition."""
-        return np.array([2 * np.exp(2 * values[0]) * by_variance.sum()])
-
-    def log_prior(
-        self,
-        values: NDArray[np.float64],
-        target_rms: float,  # noqa: ARG002 (flat)
-    ) -> tuple[float, NDArray[np.float64]]:
-        """Log prior density of the values, up to a constant, and its gradient."""
-        return 0.0, np.zeros_like(values)
-
-
-@dataclass(frozen=True)
 class TruncationNoise:
     """Noise that grows with amplitude; values: log floor, log truncation, both exponents, far share.
 

@@ -305,9 +305,3 @@ class StructuredPrior:
             carried.append(dpotrs(factor, pull[-1], lower=1)[0])
             first, parameter = here.stop, parameter + block.structure.shape[1]
         return np.concatenate(pull), np.concatenate(carried)
-
-
-def independent_prior(groups: NDArray[np.int64]) -> StructuredPrior:
-    """Prior with one sd per group of parameters; groups are numbered from 0."""
-    n = len(groups)
-    return StructuredPrior([PriorBlock(np.eye(n), groups, None, np.zeros(n))])

@@ -9,11 +9,11 @@ from mlff_dyn.model.fitting.prior_guess import TransferGuess, fit_with_guess
 from mlff_dyn.regression.data.observations import Observations
 from mlff_dyn.regression.data.sums import collect
 from mlff_dyn.regression.fit.evidence import Hyperparameters, evaluate
-from mlff_dyn.regression.fit.noise import ConstantNoise, NoiseModel
+from mlff_dyn.regression.fit.noise import NoiseModel
 from mlff_dyn.regression.fit.posterior import fit_posterior
 from mlff_dyn.regression.fit.prior_about_guess import SCALE_SD, TransferPrior, fit_transferred, shift_targets
-from mlff_dyn.regression.fit.priors import independent_prior
 from tests.regression.fit.test_priors import AMPLITUDES, VALUES, frames, observations, structured_prior
+from tests.regression.linear_problems import ConstantNoise, independent_prior
 
 GROUPS = np.repeat([0, 1], [4, 3])
 
