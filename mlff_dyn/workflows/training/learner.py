@@ -10,6 +10,7 @@ import numpy as np
 from mlff_dyn.model.fitting.fit import FitOptions, RowMemory, fit_force_field
 from mlff_dyn.model.force_field import errors_of_rows
 from mlff_dyn.store.model_file import write_model
+from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.workflows.snapshots import rows_of_snapshots
 from mlff_dyn.workflows.training.data import TrainingData
 from mlff_dyn.workflows.training.data_checks import check_fit
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.store.dataset import Snapshot
     from mlff_dyn.workflows.setup.workspace import Workspace
-
-_ACCEPTED_SCORE = 2.0
 
 
 class Learner:
@@ -138,7 +137,7 @@ class Learner:
             for snapshot in self.data.snapshots
             if snapshot.info.get("temperature_kelvin") == temperature_kelvin and "score" in snapshot.info
         ]
-        return bool(scores) and scores[-1] < _ACCEPTED_SCORE
+        return bool(scores) and scores[-1] < LIMITS.accepted_score
 
     def _compare(self, snapshot: Snapshot) -> dict[str, float]:
         force_field = self.force_field()
