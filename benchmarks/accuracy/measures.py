@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from benchmarks.accuracy.peers import BayesianRidgeFit, HiphiveFit
+from benchmarks.accuracy.pops import pops_force_sds
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 
@@ -38,7 +39,10 @@ class Point:
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """Error bars on test frames: root mean square of error over predicted error, and coverage of forces."""
+    """Error bars on test frames: root mean square of error over predicted error, and coverage of forces.
+
+    ``pops_z`` takes the error by pointwise optimal parameter sets instead.
+    """
 
     system: str
     n_calculations: int
@@ -46,6 +50,7 @@ class Score:
     rmse_force_relative: float
     calibration_z: float
     fraction_within_one_sd: float
+    pops_z: float
     rmse_energy_mev_per_atom: float
     energy_calibration_z: float
 
@@ -83,6 +88,7 @@ def scores(laboratory: Laboratory) -> Iterator[Score]:
                 rms(errors) / rms(np.concatenate([each.forces for each in rows])),
                 rms(errors / sds),
                 float(np.mean(np.abs(errors) < sds)),
+                rms(errors / pops_force_sds(force_field, training[:count], rows)),
                 *_energy_scores(force_field, rows),
             )
 

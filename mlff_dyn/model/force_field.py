@@ -108,8 +108,6 @@ class ForceField:
         Errors of the energy per atom; None where fewer than two energies were fitted.
     stress : ScalarModel or None
         Errors of the stress; None where fewer than two stresses were fitted.
-    pops_factor : ndarray, shape (n_parameters, any), or None
-        F with the covariance F Fᵀ of pointwise optimal parameter sets, for comparison.
     long_range : LongRange or None
         Dipole-dipole interaction that is added to the expansion.
     transfer : TransferSummary or None
@@ -122,7 +120,6 @@ class ForceField:
     training: TrainingSummary
     energy: ScalarModel | None = None
     stress: ScalarModel | None = None
-    pops_factor: NDArray[np.float64] | None = None
     long_range: LongRange | None = None
     transfer: TransferSummary | None = None
 
@@ -256,13 +253,6 @@ class SupercellForceField:
             displacements, self.force_field.posterior.covariance_factor
         )
         return _errors(self.force_field, variances, self._supercell.force_conditions(displacements))
-
-    def pops_force_sd(self, displacements: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """Force errors by pointwise optimal parameter sets, eV/Å, shape (n_atoms, 3); None without them."""
-        factor = self.force_field.pops_factor
-        if factor is None:
-            return None
-        return np.sqrt(self._supercell.force_variances(displacements, factor))
 
     def energy_errors(self, displacements: NDArray[np.float64]) -> ForceErrors | None:
         """Standard deviations of the energy per atom (eV), each of shape (1,); None if it was not fitted."""

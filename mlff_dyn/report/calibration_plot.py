@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-_COLORS = {"predictive": "#1f5fa8", "epistemic": "#c8372d", "truncation": "#3f8f4f", "pops": "#b07a12"}
+_COLORS = {"predictive": "#1f5fa8", "epistemic": "#c8372d", "truncation": "#3f8f4f"}
 _GRAY = "#8a8a8a"
 _N_BINS = 12
 

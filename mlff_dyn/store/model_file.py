@@ -66,8 +66,6 @@ def write_model(path: Path, force_field: ForceField, metadata: Mapping[str, Any]
         _write_fields(group.create_group("noise"), posterior.noise)
         for kind, noise in posterior.hyperparameters.other_noise.items():
             _write_fields(group.create_group(f"noise_{RowKind(kind).name.lower()}"), noise)
-        if force_field.pops_factor is not None:
-            group["pops_factor"] = force_field.pops_factor
         for name in _SCALARS:
             scalar = getattr(force_field, name)
             if scalar is not None:
@@ -118,7 +116,6 @@ def _read_model_group(file: h5py.File) -> ForceField:
         calibration=float(attrs["calibration"]),
         training=_read_fields(file["training"], TrainingSummary),
         transfer=_read_fields(file["transfer"], TransferSummary) if "transfer" in file else None,
-        pops_factor=group["pops_factor"][()] if "pops_factor" in group else None,
         long_range=_read_fields(file["long_range"], LongRange) if "long_range" in file else None,
         **{name: _read_fields(group[name], ScalarModel) for name in _SCALARS if name in group},
     )

@@ -10,6 +10,7 @@ import numpy as np
 from mlff_dyn.kernels.dynamics import Dynamics
 from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
 from mlff_dyn.training.criteria import Decision, FrameErrors, MeanErrors, frame_errors, mean_errors
+from mlff_dyn.training.limits import LIMITS, DecisionLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,12 +21,6 @@ if TYPE_CHECKING:
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.force_field import SupercellForceField
     from mlff_dyn.training.criteria import Criterion
-
-_FRICTION_PER_FEMTOSECOND = 0.01
-EQUILIBRATION_FEMTOSECONDS = 500.0
-_FRAME_EVERY_FEMTOSECONDS = 20.0
-_LABEL_FRACTION_OF_LIMIT = 0.8
-_FRAMES_BEFORE_TEST = 10
 
 LEFT_TRUSTED_REGION = "left the trusted region"
 QUIET = "no call"
@@ -74,6 +69,7 @@ class ExplorationPlan:
         Frames to choose from at a call, at most.
     complete_pool : bool
         Go on after a call until there are so many.
+    limits : DecisionLimits
     """
 
     temperature_kelvin: float
@@ -83,6 +79,7 @@ class ExplorationPlan:
     must_label: bool
     n_pool: int = 50
     complete_pool: bool = False
+    limits: DecisionLimits = LIMITS
 
 
 def explore(
@@ -102,25 +99,28 @@ def explore(
         Receives the steps made and the averaged errors after each frame.
     """
     torus = force_field.torus
-    dynamics = exploring_dynamics(torus, plan.temperature_kelvin, plan.timestep_femtoseconds)
-    stride = max(1, round(_FRAME_EVERY_FEMTOSECONDS / plan.timestep_femtoseconds))
-    equilibration = max(stride, round(EQUILIBRATION_FEMTOSECONDS / plan.timestep_femtoseconds))
+    limits, timestep = plan.limits, plan.timestep_femtoseconds
+    dynamics = exploring_dynamics(torus, plan.temperature_kelvin, timestep, limits)
+    stride = limits.steps(limits.frame_every_femtoseconds, timestep)
+    equilibration = max(stride, limits.steps(limits.equilibration_femtoseconds, timestep))
     state = start_at_rest_positions(torus.masses, plan.temperature_kelvin, plan.seed)
     run = force_field.kernel.run(state, dynamics, equilibration, stride)
     made = equilibration if run.stopped_step is None else run.stopped_step
     if run.stopped_step is not None:
-        last = _last_sound(run.displacements, dynamics)
+        last = _last_sound(run.displacements, dynamics, limits)
         return Exploration(LEFT_TRUSTED_REGION, last, _no_frames(torus.n_atoms), made, None)
     watch = _Watch(force_field, criterion, plan, dynamics, stride)
     return watch.run(run.state, made, on_frame)
 
 
-def exploring_dynamics(torus: Torus, temperature_kelvin: float, timestep_femtoseconds: float) -> Dynamics:
+def exploring_dynamics(
+    torus: Torus, temperature_kelvin: float, timestep_femtoseconds: float, limits: DecisionLimits = LIMITS
+) -> Dynamics:
     """Langevin dynamics that ends where an expansion cannot be trusted any more."""
     return Dynamics(
         masses=torus.masses,
         timestep_fs=timestep_femtoseconds,
-        friction_per_fs=_FRICTION_PER_FEMTOSECOND,
+        friction_per_fs=limits.friction_per_femtosecond,
         temperature_kelvin=temperature_kelvin,
         displacement_limit=displacement_limit(torus.crystal),
     )
@@ -144,7 +144,7 @@ class _Watch:
         while made < self.plan.n_steps or not history:
             run = self.force_field.kernel.run(state, self.dynamics, self.stride, self.stride)
             if run.stopped_step is not None:
-                sound = _last_sound(np.array(frames[-20:]), self.dynamics)
+                sound = _last_sound(np.array(frames[-20:]), self.dynamics, self.plan.limits)
                 errors = mean_errors(history) if history else None
                 return Exploration(LEFT_TRUSTED_REGION, sound, nothing, made + run.stopped_step, errors)
             state = run.state
@@ -170,7 +170,7 @@ class _Watch:
             run = self.force_field.kernel.run(state, self.dynamics, missing * self.stride, self.stride)
             found = np.concatenate([found, run.displacements])
             made = missing * self.stride if run.stopped_step is None else run.stopped_step
-        sound = found[is_sound(found, self.dynamics)]
+        sound = found[is_sound(found, self.dynamics, self.plan.limits)]
         places = np.linspace(0, len(sound) - 1, min(wanted, len(sound))).round().astype(int)
         return np.asarray(sound[places]), made
 
@@ -179,7 +179,8 @@ class _Watch:
         decision = self.criterion.decide(history)
         if decision is not Decision.GO_ON:
             return str(decision.value)
-        return UNTESTED if self.plan.must_label and len(history) >= _FRAMES_BEFORE_TEST else None
+        due = self.plan.must_label and len(history) >= self.plan.limits.frames_before_test
+        return UNTESTED if due else None
 
 
 def _frame_errors(force_field: SupercellForceField, displacements: NDArray[np.float64]) -> FrameErrors:
@@ -191,13 +192,17 @@ def _no_frames(n_atoms: int) -> NDArray[np.float64]:
     return np.empty((0, n_atoms, 3))
 
 
-def is_sound(frames: NDArray[np.float64], dynamics: Dynamics) -> NDArray[np.bool_]:
+def is_sound(
+    frames: NDArray[np.float64], dynamics: Dynamics, limits: DecisionLimits = LIMITS
+) -> NDArray[np.bool_]:
     """Whether displacements are well inside the limit: exploded frames are never labelled."""
     largest = np.linalg.norm(frames, axis=2).max(axis=1, initial=0.0)
-    return np.asarray(largest < _LABEL_FRACTION_OF_LIMIT * dynamics.displacement_limit)
+    return np.asarray(largest < limits.label_fraction * dynamics.displacement_limit)
 
 
-def _last_sound(frames: NDArray[np.float64], dynamics: Dynamics) -> NDArray[np.float64] | None:
+def _last_sound(
+    frames: NDArray[np.float64], dynamics: Dynamics, limits: DecisionLimits
+) -> NDArray[np.float64] | None:
     """Last frame that may be labelled."""
-    sound = np.flatnonzero(is_sound(frames, dynamics))
+    sound = np.flatnonzero(is_sound(frames, dynamics, limits))
     return np.asarray(frames[sound[-1]]) if len(sound) else None

@@ -9,6 +9,7 @@ import numpy as np
 from mlff_dyn.regression.planning.forecast import Outlook, learning_curve, scale_uncertainty
 from mlff_dyn.regression.planning.misfit import Misfit
 from mlff_dyn.regression.planning.selection import SELECTIONS, frame_pool, select
+from mlff_dyn.training.limits import LIMITS, DecisionLimits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from mlff_dyn.regression.planning.selection import FramePool
 
 LAST = "last"
-_ENOUGH_SNAPSHOTS = 4
 
 
 def information_pool(
@@ -97,10 +97,10 @@ def outlook(
     )
 
 
-def can_judge_truncation(force_field: ForceField) -> bool:
+def can_judge_truncation(force_field: ForceField, limits: DecisionLimits = LIMITS) -> bool:
     """Whether the data suffice to tell truncation from lack of data."""
     enough_rows = force_field.posterior.n_targets >= 2 * force_field.basis.n_parameters
-    return enough_rows and force_field.training.n_snapshots >= _ENOUGH_SNAPSHOTS
+    return enough_rows and force_field.training.n_snapshots >= limits.enough_snapshots
 
 
 def choose_frames(pool: FramePool, kind: str, n_frames: int) -> tuple[int, ...]:

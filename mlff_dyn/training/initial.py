@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.md.start import start_at_rest_positions
-from mlff_dyn.training.exploration import EQUILIBRATION_FEMTOSECONDS, exploring_dynamics, is_sound
+from mlff_dyn.training.exploration import exploring_dynamics, is_sound
+from mlff_dyn.training.limits import LIMITS, DecisionLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
     from mlff_dyn.kernels.dynamics import MdKernel
     from mlff_dyn.lattice.torus import Torus
-
-_FRAME_EVERY_FEMTOSECONDS = 100.0
 
 
 def rattled_displacements(n_atoms: int, sd_angstrom: float, seed: tuple[int, ...]) -> NDArray[np.float64]:
@@ -47,6 +46,7 @@ def thermal_displacements(
     timestep_femtoseconds: float,
     count: int,
     seed: tuple[int, ...],
+    limits: DecisionLimits = LIMITS,
 ) -> list[NDArray[np.float64]]:
     """Frames of molecular dynamics that starts on the reference structure, 100 fs apart.
 
@@ -58,21 +58,22 @@ def thermal_displacements(
     count : int
     seed : tuple of int
         Any numbers that name this trajectory.
+    limits : DecisionLimits
 
     Returns
     -------
     list of ndarray, shape (n_atoms, 3)
         Å; at most ``count``, fewer where the trajectory leaves the trusted region.
     """
-    dynamics = exploring_dynamics(torus, temperature_kelvin, timestep_femtoseconds)
+    dynamics = exploring_dynamics(torus, temperature_kelvin, timestep_femtoseconds, limits)
     state = start_at_rest_positions(torus.masses, temperature_kelvin, seed)
-    stride = max(1, round(_FRAME_EVERY_FEMTOSECONDS / timestep_femtoseconds))
-    equilibration = max(1, round(EQUILIBRATION_FEMTOSECONDS / timestep_femtoseconds))
+    stride = limits.steps(limits.start_frame_every_femtoseconds, timestep_femtoseconds)
+    equilibration = limits.steps(limits.equilibration_femtoseconds, timestep_femtoseconds)
     start = kernel.run(state, dynamics, equilibration, equilibration)
     if start.stopped_step is not None or count == 0:
         return []
     run = kernel.run(start.state, dynamics, count * stride, stride)
-    return [u - u.mean(axis=0) for u in run.displacements[is_sound(run.displacements, dynamics)]]
+    return [u - u.mean(axis=0) for u in run.displacements[is_sound(run.displacements, dynamics, limits)]]
 
 
 INITIAL_STRUCTURES: dict[str, Callable[[int, float, tuple[int, ...]], NDArray[np.float64]]] = {

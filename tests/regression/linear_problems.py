@@ -5,14 +5,80 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mlff_dyn.regression.data.conditions import Conditions
 from mlff_dyn.regression.data.observations import Observations
 from mlff_dyn.regression.data.sums import SufficientStatistics, collect
 from mlff_dyn.regression.fit.evidence import Hyperparameters, evaluate, maximize_evidence
-from mlff_dyn.regression.fit.noise import ConstantNoise, NoiseModel
+from mlff_dyn.regression.fit.noise import NoiseModel
 from mlff_dyn.regression.fit.posterior import Posterior, fit_posterior, posterior_at
-from mlff_dyn.regression.fit.priors import independent_prior
+from mlff_dyn.regression.fit.priors import PriorBlock, StructuredPrior
+from mlff_dyn.regression.linalg.triangles import RootStatistics, collect_roots
 
 TOLERANCE = 1e-13
+
+
+@dataclass(frozen=True)
+class ConstantNoise:
+    """One noise sd for all rows; the value is its logarithm."""
+
+    def start(self, target_rms: float) -> NDArray[np.float64]:
+        """First guess of the values."""
+        return np.array([np.log(0.05 * target_rms)])
+
+    def bounds(self, target_rms: float, smallest: float = 1e-7) -> list[tuple[float, float]]:
+        """Range of each value; noise is at least ``smallest`` times the targets."""
+        return [(float(np.log(smallest * target_rms)), float(np.log(10 * target_rms)))]
+
+    def model(self, values: NDArray[np.float64]) -> NoiseModel:
+        """Noise model that the values mean."""
+        return NoiseModel(float(np.exp(values[0])))
+
+    def other_models(self, values: NDArray[np.float64]) -> dict[int, NoiseModel]:
+        """No other kinds of rows."""
+        return {}
+
+    def values(
+        self,
+        forces: NoiseModel,
+        others: dict[int, NoiseModel],
+        target_rms: float,
+    ) -> NDArray[np.float64]:
+        """Return the values that mean a given model."""
+        return np.array([np.log(forces.floor_sd)])
+
+    def variances(self, values: NDArray[np.float64], conditions: Conditions) -> NDArray[np.float64]:
+        """Noise variance under each of the conditions."""
+        return np.full(len(conditions.amplitudes), np.exp(2 * values[0]))
+
+    def gradient(
+        self,
+        values: NDArray[np.float64],
+        conditions: Conditions,
+        by_variance: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Chain rule: derivatives by the values, given those by the variance under each condition."""
+        return np.array([2 * np.exp(2 * values[0]) * by_variance.sum()])
+
+    def log_prior(
+        self,
+        values: NDArray[np.float64],
+        target_rms: float,
+    ) -> tuple[float, NDArray[np.float64]]:
+        """Log prior density of the values, up to a constant, and its gradient."""
+        return 0.0, np.zeros_like(values)
+
+
+def independent_prior(groups: NDArray[np.int64]) -> StructuredPrior:
+    """Prior with one sd per group of parameters; groups are numbered from 0."""
+    n = len(groups)
+    return StructuredPrior([PriorBlock(np.eye(n), groups, None, np.zeros(n))])
+
+
+def collect_root(design: NDArray[np.float64], targets: NDArray[np.float64]) -> RootStatistics:
+    """Square-root form of one block of rows."""
+    if len(targets) != len(design):
+        raise ValueError("as many targets as rows")
+    return collect_roots([(0, design, targets)], 1, design.shape[1])[0]
 
 
 @dataclass(frozen=True, eq=False)

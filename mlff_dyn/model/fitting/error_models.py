@@ -10,6 +10,7 @@ import numpy as np
 from mlff_dyn.model.force_field import ScalarModel
 from mlff_dyn.regression.data.conditions import RowKind
 from mlff_dyn.regression.errors.held_out import LeftOut, leave_out, scalar_calibration_scale
+from mlff_dyn.regression.fit.hyperpriors import HYPERPRIORS, Hyperpriors
 from mlff_dyn.regression.fit.noise import TruncationNoise
 from mlff_dyn.regression.fit.noise_by_kind import KindNoise, KindSettings
 
@@ -27,14 +28,16 @@ _TRIPLE = 3
 _ENOUGH_ATOMS = 100
 
 
-def noise_family(basis: ForceConstantBasis, data: FitData) -> KindNoise:
+def noise_family(
+    basis: ForceConstantBasis, data: FitData, hyperpriors: Hyperpriors = HYPERPRIORS
+) -> KindNoise:
     """Noise of forces, and of the energies and stresses among the rows.
 
     Errors of forces, summed along the paths of the atoms, are an error of the energy; those of the stress are
     expected to be of the order of a force error on every bond.
     """
     amplitude = float(np.sqrt(np.mean([frame.amplitude_angstrom**2 for frame in data.frames])))
-    forces = TruncationNoise(_highest_complete_order(basis), amplitude)
+    forces = TruncationNoise(_highest_complete_order(basis), amplitude, hyperpriors)
     n_atoms = float(np.mean([frame.n_atoms for frame in data.frames]))
     others = []
     if data.energy_means:

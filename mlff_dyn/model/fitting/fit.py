@@ -158,8 +158,9 @@ def _unscaled(fitted: Posterior, problem: _Problem) -> Posterior:
     """Posterior of parameters in units of the columns before they were divided; prior sds in units of u0."""
     free, scale, prior = fitted.free, problem.scale, problem.model[1]
     values = fitted.hyperparameters.prior_values.copy()
-    orders = np.array([int(name.partition(".")[0]) for name in prior.group_names])
-    values[: prior.n_groups] += (orders - 1) * np.log(problem.displacement_rms / problem.displacement_unit)
+    values[: prior.n_groups] += (prior.group_orders - 1) * np.log(
+        problem.displacement_rms / problem.displacement_unit
+    )
     return replace(
         fitted,
         mean=fitted.mean / scale,
@@ -185,6 +186,7 @@ def force_constant_prior(basis: ForceConstantBasis) -> StructuredPrior:
     """
     blocks: list[PriorBlock] = []
     names: list[str] = []
+    orders: list[int] = []
     for order, classes in zip(basis.orders, basis.classes, strict=True):
         kinds = _kinds(order, classes)
         present, groups = np.unique(kinds, return_inverse=True)
@@ -192,7 +194,8 @@ def force_constant_prior(basis: ForceConstantBasis) -> StructuredPrior:
         log_weights = np.log(classes.multiplicities)
         blocks.append(PriorBlock(classes.whitened, len(names) + groups, distances, log_weights))
         names += [f"{order}.{kind}" for kind in present]
-    return StructuredPrior(blocks, tuple(names))
+        orders += [order] * len(present)
+    return StructuredPrior(blocks, tuple(names), np.array(orders))
 
 
 def _beyond_first_shell(classes: ClusterClasses) -> NDArray[np.float64]:

@@ -50,6 +50,7 @@ import numpy as np
 from mlff_dyn.errors import FitError
 from mlff_dyn.regression.data.conditions import Conditions, RowKind
 from mlff_dyn.regression.fit.evidence_forms import objective_of
+from mlff_dyn.regression.fit.hyperpriors import HYPERPRIORS, Hyperpriors
 from mlff_dyn.regression.fit.noise import SMALLEST_RELATIVE, SMALLEST_RELATIVE_OF_ROWS
 from mlff_dyn.regression.fit.noise_by_kind import variances_by_kind
 from mlff_dyn.regression.linalg.ascent import Point, climb, difference_quotients
@@ -62,9 +63,6 @@ if TYPE_CHECKING:
     from mlff_dyn.regression.fit.evidence_from_sums import Fit
     from mlff_dyn.regression.fit.noise import NoiseFamily, NoiseModel
     from mlff_dyn.regression.fit.priors import Prior
-
-_MOST_HELD = 10
-
 
 _EARLY_END = 3.0
 
@@ -140,6 +138,7 @@ def maximize_evidence(
     *,
     noise_hint: float,
     start: Hyperparameters | None = None,
+    hyperpriors: Hyperpriors = HYPERPRIORS,
     max_iterations: int = 100,
     tolerance: float = 3e-6,
 ) -> Hyperparameters:
@@ -154,6 +153,8 @@ def maximize_evidence(
         Smallest noise of the forces that is expected where rows are fewer than parameters.
     start : Hyperparameters, optional
         Where the search begins, such as those of fewer data.
+    hyperpriors : Hyperpriors
+        How many residuals hold the noise up.
     max_iterations : int
     tolerance : float
         Change of the log evidence, relative to its size, at which the search ends; one that has a start ends
@@ -169,7 +170,10 @@ def maximize_evidence(
             "there is nothing to fit: no data, or all forces are zero", fix="add displaced snapshots"
         )
     rms = observations.target_rms
-    objective, hold = objective_of(observations, prior), _Hold(observations, noise_hint)
+    objective, hold = (
+        objective_of(observations, prior),
+        _Hold(observations, noise_hint, hyperpriors.most_held),
+    )
     noise_start = noise.start(rms)
     prior_start = prior.start(observations.column_power, rms)
     n_noise = len(noise_start)
@@ -198,13 +202,13 @@ class _Hold:
     target_rms : float
     """
 
-    def __init__(self, observations: Observations, noise_hint: float) -> None:
+    def __init__(self, observations: Observations, noise_hint: float, most_held: int) -> None:
         self.conditions = observations.conditions
         self.target_rms = observations.target_rms
         n_missing = max(0, observations.n_parameters - observations.n_targets)
         counts = np.array([part.n_targets for part in observations.statistics], float)
         counts[self.conditions.kinds != RowKind.FORCE] = 0.0
-        self._shares = min(n_missing, _MOST_HELD) * counts / counts.sum()
+        self._shares = min(n_missing, most_held) * counts / counts.sum()
         self._smallest_sq = noise_hint**2
 
     def __call__(

@@ -30,18 +30,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from mlff_dyn.regression.fit.hyperpriors import HYPERPRIORS, Hyperpriors
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from mlff_dyn.regression.data.conditions import Conditions
 
-_FLOOR_RELATIVE = 1e-4
-_FLOOR_LOG_SD = 1.0
-_EXPONENT_SDS = (0.15, 0.3)
-_NEIGHBORHOOD_EXPONENT_SD = 1.0
-_START_FAR_SHARE = 0.5
-_WEIGHT_POWER = 0.2
-_START_RELATIVE = 0.05
 SMALLEST_RELATIVE = 1e-7
 SMALLEST_RELATIVE_OF_ROWS = 1e-12
 
@@ -86,6 +81,7 @@ class NoiseModel:
         amplitude: NDArray[np.float64],
         ratio: NDArray[np.float64],
         counts: NDArray[np.int64] | NDArray[np.float64],
+        power: float = HYPERPRIORS.weight_power,
     ) -> NDArray[np.float64]:
         """Variance that rows have in a fit: their noise, less different within a frame than it is.
 
@@ -96,9 +92,11 @@ class NoiseModel:
         ----------
         amplitude, ratio, counts : ndarray, shape (n,)
             Conditions of groups of rows, and the number of rows of each.
+        power : float
+            See `Hyperpriors`.
         """
         local = self.local_factor(ratio)
-        tempered = local**_WEIGHT_POWER
+        tempered = local**power
         tempered *= np.average(local, weights=counts) / np.average(tempered, weights=counts)
         return np.asarray(self.floor_sd**2 + self.truncation_variance(amplitude) * tempered)
 
@@ -136,57 +134,6 @@ class NoiseFamily(Protocol):
 
 
 @dataclass(frozen=True)
-class ConstantNoise:
-    """One noise sd for all rows; the value is its logarithm."""
-
-    def start(self, target_rms: float) -> NDArray[np.float64]:
-        """First guess of the values."""
-        return np.array([np.log(_START_RELATIVE * target_rms)])
-
-    def bounds(self, target_rms: float, smallest: float = SMALLEST_RELATIVE) -> list[tuple[float, float]]:
-        """Range of each value; noise is at least ``smallest`` times the targets."""
-        return [(float(np.log(smallest * target_rms)), float(np.log(10 * target_rms)))]
-
-    def model(self, values: NDArray[np.float64]) -> NoiseModel:
-        """Noise model that the values mean."""
-        return NoiseModel(float(np.exp(values[0])))
-
-    def other_models(self, values: NDArray[np.float64]) -> dict[int, NoiseModel]:  # noqa: ARG002 (none)
-        """No other kinds of rows."""
-        return {}
-
-    def values(
-        self,
-        forces: NoiseModel,
-        others: dict[int, NoiseModel],  # noqa: ARG002 (none)
-        target_rms: float,  # noqa: ARG002 (not needed)
-    ) -> NDArray[np.float64]:
-        """Return the values that mean a given model."""
-        return np.array([np.log(forces.floor_sd)])
-
-    def variances(self, values: NDArray[np.float64], conditions: Conditions) -> NDArray[np.float64]:
-        """Noise variance under each of the conditions."""
-        return np.full(len(conditions.amplitudes), np.exp(2 * values[0]))
-
-    def gradient(
-        self,
-        values: NDArray[np.float64],
-        conditions: Conditions,  # noqa: ARG002 (constant)
-        by_variance: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
-        """Chain rule: derivatives by the values, given those by the variance under each condition."""
-        return np.array([2 * np.exp(2 * values[0]) * by_variance.sum()])
-
-    def log_prior(
-        self,
-        values: NDArray[np.float64],
-        target_rms: float,  # noqa: ARG002 (flat)
-    ) -> tuple[float, NDArray[np.float64]]:
-        """Log prior density of the values, up to a constant, and its gradient."""
-        return 0.0, np.zeros_like(values)
-
-
-@dataclass(frozen=True)
 class TruncationNoise:
     """Noise that grows with amplitude; values: log floor, log truncation, both exponents, far share.
 
@@ -194,10 +141,12 @@ class TruncationNoise:
     ----------
     max_order : int                 highest order N of the expansion
     reference_amplitude : float
+    hyperpriors : Hyperpriors
     """
 
     max_order: int
     reference_amplitude: float
+    hyperpriors: Hyperpriors = HYPERPRIORS
 
     @property
     def expected_exponent(self) -> float:
@@ -211,8 +160,9 @@ class TruncationNoise:
 
     def start(self, target_rms: float) -> NDArray[np.float64]:
         """First guess of the values."""
-        logs = np.log([_FLOOR_RELATIVE * target_rms, _START_RELATIVE * target_rms])
-        return np.array([*logs, self.expected_exponent, float(self.max_order), _START_FAR_SHARE])
+        known = self.hyperpriors
+        logs = np.log([known.floor_relative * target_rms, known.start_relative * target_rms])
+        return np.array([*logs, self.expected_exponent, float(self.max_order), known.start_far_share])
 
     def bounds(self, target_rms: float, smallest: float = SMALLEST_RELATIVE) -> list[tuple[float, float]]:
         """Range of each value; noise is at least ``smallest`` times the targets."""
@@ -262,9 +212,11 @@ class TruncationNoise:
 
     def log_prior(self, values: NDArray[np.float64], target_rms: float) -> tuple[float, NDArray[np.float64]]:
         """Log prior density of the values, up to a constant, and its gradient."""
-        floor = float(np.log(_FLOOR_RELATIVE * target_rms))
+        known = self.hyperpriors
+        floor = float(np.log(known.floor_relative * target_rms))
         center = np.array([floor, 0.0, self.expected_exponent, self.max_order, 0.0])
-        exponent_sd = _EXPONENT_SDS[int(values[2] > center[2])]
-        precision = np.array([_FLOOR_LOG_SD, np.inf, exponent_sd, _NEIGHBORHOOD_EXPONENT_SD, np.inf]) ** -2.0
+        exponent_sd = known.exponent_sds[int(values[2] > center[2])]
+        sds = [known.floor_log_sd, np.inf, exponent_sd, known.neighborhood_exponent_sd, np.inf]
+        precision = np.array(sds) ** -2.0
         pull = precision * (values - center)
         return float(-0.5 * pull @ (values - center)), -pull

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _N_FORCE = 5
-_FLOOR_RELATIVE = 1e-4
-_LOG_SD = 1.0
-_LOG_RANGE = 12.0
 
 
 @dataclass(frozen=True)
@@ -72,9 +69,10 @@ class KindNoise:
 
     def bounds(self, target_rms: float, smallest: float = SMALLEST_RELATIVE) -> list[tuple[float, float]]:
         """Range of each value; noise of forces is at least ``smallest`` times the targets."""
-        low = _LOG_RANGE + float(np.log(SMALLEST_RELATIVE / smallest))
+        reach = self.forces.hyperpriors.kind_log_range
+        low = reach + float(np.log(SMALLEST_RELATIVE / smallest))
         start = self.start(target_rms)[_N_FORCE:]
-        return self.forces.bounds(target_rms, smallest) + [(v - low, v + _LOG_RANGE) for v in start.tolist()]
+        return self.forces.bounds(target_rms, smallest) + [(v - low, v + reach) for v in start.tolist()]
 
     def model(self, values: NDArray[np.float64]) -> NoiseModel:
         """Noise model of the forces that the values mean."""
@@ -129,14 +127,15 @@ class KindNoise:
 
     def log_prior(self, values: NDArray[np.float64], target_rms: float) -> tuple[float, NDArray[np.float64]]:
         """Log prior density of the values, up to a constant, and its gradient."""
+        log_sd = self.forces.hyperpriors.kind_log_sd
         total, by_force = self.forces.log_prior(values[:_N_FORCE], target_rms)
         gradient = np.concatenate([by_force, np.zeros(len(values) - _N_FORCE)])
         for place, settings in enumerate(self.others):
             first = _N_FORCE + 2 * place
             gap = self._own(values, place) - self._centers(values, settings)
-            total -= 0.5 * float(gap @ gap) / _LOG_SD**2
-            gradient[first : first + 2] -= gap / _LOG_SD**2
-            gradient[1] += gap[1] / _LOG_SD**2
+            total -= 0.5 * float(gap @ gap) / log_sd**2
+            gradient[first : first + 2] -= gap / log_sd**2
+            gradient[1] += gap[1] / log_sd**2
         return total, gradient
 
     def _own(self, values: NDArray[np.float64], place: int) -> NDArray[np.float64]:
@@ -146,7 +145,7 @@ class KindNoise:
 
     def _centers(self, values: NDArray[np.float64], settings: KindSettings) -> NDArray[np.float64]:
         """Expected log floor and log truncation."""
-        floor = np.log(_FLOOR_RELATIVE * settings.target_rms)
+        floor = np.log(self.forces.hyperpriors.floor_relative * settings.target_rms)
         return np.array([floor, values[1] + np.log(settings.expected_ratio)])
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from mlff_dyn.regression.fit.evidence import Hyperparameters, fit_weighted, maximize_evidence
+from mlff_dyn.regression.fit.hyperpriors import HYPERPRIORS, Hyperpriors
 from mlff_dyn.regression.linalg.factorization import times_upper
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def fit_posterior(
     *,
     noise_hint: float,
     start: Hyperparameters | None = None,
+    hyperpriors: Hyperpriors = HYPERPRIORS,
     tolerance: float = 3e-6,
 ) -> Posterior:
     """Posterior at the hyperparameters of largest evidence.
@@ -123,7 +125,7 @@ def fit_posterior(
     observations : Observations
     prior : Prior
     noise : NoiseFamily
-    noise_hint, start, tolerance
+    noise_hint, start, hyperpriors, tolerance
         See `maximize_evidence`.
 
     Raises
@@ -132,7 +134,13 @@ def fit_posterior(
         If there is nothing to fit.
     """
     hyperparameters = maximize_evidence(
-        observations, prior, noise, noise_hint=noise_hint, start=start, tolerance=tolerance
+        observations,
+        prior,
+        noise,
+        noise_hint=noise_hint,
+        start=start,
+        hyperpriors=hyperpriors,
+        tolerance=tolerance,
     )
     return posterior_at(observations, prior, hyperparameters)
 

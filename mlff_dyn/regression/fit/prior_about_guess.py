@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from mlff_dyn.regression.fit.noise import NoiseFamily
     from mlff_dyn.regression.fit.priors import PriorPrecision, StructuredPrior
 
-SCALE_SD = 0.3
 _SMALLEST_REST = 1e-14
 
 
@@ -87,12 +86,12 @@ class TransferPrior:
     """
 
     def __init__(
-        self, deviation: StructuredPrior, directions: NDArray[np.float64], scale_sd: float = SCALE_SD
+        self, deviation: StructuredPrior, directions: NDArray[np.float64], scale_sd: float | None = None
     ) -> None:
         check_shape("directions", directions, (deviation.n_parameters, None))
         self._deviation = deviation
         self._directions = directions
-        self._scale_sd = scale_sd
+        self._scale_sd = deviation.hyperpriors.guess_scale_sd if scale_sd is None else scale_sd
 
     def start(self, column_power: NDArray[np.float64], target_rms: float) -> NDArray[np.float64]:
         """First guess of the values, those of the deviation."""
@@ -238,9 +237,15 @@ def fit_transferred(
     known = np.flatnonzero(np.abs(guesses).max(axis=1, initial=0.0) > 0.0)
     about = TransferPrior(prior, guesses[known].T)
     center = guesses.sum(axis=0)
-    shifted = fit_posterior(shift_targets(observations, center), about, noise, noise_hint=noise_hint)
+    shifted = fit_posterior(
+        shift_targets(observations, center),
+        about,
+        noise,
+        noise_hint=noise_hint,
+        hyperpriors=prior.hyperpriors,
+    )
     precision = about.precision(shifted.hyperparameters.prior_values)
-    scales, scale_sds = np.ones(len(guesses)), np.full(len(guesses), SCALE_SD)
+    scales, scale_sds = np.ones(len(guesses)), np.full(len(guesses), prior.hyperpriors.guess_scale_sd)
     scales[known], scale_sds[known] = about.scales(precision, shifted)
     return Transferred(replace(shifted, mean=center + shifted.mean), scales, scale_sds)
 

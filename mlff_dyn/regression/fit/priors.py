@@ -6,7 +6,7 @@ on the sum rules, is
 
     x_j ~ N(0, v_j),   v_j = m_j t_g^2 (exp(-2 d (r_j - r0)) + eps^2),   precision of w:  N^T diag(1 / v) N
 
-(eps^2 = 1e-6; v_j = m_j t_g^2 in blocks without decay) with one scale t_g per group g (order and number of
+(eps = 1e-6; v_j = m_j t_g^2 in blocks without decay) with one scale t_g per group g (order and number of
 bodies), one decay rate d per block (order), the distance r_j and the multiplicity m_j of each structural
 parameter.
 
@@ -28,6 +28,7 @@ import numpy as np
 from scipy.linalg import block_diag
 from scipy.linalg.lapack import dpotri, dpotrs
 
+from mlff_dyn.regression.fit.hyperpriors import HYPERPRIORS, Hyperpriors
 from mlff_dyn.regression.linalg.factorization import precision_factor, times_upper
 from mlff_dyn.regression.linalg.triangles import positive_diagonal, triangle_of
 
@@ -35,12 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
-
-_RESIDUAL_DECAY = 1e-6
-_SMALLEST_VARIANCE = 1e-11
-_LOG_RANGE = (-9.0, 12.0)
-_START_DECAY = 2.0
-_LARGEST_DECAY = 7.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,12 +119,23 @@ class StructuredPrior:
         In the order of the parameters.
     group_names : tuple of str
         What each group stands for.
+    group_orders : ndarray of int, shape (n_groups,), optional
+        Order of each group, for those whose scale has the unit of an order.
+    hyperpriors : Hyperpriors
     """
 
-    def __init__(self, blocks: Sequence[PriorBlock], group_names: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        blocks: Sequence[PriorBlock],
+        group_names: tuple[str, ...] = (),
+        group_orders: NDArray[np.int64] | None = None,
+        hyperpriors: Hyperpriors = HYPERPRIORS,
+    ) -> None:
         self.blocks = tuple(blocks)
         self.group_names = group_names
+        self.hyperpriors = hyperpriors
         self.n_groups = 1 + max(int(block.groups.max()) for block in blocks)
+        self.group_orders = np.ones(self.n_groups, np.int64) if group_orders is None else group_orders
         self.n_parameters = sum(block.structure.shape[1] for block in blocks)
         self._decaying = [block for block in self.blocks if block.distances is not None]
 
@@ -150,7 +156,7 @@ class StructuredPrior:
     def _residual(self) -> NDArray[np.float64]:
         """Part of the variance that does not decay, where there is decay."""
         parts = [
-            np.full(len(block.groups), 0.0 if block.distances is None else _RESIDUAL_DECAY**2)
+            np.full(len(block.groups), 0.0 if block.distances is None else self.hyperpriors.residual_decay**2)
             for block in self.blocks
         ]
         return np.concatenate(parts)
@@ -187,12 +193,13 @@ class StructuredPrior:
                 weight = block.log_weights[block.groups == group].mean()
                 logs[group] = np.log(target_rms / np.sqrt(power)) - 0.5 * weight
             first += count
-        return np.concatenate([logs, np.full(len(self._decaying), _START_DECAY)])
+        return np.concatenate([logs, np.full(len(self._decaying), self.hyperpriors.start_decay)])
 
     def bounds(self, start: NDArray[np.float64]) -> list[tuple[float, float]]:
         """Range of each value."""
-        scales = [(value + _LOG_RANGE[0], value + _LOG_RANGE[1]) for value in start[: self.n_groups]]
-        return scales + [(0.0, _LARGEST_DECAY)] * len(self._decaying)
+        low, high = self.hyperpriors.scale_log_range
+        scales = [(value + low, value + high) for value in start[: self.n_groups]]
+        return scales + [(0.0, self.hyperpriors.largest_decay)] * len(self._decaying)
 
     def precision(self, values: NDArray[np.float64]) -> PriorPrecision:
         """Evaluate the prior.
@@ -261,7 +268,7 @@ class StructuredPrior:
             if block.distances is None:
                 continue
             largest = here.start + int(variances[here].argmax())
-            floor = _SMALLEST_VARIANCE * variances[largest]
+            floor = self.hyperpriors.smallest_variance * variances[largest]
             raised[here] += floor
             below = (floor / raised[here])[:, None]
             derivatives[here] += below * (by_values[largest] - by_values[here])
@@ -297,9 +304,3 @@ class StructuredPrior:
             carried.append(dpotrs(factor, pull[-1], lower=1)[0])
             first, parameter = here.stop, parameter + block.structure.shape[1]
         return np.concatenate(pull), np.concatenate(carried)
-
-
-def independent_prior(groups: NDArray[np.int64]) -> StructuredPrior:
-    """Prior with one sd per group of parameters; groups are numbered from 0."""
-    n = len(groups)
-    return StructuredPrior([PriorBlock(np.eye(n), groups, None, np.zeros(n))])

@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg.lapack import dgeqrf, dtpqrt
 
-from mlff_dyn.errors import check_shape
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -62,18 +60,6 @@ class RootStatistics:
         """Return the same rows with what given parameters leave of the targets."""
         root = np.column_stack([self.root[:, :-1], self.rest(center)])
         return RootStatistics(root, self.n_targets)
-
-
-def collect_root(design: NDArray[np.float64], targets: NDArray[np.float64]) -> RootStatistics:
-    """Square-root form of one block of rows.
-
-    Parameters
-    ----------
-    design : ndarray, shape (n_targets, n_parameters)
-    targets : ndarray, shape (n_targets,)
-    """
-    check_shape("targets", targets, (len(design),))
-    return RootStatistics(_reduced(np.column_stack([design, targets])), len(targets))
 
 
 def collect_roots(

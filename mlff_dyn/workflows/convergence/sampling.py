@@ -12,6 +12,7 @@ from mlff_dyn.kernels.dynamics import Dynamics
 from mlff_dyn.md.chunks import Span, run_replicas_in_chunks
 from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
 from mlff_dyn.training.criteria import FrameErrors, frame_errors
+from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.workflows.md.md_analysis import equilibration_steps
 from mlff_dyn.workflows.md.trajectory_run import describe_stop
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from mlff_dyn.md.chunks import Chunk
     from mlff_dyn.model.force_field import SupercellForceField
 
-FRICTION_PER_FEMTOSECOND = 0.01
-_FRAME_EVERY_FEMTOSECONDS = 20.0
 _STREAM = 3
 _KEPT_FRAMES = 10
 
@@ -54,7 +53,9 @@ class SamplingPlan:
     @property
     def frame_every(self) -> int:
         """Steps between frames: about 20 fs, less where the trajectory is short."""
-        return max(1, min(self.n_steps // 20, round(_FRAME_EVERY_FEMTOSECONDS / self.timestep_femtoseconds)))
+        return max(
+            1, min(self.n_steps // 20, round(LIMITS.frame_every_femtoseconds / self.timestep_femtoseconds))
+        )
 
     @property
     def equilibration(self) -> int:
@@ -134,7 +135,7 @@ def _starts(force_field: SupercellForceField, plan: SamplingPlan) -> tuple[list[
         own = Dynamics(
             masses=torus.masses,
             timestep_fs=plan.timestep_femtoseconds,
-            friction_per_fs=FRICTION_PER_FEMTOSECOND,
+            friction_per_fs=LIMITS.friction_per_femtosecond,
             temperature_kelvin=temperature,
             displacement_limit=limit,
         )

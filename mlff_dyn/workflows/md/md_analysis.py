@@ -14,6 +14,7 @@ from mlff_dyn.md.correlated_means import correlated_mean
 from mlff_dyn.md.temperature import mean_temperature
 from mlff_dyn.store.trajectory import read_trajectory
 from mlff_dyn.store.trajectory_layout import open_trajectory, read_strains, read_valid_steps
+from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.force_field import ForceField, SupercellForceField
 
-EQUILIBRATION_FEMTOSECONDS = 500.0
+EQUILIBRATION_FEMTOSECONDS = LIMITS.equilibration_femtoseconds
 _MOST_FRAMES, _LEAST_FRAMES = 100, 4
 _MOST_COMPONENTS = 2_000_000
 

@@ -20,13 +20,41 @@ if TYPE_CHECKING:
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.store.dataset import Snapshot
 
-_NET_FORCE_WARNED, _NET_FORCE_REFUSED = 0.01, 0.3
-_NET_FORCE_SMALL = 0.05
-_SAME_DISPLACEMENT = 1e-5
-_SAME_FORCE = 1e-3
-_LARGE_DISPLACEMENT = 0.15
-_ENERGY_JUMP = 0.02
-_POOR_FIT, _NO_FIT = 0.5, 0.9
+
+@dataclass(frozen=True)
+class DataLimits:
+    """From where on data look suspicious; all by convention.
+
+    Attributes
+    ----------
+    net_force_warned, net_force_refused : float
+        Net force per atom over the rms force component.
+    net_force_small : float
+        Net force of a frame that never matters, eV/Å.
+    same_displacement : float
+        Largest difference of frames that are the same, Å.
+    same_force : float
+        Largest difference of their forces, over the largest force.
+    large_displacement : float
+        Rms displacement over the distance of neighbors.
+    energy_jump : float
+        Smallest gap between energies with different zeros, eV per atom.
+    poor_fit, no_fit : float
+        Residual over the forces at which a fit is warned of, and refused.
+    """
+
+    net_force_warned: float = 0.01
+    net_force_refused: float = 0.3
+    net_force_small: float = 0.05
+    same_displacement: float = 1e-5
+    same_force: float = 1e-3
+    large_displacement: float = 0.15
+    energy_jump: float = 0.02
+    poor_fit: float = 0.5
+    no_fit: float = 0.9
+
+
+DATA_LIMITS = DataLimits()
 
 
 @dataclass(frozen=True)
@@ -91,13 +119,13 @@ def check_fit(path: Path, force_field: ForceField) -> list[str]:
     """
     training = force_field.training
     relative = training.rmse_force_ev_per_angstrom / training.force_rms_ev_per_angstrom
-    if relative < _POOR_FIT:
+    if relative < DATA_LIMITS.poor_fit:
         return []
     found = (
         f"{path}: the fit leaves {100 * relative:.0f} % of the forces (rms displacement "
         f"{np.sqrt(3.0) * training.displacement_rms_angstrom:.2f} Å)"
     )
-    if relative >= _NO_FIT:
+    if relative >= DATA_LIMITS.no_fit:
         raise FitError(
             f"{found}: an expansion about the sites of structure.file cannot describe these frames",
             fix="use frames at lower temperature, or another structure.file (a phase, a lattice constant)",
@@ -155,7 +183,7 @@ def energy_origins(rows: Sequence[LabelledRows]) -> list[int]:
     atoms = np.array([rows[k].n_atoms for k in known], float)
     energies = np.array([float(rows[k].energy_ev or 0.0) for k in known])
     at_rest = (energies + works) / atoms
-    least = max(_ENERGY_JUMP, float(np.abs(works / atoms).max()))
+    least = max(DATA_LIMITS.energy_jump, float(np.abs(works / atoms).max()))
     order = np.argsort(at_rest, kind="stable")
     groups = np.zeros(len(known), int)
     groups[order[1:]] = np.cumsum(np.diff(at_rest[order]) > least)
@@ -171,9 +199,9 @@ def _check_net_forces(path: Path, snapshots: Sequence[Snapshot]) -> list[str]:
         forces = snapshot.forces_ev_per_angstrom
         net = float(np.linalg.norm(forces.sum(axis=0)))
         size = float(np.sqrt(np.mean(forces**2)))
-        if net < _NET_FORCE_SMALL or net / len(forces) < _NET_FORCE_WARNED * size:
+        if net < DATA_LIMITS.net_force_small or net / len(forces) < DATA_LIMITS.net_force_warned * size:
             continue
-        if net / len(forces) > _NET_FORCE_REFUSED * size:
+        if net / len(forces) > DATA_LIMITS.net_force_refused * size:
             raise DataError(
                 f"{path}, frame {number}: the forces add up to {net:.3g} eV/Å, they should add up to zero",
                 fix="look for missing atoms, an external field or another unit, or leave the frame out",
@@ -193,7 +221,7 @@ def _find_repeated(path: Path, rows: Sequence[LabelledRows]) -> tuple[list[int],
     sizes = np.array([float(np.linalg.norm(frame.displacements)) for frame in rows])
     order = np.argsort(sizes, kind="stable")
     for place, later in enumerate(order.tolist()):
-        limit = _SAME_DISPLACEMENT * np.sqrt(rows[later].n_atoms)
+        limit = DATA_LIMITS.same_displacement * np.sqrt(rows[later].n_atoms)
         for first in order[:place][::-1].tolist():
             if sizes[later] - sizes[first] > limit:
                 break
@@ -204,7 +232,7 @@ def _find_repeated(path: Path, rows: Sequence[LabelledRows]) -> tuple[list[int],
                 break
             repeated.append(pair[1])
             gap = np.abs(rows[first].forces - rows[later].forces).max()
-            differ = gap > _SAME_FORCE * np.abs(rows[first].forces).max()
+            differ = gap > DATA_LIMITS.same_force * np.abs(rows[first].forces).max()
             what = f"repeats frame {pair[0] + 1}" + (" with other forces" if differ else "")
             lines.append((pair[1], f"{path}, frame {pair[1] + 1} {what} and is not counted; remove one"))
             break
@@ -214,18 +242,19 @@ def _find_repeated(path: Path, rows: Sequence[LabelledRows]) -> tuple[list[int],
 def _is_same(first: LabelledRows, second: LabelledRows) -> bool:
     if first.supercell is not second.supercell:
         return False
-    return bool(np.abs(first.displacements - second.displacements).max() < _SAME_DISPLACEMENT)
+    return bool(np.abs(first.displacements - second.displacements).max() < DATA_LIMITS.same_displacement)
 
 
 def _check_displacements(path: Path, rows: Sequence[LabelledRows]) -> list[str]:
     far = []
     for number, frame in enumerate(rows, start=1):
         bond = frame.supercell.basis.crystal.nearest_neighbor_distance
-        if np.sqrt(3.0 * np.mean(frame.displacements**2)) > _LARGE_DISPLACEMENT * bond:
+        if np.sqrt(3.0 * np.mean(frame.displacements**2)) > DATA_LIMITS.large_displacement * bond:
             far.append(number)
     if not far:
         return []
-    found = f"{path}, {_frames(far)}: rms displacement above {100 * _LARGE_DISPLACEMENT:.0f} % of a bond"
+    share = 100 * DATA_LIMITS.large_displacement
+    found = f"{path}, {_frames(far)}: rms displacement above {share:.0f} % of a bond"
     return [f"{found}, where crystals melt and expansions fail; leave them out or check structure.file"]
 
 

@@ -13,6 +13,7 @@ from mlff_dyn.model.fitting.labelled_frame import FitOptions
 from mlff_dyn.model.force_field import errors_of_rows
 from mlff_dyn.store.model_file import write_model
 from mlff_dyn.store.provenance import Provenance
+from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.workflows.training.data import TrainingData
 from mlff_dyn.workflows.training.data_checks import check_fit
 from mlff_dyn.workflows.training.train_report import describe_fit
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.store.dataset import Snapshot
     from mlff_dyn.workflows.setup.workspace import Workspace
-
-_ACCEPTED_SCORE = 2.0
 
 
 class Learner:
@@ -155,7 +154,7 @@ class Learner:
             for label in known
             if label.temperature_kelvin == temperature_kelvin and label.score is not None
         ]
-        return bool(scores) and scores[-1] < _ACCEPTED_SCORE
+        return bool(scores) and scores[-1] < LIMITS.accepted_score
 
     def _compare(self, frames: Sequence[LabelledRows]) -> list[dict[str, float]]:
         """Expected and true error of frames that the force field does not know yet."""

@@ -144,9 +144,6 @@ def _compare(force_field: ForceField, rows: LabelledRows, snapshot: Snapshot) ->
     supercell = force_field.on(rows.supercell.torus, strain=rows.supercell.strain)
     energy, forces = supercell.energy_forces(rows.displacements)
     sds = _sds(supercell.force_errors(rows.displacements))
-    pops = supercell.pops_force_sd(rows.displacements)
-    if pops is not None:
-        sds["pops"] = pops.ravel()
     by_energy = by_stress = None
     if rows.energy_ev is not None and np.isfinite(force_field.training.rmse_energy_ev_per_atom):
         reference, predicted = np.array([[rows.energy_ev], [energy]]) / rows.n_atoms

@@ -12,9 +12,7 @@ from mlff_dyn.regression.errors.held_out import (
     scalar_calibration_scale,
 )
 from mlff_dyn.regression.fit.posterior import Posterior, posterior_at
-from mlff_dyn.regression.fit.priors import independent_prior
-from mlff_dyn.regression.linalg.triangles import collect_root
-from tests.regression.linear_problems import draw_problem, fit, known
+from tests.regression.linear_problems import collect_root, draw_problem, fit, independent_prior, known
 
 BLOCK = 12
 

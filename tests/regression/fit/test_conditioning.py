@@ -15,9 +15,8 @@ from mlff_dyn.regression.fit.evidence import Hyperparameters, evaluate
 from mlff_dyn.regression.fit.evidence_from_sums import Objective
 from mlff_dyn.regression.fit.evidence_from_triangles import SquareRootObjective
 from mlff_dyn.regression.fit.noise import NoiseModel
-from mlff_dyn.regression.fit.priors import independent_prior
-from mlff_dyn.regression.linalg.triangles import collect_root
 from tests.regression.exact_reference import exact_posterior
+from tests.regression.linear_problems import collect_root, independent_prior
 
 N_PARAMETERS = 12
 EPS = float(np.finfo(float).eps)

@@ -14,12 +14,12 @@ from mlff_dyn.regression.data.sums import collect
 from mlff_dyn.regression.fit.evidence import Hyperparameters, evaluate, maximize_evidence
 from mlff_dyn.regression.fit.evidence_from_sums import Objective
 from mlff_dyn.regression.fit.evidence_from_triangles import SquareRootObjective
-from mlff_dyn.regression.fit.noise import ConstantNoise, NoiseModel
+from mlff_dyn.regression.fit.noise import NoiseModel
 from mlff_dyn.regression.fit.posterior import posterior_at
 from mlff_dyn.regression.fit.prior_about_guess import TransferPrior, fit_transferred
-from mlff_dyn.regression.fit.priors import Prior, PriorBlock, StructuredPrior, independent_prior
-from mlff_dyn.regression.linalg.triangles import collect_root
+from mlff_dyn.regression.fit.priors import Prior, PriorBlock, StructuredPrior
 from tests.regression.exact_reference import exact_posterior
+from tests.regression.linear_problems import ConstantNoise, collect_root, independent_prior
 
 Rows = tuple[NDArray[np.float64], NDArray[np.float64]]
 

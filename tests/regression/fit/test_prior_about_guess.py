@@ -9,11 +9,12 @@ from mlff_dyn.model.fitting.prior_guess import TransferGuess, fit_with_guess
 from mlff_dyn.regression.data.observations import Observations
 from mlff_dyn.regression.data.sums import collect
 from mlff_dyn.regression.fit.evidence import Hyperparameters, evaluate
-from mlff_dyn.regression.fit.noise import ConstantNoise, NoiseModel
+from mlff_dyn.regression.fit.hyperpriors import HYPERPRIORS
+from mlff_dyn.regression.fit.noise import NoiseModel
 from mlff_dyn.regression.fit.posterior import fit_posterior
-from mlff_dyn.regression.fit.prior_about_guess import SCALE_SD, TransferPrior, fit_transferred, shift_targets
-from mlff_dyn.regression.fit.priors import independent_prior
+from mlff_dyn.regression.fit.prior_about_guess import TransferPrior, fit_transferred, shift_targets
 from tests.regression.fit.test_priors import AMPLITUDES, VALUES, frames, observations, structured_prior
+from tests.regression.linear_problems import ConstantNoise, independent_prior
 
 GROUPS = np.repeat([0, 1], [4, 3])
 
@@ -30,7 +31,10 @@ def test_evidence_is_the_density_of_the_targets(n_rows: int) -> None:
     data = frames(deviation, n_rows, seed=1)
     design = np.concatenate([x for x, _ in data])
     targets = np.concatenate([y for _, y in data])
-    spread = np.linalg.inv(deviation.precision(VALUES).matrix) + SCALE_SD**2 * directions @ directions.T
+    spread = (
+        np.linalg.inv(deviation.precision(VALUES).matrix)
+        + HYPERPRIORS.guess_scale_sd**2 * directions @ directions.T
+    )
     variances = np.repeat(noise.variance(AMPLITUDES), n_rows)
     center = directions.sum(axis=1)
     covariance = np.diag(variances) + design @ spread @ design.T

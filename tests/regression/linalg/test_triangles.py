@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mlff_dyn.regression.linalg.triangles import collect_root, collect_roots
+from mlff_dyn.regression.linalg.triangles import collect_roots
+from tests.regression.linear_problems import collect_root
 
 N_PARAMETERS = 9
 

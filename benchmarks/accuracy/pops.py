@@ -31,7 +31,12 @@ from scipy.linalg import eigh
 from mlff_dyn.errors import check_shape
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
+
+    from mlff_dyn.model.fitting.fit import LabelledRows
+    from mlff_dyn.model.force_field import ForceField
 
 _LEVERAGE_PERCENTILE = 50.0
 _SMALLEST_MODE = 1e-8
@@ -104,3 +109,25 @@ def pops_ensemble(
     axes = vectors[:, values > _SMALLEST_MODE * values.max()]
     places = kept @ axes
     return PopsEnsemble(axes, places.min(axis=0), places.max(axis=0))
+
+
+def pops_force_sds(
+    force_field: ForceField, training: Sequence[LabelledRows], test: Sequence[LabelledRows]
+) -> NDArray[np.float64]:
+    """Errors of all forces of test frames by the box of the training frames, eV/Å.
+
+    The axes of the box are those of parameters in eV/Å.
+    """
+    orders = force_field.basis.parameter_orders
+    scale = force_field.training.displacement_rms_angstrom ** (orders - 1.0)
+    posterior, designs, residuals = force_field.posterior, [], []
+    for rows in training:
+        each = np.full(rows.n_atoms, 3)
+        variances = posterior.hyperparameters.weight_variances(rows.conditions, each)
+        noise_sd = np.sqrt(np.repeat(variances, 3))
+        designs.append(rows.force_rows / scale / noise_sd[:, None])
+        residuals.append((rows.targets.forces - rows.force_rows @ posterior.mean) / noise_sd)
+    factor = posterior.covariance_factor * scale[:, None]
+    box = pops_ensemble(factor, np.concatenate(designs), np.concatenate(residuals))
+    spread = box.factor / scale[:, None]
+    return np.concatenate([np.linalg.norm(rows.force_rows @ spread, axis=1) for rows in test])

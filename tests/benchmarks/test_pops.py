@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from popsregression import POPSRegression
 
-from mlff_dyn.regression.errors.pops import PopsEnsemble, pointwise_corrections, pops_ensemble
+from benchmarks.accuracy.pops import PopsEnsemble, pointwise_corrections, pops_ensemble
 
 
 def misspecified(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

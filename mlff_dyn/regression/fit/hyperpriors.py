@@ -1,0 +1,73 @@
+"""What is expected of noise and prior before there are data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Hyperpriors:
+    """Numbers that decide where data tell little.
+
+    Where no other source is named, a number is a convention: a round value of the right size.
+
+    Attributes
+    ----------
+    floor_relative : float
+        Center of the prior of the noise floor of each kind of rows, over the rms of their targets.
+    floor_log_sd : float
+        Width of that prior for forces, natural logarithm.
+    exponent_sds : tuple of float
+        Width of the prior of the growth exponent of the truncation, below and above its center.
+    neighborhood_exponent_sd : float
+        Width of the prior of the exponent of the neighborhood.
+    start_far_share, start_relative : float
+        Where the search for the far share, and for the truncation over the rms force, begins.
+    weight_power : float
+        Power of the neighborhood factor in the weights of a fit; 0 weights all atoms of a frame alike, 1 by
+        their noise.
+    kind_log_sd, kind_log_range : float
+        Width of the prior, and half range of the search, of floor and truncation of energies and stresses,
+        natural logarithm.
+    residual_decay : float
+        Part of a prior sd that does not decay with distance.
+    smallest_variance : float
+        Floor of prior variances, over the largest of the block; keeps the precision well conditioned.
+    scale_log_range : tuple of float
+        Range of the search for prior scales about their start, natural logarithm.
+    start_decay, largest_decay : float
+        Where the search for a decay begins and ends, 1/Å.
+    guess_scale_sd : float
+        Prior sd of the factor on what a cheaper source suggests: cheap sources are up to 40 % too soft.
+    most_held : int
+        Most residuals that hold the noise up where rows are fewer than parameters.
+    noise_hint_relative : float
+        Smallest noise expected where rows are fewer than parameters, over the rms force.
+    most_held_out : int
+        Most configurations that are left out to calibrate the errors.
+    fewest_earlier : int
+        Fewest configurations from which on a fit begins where that of fewer ended.
+    """
+
+    floor_relative: float = 1e-4
+    floor_log_sd: float = 1.0
+    exponent_sds: tuple[float, float] = (0.15, 0.3)
+    neighborhood_exponent_sd: float = 1.0
+    start_far_share: float = 0.5
+    start_relative: float = 0.05
+    weight_power: float = 0.2
+    kind_log_sd: float = 1.0
+    kind_log_range: float = 12.0
+    residual_decay: float = 1e-6
+    smallest_variance: float = 1e-11
+    scale_log_range: tuple[float, float] = (-9.0, 12.0)
+    start_decay: float = 2.0
+    largest_decay: float = 7.0
+    guess_scale_sd: float = 0.3
+    most_held: int = 10
+    noise_hint_relative: float = 0.02
+    most_held_out: int = 8
+    fewest_earlier: int = 8
+
+
+HYPERPRIORS = Hyperpriors()
