@@ -15,7 +15,7 @@ from mlff_dyn.kernels.placement import place_tables
 from mlff_dyn.kernels.reference.random_numbers import rng_from_seed
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
-from mlff_dyn.model.fitting.labelled_frame import label_rows
+from mlff_dyn.model.fitting.labelled_frame import labelled_frame
 from mlff_dyn.regression.planning.selection import SELECTIONS
 from mlff_dyn.training.frame_choice import choose_frames, information_pool
 from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K
@@ -73,7 +73,7 @@ def train(model: Model, supercell: tuple[int, int, int], u: np.ndarray, forces: 
     """Rows, hyperparameters of largest evidence, posterior and calibration, as the program does it."""
     place = model.expansion.on(model.torus(supercell))
     return fit_force_field(
-        model.basis, FitData([label_rows(place, *each, None) for each in zip(u, forces, strict=True)])
+        model.basis, FitData([labelled_frame(place, *each, None) for each in zip(u, forces, strict=True)])
     )
 
 
@@ -109,7 +109,7 @@ def measure_regression(n_configurations: int) -> Iterator[Measurement]:
 def _refit(model: Model, u: np.ndarray, forces: np.ndarray, n_more: int = 5) -> float:
     """Median CPU seconds of the fits to the last few configurations, one more each time."""
     place = model.expansion.on(model.torus(SI.supercell))
-    data = [label_rows(place, *each, None) for each in zip(u, forces, strict=True)]
+    data = [labelled_frame(place, *each, None) for each in zip(u, forces, strict=True)]
     known = FitData(data[: -n_more - 1], grows=True)
     seconds = []
     for count in range(len(known), len(data) + 1):
@@ -124,7 +124,7 @@ def measure_selection(n_frames: int = 1000) -> Iterator[Measurement]:
     torus = model.torus(SI_64.supercell)
     place = model.expansion.on(torus)
     u, forces = silicon_snapshots(torus, 8)
-    data = [label_rows(place, *each, None) for each in zip(u, forces, strict=True)]
+    data = [labelled_frame(place, *each, None) for each in zip(u, forces, strict=True)]
     force_field = fit_force_field(model.basis, FitData(data))
     rng = np.random.default_rng(2)
     frames = rng.normal(size=(n_frames, torus.n_atoms, 3)) * rng.uniform(0.04, 0.12, (n_frames, 1, 1))

@@ -11,7 +11,6 @@
      ├─ NotConverged             4   a target error that was not reached
      ├─ EngineError              5   a reference calculation that failed
      ├─ SimulationError          6   molecular dynamics that left the trusted region
-     ├─ WaitingForCalculations  75   calculations that run elsewhere
      └─ Interrupted            130   SIGINT or SIGTERM; the same command resumes
 
 The number is the exit code of the command line.
@@ -50,7 +49,7 @@ class MlffError(Exception):
         return self.message if self.fix is None else f"{self.message}; fix: {self.fix}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (type(self), (self.message,), self.__dict__)
+        return (type(self), (self.message,), {"fix": self.fix})
 
 
 @contextmanager
@@ -110,12 +109,6 @@ class SimulationError(MlffError):
     """Molecular dynamics left the trusted region."""
 
     exit_code = 6
-
-
-class WaitingForCalculations(MlffError):  # noqa: N818
-    """Calculations run elsewhere; the same command collects them later."""
-
-    exit_code = 75
 
 
 class Interrupted(MlffError):  # noqa: N818

@@ -14,7 +14,7 @@ from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
-from mlff_dyn.model.fitting.labelled_frame import label_rows
+from mlff_dyn.model.fitting.labelled_frame import labelled_frame
 from mlff_dyn.model.force_field import ForceField, TrainingSummary
 from mlff_dyn.model.long_range import LongRange
 from mlff_dyn.regression.fit.evidence import Hyperparameters
@@ -110,7 +110,7 @@ def fitted_to_harmonic(
     for _ in range(n_snapshots):
         u = 0.02 * generator.standard_normal((torus.n_atoms, 3))
         u -= u.mean(axis=0)
-        rows.append(label_rows(supercell, u, -(hessian @ u.ravel()).reshape(-1, 3), None))
+        rows.append(labelled_frame(supercell, u, -(hessian @ u.ravel()).reshape(-1, 3), None))
     return fit_force_field(basis, FitData(rows))
 
 

@@ -27,11 +27,11 @@ MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 MAX_FOLDERS_OF_A_NAME = 2
 
-FOR_USERS = {"load_calculator"}
+FOR_USERS = {"load_calculator", "sample", "lattices"}
 """Names that only the users of the package call."""
 CALLED_BY_LIBRARIES = re.compile(r"__\w+__|emit|invoke|calculate|construct_mapping")
 """Names of methods that Python and libraries call."""
-SHARED_FILE_NAMES = {"__init__.py"}
+SHARED_FILE_NAMES = {"__init__.py", "registry.py"}
 
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 SOURCES = sorted(PACKAGE.rglob("*.py"))
@@ -162,7 +162,12 @@ def test_a_file_name_has_one_meaning() -> None:
 
 def test_tests_mirror_the_package() -> None:
     folders = {source.parent.relative_to(TESTS) for source in TESTS.rglob("*.py")}
-    check(f"tests/{folder} has no mlff_dyn/{folder}" for folder in folders if not (PACKAGE / folder).is_dir())
+    homes = (PACKAGE, REPOSITORY)
+    check(
+        f"tests/{folder} has neither mlff_dyn/{folder} nor {folder}"
+        for folder in folders
+        if not any((home / folder).is_dir() for home in homes)
+    )
 
 
 def uses(tree: ast.AST) -> Counter[str]:

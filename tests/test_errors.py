@@ -25,7 +25,6 @@ def test_exit_codes_follow_the_contract() -> None:
         "NotConverged": 4,
         "EngineError": 5,
         "SimulationError": 6,
-        "WaitingForCalculations": 75,
         "Interrupted": 130,
     }
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from benchmarks.accuracy.laboratory import Laboratory
     from benchmarks.accuracy.systems import Cutoffs
-    from mlff_dyn.model.fitting.labelled_frame import LabelledRows
+    from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
 
 PAIR = 2
 
@@ -52,7 +52,7 @@ def expansions(laboratory: Laboratory) -> Iterator[ExpansionPoint]:
 
 
 def _point(
-    laboratory: Laboratory, cutoffs: Cutoffs, training: list[LabelledRows], test: list[LabelledRows]
+    laboratory: Laboratory, cutoffs: Cutoffs, training: list[LabelledFrame], test: list[LabelledFrame]
 ) -> ExpansionPoint:
     basis = build_basis(laboratory.crystal, cutoffs, laboratory.torus)
     supercell = Expansion(basis).on(laboratory.torus)

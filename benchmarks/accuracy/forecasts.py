@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from benchmarks.accuracy.laboratory import Laboratory
-    from mlff_dyn.model.fitting.labelled_frame import LabelledRows
+    from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.regression.planning.forecast import Outlook
 
@@ -125,7 +125,7 @@ class _History:
         return errors.epistemic, errors.truncation if self.part == "predictive" else 0.0
 
 
-def _errors(force_field: ForceField, rows: Sequence[LabelledRows]) -> _Errors:
+def _errors(force_field: ForceField, rows: Sequence[LabelledFrame]) -> _Errors:
     """Predicted and true errors, root mean square over frames, eV/Å."""
     parts = [
         errors_of_rows(force_field, each.supercell.rows(each.displacements)[0], each.conditions)

@@ -21,7 +21,7 @@ from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
 from mlff_dyn.model.expansion import Expansion, SupercellExpansion
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
-from mlff_dyn.model.fitting.labelled_frame import LabelledRows, label_rows
+from mlff_dyn.model.fitting.labelled_frame import LabelledFrame, labelled_frame
 from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
 from mlff_dyn.training.initial import rattled_displacements
 from mlff_dyn.workflows.snapshots import displaced_atoms
@@ -64,7 +64,7 @@ class Laboratory:
         """The expansion on the training supercell."""
         return Expansion(self.basis).on(self.torus)
 
-    def frames(self, temperature_kelvin: float, count: int) -> list[LabelledRows]:
+    def frames(self, temperature_kelvin: float, count: int) -> list[LabelledFrame]:
         """Thermal frames with reference forces; the same ones at every call, made when first asked for."""
         name = self.system.name.partition(" 2-")[0].replace(" ", "-")
         path = self._folder / f"{name}-{temperature_kelvin:g}K.extxyz"
@@ -132,7 +132,7 @@ class Laboratory:
         return fit_force_field(self.basis, FitData([*self._rattled, *thermal])).on(self.torus).kernel
 
     @cached_property
-    def _rattled(self) -> list[LabelledRows]:
+    def _rattled(self) -> list[LabelledFrame]:
         seeds = range(_RATTLED)
         sds = _RATTLE_ANGSTROM * np.linspace(1.0, 2.5, _RATTLED)
         frames = [
@@ -152,10 +152,10 @@ class Laboratory:
             forces_ev_per_angstrom=np.asarray(atoms.get_forces()),
         )
 
-    def _rows(self, snapshot: Snapshot) -> LabelledRows:
+    def _rows(self, snapshot: Snapshot) -> LabelledFrame:
         match = match_structure(self.crystal, snapshot.cell, snapshot.positions, snapshot.numbers)
         forces = snapshot.forces_ev_per_angstrom[match.atoms]
-        return label_rows(self.supercell, match.displacements, forces, snapshot.energy_ev)
+        return labelled_frame(self.supercell, match.displacements, forces, snapshot.energy_ev)
 
 
 class FolderLaboratory(Laboratory):
@@ -189,7 +189,7 @@ class FolderLaboratory(Laboratory):
         )
         super().__init__(system, folder)
 
-    def frames(self, temperature_kelvin: float, count: int) -> list[LabelledRows]:  # noqa: ARG002 (one)
+    def frames(self, temperature_kelvin: float, count: int) -> list[LabelledFrame]:  # noqa: ARG002 (one)
         """Frames of the folder, those for tests last."""
         snapshots = [
             *read_snapshots(self._folder / "train.extxyz"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from benchmarks.accuracy.laboratory import Laboratory
-    from mlff_dyn.model.fitting.labelled_frame import LabelledRows
+    from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
     from mlff_dyn.model.force_field import ForceField
 
 OWN = "mlff_dyn"
@@ -93,7 +93,7 @@ def scores(laboratory: Laboratory) -> Iterator[Score]:
             )
 
 
-def _energy_scores(force_field: ForceField, rows: Sequence[LabelledRows]) -> tuple[float, float]:
+def _energy_scores(force_field: ForceField, rows: Sequence[LabelledFrame]) -> tuple[float, float]:
     """Error of the energy per atom (meV), and root mean square of error over predicted error."""
     place = force_field.on(rows[0].supercell.torus)
     errors = [(place.energy_forces(r.displacements)[0] - r.energy_ev) / r.n_atoms for r in rows]
@@ -106,14 +106,14 @@ class _Program(Protocol):
     name: str
     repeats: int
 
-    def errors(self, training: Sequence[LabelledRows], test: Sequence[LabelledRows]) -> np.ndarray: ...
+    def errors(self, training: Sequence[LabelledFrame], test: Sequence[LabelledFrame]) -> np.ndarray: ...
 
 
 class _OwnFit:
     name = OWN
     repeats = _REPEATS
 
-    def errors(self, training: Sequence[LabelledRows], test: Sequence[LabelledRows]) -> np.ndarray:
+    def errors(self, training: Sequence[LabelledFrame], test: Sequence[LabelledFrame]) -> np.ndarray:
         return own_errors(fit_force_field(training[0].supercell.basis, FitData(training)), test)
 
 
@@ -134,7 +134,7 @@ def _peers(laboratory: Laboratory) -> Iterator[_Repeated]:
         yield _Repeated(HiphiveFit(laboratory, "ardr"), 1)
 
 
-def split(laboratory: Laboratory) -> tuple[list[LabelledRows], list[LabelledRows]]:
+def split(laboratory: Laboratory) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
     """Training frames, and test frames that come after them, at the first temperature."""
     n_training = max(laboratory.system.training_counts)
     frames = laboratory.frames(laboratory.system.temperatures_kelvin[0], n_training + N_TEST)
@@ -147,17 +147,17 @@ def _choices(n_frames: int, count: int) -> list[np.ndarray]:
     return first + [np.random.default_rng(k).permutation(n_frames)[:count] for k in range(1, _REPEATS)]
 
 
-def relative_error(force_field: ForceField, rows: Sequence[LabelledRows]) -> float:
+def relative_error(force_field: ForceField, rows: Sequence[LabelledFrame]) -> float:
     """Force error over the size of the forces."""
     return rms(own_errors(force_field, rows)) / rms(np.concatenate([each.forces for each in rows]))
 
 
-def own_errors(force_field: ForceField, rows: Sequence[LabelledRows]) -> np.ndarray:
+def own_errors(force_field: ForceField, rows: Sequence[LabelledFrame]) -> np.ndarray:
     """Force errors on frames, eV/Å."""
     return _errors_and_sds(force_field, rows)[0]
 
 
-def _errors_and_sds(force_field: ForceField, rows: Sequence[LabelledRows]) -> tuple[np.ndarray, np.ndarray]:
+def _errors_and_sds(force_field: ForceField, rows: Sequence[LabelledFrame]) -> tuple[np.ndarray, np.ndarray]:
     place = force_field.on(rows[0].supercell.torus)
     errors = [place.energy_forces(each.displacements)[1].ravel() - each.forces for each in rows]
     sds = [place.force_errors(each.displacements).predictive.ravel() for each in rows]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.accuracy.laboratory import Laboratory
-    from mlff_dyn.model.fitting.labelled_frame import LabelledRows
+    from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
 
 
 class HiphiveFit:
@@ -51,7 +51,7 @@ class HiphiveFit:
         with contextlib.redirect_stdout(io.StringIO()):
             return ClusterSpace(self._laboratory.atoms, cutoffs)
 
-    def _matrix(self, rows: LabelledRows) -> np.ndarray:
+    def _matrix(self, rows: LabelledFrame) -> np.ndarray:
         from hiphive import StructureContainer
 
         if id(rows) not in self._matrices:
@@ -64,7 +64,7 @@ class HiphiveFit:
             self._matrices[id(rows)] = container.get_fit_data()[0]
         return self._matrices[id(rows)]
 
-    def errors(self, training: Sequence[LabelledRows], test: Sequence[LabelledRows]) -> np.ndarray:
+    def errors(self, training: Sequence[LabelledFrame], test: Sequence[LabelledFrame]) -> np.ndarray:
         """Force errors on the test frames, eV/Å."""
         from trainstation import Optimizer
 
@@ -85,7 +85,7 @@ class BayesianRidgeFit:
 
     name = "BayesianRidge, same basis"
 
-    def errors(self, training: Sequence[LabelledRows], test: Sequence[LabelledRows]) -> np.ndarray:
+    def errors(self, training: Sequence[LabelledFrame], test: Sequence[LabelledFrame]) -> np.ndarray:
         """Force errors on the test frames, eV/Å."""
         from sklearn.linear_model import BayesianRidge
 

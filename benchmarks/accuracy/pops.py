@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mlff_dyn.model.fitting.fit import LabelledRows
+    from mlff_dyn.model.fitting.fit import LabelledFrame
     from mlff_dyn.model.force_field import ForceField
 
 _LEVERAGE_PERCENTILE = 50.0
@@ -112,7 +112,7 @@ def pops_ensemble(
 
 
 def pops_force_sds(
-    force_field: ForceField, training: Sequence[LabelledRows], test: Sequence[LabelledRows]
+    force_field: ForceField, training: Sequence[LabelledFrame], test: Sequence[LabelledFrame]
 ) -> NDArray[np.float64]:
     """Errors of all forces of test frames by the box of the training frames, eV/Å.
 

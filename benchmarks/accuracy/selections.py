@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from benchmarks.accuracy.laboratory import Laboratory
-    from mlff_dyn.model.fitting.labelled_frame import LabelledRows
+    from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.regression.fit.noise import NoiseModel
     from mlff_dyn.regression.planning.selection import FramePool
@@ -92,7 +92,7 @@ def gains(points: Sequence[SelectionPoint]) -> list[SelectionGain]:
     return found
 
 
-def _pools(laboratory: Laboratory) -> Iterator[tuple[str, list[LabelledRows], list[list[LabelledRows]]]]:
+def _pools(laboratory: Laboratory) -> Iterator[tuple[str, list[LabelledFrame], list[list[LabelledFrame]]]]:
     """Name, frames to choose from, and test frames by temperature."""
     training, test = split(laboratory)
     first, *others = laboratory.system.temperatures_kelvin
@@ -104,7 +104,7 @@ def _pools(laboratory: Laboratory) -> Iterator[tuple[str, list[LabelledRows], li
         yield "all temperatures", mixed, [test, *(frames[N_TEST:] for frames in hot)]
 
 
-def _fitter(laboratory: Laboratory, pool: Sequence[LabelledRows]) -> Callable[[frozenset[int]], ForceField]:
+def _fitter(laboratory: Laboratory, pool: Sequence[LabelledFrame]) -> Callable[[frozenset[int]], ForceField]:
     """Fits to sets of frames, none made twice."""
 
     @cache
@@ -116,7 +116,7 @@ def _fitter(laboratory: Laboratory, pool: Sequence[LabelledRows]) -> Callable[[f
 
 def _chosen(
     laboratory: Laboratory,
-    pool: Sequence[LabelledRows],
+    pool: Sequence[LabelledFrame],
     fit: Callable[[frozenset[int]], ForceField],
     selection: str,
     seed: int,
@@ -136,27 +136,27 @@ def _chosen(
 
 
 def _plain(
-    force_field: ForceField, laboratory: Laboratory, frames: np.ndarray, known: Sequence[LabelledRows]
+    force_field: ForceField, laboratory: Laboratory, frames: np.ndarray, known: Sequence[LabelledFrame]
 ) -> FramePool:
     return information_pool(force_field, laboratory.torus, frames, known)
 
 
 def _without_bias(
-    force_field: ForceField, laboratory: Laboratory, frames: np.ndarray, known: Sequence[LabelledRows]
+    force_field: ForceField, laboratory: Laboratory, frames: np.ndarray, known: Sequence[LabelledFrame]
 ) -> FramePool:
     pool = _plain(force_field, laboratory, frames, known)
     return dataclasses.replace(pool, misfit=no_misfit(len(pool)))
 
 
 def _frame_noise(
-    force_field: ForceField, laboratory: Laboratory, frames: np.ndarray, known: Sequence[LabelledRows]
+    force_field: ForceField, laboratory: Laboratory, frames: np.ndarray, known: Sequence[LabelledFrame]
 ) -> FramePool:
     noise = dataclasses.replace(force_field.posterior.noise, neighborhood_exponent=0.0)
     return _without_bias(_with_noise(force_field, noise), laboratory, frames, known)
 
 
 def _constant_noise(
-    force_field: ForceField, laboratory: Laboratory, frames: np.ndarray, known: Sequence[LabelledRows]
+    force_field: ForceField, laboratory: Laboratory, frames: np.ndarray, known: Sequence[LabelledFrame]
 ) -> FramePool:
     noise = force_field.posterior.noise
     floor = float(np.hypot(noise.floor_sd, noise.truncation_sd))

@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.accuracy.measures import N_TEST, relative_error, split
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
-from mlff_dyn.model.fitting.prior_guess import TransferGuess
+from mlff_dyn.model.fitting.prior_guess import PriorGuess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ def transfers(cheap: Laboratory, laboratory: Laboratory) -> Iterator[TransferPoi
     training, test = split(laboratory)
     tests = {first: test} | {kelvin: laboratory.frames(kelvin, N_TEST) for kelvin in others}
     source = fit_force_field(laboratory.basis, FitData(cheap.frames(first, _CHEAP_FRAMES)))
-    guess = TransferGuess(cheap.system.name, source.posterior.mean)
+    guess = PriorGuess(cheap.system.name, source.posterior.mean)
     for kelvin, rows in tests.items():
         error = relative_error(source, rows)
         yield TransferPoint(laboratory.system.name, guess.source, 0, kelvin, 1.0, error)

@@ -109,7 +109,7 @@ def parse_yaml(text: str, source: str) -> tuple[Any, Lines]:
         if node is None:
             return None, {}
         lines: Lines = {}
-        _collect_lines(loader, node, (), frozenset(), lines)
+        _collect_lines(loader, node, (), (), lines)
         return loader.construct_document(node), lines
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -169,14 +169,14 @@ def _collect_lines(
     loader: _StrictLoader,
     node: yaml.Node,
     path: tuple[Hashable, ...],
-    ancestors: frozenset[int],
+    ancestors: tuple[yaml.Node, ...],
     lines: Lines,
 ) -> None:
-    if id(node) in ancestors:
+    if any(node is each for each in ancestors):
         raise yaml.composer.ComposerError(None, None, "an alias contains itself", node.start_mark)
     if isinstance(node, yaml.SequenceNode):
         for number, entry in enumerate(node.value):
-            _collect_lines(loader, entry, (*path, number), ancestors | {id(node)}, lines)
+            _collect_lines(loader, entry, (*path, number), (*ancestors, node), lines)
     if not isinstance(node, yaml.MappingNode):
         return
     for key_node, value_node in node.value:
@@ -184,7 +184,7 @@ def _collect_lines(
             continue
         key_path = (*path, loader.construct_object(key_node, deep=True))
         lines[key_path] = key_node.start_mark.line + 1
-        _collect_lines(loader, value_node, key_path, ancestors | {id(node)}, lines)
+        _collect_lines(loader, value_node, key_path, (*ancestors, node), lines)
 
 
 def _to_plain(value: object) -> object:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlff_dyn.kernels.strain.kernel import StrainedKernel
     from mlff_dyn.lattice.basis import ForceConstantBasis
     from mlff_dyn.lattice.torus import Torus
-    from mlff_dyn.model.fitting.prior_guess import TransferSummary
+    from mlff_dyn.model.fitting.prior_guess import PriorGuessSummary
     from mlff_dyn.model.long_range import LongRange
     from mlff_dyn.regression.fit.posterior import Posterior
 
@@ -102,7 +102,7 @@ class ForceField:
     posterior : Posterior
         Of the independent parameters, eV/Å^order.
     calibration : float
-        Factor on all standard deviations, from left-out configurations.
+        Factor on all standard deviations, from held-out configurations.
     training : TrainingSummary
     energy : ScalarModel or None
         Errors of the energy per atom; None where fewer than two energies were fitted.
@@ -110,7 +110,7 @@ class ForceField:
         Errors of the stress; None where fewer than two stresses were fitted.
     long_range : LongRange or None
         Dipole-dipole interaction that is added to the expansion.
-    transfer : TransferSummary or None
+    prior_guess : PriorGuessSummary or None
         What a cheaper source contributed; None if there was none.
     """
 
@@ -121,7 +121,7 @@ class ForceField:
     energy: ScalarModel | None = None
     stress: ScalarModel | None = None
     long_range: LongRange | None = None
-    transfer: TransferSummary | None = None
+    prior_guess: PriorGuessSummary | None = None
 
     @cached_property
     def expansion(self) -> Expansion:

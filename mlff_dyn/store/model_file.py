@@ -14,7 +14,7 @@ from mlff_dyn.errors import DataError
 from mlff_dyn.kernels.polynomial import CellPolynomial, OrderTerms
 from mlff_dyn.lattice.basis import ClusterClasses, ForceConstantBasis
 from mlff_dyn.lattice.crystal import Crystal
-from mlff_dyn.model.fitting.prior_guess import TransferSummary
+from mlff_dyn.model.fitting.prior_guess import PriorGuessSummary
 from mlff_dyn.model.force_field import ForceField, ScalarModel, TrainingSummary
 from mlff_dyn.model.long_range import LongRange
 from mlff_dyn.regression.data.conditions import RowKind
@@ -74,8 +74,8 @@ def write_model(path: Path, force_field: ForceField, metadata: Mapping[str, Any]
         group.attrs["n_targets"] = posterior.n_targets
         group.attrs["calibration"] = force_field.calibration
         _write_fields(file.create_group("training"), force_field.training)
-        if force_field.transfer is not None:
-            _write_fields(file.create_group("transfer"), force_field.transfer)
+        if force_field.prior_guess is not None:
+            _write_fields(file.create_group("transfer"), force_field.prior_guess)
         if force_field.long_range is not None:
             file.attrs["version"] = LONG_RANGE_VERSION
             _write_fields(file.create_group("long_range"), force_field.long_range)
@@ -115,7 +115,7 @@ def _read_model_group(file: h5py.File) -> ForceField:
         posterior=posterior,
         calibration=float(attrs["calibration"]),
         training=_read_fields(file["training"], TrainingSummary),
-        transfer=_read_fields(file["transfer"], TransferSummary) if "transfer" in file else None,
+        prior_guess=_read_fields(file["transfer"], PriorGuessSummary) if "transfer" in file else None,
         long_range=_read_fields(file["long_range"], LongRange) if "long_range" in file else None,
         **{name: _read_fields(group[name], ScalarModel) for name in _SCALARS if name in group},
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.expansion import SupercellExpansion
-    from mlff_dyn.model.fitting.labelled_frame import LabelledRows
+    from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.regression.data.conditions import Conditions
     from mlff_dyn.regression.fit.noise import NoiseModel
@@ -31,7 +31,7 @@ def information_pool(
     force_field: ForceField,
     torus: Torus,
     displacements: NDArray[np.float64],
-    labelled: Sequence[LabelledRows],
+    labelled: Sequence[LabelledFrame],
 ) -> FramePool:
     """Information that calculations of frames would carry, and what the frames are uncertain about.
 
@@ -40,7 +40,7 @@ def information_pool(
     force_field : ForceField
     torus : Torus
     displacements : ndarray, shape (n_frames, n_atoms, 3)     Å
-    labelled : sequence of LabelledRows
+    labelled : sequence of LabelledFrame
         What the force field was fitted to.
 
     Raises
@@ -50,12 +50,12 @@ def information_pool(
     """
     noise = force_field.posterior.noise
     supercell = force_field.expansion.on(torus)
-    left_out = [_left_out_sq(noise, supercell.force_conditions(frame)) for frame in displacements]
-    known = np.array([_left_out_sq(noise, rows.conditions) for rows in labelled])
+    truncation_sq = [_truncation_sq(noise, supercell.force_conditions(frame)) for frame in displacements]
+    known = np.array([_truncation_sq(noise, rows.conditions) for rows in labelled])
     weights = np.array([rows.forces.size for rows in labelled]) / (noise.floor_sd**2 + known)
     misfit = Misfit(
-        sizes=np.sqrt(left_out),
-        weights=displacements[0].size / (noise.floor_sd**2 + np.array(left_out)),
+        sizes=np.sqrt(truncation_sq),
+        weights=displacements[0].size / (noise.floor_sd**2 + np.array(truncation_sq)),
         known_size=float(np.average(np.sqrt(known), weights=weights)),
         known_weight=float(weights.sum()),
     )
@@ -63,7 +63,7 @@ def information_pool(
     return frame_pool(*rows, force_field.posterior.covariance_factor, misfit)
 
 
-def _left_out_sq(noise: NoiseModel, conditions: Conditions) -> float:
+def _truncation_sq(noise: NoiseModel, conditions: Conditions) -> float:
     """Mean square of the forces that an expansion leaves out of a frame."""
     return float(np.mean(noise.truncation_variance(conditions.amplitudes, conditions.ratios)))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mlff_dyn.errors import located
 from mlff_dyn.lattice.deformation import rotated_back
 from mlff_dyn.lattice.matching import match_structure
-from mlff_dyn.model.fitting.labelled_frame import LabelledRows, label_rows
+from mlff_dyn.model.fitting.labelled_frame import LabelledFrame, labelled_frame
 from mlff_dyn.store.dataset import Snapshot
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from mlff_dyn.store.provenance import Provenance
 
 
-def rows_of_snapshots(
+def frames_of_snapshots(
     path: Path, snapshots: Iterable[Snapshot], expansion: Expansion, *, first: int = 0
-) -> list[LabelledRows]:
+) -> list[LabelledFrame]:
     """Match snapshots to the crystal and make their rows.
 
     Raises
@@ -45,7 +45,7 @@ def rows_of_snapshots(
         stress = snapshot.stress_ev_per_angstrom3
         if stress is not None:
             stress = rotated_back(stress, match.rotation)
-        rows.append(label_rows(supercell, match.displacements, forces, snapshot.energy_ev, stress))
+        rows.append(labelled_frame(supercell, match.displacements, forces, snapshot.energy_ev, stress))
     return rows
 
 

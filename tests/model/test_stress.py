@@ -19,7 +19,7 @@ from mlff_dyn.model.calculator import ForceFieldCalculator
 from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
-from mlff_dyn.model.fitting.labelled_frame import label_rows
+from mlff_dyn.model.fitting.labelled_frame import labelled_frame
 from mlff_dyn.model.force_field import ForceField
 from mlff_dyn.workflows.snapshots import displaced_atoms
 from tests.lattice.crystals import triclinic
@@ -152,7 +152,7 @@ def test_it_is_that_of_the_potential_it_learnt() -> None:
         u = 0.06 * generator.standard_normal((torus.n_atoms, 3))
         atoms = displaced_atoms(torus, u)
         atoms.calc = EMT()
-        data.append(label_rows(supercell, u, atoms.get_forces(), atoms.get_potential_energy()))
+        data.append(labelled_frame(supercell, u, atoms.get_forces(), atoms.get_potential_energy()))
     force_field = fit_force_field(basis, FitData(data))
     at_rest = displaced_atoms(torus, np.zeros((torus.n_atoms, 3)))
     at_rest.calc = EMT()

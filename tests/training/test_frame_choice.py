@@ -8,14 +8,14 @@ from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import Torus
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
-from mlff_dyn.model.fitting.labelled_frame import LabelledRows, label_rows
+from mlff_dyn.model.fitting.labelled_frame import LabelledFrame, labelled_frame
 from mlff_dyn.model.force_field import ForceField
 from mlff_dyn.regression.planning.selection import SELECTIONS
 from mlff_dyn.training.frame_choice import can_judge_truncation, choose_frames, information_pool, outlook
 from mlff_dyn.training.initial import rattled_displacements
 from tests.models import crystal_of, random_force_field
 
-Fits = tuple[Torus, dict[int, ForceField], list[LabelledRows]]
+Fits = tuple[Torus, dict[int, ForceField], list[LabelledFrame]]
 CUTOFFS = {2: "full", 3: 3.0}
 
 
@@ -30,10 +30,10 @@ def fits() -> Fits:
     truth, torus = random_force_field(atoms, (2, 2, 2), {2: "full", 3: 3.0, 4: {2: 2.6}})
     basis = build_basis(crystal_of(atoms), CUTOFFS, torus)
     teacher, pupil = truth.expansion.on(torus), ForceField(basis, truth.posterior, 1.0, truth.training)
-    rows: list[LabelledRows] = []
+    rows: list[LabelledFrame] = []
     for u in frames(torus, 12, 1):
         forces = (teacher.rows(u)[0] @ truth.posterior.mean).reshape(-1, 3)
-        rows.append(label_rows(pupil.expansion.on(torus), u, forces, None))
+        rows.append(labelled_frame(pupil.expansion.on(torus), u, forces, None))
     return torus, {n: fit_force_field(basis, FitData(rows[:n])) for n in (2, 12)}, rows
 
 

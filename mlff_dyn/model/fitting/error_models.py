@@ -1,4 +1,4 @@
-"""Noise of the rows of a fit, and how well each kind of row is predicted where it was left out."""
+"""Noise of the rows of a fit, and how well each kind of row is predicted where it was held out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from mlff_dyn.model.force_field import ScalarModel
 from mlff_dyn.regression.data.conditions import RowKind
-from mlff_dyn.regression.errors.held_out import LeftOut, leave_out, scalar_calibration_scale
+from mlff_dyn.regression.errors.held_out import HeldOut, hold_out, scalar_calibration_scale
 from mlff_dyn.regression.fit.hyperpriors import HYPERPRIORS, Hyperpriors
 from mlff_dyn.regression.fit.noise import TruncationNoise
 from mlff_dyn.regression.fit.noise_by_kind import KindNoise, KindSettings
@@ -62,22 +62,22 @@ def _highest_complete_order(basis: ForceConstantBasis) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class LeftOutScores:
-    """Configurations left out one at a time.
+class HeldOutScores:
+    """Configurations held out one at a time.
 
     Attributes
     ----------
-    forces : tuple of LeftOut
+    forces : tuple of HeldOut
     energies, stresses : ndarray      errors over their predictive standard deviations
     """
 
-    forces: tuple[LeftOut, ...]
+    forces: tuple[HeldOut, ...]
     energies: NDArray[np.float64]
     stresses: NDArray[np.float64]
 
 
-def left_out_scores(posterior: Posterior, data: FitData, chosen: Sequence[int]) -> LeftOutScores:
-    """Leave out some supercells, one at a time, with all their rows.
+def held_out_scores(posterior: Posterior, data: FitData, chosen: Sequence[int]) -> HeldOutScores:
+    """Hold out some supercells, one at a time, with all their rows.
 
     In large ones, the forces on atoms at regular intervals are predicted, which tell enough.
 
@@ -96,13 +96,13 @@ def left_out_scores(posterior: Posterior, data: FitData, chosen: Sequence[int]) 
         kinds = data.binning.centers.kinds[labels]
         scored = _scored_rows(data.frames[index].n_atoms, len(kinds))
         own = (block.design, block.targets, weighted[labels], block.free_design)
-        found = leave_out(posterior, *own, scored=scored, is_rough=True).with_noise(variances[labels][scored])
+        found = hold_out(posterior, *own, scored=scored, is_rough=True).with_noise(variances[labels][scored])
         is_force = kinds[scored] == RowKind.FORCE
         forces.append(found.take(is_force))
         for kind, scores in others.items():
             scores.append(found.scores[kinds[scored] == kind])
     energies, stresses = (np.concatenate(scores) for scores in others.values())
-    return LeftOutScores(tuple(forces), energies, stresses)
+    return HeldOutScores(tuple(forces), energies, stresses)
 
 
 def _scored_rows(n_atoms: int, n_rows: int) -> NDArray[np.int64]:
@@ -112,7 +112,7 @@ def _scored_rows(n_atoms: int, n_rows: int) -> NDArray[np.int64]:
 
 
 def energy_model(
-    posterior: Posterior, data: FitData, scores: LeftOutScores, force_calibration: float
+    posterior: Posterior, data: FitData, scores: HeldOutScores, force_calibration: float
 ) -> ScalarModel | None:
     """Errors of the energy per atom, with the zero of the first origin; None where no energy was fitted.
 
@@ -123,14 +123,14 @@ def energy_model(
     if not data.energy_means or posterior.free is None:
         return None
     noise, ratios = posterior.noise, np.concatenate([frame.conditions.ratios for frame in data.frames])
-    left_out = float(np.sqrt(np.mean(noise.truncation_variance(noise.reference_amplitude, ratios))))
-    work = 3.0 * left_out * noise.reference_amplitude / (noise.exponent + 1.0)
+    truncation = float(np.sqrt(np.mean(noise.truncation_variance(noise.reference_amplitude, ratios))))
+    work = 3.0 * truncation * noise.reference_amplitude / (noise.exponent + 1.0)
     zeros = np.array(list(data.energy_means.values()))
     found = _scalar_model(posterior.free, slice(0, 1), scores.energies, zeros[:1], data)
     return replace(found, coherent_sd=_COHERENCE * force_calibration * work)
 
 
-def stress_model(posterior: Posterior, data: FitData, scores: LeftOutScores) -> ScalarModel | None:
+def stress_model(posterior: Posterior, data: FitData, scores: HeldOutScores) -> ScalarModel | None:
     """Errors of the stress; None where no stress was fitted."""
     if data.stress_mean is None or posterior.free is None:
         return None

@@ -10,7 +10,7 @@ import numpy as np
 from mlff_dyn.errors import FitError
 from mlff_dyn.model.fitting.error_models import (
     energy_model,
-    left_out_scores,
+    held_out_scores,
     noise_family,
     stress_model,
 )
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from mlff_dyn.lattice.basis import ClusterClasses, ForceConstantBasis
     from mlff_dyn.model.fitting.fit_data import FitData
-    from mlff_dyn.model.fitting.prior_guess import TransferGuess, TransferSummary
+    from mlff_dyn.model.fitting.prior_guess import PriorGuess, PriorGuessSummary
     from mlff_dyn.regression.data.observations import Observations
     from mlff_dyn.regression.fit.evidence import Hyperparameters
     from mlff_dyn.regression.fit.noise_by_kind import KindNoise
@@ -41,9 +41,9 @@ _SMALLEST_SHARE = 1e-7
 
 @one_thread()
 def fit_force_field(
-    basis: ForceConstantBasis, data: FitData, *, guess: TransferGuess | None = None
+    basis: ForceConstantBasis, data: FitData, *, guess: PriorGuess | None = None
 ) -> ForceField:
-    """Fit by evidence maximization and calibrate the errors on left-out supercells.
+    """Fit by evidence maximization and calibrate the errors on held-out supercells.
 
     Columns of order n are scaled by u0^(n - 1), u0 the rms displacement of the data, so that every parameter
     is in eV/Å while hyperparameters are found. Fits to growing data cost what the new data cost: rows are
@@ -53,7 +53,7 @@ def fit_force_field(
     ----------
     basis : ForceConstantBasis
     data : FitData
-    guess : TransferGuess, optional
+    guess : PriorGuess, optional
         What a cheaper source suggests; kept as far as the data support it.
 
     Raises
@@ -61,7 +61,7 @@ def fit_force_field(
     FitError
         If there are no data or no displacement in them.
     """
-    transfer: TransferSummary | None = None
+    prior_guess: PriorGuessSummary | None = None
     if guess is None:
         start = _earlier(basis, data)
         problem = _pose(basis, data)
@@ -69,7 +69,7 @@ def fit_force_field(
         data.remember(fitted.hyperparameters)
     else:
         problem = _pose(basis, data)
-        fitted, transfer = fit_with_guess(
+        fitted, prior_guess = fit_with_guess(
             *problem.model,
             guess=guess,
             parameter_orders=basis.parameter_orders,
@@ -77,7 +77,7 @@ def fit_force_field(
             noise_hint=problem.noise_hint,
         )
     posterior = _unscaled(fitted, problem)
-    scores = left_out_scores(posterior, data, _representatives(data))
+    scores = held_out_scores(posterior, data, _representatives(data))
     summary = _summarize(posterior, problem, _residual_rms(fitted, posterior, problem))
     calibration = calibration_scale(scores.forces, len(data))
     energy = energy_model(posterior, data, scores, calibration)
@@ -92,7 +92,7 @@ def fit_force_field(
         energy=energy,
         stress=stress_model(posterior, data, scores),
         long_range=data.frames[0].supercell.long_range,
-        transfer=transfer,
+        prior_guess=prior_guess,
     )
 
 

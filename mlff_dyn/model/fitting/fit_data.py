@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mlff_dyn.model.fitting.labelled_frame import LabelledRows
+    from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
     from mlff_dyn.regression.fit.evidence import Hyperparameters
 
 _N_STRESS = 6
@@ -50,7 +50,7 @@ class Block:
 class _Kept:
     """What data with the same beginning share: rows of frames, sums over the first, ends of searches."""
 
-    frames: list[LabelledRows]
+    frames: list[LabelledFrame]
     room: int
     forces: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     energies: dict[int, NDArray[np.float64]] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class FitData:
 
     Parameters
     ----------
-    frames : sequence of LabelledRows
+    frames : sequence of LabelledFrame
     options : FitOptions
         Kinds of rows beyond forces.
     grows : bool
@@ -81,7 +81,7 @@ class FitData:
 
     def __init__(
         self,
-        frames: Sequence[LabelledRows] = (),
+        frames: Sequence[LabelledFrame] = (),
         options: FitOptions = DEFAULT_OPTIONS,
         *,
         grows: bool = False,
@@ -98,7 +98,7 @@ class FitData:
         """Number of frames."""
         return len(self.frames)
 
-    def extended(self, frames: Sequence[LabelledRows]) -> FitData:
+    def extended(self, frames: Sequence[LabelledFrame]) -> FitData:
         """Return the data with further frames."""
         return self.updated([*self.frames, *frames])
 
@@ -106,7 +106,7 @@ class FitData:
         """Return the data of the first frames."""
         return self.updated(self.frames[:n_frames])
 
-    def updated(self, frames: Sequence[LabelledRows]) -> FitData:
+    def updated(self, frames: Sequence[LabelledFrame]) -> FitData:
         """Return the data of given frames; what is known of the same frames in the same places is kept."""
         kept, frames = self._kept, list(frames)
         common = 0
@@ -122,7 +122,7 @@ class FitData:
             kept.starts = {n: start for n, start in kept.starts.items() if n <= moved[0]}
         return FitData(frames, self.options, grows=self.grows, most_bytes=self._most_bytes, _kept=kept)
 
-    def _branch(self, frames: list[LabelledRows], common: int) -> _Kept:
+    def _branch(self, frames: list[LabelledFrame], common: int) -> _Kept:
         """Return what holds for the first frames alone."""
         old, new = self._kept, _Kept(list(frames), self._most_bytes)
         new.forces = {k: rows for k, rows in old.forces.items() if k < common}
@@ -379,7 +379,7 @@ class FitData:
         return parts
 
 
-def _same_rows(first: LabelledRows, second: LabelledRows) -> bool:
+def _same_rows(first: LabelledFrame, second: LabelledFrame) -> bool:
     """Whether two frames differ in their origin at most."""
     return first is second or (
         first.supercell is second.supercell
@@ -390,7 +390,7 @@ def _same_rows(first: LabelledRows, second: LabelledRows) -> bool:
     )
 
 
-def _stress_work(frame: LabelledRows) -> NDArray[np.float64]:
+def _stress_work(frame: LabelledFrame) -> NDArray[np.float64]:
     """Energy per atom that a strained supercell has per component of the stress at rest, Å³; shape (6,)."""
     counts = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
     volume_per_atom = frame.supercell.torus.volume / frame.n_atoms

@@ -46,7 +46,7 @@ class Targets(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledRows:
+class LabelledFrame:
     """One labelled supercell as rows of the linear model, which are made when they are needed.
 
     Attributes
@@ -101,7 +101,7 @@ class LabelledRows:
         return self.supercell.torus.n_cells
 
 
-def label_rows(
+def labelled_frame(
     supercell: SupercellExpansion,
     displacements: NDArray[np.float64],
     forces: NDArray[np.float64],
@@ -109,7 +109,7 @@ def label_rows(
     stress_ev_per_angstrom3: NDArray[np.float64] | None = None,
     *,
     origin: int = 0,
-) -> LabelledRows:
+) -> LabelledFrame:
     """Turn one labelled supercell into rows.
 
     Parameters
@@ -122,7 +122,7 @@ def label_rows(
         Snapshots of one origin share the zero of energy.
     """
     check_shape("forces", forces, displacements.shape)
-    return LabelledRows(
+    return LabelledFrame(
         supercell=supercell,
         displacements=displacements,
         forces=(forces - forces.mean(axis=0)).ravel(),

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlff_dyn.errors import check_shape
 from mlff_dyn.regression.fit.posterior import fit_posterior
-from mlff_dyn.regression.fit.prior_about_guess import fit_transferred
+from mlff_dyn.regression.fit.prior_about_guess import fit_about_guess
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class TransferGuess:
+class PriorGuess:
     """Parameters that a source suggests.
 
     Attributes
@@ -37,7 +37,7 @@ class TransferGuess:
 
 
 @dataclass(frozen=True, eq=False)
-class TransferSummary:
+class PriorGuessSummary:
     """How much of a guess the data support.
 
     Attributes
@@ -76,11 +76,11 @@ def fit_with_guess(
     prior: StructuredPrior,
     noise: NoiseFamily,
     *,
-    guess: TransferGuess,
+    guess: PriorGuess,
     parameter_orders: NDArray[np.int64],
     column_scale: NDArray[np.float64],
     noise_hint: float,
-) -> tuple[Posterior, TransferSummary]:
+) -> tuple[Posterior, PriorGuessSummary]:
     """Fit with a guess and without, and keep what makes the data more probable.
 
     Parameters
@@ -89,7 +89,7 @@ def fit_with_guess(
         With columns divided by ``column_scale``.
     prior : StructuredPrior
     noise : NoiseFamily
-    guess : TransferGuess
+    guess : PriorGuess
     parameter_orders : ndarray of int, shape (n_parameters,)
     column_scale : ndarray, shape (n_parameters,)
     noise_hint : float
@@ -99,7 +99,7 @@ def fit_with_guess(
     -------
     posterior : Posterior
         Of the parameters times ``column_scale``.
-    summary : TransferSummary
+    summary : PriorGuessSummary
 
     Raises
     ------
@@ -111,7 +111,7 @@ def fit_with_guess(
     orders = np.unique(parameter_orders[guess.parameters != 0.0])
     scaled = guess.parameters * column_scale
     guesses = np.where(parameter_orders == orders[:, None], scaled, 0.0)
-    found = fit_transferred(observations, prior, noise, guesses, noise_hint=noise_hint)
+    found = fit_about_guess(observations, prior, noise, guesses, noise_hint=noise_hint)
     gain = found.posterior.log_evidence - plain.log_evidence
-    summary = TransferSummary(guess.source, gain > 0.0, gain, orders, found.scales, found.scale_sds)
+    summary = PriorGuessSummary(guess.source, gain > 0.0, gain, orders, found.scales, found.scale_sds)
     return (found.posterior if summary.is_used else plain), summary

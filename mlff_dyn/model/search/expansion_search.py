@@ -1,4 +1,4 @@
-"""Which orders and cutoffs do the data support? Nested expansions compared by evidence and left-out errors.
+"""Which orders and cutoffs do the data support? Nested expansions compared by evidence and held-out errors.
 
 The search starts from the second order and takes one step at a time: one more shell of neighbors for the
 pairs of an order, or for its larger clusters, or the next order with its first shell. Of all steps that with
@@ -6,7 +6,7 @@ the largest gain in evidence is taken, the smallest one where several are as goo
 evidence by more than one percent of noise would; then steps of two shells are tried. Gains mostly shrink as
 the expansion grows: a step is tried again when its last gain is larger than all that were found since, or
 when no other is left, and pairs whenever larger clusters are. An expansion is sufficient if its error on
-left-out supercells is close to the smallest that was found. From the smallest sufficient one steps lead back,
+held-out supercells is close to the smallest that was found. From the smallest sufficient one steps lead back,
 since early ones may have become idle, and the smallest of all that are sufficient is proposed.
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 
 from mlff_dyn.errors import FitError
 from mlff_dyn.model.expansion import Expansion
-from mlff_dyn.model.fitting.error_models import left_out_scores
+from mlff_dyn.model.fitting.error_models import held_out_scores
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.search.expansion_steps import Steps
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator, Sequence
 
     from mlff_dyn.lattice.torus import Torus
-    from mlff_dyn.model.fitting.labelled_frame import LabelledRows
+    from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.model.search.expansion_steps import Candidate, Cutoffs, Step
 
@@ -50,23 +50,23 @@ class Trial:
     cutoffs_angstrom : mapping                per order, as in the configuration
     n_parameters : int
     log_evidence : float
-    left_out_error_relative : float or None   over the rms force; None with one supercell
+    held_out_error_relative : float or None   over the rms force; None with one supercell
     force_call_milliseconds : float           on the training cell, one thread
     """
 
     cutoffs_angstrom: Cutoffs
     n_parameters: int
     log_evidence: float
-    left_out_error_relative: float | None
+    held_out_error_relative: float | None
     force_call_milliseconds: float
 
 
-def search_expansions(data: Sequence[LabelledRows], torus: Torus) -> Iterator[Trial]:
+def search_expansions(data: Sequence[LabelledFrame], torus: Torus) -> Iterator[Trial]:
     """Fit nested expansions, the next ones around the best of the last.
 
     Parameters
     ----------
-    data : sequence of LabelledRows
+    data : sequence of LabelledFrame
     torus : Torus
         Training cell, which limits the cutoffs.
 
@@ -103,7 +103,7 @@ class Tried(NamedTuple):
 class _Search:
     """Steps from one expansion to the next, and what each gained when it was tried last."""
 
-    def __init__(self, data: Sequence[LabelledRows], steps: Steps) -> None:
+    def __init__(self, data: Sequence[LabelledFrame], steps: Steps) -> None:
         self._data = data
         self._steps = steps
         self._smallest_gain = _SMALLEST_GAIN_PER_ROW * sum(rows.forces.size for rows in data)
@@ -154,21 +154,21 @@ class _Search:
 
 
 def cheapest_sufficient(trials: Sequence[Trial]) -> Trial:
-    """Cheapest expansion whose left-out error is within five percent of the smallest.
+    """Cheapest expansion whose held-out error is within five percent of the smallest.
 
-    Where nothing could be left out it is the one of largest evidence.
+    Where nothing could be held out it is the one of largest evidence.
     """
-    errors = [t.left_out_error_relative for t in trials if t.left_out_error_relative is not None]
+    errors = [t.held_out_error_relative for t in trials if t.held_out_error_relative is not None]
     if not errors:
         return max(trials, key=lambda trial: trial.log_evidence)
     limit = _SUFFICIENT * min(errors)
     sufficient = [
-        t for t in trials if t.left_out_error_relative is not None and t.left_out_error_relative <= limit
+        t for t in trials if t.held_out_error_relative is not None and t.held_out_error_relative <= limit
     ]
     return min(sufficient, key=lambda trial: (trial.n_parameters, trial.force_call_milliseconds))
 
 
-def _try(data: Sequence[LabelledRows], candidate: Candidate) -> Trial:
+def _try(data: Sequence[LabelledFrame], candidate: Candidate) -> Trial:
     basis = candidate.basis
     expansion = Expansion(basis, data[0].supercell.long_range)
     placed = FitData(
@@ -179,22 +179,22 @@ def _try(data: Sequence[LabelledRows], candidate: Candidate) -> Trial:
         cutoffs_angstrom=candidate.cutoffs_angstrom,
         n_parameters=basis.n_parameters,
         log_evidence=force_field.posterior.log_evidence,
-        left_out_error_relative=_left_out_error(force_field, placed),
+        held_out_error_relative=_held_out_error(force_field, placed),
         force_call_milliseconds=_force_call_milliseconds(force_field, placed.frames[0]),
     )
 
 
-def _left_out_error(force_field: ForceField, data: FitData) -> float | None:
+def _held_out_error(force_field: ForceField, data: FitData) -> float | None:
     if len(data) < 2:
         return None
     chosen = np.unique(np.rint(np.linspace(0, len(data) - 1, min(len(data), _MOST_LEFT_OUT))).astype(int))
-    left_out = left_out_scores(force_field.posterior, data, chosen.tolist())
-    errors = [part.errors for part in left_out.forces]
+    held_out = held_out_scores(force_field.posterior, data, chosen.tolist())
+    errors = [part.errors for part in held_out.forces]
     forces = [data.frames[k].forces for k in chosen]
     return float(np.linalg.norm(np.concatenate(errors)) / np.linalg.norm(np.concatenate(forces)))
 
 
-def _force_call_milliseconds(force_field: ForceField, rows: LabelledRows) -> float:
+def _force_call_milliseconds(force_field: ForceField, rows: LabelledFrame) -> float:
     kernel = force_field.on(rows.supercell.torus, strain=rows.supercell.strain).kernel
     seconds = []
     for _ in range(_TIMED_CALLS):

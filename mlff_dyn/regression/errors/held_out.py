@@ -1,4 +1,4 @@
-"""Left-out configurations in closed form: are the error bars right where the model was not trained?
+"""held-out configurations in closed form: are the error bars right where the model was not trained?
 
 With the posterior covariance S, and the rows X_k of configuration k and its residuals e_k, both divided by
 the noise sd v^(1/2) of each row, put H_k = X_k S X_k^T. The prediction of configuration k by a fit to all
@@ -59,7 +59,7 @@ _SCALAR_MARGIN = 2.0
 
 
 @dataclass(frozen=True, eq=False)
-class LeftOut:
+class HeldOut:
     """Predictions of a configuration by a fit to all others.
 
     Attributes
@@ -78,17 +78,17 @@ class LeftOut:
         """Errors over predictive standard deviations, shape (n_rows,)."""
         return np.asarray(self.errors / np.sqrt(self.noise_variances * (1.0 + self.leverages)))
 
-    def with_noise(self, noise_variances: NDArray[np.float64]) -> LeftOut:
+    def with_noise(self, noise_variances: NDArray[np.float64]) -> HeldOut:
         """Return the same predictions of rows whose noise is not the variance that they had in the fit."""
         leverages = self.leverages * self.noise_variances / noise_variances
-        return LeftOut(self.errors, leverages, noise_variances)
+        return HeldOut(self.errors, leverages, noise_variances)
 
-    def take(self, rows: NDArray[np.bool_]) -> LeftOut:
+    def take(self, rows: NDArray[np.bool_]) -> HeldOut:
         """Return some of the rows."""
-        return LeftOut(self.errors[rows], self.leverages[rows], self.noise_variances[rows])
+        return HeldOut(self.errors[rows], self.leverages[rows], self.noise_variances[rows])
 
 
-def leave_out(
+def hold_out(
     posterior: Posterior,
     design: NDArray[np.float64],
     targets: NDArray[np.float64],
@@ -97,7 +97,7 @@ def leave_out(
     *,
     scored: NDArray[np.int64] | None = None,
     is_rough: bool = False,
-) -> LeftOut:
+) -> HeldOut:
     """Predict one configuration of the data from all the others, without a refit.
 
     Parameters
@@ -111,9 +111,9 @@ def leave_out(
     free_design : ndarray, shape (n_rows, n_free), optional
         Columns of the free parameters of the posterior.
     scored : ndarray of int, optional
-        Rows that are predicted, while all are left out; default: all.
+        Rows that are predicted, while all are held out; default: all.
     is_rough : bool
-        To four digits: what the left-out rows change is computed in single precision where no pivot of
+        To four digits: what the held-out rows change is computed in single precision where no pivot of
         1 - H_k is below 0.01, a hundred thousand times the rounding.
     """
     variances = np.broadcast_to(np.asarray(noise_variances, float), targets.shape)
@@ -124,13 +124,13 @@ def leave_out(
     sizes = np.abs(design) @ np.linalg.norm(posterior.covariance_factor, axis=1) + np.abs(targets)
     smallest_gap = max(_SMALLEST_GAP, _ROUNDING * float((sizes / noise_sd).max()))
     gaps = (_SMALLEST_SINGLE_GAP, smallest_gap) if is_rough else (smallest_gap,)
-    errors, leverages = _leave_out(projected, residuals, slice(None) if scored is None else scored, gaps)
+    errors, leverages = _hold_out(projected, residuals, slice(None) if scored is None else scored, gaps)
     if scored is not None:
         noise_sd, variances = noise_sd[scored], variances[scored]
-    return LeftOut(errors * noise_sd, np.maximum(leverages, 0.0), variances)
+    return HeldOut(errors * noise_sd, np.maximum(leverages, 0.0), variances)
 
 
-def _leave_out(
+def _hold_out(
     projected: NDArray[np.float64],
     residuals: NDArray[np.float64],
     scored: slice | NDArray[np.int64],
@@ -153,7 +153,7 @@ def _leave_out(
         half = times_upper(rows[scored], inverse.T)
         errors = residuals[scored] + half @ (inverse @ (residuals @ projected))
         return errors, np.einsum("ij,ij->i", half, half)
-    errors, leverages = _leave_out_near_interpolation(projected, residuals, smallest_gaps[-1])
+    errors, leverages = _hold_out_near_interpolation(projected, residuals, smallest_gaps[-1])
     return errors[scored], leverages[scored]
 
 
@@ -168,7 +168,7 @@ def _inverse_factor(rows: NDArray[Any], smallest_gap: float) -> NDArray[Any] | N
     return np.asarray(invert(factor, lower=1)[0])
 
 
-def _leave_out_near_interpolation(
+def _hold_out_near_interpolation(
     projected: NDArray[np.float64], residuals: NDArray[np.float64], smallest_gap: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """By eigenvalues of 1 - H.
@@ -184,22 +184,22 @@ def _leave_out_near_interpolation(
     return np.copysign(np.sqrt(errors**2 + hidden), errors), leverages
 
 
-def calibration_scale(left_out: Sequence[LeftOut], n_configurations: int | None = None) -> float:
+def calibration_scale(held_out: Sequence[HeldOut], n_configurations: int | None = None) -> float:
     """Factor c that turns standard deviations into the size of the errors found.
 
     Parameters
     ----------
-    left_out : sequence of LeftOut
+    held_out : sequence of HeldOut
         Configurations of the data; a single one, which nothing predicts, leaves the scale at 1. Error
         bars are never narrowed to less than half.
     n_configurations : int, optional
-        Of the data; default: all are left out once.
+        Of the data; default: all are held out once.
     """
-    n = len(left_out) if n_configurations is None else n_configurations
+    n = len(held_out) if n_configurations is None else n_configurations
     if n < 2:
         return 1.0
-    typical = float(np.sqrt(np.median([np.mean(part.scores**2) for part in left_out])))
-    kept = float(np.quantile(np.abs(np.concatenate([part.scores for part in left_out])), _ONE_SD))
+    typical = float(np.sqrt(np.median([np.mean(part.scores**2) for part in held_out])))
+    kept = float(np.quantile(np.abs(np.concatenate([part.scores for part in held_out])), _ONE_SD))
     return max(_SMALLEST_SCALE, float(np.sqrt(small_number_factor(n) * typical * kept)))
 
 
@@ -217,7 +217,7 @@ def scalar_calibration_scale(scores: NDArray[np.float64], n_configurations: int)
     Parameters
     ----------
     scores : ndarray
-        Left-out errors over their predictive standard deviations.
+        held-out errors over their predictive standard deviations.
     n_configurations : int
         Of the data.
     """

@@ -26,7 +26,7 @@ with the derivatives v_ik of v_k, g_i = sum_k v_ik X_k^T (y_k - X_k m) / v_k^2 a
 Columns in front of those of the prior belong to parameters of which nothing is known beforehand, such as the
 unknown zero of energies: their prior is flat, and they are integrated out with the others.
 
-It is evaluated from sums of products of the rows, or from triangles of the rows, see `objective_choice`.
+It is evaluated from sums of products of the rows, or from triangles of the rows, see `evidence_forms`.
 
 Few rows determine no noise: with fewer rows than parameters the evidence can be largest where the model
 passes through every point. A noise of the forces below the smallest that is expected, h, then costs what k

@@ -1,6 +1,6 @@
 """The evidence from data in square-root form: right where the noise is a tiny share of the signal.
 
-It is the function of `evidence`. With the triangles R_k of the rows [X_k y_k], see `square_root`, and a
+It is the function of `evidence`. With the triangles R_k of the rows [X_k y_k], see `triangles`, and a
 triangle P of the prior precision, P^T P = L, one QR decomposition gives
 
     [P 0; R_1 / v_1^(1/2); R_2 / v_2^(1/2); ...]  =  Q [U q; 0 r],     U^T U = A,     m = U^-1 q

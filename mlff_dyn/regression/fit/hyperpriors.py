@@ -44,7 +44,7 @@ class Hyperpriors:
     noise_hint_relative : float
         Smallest noise expected where rows are fewer than parameters, over the rms force.
     most_held_out : int
-        Most configurations that are left out to calibrate the errors.
+        Most configurations that are held out to calibrate the errors.
     fewest_earlier : int
         Fewest configurations from which on a fit begins where that of fewer ended.
     """

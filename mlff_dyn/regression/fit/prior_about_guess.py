@@ -53,7 +53,7 @@ _SMALLEST_REST = 1e-14
 
 
 @dataclass(frozen=True, eq=False)
-class TransferPrecision:
+class PrecisionAboutGuess:
     """A prior about a mean at given hyperparameters.
 
     Attributes
@@ -72,7 +72,7 @@ class TransferPrecision:
     coupling: NDArray[np.float64]
 
 
-class TransferPrior:
+class PriorAboutGuess:
     """Prior of parameters about a guess of unknown scales, as a zero-mean prior of their difference.
 
     Parameters
@@ -101,7 +101,7 @@ class TransferPrior:
         """Range of each value."""
         return self._deviation.bounds(start)
 
-    def precision(self, values: NDArray[np.float64]) -> TransferPrecision:
+    def precision(self, values: NDArray[np.float64]) -> PrecisionAboutGuess:
         """Evaluate the prior.
 
         Raises
@@ -113,10 +113,10 @@ class TransferPrior:
         loaded = deviation.matrix @ self._directions
         n_groups = loaded.shape[1]
         inverse = self._directions.T @ loaded + np.eye(n_groups) / self._scale_sd**2
-        factor = precision_factor(inverse, "transfer prior")
+        factor = precision_factor(inverse, "prior about the guess")
         coupling = np.asarray(cho_solve((factor, True), np.eye(n_groups), check_finite=False))
         spread = 2 * float(np.log(np.diag(factor) * self._scale_sd).sum())
-        return TransferPrecision(
+        return PrecisionAboutGuess(
             matrix=deviation.matrix - loaded @ coupling @ loaded.T,
             log_determinant=deviation.log_determinant - spread,
             deviation=deviation,
@@ -124,14 +124,14 @@ class TransferPrior:
             coupling=coupling,
         )
 
-    def rooted(self, values: NDArray[np.float64]) -> tuple[TransferPrecision, NDArray[np.float64]]:
+    def rooted(self, values: NDArray[np.float64]) -> tuple[PrecisionAboutGuess, NDArray[np.float64]]:
         """Evaluate the prior by QR decompositions.
 
         With P^T P = L the scales s - 1 are taken out of |P (w' - M (s - 1))|^2 + |s - 1|^2 / tau^2.
 
         Returns
         -------
-        precision : TransferPrecision
+        precision : PrecisionAboutGuess
         root : ndarray, shape (n_parameters, n_parameters)
             Upper triangle whose square is the precision.
         """
@@ -149,7 +149,7 @@ class TransferPrior:
         coupling = np.asarray(cho_solve((of_scales, False), np.eye(n_groups), check_finite=False))
         spread = 2 * float(np.log(np.diag(of_scales) * self._scale_sd).sum())
         loaded = own.T @ carried
-        precision = TransferPrecision(
+        precision = PrecisionAboutGuess(
             matrix=deviation.matrix - loaded @ coupling @ loaded.T,
             log_determinant=deviation.log_determinant - spread,
             deviation=deviation,
@@ -159,7 +159,7 @@ class TransferPrior:
         return precision, triangle[n_groups:, n_groups:]
 
     def gradient(
-        self, precision: TransferPrecision, mean: NDArray[np.float64], covariance: NDArray[np.float64]
+        self, precision: PrecisionAboutGuess, mean: NDArray[np.float64], covariance: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Derivative of the log evidence by the values, given the posterior of the difference."""
         share = self._directions @ precision.coupling
@@ -173,7 +173,7 @@ class TransferPrior:
         )
 
     def sensitivity(
-        self, precision: TransferPrecision, mean: NDArray[np.float64]
+        self, precision: PrecisionAboutGuess, mean: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Minus the derivatives of the precision times the mean, and the prior covariance times them."""
         share = self._directions @ precision.coupling
@@ -183,7 +183,7 @@ class TransferPrior:
         return of_rest - precision.loaded @ back, carried
 
     def scales(
-        self, precision: TransferPrecision, posterior: Posterior
+        self, precision: PrecisionAboutGuess, posterior: Posterior
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Posterior mean and standard deviation of the scales, each of shape (n_groups,)."""
         reading = precision.coupling @ precision.loaded.T
@@ -193,7 +193,7 @@ class TransferPrior:
 
 
 @dataclass(frozen=True, eq=False)
-class Transferred:
+class FitAboutGuess:
     """A fit about a guess.
 
     Attributes
@@ -208,14 +208,14 @@ class Transferred:
     scale_sds: NDArray[np.float64]
 
 
-def fit_transferred(
+def fit_about_guess(
     observations: Observations,
     prior: StructuredPrior,
     noise: NoiseFamily,
     guesses: NDArray[np.float64],
     *,
     noise_hint: float,
-) -> Transferred:
+) -> FitAboutGuess:
     """Posterior at the hyperparameters of largest evidence, with a prior about a guess.
 
     Parameters
@@ -235,7 +235,7 @@ def fit_transferred(
         If there is nothing to fit.
     """
     known = np.flatnonzero(np.abs(guesses).max(axis=1, initial=0.0) > 0.0)
-    about = TransferPrior(prior, guesses[known].T)
+    about = PriorAboutGuess(prior, guesses[known].T)
     center = guesses.sum(axis=0)
     shifted = fit_posterior(
         shift_targets(observations, center),
@@ -247,7 +247,7 @@ def fit_transferred(
     precision = about.precision(shifted.hyperparameters.prior_values)
     scales, scale_sds = np.ones(len(guesses)), np.full(len(guesses), prior.hyperpriors.guess_scale_sd)
     scales[known], scale_sds[known] = about.scales(precision, shifted)
-    return Transferred(replace(shifted, mean=center + shifted.mean), scales, scale_sds)
+    return FitAboutGuess(replace(shifted, mean=center + shifted.mean), scales, scale_sds)
 
 
 def shift_targets(observations: Observations, center: NDArray[np.float64]) -> Observations:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.config.schema import Config
-    from mlff_dyn.model.fitting.prior_guess import TransferGuess
+    from mlff_dyn.model.fitting.prior_guess import PriorGuess
 
 _PRIOR_STREAM = 4
 
@@ -103,7 +103,7 @@ def initialise(config: Config, *, dry_run: bool) -> InitReport:
     return report
 
 
-def write_setup(workspace: Workspace, guess: TransferGuess | None = None) -> None:
+def write_setup(workspace: Workspace, guess: PriorGuess | None = None) -> None:
     """Write what does not depend on any calculation: configuration, structures, basis.
 
     First structures that a prior shapes are written only with its guess.
@@ -125,14 +125,14 @@ def write_setup(workspace: Workspace, guess: TransferGuess | None = None) -> Non
 
 
 def initial_displacements(
-    workspace: Workspace, guess: TransferGuess | None = None
+    workspace: Workspace, guess: PriorGuess | None = None
 ) -> list[tuple[NDArray[np.float64], float | None]]:
     """First structures, the same at every call.
 
     Parameters
     ----------
     workspace : Workspace
-    guess : TransferGuess, optional
+    guess : PriorGuess, optional
         With it, the structures are frames of dynamics on the guess, temperature after temperature; where it
         leaves the trusted region they are rattled, as they are without it.
 

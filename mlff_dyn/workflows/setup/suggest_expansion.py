@@ -13,7 +13,7 @@ from mlff_dyn.report.answer import Report
 from mlff_dyn.store.atomic import atomic_write_text
 from mlff_dyn.store.dataset import read_snapshots
 from mlff_dyn.workflows.setup.workspace import Workspace
-from mlff_dyn.workflows.snapshots import rows_of_snapshots
+from mlff_dyn.workflows.snapshots import frames_of_snapshots
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,7 +89,7 @@ def suggest_expansion(
             f"there are no labelled snapshots in {workspace.directory} to compare expansions with",
             fix="run mlff-dyn train first, or give --dataset FILE.extxyz",
         )
-    data = rows_of_snapshots(path, read_snapshots(path), workspace.expansion)
+    data = frames_of_snapshots(path, read_snapshots(path), workspace.expansion)
     trials: list[Trial] = []
     progress.start(None, "comparing expansions")
     for trial in search_expansions(data, workspace.training_torus):
@@ -122,10 +122,10 @@ def _in_braces(trial: Trial) -> str:
 
 
 def _describe(trial: Trial) -> str:
-    error = trial.left_out_error_relative
-    left_out = "" if error is None else f", left-out error {100 * error:.3g} %"
+    error = trial.held_out_error_relative
+    held_out = "" if error is None else f", held-out error {100 * error:.3g} %"
     return (
-        f"{trial.n_parameters} parameters, log evidence {trial.log_evidence:.0f}{left_out}, "
+        f"{trial.n_parameters} parameters, log evidence {trial.log_evidence:.0f}{held_out}, "
         f"force call {1000 * trial.force_call_milliseconds:.3g} µs"
     )
 
@@ -135,6 +135,6 @@ def _trial_json(trial: Trial) -> dict[str, object]:
         "cutoffs_angstrom": trial.cutoffs_angstrom,
         "n_parameters": trial.n_parameters,
         "log_evidence": trial.log_evidence,
-        "left_out_error_relative": trial.left_out_error_relative,
+        "held_out_error_relative": trial.held_out_error_relative,
         "force_call_milliseconds": trial.force_call_milliseconds,
     }

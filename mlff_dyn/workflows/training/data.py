@@ -9,7 +9,7 @@ import numpy as np
 
 from mlff_dyn.errors import DataError
 from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
-from mlff_dyn.workflows.snapshots import rows_of_snapshots
+from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from mlff_dyn.workflows.training.data_checks import check_frames
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlff_dyn.model.expansion import Expansion
-    from mlff_dyn.model.fitting.labelled_frame import FitOptions, LabelledRows
+    from mlff_dyn.model.fitting.labelled_frame import FitOptions, LabelledFrame
     from mlff_dyn.workflows.training.data_checks import DataFindings
 
 
@@ -46,7 +46,7 @@ class TrainingData:
         self.options = options
         self._expansion = expansion
         self.snapshots: list[Snapshot] = list(read_snapshots(path)) if path.exists() else []
-        self.rows: list[LabelledRows] = rows_of_snapshots(path, self.snapshots, expansion)
+        self.rows: list[LabelledFrame] = frames_of_snapshots(path, self.snapshots, expansion)
 
     def __len__(self) -> int:
         """Number of snapshots."""
@@ -67,7 +67,7 @@ class TrainingData:
         """
         return check_frames(self._path, self.snapshots, self.rows, uses_stress=self.options.stress)
 
-    def fit_rows(self) -> list[LabelledRows]:
+    def fit_rows(self) -> list[LabelledFrame]:
         """Rows to fit: none twice, and energies of several zeros told apart.
 
         Raises
@@ -82,7 +82,7 @@ class TrainingData:
         ]
         return [rows for k, rows in enumerate(self.rows) if k not in found.repeated]
 
-    def frames_of(self, snapshots: Sequence[Snapshot]) -> list[LabelledRows]:
+    def frames_of(self, snapshots: Sequence[Snapshot]) -> list[LabelledFrame]:
         """Labelled frames of snapshots that may be appended.
 
         Raises
@@ -90,9 +90,9 @@ class TrainingData:
         DataError
             If one does not belong to the crystal.
         """
-        return rows_of_snapshots(self._path, snapshots, self._expansion, first=len(self.snapshots))
+        return frames_of_snapshots(self._path, snapshots, self._expansion, first=len(self.snapshots))
 
-    def append(self, snapshots: Sequence[Snapshot], frames: Sequence[LabelledRows]) -> None:
+    def append(self, snapshots: Sequence[Snapshot], frames: Sequence[LabelledFrame]) -> None:
         """Add snapshots to the file, all or none, and their frames."""
         write_snapshots(self._path, [*self.snapshots, *snapshots])
         self.rows += frames
@@ -110,7 +110,7 @@ class TrainingData:
             one does not belong to the crystal.
         """
         given = [replace(snapshot, provenance=snapshot.provenance.as_given()) for snapshot in snapshots]
-        frames = rows_of_snapshots(source, given, self._expansion)
+        frames = frames_of_snapshots(source, given, self._expansion)
         n_common = min(len(given), len(self.snapshots))
         same = all(map(_same_structure, self.snapshots[:n_common], given[:n_common]))
         if not same or (self.n_calculations and len(given) > len(self.snapshots)):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from mlff_dyn.model.fitting.labelled_frame import LabelledRows
+    from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.store.dataset import Snapshot
 
@@ -74,7 +74,7 @@ class DataFindings:
 
 
 def check_frames(
-    path: Path, snapshots: Sequence[Snapshot], rows: Sequence[LabelledRows], *, uses_stress: bool = False
+    path: Path, snapshots: Sequence[Snapshot], rows: Sequence[LabelledFrame], *, uses_stress: bool = False
 ) -> DataFindings:
     """Look through labelled frames.
 
@@ -83,7 +83,7 @@ def check_frames(
     path : Path
         Their file, for the messages.
     snapshots : sequence of Snapshot
-    rows : sequence of LabelledRows
+    rows : sequence of LabelledFrame
         The same frames, matched to the crystal.
     uses_stress : bool
         Whether stresses are fitted.
@@ -169,7 +169,7 @@ def check_engines(
     return [f"{found}; mixed because of --force"]
 
 
-def energy_origins(rows: Sequence[LabelledRows]) -> list[int]:
+def energy_origins(rows: Sequence[LabelledFrame]) -> list[int]:
     """Group frames whose energies have one zero.
 
     Energies at rest, estimated with the harmonic energy -1/2 sum F u, scatter by what is anharmonic; a gap
@@ -214,7 +214,7 @@ def _check_net_forces(path: Path, snapshots: Sequence[Snapshot]) -> list[str]:
     return [f"{where}: net force up to {worst:.2g} eV/Å, which is taken away; converge the forces better"]
 
 
-def _find_repeated(path: Path, rows: Sequence[LabelledRows]) -> tuple[list[int], list[str]]:
+def _find_repeated(path: Path, rows: Sequence[LabelledFrame]) -> tuple[list[int], list[str]]:
     """Frames that repeat an earlier one, sought among those of the same mean square displacement."""
     repeated: list[int] = []
     lines = []
@@ -239,13 +239,13 @@ def _find_repeated(path: Path, rows: Sequence[LabelledRows]) -> tuple[list[int],
     return sorted(repeated), [line for _, line in sorted(lines)]
 
 
-def _is_same(first: LabelledRows, second: LabelledRows) -> bool:
+def _is_same(first: LabelledFrame, second: LabelledFrame) -> bool:
     if first.supercell is not second.supercell:
         return False
     return bool(np.abs(first.displacements - second.displacements).max() < DATA_LIMITS.same_displacement)
 
 
-def _check_displacements(path: Path, rows: Sequence[LabelledRows]) -> list[str]:
+def _check_displacements(path: Path, rows: Sequence[LabelledFrame]) -> list[str]:
     far = []
     for number, frame in enumerate(rows, start=1):
         bond = frame.supercell.basis.crystal.nearest_neighbor_distance
@@ -258,7 +258,7 @@ def _check_displacements(path: Path, rows: Sequence[LabelledRows]) -> list[str]:
     return [f"{found}, where crystals melt and expansions fail; leave them out or check structure.file"]
 
 
-def _describe_origins(path: Path, rows: Sequence[LabelledRows], origins: Sequence[int]) -> list[str]:
+def _describe_origins(path: Path, rows: Sequence[LabelledFrame], origins: Sequence[int]) -> list[str]:
     if max(origins, default=0) == 0:
         return []
     lines = []

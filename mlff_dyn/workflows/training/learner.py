@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mlff_dyn.model.fitting.labelled_frame import LabelledRows
-    from mlff_dyn.model.fitting.prior_guess import TransferGuess
+    from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
+    from mlff_dyn.model.fitting.prior_guess import PriorGuess
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.store.dataset import Snapshot
     from mlff_dyn.workflows.setup.workspace import Workspace
@@ -44,7 +44,7 @@ class Learner:
 
     Attributes
     ----------
-    guess : TransferGuess or None
+    guess : PriorGuess or None
         What the source of `training.prior` suggests; to be set before the first fit.
 
     Raises
@@ -59,7 +59,7 @@ class Learner:
         options = FitOptions(energies=fit.energies, stress=fit.stress)
         self.data = TrainingData(workspace.dataset_path, workspace.expansion, options)
         self.journal = TrainingJournal(workspace.journal_path, workspace.basis_identity)
-        self.guess: TransferGuess | None = None
+        self.guess: PriorGuess | None = None
         self._force_field: ForceField | None = None
         self._fit_data = FitData((), options, grows=grows)
         self._record_labels()
@@ -89,8 +89,8 @@ class Learner:
             check_fit(self.workspace.dataset_path, fitted)
             self._write(fitted)
             self.journal.append("refit", n_snapshots=len(self.data), **describe_fit(fitted))
-            if fitted.transfer is not None:
-                self.journal.append("prior", n_snapshots=len(self.data), **fitted.transfer.to_json())
+            if fitted.prior_guess is not None:
+                self.journal.append("prior", n_snapshots=len(self.data), **fitted.prior_guess.to_json())
             self._force_field = fitted
         return self._force_field
 
@@ -156,7 +156,7 @@ class Learner:
         ]
         return bool(scores) and scores[-1] < LIMITS.accepted_score
 
-    def _compare(self, frames: Sequence[LabelledRows]) -> list[dict[str, float]]:
+    def _compare(self, frames: Sequence[LabelledFrame]) -> list[dict[str, float]]:
         """Expected and true error of frames that the force field does not know yet."""
         force_field = self.force_field()
         self._fit_data = self._fit_data.extended(frames)
@@ -168,7 +168,7 @@ class Learner:
 
 
 def _compared(
-    force_field: ForceField, frame: LabelledRows, force_rows: NDArray[np.float64]
+    force_field: ForceField, frame: LabelledFrame, force_rows: NDArray[np.float64]
 ) -> dict[str, float]:
     errors = errors_of_rows(force_field, force_rows, frame.conditions)
     expected = float(np.sqrt(np.mean(errors.predictive**2)))

@@ -1,4 +1,4 @@
-"""A cheap engine as source of the transfer prior: its frames, labelled and fitted in the run directory.
+"""A cheap engine as source of a prior guess: its frames, labelled and fitted in the run directory.
 
 The first frames are rattled; those of each further round, twice as many as before, are taken from molecular
 dynamics on the force field of all earlier ones, at the temperatures of the training. Every random number
@@ -18,7 +18,7 @@ from mlff_dyn.errors import ConfigError, DataError
 from mlff_dyn.execution.local import label
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
-from mlff_dyn.model.fitting.labelled_frame import label_rows
+from mlff_dyn.model.fitting.labelled_frame import labelled_frame
 from mlff_dyn.store.model_file import read_model, write_model
 from mlff_dyn.training.initial import rattled_displacements, thermal_displacements
 from mlff_dyn.workflows.setup.workspace import digest
@@ -96,7 +96,7 @@ def learn_cheap_engine(workspace: Workspace, prior: PriorConfig, progress: Progr
         )
         data = data.extended(
             [
-                label_rows(supercell, u, result.forces_ev_per_angstrom, result.energy_ev)
+                labelled_frame(supercell, u, result.forces_ev_per_angstrom, result.energy_ev)
                 for u, result in zip(frames, results, strict=True)
             ]
         )

@@ -1,4 +1,4 @@
-"""Sources of the transfer prior: what the configuration names, as parameters of the basis."""
+"""Sources of a prior guess: what the configuration names, as parameters of the basis."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from mlff_dyn.errors import DataError, located
 from mlff_dyn.formats.phonopy_source import read_phono3py_tensors, read_phonopy_tensors, source_files
-from mlff_dyn.model.fitting.prior_guess import TransferGuess
+from mlff_dyn.model.fitting.prior_guess import PriorGuess
 from mlff_dyn.model.fitting.projection import ForceFieldSource, TensorSource, project_forces
 from mlff_dyn.store.model_file import read_model
 from mlff_dyn.workflows.training.prior_engine import engine_name, learn_cheap_engine
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 class Source(Protocol):
     """Makes a guess of the parameters from what the configuration names."""
 
-    def __call__(self, workspace: Workspace, prior: PriorConfig, progress: Progress) -> TransferGuess:
+    def __call__(self, workspace: Workspace, prior: PriorConfig, progress: Progress) -> PriorGuess:
         """Return the guess."""
 
 
-def prior_guess(workspace: Workspace, progress: Progress) -> TransferGuess | None:
+def prior_guess(workspace: Workspace, progress: Progress) -> PriorGuess | None:
     """What the source of `training.prior` suggests; None without one.
 
     Raises
@@ -66,20 +66,20 @@ def _kind(prior: PriorConfig) -> str:
     return next(kind for kind in ("engine", "model", "phonopy", "phono3py") if getattr(prior, kind))
 
 
-def _from_engine(workspace: Workspace, prior: PriorConfig, progress: Progress) -> TransferGuess:
+def _from_engine(workspace: Workspace, prior: PriorConfig, progress: Progress) -> PriorGuess:
     force_field = learn_cheap_engine(workspace, prior, progress)
-    return TransferGuess(engine_name(prior), force_field.posterior.mean)
+    return PriorGuess(engine_name(prior), force_field.posterior.mean)
 
 
-def _from_model(workspace: Workspace, prior: PriorConfig, progress: Progress) -> TransferGuess:  # noqa: ARG001
+def _from_model(workspace: Workspace, prior: PriorConfig, progress: Progress) -> PriorGuess:  # noqa: ARG001
     path = prior.model or Path()
     force_field, _ = read_model(path)
     with located(path):
         source = ForceFieldSource(force_field, workspace.training_torus)
-    return TransferGuess(str(path), project_forces(workspace.expansion, source))
+    return PriorGuess(str(path), project_forces(workspace.expansion, source))
 
 
-def _from_files(workspace: Workspace, prior: PriorConfig, progress: Progress) -> TransferGuess:  # noqa: ARG001
+def _from_files(workspace: Workspace, prior: PriorConfig, progress: Progress) -> PriorGuess:  # noqa: ARG001
     readers = ((prior.phonopy, read_phonopy_tensors), (prior.phono3py, read_phono3py_tensors))
     basis = workspace.expansion.basis
     parameters = np.zeros(basis.n_parameters)
@@ -92,7 +92,7 @@ def _from_files(workspace: Workspace, prior: PriorConfig, progress: Progress) ->
                 if not parameters[here].any():
                     source = TensorSource(tensor, workspace.training_torus)
                     parameters += project_forces(workspace.expansion, source)
-    return TransferGuess(", ".join(str(path) for path, _ in readers if path is not None), parameters)
+    return PriorGuess(", ".join(str(path) for path, _ in readers if path is not None), parameters)
 
 
 SOURCES: dict[str, Source] = {

@@ -18,7 +18,7 @@ from mlff_dyn.store.lock import RunLock
 from mlff_dyn.training.criteria import MeanErrors, frame_errors, mean_errors
 from mlff_dyn.workflows.setup.initialise import write_setup
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
-from mlff_dyn.workflows.snapshots import rows_of_snapshots
+from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from mlff_dyn.workflows.training.data_checks import check_engines, check_frames
 from mlff_dyn.workflows.training.learner import Learner
 from mlff_dyn.workflows.training.loop import TrainingLoop
@@ -81,7 +81,7 @@ def train(
         if dataset is not None:
             identity = None if engine is None else engine_identity(engine)
             warnings = check_engines(dataset, given, identity, force=force)
-            rows = rows_of_snapshots(dataset, given, workspace.expansion)
+            rows = frames_of_snapshots(dataset, given, workspace.expansion)
             check_frames(dataset, given, rows)
             learner.data.start_from(dataset, given)
         if engine is not None:
@@ -100,7 +100,7 @@ def _dry_run(workspace: Workspace, dataset: Path | None) -> DryRun:
     warnings: tuple[str, ...] = ()
     given = read_snapshots(dataset) if dataset is not None else ()
     if dataset is not None:
-        rows = rows_of_snapshots(dataset, given, workspace.expansion)
+        rows = frames_of_snapshots(dataset, given, workspace.expansion)
         warnings = check_frames(dataset, given, rows).warnings
     sizes: dict[str, object] = {
         "n_atoms": workspace.training_torus.n_atoms,

@@ -119,7 +119,7 @@ def describe_fit(force_field: ForceField) -> dict[str, Any]:
         "prior_sd": dict(zip(prior.group_names, np.exp(values[: prior.n_groups]).tolist(), strict=True)),
         "prior_decay_per_angstrom": dict(zip(decays, values[prior.n_groups :].tolist(), strict=True)),
         "calibration": force_field.calibration,
-        "prior": None if force_field.transfer is None else force_field.transfer.to_json(),
+        "prior": None if force_field.prior_guess is None else force_field.prior_guess.to_json(),
     }
 
 

@@ -14,7 +14,7 @@ from mlff_dyn.regression.errors.agreement import agreement, calibration
 from mlff_dyn.report.answer import write_report
 from mlff_dyn.store.dataset import read_snapshots
 from mlff_dyn.store.model_file import read_model
-from mlff_dyn.workflows.snapshots import rows_of_snapshots
+from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from mlff_dyn.workflows.training.data_checks import check_frames
 from mlff_dyn.workflows.validation.validation_report import (
     EV_PER_ANGSTROM,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mlff_dyn.model.fitting.labelled_frame import LabelledRows
+    from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
     from mlff_dyn.model.force_field import ForceErrors, ForceField
     from mlff_dyn.store.dataset import Snapshot
 
@@ -88,7 +88,7 @@ def validate(model: Path, file: Path, output: Path | None = None) -> ValidationR
     """
     force_field, _ = read_model(model)
     snapshots = read_snapshots(file)
-    rows = rows_of_snapshots(file, snapshots, force_field.expansion)
+    rows = frames_of_snapshots(file, snapshots, force_field.expansion)
     findings = check_frames(file, snapshots, rows)
     kept = [k for k in range(len(rows)) if k not in findings.repeated]
     frames = [_compare(force_field, rows[k], snapshots[k]) for k in kept]
@@ -140,7 +140,7 @@ def _report(
     )
 
 
-def _compare(force_field: ForceField, rows: LabelledRows, snapshot: Snapshot) -> _Frame:
+def _compare(force_field: ForceField, rows: LabelledFrame, snapshot: Snapshot) -> _Frame:
     supercell = force_field.on(rows.supercell.torus, strain=rows.supercell.strain)
     energy, forces = supercell.energy_forces(rows.displacements)
     sds = _sds(supercell.force_errors(rows.displacements))

@@ -14,11 +14,11 @@ from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fitting.error_models import noise_family
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
-from mlff_dyn.model.fitting.labelled_frame import FitOptions, LabelledRows, label_rows, stress_design
+from mlff_dyn.model.fitting.labelled_frame import FitOptions, LabelledFrame, labelled_frame, stress_design
 from tests.models import copper, crystal_of
 
 
-def copper_rows(n: int, sd: float, seed: int) -> list[LabelledRows]:
+def copper_rows(n: int, sd: float, seed: int) -> list[LabelledFrame]:
     """Rattled copper labelled by EMT, energies and stresses included."""
     crystal = crystal_of(copper())
     torus = input_supercell(crystal, (2, 2, 2))
@@ -32,22 +32,22 @@ def copper_rows(n: int, sd: float, seed: int) -> list[LabelledRows]:
         match = match_structure(crystal, atoms.cell.array, atoms.positions, atoms.numbers)
         forces = atoms.get_forces()[match.atoms]
         energy, stress = float(atoms.get_potential_energy()), atoms.get_stress()
-        rows.append(label_rows(expansion.on(match.torus), match.displacements, forces, energy, stress))
+        rows.append(labelled_frame(expansion.on(match.torus), match.displacements, forces, energy, stress))
     return rows
 
 
 @pytest.fixture(scope="module")
-def training() -> list[LabelledRows]:
+def training() -> list[LabelledFrame]:
     return copper_rows(6, 0.08, seed=1)
 
 
 @pytest.fixture(scope="module")
-def unseen(training: list[LabelledRows]) -> list[LabelledRows]:
+def unseen(training: list[LabelledFrame]) -> list[LabelledFrame]:
     return [replace(r, supercell=training[0].supercell) for r in copper_rows(30, 0.08, seed=2)]
 
 
 def test_errors_of_energy_and_stress_are_as_large_as_predicted(
-    training: list[LabelledRows], unseen: list[LabelledRows]
+    training: list[LabelledFrame], unseen: list[LabelledFrame]
 ) -> None:
     force_field = fit_force_field(
         training[0].supercell.basis, FitData(training, FitOptions(energies=True, stress=True))
@@ -70,7 +70,7 @@ def test_errors_of_energy_and_stress_are_as_large_as_predicted(
     assert 0.4 < np.sqrt(np.mean(np.square(stress_scores))) < 2.0
 
 
-def test_data_of_two_zeros_fit_as_those_of_one(training: list[LabelledRows]) -> None:
+def test_data_of_two_zeros_fit_as_those_of_one(training: list[LabelledFrame]) -> None:
     """Energies of half of the data are moved by 5 eV per cell, and said to be of another origin."""
     basis = training[0].supercell.basis
     options = FitOptions(energies=True)
@@ -87,7 +87,7 @@ def test_data_of_two_zeros_fit_as_those_of_one(training: list[LabelledRows]) -> 
     )
 
 
-def test_without_energies_there_are_no_errors_of_them(training: list[LabelledRows]) -> None:
+def test_without_energies_there_are_no_errors_of_them(training: list[LabelledFrame]) -> None:
     basis = training[0].supercell.basis
     for data, options in ((training, FitOptions(energies=False)), (training[:1], FitOptions())):
         force_field = fit_force_field(basis, FitData(data, options))
@@ -97,7 +97,7 @@ def test_without_energies_there_are_no_errors_of_them(training: list[LabelledRow
         assert supercell.stress_errors(training[0].displacements) is None
 
 
-def test_rows_of_the_stress_give_the_stress(training: list[LabelledRows]) -> None:
+def test_rows_of_the_stress_give_the_stress(training: list[LabelledFrame]) -> None:
     force_field = fit_force_field(training[0].supercell.basis, FitData(training))
     rows = training[0]
     supercell = force_field.on(rows.supercell.torus)
@@ -109,7 +109,7 @@ def test_rows_of_the_stress_give_the_stress(training: list[LabelledRows]) -> Non
     )
 
 
-def test_rows_of_all_kinds_are_in_the_sums(training: list[LabelledRows]) -> None:
+def test_rows_of_all_kinds_are_in_the_sums(training: list[LabelledFrame]) -> None:
     """Bins together hold every row: forces, an energy and six stresses of each snapshot."""
     rows = FitData(training, FitOptions(energies=True, stress=True))
     observations = rows.observations(np.ones(training[0].supercell.basis.n_parameters))
@@ -137,7 +137,7 @@ def test_the_noise_grows_as_the_highest_order_with_triples(cutoffs: dict, order:
     generator = np.random.default_rng(0)
     frames = [0.1 * generator.standard_normal((torus.n_atoms, 3)) for _ in range(2)]
     rows = FitData(
-        [label_rows(supercell, u, generator.standard_normal(u.shape), 0.0) for u in frames], FitOptions()
+        [labelled_frame(supercell, u, generator.standard_normal(u.shape), 0.0) for u in frames], FitOptions()
     )
     assert noise_family(supercell.basis, rows).forces.expected_exponent == max(1, order - 1)
 

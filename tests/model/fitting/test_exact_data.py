@@ -12,8 +12,8 @@ from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.model.expansion import Expansion, SupercellExpansion
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
-from mlff_dyn.model.fitting.labelled_frame import FitOptions, LabelledRows, label_rows
-from mlff_dyn.model.fitting.prior_guess import TransferGuess
+from mlff_dyn.model.fitting.labelled_frame import FitOptions, LabelledFrame, labelled_frame
+from mlff_dyn.model.fitting.prior_guess import PriorGuess
 from mlff_dyn.regression.data.observations import Observations
 from tests.models import crystal_of
 
@@ -41,7 +41,9 @@ def truth_of(expansion: SupercellExpansion) -> NDArray[np.float64]:
     return scale * np.random.default_rng(1).standard_normal(len(scale))
 
 
-def labelled(expansion: SupercellExpansion, n: int, noise: float = 0.0, first: int = 0) -> list[LabelledRows]:
+def labelled(
+    expansion: SupercellExpansion, n: int, noise: float = 0.0, first: int = 0
+) -> list[LabelledFrame]:
     """Frames labelled by the expansion itself, with noise relative to the rms force."""
     kernel, frames = expansion.kernel(truth_of(expansion)), []
     for seed in range(first, first + n):
@@ -50,7 +52,7 @@ def labelled(expansion: SupercellExpansion, n: int, noise: float = 0.0, first: i
         u -= u.mean(axis=0)
         energy, forces = kernel.energy_forces(u)
         forces = forces + noise * np.sqrt(np.mean(forces**2)) * generator.standard_normal(forces.shape)
-        frames.append(label_rows(expansion, u, forces, energy))
+        frames.append(labelled_frame(expansion, u, forces, energy))
     return frames
 
 
@@ -93,7 +95,7 @@ def test_a_true_guess_does_no_harm(expansion: SupercellExpansion) -> None:
     """A guess that is the truth, or 0.8 of it, is scaled to it; parameters still come out to rounding."""
     data, scale, truth = labelled(expansion, n_frames(expansion)), scale_of(expansion), truth_of(expansion)
     for factor in (1.0, 0.8):
-        fitted = fit_force_field(expansion.basis, FitData(data), guess=TransferGuess("truth", factor * truth))
+        fitted = fit_force_field(expansion.basis, FitData(data), guess=PriorGuess("truth", factor * truth))
         np.testing.assert_allclose(fitted.posterior.mean / scale, truth / scale, atol=1e-10)
 
 

@@ -13,10 +13,10 @@ from mlff_dyn.kernels import BACKEND
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.model.expansion import Expansion, SupercellExpansion
-from mlff_dyn.model.fitting.error_models import left_out_scores
+from mlff_dyn.model.fitting.error_models import held_out_scores
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
-from mlff_dyn.model.fitting.labelled_frame import FitOptions, LabelledRows, label_rows
+from mlff_dyn.model.fitting.labelled_frame import FitOptions, LabelledFrame, labelled_frame
 from mlff_dyn.model.force_field import errors_of_rows
 from mlff_dyn.regression.errors.held_out import calibration_scale
 from tests.models import Cutoffs, crystal_of
@@ -41,14 +41,14 @@ def displaced(expansion: SupercellExpansion, seed: int, sd: float = 0.1) -> NDAr
 
 def noise_free(
     expansion: SupercellExpansion, parameters: NDArray[np.float64], n: int, *, energy_ev: float = 0.0
-) -> list[LabelledRows]:
+) -> list[LabelledFrame]:
     """Snapshots labelled by known parameters; ``energy_ev`` is the energy of a primitive cell at rest."""
     kernel = expansion.kernel(parameters)
     rows = []
     for seed in range(n):
         u = displaced(expansion, seed)
         energy, forces = kernel.energy_forces(u)
-        rows.append(label_rows(expansion, u, forces, energy + energy_ev * expansion.torus.n_cells))
+        rows.append(labelled_frame(expansion, u, forces, energy + energy_ev * expansion.torus.n_cells))
     return rows
 
 
@@ -91,13 +91,13 @@ def test_parameters_of_noise_free_data_are_recovered(case: tuple[object, object,
 
 
 @pytest.fixture(scope="module")
-def noisy() -> tuple[SupercellExpansion, list[LabelledRows]]:
+def noisy() -> tuple[SupercellExpansion, list[LabelledFrame]]:
     expansion = expansion_of(CASES[1])
     orders = expansion.basis.parameter_orders
     truth = np.random.default_rng(2).standard_normal(len(orders)) * 0.1 ** (1.0 - orders)
     generator = np.random.default_rng(5)
     rows = [
-        label_rows(
+        labelled_frame(
             expansion,
             r.displacements,
             (r.forces + 0.02 * generator.standard_normal(r.forces.shape)).reshape(-1, 3),
@@ -108,7 +108,7 @@ def noisy() -> tuple[SupercellExpansion, list[LabelledRows]]:
     return expansion, rows
 
 
-def test_order_of_snapshots_does_not_matter(noisy: tuple[SupercellExpansion, list[LabelledRows]]) -> None:
+def test_order_of_snapshots_does_not_matter(noisy: tuple[SupercellExpansion, list[LabelledFrame]]) -> None:
     """Up to where the search ends, which rounding moves."""
     expansion, rows = noisy
     forward = fit_force_field(expansion.basis, FitData(rows))
@@ -122,7 +122,7 @@ def test_order_of_snapshots_does_not_matter(noisy: tuple[SupercellExpansion, lis
 
 
 def test_the_zero_of_energy_does_not_change_forces(
-    noisy: tuple[SupercellExpansion, list[LabelledRows]],
+    noisy: tuple[SupercellExpansion, list[LabelledFrame]],
 ) -> None:
     """A constant added to all energies moves the energy at rest alone, up to where the search ends."""
     expansion, rows = noisy
@@ -174,12 +174,12 @@ def test_nothing_to_fit() -> None:
     with pytest.raises(FitError, match="no labelled snapshot"):
         fit_force_field(expansion.basis, FitData([]))
     with pytest.raises(FitError, match="no atom is displaced"):
-        fit_force_field(expansion.basis, FitData([label_rows(expansion, zeros, zeros, 0.0)]))
+        fit_force_field(expansion.basis, FitData([labelled_frame(expansion, zeros, zeros, 0.0)]))
     with pytest.raises(DataError, match="forces"):
-        label_rows(expansion, zeros, zeros[:-1], 0.0)
+        labelled_frame(expansion, zeros, zeros[:-1], 0.0)
 
 
-def test_parts_of_the_error_add_up(noisy: tuple[SupercellExpansion, list[LabelledRows]]) -> None:
+def test_parts_of_the_error_add_up(noisy: tuple[SupercellExpansion, list[LabelledFrame]]) -> None:
     expansion, rows = noisy
     errors = (
         fit_force_field(expansion.basis, FitData(rows))
@@ -203,7 +203,7 @@ def test_many_snapshots_are_calibrated_on_some_of_them() -> None:
     expansion = Expansion(basis).on(input_supercell(crystal, (2, 2, 2)))
     truth, generator = np.random.default_rng(4).standard_normal(basis.n_parameters), np.random.default_rng(6)
     data = [
-        label_rows(
+        labelled_frame(
             expansion,
             r.displacements,
             (r.forces + 0.05 * generator.standard_normal(r.forces.shape)).reshape(-1, 3),
@@ -216,13 +216,13 @@ def test_many_snapshots_are_calibrated_on_some_of_them() -> None:
         fitted.calibration, rel=1e-6
     )
     rows = FitData(data, FitOptions())
-    every = calibration_scale(left_out_scores(fitted.posterior, rows, range(len(data))).forces)
+    every = calibration_scale(held_out_scores(fitted.posterior, rows, range(len(data))).forces)
     assert fitted.calibration == pytest.approx(every, rel=0.05)
 
 
 @pytest.mark.skipif(BACKEND == "reference", reason="its pieces are as large as this whole design matrix")
 def test_errors_of_a_large_cell_need_little_memory(
-    noisy: tuple[SupercellExpansion, list[LabelledRows]],
+    noisy: tuple[SupercellExpansion, list[LabelledFrame]],
 ) -> None:
     expansion, rows = noisy
     crystal = expansion.basis.crystal

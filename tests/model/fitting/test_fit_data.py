@@ -12,7 +12,7 @@ from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.model.expansion import Expansion, SupercellExpansion
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
-from mlff_dyn.model.fitting.labelled_frame import LabelledRows, label_rows
+from mlff_dyn.model.fitting.labelled_frame import LabelledFrame, labelled_frame
 from mlff_dyn.model.force_field import ForceField
 from tests.models import crystal_of
 
@@ -20,7 +20,7 @@ N_FRAMES = 11
 
 
 @pytest.fixture(scope="module")
-def frames() -> list[LabelledRows]:
+def frames() -> list[LabelledFrame]:
     """Noisy forces and energies at two amplitudes, with fewer rows than columns in the first frames."""
     crystal = crystal_of(bulk("Si", cubic=True))
     torus = input_supercell(crystal, (2, 2, 2))
@@ -32,7 +32,7 @@ def frames() -> list[LabelledRows]:
         u = (0.05 + 0.03 * (k % 2)) * generator.standard_normal((torus.n_atoms, 3))
         rows, energy = expansion.rows(u)
         forces = (rows @ truth + 0.03 * generator.standard_normal(u.size)).reshape(u.shape)
-        made.append(label_rows(expansion, u, forces, float(energy @ truth)))
+        made.append(labelled_frame(expansion, u, forces, float(energy @ truth)))
     return made
 
 
@@ -47,7 +47,7 @@ def same_bytes(first: ForceField, second: ForceField) -> bool:
     return all(np.array_equal(a, b) for a, b in pairs)
 
 
-def test_a_fit_depends_on_its_data_alone(frames: list[LabelledRows]) -> None:
+def test_a_fit_depends_on_its_data_alone(frames: list[LabelledFrame]) -> None:
     """A run that fits after every snapshot and one that starts again at any moment agree to the last bit."""
     basis, grown = frames[0].supercell.basis, FitData(grows=True)
     for n in range(1, N_FRAMES + 1):
@@ -57,13 +57,13 @@ def test_a_fit_depends_on_its_data_alone(frames: list[LabelledRows]) -> None:
             assert same_bytes(fitted, fit_force_field(basis, FitData(frames[:n], grows=True)))
 
 
-def test_little_memory_costs_time_only(frames: list[LabelledRows]) -> None:
+def test_little_memory_costs_time_only(frames: list[LabelledFrame]) -> None:
     basis = frames[0].supercell.basis
     whole = fit_force_field(basis, FitData(frames, grows=True))
     assert same_bytes(whole, fit_force_field(basis, FitData(frames, grows=True, most_bytes=0)))
 
 
-def test_where_the_search_begins_does_not_matter(frames: list[LabelledRows]) -> None:
+def test_where_the_search_begins_does_not_matter(frames: list[LabelledFrame]) -> None:
     """From the hyperparameters of fewer data or from the first guess: the same to a fraction of the errors.
 
     The evidence of random force constants is flat where their size tells nothing of the scales.
@@ -76,7 +76,7 @@ def test_where_the_search_begins_does_not_matter(frames: list[LabelledRows]) -> 
     assert warm.calibration == pytest.approx(cold.calibration, rel=0.01)
 
 
-def test_other_data_are_not_taken_for_the_same(frames: list[LabelledRows]) -> None:
+def test_other_data_are_not_taken_for_the_same(frames: list[LabelledFrame]) -> None:
     basis, data = frames[0].supercell.basis, FitData(frames, grows=True)
     fit_force_field(basis, data)
     turned = frames[::-1]
@@ -89,7 +89,7 @@ def test_other_data_are_not_taken_for_the_same(frames: list[LabelledRows]) -> No
     )
 
 
-def test_two_sets_may_grow_from_the_same_beginning(frames: list[LabelledRows]) -> None:
+def test_two_sets_may_grow_from_the_same_beginning(frames: list[LabelledFrame]) -> None:
     basis, data = frames[0].supercell.basis, FitData(frames[:3])
     fit_force_field(basis, data)
     first, second = data.extended(frames[3:5]), data.extended(frames[5:8])
@@ -97,8 +97,10 @@ def test_two_sets_may_grow_from_the_same_beginning(frames: list[LabelledRows]) -
         assert same_bytes(fit_force_field(basis, grown), fit_force_field(basis, FitData(expected)))
 
 
-def test_each_design_matrix_is_made_once(frames: list[LabelledRows], monkeypatch: pytest.MonkeyPatch) -> None:
-    """By fits, left-out predictions and refits together, also where the energies change their zero."""
+def test_each_design_matrix_is_made_once(
+    frames: list[LabelledFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By fits, held-out predictions and refits together, also where the energies change their zero."""
     made, rows = [], SupercellExpansion.rows
 
     def counted(supercell: SupercellExpansion, displacements: NDArray) -> tuple[NDArray, NDArray]:
@@ -115,7 +117,7 @@ def test_each_design_matrix_is_made_once(frames: list[LabelledRows], monkeypatch
 
 
 @pytest.mark.parametrize("n", [2, N_FRAMES])
-def test_sums_are_those_over_the_rows(frames: list[LabelledRows], n: int) -> None:
+def test_sums_are_those_over_the_rows(frames: list[LabelledFrame], n: int) -> None:
     """With columns of free parameters in front, which only the energies have."""
     rows = FitData(frames[:n])
     scale = np.linspace(0.5, 2.0, frames[0].supercell.basis.n_parameters)

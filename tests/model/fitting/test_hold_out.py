@@ -16,7 +16,7 @@ from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
-from mlff_dyn.model.fitting.labelled_frame import LabelledRows, label_rows
+from mlff_dyn.model.fitting.labelled_frame import LabelledFrame, labelled_frame
 from tests.models import Cutoffs
 
 Frames = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -32,10 +32,10 @@ def held_out_error(
     """Relative error on the frames after the first n_training, of a fit to those."""
     basis = build_basis(crystal, cutoffs, input_supercell(crystal, (2, 2, 2)))
     expansion = Expansion(basis)
-    rows: list[LabelledRows] = []
+    rows: list[LabelledFrame] = []
     for u, forces in zip(*frames, strict=True):
         match = match_structure(crystal, ideal.cell.array, ideal.positions + u, ideal.numbers)
-        rows.append(label_rows(expansion.on(match.torus), match.displacements, forces[match.atoms], None))
+        rows.append(labelled_frame(expansion.on(match.torus), match.displacements, forces[match.atoms], None))
     mean = fit_force_field(basis, FitData(rows[:n_training])).posterior.mean
     errors = [row.forces - row.supercell.rows(row.displacements)[0] @ mean for row in rows[n_training:]]
     return relative_error(np.concatenate(errors), np.concatenate([row.forces for row in rows[n_training:]]))

@@ -13,7 +13,7 @@ from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
-from mlff_dyn.model.fitting.labelled_frame import label_rows
+from mlff_dyn.model.fitting.labelled_frame import labelled_frame
 from mlff_dyn.model.force_constants import force_constants, force_constants_of
 from tests.models import dipoles_of, random_force_field, with_parameters
 
@@ -75,7 +75,7 @@ def test_it_is_taken_out_before_the_fit_and_added_on_any_supercell() -> None:
             rattled = 0.05 * generator.standard_normal((torus.n_atoms, 3))
             rattled -= rattled.mean(axis=0)
             energy, forces = truth.on(torus).energy_forces(rattled)
-            data.append(label_rows(supercell, rattled, forces, energy))
+            data.append(labelled_frame(supercell, rattled, forces, energy))
         fitted = fit_force_field(basis, FitData(data))
         assert fitted.long_range is long_range
         _, found = fitted.on(larger).energy_forces(u)

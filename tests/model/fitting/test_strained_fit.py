@@ -15,10 +15,10 @@ from mlff_dyn.model.calculator import ForceFieldCalculator
 from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
-from mlff_dyn.model.fitting.labelled_frame import FitOptions, label_rows
+from mlff_dyn.model.fitting.labelled_frame import FitOptions, labelled_frame
 from mlff_dyn.model.force_field import ForceField
 from mlff_dyn.store.dataset import Snapshot
-from mlff_dyn.workflows.snapshots import rows_of_snapshots
+from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from tests.lattice.crystals import wurtzite
 from tests.models import copper, crystal_of, random_force_field
 
@@ -51,7 +51,7 @@ def test_strained_frames_recover_the_parameters() -> None:
         atoms = deformed(wurtzite() * (2, 2, 1), 0.02, 0.05, seed)
         atoms.calc = ForceFieldCalculator(truth)
         snapshots.append(label(atoms))
-    rows = rows_of_snapshots(Path("strained"), snapshots, truth.expansion)
+    rows = frames_of_snapshots(Path("strained"), snapshots, truth.expansion)
     design = np.concatenate([each.supercell.rows(each.displacements)[0] for each in rows])
     targets = np.concatenate([each.forces for each in rows])
     found = np.linalg.lstsq(design, targets, rcond=None)[0]
@@ -77,7 +77,7 @@ def test_stresses_tell_the_stress_at_rest_and_energies_of_strains_use_it() -> No
         atoms = deformed(expanded_copper(1.01) * (2, 2, 2), 0.01, 0.05, seed)
         atoms.calc = EMT()
         snapshots.append(replace(label(atoms), stress_ev_per_angstrom3=atoms.get_stress()))
-    rows = rows_of_snapshots(Path("deformed"), snapshots, Expansion(basis))
+    rows = frames_of_snapshots(Path("deformed"), snapshots, Expansion(basis))
     force_field = fit_force_field(basis, FitData(rows, FitOptions(stress=True)))
     sizes = np.array([-0.01, 0.0, 0.01])
     expected, found = (
@@ -99,7 +99,7 @@ def test_without_stresses_energies_of_strained_frames_are_no_rows() -> None:
     truth, torus = random_force_field(wurtzite(), (2, 2, 1), {2: 2.0, 3: 2.0})
     u = 0.05 * np.random.default_rng(1).standard_normal((torus.n_atoms, 3))
     places = [None, None, np.diag([0.01, -0.02, 0.03])]
-    data = [label_rows(truth.expansion.on(torus, strain), u, u, -1.0) for strain in places]
+    data = [labelled_frame(truth.expansion.on(torus, strain), u, u, -1.0) for strain in places]
     rows = FitData(data, FitOptions())
     assert [rows.has_energy_row(k) for k in range(len(data))] == [True, True, False]
     assert [len(rows.block(k).targets) - u.size for k in range(len(data))] == [1, 1, 0]
@@ -116,7 +116,7 @@ def copper_model() -> ForceField:
         atoms = deformed(copper() * (3, 3, 3), 0.0, 0.08, seed)
         atoms.calc = EMT()
         snapshots.append(label(atoms))
-    return fit_force_field(basis, FitData(rows_of_snapshots(Path("copper"), snapshots, Expansion(basis))))
+    return fit_force_field(basis, FitData(frames_of_snapshots(Path("copper"), snapshots, Expansion(basis))))
 
 
 def strain_energies(sizes: tuple[float, ...], calculator: object) -> NDArray[np.float64]:

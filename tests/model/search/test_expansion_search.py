@@ -10,7 +10,7 @@ from mlff_dyn.errors import FitError
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.model.expansion import Expansion
-from mlff_dyn.model.fitting.labelled_frame import label_rows
+from mlff_dyn.model.fitting.labelled_frame import labelled_frame
 from mlff_dyn.model.search.expansion_search import Trial, cheapest_sufficient, search_expansions
 from tests.models import crystal_of
 
@@ -30,7 +30,7 @@ def labelled(cutoffs, n_snapshots=5, noise=1e-3):
     for _ in range(n_snapshots):
         u = 0.1 * generator.standard_normal((TORUS.n_atoms, 3))
         energy, forces = kernel.energy_forces(u)
-        rows.append(label_rows(supercell, u, forces + noise * generator.standard_normal(u.shape), energy))
+        rows.append(labelled_frame(supercell, u, forces + noise * generator.standard_normal(u.shape), energy))
     return rows
 
 
@@ -57,12 +57,12 @@ def test_the_expansion_of_the_data_is_found():
     assert set(suggested.cutoffs_angstrom) == {2, 3}
     assert all(2.36 < reach < 3.8 for reach in reaches(suggested.cutoffs_angstrom[3]))
     assert trials[0].cutoffs_angstrom == {2: "full"}
-    assert trials[0].left_out_error_relative > 10 * suggested.left_out_error_relative
+    assert trials[0].held_out_error_relative > 10 * suggested.held_out_error_relative
 
 
 def test_one_supercell_is_judged_by_evidence_alone():
     trials = list(search_expansions(labelled({2: "full", 3: 2.5}, n_snapshots=1), TORUS))
-    assert {trial.left_out_error_relative for trial in trials} == {None}
+    assert {trial.held_out_error_relative for trial in trials} == {None}
     suggested = cheapest_sufficient(trials)
     assert suggested.log_evidence == max(trial.log_evidence for trial in trials)
     assert 3 in suggested.cutoffs_angstrom
@@ -70,8 +70,8 @@ def test_one_supercell_is_judged_by_evidence_alone():
 
 def test_the_smallest_of_those_as_good_is_taken():
     small = Trial({2: "full"}, 10, 100.0, 0.0105, 1.0)
-    large = replace(small, n_parameters=20, log_evidence=200.0, left_out_error_relative=0.01)
-    bad = replace(small, n_parameters=5, left_out_error_relative=0.2)
+    large = replace(small, n_parameters=20, log_evidence=200.0, held_out_error_relative=0.01)
+    bad = replace(small, n_parameters=5, held_out_error_relative=0.2)
     assert cheapest_sufficient([bad, large, small]) == small
 
 

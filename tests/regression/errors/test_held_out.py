@@ -1,4 +1,4 @@
-"""Left-out configurations in closed form are left-out configurations refitted."""
+"""held-out configurations in closed form are held-out configurations refitted."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,9 @@ import pytest
 from mlff_dyn.regression.data.observations import Observations
 from mlff_dyn.regression.data.sums import collect
 from mlff_dyn.regression.errors.held_out import (
-    LeftOut,
+    HeldOut,
     calibration_scale,
-    leave_out,
+    hold_out,
     scalar_calibration_scale,
 )
 from mlff_dyn.regression.fit.posterior import Posterior, posterior_at
@@ -34,7 +34,7 @@ def test_it_equals_refitting_without(n_parameters: int) -> None:
             problem.hyperparameters,
             noise_hint=1.0,
         )
-        found = leave_out(posterior, design, targets, problem.noise_sd**2)
+        found = hold_out(posterior, design, targets, problem.noise_sd**2)
         np.testing.assert_allclose(found.errors, targets - design @ rest.mean, rtol=1e-8, atol=1e-8)
         variance = rest.variance(design) / problem.noise_sd**2
         np.testing.assert_allclose(found.leverages, variance, rtol=1e-8, atol=1e-8)
@@ -46,9 +46,9 @@ def test_single_precision_and_fewer_predicted_rows_change_no_prediction(n_parame
     posterior, noise = problem.posterior(), problem.noise_sd**2
     scored = np.arange(0, BLOCK, 3)
     for design, targets in zip(blocks(problem.design), blocks(problem.targets), strict=True):
-        whole = leave_out(posterior, design, targets, noise)
-        some = leave_out(posterior, design, targets, noise, scored=scored)
-        rough = leave_out(posterior, design, targets, noise, scored=scored, is_rough=True)
+        whole = hold_out(posterior, design, targets, noise)
+        some = hold_out(posterior, design, targets, noise, scored=scored)
+        rough = hold_out(posterior, design, targets, noise, scored=scored, is_rough=True)
         np.testing.assert_allclose(some.errors, whole.errors[scored], rtol=1e-12)
         np.testing.assert_allclose(some.leverages, whole.leverages[scored], rtol=1e-12)
         np.testing.assert_allclose(rough.scores, some.scores, rtol=1e-4, atol=1e-5)
@@ -58,11 +58,11 @@ def test_single_precision_and_fewer_predicted_rows_change_no_prediction(n_parame
 def scale_of(posterior: Posterior, design: np.ndarray, targets: np.ndarray) -> float:
     noise = float(posterior.noise.variance(1.0))
     parts = zip(blocks(design), blocks(targets), strict=True)
-    return calibration_scale([leave_out(posterior, rows, values, noise) for rows, values in parts])
+    return calibration_scale([hold_out(posterior, rows, values, noise) for rows, values in parts])
 
 
 def test_a_right_model_needs_little_scale() -> None:
-    """Scores of left-out rows are one, also where the other rows tell little of the parameters."""
+    """Scores of held-out rows are one, also where the other rows tell little of the parameters."""
     scales = []
     for seed in range(50):
         problem = draw_problem(8 * BLOCK, 100, seed=seed, noise_sd=0.01, prior_sd=(1.0,))
@@ -76,9 +76,9 @@ def test_the_scale_is_the_size_of_the_scores_and_a_price(n_configurations: int, 
     """Normal scores of one size need that scale, times (1 + 1 / 2 K)^(1/2) for the hyperparameters."""
     generator = np.random.default_rng(0)
     scores = size * generator.standard_normal((n_configurations, 20000))
-    left_out = [LeftOut(2.0 * row, np.full(20000, 3.0), np.ones(20000)) for row in scores]
+    held_out = [HeldOut(2.0 * row, np.full(20000, 3.0), np.ones(20000)) for row in scores]
     expected = size * np.sqrt(1.0 + 0.5 / n_configurations)
-    assert calibration_scale(left_out) == pytest.approx(expected, rel=0.015)
+    assert calibration_scale(held_out) == pytest.approx(expected, rel=0.015)
 
 
 def test_error_bars_that_are_too_large_shrink() -> None:
@@ -139,7 +139,7 @@ def test_it_holds_where_the_noise_is_tiny(n_parameters: int, noise_sd: float) ->
         )
         posterior = posterior_at(data, independent_prior(problem.groups), problem.hyperparameters)
         parts = zip(blocks(problem.design), blocks(problem.targets), strict=True)
-        scores += [leave_out(posterior, rows, values, noise_sd**2).scores for rows, values in parts]
+        scores += [hold_out(posterior, rows, values, noise_sd**2).scores for rows, values in parts]
     mean_square = np.mean(np.square(scores), axis=1)
     standard_error = np.std(mean_square) / np.sqrt(len(mean_square))
     assert np.mean(mean_square) == pytest.approx(1.0, abs=4.0 * standard_error + 0.02)
@@ -150,7 +150,7 @@ def test_interpolating_fits_stay_finite() -> None:
     problem = draw_problem(BLOCK, 40, seed=6, noise_sd=0.0)
     tight = known(1e-6, problem.prior_sd)
     posterior = fit(problem.statistics, problem.groups, tight, noise_hint=1.0)
-    found = leave_out(posterior, problem.design, problem.targets, 1e-12)
+    found = hold_out(posterior, problem.design, problem.targets, 1e-12)
     assert np.isfinite(found.errors).all()
     assert np.isfinite(found.leverages).all()
 

@@ -16,7 +16,7 @@ from mlff_dyn.regression.fit.evidence_from_sums import Objective
 from mlff_dyn.regression.fit.evidence_from_triangles import SquareRootObjective
 from mlff_dyn.regression.fit.noise import NoiseModel
 from mlff_dyn.regression.fit.posterior import posterior_at
-from mlff_dyn.regression.fit.prior_about_guess import TransferPrior, fit_transferred
+from mlff_dyn.regression.fit.prior_about_guess import PriorAboutGuess, fit_about_guess
 from mlff_dyn.regression.fit.priors import Prior, PriorBlock, StructuredPrior
 from tests.regression.exact_reference import exact_posterior
 from tests.regression.linear_problems import ConstantNoise, collect_root, independent_prior
@@ -44,7 +44,7 @@ def structured() -> StructuredPrior:
 
 STRUCTURED = structured()
 DIRECTIONS = np.random.default_rng(7).standard_normal((10, 2))
-PRIORS = [STRUCTURED, TransferPrior(STRUCTURED, DIRECTIONS)]
+PRIORS = [STRUCTURED, PriorAboutGuess(STRUCTURED, DIRECTIONS)]
 PRIOR_VALUES = np.array([0.3, -0.5, 0.1, 0.8])
 
 
@@ -174,7 +174,7 @@ def test_a_true_guess_is_told_to_rounding() -> None:
     generator = np.random.default_rng(6)
     guess = generator.standard_normal((1, 12))
     design = generator.standard_normal((60, 12))
-    found = fit_transferred(
+    found = fit_about_guess(
         observed([(design, design @ (0.8 * guess[0]))]),
         independent_prior(np.zeros(12, np.int64)),
         ConstantNoise(),

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from mlff_dyn.regression.data.conditions import Conditions, RowKind
 from mlff_dyn.regression.data.observations import Observations
 from mlff_dyn.regression.data.sums import collect
-from mlff_dyn.regression.errors.held_out import leave_out
+from mlff_dyn.regression.errors.held_out import hold_out
 from mlff_dyn.regression.fit.evidence import Hyperparameters, evaluate, maximize_evidence
 from mlff_dyn.regression.fit.noise import NoiseModel, TruncationNoise
 from mlff_dyn.regression.fit.noise_by_kind import KindNoise, KindSettings
@@ -90,7 +90,7 @@ def test_leaving_out_a_frame_with_its_energy_equals_refitting_without() -> None:
         rest = posterior_at(observed(data[:k] + data[k + 1 :]), PRIOR, hyperparameters())
         kinds = np.array([0] * 6 + [int(RowKind.ENERGY)])
         variances = hyperparameters().variances(Conditions(np.full(7, amplitude), np.ones(7), kinds))
-        found = leave_out(posterior, design[:, 1:], targets, variances, design[:, :1])
+        found = hold_out(posterior, design[:, 1:], targets, variances, design[:, :1])
         prediction, factor = rest.project(design[:, 1:], design[:, :1])
         np.testing.assert_allclose(found.errors, targets - prediction, rtol=1e-8, atol=1e-10)
         leverages = np.einsum("ij,ij->i", factor, factor) / variances

@@ -5,14 +5,14 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import multivariate_normal
 
-from mlff_dyn.model.fitting.prior_guess import TransferGuess, fit_with_guess
+from mlff_dyn.model.fitting.prior_guess import PriorGuess, fit_with_guess
 from mlff_dyn.regression.data.observations import Observations
 from mlff_dyn.regression.data.sums import collect
 from mlff_dyn.regression.fit.evidence import Hyperparameters, evaluate
 from mlff_dyn.regression.fit.hyperpriors import HYPERPRIORS
 from mlff_dyn.regression.fit.noise import NoiseModel
 from mlff_dyn.regression.fit.posterior import fit_posterior
-from mlff_dyn.regression.fit.prior_about_guess import TransferPrior, fit_transferred, shift_targets
+from mlff_dyn.regression.fit.prior_about_guess import PriorAboutGuess, fit_about_guess, shift_targets
 from tests.regression.fit.test_priors import AMPLITUDES, VALUES, frames, observations, structured_prior
 from tests.regression.linear_problems import ConstantNoise, independent_prior
 
@@ -40,7 +40,7 @@ def test_evidence_is_the_density_of_the_targets(n_rows: int) -> None:
     covariance = np.diag(variances) + design @ spread @ design.T
     expected = multivariate_normal(design @ center, covariance).logpdf(targets)
     shifted = shift_targets(observations(data), center)
-    fit = evaluate(shifted, TransferPrior(deviation, directions), Hyperparameters(noise, VALUES))
+    fit = evaluate(shifted, PriorAboutGuess(deviation, directions), Hyperparameters(noise, VALUES))
     assert fit.log_evidence == pytest.approx(expected, rel=1e-9)
     gain = spread @ design.T @ np.linalg.inv(covariance)
     np.testing.assert_allclose(fit.mean, gain @ (targets - design @ center), atol=1e-8)
@@ -48,7 +48,7 @@ def test_evidence_is_the_density_of_the_targets(n_rows: int) -> None:
 
 def test_gradient_and_sensitivity_are_derivatives() -> None:
     """Against central differences of the evidence and of the precision."""
-    prior, noise = TransferPrior(structured_prior(), guess_directions()), NoiseModel(0.1, 0.4, 2.0, 1.0)
+    prior, noise = PriorAboutGuess(structured_prior(), guess_directions()), NoiseModel(0.1, 0.4, 2.0, 1.0)
     data = observations(frames(structured_prior(), 9, seed=1))
     fit = evaluate(data, prior, Hyperparameters(noise, VALUES))
     covariance = np.linalg.inv(fit.factor @ fit.factor.T)
@@ -86,7 +86,7 @@ def by_group(guess: NDArray, groups: NDArray) -> NDArray:
 def test_no_guess_is_the_fit_without() -> None:
     data, truth, groups = draw(0)
     plain = fit_posterior(data, independent_prior(groups), ConstantNoise(), noise_hint=0.1)
-    none = fit_transferred(
+    none = fit_about_guess(
         data, independent_prior(groups), ConstantNoise(), by_group(0 * truth, groups), noise_hint=0.1
     )
     np.testing.assert_allclose(none.posterior.mean, plain.mean, atol=1e-8)
@@ -98,7 +98,7 @@ def test_true_scales_are_found() -> None:
     data, truth, groups = draw(1, n_frames=1)
     scales = np.array([0.7, 1.2])
     guess = truth / scales[groups]
-    found = fit_transferred(
+    found = fit_about_guess(
         data, independent_prior(groups), ConstantNoise(), by_group(guess, groups), noise_hint=0.1
     )
     plain = fit_posterior(data, independent_prior(groups), ConstantNoise(), noise_hint=0.1)
@@ -111,7 +111,7 @@ def test_true_scales_are_found() -> None:
 def test_scale_uncertainty_is_part_of_the_posterior() -> None:
     """Without data to tell it, the sd along the guess is at least that of its scale."""
     data, truth, groups = draw(2, n_frames=1)
-    found = fit_transferred(
+    found = fit_about_guess(
         data, independent_prior(groups), ConstantNoise(), by_group(truth, groups), noise_hint=0.1
     )
     for place in range(2):
@@ -135,7 +135,7 @@ def test_a_bad_guess_does_not_hurt(kind: str) -> None:
             data,
             prior,
             noise,
-            guess=TransferGuess("bad", guess),
+            guess=PriorGuess("bad", guess),
             parameter_orders=groups,
             column_scale=np.ones(len(truth)),
             noise_hint=0.1,

@@ -87,17 +87,17 @@ def test_rows_of_a_frame_may_differ_in_noise() -> None:
 def test_the_mean_square_error_falls_most(size: float) -> None:
     """Variance and bias of refits with every frame in turn, at two sizes of what is left out."""
     blocks, noise = designs(10), variances(10)
-    left_out = size * np.random.default_rng(7).uniform(0.2, 2.0, 10)
+    held_out = size * np.random.default_rng(7).uniform(0.2, 2.0, 10)
     weights = np.array([len(block) for block in blocks]) / noise
-    misfit = Misfit(left_out, weights, known_size=0.5, known_weight=2.0)
+    misfit = Misfit(held_out, weights, known_size=0.5, known_weight=2.0)
     pool = frame_pool(blocks, list(noise), np.linalg.cholesky(covariance()), misfit)
     known: list[int] = []
     for frame in select(pool, SELECTIONS["i-optimal"], 5).frames:
         errors = {}
         for i in set(range(10)) - set(known):
             chosen = [*known, i]
-            mean = np.average([0.5, *left_out[chosen]], weights=[2.0, *weights[chosen]])
-            bias = SYSTEMATIC_SHARE * np.mean((left_out - mean) ** 2)
+            mean = np.average([0.5, *held_out[chosen]], weights=[2.0, *weights[chosen]])
+            bias = SYSTEMATIC_SHARE * np.mean((held_out - mean) ** 2)
             posterior = refitted([blocks[k] for k in chosen], noise[chosen])
             errors[i] = mean_variance(blocks, posterior) + bias
         assert frame == min(errors, key=lambda i: errors[i])
@@ -106,10 +106,10 @@ def test_the_mean_square_error_falls_most(size: float) -> None:
 
 def test_where_the_expansion_leaves_much_out_a_frame_of_the_pool_s_size_is_chosen() -> None:
     """Equal information: the known frames leave out too little, so the next one leaves out more."""
-    blocks, left_out = [designs(1)[0]] * 4, np.array([0.1, 1.0, 2.0, 30.0])
+    blocks, held_out = [designs(1)[0]] * 4, np.array([0.1, 1.0, 2.0, 30.0])
     chosen = {}
     for known_size in (0.0, 100.0):
-        misfit = Misfit(left_out, np.ones(4), known_size, known_weight=1.0)
+        misfit = Misfit(held_out, np.ones(4), known_size, known_weight=1.0)
         pool = frame_pool(blocks, [1.0] * 4, np.linalg.cholesky(covariance()), misfit)
         chosen[known_size] = select(pool, SELECTIONS["i-optimal"], 1).frames
     assert chosen == {0.0: (3,), 100.0: (0,)}

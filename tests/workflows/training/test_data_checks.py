@@ -16,7 +16,7 @@ from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
 from mlff_dyn.store.provenance import Provenance
-from mlff_dyn.workflows.snapshots import rows_of_snapshots
+from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from mlff_dyn.workflows.training.data_checks import DataFindings, check_engines, check_fit, check_frames
 from tests.models import copper, crystal_of, emt_snapshots
 from tests.workflows.conftest import invoke
@@ -36,7 +36,7 @@ def frames() -> list[Snapshot]:
 
 
 def check(expansion: Expansion, frames: Sequence[Snapshot], *, uses_stress: bool = False) -> DataFindings:
-    rows = rows_of_snapshots(FILE, frames, expansion)
+    rows = frames_of_snapshots(FILE, frames, expansion)
     return check_frames(FILE, frames, rows, uses_stress=uses_stress)
 
 
@@ -124,7 +124,7 @@ def test_forces_that_no_expansion_describes_are_refused(expansion: Expansion, fr
         return found
 
     def checked(share: float) -> list[str]:
-        rows = rows_of_snapshots(FILE, mixed(share), expansion)
+        rows = frames_of_snapshots(FILE, mixed(share), expansion)
         return check_fit(FILE, fit_force_field(expansion.basis, FitData(rows)))
 
     assert checked(0.0) == []

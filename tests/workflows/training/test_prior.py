@@ -1,4 +1,4 @@
-"""`train` with a transfer prior, from every kind of source."""
+"""`train` with a prior guess, from every kind of source."""
 
 import json
 from collections import Counter
@@ -33,8 +33,8 @@ def test_the_scales_of_a_cheap_engine_are_found(folder: Path, train: Train) -> N
     assert prior["scales"]["2"] == pytest.approx(1 / SOFTNESS, rel=0.05)
     assert n_runs(folder) == N_FRAMES + 1
     model, _ = read_model(folder / "run/model.h5")
-    assert model.transfer is not None
-    assert model.transfer.to_json() == prior
+    assert model.prior_guess is not None
+    assert model.prior_guess.to_json() == prior
     events = [event for event in read_journal(folder / "run/journal.jsonl") if event["event"] == "prior"]
     assert events[-1]["scales"] == prior["scales"]
     before = content(folder)
