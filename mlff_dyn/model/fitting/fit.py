@@ -18,6 +18,7 @@ from mlff_dyn.model.fitting.prior_guess import fit_with_guess
 from mlff_dyn.model.force_field import ForceField, TrainingSummary
 from mlff_dyn.regression.errors.held_out import calibration_scale
 from mlff_dyn.regression.fit.evidence import maximize_evidence
+from mlff_dyn.regression.fit.hyperpriors import HYPERPRIORS, Hyperpriors
 from mlff_dyn.regression.fit.posterior import fit_posterior
 from mlff_dyn.regression.fit.priors import PriorBlock, StructuredPrior
 from mlff_dyn.regression.linalg.threads import one_thread
@@ -33,15 +34,16 @@ if TYPE_CHECKING:
     from mlff_dyn.regression.fit.noise_by_kind import KindNoise
     from mlff_dyn.regression.fit.posterior import Posterior
 
-_NOISE_HINT_RELATIVE = 0.02
-_MOST_LEFT_OUT = 8
-_FEWEST_EARLIER = 8
 _SMALLEST_SHARE = 1e-7
 
 
 @one_thread()
 def fit_force_field(
-    basis: ForceConstantBasis, data: FitData, *, guess: PriorGuess | None = None
+    basis: ForceConstantBasis,
+    data: FitData,
+    *,
+    guess: PriorGuess | None = None,
+    hyperpriors: Hyperpriors = HYPERPRIORS,
 ) -> ForceField:
     """Fit by evidence maximization and calibrate the errors on held-out supercells.
 
@@ -55,29 +57,16 @@ def fit_force_field(
     data : FitData
     guess : PriorGuess, optional
         What a cheaper source suggests; kept as far as the data support it.
+    hyperpriors : Hyperpriors
 
     Raises
     ------
     FitError
         If there are no data or no displacement in them.
     """
-    prior_guess: PriorGuessSummary | None = None
-    if guess is None:
-        start = _earlier(basis, data)
-        problem = _pose(basis, data)
-        fitted = fit_posterior(*problem.model, noise_hint=problem.noise_hint, start=start)
-        data.remember(fitted.hyperparameters)
-    else:
-        problem = _pose(basis, data)
-        fitted, prior_guess = fit_with_guess(
-            *problem.model,
-            guess=guess,
-            parameter_orders=basis.parameter_orders,
-            column_scale=problem.scale,
-            noise_hint=problem.noise_hint,
-        )
+    problem, fitted, prior_guess = _search(basis, data, guess, hyperpriors)
     posterior = _unscaled(fitted, problem)
-    scores = held_out_scores(posterior, data, _representatives(data))
+    scores = held_out_scores(posterior, data, _representatives(data, hyperpriors.most_held_out))
     summary = _summarize(posterior, problem, _residual_rms(fitted, posterior, problem))
     calibration = calibration_scale(scores.forces, len(data))
     energy = energy_model(posterior, data, scores, calibration)
@@ -96,6 +85,28 @@ def fit_force_field(
     )
 
 
+def _search(
+    basis: ForceConstantBasis, data: FitData, guess: PriorGuess | None, hyperpriors: Hyperpriors
+) -> tuple[_Problem, Posterior, PriorGuessSummary | None]:
+    """Posterior at the hyperparameters of largest evidence, in the units of the problem."""
+    start = _earlier(basis, data, hyperpriors) if guess is None else None
+    problem = _pose(basis, data, hyperpriors)
+    if guess is not None:
+        fitted, summary = fit_with_guess(
+            *problem.model,
+            guess=guess,
+            parameter_orders=basis.parameter_orders,
+            column_scale=problem.scale,
+            noise_hint=problem.noise_hint,
+        )
+        return problem, fitted, summary
+    fitted = fit_posterior(
+        *problem.model, noise_hint=problem.noise_hint, start=start, hyperpriors=hyperpriors
+    )
+    data.remember(fitted.hyperparameters)
+    return problem, fitted, None
+
+
 @dataclass(frozen=True, eq=False)
 class _Problem:
     """A fit before the search.
@@ -109,13 +120,10 @@ class _Problem:
     displacement_unit: float
     scale: NDArray[np.float64]
     model: tuple[Observations, StructuredPrior, KindNoise]
-
-    @property
-    def noise_hint(self) -> float:
-        return _NOISE_HINT_RELATIVE * self.model[0].target_rms
+    noise_hint: float
 
 
-def _pose(basis: ForceConstantBasis, data: FitData) -> _Problem:
+def _pose(basis: ForceConstantBasis, data: FitData, hyperpriors: Hyperpriors) -> _Problem:
     if not len(data):
         raise FitError("there is no labelled snapshot", fix="label some or give --dataset")
     displacement_rms = _rms(np.concatenate([frame.displacements.ravel() for frame in data.frames]))
@@ -123,11 +131,17 @@ def _pose(basis: ForceConstantBasis, data: FitData) -> _Problem:
         raise FitError("no atom is displaced in the data", fix="add displaced snapshots to the data set")
     unit = float(2.0 ** np.rint(np.log2(displacement_rms)))
     scale = np.asarray(unit ** (basis.parameter_orders - 1.0), np.float64)
-    model = (data.observations(scale), force_constant_prior(basis), noise_family(basis, data))
-    return _Problem(data, displacement_rms, unit, scale, model)
+    observations = data.observations(scale)
+    model = (
+        observations,
+        force_constant_prior(basis, hyperpriors),
+        noise_family(basis, data, hyperpriors),
+    )
+    noise_hint = hyperpriors.noise_hint_relative * observations.target_rms
+    return _Problem(data, displacement_rms, unit, scale, model, noise_hint)
 
 
-def _earlier(basis: ForceConstantBasis, data: FitData) -> Hyperparameters | None:
+def _earlier(basis: ForceConstantBasis, data: FitData, hyperpriors: Hyperpriors) -> Hyperparameters | None:
     """Hyperparameters of the fit to a little less data, a number of `_milestones`; None where data are few.
 
     None also where the data do not grow.
@@ -136,20 +150,26 @@ def _earlier(basis: ForceConstantBasis, data: FitData) -> Hyperparameters | None
     does not stay for good where few data have led it.
     """
     found: Hyperparameters | None = None
-    for n in _milestones(len(data)) if data.grows else ():
+    fewest = hyperpriors.fewest_earlier
+    for n in _milestones(len(data), fewest) if data.grows else ():
         part = data.first(n)
         if part.start is None:
-            problem = _pose(basis, part)
-            start = found if _milestones(n) else None
-            part.remember(maximize_evidence(*problem.model, noise_hint=problem.noise_hint, start=start))
+            problem = _pose(basis, part, hyperpriors)
+            own = maximize_evidence(
+                *problem.model,
+                noise_hint=problem.noise_hint,
+                start=found if _milestones(n, fewest) else None,
+                hyperpriors=hyperpriors,
+            )
+            part.remember(own)
         found = part.start
     return found
 
 
-def _milestones(n_data: int) -> list[int]:
+def _milestones(n_data: int, fewest: int) -> list[int]:
     """Numbers of data below n_data, growing by a quarter of 2^k, from the last 2^k on; none for 2^k data."""
     first = 2 ** (n_data.bit_length() - 1)
-    if first < _FEWEST_EARLIER:
+    if first < fewest:
         return []
     return list(range(first, n_data, first // 4))
 
@@ -170,15 +190,17 @@ def _unscaled(fitted: Posterior, problem: _Problem) -> Posterior:
     )
 
 
-def _representatives(data: FitData) -> list[int]:
+def _representatives(data: FitData, most: int) -> list[int]:
     """Data to calibrate on: all, or as many as tell enough, spread evenly over the amplitudes."""
-    count = min(len(data), _MOST_LEFT_OUT)
+    count = min(len(data), most)
     chosen = np.rint(np.linspace(0, len(data) - 1, count)).astype(int)
     order = np.argsort([frame.amplitude_angstrom for frame in data.frames], kind="stable")
     return [int(k) for k in order[chosen]]
 
 
-def force_constant_prior(basis: ForceConstantBasis) -> StructuredPrior:
+def force_constant_prior(
+    basis: ForceConstantBasis, hyperpriors: Hyperpriors = HYPERPRIORS
+) -> StructuredPrior:
     """Prior of the force constants: a scale per order and kind, a decay over distance per order.
 
     Kinds are the numbers of bodies, on-site terms being one body; pairs along their bond, whose force
@@ -195,7 +217,7 @@ def force_constant_prior(basis: ForceConstantBasis) -> StructuredPrior:
         blocks.append(PriorBlock(classes.whitened, len(names) + groups, distances, log_weights))
         names += [f"{order}.{kind}" for kind in present]
         orders += [order] * len(present)
-    return StructuredPrior(blocks, tuple(names), np.array(orders))
+    return StructuredPrior(blocks, tuple(names), np.array(orders), hyperpriors)
 
 
 def _beyond_first_shell(classes: ClusterClasses) -> NDArray[np.float64]:

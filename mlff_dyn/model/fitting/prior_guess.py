@@ -107,7 +107,7 @@ def fit_with_guess(
         If there is nothing to fit.
     """
     check_shape("guess", guess.parameters, parameter_orders.shape)
-    plain = fit_posterior(observations, prior, noise, noise_hint=noise_hint)
+    plain = fit_posterior(observations, prior, noise, noise_hint=noise_hint, hyperpriors=prior.hyperpriors)
     orders = np.unique(parameter_orders[guess.parameters != 0.0])
     scaled = guess.parameters * column_scale
     guesses = np.where(parameter_orders == orders[:, None], scaled, 0.0)
