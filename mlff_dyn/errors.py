@@ -36,6 +36,14 @@ class MlffError(Exception):
         What is wrong, and where.
     fix : str, optional
         The next step for the user, in the imperative.
+
+    Examples
+    --------
+    >>> error = DataError("model.h5 does not exist", fix="run the command that writes it first")
+    >>> print(error)
+    model.h5 does not exist; fix: run the command that writes it first
+    >>> error.exit_code
+    3
     """
 
     exit_code = 1

@@ -80,6 +80,18 @@ class ForceConstantBasis:
         Orders present; order 1 only where the site symmetry allows it.
     classes : tuple of ClusterClasses
         One per order.
+
+    Examples
+    --------
+    Force constants of fcc copper to third order between nearest neighbors.
+
+    >>> from ase.build import bulk
+    >>> from mlff_dyn.lattice.crystal import build_crystal
+    >>> cell = bulk("Cu", "fcc", a=3.6)
+    >>> crystal = build_crystal(cell.cell.array, cell.positions, cell.numbers)
+    >>> basis = build_basis(crystal, {2: 3.0, 3: {2: 3.0}})
+    >>> basis.orders, basis.n_parameters_per_order
+    ((2, 3), {2: 3, 3: 3})
     """
 
     crystal: Crystal

@@ -48,6 +48,18 @@ class Crystal:
         Vectors of the input cell (rows) in the primitive basis.
     space_group : str                            international symbol and number
     symprec : float                              Å
+
+    Examples
+    --------
+    The primitive cell of fcc copper, from its cubic cell.
+
+    >>> from ase.build import bulk
+    >>> cell = bulk("Cu", "fcc", a=3.6, cubic=True)
+    >>> crystal = build_crystal(cell.cell.array, cell.positions, cell.numbers)
+    >>> crystal.n_sites, crystal.n_operations, crystal.space_group
+    (1, 48, 'Fm-3m (225)')
+    >>> print(f"{crystal.nearest_neighbor_distance:.4f}")
+    2.5456
     """
 
     lattice: NDArray[np.float64]

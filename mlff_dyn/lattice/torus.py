@@ -184,7 +184,20 @@ class Torus:
 
 
 def input_supercell(crystal: Crystal, supercell: ArrayLike) -> Torus:
-    """Torus of a supercell given in vectors of the input cell (three integers or a 3x3 matrix of rows)."""
+    """Torus of a supercell given in vectors of the input cell (three integers or a 3x3 matrix of rows).
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from mlff_dyn.lattice.crystal import build_crystal
+    >>> cell = bulk("Cu", "fcc", a=3.6, cubic=True)
+    >>> torus = input_supercell(build_crystal(cell.cell.array, cell.positions, cell.numbers), (2, 2, 2))
+    >>> torus.n_atoms, torus.n_cells
+    (32, 32)
+    >>> atoms, displacements = torus.match(torus.positions + 0.1)
+    >>> bool((atoms == range(32)).all()), bool(abs(displacements - 0.1).max() < 1e-12)
+    (True, True)
+    """
     given = np.array(supercell, np.int64)
     matrix = np.diag(given) if given.ndim == 1 else given
     return Torus(crystal, matrix @ crystal.input_matrix)

@@ -45,6 +45,22 @@ class Expansion:
     basis : ForceConstantBasis
     long_range : LongRange, optional
         Dipoles, whose forces are no part of the basis.
+
+    Examples
+    --------
+    Forces are linear in the parameters: three for the nearest neighbors of fcc copper.
+
+    >>> import numpy as np
+    >>> from ase.build import bulk
+    >>> from mlff_dyn.lattice.basis import build_basis
+    >>> from mlff_dyn.lattice.crystal import build_crystal
+    >>> from mlff_dyn.lattice.torus import input_supercell
+    >>> cell = bulk("Cu", "fcc", a=3.6, cubic=True)
+    >>> crystal = build_crystal(cell.cell.array, cell.positions, cell.numbers)
+    >>> supercell = Expansion(build_basis(crystal, {2: 3.0})).on(input_supercell(crystal, (2, 2, 2)))
+    >>> of_forces, of_energy = supercell.rows(0.05 * np.eye(32, 3))
+    >>> of_forces.shape, of_energy.shape
+    ((96, 3), (3,))
     """
 
     def __init__(self, basis: ForceConstantBasis, long_range: LongRange | None = None) -> None:

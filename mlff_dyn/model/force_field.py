@@ -112,6 +112,38 @@ class ForceField:
         Dipole-dipole interaction that is added to the expansion.
     prior_guess : PriorGuessSummary or None
         What a cheaper source contributed; None if there was none.
+
+    Examples
+    --------
+    Train on three frames of fcc copper, labelled by the EMT potential of ASE.
+
+    >>> import numpy as np
+    >>> from ase import Atoms
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> from mlff_dyn.lattice.basis import build_basis
+    >>> from mlff_dyn.lattice.crystal import build_crystal
+    >>> from mlff_dyn.lattice.torus import input_supercell
+    >>> from mlff_dyn.model.fitting.fit import fit_force_field
+    >>> from mlff_dyn.model.fitting.fit_data import FitData
+    >>> from mlff_dyn.model.fitting.labelled_frame import labelled_frame
+    >>> cell = bulk("Cu", "fcc", a=3.59, cubic=True)
+    >>> crystal = build_crystal(cell.cell.array, cell.positions, cell.numbers)
+    >>> torus = input_supercell(crystal, (2, 2, 2))
+    >>> basis = build_basis(crystal, {2: 3.0}, torus)
+    >>> supercell = Expansion(basis).on(torus)
+    >>> frames = []
+    >>> for moved in 0.02 * np.random.default_rng(1).standard_normal((3, torus.n_atoms, 3)):
+    ...     moved -= moved.mean(axis=0)
+    ...     atoms = Atoms(torus.numbers, torus.positions + moved, cell=torus.lattice, pbc=True)
+    ...     atoms.calc = EMT()
+    ...     frames.append(labelled_frame(supercell, moved, atoms.get_forces(), atoms.get_potential_energy()))
+    >>> trained = fit_force_field(basis, FitData(frames)).on(torus)
+    >>> energy, forces = trained.energy_forces(moved)
+    >>> found = np.sqrt(np.mean((forces - atoms.get_forces()) ** 2))
+    >>> expected = np.sqrt(np.mean(trained.force_errors(moved).predictive ** 2))
+    >>> print(f"rms error {found:.3f} eV/Å, expected {expected:.3f} eV/Å")
+    rms error 0.013 eV/Å, expected 0.015 eV/Å
     """
 
     basis: ForceConstantBasis

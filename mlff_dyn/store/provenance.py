@@ -42,6 +42,14 @@ class Provenance:
     ------
     DataError
         If a value is of another type.
+
+    Examples
+    --------
+    >>> found = Provenance.from_info({"engine": "6f1c", "temperature_k": 300.0, "note": "by hand"})
+    >>> found.temperature_kelvin, found.is_calculation, found.others
+    (300.0, True, {'note': 'by hand'})
+    >>> found.as_given().to_info()
+    {'label_engine': '6f1c', 'temperature_kelvin': 300.0}
     """
 
     calculation: str | None = None

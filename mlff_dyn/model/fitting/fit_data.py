@@ -77,6 +77,26 @@ class FitData:
     most_bytes : int
         Of the rows that are kept; those of further frames are made whenever they are needed. Results do not
         depend on it.
+
+    Examples
+    --------
+    A frame of fcc copper at rest and one with a displaced atom.
+
+    >>> import numpy as np
+    >>> from ase.build import bulk
+    >>> from mlff_dyn.lattice.basis import build_basis
+    >>> from mlff_dyn.lattice.crystal import build_crystal
+    >>> from mlff_dyn.lattice.torus import input_supercell
+    >>> from mlff_dyn.model.expansion import Expansion
+    >>> from mlff_dyn.model.fitting.labelled_frame import labelled_frame
+    >>> cell = bulk("Cu", "fcc", a=3.6, cubic=True)
+    >>> crystal = build_crystal(cell.cell.array, cell.positions, cell.numbers)
+    >>> supercell = Expansion(build_basis(crystal, {2: 3.0})).on(input_supercell(crystal, (2, 2, 2)))
+    >>> moved = 0.05 * np.eye(32, 3)
+    >>> data = FitData([labelled_frame(supercell, 0.0 * moved, 0.0 * moved, energy_ev=0.0)])
+    >>> more = data.extended([labelled_frame(supercell, moved, -2.0 * moved, energy_ev=0.1)])
+    >>> len(data), len(more)
+    (1, 2)
     """
 
     def __init__(

@@ -54,6 +54,18 @@ class Posterior:
         Rows of data that it rests on.
     free : FreeParameters or None
         Parameters of which nothing was known beforehand, if there are any.
+
+    Examples
+    --------
+    Two parameters, of which the data determine the first better.
+
+    >>> import numpy as np
+    >>> from mlff_dyn.regression.fit.noise import NoiseModel
+    >>> known = Hyperparameters(NoiseModel(floor_sd=0.1), prior_values=np.zeros(1))
+    >>> posterior = Posterior(np.array([2.0, -1.0]), np.diag([0.1, 0.3]), known, 0.0, n_targets=20)
+    >>> rows = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    >>> print(rows @ posterior.mean, posterior.variance(rows).round(3))
+    [ 2. -1.  1.] [0.01 0.09 0.1 ]
     """
 
     mean: NDArray[np.float64]

@@ -122,6 +122,17 @@ class StructuredPrior:
     group_orders : ndarray of int, shape (n_groups,), optional
         Order of each group, for those whose scale has the unit of an order.
     hyperpriors : Hyperpriors
+
+    Examples
+    --------
+    Three parameters of one scale, 0.5, that decays at the rate 2 with the distance.
+
+    >>> import numpy as np
+    >>> distances = np.array([0.0, 1.0, 2.0])
+    >>> prior = StructuredPrior([PriorBlock(np.eye(3), np.zeros(3, int), distances, log_weights=np.zeros(3))])
+    >>> precision = prior.precision(np.array([np.log(0.5), 2.0]))
+    >>> print(np.sqrt(precision.variances).round(4))
+    [0.5    0.0677 0.0092]
     """
 
     def __init__(
