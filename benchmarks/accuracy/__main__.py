@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from benchmarks.accuracy.laboratory import Laboratory
 
-PARTS = ("learning", "scores", "forecasts", "selections", "transfers", "expansions")
+PARTS = ("learning", "scores", "forecasts", "selections", "transfers", "expansions", "constants")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -66,7 +66,7 @@ def format_table(rows: list[Any]) -> str:
 
 def measure(part: str, laboratory: Laboratory, arguments: argparse.Namespace) -> list[Any]:
     """Rows of one part for one system; none where it does not apply."""
-    from benchmarks.accuracy import expansions, forecasts, measures, selections, transfers
+    from benchmarks.accuracy import constants, expansions, forecasts, measures, selections, transfers
     from benchmarks.accuracy.laboratory import Laboratory
     from benchmarks.accuracy.systems import CHEAP_FOR_TERSOFF, TERSOFF
 
@@ -81,6 +81,7 @@ def measure(part: str, laboratory: Laboratory, arguments: argparse.Namespace) ->
         "forecasts": forecasts.forecasts,
         "selections": selections.selections,
         "expansions": expansions.expansions,
+        "constants": constants.constants,
     }
     return list(measures_of[part](laboratory))
 
@@ -123,7 +124,7 @@ def main() -> int:
             print(format_table(summaries(part, rows)) + "\n", flush=True)
             write(arguments.output / "accuracy.json", results, seconds)
     for part, rows in results.items():
-        if rows:
+        if rows and part in plots.PLOTS:
             plots.PLOTS[part](arguments.output / f"accuracy-{part}.png", rows)
     return 0
 

@@ -152,6 +152,12 @@ def relative_error(force_field: ForceField, rows: Sequence[LabelledFrame]) -> fl
     return rms(own_errors(force_field, rows)) / rms(np.concatenate([each.forces for each in rows]))
 
 
+def error_and_z(force_field: ForceField, rows: Sequence[LabelledFrame]) -> tuple[float, float]:
+    """Force error over the size of the forces, and root mean square of error over predicted error."""
+    errors, sds = _errors_and_sds(force_field, rows)
+    return rms(errors) / rms(np.concatenate([each.forces for each in rows])), rms(errors / sds)
+
+
 def own_errors(force_field: ForceField, rows: Sequence[LabelledFrame]) -> np.ndarray:
     """Force errors on frames, eV/Å."""
     return _errors_and_sds(force_field, rows)[0]

@@ -78,11 +78,14 @@ class Hyperparameters:
         Values of the prior, see `StructuredPrior`.
     other_noise : dict
         Noise of other rows than forces, by `RowKind`.
+    weight_power : float
+        See `Hyperpriors`.
     """
 
     noise: NoiseModel
     prior_values: NDArray[np.float64]
     other_noise: dict[int, NoiseModel] = field(default_factory=dict)
+    weight_power: float = HYPERPRIORS.weight_power
 
     def variances(self, conditions: Conditions) -> NDArray[np.float64]:
         """Noise variance under each of the conditions."""
@@ -96,7 +99,9 @@ class Hyperparameters:
         here = conditions.kinds == RowKind.FORCE
         if self.noise.neighborhood_exponent > 0.0 and here.any():
             own = conditions.take(here)
-            variances[here] = self.noise.weight_variance(own.amplitudes, own.ratios, counts[here])
+            variances[here] = self.noise.weight_variance(
+                own.amplitudes, own.ratios, counts[here], self.weight_power
+            )
         return variances
 
 
@@ -154,11 +159,10 @@ def maximize_evidence(
     start : Hyperparameters, optional
         Where the search begins, such as those of fewer data.
     hyperpriors : Hyperpriors
-        How many residuals hold the noise up.
+        How many residuals hold the noise up, and how alike a fit weights atoms.
     max_iterations : int
     tolerance : float
-        Change of the log evidence, relative to its size, at which the search ends; one that has a start ends
-        a little earlier.
+        Change of the log evidence over its size at which the search ends; a little earlier with a start.
 
     Raises
     ------
@@ -190,7 +194,8 @@ def maximize_evidence(
         is_near=start is not None,
     )
     noise_values = found[:n_noise]
-    return Hyperparameters(noise.model(noise_values), found[n_noise:], noise.other_models(noise_values))
+    others = noise.other_models(noise_values)
+    return Hyperparameters(noise.model(noise_values), found[n_noise:], others, hyperpriors.weight_power)
 
 
 class _Hold:
