@@ -125,9 +125,11 @@ def pops_force_sds(
         each = np.full(rows.n_atoms, 3)
         variances = posterior.hyperparameters.weight_variances(rows.conditions, each)
         noise_sd = np.sqrt(np.repeat(variances, 3))
-        designs.append(rows.force_rows / scale / noise_sd[:, None])
-        residuals.append((rows.targets.forces - rows.force_rows @ posterior.mean) / noise_sd)
+        design = rows.supercell.rows(rows.displacements)[0]
+        designs.append(design / scale / noise_sd[:, None])
+        residuals.append((rows.targets.forces - design @ posterior.mean) / noise_sd)
     factor = posterior.covariance_factor * scale[:, None]
     box = pops_ensemble(factor, np.concatenate(designs), np.concatenate(residuals))
     spread = box.factor / scale[:, None]
-    return np.concatenate([np.linalg.norm(rows.force_rows @ spread, axis=1) for rows in test])
+    designs = [rows.supercell.rows(rows.displacements)[0] for rows in test]
+    return np.concatenate([np.linalg.norm(design @ spread, axis=1) for design in designs])
