@@ -16,8 +16,8 @@ class Hyperpriors:
     training temperature. The force error moves by 1.1 % of itself at most with `weight_power`, 0.5 % with
     `floor_relative`, 0.4 % with `kind_log_sd`, 0.2 % with `largest_decay` and 0.03 % with any other; the rms of
     error over predicted error moves by 0.023 at most. The scan does not exercise `most_held_out` and
-    `fewest_earlier` (more calculations), `guess_scale_sd` (a guess), nor, unless rows are fewer than
-    parameters, `most_held` and `noise_hint_relative`; nor what `exponent_sds` do above that temperature.
+    `fewest_earlier` (more calculations), `guess_scale_sd` (a guess), `most_held` and `noise_hint_relative`
+    (fewer rows than parameters), nor `exponent_sds` (temperatures above that of the training).
 
     Attributes
     ----------
