@@ -149,7 +149,7 @@ def _choices(n_frames: int, count: int) -> list[np.ndarray]:
 
 def relative_error(force_field: ForceField, rows: Sequence[LabelledFrame]) -> float:
     """Force error over the size of the forces."""
-    return rms(own_errors(force_field, rows)) / rms(np.concatenate([each.forces for each in rows]))
+    return error_and_z(force_field, rows)[0]
 
 
 def error_and_z(force_field: ForceField, rows: Sequence[LabelledFrame]) -> tuple[float, float]:

@@ -56,7 +56,7 @@ class _Kept:
     energies: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     stresses: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     sums: GrowingSums | None = None
-    starts: dict[int, Hyperparameters] = field(default_factory=dict)
+    starts: dict[tuple[int, ...], Hyperparameters] = field(default_factory=dict)
 
 
 class FitData:
@@ -136,10 +136,6 @@ class FitData:
             kept = self._branch(frames, common)
         else:
             kept.frames += frames[len(kept.frames) :]
-        moved = [k for k in range(common) if frames[k].origin != kept.frames[k].origin]
-        if moved:
-            kept.frames[:common] = frames[:common]
-            kept.starts = {n: start for n, start in kept.starts.items() if n <= moved[0]}
         return FitData(frames, self.options, grows=self.grows, most_bytes=self._most_bytes, _kept=kept)
 
     def _branch(self, frames: list[LabelledFrame], common: int) -> _Kept:
@@ -149,17 +145,22 @@ class FitData:
         new.energies = {k: row for k, row in old.energies.items() if k < common}
         new.stresses = {k: rows for k, rows in old.stresses.items() if k < common}
         new.room -= sum(rows.nbytes for rows in new.forces.values())
-        new.starts = {n: start for n, start in old.starts.items() if n <= common}
+        new.starts = {origins: start for origins, start in old.starts.items() if len(origins) <= common}
         return new
 
     @property
     def start(self) -> Hyperparameters | None:
         """Hyperparameters of a fit to exactly these data, where it is known."""
-        return self._kept.starts.get(len(self.frames))
+        return self._kept.starts.get(self._origins)
 
     def remember(self, hyperparameters: Hyperparameters) -> None:
         """Keep the hyperparameters of a fit to these data."""
-        self._kept.starts[len(self.frames)] = hyperparameters
+        self._kept.starts[self._origins] = hyperparameters
+
+    @property
+    def _origins(self) -> tuple[int, ...]:
+        """Origins of the frames, the only thing about them that data which share what is kept may change."""
+        return tuple(frame.origin for frame in self.frames)
 
     def force_rows(self, index: int) -> NDArray[np.float64]:
         """Rows of the forces of a frame, shape (3 * n_atoms, n_parameters); not to be changed."""
@@ -339,8 +340,6 @@ class FitData:
         keys = [(int(a), int(r), int(kind)) for a, r, kind in binning.keys]
         labels = [self._labels[k][: len(frame.forces)] for k, frame in enumerate(self.frames)]
         sums = self._growing_sums(scale, binning.widths).up_to(self._force_block, labels, keys)
-        if sums is None:
-            sums = GrowingSums(scale, binning.widths).up_to(self._force_block, labels, keys) or {}
         others = self._other_parts()
         stack = np.zeros((len(keys), n * (n + 1) // 2))
         totals = []
@@ -367,9 +366,9 @@ class FitData:
         )
 
     def _growing_sums(self, scale: NDArray[np.float64], widths: tuple[float, float]) -> GrowingSums:
-        """Return the sums that are kept, begun anew where columns or bins have other units."""
+        """Return the sums that are kept, begun anew where they do not serve these data."""
         known = self._kept.sums
-        if known is None or not known.has_units(scale, widths):
+        if known is None or not known.serves(scale, widths, len(self)):
             known = self._kept.sums = GrowingSums(scale, widths)
         return known
 

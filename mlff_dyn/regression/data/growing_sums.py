@@ -74,16 +74,17 @@ class GrowingSums:
         self._sums: dict[BinKey, ColumnSums] = {}
         self._n_frames = 0
 
-    def has_units(self, scale: NDArray[np.float64], widths: tuple[float, float]) -> bool:
-        """Whether the sums are of columns and bins like these."""
-        return self._widths == widths and np.array_equal(self._scale, scale)
+    def serves(self, scale: NDArray[np.float64], widths: tuple[float, float], n_frames: int) -> bool:
+        """Whether the sums are of columns and bins like these, and of no more frames."""
+        has_units = self._widths == widths and np.array_equal(self._scale, scale)
+        return has_units and self._n_frames <= n_frames
 
     def up_to(
         self,
         rows_of: Callable[[int], tuple[NDArray[np.float64], NDArray[np.float64]]],
         labels: Sequence[NDArray[np.int64]],
         keys: Sequence[BinKey],
-    ) -> dict[BinKey, ColumnSums] | None:
+    ) -> dict[BinKey, ColumnSums]:
         """Sums over the rows of all frames that have labels; not to be changed.
 
         Parameters
@@ -94,14 +95,7 @@ class GrowingSums:
         labels : sequence of ndarray, each of shape (n_rows,)
             Bin of each row of each frame.
         keys : sequence of BinKey
-
-        Returns
-        -------
-        dict or None
-            None where the sums hold more frames than these already.
         """
-        if self._n_frames > len(labels):
-            return None
         n_together = max(1, -(-_ROWS_PER_COLUMN * len(self._scale) // len(labels[0])))
         while self._n_frames + n_together <= len(labels):
             here = range(self._n_frames, self._n_frames + n_together)
@@ -132,5 +126,7 @@ class GrowingSums:
         wanted = np.concatenate(targets)[order]
         found, starts = np.unique(joined[order], return_index=True)
         for label, start, stop in zip(found.tolist(), starts, [*starts[1:], len(rows)], strict=True):
-            part = sums.setdefault(keys[label], ColumnSums.zero(len(self._scale)))
-            part.add(rows[start:stop], wanted[start:stop])
+            key = keys[label]
+            if key not in sums:
+                sums[key] = ColumnSums.zero(len(self._scale))
+            sums[key].add(rows[start:stop], wanted[start:stop])

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.force_field import ForceField, SupercellForceField
 
-EQUILIBRATION_FEMTOSECONDS = LIMITS.equilibration_femtoseconds
 _MOST_FRAMES, _LEAST_FRAMES = 100, 4
 _MOST_COMPONENTS = 2_000_000
 
@@ -67,7 +66,7 @@ class TrajectoryAnalysis:
 
 def equilibration_steps(n_steps: int, timestep_femtoseconds: float) -> int:
     """Steps to leave out at constant volume: 0.5 ps, or half of a run that is shorter than 1 ps."""
-    return min(n_steps // 2, round(EQUILIBRATION_FEMTOSECONDS / timestep_femtoseconds))
+    return min(n_steps // 2, LIMITS.steps(LIMITS.equilibration_femtoseconds, timestep_femtoseconds))
 
 
 def analyze_trajectory(

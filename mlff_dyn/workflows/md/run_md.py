@@ -14,8 +14,9 @@ from mlff_dyn.md.start import displacement_limit
 from mlff_dyn.report.answer import DryRun, Report, write_report
 from mlff_dyn.store.json_file import read_json, write_json
 from mlff_dyn.store.lock import RunLock
+from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
-from mlff_dyn.workflows.md.md_analysis import EQUILIBRATION_FEMTOSECONDS, analyze_trajectory
+from mlff_dyn.workflows.md.md_analysis import analyze_trajectory
 from mlff_dyn.workflows.md.md_report import MdReport, TrajectorySummary
 from mlff_dyn.workflows.md.trajectory_run import MdPlan, run_trajectory
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
@@ -138,7 +139,7 @@ def _barostat(config: Config, torus: Torus, dynamics: Dynamics) -> Barostat | No
         thermal_energy=dynamics.thermal_energy,
         interval_steps=md.barostat_interval_steps,
         shape=md.barostat_shape,
-        adapt_steps=round(EQUILIBRATION_FEMTOSECONDS / dynamics.timestep_fs),
+        adapt_steps=LIMITS.steps(LIMITS.equilibration_femtoseconds, dynamics.timestep_fs),
         strain_limit=md.strain_limit,
         seed=(config.seed, _STREAM, round(1e6 * temperature)),
     )

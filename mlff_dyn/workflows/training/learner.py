@@ -12,7 +12,6 @@ from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.fitting.labelled_frame import FitOptions
 from mlff_dyn.model.force_field import errors_of_rows
 from mlff_dyn.store.model_file import write_model
-from mlff_dyn.store.provenance import Provenance
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.workflows.training.data import TrainingData
 from mlff_dyn.workflows.training.data_checks import check_fit
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from mlff_dyn.model.fitting.prior_guess import PriorGuess
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.store.dataset import Snapshot
+    from mlff_dyn.store.provenance import Provenance
     from mlff_dyn.workflows.setup.workspace import Workspace
 
 
@@ -113,32 +113,20 @@ class Learner:
         findings = self.data.findings()
         return [*findings.warnings, *check_fit(self.workspace.dataset_path, self.force_field())]
 
-    def learn(self, snapshots: Sequence[Snapshot]) -> list[dict[str, float]]:
+    def learn(self, snapshots: Sequence[Snapshot]) -> None:
         """Predict new snapshots, record both errors, then train on all of them.
 
         They enter the data set together: where a run is killed, either all are there or none, and the next
         call does not depend on the moment.
-
-        Returns
-        -------
-        list of dict
-            The errors; empty where no data existed to predict from.
         """
         frames = self.data.frames_of(snapshots)
-        comparisons = self._compare(frames) if len(self.data) else [{} for _ in frames]
-        self.data.append(
-            [
-                replace(
-                    snapshot, provenance=Provenance.from_info({**snapshot.provenance.to_info(), **comparison})
-                )
-                for snapshot, comparison in zip(snapshots, comparisons, strict=True)
-            ],
-            frames,
-        )
+        known = [snapshot.provenance for snapshot in snapshots]
+        labels = self._compare(frames, known) if len(self.data) else known
+        pairs = zip(snapshots, labels, strict=True)
+        self.data.append([replace(snapshot, provenance=label) for snapshot, label in pairs], frames)
         self._force_field = None
         self._record_labels()
         self.force_field()
-        return comparisons
 
     def _record_labels(self) -> None:
         """Enter calculations that the journal does not have, as after a kill between file and journal."""
@@ -156,28 +144,29 @@ class Learner:
         ]
         return bool(scores) and scores[-1] < LIMITS.accepted_score
 
-    def _compare(self, frames: Sequence[LabelledFrame]) -> list[dict[str, float]]:
-        """Expected and true error of frames that the force field does not know yet."""
+    def _compare(self, frames: Sequence[LabelledFrame], labels: Sequence[Provenance]) -> list[Provenance]:
+        """Enter expected and true error of frames that the force field does not know yet."""
         force_field = self.force_field()
+        first = len(self._fit_data)
         self._fit_data = self._fit_data.extended(frames)
-        first = len(self._fit_data) - len(frames)
         return [
-            _compared(force_field, frame, self._fit_data.force_rows(first + k))
-            for k, frame in enumerate(frames)
+            _compared(force_field, frame, self._fit_data.force_rows(first + k), label)
+            for k, (frame, label) in enumerate(zip(frames, labels, strict=True))
         ]
 
 
 def _compared(
-    force_field: ForceField, frame: LabelledFrame, force_rows: NDArray[np.float64]
-) -> dict[str, float]:
+    force_field: ForceField, frame: LabelledFrame, force_rows: NDArray[np.float64], label: Provenance
+) -> Provenance:
     errors = errors_of_rows(force_field, force_rows, frame.conditions)
     expected = float(np.sqrt(np.mean(errors.predictive**2)))
     rest = frame.targets.forces - force_rows @ force_field.posterior.mean
     found = float(np.sqrt(np.mean(rest**2)))
     size = max(float(np.sqrt(np.mean(frame.forces**2))), 1e-12)
-    return {
-        "expected_force_error_ev_per_angstrom": expected,
-        "found_force_error_ev_per_angstrom": found,
-        "found_force_error_relative": found / size,
-        "score": found / max(expected, 1e-12),
-    }
+    return replace(
+        label,
+        expected_force_error_ev_per_angstrom=expected,
+        found_force_error_ev_per_angstrom=found,
+        found_force_error_relative=found / size,
+        score=found / max(expected, 1e-12),
+    )

@@ -89,6 +89,14 @@ def test_other_data_are_not_taken_for_the_same(frames: list[LabelledFrame]) -> N
     )
 
 
+def test_starts_of_data_with_other_origins_are_not_taken(frames: list[LabelledFrame]) -> None:
+    """A fit to the first data does not depend on what was fitted to the same frames with other origins."""
+    basis, data = frames[0].supercell.basis, FitData(frames, grows=True)
+    apart = data.updated([replace(frame, origin=k % 2) for k, frame in enumerate(frames)])
+    fit_force_field(basis, apart)
+    assert same_bytes(fit_force_field(basis, data), fit_force_field(basis, FitData(frames, grows=True)))
+
+
 def test_two_sets_may_grow_from_the_same_beginning(frames: list[LabelledFrame]) -> None:
     basis, data = frames[0].supercell.basis, FitData(frames[:3])
     fit_force_field(basis, data)
