@@ -53,9 +53,8 @@ class SamplingPlan:
     @property
     def frame_every(self) -> int:
         """Steps between frames: about 20 fs, less where the trajectory is short."""
-        return max(
-            1, min(self.n_steps // 20, round(LIMITS.frame_every_femtoseconds / self.timestep_femtoseconds))
-        )
+        wanted = LIMITS.steps(LIMITS.frame_every_femtoseconds, self.timestep_femtoseconds)
+        return max(1, min(self.n_steps // 20, wanted))
 
     @property
     def equilibration(self) -> int:
