@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from mlff_dyn.model.fitting.fit_data import FitData
     from mlff_dyn.regression.fit.posterior import FreeParameters, Posterior
 
-_COHERENCE = 0.3
 _TRIPLE = 3
-_ENOUGH_ATOMS = 100
 
 
 def noise_family(
@@ -76,7 +74,13 @@ class HeldOutScores:
     stresses: NDArray[np.float64]
 
 
-def held_out_scores(posterior: Posterior, data: FitData, chosen: Sequence[int]) -> HeldOutScores:
+def held_out_scores(
+    posterior: Posterior,
+    data: FitData,
+    chosen: Sequence[int],
+    *,
+    most_atoms: int = HYPERPRIORS.most_scored_atoms,
+) -> HeldOutScores:
     """Hold out some supercells, one at a time, with all their rows.
 
     In large ones, the forces on atoms at regular intervals are predicted, which tell enough.
@@ -87,6 +91,8 @@ def held_out_scores(posterior: Posterior, data: FitData, chosen: Sequence[int]) 
     data : FitData
     chosen : sequence of int
         Numbers of the supercells.
+    most_atoms : int
+        About how many atoms are predicted.
     """
     variances = posterior.hyperparameters.variances(data.binning.centers)
     weighted = data.weight_variances(posterior.hyperparameters)
@@ -94,7 +100,7 @@ def held_out_scores(posterior: Posterior, data: FitData, chosen: Sequence[int]) 
     for index in chosen:
         block, labels = data.block(index), data.row_labels(index)
         kinds = data.binning.centers.kinds[labels]
-        scored = _scored_rows(data.frames[index].n_atoms, len(kinds))
+        scored = _scored_rows(data.frames[index].n_atoms, len(kinds), most_atoms)
         own = (block.design, block.targets, weighted[labels], block.free_design)
         found = hold_out(posterior, *own, scored=scored, is_rough=True).with_noise(variances[labels][scored])
         is_force = kinds[scored] == RowKind.FORCE
@@ -105,20 +111,25 @@ def held_out_scores(posterior: Posterior, data: FitData, chosen: Sequence[int]) 
     return HeldOutScores(tuple(forces), energies, stresses)
 
 
-def _scored_rows(n_atoms: int, n_rows: int) -> NDArray[np.int64]:
+def _scored_rows(n_atoms: int, n_rows: int, most_atoms: int) -> NDArray[np.int64]:
     """Rows of the forces on atoms at regular intervals, and all others behind them."""
-    atoms = np.arange(0, n_atoms, max(1, n_atoms // _ENOUGH_ATOMS))
+    atoms = np.arange(0, n_atoms, max(1, n_atoms // most_atoms))
     return np.append(3 * atoms[:, None] + np.arange(3), np.arange(3 * n_atoms, n_rows))
 
 
 def energy_model(
-    posterior: Posterior, data: FitData, scores: HeldOutScores, force_calibration: float
+    posterior: Posterior,
+    data: FitData,
+    scores: HeldOutScores,
+    force_calibration: float,
+    *,
+    coherence: float = HYPERPRIORS.coherence,
 ) -> ScalarModel | None:
     """Errors of the energy per atom, with the zero of the first origin; None where no energy was fitted.
 
     Forces left out along the paths of the atoms add up to an energy of which a part has one sign in all
-    frames: 0.3 of what they could at most, found with several crystals. The zero of the energy takes it up at
-    the amplitudes of the data, but not what it grows by beyond them.
+    frames: the coherence, over what they could at most. The zero of the energy takes it up at the amplitudes
+    of the data, but not what it grows by beyond them.
     """
     if not data.energy_means or posterior.free is None:
         return None
@@ -127,7 +138,7 @@ def energy_model(
     work = 3.0 * truncation * noise.reference_amplitude / (noise.exponent + 1.0)
     zeros = np.array(list(data.energy_means.values()))
     found = _scalar_model(posterior.free, slice(0, 1), scores.energies, zeros[:1], data)
-    return replace(found, coherent_sd=_COHERENCE * force_calibration * work)
+    return replace(found, coherent_sd=coherence * force_calibration * work)
 
 
 def stress_model(posterior: Posterior, data: FitData, scores: HeldOutScores) -> ScalarModel | None:

@@ -66,10 +66,11 @@ def fit_force_field(
     """
     problem, fitted, prior_guess = _search(basis, data, guess, hyperpriors)
     posterior = _unscaled(fitted, problem)
-    scores = held_out_scores(posterior, data, _representatives(data, hyperpriors.most_held_out))
+    chosen = _representatives(data, hyperpriors.most_held_out)
+    scores = held_out_scores(posterior, data, chosen, most_atoms=hyperpriors.most_scored_atoms)
     summary = _summarize(posterior, problem, _residual_rms(fitted, posterior, problem))
     calibration = calibration_scale(scores.forces, len(data))
-    energy = energy_model(posterior, data, scores, calibration)
+    energy = energy_model(posterior, data, scores, calibration, coherence=hyperpriors.coherence)
     if energy is not None:
         zero = float(energy.zero[0]) * basis.crystal.n_sites
         summary = replace(summary, reference_energy_ev_per_cell=zero)

@@ -25,6 +25,7 @@ from mlff_dyn.model.fitting.error_models import held_out_scores
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.search.expansion_steps import Steps
+from mlff_dyn.model.search.search_limits import SEARCH_LIMITS, SearchLimits
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator, Sequence
@@ -33,12 +34,6 @@ if TYPE_CHECKING:
     from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.model.search.expansion_steps import Candidate, Cutoffs, Step
-
-_MOST_PARAMETERS = 2500
-_SMALLEST_GAIN_PER_ROW = 0.01
-_SUFFICIENT = 1.05
-_MOST_LEFT_OUT = 12
-_TIMED_CALLS = 5
 
 
 @dataclass(frozen=True)
@@ -61,7 +56,9 @@ class Trial:
     force_call_milliseconds: float
 
 
-def search_expansions(data: Sequence[LabelledFrame], torus: Torus) -> Iterator[Trial]:
+def search_expansions(
+    data: Sequence[LabelledFrame], torus: Torus, limits: SearchLimits = SEARCH_LIMITS
+) -> Iterator[Trial]:
     """Fit nested expansions, the next ones around the best of the last.
 
     Parameters
@@ -69,6 +66,7 @@ def search_expansions(data: Sequence[LabelledFrame], torus: Torus) -> Iterator[T
     data : sequence of LabelledFrame
     torus : Torus
         Training cell, which limits the cutoffs.
+    limits : SearchLimits
 
     Yields
     ------
@@ -82,8 +80,8 @@ def search_expansions(data: Sequence[LabelledFrame], torus: Torus) -> Iterator[T
     """
     if not data:
         raise FitError("there is no labelled snapshot", fix="label some or give --dataset")
-    steps = Steps(torus, _MOST_PARAMETERS)
-    search = _Search(data, steps)
+    steps = Steps(torus, limits)
+    search = _Search(data, steps, limits)
     taken: Tried | None = yield from search.measure(steps.first())
     while taken is not None:
         here = taken
@@ -103,10 +101,11 @@ class Tried(NamedTuple):
 class _Search:
     """Steps from one expansion to the next, and what each gained when it was tried last."""
 
-    def __init__(self, data: Sequence[LabelledFrame], steps: Steps) -> None:
+    def __init__(self, data: Sequence[LabelledFrame], steps: Steps, limits: SearchLimits) -> None:
         self._data = data
         self._steps = steps
-        self._smallest_gain = _SMALLEST_GAIN_PER_ROW * sum(rows.forces.size for rows in data)
+        self._limits = limits
+        self._smallest_gain = limits.smallest_gain_per_row * sum(rows.forces.size for rows in data)
         self._gains: dict[Step, float] = {}
         self._tried: dict[frozenset[tuple[int, tuple[int, int]]], Tried] = {}
 
@@ -133,8 +132,8 @@ class _Search:
 
     def shrink(self) -> Generator[Trial, None, None]:
         """Try smaller expansions than the smallest sufficient one, as long as one of them is sufficient."""
-        before = None
-        while before != (best := cheapest_sufficient([tried.trial for tried in self._tried.values()])):
+        before, sufficient = None, self._limits.sufficient_error
+        while before != (best := cheapest_sufficient([t.trial for t in self._tried.values()], sufficient)):
             before = best
             start = next(tried.candidate for tried in self._tried.values() if tried.trial == best)
             for candidate in self._steps.back(start):
@@ -144,7 +143,7 @@ class _Search:
         """Fit an expansion, unless that was done before."""
         key = frozenset(candidate.shells.items())
         if key not in self._tried:
-            self._tried[key] = Tried(candidate, _try(self._data, candidate))
+            self._tried[key] = Tried(candidate, _try(self._data, candidate, self._limits))
             yield self._tried[key].trial
         return self._tried[key]
 
@@ -153,22 +152,24 @@ class _Search:
         return max((self._gains.get(step, np.inf) for step in steps), default=-np.inf)
 
 
-def cheapest_sufficient(trials: Sequence[Trial]) -> Trial:
-    """Cheapest expansion whose held-out error is within five percent of the smallest.
+def cheapest_sufficient(
+    trials: Sequence[Trial], sufficient_error: float = SEARCH_LIMITS.sufficient_error
+) -> Trial:
+    """Cheapest expansion whose held-out error is at most `sufficient_error` times the smallest.
 
     Where nothing could be held out it is the one of largest evidence.
     """
     errors = [t.held_out_error_relative for t in trials if t.held_out_error_relative is not None]
     if not errors:
         return max(trials, key=lambda trial: trial.log_evidence)
-    limit = _SUFFICIENT * min(errors)
+    limit = sufficient_error * min(errors)
     sufficient = [
         t for t in trials if t.held_out_error_relative is not None and t.held_out_error_relative <= limit
     ]
     return min(sufficient, key=lambda trial: (trial.n_parameters, trial.force_call_milliseconds))
 
 
-def _try(data: Sequence[LabelledFrame], candidate: Candidate) -> Trial:
+def _try(data: Sequence[LabelledFrame], candidate: Candidate, limits: SearchLimits) -> Trial:
     basis = candidate.basis
     expansion = Expansion(basis, data[0].supercell.long_range)
     placed = FitData(
@@ -179,25 +180,25 @@ def _try(data: Sequence[LabelledFrame], candidate: Candidate) -> Trial:
         cutoffs_angstrom=candidate.cutoffs_angstrom,
         n_parameters=basis.n_parameters,
         log_evidence=force_field.posterior.log_evidence,
-        held_out_error_relative=_held_out_error(force_field, placed),
-        force_call_milliseconds=_force_call_milliseconds(force_field, placed.frames[0]),
+        held_out_error_relative=_held_out_error(force_field, placed, limits.most_held_out),
+        force_call_milliseconds=_force_call_milliseconds(force_field, placed.frames[0], limits.timed_calls),
     )
 
 
-def _held_out_error(force_field: ForceField, data: FitData) -> float | None:
+def _held_out_error(force_field: ForceField, data: FitData, most: int) -> float | None:
     if len(data) < 2:
         return None
-    chosen = np.unique(np.rint(np.linspace(0, len(data) - 1, min(len(data), _MOST_LEFT_OUT))).astype(int))
+    chosen = np.unique(np.rint(np.linspace(0, len(data) - 1, min(len(data), most))).astype(int))
     held_out = held_out_scores(force_field.posterior, data, chosen.tolist())
     errors = [part.errors for part in held_out.forces]
     forces = [data.frames[k].forces for k in chosen]
     return float(np.linalg.norm(np.concatenate(errors)) / np.linalg.norm(np.concatenate(forces)))
 
 
-def _force_call_milliseconds(force_field: ForceField, rows: LabelledFrame) -> float:
+def _force_call_milliseconds(force_field: ForceField, rows: LabelledFrame, n_calls: int) -> float:
     kernel = force_field.on(rows.supercell.torus, strain=rows.supercell.strain).kernel
     seconds = []
-    for _ in range(_TIMED_CALLS):
+    for _ in range(n_calls):
         start = time.perf_counter()
         kernel.energy_forces(rows.displacements)
         seconds.append(time.perf_counter() - start)

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from mlff_dyn.lattice.basis import ForceConstantBasis
     from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.search.search_limits import SearchLimits
 
     Cutoffs = Mapping[int, float | str | Mapping[int, float]]
 
 _MANY_BODY_ORDERS = (3, 4)
 _PAIR_ORDERS = (5, 6)
-_MARGIN_ANGSTROM = 0.05
 _PAIR = 2
 
 
@@ -60,14 +60,14 @@ class Steps:
     ----------
     torus : Torus
         Training cell, which limits the cutoffs.
-    most_parameters : int
-        Larger expansions are left out.
+    limits : SearchLimits
+        Larger expansions than those are left out.
     """
 
-    def __init__(self, torus: Torus, most_parameters: int) -> None:
+    def __init__(self, torus: Torus, limits: SearchLimits) -> None:
         self._torus = torus
-        self._most_parameters = most_parameters
-        self._reaches = _shell_reaches(torus)
+        self._most_parameters = limits.most_parameters
+        self._reaches = _shell_reaches(torus, limits.margin_angstrom)
 
     def first(self) -> Candidate:
         """Return the second order alone."""
@@ -156,9 +156,9 @@ class Steps:
         return cutoffs
 
 
-def _shell_reaches(torus: Torus) -> list[float]:
+def _shell_reaches(torus: Torus, margin: float) -> list[float]:
     """Cutoffs (Å) that take in one more shell of neighbors each, all of them safe."""
     crystal = torus.crystal
     safe = largest_safe_cutoff(torus)
     ends = shell_distances(crystal.lattice, crystal.positions, safe + SHELL_GAP_ANGSTROM)
-    return [end + _MARGIN_ANGSTROM for end in ends if end + _MARGIN_ANGSTROM <= safe]
+    return [end + margin for end in ends if end + margin <= safe]

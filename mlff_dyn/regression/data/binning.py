@@ -16,11 +16,30 @@ from mlff_dyn.regression.data.conditions import Conditions
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_FRAME_WIDTH = 0.05
-_RATIO_WIDTH = 0.15
-_WIDENING = 1.3
-_MOST_BYTES = 2**28
-_MOST_BINS = 100
+
+@dataclass(frozen=True)
+class BinWidths:
+    """How finely rows are sorted, by convention: noise within a bin differs by less than it can be known.
+
+    Attributes
+    ----------
+    amplitude, ratio : float
+        Widths of the bins, natural logarithm of the amplitude of a frame and of the neighborhood's ratio.
+    widening : float
+        Factor on both where there are too many bins.
+    most_bins : int
+    most_bytes : int
+        Memory that the sums of all bins may take.
+    """
+
+    amplitude: float = 0.05
+    ratio: float = 0.15
+    widening: float = 1.3
+    most_bins: int = 100
+    most_bytes: int = 2**28
+
+
+BIN_WIDTHS = BinWidths()
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +64,7 @@ class Binning:
         return len(self.centers.amplitudes)
 
 
-def bin_rows(conditions: Conditions, n_parameters: int) -> Binning:
+def bin_rows(conditions: Conditions, n_parameters: int, limits: BinWidths = BIN_WIDTHS) -> Binning:
     """Sort rows into bins.
 
     Parameters
@@ -53,10 +72,11 @@ def bin_rows(conditions: Conditions, n_parameters: int) -> Binning:
     conditions : Conditions, of n_rows
     n_parameters : int
         Columns of the rows, whose square each bin holds in memory.
+    limits : BinWidths
     """
-    most = max(1, min(_MOST_BINS, _MOST_BYTES // (8 * n_parameters**2)))
+    most = max(1, min(limits.most_bins, limits.most_bytes // (8 * n_parameters**2)))
     logs = np.log(np.maximum([conditions.amplitudes, conditions.ratios], 1e-12))
-    widths = np.array([_FRAME_WIDTH, _RATIO_WIDTH])
+    widths = np.array([limits.amplitude, limits.ratio])
     floor = len(np.unique(conditions.kinds))
     while True:
         keys = np.vstack([np.rint(logs / widths[:, None]), conditions.kinds]).astype(np.int64)
@@ -66,7 +86,7 @@ def bin_rows(conditions: Conditions, n_parameters: int) -> Binning:
         first, labels = np.unique(codes, return_index=True, return_inverse=True)[1:]
         if len(first) <= max(most, floor):
             break
-        widths *= _WIDENING
+        widths *= limits.widening
     found = keys[:, first]
     counts = np.bincount(labels)
     amplitudes, ratios = (np.exp(np.bincount(labels, weights=log) / counts) for log in logs)

@@ -64,8 +64,6 @@ if TYPE_CHECKING:
     from mlff_dyn.regression.fit.noise import NoiseFamily, NoiseModel
     from mlff_dyn.regression.fit.priors import Prior
 
-_EARLY_END = 3.0
-
 
 @dataclass(frozen=True, eq=False)
 class Hyperparameters:
@@ -190,7 +188,7 @@ def maximize_evidence(
         np.concatenate([noise_start, prior_start]),
         bounds,
         max_iterations=max_iterations,
-        tolerance=tolerance if start is None else _EARLY_END * tolerance,
+        tolerance=tolerance if start is None else hyperpriors.early_end * tolerance,
         is_near=start is not None,
     )
     noise_values = found[:n_noise]

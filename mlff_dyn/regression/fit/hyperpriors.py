@@ -52,6 +52,13 @@ class Hyperpriors:
         Most residuals that hold the noise up where rows are fewer than parameters.
     noise_hint_relative : float
         Smallest noise expected where rows are fewer than parameters, over the rms force.
+    early_end : float
+        Tolerance of a search that begins where that of fewer configurations ended, over that of a first one.
+    coherence : float
+        Part of the energy that left-out forces add up to along the paths of the atoms, of what they could at
+        most, that has one sign in all configurations.
+    most_scored_atoms : int
+        About how many atoms of a held-out configuration are predicted.
     most_held_out : int
         Most configurations that are held out to calibrate the errors.
     fewest_earlier : int
@@ -75,6 +82,9 @@ class Hyperpriors:
     guess_scale_sd: float = 0.3
     most_held: int = 10
     noise_hint_relative: float = 0.02
+    early_end: float = 3.0
+    coherence: float = 0.3
+    most_scored_atoms: int = 100
     most_held_out: int = 8
     fewest_earlier: int = 8
 

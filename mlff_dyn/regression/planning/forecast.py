@@ -50,8 +50,6 @@ if TYPE_CHECKING:
 _MOST = 10**6
 _BISECTIONS = 60
 _SMALLEST_VARIANCE = 1e-300
-_TYPICAL_SPREAD = 0.25
-_TYPICAL_SPREAD_COUNTS = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,7 +240,28 @@ class Outlook:
         return Forecast(middle, least, most)
 
 
-def scale_uncertainty(n_configurations: int, scores: Sequence[float] = ()) -> float:
+@dataclass(frozen=True)
+class TypicalSpread:
+    """Scores of single configurations before there are any, by convention.
+
+    Attributes
+    ----------
+    log_sd : float
+        Spread of true over expected errors, natural logarithm.
+    n_scores : float
+        How many scores that knowledge is worth.
+    """
+
+    log_sd: float = 0.25
+    n_scores: float = 2.0
+
+
+TYPICAL_SPREAD = TypicalSpread()
+
+
+def scale_uncertainty(
+    n_configurations: int, scores: Sequence[float] = (), typical: TypicalSpread = TYPICAL_SPREAD
+) -> float:
     """Relative uncertainty of a calibration.
 
     Parameters
@@ -251,7 +270,8 @@ def scale_uncertainty(n_configurations: int, scores: Sequence[float] = ()) -> fl
         That it rests on.
     scores : sequence of float
         True over expected errors of single configurations; their spread is joined with a typical one.
+    typical : TypicalSpread
     """
     logs = np.log(np.maximum(np.asarray(scores, float), 1e-3))
-    total = _TYPICAL_SPREAD_COUNTS * _TYPICAL_SPREAD**2 + float(logs @ logs)
-    return math.expm1(math.sqrt(total / (_TYPICAL_SPREAD_COUNTS + len(logs)) / max(1, n_configurations)))
+    total = typical.n_scores * typical.log_sd**2 + float(logs @ logs)
+    return math.expm1(math.sqrt(total / (typical.n_scores + len(logs)) / max(1, n_configurations)))

@@ -13,7 +13,7 @@ with the number of rows n_k and their noise variance v_k, both those of the fit.
 |---|---|
 | t, w | sizes, weights |
 | t_mean, sum_k w_k | known_size, known_weight |
-| share | SYSTEMATIC_SHARE, found with several crystals |
+| share | share |
 
 References
 ----------
@@ -30,8 +30,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SYSTEMATIC_SHARE = 0.3
-
 
 @dataclass(frozen=True, eq=False)
 class Misfit:
@@ -43,12 +41,16 @@ class Misfit:
     weights : ndarray, shape (n_frames,)     rows over noise variance
     known_size : float                       weighted mean of the known frames
     known_weight : float                     sum of their weights
+    share : float
+        Of the mean square that acts like a change of the parameters, found with several crystals: chosen by
+        `python -m benchmarks.accuracy --only selections`.
     """
 
     sizes: NDArray[np.float64]
     weights: NDArray[np.float64]
     known_size: float = 0.0
     known_weight: float = 0.0
+    share: float = 0.3
 
     def add(self, frame: int) -> Misfit:
         """Count a frame of the pool among the known ones too."""
@@ -62,7 +64,7 @@ class Misfit:
         total = self.known_weight + self.weights
         means = (self.known_weight * self.known_size + self.weights * self.sizes) / total
         spread = float(np.var(self.sizes))
-        return np.asarray(SYSTEMATIC_SHARE * (spread + (means - self.sizes.mean()) ** 2))
+        return np.asarray(self.share * (spread + (means - self.sizes.mean()) ** 2))
 
 
 def no_misfit(n_frames: int) -> Misfit:

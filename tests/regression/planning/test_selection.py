@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mlff_dyn.errors import DataError, FitError
-from mlff_dyn.regression.planning.misfit import SYSTEMATIC_SHARE, Misfit
+from mlff_dyn.regression.planning.misfit import Misfit
 from mlff_dyn.regression.planning.selection import SELECTIONS, FramePool, frame_pool, select
 
 N_PARAMETERS = 12
@@ -97,7 +97,7 @@ def test_the_mean_square_error_falls_most(size: float) -> None:
         for i in set(range(10)) - set(known):
             chosen = [*known, i]
             mean = np.average([0.5, *held_out[chosen]], weights=[2.0, *weights[chosen]])
-            bias = SYSTEMATIC_SHARE * np.mean((held_out - mean) ** 2)
+            bias = misfit.share * np.mean((held_out - mean) ** 2)
             posterior = refitted([blocks[k] for k in chosen], noise[chosen])
             errors[i] = mean_variance(blocks, posterior) + bias
         assert frame == min(errors, key=lambda i: errors[i])
