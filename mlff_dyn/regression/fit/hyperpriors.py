@@ -12,13 +12,12 @@ class Hyperpriors:
     Where no other source is named, a number is a convention: a round value of the right size.
 
     How results change when one of them is halved or doubled is measured by `python -m
-    benchmarks.accuracy --only constants`, with two calculations of copper (EMT) and of silicon
-    (Stillinger-Weber) and tests at the training temperature. The force error moves by 1.1 % of itself
-    at most with `weight_power`, 0.5 % with `floor_relative`, 0.4 % with `kind_log_sd`, 0.2 % with
-    `largest_decay` and 0.03 % with any other; the rms of error over predicted error moves by 0.023 at
-    most. The scan does not exercise `most_held_out` and `fewest_earlier` (more calculations),
-    `guess_scale_sd` (a guess), `most_held` and `noise_hint_relative` (fewer rows than parameters), nor
-    `exponent_sds` (temperatures above that of the training).
+    benchmarks.accuracy --only constants`, with two and eight calculations of copper (EMT) and of silicon
+    (Stillinger-Weber), tests at the training temperature and above. The force error moves by 2 % of itself at
+    most (`weight_power`), the rms of error over predicted error by 3 % at the training temperature, and
+    above it by 18 % with `exponent_sds`, 7 % with `weight_power` and 4 % with any other. The scan does not
+    exercise `guess_scale_sd` (a guess), `fewest_earlier` and `early_end` (data that grow), `coherence`
+    (energies), nor `most_held` and `noise_hint_relative` (fewer rows than parameters).
 
     Attributes
     ----------
