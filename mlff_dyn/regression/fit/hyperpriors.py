@@ -14,7 +14,7 @@ class Hyperpriors:
     How results change when one of them is halved or doubled is measured by `python -m
     benchmarks.accuracy --only constants`, with two and eight calculations of copper (EMT) and of silicon
     (Stillinger-Weber), tests at the training temperature and above. The force error moves by 2 % of itself at
-    most (`weight_power`), the rms of error over predicted error by 3 % at the training temperature, and
+    most (`weight_power`), the rms of error over predicted error by 4 % at the training temperature, and
     above it by 18 % with `exponent_sds`, 7 % with `weight_power` and 4 % with any other. The scan does not
     exercise `guess_scale_sd` (a guess), `fewest_earlier` and `early_end` (data that grow), `coherence`
     (energies), nor `most_held` and `noise_hint_relative` (fewer rows than parameters).
