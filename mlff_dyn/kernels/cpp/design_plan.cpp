@@ -2,6 +2,7 @@
 #include <nanobind/stl/string.h>
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 
 #include "aligned.hpp"
@@ -44,10 +45,10 @@ public:
     // Variances of the force components of the given sites, for a factor of the covariance whose columns are padded to
     // groups of eight.
     void fill_variances(Ints<2> slot_atoms, Doubles<2> displacements, Doubles<2> moves, std::int32_t first_site,
-                        std::int32_t last_site, Ints<1> starts, Ints<1> rows, Doubles<1> weights, Doubles<2> factor,
-                        Ints<1> first_rows, Ints<1> last_rows, Array<double, 2> variances) const {
+                        std::int32_t last_site, Ints<1> widths, Ints<1> starts, Ints<1> rows, Doubles<1> weights,
+                        Doubles<2> factor, Ints<1> first_rows, Ints<1> last_rows, Array<double, 2> variances) const {
         const nb::gil_scoped_release release;
-        const Reduction reduction = reduce(starts, rows, weights);
+        const Reduction reduction = reduce(widths, starts, rows, weights);
         const FactorTable table = {static_cast<std::ptrdiff_t>(first_rows.shape(0)), first_rows.data(),
                                    last_rows.data(), factor.data()};
         Workplace place(slot_atoms, displacements, moves, scratch_vectors_ + 3 * (n_parameters_ + reduction.n_columns));
@@ -56,10 +57,10 @@ public:
     }
 
     // Fills the rows in independent parameters.
-    void fill_reduced(Ints<2> slot_atoms, Doubles<2> displacements, Doubles<2> moves, Ints<1> starts, Ints<1> rows,
-                      Doubles<1> weights, Array<double, 2> reduced) const {
+    void fill_reduced(Ints<2> slot_atoms, Doubles<2> displacements, Doubles<2> moves, Ints<1> widths, Ints<1> starts,
+                      Ints<1> rows, Doubles<1> weights, Array<double, 2> reduced) const {
         const nb::gil_scoped_release release;
-        const Reduction reduction = reduce(starts, rows, weights);
+        const Reduction reduction = reduce(widths, starts, rows, weights);
         Workplace place(slot_atoms, displacements, moves, scratch_vectors_ + 3 * (n_parameters_ + reduction.n_columns));
         kernels_.reduced(tables(), place.supercell, reduction, reduced.data(), place.scratch);
     }
@@ -107,9 +108,11 @@ private:
         return {end - begin, chunks_.data() + (begin - chunks_.begin()), n_parameters_};
     }
 
-    Reduction reduce(const Ints<1>& starts, const Ints<1>& rows, const Doubles<1>& weights) const {
-        return {n_parameters_, static_cast<std::ptrdiff_t>(starts.shape(0)) - 1, starts.data(), rows.data(),
-                weights.data()};
+    static Reduction reduce(const Ints<1>& widths, const Ints<1>& starts, const Ints<1>& rows,
+                            const Doubles<1>& weights) {
+        const auto n_panels = static_cast<std::ptrdiff_t>(widths.shape(0));
+        return {n_panels, std::accumulate(widths.data(), widths.data() + n_panels, std::ptrdiff_t{0}), widths.data(),
+                starts.data(), rows.data(), weights.data()};
     }
 
     const Kernels& kernels_;

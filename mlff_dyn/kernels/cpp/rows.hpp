@@ -32,6 +32,10 @@ struct Vectors {
         rest.add_scaled(x, factors + 1);
     }
     MLFF_INLINE_MEMBER Lanes<double> norm() const { return value * value + rest.norm(); }
+    MLFF_INLINE_MEMBER void store(Lanes<double>* out, std::ptrdiff_t stride) const {
+        *out = value;
+        rest.store(out + stride, stride);
+    }
 };
 
 template <>
@@ -39,22 +43,54 @@ struct Vectors<0> {
     MLFF_INLINE_MEMBER void clear() {}
     MLFF_INLINE_MEMBER void add_scaled(Lanes<double>, const double*) {}
     MLFF_INLINE_MEMBER Lanes<double> norm() const { return Lanes<double>{}; }
+    MLFF_INLINE_MEMBER void store(Lanes<double>*, std::ptrdiff_t) const {}
 };
+
+// Three rows (side by side in x) times N columns, each product in a register.
+template <int N>
+struct RowProducts {
+    Vectors<N> a, b, c;
+
+    MLFF_INLINE_MEMBER void clear() {
+        a.clear();
+        b.clear();
+        c.clear();
+    }
+    MLFF_INLINE_MEMBER void add(const Lanes<double>* x, const double* columns) {
+        a.add_scaled(x[0], columns);
+        b.add_scaled(x[1], columns);
+        c.add_scaled(x[2], columns);
+    }
+    MLFF_INLINE_MEMBER void store(Lanes<double>* out) const {
+        a.store(out, 3);
+        b.store(out + 1, 3);
+        c.store(out + 2, 3);
+    }
+};
+
+// One panel of N columns; the weights behind its own are returned.
+template <int N>
+MLFF_INLINE const double* reduce_panel(const std::int32_t* rows, std::ptrdiff_t n_rows, const double* weights,
+                                       const Lanes<double>* full, Lanes<double>* out) {
+    RowProducts<N> products;
+    products.clear();
+    for (std::ptrdiff_t k = 0; k < n_rows; ++k, weights += N) products.add(full + 3 * rows[k], weights);
+    products.store(out);
+    return weights;
+}
 
 // Reduced rows of one site for a block of cells: out[3 * column + axis].
 MLFF_INLINE void reduce_block(const Reduction& reduction, const Lanes<double>* full, Lanes<double>* out) {
-    for (std::ptrdiff_t column = 0; column < reduction.n_columns; ++column) {
-        Lanes<double> x = {}, y = {}, z = {};
-        for (std::int32_t k = reduction.starts[column]; k < reduction.starts[column + 1]; ++k) {
-            const Lanes<double> weight = broadcast(reduction.weights[k]);
-            const Lanes<double>* row = full + 3 * reduction.rows[k];
-            x += weight * row[0];
-            y += weight * row[1];
-            z += weight * row[2];
+    const double* weights = reduction.weights;
+    for (std::ptrdiff_t panel = 0; panel < reduction.n_panels; ++panel) {
+        const std::int32_t first = reduction.starts[panel], width = reduction.widths[panel];
+        const std::ptrdiff_t n_rows = reduction.starts[panel + 1] - first;
+        if (width == kPanelWidth) {
+            weights = reduce_panel<kPanelWidth>(reduction.rows + first, n_rows, weights, full, out);
+        } else {
+            weights = reduce_panel<1>(reduction.rows + first, n_rows, weights, full, out);
         }
-        out[3 * column] = x;
-        out[3 * column + 1] = y;
-        out[3 * column + 2] = z;
+        out += 3 * width;
     }
 }
 
@@ -144,32 +180,17 @@ static void reduced_rows(const DesignTables& tables, const Supercell& supercell,
     });
 }
 
-// Three rows (side by side in x) times eight columns of a factor, each product in a register.
-struct RowProducts {
-    Vectors<8> a, b, c;
-
-    MLFF_INLINE_MEMBER void form(const FactorTable& factor, std::ptrdiff_t group, const Lanes<double>* x) {
-        const std::ptrdiff_t stride = 8 * factor.n_groups;
-        const double* columns = factor.values + 8 * group;
-        a.clear();
-        b.clear();
-        c.clear();
-        for (std::ptrdiff_t row = factor.first_rows[group]; row < factor.last_rows[group]; ++row) {
-            a.add_scaled(x[3 * row], columns + row * stride);
-            b.add_scaled(x[3 * row + 1], columns + row * stride);
-            c.add_scaled(x[3 * row + 2], columns + row * stride);
-        }
-    }
-};
-
 static void row_variances(const DesignTables& tables, const Supercell& supercell, const Reduction& reduction,
                           const FactorTable& factor, double* variances, void* scratch) {
     for_each_block(tables, supercell, reduction, scratch,
                    [&](std::ptrdiff_t atom, std::ptrdiff_t n_atoms, const Lanes<double>* x) {
         Lanes<double> squares[3] = {};
         for (std::ptrdiff_t group = 0; group < factor.n_groups; ++group) {
-            RowProducts products;
-            products.form(factor, group, x);
+            RowProducts<8> products;
+            products.clear();
+            for (std::ptrdiff_t row = factor.first_rows[group]; row < factor.last_rows[group]; ++row) {
+                products.add(x + 3 * row, factor.values + 8 * (group + row * factor.n_groups));
+            }
             squares[0] += products.a.norm();
             squares[1] += products.b.norm();
             squares[2] += products.c.norm();

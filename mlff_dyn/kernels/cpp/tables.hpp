@@ -97,13 +97,17 @@ struct Supercell {
     const double* moves;  // [n_slots][3], what a strain adds to the displacements; nullptr without one
 };
 
-// Independent parameters: column q of the reduced rows is the sum of weight * full column.
+// Independent parameters: each column of the reduced rows is a sum of weight * full column. Neighboring columns with
+// entries in the same rows form panels of kPanelWidth; others stand alone.
+constexpr int kPanelWidth = 4;
+
 struct Reduction {
-    std::ptrdiff_t n_rows;
+    std::ptrdiff_t n_panels;
     std::ptrdiff_t n_columns;
-    const std::int32_t* starts;  // [n_columns + 1]
-    const std::int32_t* rows;
-    const double* weights;
+    const std::int32_t* widths;  // [n_panels]
+    const std::int32_t* starts;  // [n_panels + 1]
+    const std::int32_t* rows;    // [starts[n_panels]]
+    const double* weights;       // panel by panel, row by row
 };
 
 // Factor of a covariance, columns padded to groups of eight; rows outside first to last are zero in a group.
