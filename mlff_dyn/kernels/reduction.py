@@ -60,7 +60,9 @@ class Reduction:
         column = entry = 0
         for width, start, stop in zip(self.widths, self.starts[:-1], self.starts[1:], strict=True):
             end = entry + width * (stop - start)
-            matrix[self.rows[start:stop], column : column + width] = self.weights[entry:end].reshape(-1, width)
+            matrix[self.rows[start:stop], column : column + width] = self.weights[entry:end].reshape(
+                -1, width
+            )
             column, entry = column + width, end
         return matrix
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 
-from mlff_dyn.errors import DataError
 from mlff_dyn.kernels.dynamics import MdState
 from mlff_dyn.md.barostat import CellState
-from mlff_dyn.store.atomic import atomic_write
+from mlff_dyn.store.sealed_file import SealedFormat, read_array, read_sealed, write_sealed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import h5py
+
 _CELL_NUMBERS = ("step_size", "n_moves", "n_accepted")
 
-FORMAT, VERSION = "mlff-dyn checkpoint", 1
+FORMAT = SealedFormat("mlff-dyn checkpoint", version=2, sealed_since=2, fix="start again with --force")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +49,8 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     DataError
         If the file cannot be written.
     """
-    with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs["format"] = FORMAT
-        file.attrs["version"] = VERSION
+    with write_sealed(path) as file:
+        FORMAT.stamp(file)
         file.attrs["identity"] = checkpoint.identity
         file.attrs["step"] = checkpoint.step
         file.attrs["seconds"] = checkpoint.seconds
@@ -72,27 +71,21 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
     DataError
         If the file is damaged or of another format or version.
     """
-    if not path.exists():
-        return None
-    fix = "start again with --force"
-    try:
-        with h5py.File(path, "r") as file:
-            found = (file.attrs.get("format"), file.attrs.get("version"))
-            if found != (FORMAT, VERSION):
-                raise DataError(f"{path} holds {found}, not {(FORMAT, VERSION)}", fix=fix)
-            return Checkpoint(
-                identity=str(file.attrs["identity"]),
-                step=int(file.attrs["step"]),
-                seconds=float(file.attrs["seconds"]),
-                state=MdState(file["displacements"][()], file["velocities"][()], file["rng"][()]),
-                cell=_read_cell(file),
-            )
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise DataError(f"{path} is damaged or not HDF5: {error}", fix=fix) from None
+    return read_sealed(path, FORMAT, _read_checkpoint) if path.exists() else None
+
+
+def _read_checkpoint(file: h5py.File) -> Checkpoint:
+    return Checkpoint(
+        identity=str(file.attrs["identity"]),
+        step=int(file.attrs["step"]),
+        seconds=float(file.attrs["seconds"]),
+        state=MdState(*(read_array(file[name]) for name in ("displacements", "velocities", "rng"))),
+        cell=_read_cell(file),
+    )
 
 
 def _read_cell(file: h5py.File) -> CellState | None:
     if "strain" not in file:
         return None
     step_size, n_moves, n_accepted = (file.attrs[name] for name in _CELL_NUMBERS)
-    return CellState(file["strain"][()], float(step_size), int(n_moves), int(n_accepted))
+    return CellState(read_array(file["strain"]), float(step_size), int(n_moves), int(n_accepted))

@@ -7,10 +7,8 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import h5py
 import numpy as np
 
-from mlff_dyn.errors import DataError
 from mlff_dyn.kernels.polynomial import CellPolynomial, OrderTerms
 from mlff_dyn.lattice.basis import ClusterClasses, ForceConstantBasis
 from mlff_dyn.lattice.crystal import Crystal
@@ -21,15 +19,15 @@ from mlff_dyn.regression.data.conditions import RowKind
 from mlff_dyn.regression.fit.evidence import Hyperparameters
 from mlff_dyn.regression.fit.noise import NoiseModel
 from mlff_dyn.regression.fit.posterior import Posterior
-from mlff_dyn.store.atomic import atomic_write
+from mlff_dyn.store.sealed_file import SealedFormat, read_array, read_sealed, write_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-VERSION = 1
-LONG_RANGE_VERSION = 2
-BASIS_FORMAT = "mlff-dyn basis"
-MODEL_FORMAT = "mlff-dyn model"
+    import h5py
+
+BASIS_FORMAT = SealedFormat("mlff-dyn basis", version=3, sealed_since=3)
+MODEL_FORMAT = SealedFormat("mlff-dyn model", version=3, sealed_since=3, fix="run mlff-dyn train again")
 _SCALARS = ("energy", "stress")
 
 T = TypeVar("T")
@@ -37,8 +35,8 @@ T = TypeVar("T")
 
 def write_basis(path: Path, basis: ForceConstantBasis, metadata: Mapping[str, Any]) -> None:
     """Write a basis; ``metadata`` (plain values) says what it was built from."""
-    with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
-        _write_header(file, BASIS_FORMAT, metadata)
+    with write_sealed(path) as file:
+        _stamp(file, BASIS_FORMAT, metadata)
         _write_basis_group(file, basis)
 
 
@@ -50,13 +48,13 @@ def read_basis(path: Path) -> tuple[ForceConstantBasis, dict[str, Any]]:
     DataError
         If the file is missing, damaged or of another format.
     """
-    return _read(path, BASIS_FORMAT, _read_basis_group)
+    return _read_with_metadata(path, BASIS_FORMAT, _read_basis_group)
 
 
 def write_model(path: Path, force_field: ForceField, metadata: Mapping[str, Any]) -> None:
     """Write a force field; ``metadata`` (plain values) says how it was trained."""
-    with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
-        _write_header(file, MODEL_FORMAT, metadata)
+    with write_sealed(path) as file:
+        _stamp(file, MODEL_FORMAT, metadata)
         _write_basis_group(file, force_field.basis)
         posterior = force_field.posterior
         group = file.create_group("posterior")
@@ -77,7 +75,6 @@ def write_model(path: Path, force_field: ForceField, metadata: Mapping[str, Any]
         if force_field.prior_guess is not None:
             _write_fields(file.create_group("transfer"), force_field.prior_guess)
         if force_field.long_range is not None:
-            file.attrs["version"] = LONG_RANGE_VERSION
             _write_fields(file.create_group("long_range"), force_field.long_range)
 
 
@@ -89,18 +86,18 @@ def read_model(path: Path) -> tuple[ForceField, dict[str, Any]]:
     DataError
         If the file is missing, damaged or of another format.
     """
-    return _read(path, MODEL_FORMAT, _read_model_group)
+    return _read_with_metadata(path, MODEL_FORMAT, _read_model_group)
 
 
 def _read_model_group(file: h5py.File) -> ForceField:
     group = file["posterior"]
     attrs = group.attrs
     posterior = Posterior(
-        mean=group["mean"][()],
-        covariance_factor=group["covariance_factor"][()],
+        mean=read_array(group["mean"]),
+        covariance_factor=read_array(group["covariance_factor"]),
         hyperparameters=Hyperparameters(
             _read_fields(group["noise"], NoiseModel),
-            group["prior_values"][()],
+            read_array(group["prior_values"]),
             {
                 int(kind): _read_fields(group[f"noise_{kind.name.lower()}"], NoiseModel)
                 for kind in RowKind
@@ -121,34 +118,15 @@ def _read_model_group(file: h5py.File) -> ForceField:
     )
 
 
-def _write_header(file: h5py.File, format_name: str, metadata: Mapping[str, Any]) -> None:
-    file.attrs["format"] = format_name
-    file.attrs["version"] = VERSION
+def _stamp(file: h5py.File, kind: SealedFormat, metadata: Mapping[str, Any]) -> None:
+    kind.stamp(file)
     file.attrs["metadata"] = json.dumps(metadata, sort_keys=True)
 
 
-def _read(path: Path, format_name: str, reader: Callable[[h5py.File], T]) -> tuple[T, dict[str, Any]]:
-    if not Path(path).is_file():
-        raise DataError(f"{path} does not exist", fix="run the command that writes it first")
-    try:
-        with h5py.File(path, "r") as file:
-            found = file.attrs.get("format", "no format name")
-            if found != format_name:
-                raise DataError(f"{path} holds {found!r}, not {format_name!r}", fix="give the right file")
-            version = int(file.attrs["version"])
-            if version not in {VERSION, LONG_RANGE_VERSION}:
-                raise DataError(
-                    f"{path} has version {version} of {format_name!r}; this program reads versions "
-                    f"{VERSION} and {LONG_RANGE_VERSION}",
-                    fix="train again or use the program that wrote it",
-                )
-            metadata = json.loads(file.attrs["metadata"])
-            try:
-                return reader(file), metadata
-            except DataError as error:
-                raise DataError(f"{path} is damaged: {error.message}", fix="write it again") from None
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as exc:
-        raise DataError(f"{path} is damaged or not HDF5: {exc}", fix="write it again") from None
+def _read_with_metadata(
+    path: Path, kind: SealedFormat, reader: Callable[[h5py.File], T]
+) -> tuple[T, dict[str, Any]]:
+    return read_sealed(Path(path), kind, lambda file: (reader(file), json.loads(file.attrs["metadata"])))
 
 
 def _write_basis_group(file: h5py.File, basis: ForceConstantBasis) -> None:
@@ -169,8 +147,8 @@ def _read_basis_group(file: h5py.File) -> ForceConstantBasis:
     terms = tuple(_read_fields(group[name], OrderTerms) for name in names)
     return ForceConstantBasis(
         crystal=crystal,
-        polynomial=CellPolynomial(n_sites=crystal.n_sites, slots=group["slots"][()], orders=terms),
-        nullspaces=tuple(group[name]["nullspace"][()] for name in names),
+        polynomial=CellPolynomial(n_sites=crystal.n_sites, slots=read_array(group["slots"]), orders=terms),
+        nullspaces=tuple(read_array(group[name]["nullspace"]) for name in names),
         orders=tuple(t.order for t in terms),
         classes=tuple(_read_fields(group[name]["classes"], ClusterClasses) for name in names),
     )
@@ -190,7 +168,7 @@ def _read_fields(group: h5py.Group, kind: type[T]) -> T:
     values: dict[str, Any] = {}
     for field in fields(kind):  # type: ignore[arg-type]
         if field.name in group:
-            values[field.name] = group[field.name][()]
+            values[field.name] = read_array(group[field.name])
         else:
             value = group.attrs.get(field.name, field.default)
             if value is MISSING:

@@ -57,7 +57,7 @@ def test_a_damaged_file_is_refused_by_name(tmp_path: Path, cut: int) -> None:
 
 def test_another_format_is_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "basis.h5", "w") as file:
-        file.attrs["format"] = BASIS_FORMAT
+        BASIS_FORMAT.stamp(file)
         file.attrs["version"] = 1
     with pytest.raises(DataError, match="mlff-dyn basis"):
         read_checkpoint(tmp_path / "basis.h5")
