@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from mlff_dyn.errors import DataError, UsageError
 
@@ -40,33 +42,35 @@ class RunLock:
 
     def __init__(self, directory: Path) -> None:
         self._directory = Path(directory)
-        self._file: IO[str] | None = None
+        self._descriptor: int | None = None
 
     def __enter__(self) -> Self:
         path = self._directory / LOCK_NAME
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+", encoding="ascii")
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         except OSError as error:
+            is_link = error.errno == errno.ELOOP
             raise DataError(
-                f"cannot write {path}: {error.strerror}", fix="choose a run directory that can be written"
+                f"cannot write {path}: {'it is a symbolic link' if is_link else error.strerror}",
+                fix="remove the link" if is_link else "choose a run directory that can be written",
             ) from error
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            file.close()
+            holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
+            os.close(descriptor)
             raise UsageError(
                 f"run directory {self._directory} is in use by process {holder}",
                 fix="wait until it ends, or choose another run directory",
             ) from None
         except OSError as error:
             _logger.warning("%s: this file system has no locks (%s)", path, error.strerror)
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        self._file = file
+        # The number is for people; a full disk does not keep the lock from working.
+        with suppress(OSError):
+            os.truncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        self._descriptor = descriptor
         return self
 
     def __exit__(
@@ -75,6 +79,6 @@ class RunLock:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

@@ -19,15 +19,14 @@ from mlff_dyn.store.atomic import atomic_write, sync_path
 from mlff_dyn.store.trajectory_layout import (
     DAMAGE,
     HEADER,
-    PER_ATOM,
     PER_CELL,
-    PER_SAMPLE,
+    add_samples,
+    block_length,
     copy_samples,
     create_layout,
-    extend,
     open_trajectory,
     read_attributes,
-    read_strains,
+    read_samples,
     read_valid_steps,
 )
 
@@ -170,7 +169,7 @@ class TrajectoryWriter:
                     create_layout(new, **header, attributes=read_attributes(old))
                     copy_samples(old, new, n_keep)
             except DAMAGE as error:
-                raise DataError(f"cannot resume {part}: {error}", fix="check the disk") from error
+                raise DataError(f"cannot resume {part}: {error}", fix="start again with --force") from error
         return cls(path)
 
     def append(
@@ -209,11 +208,7 @@ class TrajectoryWriter:
         for name, values in samples.items():
             check_shape(name, values, (len(steps), *self._file[name].shape[1:]))
         try:
-            for name, values in samples.items():
-                extend(self._file[name], values)
-            self._file.flush()
-            extend(self._file["steps"], np.asarray(steps, dtype=np.int64))
-            self._file.flush()
+            add_samples(self._file, {**samples, "steps": np.asarray(steps)})
         except OSError as error:
             raise DataError(
                 f"cannot write {part_path(self.path)}: {error}", fix="free some disk space"
@@ -241,6 +236,24 @@ class TrajectoryWriter:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def check_trajectory(path: Path) -> np.ndarray:
+    """Read a trajectory through and return the steps of its samples.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or damaged.
+    """
+    with open_trajectory(path) as file:
+        steps, rows = read_valid_steps(file), block_length(file)
+        try:
+            for start in range(0, len(steps), rows):
+                read_samples(file, slice(start, min(start + rows, len(steps))))
+        except DAMAGE as error:
+            raise DataError(f"{path} is damaged: {error}", fix="run the MD again") from error
+    return steps
 
 
 def part_path(path: Path) -> Path:
@@ -271,9 +284,7 @@ def read_trajectory(path: Path, *, samples: slice = slice(None)) -> Trajectory:
             return Trajectory(
                 **{name: file[name][()] for name in HEADER},
                 attributes=read_attributes(file),
-                steps=steps[rows],
-                **{name: file[name][rows] for name in (*PER_ATOM, *PER_SAMPLE)},
-                strains=read_strains(file, rows),
+                **read_samples(file, rows),
             )
         except DAMAGE as error:
             raise DataError(f"{path} is damaged: {error}", fix="run the MD again") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -10,16 +11,19 @@ import numpy as np
 from mlff_dyn.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 FORMAT = "mlff-dyn trajectory"
-VERSION = 2
+VERSION = 3
+_CHECKED_SINCE = 3
 
 HEADER = ("numbers", "lattice", "ideal_positions")
 PER_ATOM = {"displacements": "angstrom", "velocities": "angstrom/femtosecond"}
 PER_SAMPLE = {"potential_energies": "electronvolt", "kinetic_energies": "electronvolt"}
 PER_CELL = "strains"
+SAMPLES = (*PER_ATOM, *PER_SAMPLE, PER_CELL, "steps")
+CHECKS = "crc32"
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError)
 _COPY_BYTES = 2**26
 
@@ -51,6 +55,8 @@ def create_layout(
         dataset = file.create_dataset(name, (0,), float, maxshape=(None,), chunks=(1024,))
         dataset.attrs["unit"] = unit
     file.create_dataset(PER_CELL, (0, 3, 3), float, maxshape=(None, 3, 3), chunks=(113, 3, 3))
+    file.create_dataset(CHECKS, (0,), np.uint32, maxshape=(None,), chunks=(1024,))
+    file.attrs[CHECKS] = _checksum(file[name][()] for name in HEADER)
     file.create_dataset("steps", (0,), np.int64, maxshape=(None,), chunks=(1024,), fillvalue=-1)
 
 
@@ -63,20 +69,57 @@ def extend(dataset: h5py.Dataset, values: np.ndarray) -> None:
 
 def copy_samples(old: h5py.File, new: h5py.File, n_samples: int) -> None:
     """Copy the first samples of one file to the end of another, block by block."""
-    block = max(1, _COPY_BYTES // (48 * len(old["numbers"])))
+    block = block_length(old)
     for start in range(0, n_samples, block):
         rows = slice(start, min(start + block, n_samples))
-        for name in (*PER_ATOM, *PER_SAMPLE):
-            extend(new[name], old[name][rows])
-        extend(new[PER_CELL], read_strains(old, rows))
-        extend(new["steps"], old["steps"][rows])
+        add_samples(new, read_samples(old, rows))
 
 
-def read_strains(file: h5py.File, rows: slice) -> np.ndarray:
-    """Return the strains of samples, shape (n_samples, 3, 3); files of version 1 have none."""
-    if PER_CELL in file:
-        return np.asarray(file[PER_CELL][rows])
-    return np.zeros((len(range(*rows.indices(len(file["steps"])))), 3, 3))
+def block_length(file: h5py.File) -> int:
+    """Samples that are held in memory together."""
+    return max(1, _COPY_BYTES // (48 * len(file["numbers"])))
+
+
+def add_samples(file: h5py.File, samples: Mapping[str, np.ndarray]) -> None:
+    """Add samples with their checksums, the steps last."""
+    values = {name: np.ascontiguousarray(samples[name], file[name].dtype) for name in SAMPLES}
+    for name in SAMPLES[:-1]:
+        extend(file[name], values[name])
+    extend(file[CHECKS], _checksums(values))
+    file.flush()
+    extend(file["steps"], values["steps"])
+    file.flush()
+
+
+def read_samples(file: h5py.File, rows: slice) -> dict[str, np.ndarray]:
+    """Return what there is of some samples, by name.
+
+    Raises
+    ------
+    ValueError
+        If a sample is not what was written.
+    """
+    samples = {name: np.asarray(file[name][rows]) for name in SAMPLES if name in file}
+    if PER_CELL not in samples:
+        samples[PER_CELL] = np.zeros((len(samples["steps"]), 3, 3))
+    if CHECKS in file:
+        wrong = np.flatnonzero(file[CHECKS][rows] != _checksums(samples))
+        if len(wrong):
+            raise ValueError(f"the sample of step {samples['steps'][wrong[0]]} is not what was written")
+    return samples
+
+
+def _checksums(samples: Mapping[str, np.ndarray]) -> np.ndarray:
+    """CRC-32 of each sample."""
+    columns = [samples[name] for name in SAMPLES]
+    return np.array([_checksum(each) for each in zip(*columns, strict=True)], np.uint32)
+
+
+def _checksum(arrays: Iterable[np.ndarray]) -> int:
+    found = 0
+    for array in arrays:
+        found = zlib.crc32(array.tobytes(), found)
+    return found
 
 
 def open_trajectory(path: Path) -> h5py.File:
@@ -99,10 +142,19 @@ def open_trajectory(path: Path) -> h5py.File:
         problem = f"{path} has format {found!r}, expected {FORMAT!r}"
     elif version is None or version > VERSION:
         problem = f"{path} has version {version}, this program reads up to {VERSION}"
+    elif version >= _CHECKED_SINCE and not _is_header_sound(file):
+        problem = f"{path} is damaged: its crystal is not what was written"
     if problem is not None:
         file.close()
         raise DataError(problem)
     return file
+
+
+def _is_header_sound(file: h5py.File) -> bool:
+    try:
+        return CHECKS in file and int(file.attrs[CHECKS]) == _checksum(file[name][()] for name in HEADER)
+    except DAMAGE:
+        return False
 
 
 def _open_checked(path: Path) -> h5py.File:
@@ -134,7 +186,8 @@ def read_valid_steps(file: h5py.File) -> np.ndarray:
     """Return the steps of the samples that are complete in every data set."""
     try:
         steps: np.ndarray = file["steps"][()]
-        names = [*PER_ATOM, *PER_SAMPLE, "steps", *([PER_CELL] if PER_CELL in file else [])]
+        needed = (*PER_ATOM, *PER_SAMPLE, "steps")
+        names = [name for name in (*SAMPLES, CHECKS) if name in needed or name in file]
         n_samples = min(file[name].shape[0] for name in names)
     except DAMAGE as error:
         raise DataError(f"{file.filename} is damaged: {error}", fix="run the MD again") from error

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from mlff_dyn.errors import UsageError
+from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.store.lock import RunLock
 
 HOLD = (
@@ -42,3 +43,13 @@ def test_other_process_is_refused_until_killed(tmp_path):
         process.kill()
     with RunLock(tmp_path):
         pass
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious\n")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").symlink_to(victim)
+    with pytest.raises(DataError, match=r"symbolic link.*remove"), RunLock(tmp_path / "run"):
+        pass
+    assert victim.read_text() == "precious\n"

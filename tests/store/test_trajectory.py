@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mlff_dyn.errors import DataError
-from mlff_dyn.store.trajectory import TrajectoryWriter, part_path, read_trajectory
+from mlff_dyn.store.trajectory import TrajectoryWriter, check_trajectory, part_path, read_trajectory
 
 N_ATOMS = 5
 HEADER = {
@@ -191,3 +191,50 @@ def test_refusals_name_the_file(tmp_path):
         file.attrs["version"] = 99
     with pytest.raises(DataError, match="version 99"):
         read_trajectory(path)
+
+
+def finished(path: Path) -> dict:
+    piece = samples(0, 300)
+    with TrajectoryWriter.create(path, **HEADER) as writer:
+        writer.append(**piece)
+        writer.finish()
+    return piece
+
+
+def test_a_changed_byte_is_noticed_or_changes_nothing(tmp_path):
+    """Nothing is read from the unused parts of the file."""
+    path = tmp_path / "trajectory.h5"
+    written, content = finished(path), path.read_bytes()
+    n_noticed = 0
+    for place in np.random.default_rng(4).choice(len(content), 150, replace=False).tolist():
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0x40]) + content[place + 1 :])
+        try:
+            check_trajectory(path)
+        except DataError:
+            n_noticed += 1
+        else:
+            assert_holds(path, written)
+    assert n_noticed > 50
+
+
+def test_zeroed_samples_are_noticed_and_not_resumed(tmp_path):
+    path = tmp_path / "trajectory.h5"
+    written = finished(path)
+    content = path.read_bytes()
+    start = content.index(written["velocities"][120].tobytes())
+    path.write_bytes(content[:start] + bytes(120) + content[start + 120 :])
+    with pytest.raises(DataError, match="step 1200 is not what was written"):
+        read_trajectory(path)
+    assert read_trajectory(path, samples=slice(0, 120)).steps[-1] == 1190
+    with pytest.raises(DataError, match=r"step 1200.*--force"):
+        TrajectoryWriter.resume(path, last_step=2990)
+    assert path.read_bytes()[:start] == content[:start]
+
+
+def test_files_from_before_the_checksums_are_read(tmp_path):
+    path = tmp_path / "trajectory.h5"
+    written = finished(path)
+    with h5py.File(path, "r+") as file:
+        del file["crc32"]
+        file.attrs["version"] = 2
+    assert_holds(path, written)

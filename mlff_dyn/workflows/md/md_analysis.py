@@ -13,7 +13,7 @@ from mlff_dyn.md.anharmonicity import anharmonicity
 from mlff_dyn.md.correlated_means import correlated_mean
 from mlff_dyn.md.temperature import mean_temperature
 from mlff_dyn.store.trajectory import read_trajectory
-from mlff_dyn.store.trajectory_layout import open_trajectory, read_strains, read_valid_steps
+from mlff_dyn.store.trajectory_layout import open_trajectory, read_valid_steps
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
 
@@ -85,8 +85,7 @@ def analyze_trajectory(
     """
     with open_trajectory(path) as file:
         steps = read_valid_steps(file)
-        kinetic = file["kinetic_energies"][: len(steps)]
-        strains = read_strains(file, slice(0, len(steps)))
+        kinetic, strains = (file[name][: len(steps)] for name in ("kinetic_energies", "strains"))
     first = int(np.searchsorted(steps, equilibration, side="right"))
     n_frames = len(steps) - first
     if n_frames < 1:

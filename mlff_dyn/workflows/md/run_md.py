@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from mlff_dyn.md.start import displacement_limit
 from mlff_dyn.report.answer import DryRun, Report, write_report
 from mlff_dyn.store.json_file import read_json, write_json
 from mlff_dyn.store.lock import RunLock
+from mlff_dyn.store.trajectory import check_trajectory
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
 from mlff_dyn.workflows.md.md_analysis import analyze_trajectory
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.report.progress import Progress
+
+_logger = logging.getLogger(__name__)
 
 _STREAM = 5
 _BAROSTAT_KEYS = {"pressure_gigapascal", "barostat_shape", "barostat_interval_steps", "strain_limit"}
@@ -213,4 +217,14 @@ def _finished(plan: MdPlan) -> TrajectorySummary | None:
             f"{plan.directory} holds a trajectory of other inputs (changed: {', '.join(changed)})",
             fix="replace it with --force, or choose another seed or run_dir",
         )
-    return summary
+    return summary if _is_whole(plan, summary) else None
+
+
+def _is_whole(plan: MdPlan, summary: TrajectorySummary) -> bool:
+    """Whether the trajectory holds all samples of its summary as they were written."""
+    try:
+        n_samples = len(check_trajectory(plan.trajectory_path))
+    except DataError as error:
+        _logger.warning("%s; it is run again", error.message)
+        return False
+    return n_samples == summary.n_frames

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,7 @@ from mlff_dyn.md.chunks import Span, run_in_chunks
 from mlff_dyn.md.start import start_at_rest_positions
 from mlff_dyn.md.temperature import mean_temperature
 from mlff_dyn.store.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from mlff_dyn.store.trajectory import TrajectoryWriter, part_path
-from mlff_dyn.store.trajectory_layout import open_trajectory, read_valid_steps
+from mlff_dyn.store.trajectory import TrajectoryWriter, check_trajectory, part_path
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
 from mlff_dyn.workflows.md.md_analysis import equilibration_steps
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from mlff_dyn.md.chunks import Chunk
     from mlff_dyn.model.force_field import SupercellForceField
     from mlff_dyn.report.progress import Progress
+
+_logger = logging.getLogger(__name__)
 
 _STREAM = 4
 
@@ -209,9 +211,9 @@ def _has_all_samples(plan: MdPlan, step: int) -> bool:
     """Whether the file holds every sample up to a checkpoint: after a power cut it may lag behind."""
     part = part_path(plan.trajectory_path)
     try:
-        with open_trajectory(part if part.exists() else plan.trajectory_path) as file:
-            steps = read_valid_steps(file)
-    except DataError:
+        steps = check_trajectory(part if part.exists() else plan.trajectory_path)
+    except DataError as error:
+        _logger.warning("%s; the trajectory is run again", error.message)
         return False
     return bool(np.count_nonzero(steps <= step) == step // plan.sample_every)
 

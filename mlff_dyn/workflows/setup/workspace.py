@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from mlff_dyn.config.schema import Config
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.model.long_range import LongRange
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +193,8 @@ class Workspace:
             return None
         try:
             basis, metadata = read_basis(self.basis_path)
-        except DataError:
+        except DataError as error:
+            _logger.warning("%s; the basis is built again", error.message)
             return None
         return basis if metadata.get("identity") == self.basis_identity else None
 

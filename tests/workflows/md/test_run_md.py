@@ -117,6 +117,19 @@ def test_the_same_command_again_does_nothing(project: Path, config: Config) -> N
     assert all(path.stat().st_mtime_ns == changed for path, changed in files.items())
 
 
+@pytest.mark.parametrize("content", ["empty", "cut", "zeroed"])
+def test_a_damaged_trajectory_is_not_taken_for_done(project: Path, config: Config, content: str) -> None:
+    run(config)
+    path = project / "run" / "md" / "300K-7" / "trajectory.h5"
+    sound = trajectory(project)
+    before = path.read_bytes()
+    start = before.index(sound.velocities[-1].tobytes())
+    damaged = {"empty": b"", "cut": before[:start], "zeroed": before[:start] + bytes(len(before) - start)}
+    path.write_bytes(damaged[content])
+    assert not run(config).up_to_date
+    assert_same(trajectory(project), sound)
+
+
 def test_a_longer_run_goes_on_from_the_end(project: Path, config: Config) -> None:
     run(config)
     report = run(configured(project, "md.n_steps=523"))
