@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.store.lock import RunLock
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOLD = (
     "import sys, time; from pathlib import Path; from mlff_dyn.store.lock import RunLock\n"
