@@ -14,6 +14,7 @@ from mlff_dyn.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_SPARE_BYTES = 1 << 22
 _FIXES = {
     errno.ENOSPC: "free some disk space and run the same command again",
     errno.EDQUOT: "free some of the disk quota and run the same command again",
@@ -72,6 +73,18 @@ def atomic_write_text(path: Path | str, text: str) -> None:
     """
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def require_space(folder: Path, n_bytes: int) -> None:
+    """Refuse a folder on a disk without room for some bytes: HDF5 does not survive a full disk.
+
+    Raises
+    ------
+    DataError
+    """
+    disk = os.statvfs(folder)
+    if disk.f_bavail * disk.f_frsize < n_bytes + _SPARE_BYTES:
+        raise DataError(f"cannot write to {folder}: {os.strerror(errno.ENOSPC)}", fix=_FIXES[errno.ENOSPC])
 
 
 def sync_path(path: Path) -> None:

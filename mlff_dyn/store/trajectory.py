@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from mlff_dyn.errors import DataError, check_shape
-from mlff_dyn.store.atomic import atomic_write, sync_path
+from mlff_dyn.store.atomic import atomic_write, require_space, sync_path
 from mlff_dyn.store.trajectory_layout import (
     DAMAGE,
     HEADER,
@@ -138,8 +138,10 @@ class TrajectoryWriter:
         check_shape("ideal_positions", ideal_positions, (len(numbers), 3))
         part = part_path(path)
         try:
-            with atomic_write(part) as temporary, h5py.File(temporary, "w", libver="latest") as file:
-                create_layout(file, numbers, lattice, ideal_positions, attributes)
+            with atomic_write(part) as temporary:
+                require_space(part.parent, 0)
+                with h5py.File(temporary, "w", libver="latest") as file:
+                    create_layout(file, numbers, lattice, ideal_positions, attributes)
         except OSError as error:
             raise DataError(f"cannot write {part}: {error}") from error
         return cls(path)
@@ -162,6 +164,7 @@ class TrajectoryWriter:
         """
         part = part_path(path)
         with open_trajectory(part if part.exists() else path) as old:
+            require_space(part.parent, old.id.get_filesize())
             n_keep = int(np.searchsorted(read_valid_steps(old), last_step, side="right"))
             try:
                 with atomic_write(part) as temporary, h5py.File(temporary, "w", libver="latest") as new:
@@ -207,6 +210,7 @@ class TrajectoryWriter:
         }
         for name, values in samples.items():
             check_shape(name, values, (len(steps), *self._file[name].shape[1:]))
+        require_space(self.path.parent, sum(np.asarray(values).nbytes for values in samples.values()))
         try:
             add_samples(self._file, {**samples, "steps": np.asarray(steps)})
         except OSError as error:

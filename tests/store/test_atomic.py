@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mlff_dyn.errors import DataError
-from mlff_dyn.store.atomic import atomic_write, atomic_write_text
+from mlff_dyn.store.atomic import atomic_write, atomic_write_text, require_space
 
 
 def names(folder: Path) -> list[str]:
@@ -72,7 +72,7 @@ def test_kill_leaves_the_old_content(tmp_path):
     path = tmp_path / "file.txt"
     atomic_write_text(path, "old")
     code = (
-        "import sys, time; from pathlib import Path; from mlff_dyn.store.atomic import atomic_write\n"
+        "import sys, time; from pathlib import Path; from mlff_dyn.store.atomic import atomic_write\n", require_space
         "with atomic_write(Path(sys.argv[1])) as temporary:\n"
         "    temporary.write_text('new'); print('written', flush=True); time.sleep(60)\n"
     )
@@ -81,3 +81,9 @@ def test_kill_leaves_the_old_content(tmp_path):
         assert process.stdout.readline() == b"written\n"
         process.send_signal(signal.SIGKILL)
     assert path.read_text() == "old"
+
+
+def test_a_disk_without_room_is_refused(tmp_path: Path) -> None:
+    require_space(tmp_path, 0)
+    with pytest.raises(DataError, match="No space left on device; fix: free some disk space"):
+        require_space(tmp_path, 1 << 60)
