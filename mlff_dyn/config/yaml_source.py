@@ -15,6 +15,8 @@ import yaml
 
 from mlff_dyn.errors import ConfigError
 
+_MOST_ENTRIES = 100_000
+
 Lines = dict[tuple[Hashable, ...], int]
 
 
@@ -103,18 +105,27 @@ def parse_yaml(text: str, source: str) -> tuple[Any, Lines]:
     ConfigError
         If the text is not YAML, or a key is given twice; the message has line and column.
     """
-    loader = _StrictLoader(text)
+    try:
+        loader = _StrictLoader(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source}: {' '.join(str(error).split())}") from None
     try:
         node = loader.get_single_node()
         if node is None:
             return None, {}
         lines: Lines = {}
+        if _size(node, {}) > _MOST_ENTRIES:
+            raise ConfigError(
+                f"{source} has more than {_MOST_ENTRIES} entries", fix="use fewer aliases (*name)"
+            )
         _collect_lines(loader, node, (), (), lines)
         return loader.construct_document(node), lines
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{source}, line {mark.line + 1}, column {mark.column + 1}" if mark else source
         raise ConfigError(f"{where}: {error.problem or error.context}") from None
+    except RecursionError:
+        raise ConfigError(f"{source}: lists and mappings are nested too deeply") from None
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{source}: {' '.join(str(error).split())}") from None
     finally:
@@ -163,6 +174,17 @@ def _last_index(node: yaml.Node) -> int:
         last = node.value[-1]
         return _last_index(last[1] if isinstance(node, yaml.MappingNode) else last)
     return int(node.end_mark.index)
+
+
+def _size(node: yaml.Node, known: dict[yaml.Node, int]) -> int:
+    """Entries with all aliases written out; those of a node are counted once."""
+    if node not in known:
+        known[node] = 1
+        below = node.value if isinstance(node, yaml.CollectionNode) else []
+        if isinstance(node, yaml.MappingNode):
+            below = [value for _, value in below]
+        known[node] += sum(_size(each, known) for each in below)
+    return known[node]
 
 
 def _collect_lines(

@@ -72,7 +72,7 @@ def test_kill_leaves_the_old_content(tmp_path):
     path = tmp_path / "file.txt"
     atomic_write_text(path, "old")
     code = (
-        "import sys, time; from pathlib import Path; from mlff_dyn.store.atomic import atomic_write\n", require_space
+        "import sys, time; from pathlib import Path; from mlff_dyn.store.atomic import atomic_write\n"
         "with atomic_write(Path(sys.argv[1])) as temporary:\n"
         "    temporary.write_text('new'); print('written', flush=True); time.sleep(60)\n"
     )
