@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 MIN_ORDER = 2
 MAX_ORDER = 6
 MAX_FULL_ORDER = 3
+LARGEST_SUPERCELL = 1_000_000
 
 Matrix = tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
 Cutoff = float | Literal["full"] | dict[int, float]
@@ -41,7 +42,7 @@ def parse_supercell(value: object) -> Matrix:
     Raises
     ------
     ValueError
-        If it is neither, or the determinant is not positive.
+        If it is neither, or the determinant is not positive or too large.
     """
     expected = "should be 3 positive integers or a 3x3 matrix of integers with a positive determinant"
     if not isinstance(value, list | tuple) or len(value) != 3:
@@ -49,6 +50,7 @@ def parse_supercell(value: object) -> Matrix:
     if all(_is_integer(entry) for entry in value):
         if min(value) < 1:
             raise ValueError(expected)
+        _check_size(value[0] * value[1] * value[2])
         return ((int(value[0]), 0, 0), (0, int(value[1]), 0), (0, 0, int(value[2])))
     for row in value:
         if not isinstance(row, list | tuple) or len(row) != 3 or not all(_is_integer(entry) for entry in row):
@@ -57,7 +59,15 @@ def parse_supercell(value: object) -> Matrix:
     determinant = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
     if determinant <= 0:
         raise ValueError(f"{expected}; the determinant is {determinant}")
+    _check_size(determinant)
+    if max(abs(entry) for row in value for entry in row) > LARGEST_SUPERCELL:
+        raise ValueError(f"should have entries up to {LARGEST_SUPERCELL}")
     return ((int(a), int(b), int(c)), (int(d), int(e), int(f)), (int(g), int(h), int(i)))
+
+
+def _check_size(determinant: int) -> None:
+    if determinant > LARGEST_SUPERCELL:
+        raise ValueError(f"should hold at most {LARGEST_SUPERCELL} cells (it holds {determinant})")
 
 
 def shorten_supercell(matrix: Matrix) -> list[int] | list[list[int]]:

@@ -115,9 +115,7 @@ def parse_yaml(text: str, source: str) -> tuple[Any, Lines]:
             return None, {}
         lines: Lines = {}
         if _size(node, {}) > _MOST_ENTRIES:
-            raise ConfigError(
-                f"{source} has more than {_MOST_ENTRIES} entries", fix="use fewer aliases (*name)"
-            )
+            raise ConfigError(f"{source} has more than {_MOST_ENTRIES} entries", fix="use fewer aliases")
         _collect_lines(loader, node, (), (), lines)
         return loader.construct_document(node), lines
     except yaml.MarkedYAMLError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ase import Atoms
+
+_MOST_COLUMNS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,12 +167,20 @@ def _count_frames(path: Path, text: str) -> int:
             raise DataError(
                 f"{path}, frame {n_frames}: line {position + 1} is not a number of atoms: {lines[position]!r}"
             ) from None
+        if position + 1 < len(lines) and _n_columns(lines[position + 1]) > _MOST_COLUMNS:
+            raise DataError(f"{path}, frame {n_frames}: there are more than {_MOST_COLUMNS} columns")
         position += n_atoms + 2
         if n_atoms < 1 or position > len(lines):
             raise DataError(
                 f"{path}, frame {n_frames}: the file ends before its {n_atoms} atoms", fix="write it again"
             )
     return n_frames
+
+
+def _n_columns(header: str) -> int:
+    found = re.search(r'Properties="?([^\s"]+)', header)
+    counts = [] if found is None else found.group(1).split(":")[2::3]
+    return sum(int(count) for count in counts if count.isdecimal())
 
 
 def _read_frame(where: str, frames: Iterator[Atoms]) -> Snapshot:

@@ -14,6 +14,8 @@ expansion:
   cutoffs_angstrom: {2: full, 3: 4.0, 4: {2: 4.0, 3: 3.4, 4: 3.4}}
 """
 
+BOMB = "a0: &a0 [1]\n" + "".join(f"a{k + 1}: &a{k + 1} [{', '.join([f'*a{k}'] * 9)}]\n" for k in range(12))
+
 
 def parse(text: str, *overrides: str) -> Config:
     return parse_config(text, source="c.yaml", folder=Path("/data"), overrides=overrides)
@@ -115,6 +117,18 @@ def test_an_impossible_value_is_refused_by_its_dotted_name(override: str, expect
     assert len(message.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("[100000000000000000000, 1, 1]", "at most 1000000 cells"),
+        ("[[1, 100000000000, 0], [0, 1, 0], [0, 0, 1]]", "entries up to 1000000"),
+    ],
+)
+def test_supercells_have_an_end(value: str, expected: str) -> None:
+    message = refusal(MINIMAL, f"structure.supercell={value}")
+    assert expected in message
+
+
 def test_every_problem_is_named_with_its_line_in_the_order_of_the_file() -> None:
     message = refusal(MINIMAL + "md:\n  n_step: 5\n  ensemble: nph\nseed: x\n")
     lines = message.splitlines()
@@ -134,6 +148,9 @@ def test_every_problem_is_named_with_its_line_in_the_order_of_the_file() -> None
         ("Si\n1.0\n5.43 0 0\n", "is not a configuration"),
         ("a: 1\n---\nb: 2\n", "c.yaml, line 2"),
         ("? [1, 2]\n: 3\n", "a key is not a plain value"),
+        ("a: " + "[" * 3000 + "]" * 3000, "nested too deeply"),
+        (BOMB, "more than 100000 entries"),
+        ("a: \x00\x07", "special characters are not allowed"),
     ],
 )
 def test_bad_yaml_is_refused_with_its_place(text: str, expected: str) -> None:

@@ -244,3 +244,11 @@ def test_what_is_known_of_a_frame_has_fields_and_the_rest_is_kept():
     given = found.as_given()
     assert given == Provenance(label_engine="a", temperature_kelvin=300)
     assert (given.is_calculation, given.labelled_by, given.as_given()) == (False, "a", given)
+
+
+def test_a_frame_of_endless_columns_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / "dataset.extxyz"
+    header = 'Lattice="3 0 0 0 3 0 0 0 3" Properties=species:S:1:pos:R:3:forces:R:300000000000 pbc="T T T"'
+    path.write_text(f"1\n{header}\nH 0 0 0 0 0 0\n")
+    with pytest.raises(DataError, match="frame 1: there are more than 1000 columns"):
+        read_snapshots(path)

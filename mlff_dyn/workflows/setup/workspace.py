@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.model.long_range import LongRange
 
+_MOST_CALCULATED_ATOMS = 10_000
 _logger = logging.getLogger(__name__)
 
 
@@ -94,8 +95,21 @@ class Workspace:
 
     @cached_property
     def training_torus(self) -> Torus:
-        """Supercell of the reference calculations."""
-        return self.supercell(None)
+        """Supercell of the reference calculations.
+
+        Raises
+        ------
+        ConfigError
+            If no calculation can hold it.
+        """
+        torus = self.supercell(None)
+        if torus.n_atoms > _MOST_CALCULATED_ATOMS:
+            raise ConfigError(
+                f"structure.supercell has {torus.n_atoms} atoms; no calculation of more than "
+                f"{_MOST_CALCULATED_ATOMS} is of use here",
+                fix="use 50 to 300 atoms; md.supercell may be much larger",
+            )
+        return torus
 
     @cached_property
     def expansion(self) -> Expansion:
