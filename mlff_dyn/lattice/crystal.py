@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,11 @@ from mlff_dyn.lattice.ideal_cell import distance_from_given, ideal_cell
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+os.environ.setdefault("SPGLIB_WARNING", "OFF")
 _SPGLIB_ERROR: type[Exception] = getattr(spglib, "SpglibError", RuntimeError)
-_SEARCHES = (5.0, 2.0, 1.0)
-"""Tolerances of the searches in units of symprec: two atoms differ by more than each is off its place."""
+_SEARCHES = (10.0, 5.0, 2.0, 1.0)
+"""Tolerances of spglib's searches in units of symprec: it compares atoms and vectors with each other, which
+differ by more than each is off its place."""
 _FARTHEST = 2.0
 """Largest distance of an atom from its place in units of symprec: somewhat more than the square root of 3."""
 _SYMMETRY_FIX = "check the structure or change structure.symprec_angstrom"
