@@ -1,14 +1,15 @@
 """The ideal crystal that a given one is meant to be: its space group holds exactly.
 
 A cell that is rounded, or relaxed to some accuracy, has its symmetry within a tolerance only. In fractional
-coordinates the rotations W_g are integers, so averages over the group are exact: with g(s) the site and n_g(s)
-the offset that operation g takes site s to,
+coordinates the rotations W_g are integers, so averages over the group are exact: with g(s) the site and
+n_g(s) the offset that operation g takes site s to,
 
-    L L^T = < W_g^T (L L^T)_given W_g >_g,        x_t - x_s = < W_g^-1 (x_g(t) + n_g(t) - x_g(s) - n_g(s)) >_g.
+    L L^T = < W_g^T (L L^T)_given W_g >_g,
+    x_t - x_s = < W_g^-1 (x_g(t) + n_g(t) - x_g(s) - n_g(s)) >_g.
 
-The average leaves the orientation to choice. It is that of the given cell; where the rotations are then within
-the tolerance of those of axes along x, y, z, the axes are turned there, because the force constants have most
-zeros in such a frame.
+The average leaves the orientation to choice: the vectors of the cell come nearest to the given ones. Where
+the rotations are then within the tolerance of those of axes along x, y, z, the axes are turned there, because
+the force constants have most zeros in such a frame.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def ideal_cell(
     limit : float
         The axes are turned to x, y, z if no vector of that cell is then farther from the given one, Å.
     """
-    averaged = average_lattice(lattice, rotations)
+    averaged = _nearest_turned(_average_lattice(lattice, rotations), lattice, input_matrix)
     rotated = _cartesian_rotations(averaged, rotations)
     turn, turned = _turn_to_axes(rotated)
     if np.linalg.norm(input_matrix @ (averaged @ turn.T - lattice), axis=1).max() <= limit:
@@ -79,13 +80,21 @@ def ideal_cell(
     return IdealCell(averaged, fractional.mean(axis=0) - separations.mean(axis=1), rotated)
 
 
-def average_lattice(lattice: NDArray[np.float64], rotations: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Lattice whose metric is averaged over the group, turned as little as can be; rows."""
+def _average_lattice(lattice: NDArray[np.float64], rotations: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Lattice whose metric is averaged over the group, by a symmetric strain; rows."""
     metric = lattice @ lattice.T
     averaged = np.einsum("gba,bc,gcd->ad", rotations, metric, rotations) / len(rotations)
     inverse = np.linalg.inv(lattice)
     values, vectors = np.linalg.eigh(inverse @ averaged @ inverse.T)
     return np.asarray(lattice @ (vectors * np.sqrt(values)) @ vectors.T)
+
+
+def _nearest_turned(
+    lattice: NDArray[np.float64], target: NDArray[np.float64], matrix: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Lattice turned so that the vectors of a cell, three rows of integers, come nearest to the target's."""
+    left, _, right = np.linalg.svd((matrix @ lattice).T @ (matrix @ target))
+    return np.asarray(lattice @ left @ right)
 
 
 def average_separations(
@@ -102,16 +111,14 @@ def average_separations(
 
 def _cartesian_rotations(lattice: NDArray[np.float64], rotations: NDArray[np.int64]) -> NDArray[np.float64]:
     """Rotations in Cartesian axes, orthogonal to rounding for a lattice of averaged metric."""
-    return np.asarray(
-        np.einsum("ba,gbc,cd->gad", lattice, rotations.astype(float), np.linalg.inv(lattice.T))
-    )
+    return np.asarray(np.einsum("ba,gbc,cd->gad", lattice, rotations.astype(float), np.linalg.inv(lattice.T)))
 
 
 def _turn_to_axes(rotated: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Small rotation E to axes along x, y, z, and E R E^T of all rotations R; R where there is none.
 
-    With the elements of R rounded to R', the mean of R' R^T commutes with both groups, R' M = M R, and so does
-    its orthogonal factor E.
+    With the elements of R rounded to R', the mean M of R' R^T carries one group to the other, R' M = M R, and
+    so does its orthogonal factor E.
     """
     nearest = np.abs(np.abs(rotated)[..., None] - _ELEMENTS).argmin(axis=-1)
     rounded = np.copysign(_ELEMENTS[nearest], rotated) + 0.0
