@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,17 +12,24 @@ from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.cells import guess_primitive_matrix
 
 from mlff_dyn.errors import DataError
+from mlff_dyn.lattice.ideal_cell import distance_from_given, ideal_cell
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+os.environ.setdefault("SPGLIB_WARNING", "OFF")
 _SPGLIB_ERROR: type[Exception] = getattr(spglib, "SpglibError", RuntimeError)
+_SEARCHES = (10.0, 5.0, 2.0, 1.0)
+"""Tolerances of spglib's searches in units of symprec: it compares atoms and vectors with each other, which
+differ by more than each is off its place."""
+_FARTHEST = 2.0
+"""Largest distance of an atom from its place in units of symprec: somewhat more than the square root of 3."""
 _SYMMETRY_FIX = "check the structure or change structure.symprec_angstrom"
 
 
 @dataclass(frozen=True, eq=False)
 class Crystal:
-    """A primitive cell with its space group.
+    """A primitive cell with its space group, which holds exactly.
 
     An atom of the infinite crystal is a pair (site s, offset n): site s of the primitive cell that is
     displaced by the integer combination n of lattice vectors. Operation g maps it exactly to
@@ -108,7 +116,7 @@ def build_crystal(
 ) -> Crystal:
     """Find the primitive cell and the space group of a periodic structure.
 
-    Orientation and positions are those of the input; only the rotation matrices are made exact.
+    The crystal is the ideal one nearest to the input, in its orientation; see `mlff_dyn.lattice.ideal_cell`.
 
     Parameters
     ----------
@@ -116,38 +124,71 @@ def build_crystal(
     positions : array_like, shape (n, 3)       Cartesian, Å
     numbers : array_like, shape (n,)           atomic numbers
     masses : array_like, shape (n,), optional  amu; standard atomic weights by default
-    symprec : float                            tolerance of the symmetry search, Å
+    symprec : float
+        How far coordinates of cell vectors and atoms may be from those of the ideal crystal, Å.
 
     Raises
     ------
     DataError
         If no space group is found.
     """
+    for looseness in _SEARCHES:
+        try:
+            crystal = _crystal_within(
+                lattice, positions, numbers, masses, symprec=symprec, tolerance=looseness * symprec
+            )
+        except DataError:
+            if looseness == _SEARCHES[-1]:
+                raise
+            continue
+        if distance_from_given(crystal) <= _FARTHEST * symprec:
+            break
+    return crystal
+
+
+def _crystal_within(
+    lattice: ArrayLike,
+    positions: ArrayLike,
+    numbers: ArrayLike,
+    masses: ArrayLike | None,
+    *,
+    symprec: float,
+    tolerance: float,
+) -> Crystal:
+    """Crystal whose operations spglib finds within a tolerance (Å)."""
     cell = np.array(lattice, float)
     given = np.array(positions, float)
     species = np.array(numbers, np.int64)
     scaled = given @ np.linalg.inv(cell)
     atoms = PhonopyAtoms(numbers=species, scaled_positions=scaled, cell=cell, masses=masses)
     weights = np.array(atoms.masses, float)
-    input_matrix = _input_matrix(atoms, symprec)
+    input_matrix = _input_matrix(atoms, tolerance)
     primitive_lattice = np.linalg.solve(input_matrix.astype(float), cell)
-    sites = _first_of_each_site(given, species, primitive_lattice, symprec)
+    sites, fractional = _sites(given, species, primitive_lattice, tolerance)
     if len(sites) * round(abs(np.linalg.det(input_matrix))) != len(species):
         raise DataError(
             f"the input cell of {len(species)} atoms does not fold into a primitive cell of {len(sites)}",
             fix=_SYMMETRY_FIX,
         )
-    fractional = given[sites] @ np.linalg.inv(primitive_lattice)
-    dataset = _symmetry_dataset((primitive_lattice, fractional, species[sites]), symprec)
+    dataset = _symmetry_dataset((primitive_lattice, fractional, species[sites]), tolerance)
     rotations = np.array(dataset.rotations, np.int64)
     site_map, site_shift = _site_action(fractional, species[sites], rotations, np.array(dataset.translations))
-    return Crystal(
-        lattice=primitive_lattice,
-        positions=given[sites],
+    ideal = ideal_cell(
+        primitive_lattice,
+        fractional,
+        rotations,
+        site_map,
+        site_shift,
+        input_matrix=input_matrix,
+        limit=_FARTHEST * symprec,
+    )
+    crystal = Crystal(
+        lattice=ideal.lattice,
+        positions=ideal.fractional @ ideal.lattice,
         numbers=species[sites],
         masses=weights[sites],
         rotations=rotations,
-        cartesian_rotations=_orthogonal_rotations(primitive_lattice, rotations),
+        cartesian_rotations=ideal.cartesian_rotations,
         site_map=site_map,
         site_shift=site_shift,
         input_lattice=cell,
@@ -158,6 +199,9 @@ def build_crystal(
         space_group=f"{dataset.international} ({dataset.number})",
         symprec=symprec,
     )
+    if distance_from_given(crystal) > 0.0:
+        return crystal
+    return replace(crystal, lattice=primitive_lattice, positions=given[sites])
 
 
 def _input_matrix(atoms: PhonopyAtoms, symprec: float) -> NDArray[np.int64]:
@@ -179,19 +223,21 @@ def _symmetry_dataset(cell: Any, symprec: float) -> Any:  # noqa: ANN401
     return dataset
 
 
-def _first_of_each_site(
+def _sites(
     positions: NDArray[np.float64],
     numbers: NDArray[np.int64],
     lattice: NDArray[np.float64],
     symprec: float,
-) -> NDArray[np.int64]:
-    """Indices of the input atoms that are distinct modulo the primitive lattice."""
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """First input atom of each site of the primitive lattice, and the mean fractional position of all."""
     fractional = positions @ np.linalg.inv(lattice)
-    difference = fractional[:, None] - fractional[None]
+    difference = fractional[None] - fractional[:, None]
     difference -= np.rint(difference)
     same = np.linalg.norm(difference @ lattice, axis=-1) < max(10 * symprec, 1e-3)
     same &= numbers[:, None] == numbers[None]
-    return np.flatnonzero(same.argmax(axis=1) == np.arange(len(positions)))
+    sites = np.flatnonzero(same.argmax(axis=1) == np.arange(len(positions)))
+    shifts = np.einsum("st,sta->sa", same[sites].astype(float), difference[sites])
+    return sites, fractional[sites] + shifts / same[sites].sum(axis=1, keepdims=True)
 
 
 def _site_action(
@@ -208,17 +254,3 @@ def _site_action(
     site_map = residual.argmin(axis=2)
     shift = np.take_along_axis(difference, site_map[:, :, None, None], axis=2)[:, :, 0]
     return site_map, np.rint(shift).astype(np.int64)
-
-
-def _orthogonal_rotations(lattice: NDArray[np.float64], rotations: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Cartesian rotations of the lattice whose metric is averaged over the group, so they close exactly."""
-    metric = lattice @ lattice.T
-    averaged = np.einsum("gba,bc,gcd->ad", rotations, metric, rotations) / len(rotations)
-    inverse = np.linalg.inv(lattice)
-    values, vectors = np.linalg.eigh(inverse @ averaged @ inverse.T)
-    ideal = lattice @ (vectors * np.sqrt(values)) @ vectors.T
-    rotated = np.einsum("ba,gbc,cd->gad", ideal, rotations.astype(float), np.linalg.inv(ideal.T))
-    for value in (0.0, 0.5, 1.0):
-        for signed in (value, -value):
-            rotated[np.abs(rotated - signed) < 1e-12] = signed
-    return np.asarray(rotated)
