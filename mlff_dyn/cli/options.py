@@ -45,6 +45,14 @@ Verbose = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No log and no progress, errors only.")]
 
+AllowUnconverged = Annotated[
+    bool,
+    typer.Option(
+        "--allow-unconverged",
+        help="Take the model also where its training did not end, did not converge, or had other settings.",
+    ),
+]
+
 _SHARED: dict[str, tuple[Any, object]] = {
     "run_dir": (RunDir, None),
     "overrides": (Overrides, None),

@@ -26,6 +26,8 @@ _FIXES = {
     errno.EIO: "check the disk",
 }
 
+_LONG_AGO_SECONDS = 86400
+
 
 @contextmanager
 def atomic_write(path: Path | str) -> Iterator[Path]:
@@ -78,6 +80,11 @@ def sync_path(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def date_back(path: Path) -> None:
+    """Date a file to long ago, so that make takes it for out of date and runs its command again."""
+    os.utime(path, (_LONG_AGO_SECONDS, _LONG_AGO_SECONDS))
 
 
 def _write_error(path: Path, error: OSError) -> Exception:

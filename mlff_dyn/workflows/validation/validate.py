@@ -145,7 +145,7 @@ def _compare(force_field: ForceField, rows: LabelledFrame, snapshot: Snapshot) -
     energy, forces = supercell.energy_forces(rows.displacements)
     sds = _sds(supercell.force_errors(rows.displacements))
     by_energy = by_stress = None
-    if rows.energy_ev is not None and np.isfinite(force_field.training.rmse_energy_ev_per_atom):
+    if rows.energy_ev is not None and force_field.training.rmse_energy_ev_per_atom is not None:
         reference, predicted = np.array([[rows.energy_ev], [energy]]) / rows.n_atoms
         by_energy = _Values(reference, predicted, _sds(supercell.energy_errors(rows.displacements)))
     if rows.stress_ev_per_angstrom3 is not None:
