@@ -113,6 +113,20 @@ class Given:
 
         return load_config(path, self.all_overrides())
 
+    def load_or_find(self, source: Path) -> "Config | Path":
+        """Load a configuration, or return the path of something else, for which there is nothing to set.
+
+        Raises
+        ------
+        BadParameter
+            If the command line sets keys of a configuration that is not given.
+        """
+        if source.suffix in CONFIG_SUFFIXES:
+            return self.load(source)
+        if self.all_overrides():
+            raise typer.BadParameter("--run-dir, --seed and --set need a CONFIG.yaml")
+        return source
+
     def finish(self, report: "Report", *, exit_code: int | None = None) -> NoReturn:
         """Print the report and leave with its exit code, or with another one."""
         from mlff_dyn.report.answer import print_report

@@ -105,12 +105,15 @@ def test_export_takes_a_configuration_a_run_or_a_model(workflow: Workflow, confi
     run_dir.mkdir()
     model = run_dir / "model.h5"
     model.touch()
-    for source, expected in ((config_file, run_dir), (run_dir, run_dir), (model, model)):
-        result = run("export", source, "--format", "phonopy", "-o", "out", "--force")
+    given = {"format": "phonopy", "output": Path("out"), "force": True}
+    rest = {"supercell": "2 2 2", "allow_unconverged": False, "dry_run": True}
+    for source in (config_file, run_dir, model):
+        words = ("--format", "phonopy", "-o", "out", "--force", "--supercell", "2 2 2", "--dry-run")
+        result = run("export", source, *words)
         assert result.exit_code == 0, result.stderr
-        args, options = workflow.calls[-1]
-        assert args == (expected,)
-        assert options == {"format": "phonopy", "output": Path("out"), "force": True}
+        (found,), options = workflow.calls[-1]
+        assert getattr(found, "run_dir", source) == (run_dir if source == config_file else source)
+        assert options == {**given, **rest}
     assert run("export", "nowhere", "-f", "phonopy", "-o", "out").exit_code == 3
     assert run("export", model, "-f", "phonopy", "-o", "out", "--set", "seed=1").exit_code == 2
 

@@ -18,7 +18,7 @@ MAX_SECONDS = 0.4
 SLEEPING_WORKFLOW = """
 import sys, time, types
 module = types.ModuleType("mlff_dyn.workflows.md.run_md")
-def run_md(config, *, dry_run, force, progress):
+def run_md(config, *, dry_run, force, progress, allow_unconverged):
     progress.start(10, "dynamics")
     print("running", file=sys.stderr, flush=True)
     time.sleep(60.0)
