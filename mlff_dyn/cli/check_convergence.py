@@ -31,4 +31,5 @@ def check_convergence(
         progress=given.progress,
     )
     answered_no = report.exit_code == NotConverged.exit_code
-    given.finish(report, exit_code=0 if exit_zero and answered_no else None)
+    results = [loaded.run_dir / f"convergence.{suffix}" for suffix in ("png", "json")]
+    given.finish(report, results=results, exit_code=0 if exit_zero and answered_no else None)

@@ -50,4 +50,4 @@ def export(
         allow_unconverged=allow_unconverged,
         dry_run=given.dry_run,
     )
-    given.finish(report)
+    given.finish(report, results=[output / name for name in report.files])

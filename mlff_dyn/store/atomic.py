@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mlff_dyn.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _FIXES = {
     errno.ENOSPC: "free some disk space and run the same command again",
@@ -85,6 +85,16 @@ def sync_path(path: Path) -> None:
 def date_back(path: Path) -> None:
     """Date a file to long ago, so that make takes it for out of date and runs its command again."""
     os.utime(path, (_LONG_AGO_SECONDS, _LONG_AGO_SECONDS))
+
+
+def date_after(results: Iterable[Path], sources: Iterable[Path]) -> None:
+    """Date results that are older than one of their sources to now; those that are sources, too, are none."""
+    results = [path for path in results if path.exists()]
+    times = [path.stat().st_mtime_ns for path in sources if path.exists() and path not in results]
+    for path in results:
+        if path.stat().st_mtime_ns < max(times, default=0):
+            with suppress(PermissionError):
+                os.utime(path)
 
 
 def _write_error(path: Path, error: OSError) -> Exception:

@@ -22,6 +22,7 @@ class FakeReport:
     """Report of a replaced workflow."""
 
     exit_code: int = 0
+    files: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         return {
