@@ -39,18 +39,6 @@ run/convergence.json: run/md/300K-1/trajectory.h5
 export/phonopy/FORCE_CONSTANTS: run/model.h5
 	mlff-dyn export config.yaml --format phonopy -o export/phonopy --force
 """
-BY_STAMPS = """\
-all: checked
-trained: config.yaml
-	mlff-dyn train $< --json > train.out
-	touch $@
-ran: trained
-	mlff-dyn run-md config.yaml && touch $@
-checked: ran
-	mlff-dyn check-convergence config.yaml
-	mlff-dyn export config.yaml --format phonopy -o export/phonopy --force
-	touch $@
-"""
 Make = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -66,7 +54,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture(params=[BY_ANSWERS, BY_FILES, BY_STAMPS], ids=["answers", "files", "stamps"])
+@pytest.fixture(params=[BY_ANSWERS, BY_FILES], ids=["answers", "files"])
 def make(request: pytest.FixtureRequest, folder: Path) -> Make:
     text = str(request.param)
     if "phono3py" in text:
