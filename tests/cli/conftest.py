@@ -23,6 +23,7 @@ class FakeReport:
 
     exit_code: int = 0
     files: tuple[str, ...] = ()
+    status: str = "done"
 
     def to_json(self) -> dict[str, object]:
         return {

@@ -129,6 +129,24 @@ def test_validate_hands_over_both_files(workflow: Workflow, config_file: Path) -
     assert workflow.calls[1] == ((model, frames, model.parent / "there"), {})
 
 
+@pytest.mark.parametrize("verb", [*CONFIG_VERBS, "export", "validate"])
+def test_every_verb_takes_the_options_of_the_readme(verb: str, workflow: Workflow, config_file: Path) -> None:
+    run_dir = config_file.parent / "there"
+    run_dir.mkdir()
+    for path in (run_dir / "model.h5", config_file.with_name("frames.extxyz")):
+        path.touch()
+    own = {"export": ("-f", "phonopy", "-o", "out"), "validate": ("frames.extxyz",)}.get(verb, ())
+    shared = ("--set", "md.n_steps=7", "--run-dir", "there", "--seed", 3, "-v", "-q")
+    result = run(verb, config_file, *own, *shared)
+    assert result.exit_code == 0, result.stderr
+    config = workflow.calls[-1][0][0]
+    assert (config.md.n_steps, config.run_dir, config.seed) == (7, run_dir, 3)
+    result = run(verb, config_file, *own, *shared, "--dry-run")
+    assert result.exit_code == 0, result.stderr
+    args, options = workflow.calls[-1]
+    assert options.get("dry_run") or args[2] is None
+
+
 @pytest.mark.parametrize("verb", CONFIG_VERBS)
 @pytest.mark.parametrize(
     ("args", "expected"),

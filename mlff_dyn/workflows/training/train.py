@@ -33,7 +33,7 @@ from mlff_dyn.workflows.training.train_report import (
     describe_labels,
     explain_nulls,
 )
-from mlff_dyn.workflows.training.trained_model import ANSWER_NAME, write_trained
+from mlff_dyn.workflows.training.trained_model import ANSWER_NAME, is_answer_of, write_trained
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,12 +186,14 @@ def _finished_report(learner: Learner, *, static: bool) -> TrainReport | None:
     try:
         content = read_report(workspace.directory / ANSWER_NAME, TrainReport)
         workspace.read_model()
+        is_of_model = is_answer_of(content, workspace)
         inputs, *_ = (content.pop(name, None) for name in ("inputs", "model", "configuration"))
         report = TrainReport(**content, up_to_date=True)
     except (DataError, TypeError):
         return None
     expected = (STATIC,) if static else (CONVERGED, LIMITED)
-    return report if report.status in expected and inputs == _inputs(learner) else None
+    is_current = is_of_model and inputs == _inputs(learner)
+    return report if report.status in expected and is_current else None
 
 
 def _inputs(learner: Learner) -> str:

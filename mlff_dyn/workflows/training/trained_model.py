@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlff_dyn.errors import DataError, NotConverged
 from mlff_dyn.report.answer import read_report, write_report
@@ -14,6 +14,7 @@ from mlff_dyn.workflows.setup.workspace import digest
 from mlff_dyn.workflows.training.train_report import CONVERGED, STATIC, TrainReport
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from mlff_dyn.config.schema import Config
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 ANSWER_NAME = "train.json"
 _GO_ON = "mlff-dyn train CONFIG.yaml; --allow-unconverged takes the model as it is"
+_PRIOR_FILES = ("model", "phonopy", "phono3py")
 _logger = logging.getLogger(__name__)
 
 
@@ -45,6 +47,11 @@ def write_trained(learner: Learner, report: TrainReport, inputs: str) -> None:
         date_back(workspace.model_path)
     more = {"inputs": inputs, "model": _fingerprint(workspace.model_path), "configuration": configuration}
     write_report(workspace.directory / ANSWER_NAME, report, **more)
+
+
+def is_answer_of(answer: Mapping[str, Any], workspace: Workspace) -> bool:
+    """Whether an answer of a training is of the model and of the settings that there are now."""
+    return not _mismatch(answer, workspace.model_path, workspace.config)
 
 
 def read_trained(workspace: Workspace, *, allow_unconverged: bool) -> ForceField:
@@ -97,15 +104,22 @@ def _doubt(model: Path, config: Config | None) -> str | None:
     answer = read_report(model.with_name(ANSWER_NAME), TrainReport)
     if not answer:
         return f"there is no {ANSWER_NAME} beside it that says how its training ended"
-    if answer.get("model") != _fingerprint(model):
-        return f"{ANSWER_NAME} beside it is the answer of another training"
     status = answer.get("status")
     if status not in (CONVERGED, STATIC):
         return f"its training did not converge ({status})"
-    is_other = config is not None and answer.get("configuration") != _configuration(
-        config, is_static=status == STATIC
-    )
-    return "it was trained with other settings of training or engine" if is_other else None
+    return _mismatch(answer, model, config)
+
+
+def _mismatch(answer: Mapping[str, Any], model: Path, config: Config | None) -> str | None:
+    """Why an answer is not that of a model, or of a configuration; None if it is."""
+    if answer.get("model") != _fingerprint(model):
+        return f"{ANSWER_NAME} beside it is the answer of another training"
+    if config is None:
+        return None
+    settings = _configuration(config, is_static=answer.get("status") == STATIC)
+    if answer.get("configuration") != settings:
+        return "it was trained with other settings of training or engine"
+    return None
 
 
 def _fingerprint(model: Path) -> str:
@@ -116,8 +130,12 @@ def _fingerprint(model: Path) -> str:
 
 
 def _configuration(config: Config, *, is_static: bool) -> str:
-    """Digest of the settings that a converged answer holds for, however large the budget was."""
+    """Digest of the settings that a converged answer holds for, whatever the budget and the folder."""
     training = json.loads(config.training.model_dump_json(exclude={"max_calculations"}))
+    for name in _PRIOR_FILES:
+        path = None if config.training.prior is None else getattr(config.training.prior, name)
+        if path is not None:
+            training["prior"][name] = path.name
     if is_static:
         return digest([training["fit"], training["prior"]])
     engine = None if config.engine is None else config.engine.model_dump_json(include={"kind", "parameters"})

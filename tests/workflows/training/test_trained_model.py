@@ -11,7 +11,7 @@ import pytest
 from mlff_dyn.store.dataset import write_snapshots
 from tests.models import emt_snapshots
 from tests.workflows.conftest import invoke
-from tests.workflows.training_project import Train, content, refused
+from tests.workflows.training_project import Train, content, n_runs, refused
 
 SETTINGS = ("md.n_steps=100", "md.displacement_limit_angstrom=1", "convergence.n_steps=200")
 SHORT = tuple(word for setting in SETTINGS for word in ("--set", setting))
@@ -94,9 +94,26 @@ def test_a_model_of_other_settings_or_without_its_answer_is_refused(folder: Path
         file.write(b"\0")
     for verb in verbs(folder):
         refused(invoke(*verb), 4, "answer of another training")
+    n_before = n_runs(folder)
+    assert train().exit_code == 0
+    assert n_runs(folder) == n_before
+    assert invoke(*verbs(folder)[2], "--force").exit_code == 0
     (folder / "run/train.json").unlink()
     for verb in verbs(folder):
         refused(invoke(*verb), 4, "no train.json")
+
+
+def test_an_answer_of_an_older_version_is_made_anew(folder: Path, train: Train) -> None:
+    assert train().exit_code == 0
+    path, n_before = folder / "run/train.json", n_runs(folder)
+    answer = json.loads(path.read_text(encoding="utf-8"))
+    old = {name: value for name, value in answer.items() if name not in ("model", "configuration")}
+    path.write_text(json.dumps(old), encoding="utf-8")
+    refused(invoke(*verbs(folder)[2]), 4, "mlff-dyn train")
+    assert train().exit_code == 0
+    assert n_runs(folder) == n_before
+    assert json.loads(path.read_text(encoding="utf-8")) == answer
+    assert invoke(*verbs(folder)[2]).exit_code == 0
 
 
 def test_a_model_alone_is_exported_with_a_warning(
