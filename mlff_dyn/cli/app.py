@@ -9,6 +9,7 @@ from mlff_dyn.cli.export import export
 from mlff_dyn.cli.init import init
 from mlff_dyn.cli.run_md import run_md
 from mlff_dyn.cli.session import Commands
+from mlff_dyn.cli.streams import run_with_streams
 from mlff_dyn.cli.train import train
 from mlff_dyn.cli.validate import validate
 
@@ -22,7 +23,6 @@ app = typer.Typer(
     name="mlff-dyn",
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=EXIT_CODES,
@@ -53,4 +53,4 @@ def describe(
 
 def main() -> None:
     """Run the command line."""
-    app()
+    run_with_streams(app)

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from mlff_dyn.cli.options import CONFIG_SUFFIXES, OUTPUT_OPTIONS, Given, takes
+from mlff_dyn.cli.options import AllowUnconverged, Given, takes
 from mlff_dyn.errors import DataError
 
 
-@takes("run_dir", "overrides", "force", *OUTPUT_OPTIONS)
+@takes()
 def export(
     given: Given,
     source: Annotated[
@@ -23,15 +23,31 @@ def export(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="PATH", help="File or directory, as the format needs.")
     ],
+    supercell: Annotated[
+        str | None,
+        typer.Option(
+            "--supercell",
+            metavar="N N N",
+            help="Supercell of the force constants, as in structure.supercell, or by order: "
+            "'{2: [4, 4, 4], 3: [2, 2, 2]}' [default: the training cell].",
+        ),
+    ] = None,
+    allow_unconverged: AllowUnconverged = False,
 ) -> None:
     """Write the trained force field for another program."""
-    if source.suffix in CONFIG_SUFFIXES:
-        source = given.load(source).run_dir
-    elif given.all_overrides():
-        raise typer.BadParameter("--run-dir and --set need a CONFIG.yaml")
-    if not source.exists():
+    found = given.load_or_find(source)
+    if found is source and not source.exists():
         raise DataError(f"there is no model in {source}", fix="run mlff-dyn train first")
 
     from mlff_dyn.workflows.export import export as write_files
 
-    given.finish(write_files(source, format=file_format, output=output, force=given.force))
+    report = write_files(
+        found,
+        format=file_format,
+        output=output,
+        force=given.force,
+        supercell=supercell,
+        allow_unconverged=allow_unconverged,
+        dry_run=given.dry_run,
+    )
+    given.finish(report, results=[output / name for name in report.files])

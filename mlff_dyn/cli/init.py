@@ -77,7 +77,8 @@ def init(
 
     from mlff_dyn.workflows.setup.initialise import initialise
 
-    given.finish(initialise(config, dry_run=given.dry_run))
+    made = initialise(config, dry_run=given.dry_run)
+    given.finish(made, results=[config.run_dir / "basis.h5"])
 
 
 def _start_config(structure: Path, target: Path, given: Given) -> "Config":

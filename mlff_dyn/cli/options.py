@@ -6,7 +6,7 @@ A command declares the arguments of its own; `takes` adds shared options, which 
 import functools
 import inspect
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +45,14 @@ Verbose = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No log and no progress, errors only.")]
 
+AllowUnconverged = Annotated[
+    bool,
+    typer.Option(
+        "--allow-unconverged",
+        help="Take the model also where its training did not end, did not converge, or had other settings.",
+    ),
+]
+
 _SHARED: dict[str, tuple[Any, object]] = {
     "run_dir": (RunDir, None),
     "overrides": (Overrides, None),
@@ -72,6 +80,7 @@ class Given:
     verbose: int = 0
     quiet: bool = False
     progress: Progress = field(default_factory=NullProgress)
+    sources: tuple[Path, ...] = ()
 
     @contextmanager
     def session(self) -> Iterator[None]:
@@ -103,12 +112,38 @@ class Given:
         """
         from mlff_dyn.config.load import load_config
 
-        return load_config(path, self.all_overrides())
+        config = load_config(path, self.all_overrides())
+        made = (config.run_dir / name for name in ("basis.h5", "model.h5", "train.json"))
+        self.sources = (path, config.structure.file, *made)
+        return config
 
-    def finish(self, report: "Report", *, exit_code: int | None = None) -> NoReturn:
-        """Print the report and leave with its exit code, or with another one."""
+    def load_or_find(self, source: Path) -> "Config | Path":
+        """Load a configuration, or return the path of something else, for which there is nothing to set.
+
+        Raises
+        ------
+        BadParameter
+            If the command line sets keys of a configuration that is not given.
+        """
+        if source.suffix in CONFIG_SUFFIXES:
+            return self.load(source)
+        if self.all_overrides():
+            raise typer.BadParameter("--run-dir, --seed and --set need a CONFIG.yaml")
+        return source
+
+    def finish(
+        self, report: "Report", *, results: Iterable[Path] = (), exit_code: int | None = None
+    ) -> NoReturn:
+        """Print the report and leave with its exit code, or with another one.
+
+        Results that stayed as they were, since they are still those of the configuration, are dated after it
+        and what else they depend on, as make expects.
+        """
         from mlff_dyn.report.answer import print_report
+        from mlff_dyn.store.atomic import date_after
 
+        if report.exit_code == 0 and not self.dry_run:
+            date_after(results, self.sources)
         print_report(report, as_json=self.as_json)
         raise typer.Exit(report.exit_code if exit_code is None else exit_code)
 

@@ -26,6 +26,7 @@ def train(
     loaded = given.load(config)
     if dataset is not None:
         require_file(dataset, "dataset")
+        given.sources += (dataset,)
     elif static and not (loaded.run_dir / "dataset.extxyz").is_file():
         raise UsageError(
             f"--static has no frames to fit in {loaded.run_dir}", fix="add --dataset FILE.extxyz"
@@ -36,4 +37,5 @@ def train(
     from mlff_dyn.workflows.training.train import train as run_training
 
     options = {"dry_run": given.dry_run, "force": given.force}
-    given.finish(run_training(loaded, dataset=dataset, static=static, progress=given.progress, **options))
+    report = run_training(loaded, dataset=dataset, static=static, progress=given.progress, **options)
+    given.finish(report, results=[loaded.run_dir / name for name in ("model.h5", "train.json")])

@@ -1,5 +1,6 @@
 """`mlff-dyn validate`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,10 +10,12 @@ from mlff_dyn.cli.options import OUTPUT_OPTIONS, Given, takes
 from mlff_dyn.cli.session import require_file
 
 
-@takes(*OUTPUT_OPTIONS)
+@takes("run_dir", "overrides", "seed", "dry_run", *OUTPUT_OPTIONS)
 def validate(
     given: Given,
-    model: Annotated[Path, typer.Argument(metavar="MODEL.h5", help="Trained model.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL.h5", help="Trained model, or the CONFIG.yaml of its run.")
+    ],
     file: Annotated[Path, typer.Argument(metavar="FILE.extxyz", help="Labelled frames, not trained on.")],
     *,
     output: Annotated[
@@ -26,9 +29,12 @@ def validate(
     ] = None,
 ) -> None:
     """Compare a model, and its own error bars, with labelled frames."""
-    require_file(model, "model")
+    found = given.load_or_find(model)
+    path = require_file(found if isinstance(found, Path) else found.run_dir / "model.h5", "model")
     require_file(file, "file of labelled frames")
 
     from mlff_dyn.workflows.validation.validate import validate as run_validation
 
-    given.finish(run_validation(model, file, output or model.parent / "validate"))
+    folder = None if given.dry_run else output or path.parent / "validate"
+    report = run_validation(path if found is model else found, file, folder)
+    given.finish(replace(report, status="dry run") if given.dry_run else report)

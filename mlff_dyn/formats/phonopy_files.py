@@ -25,8 +25,9 @@ _LARGEST_FULL = 512
 def write_phonopy(force_field: ForceField, torus: Torus, directory: Path) -> tuple[str, ...]:
     """Write force constants of order 2 on a supercell, so that ``phonopy-load phonopy_params.yaml`` works.
 
-    ``FORCE_CONSTANTS`` holds the full array (the compact one above 512 atoms), ``force_constants.hdf5`` the
-    compact one; both with the long-range interaction, whose dipoles go to ``BORN``.
+    That file holds them and the dipoles itself, so it can be read from any directory. ``FORCE_CONSTANTS``
+    holds the full array (the compact one above 512 atoms), ``force_constants.hdf5`` the compact one; all with
+    the long-range interaction, whose dipoles also go to ``BORN``.
 
     Parameters
     ----------
@@ -48,5 +49,6 @@ def write_phonopy(force_field: ForceField, torus: Torus, directory: Path) -> tup
     compact = compact_array(constants, supercell, p2s_map)
     write_force_constants_to_hdf5(compact, binary, p2s_map=p2s_map, physical_unit="eV/angstrom^2")
     names = (*add_dipoles(phonon, force_field, torus, directory), *NAMES)
-    phonon.save(main)
+    phonon.force_constants = compact
+    phonon.save(main, settings={"force_constants": True})
     return names

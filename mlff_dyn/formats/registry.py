@@ -10,19 +10,21 @@ from mlff_dyn.formats.phonopy_files import write_phonopy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-    from mlff_dyn.lattice.torus import Torus
-    from mlff_dyn.model.force_field import ForceField
-
-    Writer = Callable[[ForceField, Torus, Path], tuple[str, ...]]
+    Writer = Callable[..., tuple[str, ...]]
 
 FORMATS: dict[str, Writer] = {"phonopy": write_phonopy, "phono3py": write_phono3py}
-"""Writers: each puts its files into an empty directory and returns their names, the main one last."""
+"""Writers: each takes a force field, the supercell of its highest order and an empty directory, puts its
+files into that and returns their names, the main one last. One of several orders takes another supercell of
+order 2 as ``harmonic``.
+"""
+
+ORDERS: dict[str, tuple[int, ...]] = {"phonopy": (2,), "phono3py": (2, 3)}
+"""Orders that the files of a format hold."""
 
 
-def find_format(name: str) -> Writer:
-    """Return the writer of a format.
+def find_format(name: str) -> tuple[Writer, tuple[int, ...]]:
+    """Return the writer of a format and its orders.
 
     Raises
     ------
@@ -31,4 +33,4 @@ def find_format(name: str) -> Writer:
     """
     if name not in FORMATS:
         raise UsageError(f"format {name!r} is unknown", fix=f"use one of {', '.join(FORMATS)}")
-    return FORMATS[name]
+    return FORMATS[name], ORDERS[name]

@@ -23,6 +23,9 @@ LARGEST_STRAIN = 0.1
 _NO_STRAIN = 2e-6
 """Smaller deformations are rounding errors of the cell."""
 
+_SLIGHT_STRAIN = 2e-5
+"""Smaller ones are taken out with the cell, positions along, and do not count as strain."""
+
 
 @dataclass(frozen=True, eq=False)
 class Match:
@@ -85,7 +88,8 @@ def match_structure(crystal: Crystal, cell: ArrayLike, positions: ArrayLike, num
             centered = (displacements - displacements.mean(axis=0))[atoms]
             if strain.any():
                 centered = centered @ stretch
-            return Match(torus, atoms, centered, strain, rotation)
+            is_slight = np.linalg.norm(strain, 2) < _SLIGHT_STRAIN
+            return Match(torus, atoms, centered, np.zeros((3, 3)) if is_slight else strain, rotation)
     raise DataError(
         "atoms and ideal sites are not one to one",
         fix="the structure melted, hopped or is another phase: leave it out or change structure.file",

@@ -36,7 +36,7 @@ class TrainingSummary:
     displacement_max_angstrom : float          largest displacement of an atom
     force_rms_ev_per_angstrom : float          over all components
     rmse_force_ev_per_angstrom : float         residual of the fit
-    rmse_energy_ev_per_atom : float            NaN without energies
+    rmse_energy_ev_per_atom : float or None    None without energies of unstrained cells
     reference_energy_ev_per_cell : float       energy of a primitive cell at rest; 0 without energies
     """
 
@@ -45,7 +45,7 @@ class TrainingSummary:
     displacement_max_angstrom: float
     force_rms_ev_per_angstrom: float
     rmse_force_ev_per_angstrom: float
-    rmse_energy_ev_per_atom: float
+    rmse_energy_ev_per_atom: float | None
     reference_energy_ev_per_cell: float
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 from mlff_dyn.report.tables import print_table
-from mlff_dyn.store.atomic import atomic_write_text
+from mlff_dyn.store.atomic import atomic_write, date_back
 from mlff_dyn.store.json_file import finite_or_null, to_plain
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _VERSION = 1
 _NOT_VALUES = ("status", "up_to_date")
+_REASONS = "null_reasons"
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,16 @@ class Report:
         """Return the JSON values besides schema and status; their names end in their unit."""
         return {name: value for name, value in vars(self).items() if name not in _NOT_VALUES}
 
+    def why_null(self) -> Mapping[str, str]:
+        """Say why values are None, by their names without the path."""
+        return {}
+
     def to_json(self) -> dict[str, object]:
-        """Return the JSON object: ``schema``, ``status``, values."""
-        return {"schema": self.schema(), "status": self.status, **self.values()}
+        """Return the JSON object: ``schema``, ``status``, values, and ``null_reasons`` where one is null."""
+        content = {"schema": self.schema(), "status": self.status, **self.values()}
+        content.pop(_REASONS, None)
+        reasons = _explain_nulls(to_plain(content), self.why_null())
+        return {**content, _REASONS: reasons} if reasons else content
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the rows (label, value) for people below the status."""
@@ -94,8 +102,15 @@ class DryRun(Report):
 
 
 def write_report(path: Path, report: Report, **more: object) -> None:
-    """Write the JSON object of a report, and further values with it."""
-    atomic_write_text(path, format_json({**report.to_json(), **more}))
+    """Write the JSON object of a report, and further values with it.
+
+    An answer of no, one with an exit code, is dated back: to make, the file is there only after a yes.
+    """
+    text = format_json({**report.to_json(), **more})
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        if report.exit_code:
+            date_back(temporary)
 
 
 def read_report(path: Path, kind: type[Report]) -> dict[str, Any]:
@@ -125,6 +140,17 @@ def print_report(report: Report, *, as_json: bool, stream: TextIO | None = None)
         stream.flush()
     else:
         print_table(report.table(), stream)
+
+
+def _explain_nulls(values: object, reasons: Mapping[str, str], path: str = "") -> dict[str, str]:
+    """Reason of every value that is null in JSON, by its path."""
+    if isinstance(values, dict | list):
+        items = values.items() if isinstance(values, dict) else enumerate(values)
+        nested = (_explain_nulls(value, reasons, f"{path}.{name}".lstrip(".")) for name, value in items)
+        return {name: reason for found in nested for name, reason in found.items()}
+    if values is None:
+        return {path: reasons.get(path.rpartition(".")[2], "not known")}
+    return {} if finite_or_null(values) is not None else {path: "not a finite number"}
 
 
 def format_json(values: Mapping[str, object]) -> str:

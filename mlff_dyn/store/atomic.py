@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mlff_dyn.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _SPARE_BYTES = 1 << 22
 _FIXES = {
@@ -27,6 +27,8 @@ _FIXES = {
     errno.EISDIR: "remove the folder that has the name of the file",
     errno.EIO: "check the disk",
 }
+
+_LONG_AGO_SECONDS = 86400
 
 
 @contextmanager
@@ -94,6 +96,21 @@ def sync_path(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def date_back(path: Path) -> None:
+    """Date a file to long ago, so that make takes it for out of date and runs its command again."""
+    os.utime(path, (_LONG_AGO_SECONDS, _LONG_AGO_SECONDS))
+
+
+def date_after(results: Iterable[Path], sources: Iterable[Path]) -> None:
+    """Date results that are older than one of their sources to now; those that are sources, too, are none."""
+    results = [path for path in results if path.exists()]
+    times = [path.stat().st_mtime_ns for path in sources if path.exists() and path not in results]
+    for path in results:
+        if path.stat().st_mtime_ns < max(times, default=0):
+            with suppress(PermissionError):
+                os.utime(path)
 
 
 def _write_error(path: Path, error: OSError) -> Exception:

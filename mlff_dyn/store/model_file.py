@@ -155,12 +155,12 @@ def _read_basis_group(file: h5py.File) -> ForceConstantBasis:
 
 
 def _write_fields(group: h5py.Group, record: Any) -> None:  # noqa: ANN401
-    """Arrays of a dataclass as data sets, plain values as attributes."""
+    """Arrays of a dataclass as data sets, plain values as attributes; None is left out."""
     for field in fields(record):
         value = getattr(record, field.name)
         if isinstance(value, np.ndarray):
             group[field.name] = value
-        else:
+        elif value is not None:
             group.attrs[field.name] = value
 
 
@@ -171,6 +171,9 @@ def _read_fields(group: h5py.Group, kind: type[T]) -> T:
             values[field.name] = read_array(group[field.name])
         else:
             value = group.attrs.get(field.name, field.default)
+            is_unknown = value is MISSING or (isinstance(value, float) and np.isnan(value))
+            if is_unknown and str(field.type).endswith("| None"):
+                value = None
             if value is MISSING:
                 raise KeyError(field.name)
             values[field.name] = value.item() if isinstance(value, np.generic) else value

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlff_dyn.config.supercells import parse_supercells
 from mlff_dyn.config.yaml_source import parse_yaml
 from mlff_dyn.errors import ConfigError, DataError, UsageError
 from mlff_dyn.formats.registry import find_format
@@ -16,8 +18,13 @@ from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.report.answer import Report
 from mlff_dyn.store.atomic import sync_path
 from mlff_dyn.store.model_file import read_model
+from mlff_dyn.workflows.setup.workspace import Workspace
+from mlff_dyn.workflows.training.trained_model import ANSWER_NAME, check_trained, read_trained
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mlff_dyn.config.schema import Config
     from mlff_dyn.model.force_field import ForceField
 
 MODEL_NAME, CONFIG_NAME = "model.h5", "config.resolved.yaml"
@@ -32,7 +39,8 @@ class ExportReport(Report):
     format : str
     directory : Path
     files : tuple of str     names in the directory
-    n_atoms : int            of the supercell that the force constants are given on
+    n_atoms : int            of the supercell that the force constants of the highest order are given on
+    supercells : dict        by order: its vectors as rows, in vectors of the input cell
     """
 
     verb = "export"
@@ -40,6 +48,7 @@ class ExportReport(Report):
     directory: Path
     files: tuple[str, ...]
     n_atoms: int
+    supercells: dict[int, list[list[int]]] = field(default_factory=dict)
 
     def values(self) -> dict[str, object]:
         """Return the JSON values, the files with their directory."""
@@ -47,47 +56,106 @@ class ExportReport(Report):
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the rows for people."""
-        files = (("file", str(self.directory / name)) for name in self.files)
-        return [("format", self.format), ("supercell", f"{self.n_atoms} atoms"), *files]
+        rows = [("format", self.format), ("supercell", f"{self.n_atoms} atoms")]
+        if len({str(matrix) for matrix in self.supercells.values()}) > 1:
+            rows += [(f"  order {order}", str(matrix)) for order, matrix in self.supercells.items()]
+        return rows + [("file", str(self.directory / name)) for name in self.files]
 
 
-def export(source: Path, *, format: str, output: Path, force: bool) -> ExportReport:  # noqa: A002 (contract)
+def export(
+    source: Path | Config,
+    *,
+    format: str,  # noqa: A002 (contract)
+    output: Path,
+    force: bool,
+    supercell: str | None = None,
+    allow_unconverged: bool = False,
+    dry_run: bool = False,
+) -> ExportReport:
     """Write a model for another program.
 
     The files appear complete, the main one last.
 
     Parameters
     ----------
-    source : Path
-        Model file, or the run directory that holds it.
+    source : Path or Config
+        Model file, the run directory that holds it, or the configuration that it must be of.
     format : str
         A name of `mlff_dyn.formats.registry.FORMATS`.
     output : Path
         Directory of the files; made when it is missing.
     force : bool
         Replace files that exist with another content.
+    supercell : str, optional
+        See `mlff_dyn.config.supercells.parse_supercells`; default: the training cell for all orders.
+    allow_unconverged : bool
+        Take the model also where its training did not end, did not converge, or had other settings.
+    dry_run : bool
+        Make the files elsewhere, and keep none.
 
     Raises
     ------
     UsageError
-        If the format is unknown, other files are in the way, or the format cannot hold the model.
+        If the format or supercell is none, other files are in the way, or the format cannot hold the model.
+    NotConverged
+        If the training of the model did not converge or had other settings.
     DataError
         If there is no model, or a file cannot be written.
     """
-    writer = find_format(format)
-    model_path = source / MODEL_NAME if source.is_dir() else source
-    force_field, metadata = read_model(model_path)
-    torus = training_supercell(force_field, metadata, model_path)
+    writer, orders = find_format(format)
+    matrices = {} if supercell is None else parse_supercells(supercell, orders)
+    force_field, torus = _read(source, allow_unconverged=allow_unconverged)
+    tori = dict.fromkeys(orders, torus)
+    tori.update({order: input_supercell(torus.crystal, matrix) for order, matrix in matrices.items()})
+    torus = tori[max(orders)]
+    apart = {} if np.array_equal(tori[2].matrix, torus.matrix) else {"harmonic": tori[2]}
+    write = partial(writer, force_field, torus, **apart)
+    names, up_to_date = _write_files(write, output, force=force, dry_run=dry_run)
+    return ExportReport(
+        status="dry run" if dry_run else "done",
+        format=format,
+        directory=output,
+        files=names,
+        n_atoms=torus.n_atoms,
+        supercells={order: _in_input_vectors(each) for order, each in tori.items()},
+        up_to_date=up_to_date,
+    )
+
+
+def _write_files(
+    write: Callable[[Path], tuple[str, ...]], output: Path, *, force: bool, dry_run: bool
+) -> tuple[tuple[str, ...], bool]:
+    """Names of the files, and whether all of them were there already."""
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output} is a file", fix="give a directory with --output")
+    place = None if dry_run else output.parent
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as scratch:
-            names = writer(force_field, torus, Path(scratch))
-            up_to_date = _publish(Path(scratch), names, output, force=force)
+        if place is not None:
+            place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place, prefix=f".{output.name}.") as scratch:
+            names = write(Path(scratch))
+            return names, _publish(Path(scratch), names, output, force=force, dry_run=dry_run)
     except OSError as error:
         raise DataError(f"cannot write {output}: {error.strerror or error}") from error
-    return ExportReport("done", format, output, names, torus.n_atoms, up_to_date=up_to_date)
+
+
+def _read(source: Path | Config, *, allow_unconverged: bool) -> tuple[ForceField, Torus]:
+    """Model whose training converged, and its training supercell."""
+    if not isinstance(source, Path):
+        workspace = Workspace(source)
+        return read_trained(workspace, allow_unconverged=allow_unconverged), workspace.training_torus
+    path = source / MODEL_NAME if source.is_dir() else source
+    force_field, metadata = read_model(path)
+    is_alone = source.is_file() and not path.with_name(ANSWER_NAME).exists()
+    check_trained(path, None, allow_unconverged=allow_unconverged or is_alone)
+    return force_field, training_supercell(force_field, metadata, path)
+
+
+def _in_input_vectors(torus: Torus) -> list[list[int]]:
+    rows: list[list[int]] = (
+        np.rint(torus.matrix @ np.linalg.inv(torus.crystal.input_matrix)).astype(int).tolist()
+    )
+    return rows
 
 
 def training_supercell(force_field: ForceField, metadata: dict[str, Any], model_path: Path) -> Torus:
@@ -113,7 +181,7 @@ def training_supercell(force_field: ForceField, metadata: dict[str, Any], model_
     return input_supercell(force_field.basis.crystal, np.asarray(given, np.int64))
 
 
-def _publish(scratch: Path, names: tuple[str, ...], output: Path, *, force: bool) -> bool:
+def _publish(scratch: Path, names: tuple[str, ...], output: Path, *, force: bool, dry_run: bool) -> bool:
     """Move files to their place; True if all of them were there already."""
     different = [name for name in names if not _same(scratch / name, output / name)]
     in_the_way = [name for name in different if (output / name).exists()]
@@ -122,6 +190,8 @@ def _publish(scratch: Path, names: tuple[str, ...], output: Path, *, force: bool
             f"{output} already holds other files of these names: {', '.join(in_the_way)}",
             fix="replace them with --force, or choose another --output",
         )
+    if dry_run:
+        return not different
     output.mkdir(exist_ok=True)
     for name in different:
         sync_path(scratch / name)

@@ -22,6 +22,8 @@ class FakeReport:
     """Report of a replaced workflow."""
 
     exit_code: int = 0
+    files: tuple[str, ...] = ()
+    status: str = "done"
 
     def to_json(self) -> dict[str, object]:
         return {

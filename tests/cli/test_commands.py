@@ -105,12 +105,15 @@ def test_export_takes_a_configuration_a_run_or_a_model(workflow: Workflow, confi
     run_dir.mkdir()
     model = run_dir / "model.h5"
     model.touch()
-    for source, expected in ((config_file, run_dir), (run_dir, run_dir), (model, model)):
-        result = run("export", source, "--format", "phonopy", "-o", "out", "--force")
+    given = {"format": "phonopy", "output": Path("out"), "force": True}
+    rest = {"supercell": "2 2 2", "allow_unconverged": False, "dry_run": True}
+    for source in (config_file, run_dir, model):
+        words = ("--format", "phonopy", "-o", "out", "--force", "--supercell", "2 2 2", "--dry-run")
+        result = run("export", source, *words)
         assert result.exit_code == 0, result.stderr
-        args, options = workflow.calls[-1]
-        assert args == (expected,)
-        assert options == {"format": "phonopy", "output": Path("out"), "force": True}
+        (found,), options = workflow.calls[-1]
+        assert getattr(found, "run_dir", source) == (run_dir if source == config_file else source)
+        assert options == {**given, **rest}
     assert run("export", "nowhere", "-f", "phonopy", "-o", "out").exit_code == 3
     assert run("export", model, "-f", "phonopy", "-o", "out", "--set", "seed=1").exit_code == 2
 
@@ -124,6 +127,24 @@ def test_validate_hands_over_both_files(workflow: Workflow, config_file: Path) -
     assert workflow.calls == [((model, frames, model.parent / "validate"), {})]
     assert run("validate", model, frames, "-o", model.parent / "there").exit_code == 0
     assert workflow.calls[1] == ((model, frames, model.parent / "there"), {})
+
+
+@pytest.mark.parametrize("verb", [*CONFIG_VERBS, "export", "validate"])
+def test_every_verb_takes_the_options_of_the_readme(verb: str, workflow: Workflow, config_file: Path) -> None:
+    run_dir = config_file.parent / "there"
+    run_dir.mkdir()
+    for path in (run_dir / "model.h5", config_file.with_name("frames.extxyz")):
+        path.touch()
+    own = {"export": ("-f", "phonopy", "-o", "out"), "validate": ("frames.extxyz",)}.get(verb, ())
+    shared = ("--set", "md.n_steps=7", "--run-dir", "there", "--seed", 3, "-v", "-q")
+    result = run(verb, config_file, *own, *shared)
+    assert result.exit_code == 0, result.stderr
+    config = workflow.calls[-1][0][0]
+    assert (config.md.n_steps, config.run_dir, config.seed) == (7, run_dir, 3)
+    result = run(verb, config_file, *own, *shared, "--dry-run")
+    assert result.exit_code == 0, result.stderr
+    args, options = workflow.calls[-1]
+    assert options.get("dry_run") or args[2] is None
 
 
 @pytest.mark.parametrize("verb", CONFIG_VERBS)

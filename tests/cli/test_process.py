@@ -18,7 +18,7 @@ MAX_SECONDS = 0.4
 SLEEPING_WORKFLOW = """
 import sys, time, types
 module = types.ModuleType("mlff_dyn.workflows.md.run_md")
-def run_md(config, *, dry_run, force, progress):
+def run_md(config, *, dry_run, force, progress, allow_unconverged):
     progress.start(10, "dynamics")
     print("running", file=sys.stderr, flush=True)
     time.sleep(60.0)
@@ -30,12 +30,22 @@ main()
 """
 
 
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A configuration and its structure."""
+    (tmp_path / "CONFIG.yaml").write_text(CONFIG)
+    (tmp_path / "Si.vasp").write_bytes((ROOT / "configs/structures/Si.vasp").read_bytes())
+    return tmp_path
+
+
 def start(*args: str, cwd: Path) -> "subprocess.Popen[str]":
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     return subprocess.Popen(
         [sys.executable, *args],
         cwd=cwd,
-        env=environment,
+        env=ENVIRONMENT,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -84,3 +94,73 @@ def test_a_signal_ends_the_command_with_130_and_one_line(number: int, tmp_path: 
     assert time.monotonic() - asked < 10.0
     assert (process.returncode, stdout) == (130, "")
     assert stderr == "interrupted; the same command goes on from here\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device")
+@pytest.mark.parametrize("words", ["--help", "--version", "init CONFIG.yaml --json"])
+def test_an_answer_that_cannot_be_written_is_one_line(words: str, project: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "mlff_dyn", *words.split()],
+            cwd=project,
+            env=ENVIRONMENT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (result.returncode, result.stderr.count("\n")) == (3, 1)
+    assert result.stderr.startswith("error: cannot write to standard output: ")
+
+
+@pytest.mark.parametrize("words", ["--help", "init CONFIG.yaml --json", "init CONFIG.yaml --json 2>&1"])
+def test_a_reader_that_has_seen_enough_changes_nothing(words: str, project: Path) -> None:
+    """The pipe is closed before anything is written; the command ends its work, with its own exit code."""
+    command = f"'{sys.executable}' -m mlff_dyn {words} | true; exit ${{PIPESTATUS[0]}}"
+    result = subprocess.run(
+        ["bash", "-c", command], cwd=project, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0
+    assert "rror" not in result.stderr
+    assert "Traceback" not in result.stderr
+    assert (project / "run/basis.h5").exists() == ("init" in words)
+
+
+def test_log_that_cannot_be_written_ends_no_command(project: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "mlff_dyn", "init", "CONFIG.yaml", "--set", "no.key=1"],
+            cwd=project,
+            env=ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            stderr=full,
+            check=False,
+        )
+    assert result.returncode == 2
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_verbs_and_options(shell: str, tmp_path: Path) -> None:
+    """`--show-completion` prints the script of the shell; asked as that script asks, it completes."""
+    code = "import sys; sys.argv[0] = 'mlff-dyn'; from mlff_dyn.cli.app import main; main()"
+    for line, expected in (
+        ("mlff-dyn check", "check-convergence"),
+        ("mlff-dyn run-md --allow", "--allow-unconverged"),
+    ):
+        words = line.split()
+        asked = {
+            "_MLFF_DYN_COMPLETE": f"complete_{shell}",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(words) - 1),
+            "_TYPER_COMPLETE_ARGS": line,
+            "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        }
+        result = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env={**ENVIRONMENT, **asked},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert expected in result.stdout, result.stderr

@@ -68,6 +68,8 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
         read_phonopy_tensors(tmp_path / "absent.yaml")
     for name in ("FORCE_CONSTANTS", "force_constants.hdf5"):
         (tmp_path / name).unlink(missing_ok=True)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text[: text.index("force_constants:")], encoding="utf-8")
     with pytest.raises(DataError, match="neither force constants nor forces"):
         read_phonopy_tensors(path)
     pytest.importorskip("phono3py")

@@ -60,6 +60,106 @@ def test_the_same_export_again_touches_nothing_and_other_files_are_kept(project:
     assert (out / "notes.txt").read_text(encoding="utf-8") == "mine"
 
 
+def test_the_main_file_of_phonopy_suffices_from_any_directory(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds the force constants: no other file of the directory is needed, nor taken from elsewhere."""
+    export(project / "run", format="phonopy", output=project / "out", force=False)
+    both = [
+        phonopy.load(project / "out" / "phonopy_params.yaml", force_constants_filename=name, log_level=0)
+        for name in (project / "out" / "FORCE_CONSTANTS", None)
+    ]
+    monkeypatch.chdir(project)
+    (project / "out" / "FORCE_CONSTANTS").unlink()
+    (project / "out" / "force_constants.hdf5").unlink()
+    both.append(phonopy.load("out/phonopy_params.yaml", log_level=0))
+    found = []
+    for phonon in both:
+        phonon.run_qpoints([[0.5, 0.5, 0.0], [0.1, 0.2, 0.3]])
+        found.append(phonon.qpoints.frequencies)
+    np.testing.assert_allclose(found[1:], [found[0]] * 2, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:.*Point group symmetries of supercell")
+@pytest.mark.parametrize(
+    ("words", "matrix"),
+    [
+        ("3 3 3", np.diag([3, 3, 3])),
+        ("2,3,2", np.diag([2, 3, 2])),
+        ("0 2 2 2 0 2 2 2 0", 2 * (1 - np.eye(3))),
+        ("[[2, 1, 0], [0, 2, 0], [0, 0, 2]]", [[2, 1, 0], [0, 2, 0], [0, 0, 2]]),
+        ("{2: [2, 2, 3]}", np.diag([2, 2, 3])),
+    ],
+)
+def test_force_constants_on_any_supercell(project: Path, words: str, matrix: np.ndarray) -> None:
+    """Rows of the matrix are vectors of the supercell; the phonons at the zone boundary stay the same."""
+    options = ("-f", "phonopy", "-o", project / "out", "--supercell", words, "--json")
+    result = invoke("export", project / "CONFIG.yaml", *options)
+    assert result.exit_code == 0, result.stderr
+    np.testing.assert_array_equal(json.loads(result.stdout)["supercells"]["2"], matrix)
+    loaded = phonopy.load(project / "out" / "phonopy_params.yaml", log_level=0)
+    np.testing.assert_array_equal(loaded.supercell_matrix, np.transpose(matrix))
+    assert len(loaded.supercell) == json.loads(result.stdout)["n_atoms"]
+    export(project / "run", format="phonopy", output=project / "plain", force=False)
+    frequencies = []
+    for phonon in (loaded, phonopy.load(project / "plain" / "phonopy_params.yaml", log_level=0)):
+        phonon.run_qpoints([[0.0, 0.0, 0.0]] if "1, 0" in words else [[0.0, 0.5, 0.5]])
+        frequencies.append(phonon.qpoints.frequencies)
+    np.testing.assert_allclose(*frequencies, atol=1e-3)
+
+
+def test_orders_on_supercells_of_their_own(project: Path) -> None:
+    phono3py = pytest.importorskip("phono3py")
+    cells = "{2: [3, 3, 3], 3: [2, 2, 2]}"
+    report = export(project / "run", format="phono3py", output=project / "out", force=False, supercell=cells)
+    assert report.n_atoms == 32
+    assert dict(report.rows())["  order 2"] == "[[3, 0, 0], [0, 3, 0], [0, 0, 3]]"
+    plain = export(project / "run", format="phono3py", output=project / "plain", force=False)
+    found, expected = (
+        phono3py.load(
+            each / "phono3py_params.yaml",
+            fc2_filename=each / "fc2.hdf5",
+            fc3_filename=each / "fc3.hdf5",
+            symmetrize_fc=False,
+            log_level=0,
+        )
+        for each in (report.directory, plain.directory)
+    )
+    np.testing.assert_array_equal(found.phonon_supercell_matrix, 3 * np.eye(3))
+    assert (found.fc2.shape[1], found.fc3.shape[1]) == (108, 32)
+    np.testing.assert_array_equal(found.fc3, expected.fc3)
+    np.testing.assert_allclose(found.fc2.sum(axis=1), 0.0 * found.fc2.sum(axis=1), atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "2 2",
+        "0 1 1",
+        "a b c",
+        "1 0 0 0 1 0 0 0 -1",
+        "{3: [2, 2, 2]}",
+        "{2: 2 2 2, 3: 2 2 2}",
+        "[[2",
+        "2.5 1 1",
+    ],
+)
+def test_what_is_no_supercell_is_refused(project: Path, words: str) -> None:
+    result = invoke("export", project / "run", "-f", "phonopy", "-o", project / "out", "--supercell", words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--supercell" in result.stderr
+    assert not (project / "out").exists()
+
+
+def test_a_dry_run_makes_nothing_and_names_what_is_in_the_way(project: Path) -> None:
+    words = ("export", project / "CONFIG.yaml", "-f", "phonopy", "-o", project / "out", "--seed", 3)
+    assert invoke(*words, "--dry-run").exit_code == 0
+    assert not (project / "out").exists()
+    assert invoke(*words).exit_code == 0
+    assert invoke(*words, "--dry-run", "--supercell", "1 1 1").exit_code == 2
+    assert invoke("export", project / "run", *words[2:]).exit_code == 2
+
+
 def test_an_unknown_format_lists_the_names(project: Path) -> None:
     result = invoke("export", project / "run", "-f", "lammps", "-o", project / "out")
     assert (result.exit_code, result.stdout) == (2, "")

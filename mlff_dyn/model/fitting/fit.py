@@ -270,7 +270,7 @@ def _summarize(posterior: Posterior, problem: _Problem, residual_rms: float) -> 
         displacement_max_angstrom=max(float(np.linalg.norm(f.displacements, axis=1).max()) for f in frames),
         force_rms_ev_per_angstrom=_rms(np.concatenate([frame.forces for frame in frames])),
         rmse_force_ev_per_angstrom=residual_rms,
-        rmse_energy_ev_per_atom=_rms(np.concatenate(spread)) / n_sites if spread else float("nan"),
+        rmse_energy_ev_per_atom=_rms(np.concatenate(spread)) / n_sites if spread else None,
         reference_energy_ev_per_cell=per_cell,
     )
 

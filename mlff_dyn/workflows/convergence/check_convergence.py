@@ -23,6 +23,7 @@ from mlff_dyn.workflows.convergence.convergence_report import (
 from mlff_dyn.workflows.convergence.sampling import SamplingPlan, error_series, sample_replicas
 from mlff_dyn.workflows.convergence.verdict import judge
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
+from mlff_dyn.workflows.training.trained_model import read_trained
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 _NO_FRAMES = np.empty((0, 0, 3))
 
 
-def check_convergence(config: Config, *, dry_run: bool, force: bool, progress: Progress) -> Report:
+def check_convergence(
+    config: Config, *, dry_run: bool, force: bool, progress: Progress, allow_unconverged: bool = False
+) -> Report:
     """Average the predicted force error over independent trajectories at every temperature.
 
     The trajectories differ from those of training and of `run-md`; they run in the cell of ``md.supercell``.
@@ -49,14 +52,18 @@ def check_convergence(config: Config, *, dry_run: bool, force: bool, progress: P
     force : bool
         Run again although nothing has changed.
     progress : Progress
+    allow_unconverged : bool
+        Take the model also where its training did not end, did not converge, or had other settings.
 
     Raises
     ------
+    NotConverged
+        If the training of the model did not converge or had other settings.
     DataError
         If there is no model for this configuration, or a file cannot be written.
     """
     workspace = Workspace(config)
-    force_field = workspace.read_model()
+    force_field = read_trained(workspace, allow_unconverged=allow_unconverged)
     torus = workspace.supercell(config.md.supercell)
     if dry_run:
         return _dry_run(config, torus)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING
 
 from mlff_dyn.regression.planning.forecast import Forecast
 from mlff_dyn.report.answer import Report
 from mlff_dyn.report.numbers import format_error, format_mean, format_parts, format_percent, format_remedy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 CONVERGED, NOT_CONVERGED = "converged", "not converged"
 QUANTILE_FACTOR = 2.0
@@ -131,6 +135,15 @@ class ConvergenceReport(Report):
             "converged": self.status == CONVERGED,
             "forecast_calculations": self.forecast_calculations,
             "temperatures": [asdict(verdict) for verdict in self.temperatures],
+        }
+
+    def why_null(self) -> Mapping[str, str]:
+        """Say why values are None."""
+        names = [item.name for item in fields(TemperatureVerdict)]
+        forecasts = [name for name in names if name.startswith("forecast")]
+        return {
+            **dict.fromkeys(names, "no trajectory ran to its end with samples"),
+            **dict.fromkeys(forecasts, "no number of calculations is known to reach the limit"),
         }
 
     def rows(self) -> list[tuple[str, str]]:

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING
 
 from mlff_dyn.report.answer import Report
 from mlff_dyn.report.numbers import UNKNOWN, format_error, format_mean, format_quantity
 from mlff_dyn.workflows.md.md_analysis import TrajectoryAnalysis
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NO_SAMPLE = "no sample after the first steps, which are left out"
+_WHY_NULL = {
+    **{item.name: _NO_SAMPLE for item in fields(TrajectoryAnalysis)},
+    **dict.fromkeys(
+        ("pressure_gigapascal", "pressure_error_gigapascal"),
+        "no sample, or expansion.born_file, for which it is not known",
+    ),
+    "target_pressure_gigapascal": "md.ensemble is not npt",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +102,10 @@ class MdReport(Report):
         """Return the trajectories; with one temperature its values are also at the top."""
         described = [asdict(summary) for summary in self.trajectories]
         return {**(described[0] if len(described) == 1 else {}), "trajectories": described}
+
+    def why_null(self) -> Mapping[str, str]:
+        """Say why values are None."""
+        return _WHY_NULL
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the rows of all trajectories."""

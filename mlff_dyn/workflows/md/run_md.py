@@ -13,7 +13,7 @@ from mlff_dyn.kernels.dynamics import Dynamics
 from mlff_dyn.md.barostat import Barostat
 from mlff_dyn.md.start import displacement_limit
 from mlff_dyn.report.answer import DryRun, Report, write_report
-from mlff_dyn.store.json_file import read_json, write_json
+from mlff_dyn.store.json_file import finite_or_null, read_json, to_plain, write_json
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.store.trajectory import check_trajectory
 from mlff_dyn.training.limits import LIMITS
@@ -22,6 +22,7 @@ from mlff_dyn.workflows.md.md_analysis import analyze_trajectory
 from mlff_dyn.workflows.md.md_report import MdReport, TrajectorySummary
 from mlff_dyn.workflows.md.trajectory_run import MdPlan, run_trajectory
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
+from mlff_dyn.workflows.training.trained_model import read_trained
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +39,9 @@ _BAROSTAT_KEYS = {"pressure_gigapascal", "barostat_shape", "barostat_interval_st
 _FORMAT, _VERSION = "mlff-dyn run-md", 1
 
 
-def run_md(config: Config, *, dry_run: bool, force: bool, progress: Progress) -> Report:
+def run_md(
+    config: Config, *, dry_run: bool, force: bool, progress: Progress, allow_unconverged: bool = False
+) -> Report:
     """Run one trajectory for each temperature; the same call again goes on where the last one ended.
 
     Parameters
@@ -49,6 +52,8 @@ def run_md(config: Config, *, dry_run: bool, force: bool, progress: Progress) ->
     force : bool
         Start again where there are results, also those of other inputs.
     progress : Progress
+    allow_unconverged : bool
+        Take the model also where its training did not end, did not converge, or had other settings.
 
     Raises
     ------
@@ -56,11 +61,13 @@ def run_md(config: Config, *, dry_run: bool, force: bool, progress: Progress) ->
         If there are trajectories of other inputs and ``force`` is not set.
     SimulationError
         If an atom leaves the trusted region; the trajectory up to there is kept.
+    NotConverged
+        If the training of the model did not converge or had other settings.
     DataError
         If there is no model for this configuration, or a file cannot be read or written.
     """
     workspace = Workspace(config)
-    force_field = workspace.read_model()
+    force_field = read_trained(workspace, allow_unconverged=allow_unconverged)
     torus = workspace.supercell(config.md.supercell)
     if dry_run:
         return _dry_run(config, torus)
@@ -189,8 +196,9 @@ def _run_one(
         else plan.barostat.pressure * EV_PER_ANGSTROM3_GPA,
         **vars(analysis),
     )
-    content: dict[str, Any] = {**asdict(summary), "identity": plan.identity, "inputs": plan.inputs}
-    write_json(plan.directory / "md.json", content, format_name=_FORMAT, version=_VERSION)
+    content = {**asdict(summary), "identity": plan.identity, "inputs": plan.inputs}
+    known: Any = finite_or_null(to_plain(content))
+    write_json(plan.directory / "md.json", known, format_name=_FORMAT, version=_VERSION)
     return summary, True
 
 

@@ -16,6 +16,7 @@ from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from mlff_dyn.config.schema import Config
@@ -49,6 +50,10 @@ class SuggestionReport(Report):
             "suggested_cutoffs_angstrom": self.suggested.cutoffs_angstrom,
             "trials": [_trial_json(trial) for trial in self.trials],
         }
+
+    def why_null(self) -> Mapping[str, str]:
+        """Say why values are None."""
+        return {"held_out_error_relative": "too few snapshots to hold one out"}
 
     def table(self) -> list[tuple[str, str]]:
         """Return the rows for people, the expansions in the order of their size."""

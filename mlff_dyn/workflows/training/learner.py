@@ -76,7 +76,7 @@ class Learner:
         return [score for score in scores if score is not None]
 
     def force_field(self) -> ForceField:
-        """Force field of the present data; fitted and written on demand.
+        """Force field of the present data; fitted on demand.
 
         Raises
         ------
@@ -87,7 +87,6 @@ class Learner:
             self._fit_data = self._fit_data.updated(self.data.fit_rows())
             fitted = fit_force_field(self.workspace.expansion.basis, self._fit_data, guess=self.guess)
             check_fit(self.workspace.dataset_path, fitted)
-            self._write(fitted)
             self.journal.append("refit", n_snapshots=len(self.data), **describe_fit(fitted))
             if fitted.prior_guess is not None:
                 self.journal.append("prior", n_snapshots=len(self.data), **fitted.prior_guess.to_json())
@@ -100,13 +99,14 @@ class Learner:
         self.force_field()
         return self._fit_data
 
-    def _write(self, force_field: ForceField) -> None:
+    def write_model(self) -> None:
+        """Write the force field of the present data."""
         metadata = {
             "identity": self.workspace.basis_identity,
             "n_snapshots": len(self.data),
             "supercell": np.asarray(self.workspace.config.structure.supercell).tolist(),
         }
-        write_model(self.workspace.model_path, force_field, metadata)
+        write_model(self.workspace.model_path, self.force_field(), metadata)
 
     def warnings(self) -> list[str]:
         """What is suspicious about the data and the fit, one line each."""

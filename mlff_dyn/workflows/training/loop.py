@@ -72,15 +72,18 @@ class TrainingLoop:
         self._config = learner.workspace.config
         self._call_seconds: list[float] = []
         self._forecast: Forecast | None = None
+        self.last_stop: str | None = None
+        """Where the last exploration ended that left no errors."""
 
-    def run(self) -> tuple[str, MeanErrors]:
+    def run(self) -> tuple[str, MeanErrors | None]:
         """Train until all temperatures are quiet or the budget is spent.
 
         Returns
         -------
         status : str
-        errors : MeanErrors
-            Of the last exploration, at the temperature where they are largest.
+        errors : MeanErrors or None
+            Of the last exploration, at the temperature where they are largest; None where it left the trusted
+            region before there were any, see `last_stop`.
 
         Raises
         ------
@@ -110,7 +113,7 @@ class TrainingLoop:
         missing = initial_displacements(self._workspace, self._learner.guess)[len(data) :]
         return [_Call(torus, u, temperature, "initial structure") for u, temperature in missing]
 
-    def _one_pass(self) -> tuple[list[_Call], MeanErrors, bool]:
+    def _one_pass(self) -> tuple[list[_Call], MeanErrors | None, bool]:
         """Explore the temperatures in turn, that of the last call first, until one calls."""
         temperatures = self._config.training.temperatures_kelvin
         last = self._learner.data.snapshots[-1].provenance.temperature_kelvin
@@ -163,6 +166,11 @@ class TrainingLoop:
             **({} if exploration.errors is None else exploration.errors.to_json()),
         )
         self._foretell(temperature, replica, exploration)
+        if exploration.errors is None:
+            self.last_stop = (
+                f"the dynamics is unstable at {temperature:g} K: it {exploration.reason} after "
+                f"{exploration.n_steps} steps"
+            )
         return exploration
 
     def _foretell(self, temperature: float, replica: int, exploration: Exploration) -> None:
@@ -277,7 +285,5 @@ def _describe(label: Provenance) -> str:
     )
 
 
-def _worst(errors: Sequence[MeanErrors]) -> MeanErrors:
-    if not errors:
-        return MeanErrors(float("nan"), float("nan"), float("nan"), float("nan"))
-    return max(errors, key=lambda e: e.predictive)
+def _worst(errors: Sequence[MeanErrors]) -> MeanErrors | None:
+    return max(errors, key=lambda e: e.predictive, default=None)

@@ -12,7 +12,7 @@ from mlff_dyn.engines.base import engine_identity
 from mlff_dyn.engines.registry import create_engine
 from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.model.force_field import errors_of_rows
-from mlff_dyn.report.answer import DryRun, Report, read_report, write_report
+from mlff_dyn.report.answer import DryRun, Report, read_report
 from mlff_dyn.store.dataset import read_snapshots
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.training.criteria import MeanErrors, frame_errors, mean_errors
@@ -31,7 +31,9 @@ from mlff_dyn.workflows.training.train_report import (
     describe_errors,
     describe_fit,
     describe_labels,
+    explain_nulls,
 )
+from mlff_dyn.workflows.training.trained_model import ANSWER_NAME, is_answer_of, write_trained
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,9 +136,13 @@ def _static(learner: Learner, progress: Progress, warnings: list[str]) -> TrainR
 def _dynamic(learner: Learner, engine: Engine, progress: Progress, warnings: list[str]) -> TrainReport:
     if len(learner.data):
         _logged(learner, progress, warnings)
-    status, errors = TrainingLoop(learner, engine, progress).run()
+    loop = TrainingLoop(learner, engine, progress)
+    status, errors = loop.run()
     progress.stop()
-    return _finish(learner, status, errors, [*warnings, *learner.warnings()])
+    warnings = [*warnings, *learner.warnings()]
+    if errors is None and loop.last_stop is not None:
+        warnings.append(loop.last_stop)
+    return _finish(learner, status, errors, warnings, no_errors=loop.last_stop)
 
 
 def _logged(learner: Learner, progress: Progress, warnings: list[str]) -> list[str]:
@@ -147,8 +153,15 @@ def _logged(learner: Learner, progress: Progress, warnings: list[str]) -> list[s
     return every
 
 
-def _finish(learner: Learner, status: str, errors: MeanErrors, warnings: list[str]) -> TrainReport:
-    """Write `train.json` last: where it is, everything else is complete."""
+def _finish(
+    learner: Learner,
+    status: str,
+    errors: MeanErrors | None,
+    warnings: list[str],
+    *,
+    no_errors: str | None = None,
+) -> TrainReport:
+    """Write the model and at once its answer, both of which are complete before."""
     scores = learner.scores
     report = TrainReport(
         status=status,
@@ -160,9 +173,10 @@ def _finish(learner: Learner, status: str, errors: MeanErrors, warnings: list[st
         **describe_labels(learner.force_field(), learner.fit_data),
         calibration_z=float(np.sqrt(np.mean(np.square(scores)))) if scores else None,
         warnings=warnings,
+        null_reasons=explain_nulls(learner.fit_data, no_errors),
     )
     learner.journal.append("end", n_snapshots=len(learner.data), status=status)
-    write_report(learner.workspace.directory / "train.json", report, inputs=_inputs(learner))
+    write_trained(learner, report, _inputs(learner))
     return report
 
 
@@ -170,14 +184,16 @@ def _finished_report(learner: Learner, *, static: bool) -> TrainReport | None:
     """Report of an earlier run if nothing has changed since."""
     workspace = learner.workspace
     try:
-        content = read_report(workspace.directory / "train.json", TrainReport)
+        content = read_report(workspace.directory / ANSWER_NAME, TrainReport)
         workspace.read_model()
-        inputs = content.pop("inputs", None)
+        is_of_model = is_answer_of(content, workspace)
+        inputs, *_ = (content.pop(name, None) for name in ("inputs", "model", "configuration"))
         report = TrainReport(**content, up_to_date=True)
     except (DataError, TypeError):
         return None
     expected = (STATIC,) if static else (CONVERGED, LIMITED)
-    return report if report.status in expected and inputs == _inputs(learner) else None
+    is_current = is_of_model and inputs == _inputs(learner)
+    return report if report.status in expected and is_current else None
 
 
 def _inputs(learner: Learner) -> str:

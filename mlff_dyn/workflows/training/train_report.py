@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,10 +10,10 @@ import numpy as np
 from mlff_dyn.model.fitting.fit import force_constant_prior
 from mlff_dyn.model.force_field import energy_errors_of_row, stress_errors_of_rows
 from mlff_dyn.report.answer import Report
-from mlff_dyn.report.numbers import format_error, format_parts, format_percent, format_remedy
+from mlff_dyn.report.numbers import UNKNOWN, format_error, format_parts, format_percent, format_remedy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mlff_dyn.model.fitting.fit_data import FitData
     from mlff_dyn.model.force_field import ForceErrors, ForceField
@@ -45,12 +45,13 @@ class TrainReport(Report):
     prior_sd, prior_decay_per_angstrom : dict        by group of parameters, and by order
     calibration : float                              factor on all standard deviations
     prior : dict or None                             what became of the guess of a cheaper source
-    force_sd_ev_per_angstrom : dict                  expected error by part
-    force_sd_relative : float                        predictive one over the root mean square force
+    force_sd_ev_per_angstrom : dict or None          expected error by part
+    force_sd_relative : float or None                predictive one over the root mean square force
     energy_sd_ev_per_atom, stress_sd_ev_per_angstrom3 : dict or None
     calibration_z : float or None
         Root mean square of true over expected error of calculations before they were trained on.
     warnings : sequence of str
+    null_reasons : dict of str                       why values are None, by their names
     """
 
     verb = "train"
@@ -68,12 +69,17 @@ class TrainReport(Report):
     prior_decay_per_angstrom: dict[str, float]
     calibration: float
     prior: dict[str, Any] | None
-    force_sd_ev_per_angstrom: dict[str, float]
-    force_sd_relative: float
+    force_sd_ev_per_angstrom: dict[str, float] | None
+    force_sd_relative: float | None
     energy_sd_ev_per_atom: dict[str, float] | None
     stress_sd_ev_per_angstrom3: dict[str, float] | None
     calibration_z: float | None
     warnings: Sequence[str]
+    null_reasons: dict[str, str] = field(default_factory=dict)
+
+    def why_null(self) -> Mapping[str, str]:
+        """Say why values are None."""
+        return self.null_reasons
 
     @property
     def exit_code(self) -> int:
@@ -88,16 +94,21 @@ class TrainReport(Report):
             ("MD steps", f"{self.n_steps}"),
             ("fit, force rmse", format_error(self.rmse_force_ev_per_angstrom)),
             ("fit, relative", format_percent(self.rmse_force_relative)),
-            ("expected force error", f"{format_error(sd['predictive'])} ({format_parts(sd)})"),
-            ("expected, relative", format_percent(self.force_sd_relative)),
         ]
+        if sd is None or self.force_sd_relative is None:
+            reason = self.null_reasons.get("force_sd_relative", "not known")
+            rows.append(("expected force error", f"{UNKNOWN}: {reason}"))
+        else:
+            rows.append(("expected force error", f"{format_error(sd['predictive'])} ({format_parts(sd)})"))
+            rows.append(("expected, relative", format_percent(self.force_sd_relative)))
         if self.prior:
             rows.append(("prior", _describe_prior(self.prior)))
         if self.calibration_z is not None:
             rows.append(("error over expected", f"{self.calibration_z:.2f} on calculations not trained on"))
         if energy is not None:
             rows.append(("expected energy error", f"{1000 * energy['predictive']:.3g} meV per atom"))
-        rows.append(("to lower it", format_remedy(sd)))
+        if sd is not None:
+            rows.append(("to lower it", format_remedy(sd)))
         rows += [("warning", line) for line in self.warnings]
         return rows + [("advice", text) for status, text in _ADVICE.items() if status == self.status]
 
@@ -123,8 +134,10 @@ def describe_fit(force_field: ForceField) -> dict[str, Any]:
     }
 
 
-def describe_errors(errors: MeanErrors) -> dict[str, Any]:
+def describe_errors(errors: MeanErrors | None) -> dict[str, Any]:
     """JSON values of averaged errors, absolute and relative to the root mean square force."""
+    if errors is None:
+        return {"force_sd_ev_per_angstrom": None, "force_sd_relative": None}
     absolute = {part: getattr(errors, part) * errors.force_rms_ev_per_angstrom for part in _PARTS}
     return {"force_sd_ev_per_angstrom": absolute, "force_sd_relative": errors.predictive}
 
@@ -148,6 +161,35 @@ def describe_labels(force_field: ForceField, data: FitData) -> dict[str, Any]:
     return {
         "energy_sd_ev_per_atom": _mean_parts(energies),
         "stress_sd_ev_per_angstrom3": _mean_parts(stresses),
+    }
+
+
+def explain_nulls(data: FitData, no_errors: str | None) -> dict[str, str]:
+    """Why values of the answer are None, where they are.
+
+    Parameters
+    ----------
+    data : FitData
+    no_errors : str or None
+        Why the exploring dynamics have no errors.
+    """
+    energies = [frame for frame in data.frames if frame.energy_ev is not None]
+    if not energies:
+        no_energy = "no labelled snapshot has an energy"
+    elif all(frame.supercell.strain.any() for frame in energies):
+        no_energy = "all labelled cells with energies are strained"
+    else:
+        no_energy = "fewer than two labelled energies"
+    no_stress = "fewer than two labelled stresses"
+    no_errors = no_errors or "no exploring dynamics"
+    return {
+        "rmse_energy_ev_per_atom": no_energy,
+        "energy_sd_ev_per_atom": no_energy if data.options.energies else "training.fit.energies is false",
+        "stress_sd_ev_per_angstrom3": no_stress if data.options.stress else "training.fit.stress is false",
+        "force_sd_ev_per_angstrom": no_errors,
+        "force_sd_relative": no_errors,
+        "calibration_z": "no calculation was predicted before it was trained on",
+        "prior": "training.prior is not set",
     }
 
 

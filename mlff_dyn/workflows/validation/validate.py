@@ -14,6 +14,7 @@ from mlff_dyn.regression.errors.agreement import agreement, calibration
 from mlff_dyn.report.answer import write_report
 from mlff_dyn.store.dataset import read_snapshots
 from mlff_dyn.store.model_file import read_model
+from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from mlff_dyn.workflows.training.data_checks import check_frames
 from mlff_dyn.workflows.validation.validation_report import (
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mlff_dyn.config.schema import Config
     from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
     from mlff_dyn.model.force_field import ForceErrors, ForceField
     from mlff_dyn.store.dataset import Snapshot
@@ -69,13 +71,13 @@ class _Frame:
     temperature: str | None
 
 
-def validate(model: Path, file: Path, output: Path | None = None) -> ValidationReport:
+def validate(model: Path | Config, file: Path, output: Path | None = None) -> ValidationReport:
     """Compare predicted and reference forces, energies and stresses.
 
     Parameters
     ----------
-    model : Path
-        Model file.
+    model : Path or Config
+        Model file, or the configuration of its run.
     file : Path
         Labelled frames: any supercells of the crystal, atoms in any order.
     output : Path, optional
@@ -86,7 +88,7 @@ def validate(model: Path, file: Path, output: Path | None = None) -> ValidationR
     DataError
         If a file cannot be read or written, or a frame does not belong to the crystal; with its number.
     """
-    force_field, _ = read_model(model)
+    force_field = read_model(model)[0] if isinstance(model, Path) else Workspace(model).read_model()
     snapshots = read_snapshots(file)
     rows = frames_of_snapshots(file, snapshots, force_field.expansion)
     findings = check_frames(file, snapshots, rows)
@@ -145,7 +147,7 @@ def _compare(force_field: ForceField, rows: LabelledFrame, snapshot: Snapshot) -
     energy, forces = supercell.energy_forces(rows.displacements)
     sds = _sds(supercell.force_errors(rows.displacements))
     by_energy = by_stress = None
-    if rows.energy_ev is not None and np.isfinite(force_field.training.rmse_energy_ev_per_atom):
+    if rows.energy_ev is not None and force_field.training.rmse_energy_ev_per_atom is not None:
         reference, predicted = np.array([[rows.energy_ev], [energy]]) / rows.n_atoms
         by_energy = _Values(reference, predicted, _sds(supercell.energy_errors(rows.displacements)))
     if rows.stress_ev_per_angstrom3 is not None:

@@ -10,6 +10,8 @@ from mlff_dyn.report.answer import Report
 from mlff_dyn.report.numbers import format_error
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mlff_dyn.regression.errors.agreement import Agreement, Calibration
 
 EV_PER_ANGSTROM, EV_PER_ATOM, EV_PER_ANGSTROM3 = "ev_per_angstrom", "ev_per_atom", "ev_per_angstrom3"
@@ -96,6 +98,19 @@ class ValidationReport(Report):
     def values(self) -> dict[str, object]:
         """Return the JSON values."""
         return {name: _plain(value) for name, value in super().values().items()}
+
+    def why_null(self) -> Mapping[str, str]:
+        """Say why values are None."""
+        no_energy = "the frames or the training have no energies"
+        return {
+            "rmse_relative": "the reference values are zero",
+            "rmse_force_relative": "the reference forces are zero",
+            "r2": "the reference values do not vary",
+            "calibration_z": "the predicted errors are zero",
+            "rmse_energy_ev_per_atom": no_energy,
+            "energy": no_energy,
+            "stress": "the frames have no stress",
+        }
 
     def table(self) -> list[tuple[str, str]]:
         """Return the rows for people."""

@@ -93,7 +93,7 @@ def test_it_expands_when_it_may_and_shrinks_under_pressure(project: Path) -> Non
     for pressure in (0.0, 3.0):
         overrides = (*length, f"md.pressure_gigapascal={pressure}", f"run_dir=run-{pressure:g}")
         (project / f"run-{pressure:g}").mkdir()
-        for name in ("model.h5", "config.resolved.yaml"):
+        for name in ("model.h5", "train.json", "config.resolved.yaml"):
             source = project / "run" / name
             if source.exists():
                 (project / f"run-{pressure:g}" / name).write_bytes(source.read_bytes())
