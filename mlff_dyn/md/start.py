@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
     from mlff_dyn.lattice.crystal import Crystal
 
-_HARD_LIMIT_OF_BOND = 0.3
-_TRUST_FACTOR = 2.0
+_LIMIT_OF_BOND = 0.3
 
 
 def maxwell_boltzmann(
@@ -60,11 +59,9 @@ def start_at_rest_positions(
     return MdState(np.zeros((len(masses), 3)), velocities, stream)
 
 
-def displacement_limit(crystal: Crystal, trained_maximum: float | None = None) -> float:
-    """Largest displacement (Å) at which the expansion can be trusted.
+def displacement_limit(crystal: Crystal) -> float:
+    """Largest displacement (Å) to go to where nothing is known of the vibrations.
 
-    Never more than 0.3 of the shortest interatomic distance; with ``trained_maximum``, the largest
-    displacement of the training data, not more than twice that.
+    0.3 of the shortest interatomic distance.
     """
-    hard = _HARD_LIMIT_OF_BOND * crystal.nearest_neighbor_distance
-    return hard if trained_maximum is None else min(hard, _TRUST_FACTOR * trained_maximum)
+    return _LIMIT_OF_BOND * crystal.nearest_neighbor_distance

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.kernels.dynamics import Dynamics
 from mlff_dyn.md.barostat import Barostat
-from mlff_dyn.md.start import displacement_limit
 from mlff_dyn.report.answer import DryRun, Report, write_report
 from mlff_dyn.store.json_file import read_json, write_json
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.training.limits import LIMITS
+from mlff_dyn.training.trusted_region import Motion, trusted_region
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
 from mlff_dyn.workflows.md.md_analysis import analyze_trajectory
 from mlff_dyn.workflows.md.md_report import MdReport, TrajectorySummary
@@ -89,13 +89,16 @@ def _dry_run(config: Config, torus: Torus) -> DryRun:
 def _plan(workspace: Workspace, force_field: ForceField, torus: Torus, temperature: float) -> MdPlan:
     config = workspace.config
     md = config.md
-    trained = force_field.training.displacement_max_angstrom
+    motion = Motion(temperature, md.timestep_femtoseconds, md.n_steps, md.displacement_limit_angstrom)
+    region = trusted_region(force_field.on(torus), motion)
+    if md.ensemble == "npt":
+        region = replace(region, least_potential_energy=-float("inf"))
     dynamics = Dynamics(
         masses=torus.masses,
         timestep_fs=md.timestep_femtoseconds,
         friction_per_fs=_friction_per_fs(md),
         temperature_kelvin=temperature,
-        displacement_limit=md.displacement_limit_angstrom or displacement_limit(torus.crystal, trained),
+        displacement_limit=region.displacement_limit_angstrom,
         thermostat=md.thermostat,
     )
     unused = set() if md.ensemble == "npt" else _BAROSTAT_KEYS
@@ -112,6 +115,7 @@ def _plan(workspace: Workspace, force_field: ForceField, torus: Torus, temperatu
     return MdPlan(
         directory=workspace.directory / "md" / f"{temperature:g}K-{config.seed}",
         dynamics=dynamics,
+        region=region,
         barostat=_barostat(config, torus, dynamics),
         n_steps=md.n_steps,
         sample_every=md.sample_every,

@@ -19,6 +19,7 @@ from mlff_dyn.training.criteria import MeanErrors, frame_errors, mean_errors
 from mlff_dyn.workflows.setup.initialise import write_setup
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
+from mlff_dyn.workflows.stability import stability_warnings
 from mlff_dyn.workflows.training.data_checks import check_engines, check_frames
 from mlff_dyn.workflows.training.learner import Learner
 from mlff_dyn.workflows.training.loop import TrainingLoop
@@ -134,9 +135,10 @@ def _static(learner: Learner, progress: Progress, warnings: list[str]) -> TrainR
 def _dynamic(learner: Learner, engine: Engine, progress: Progress, warnings: list[str]) -> TrainReport:
     if len(learner.data):
         _logged(learner, progress, warnings)
-    status, errors = TrainingLoop(learner, engine, progress).run()
+    loop = TrainingLoop(learner, engine, progress)
+    status, errors = loop.run()
     progress.stop()
-    return _finish(learner, status, errors, [*warnings, *learner.warnings()])
+    return _finish(learner, status, errors, [*warnings, *learner.warnings(), *loop.warnings()])
 
 
 def _logged(learner: Learner, progress: Progress, warnings: list[str]) -> list[str]:
@@ -150,6 +152,7 @@ def _logged(learner: Learner, progress: Progress, warnings: list[str]) -> list[s
 def _finish(learner: Learner, status: str, errors: MeanErrors, warnings: list[str]) -> TrainReport:
     """Write `train.json` last: where it is, everything else is complete."""
     scores = learner.scores
+    unstable = stability_warnings(learner.force_field(), learner.workspace.training_torus)
     report = TrainReport(
         status=status,
         n_labelled=len(learner.data),
@@ -159,7 +162,7 @@ def _finish(learner: Learner, status: str, errors: MeanErrors, warnings: list[st
         **describe_errors(errors),
         **describe_labels(learner.force_field(), learner.fit_data),
         calibration_z=float(np.sqrt(np.mean(np.square(scores)))) if scores else None,
-        warnings=warnings,
+        warnings=[*warnings, *unstable],
     )
     learner.journal.append("end", n_snapshots=len(learner.data), status=status)
     write_report(learner.workspace.directory / "train.json", report, inputs=_inputs(learner))

@@ -1,0 +1,237 @@
+"""How far dynamics may go: what the data cover and what order 2 predicts at a temperature.
+
+Displacements of a classical harmonic crystal are normal, so the largest of N independent ones is the value
+that one in N exceeds. The kinetic energy of equilibrium obeys chi-square statistics in any potential; the
+potential energy, measured from the crystal at rest, has mean and fluctuation of equipartition where that
+crystal is a minimum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase.data import chemical_symbols
+from scipy import stats
+
+from mlff_dyn.errors import ConfigError
+from mlff_dyn.md.start import displacement_limit
+from mlff_dyn.model.harmonic_modes import harmonic_modes
+from mlff_dyn.training.limits import LIMITS, DecisionLimits
+from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mlff_dyn.kernels.dynamics import MdRun
+    from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.force_field import SupercellForceField
+    from mlff_dyn.model.harmonic_modes import HarmonicModes
+
+_FASTEST_ATOM = 15.0
+"""Kinetic energy over kT; of equilibrium one atom in a million exceeds it."""
+
+
+@dataclass(frozen=True)
+class Motion:
+    """What is to be run.
+
+    Attributes
+    ----------
+    temperature_kelvin, timestep_femtoseconds : float
+    n_steps : int
+    displacement_limit_angstrom : float or None
+        Given by the user; None: derived.
+    """
+
+    temperature_kelvin: float
+    timestep_femtoseconds: float
+    n_steps: int
+    displacement_limit_angstrom: float | None = None
+
+
+@dataclass(frozen=True)
+class TrustedRegion:
+    """Where dynamics is sound.
+
+    Attributes
+    ----------
+    temperature_kelvin : float
+    displacement_limit_angstrom : float
+    is_given : bool                            the limit is the user's
+    expected_angstrom : float or None
+        Largest displacement that order 2 predicts in all the steps; None where it is not stable.
+    trained_angstrom : float                   largest displacement of the data
+    largest_kinetic_energy : float             of all atoms, eV
+    least_potential_energy : float             from the crystal at rest, eV
+    """
+
+    temperature_kelvin: float
+    displacement_limit_angstrom: float
+    is_given: bool
+    expected_angstrom: float | None
+    trained_angstrom: float
+    largest_kinetic_energy: float
+    least_potential_energy: float
+
+    def is_usual(self, run: MdRun) -> NDArray[np.bool_]:
+        """Whether the samples of a run have energies of equilibrium, shape (n_samples,)."""
+        cold = run.kinetic_energies <= self.largest_kinetic_energy
+        return np.asarray(cold & (run.potential_energies >= self.least_potential_energy))
+
+    def escape(self, run: MdRun) -> str | None:
+        """Say which energy of a run is none of equilibrium; None if all are."""
+        unusual = np.flatnonzero(~self.is_usual(run))
+        if not len(unusual):
+            return None
+        kinetic, potential = run.kinetic_energies[unusual[0]], run.potential_energies[unusual[0]]
+        n_atoms = run.displacements.shape[1]
+        if not kinetic <= self.largest_kinetic_energy:
+            kelvin = 2.0 * kinetic / (3.0 * max(1, n_atoms - 1) * BOLTZMANN_EV_PER_K)
+            return f"the atoms move as at {kelvin:.0f} K"
+        return f"the energy is {-potential / n_atoms:.3g} eV per atom below that of the crystal at rest"
+
+    def describe_stop(self, run: MdRun, step: int, torus: Torus) -> str | None:
+        """Say how a run that ends at a step left the region; None if it did not."""
+        where = f"at {self.temperature_kelvin:g} K, step {step}, "
+        if run.stopped_step is None:
+            energy = self.escape(run)
+            return None if energy is None else where + energy
+        atom = run.stopped_atom or 0
+        length = _stopped_distance(run)
+        distance = f"{length:.3g} Å from its site" if np.isfinite(length) else "nowhere (not a finite number)"
+        element = chemical_symbols[torus.numbers[atom]]
+        return f"{where}atom {atom} ({element}) is {distance}; {self.describe_limit()}"
+
+    def describe_limit(self) -> str:
+        """Say where the limit of the displacement comes from."""
+        if self.is_given:
+            origin = "md.displacement_limit_angstrom"
+        elif self.expected_angstrom is None:
+            origin = "order 2 is not stable and predicts no displacement"
+        else:
+            origin = f"order 2 predicts at most {self.expected_angstrom:.3g} Å"
+        return (
+            f"the limit is {self.displacement_limit_angstrom:.3g} Å ({origin}, "
+            f"the data reach {self.trained_angstrom:.3g} Å)"
+        )
+
+    def remedy(self, run: MdRun, torus: Torus) -> str:
+        """Say what lets a run that was stopped go on, in the imperative."""
+        train = f"train at {self.temperature_kelvin:g} K or above"
+        if run.stopped_step is None or self._runs_away(run, torus):
+            return (
+                f"the force field is not stable there, whatever md.displacement_limit_angstrom: {train}, "
+                "add the next even order to expansion.cutoffs_angstrom, or lower the temperature"
+            )
+        farthest = max(_stopped_distance(run), LIMITS.thermal_margin * (self.expected_angstrom or 0.0))
+        value = f"set md.displacement_limit_angstrom to {_rounded_up(1.25 * farthest):g}"
+        return f"{value} to go on" + (", or leave it out" if self.is_given else f", or {train}")
+
+    def _runs_away(self, run: MdRun, torus: Torus) -> bool:
+        """Whether the atom that stopped a run is faster than any in equilibrium."""
+        atom = run.stopped_atom or 0
+        inertia = torus.masses[atom] * AMU_ANGSTROM2_PER_FS2_EV
+        kinetic = 0.5 * inertia * float(np.sum(run.state.velocities[atom] ** 2))
+        thermal = BOLTZMANN_EV_PER_K * self.temperature_kelvin
+        return not kinetic < _FASTEST_ATOM * thermal
+
+
+def trusted_region(
+    force_field: SupercellForceField, motion: Motion, limits: DecisionLimits = LIMITS
+) -> TrustedRegion:
+    """Find how far dynamics may go, and refuse a time step that is too long for it.
+
+    Parameters
+    ----------
+    force_field : SupercellForceField
+    motion : Motion
+    limits : DecisionLimits
+
+    Raises
+    ------
+    ConfigError
+        If the fastest vibration of order 2 is not resolved by the time step.
+    """
+    torus, model = force_field.torus, force_field.force_field
+    trained = model.training.displacement_max_angstrom
+    expected = None
+    if 2 in model.basis.orders:
+        modes = harmonic_modes(model.expansion, model.posterior.mean, torus)
+        check_timestep(modes, motion.timestep_femtoseconds, limits)
+        expected = _expected_maximum(modes, torus.n_atoms, motion)
+    derived = displacement_limit(torus.crystal)
+    if expected is not None:
+        farthest = limits.largest_fraction_of_bond * torus.crystal.nearest_neighbor_distance
+        derived = min(limits.thermal_margin * expected, farthest)
+    given = motion.displacement_limit_angstrom
+    thermal = BOLTZMANN_EV_PER_K * motion.temperature_kelvin
+    n_freedoms = 3 * max(1, torus.n_atoms - 1)
+    unlikely = float(stats.chi2.isf(limits.hot_probability, n_freedoms))
+    depth = limits.energy_margin_sd * thermal * float(np.sqrt(0.5 * n_freedoms))
+    return TrustedRegion(
+        temperature_kelvin=motion.temperature_kelvin,
+        displacement_limit_angstrom=given or max(limits.data_margin * trained, derived),
+        is_given=given is not None,
+        expected_angstrom=expected,
+        trained_angstrom=trained,
+        largest_kinetic_energy=limits.start_factor * 0.5 * thermal * unlikely,
+        least_potential_energy=-np.inf if expected is None else -depth,
+    )
+
+
+def _expected_maximum(modes: HarmonicModes, n_atoms: int, motion: Motion) -> float | None:
+    """Largest displacement among all atoms and periods of the fastest mode, Å."""
+    covariances = modes.thermal_covariances(motion.temperature_kelvin)
+    if covariances is None:
+        return None
+    duration = motion.n_steps * motion.timestep_femtoseconds
+    n_periods = max(1.0, duration * modes.largest_angular_frequency / (2.0 * np.pi))
+    sd = float(np.sqrt(np.linalg.eigvalsh(covariances).max()))
+    return sd * float(stats.maxwell.isf(1.0 / (n_atoms * n_periods + 1.0)))
+
+
+def check_timestep(
+    modes: HarmonicModes, timestep_femtoseconds: float, limits: DecisionLimits = LIMITS
+) -> None:
+    """Refuse a time step that does not resolve the fastest vibration.
+
+    The measured kinetic energy of a mode of angular frequency w is too low by (w dt)^2 / 4.
+
+    Parameters
+    ----------
+    modes : HarmonicModes
+    timestep_femtoseconds : float
+    limits : DecisionLimits
+
+    Raises
+    ------
+    ConfigError
+        If w dt exceeds the limit.
+    """
+    fastest = modes.largest_angular_frequency
+    if timestep_femtoseconds * fastest <= limits.largest_phase_of_step:
+        return
+    longest = limits.largest_phase_of_step / fastest
+    raise ConfigError(
+        f"md.timestep_femtoseconds {timestep_femtoseconds:g} is too long: the fastest vibration of order 2 "
+        f"has {1e3 * fastest / (2.0 * np.pi):.3g} THz, a period of {2.0 * np.pi / fastest:.3g} fs",
+        fix=f"set md.timestep_femtoseconds to {_rounded_down(longest):g} at most, half of it is common",
+    )
+
+
+def _stopped_distance(run: MdRun) -> float:
+    return float(np.linalg.norm(run.state.displacements[run.stopped_atom or 0]))
+
+
+def _rounded_down(value: float) -> float:
+    """Two significant digits, not above the value."""
+    digit = 10.0 ** (np.floor(np.log10(value)) - 1)
+    return float(np.floor(value / digit) * digit)
+
+
+def _rounded_up(value: float) -> float:
+    """Two significant digits, not below the value."""
+    digit = 10.0 ** (np.floor(np.log10(value)) - 1)
+    return float(np.ceil(value / digit) * digit)
