@@ -29,6 +29,7 @@ THZ_FEMTOSECONDS = 1.0e-3
 _LARGEST_SIZE = 10_000_000
 """Elements of the dynamical matrices; a torus with more is replaced by a smaller, nearly cubic one."""
 _LEAST_THZ = 0.05
+_SAME_FREQUENCY = 1.0e-6
 _SIGNIFICANT_SD = 2.0
 
 
@@ -156,10 +157,11 @@ def imaginary_mode(modes: HarmonicModes, force_field: ForceField | None = None) 
         Where the modes come from: a mode then has to be unstable beyond its own uncertainty.
     """
     frequencies = np.where(modes.is_vibration, modes.frequencies_thz, np.inf)
-    wavevector, mode = (int(i) for i in np.unravel_index(int(frequencies.argmin()), frequencies.shape))
-    lowest = float(frequencies[wavevector, mode])
+    lowest = float(frequencies.min())
     if lowest > -_LEAST_THZ:
         return None
+    alike = np.argwhere(frequencies <= (1.0 - _SAME_FREQUENCY) * lowest)
+    wavevector, mode = int(alike[0, 0]), int(alike[0, 1])
     sd = None
     if force_field is not None:
         square_sd = _square_sd(force_field, modes.torus, modes.pattern(wavevector, mode))

@@ -25,6 +25,13 @@ def format_parts(sds: Mapping[str, float]) -> str:
     return f"epistemic {sds['epistemic']:#.2g}, truncation {sds['truncation']:#.2g}"
 
 
+def format_displacements(rms: float | None, maximum: float | None) -> str:
+    """Write for which displacements (Å) an error holds; nothing where that is not known."""
+    if rms is None or maximum is None:
+        return ""
+    return f"for displacements of rms {rms:.2g} Å, at most {maximum:.2g} Å"
+
+
 def format_quantity(value: float | None, form: str, unit: str) -> str:
     """Write a number with its unit, or that there is none."""
     return UNKNOWN if value is None else f"{value:{form}} {unit}".rstrip()

@@ -109,6 +109,7 @@ def explore(
     limits, timestep = plan.limits, plan.timestep_femtoseconds
     motion = Motion(plan.temperature_kelvin, timestep, plan.n_steps, plan.displacement_limit_angstrom)
     region = trusted_region(force_field, motion, limits)
+    region.check_timestep(timestep)
     farthest = region.displacement_limit_angstrom
     dynamics = exploring_dynamics(torus, plan.temperature_kelvin, timestep, limits, farthest=farthest)
     stride = limits.steps(limits.frame_every_femtoseconds, timestep)
@@ -207,7 +208,7 @@ class _Watch:
 
 def _frame_errors(force_field: SupercellForceField, displacements: NDArray[np.float64]) -> FrameErrors:
     _, forces = force_field.energy_forces(displacements)
-    return frame_errors(forces, force_field.force_errors(displacements))
+    return frame_errors(forces, force_field.force_errors(displacements), displacements)
 
 
 def _no_frames(n_atoms: int) -> NDArray[np.float64]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from mlff_dyn.kernels.dynamics import MdRun
     from mlff_dyn.lattice.torus import Torus
-    from mlff_dyn.model.force_field import SupercellForceField
+    from mlff_dyn.model.force_field import SupercellForceField, TrainingSummary
     from mlff_dyn.model.harmonic_modes import HarmonicModes
 
 _FASTEST_ATOM = 15.0
@@ -62,18 +62,43 @@ class TrustedRegion:
     is_given : bool                            the limit is the user's
     expected_angstrom : float or None
         Largest displacement that order 2 predicts in all the steps; None where it is not stable.
+    expected_rms_angstrom : float or None
+        Root mean square of a component.
     trained_angstrom : float                   largest displacement of the data
     largest_kinetic_energy : float             of all atoms, eV
     least_potential_energy : float             from the crystal at rest, eV
+    longest_timestep_femtoseconds : float      that resolves the fastest vibration
     """
 
     temperature_kelvin: float
     displacement_limit_angstrom: float
     is_given: bool
     expected_angstrom: float | None
+    expected_rms_angstrom: float | None
     trained_angstrom: float
     largest_kinetic_energy: float
     least_potential_energy: float
+    longest_timestep_femtoseconds: float
+
+    def check_timestep(self, timestep_femtoseconds: float) -> None:
+        """Refuse a time step h that does not resolve the fastest vibration, of angular frequency w.
+
+        The measured kinetic energy of that mode is too low by (w h)^2 / 4.
+
+        Raises
+        ------
+        ConfigError
+            If the time step is longer than that.
+        """
+        longest = self.longest_timestep_femtoseconds
+        if timestep_femtoseconds <= longest:
+            return
+        period = 2.0 * np.pi * longest / LIMITS.largest_phase_of_step
+        raise ConfigError(
+            f"md.timestep_femtoseconds {timestep_femtoseconds:g} is too long: "
+            f"the fastest vibration of order 2 has a period of {period:.3g} fs ({1e3 / period:.3g} THz)",
+            fix=f"set md.timestep_femtoseconds to {_rounded_down(longest):g} at most, better to half of that",
+        )
 
     def is_usual(self, run: MdRun) -> NDArray[np.bool_]:
         """Whether the samples of a run have energies of equilibrium, shape (n_samples,)."""
@@ -141,26 +166,22 @@ class TrustedRegion:
 def trusted_region(
     force_field: SupercellForceField, motion: Motion, limits: DecisionLimits = LIMITS
 ) -> TrustedRegion:
-    """Find how far dynamics may go, and refuse a time step that is too long for it.
+    """Find how far dynamics may go.
 
     Parameters
     ----------
     force_field : SupercellForceField
     motion : Motion
     limits : DecisionLimits
-
-    Raises
-    ------
-    ConfigError
-        If the fastest vibration of order 2 is not resolved by the time step.
     """
     torus, model = force_field.torus, force_field.force_field
     trained = model.training.displacement_max_angstrom
-    expected = None
+    expected = rms = None
+    longest = np.inf
     if 2 in model.basis.orders:
         modes = harmonic_modes(model.expansion, model.posterior.mean, torus)
-        check_timestep(modes, motion.timestep_femtoseconds, limits)
-        expected = _expected_maximum(modes, torus.n_atoms, motion)
+        longest = limits.largest_phase_of_step / max(modes.largest_angular_frequency, 1e-12)
+        expected, rms = _expected_displacements(modes, torus.n_atoms, motion)
     derived = displacement_limit(torus.crystal)
     if expected is not None:
         farthest = limits.largest_fraction_of_bond * torus.crystal.nearest_neighbor_distance
@@ -175,50 +196,42 @@ def trusted_region(
         displacement_limit_angstrom=given or max(limits.data_margin * trained, derived),
         is_given=given is not None,
         expected_angstrom=expected,
+        expected_rms_angstrom=rms,
         trained_angstrom=trained,
         largest_kinetic_energy=limits.start_factor * 0.5 * thermal * unlikely,
         least_potential_energy=-np.inf if expected is None else -depth,
+        longest_timestep_femtoseconds=longest,
     )
 
 
-def _expected_maximum(modes: HarmonicModes, n_atoms: int, motion: Motion) -> float | None:
-    """Largest displacement among all atoms and periods of the fastest mode, Å."""
+def _expected_displacements(
+    modes: HarmonicModes, n_atoms: int, motion: Motion
+) -> tuple[float | None, float | None]:
+    """Largest displacement among all atoms and periods of the fastest mode, and rms of a component, Å."""
     covariances = modes.thermal_covariances(motion.temperature_kelvin)
     if covariances is None:
-        return None
+        return None, None
     duration = motion.n_steps * motion.timestep_femtoseconds
     n_periods = max(1.0, duration * modes.largest_angular_frequency / (2.0 * np.pi))
     sd = float(np.sqrt(np.linalg.eigvalsh(covariances).max()))
-    return sd * float(stats.maxwell.isf(1.0 / (n_atoms * n_periods + 1.0)))
+    largest = sd * float(stats.maxwell.isf(1.0 / (n_atoms * n_periods + 1.0)))
+    return largest, float(np.sqrt(np.einsum("saa->", covariances) / (3 * len(covariances))))
 
 
-def check_timestep(
-    modes: HarmonicModes, timestep_femtoseconds: float, limits: DecisionLimits = LIMITS
-) -> None:
-    """Refuse a time step that does not resolve the fastest vibration.
-
-    The measured kinetic energy of a mode of angular frequency w is too low by (w dt)^2 / 4.
+def is_extrapolated(
+    trained: TrainingSummary, rms_angstrom: float, maximum_angstrom: float, limits: DecisionLimits = LIMITS
+) -> bool:
+    """Whether displacements go so far beyond those of the data that nothing has tested the errors there.
 
     Parameters
     ----------
-    modes : HarmonicModes
-    timestep_femtoseconds : float
+    trained : TrainingSummary
+    rms_angstrom, maximum_angstrom : float
+        Of a component, and of an atom.
     limits : DecisionLimits
-
-    Raises
-    ------
-    ConfigError
-        If w dt exceeds the limit.
     """
-    fastest = modes.largest_angular_frequency
-    if timestep_femtoseconds * fastest <= limits.largest_phase_of_step:
-        return
-    longest = limits.largest_phase_of_step / fastest
-    raise ConfigError(
-        f"md.timestep_femtoseconds {timestep_femtoseconds:g} is too long: the fastest vibration of order 2 "
-        f"has {1e3 * fastest / (2.0 * np.pi):.3g} THz, a period of {2.0 * np.pi / fastest:.3g} fs",
-        fix=f"set md.timestep_femtoseconds to {_rounded_down(longest):g} at most, half of it is common",
-    )
+    is_larger = rms_angstrom > limits.coverage_factor * trained.displacement_rms_angstrom
+    return is_larger and maximum_angstrom > limits.coverage_factor * trained.displacement_max_angstrom
 
 
 def _stopped_distance(run: MdRun) -> float:

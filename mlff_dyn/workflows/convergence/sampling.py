@@ -136,6 +136,7 @@ def _starts(
         given = plan.displacement_limit_angstrom
         motion = Motion(temperature, plan.timestep_femtoseconds, plan.n_steps, given)
         region = trusted_region(force_field, motion)
+        region.check_timestep(plan.timestep_femtoseconds)
         own = Dynamics(
             masses=masses,
             timestep_fs=plan.timestep_femtoseconds,
@@ -166,7 +167,8 @@ class _Record:
             if len(self.frames) in plan.kept_frames:
                 self.displacements.append(displacements.copy())
             _, forces = force_field.energy_forces(displacements)
-            self.frames.append(frame_errors(forces, force_field.force_errors(displacements)))
+            errors = force_field.force_errors(displacements)
+            self.frames.append(frame_errors(forces, errors, displacements))
 
     def replica(self, n_atoms: int) -> Replica:
         """Return the finished trajectory."""

@@ -38,6 +38,7 @@ class TrajectoryAnalysis:
     force_sd_mean, force_sd_max : float or None     eV/Å
     force_rms_ev_per_angstrom : float or None
     sigma_a : float or None
+    displacement_rms_angstrom : float or None       of a component
     largest_displacement_angstrom : float or None
     pressure_gigapascal, pressure_error_gigapascal : float or None
         From the slope of the energy with respect to the strain at constant displacements, where the kinetic
@@ -54,6 +55,7 @@ class TrajectoryAnalysis:
     force_sd_max: float | None = None
     force_rms_ev_per_angstrom: float | None = None
     sigma_a: float | None = None
+    displacement_rms_angstrom: float | None = None
     largest_displacement_angstrom: float | None = None
     pressure_gigapascal: float | None = None
     pressure_error_gigapascal: float | None = None
@@ -105,6 +107,7 @@ def analyze_trajectory(
         force_sd_max=float(sd.max()),
         force_rms_ev_per_angstrom=_rms(forces),
         sigma_a=anharmonicity(forces, np.array([f.harmonic_forces for f in frames])),
+        displacement_rms_angstrom=_rms(np.array([f.displacement for f in frames])),
         largest_displacement_angstrom=max(f.largest_displacement for f in frames),
         pressure_gigapascal=None if pressure is None else pressure.mean,
         pressure_error_gigapascal=None if pressure is None else pressure.statistical_error,
@@ -113,12 +116,13 @@ def analyze_trajectory(
 
 
 class _Frame(NamedTuple):
-    """Of one frame: forces and predictive error, eV/Å, pressure, eV/Å³, displacement, Å."""
+    """Of one frame: forces and predictive error, eV/Å, pressure, eV/Å³, displacements, Å."""
 
     forces: np.ndarray
     harmonic_forces: np.ndarray
     force_sd: float
     pressure: float
+    displacement: float
     largest_displacement: float
 
 
@@ -139,6 +143,7 @@ def _measure_frames(path: Path, force_field: ForceField, torus: Torus, samples: 
                 harmonic_forces=kernel.energy_forces(u)[1],
                 force_sd=_rms(supercell.force_errors(u).predictive),
                 pressure=_pressure(supercell, u),
+                displacement=_rms(u),
                 largest_displacement=float(np.linalg.norm(u, axis=1).max()),
             )
         )

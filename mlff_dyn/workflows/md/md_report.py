@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
+from mlff_dyn.errors import SimulationError
 from mlff_dyn.report.answer import Report
-from mlff_dyn.report.numbers import UNKNOWN, format_error, format_mean, format_quantity
+from mlff_dyn.report.numbers import (
+    UNKNOWN,
+    format_displacements,
+    format_error,
+    format_mean,
+    format_percent,
+    format_quantity,
+)
+from mlff_dyn.training.trusted_region import is_extrapolated
 from mlff_dyn.workflows.md.md_analysis import TrajectoryAnalysis
+from mlff_dyn.workflows.stability import describe_extrapolation
+
+if TYPE_CHECKING:
+    from mlff_dyn.model.force_field import TrainingSummary
+
+DONE, UNRELIABLE = "done", "done, but the forces are wrong by more than half of their size"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +85,34 @@ class TrajectorySummary(TrajectoryAnalysis):
         mean, largest, force = self.force_sd_mean, self.force_sd_max, self.force_rms_ev_per_angstrom
         if mean is None or largest is None or not force:
             return UNKNOWN
-        return f"{format_error(mean, mean / force)}, at most {format_error(largest)}"
+        holds = format_displacements(self.displacement_rms_angstrom, self.largest_displacement_angstrom)
+        return f"{format_error(mean, mean / force)}, at most {format_error(largest)}; {holds}"
+
+    @property
+    def error_relative(self) -> float:
+        """Expected force error over the root mean square force; 0 where there are no frames."""
+        return (self.force_sd_mean or 0.0) / (self.force_rms_ev_per_angstrom or 1.0)
+
+    def warnings(self, limit_relative: float, trained: TrainingSummary) -> list[str]:
+        """Say why not to rely on the trajectory, one line each.
+
+        Parameters
+        ----------
+        limit_relative : float
+            Of the error relative to the root mean square force.
+        trained : TrainingSummary
+        """
+        lines = []
+        if self.error_relative > limit_relative:
+            lines.append(
+                f"the expected force error of {format_percent(self.error_relative)} exceeds the "
+                f"{100 * limit_relative:g} % of convergence.force_error_limit_relative; "
+                "check-convergence says whether more calculations or more orders lower it"
+            )
+        rms, largest = self.displacement_rms_angstrom or 0.0, self.largest_displacement_angstrom or 0.0
+        if is_extrapolated(trained, rms, largest):
+            lines.append(describe_extrapolation(trained, rms, largest))
+        return [f"{self.temperature_k:g} K: {line}" for line in lines]
 
 
 @dataclass(frozen=True)
@@ -79,16 +122,25 @@ class MdReport(Report):
     Attributes
     ----------
     trajectories : tuple of TrajectorySummary     one for each temperature
+    warnings : tuple of str
     """
 
     verb = "run-md"
     trajectories: tuple[TrajectorySummary, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 6 where a trajectory says little about the crystal."""
+        return SimulationError.exit_code if self.status == UNRELIABLE else 0
 
     def values(self) -> dict[str, object]:
         """Return the trajectories; with one temperature its values are also at the top."""
         described = [asdict(summary) for summary in self.trajectories]
-        return {**(described[0] if len(described) == 1 else {}), "trajectories": described}
+        alone = described[0] if len(described) == 1 else {}
+        return {**alone, "trajectories": described, "warnings": list(self.warnings)}
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the rows of all trajectories."""
-        return [row for summary in self.trajectories for row in summary.rows()]
+        rows = [row for summary in self.trajectories for row in summary.rows()]
+        return rows + [("warning", line) for line in self.warnings]

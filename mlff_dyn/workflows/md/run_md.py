@@ -17,11 +17,12 @@ from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.training.trusted_region import Motion, trusted_region
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
 from mlff_dyn.workflows.md.md_analysis import analyze_trajectory
-from mlff_dyn.workflows.md.md_report import MdReport, TrajectorySummary
+from mlff_dyn.workflows.md.md_report import DONE, UNRELIABLE, MdReport, TrajectorySummary
 from mlff_dyn.workflows.md.trajectory_run import MdPlan, run_trajectory
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from mlff_dyn.config.schema import Config, MdConfig
@@ -66,11 +67,21 @@ def run_md(config: Config, *, dry_run: bool, force: bool, progress: Progress) ->
         ]
         made = [_run_one(plan, force_field, torus, force=force, progress=progress) for plan in plans]
         is_new = any(new for _, new in made)
-        report = MdReport("done", tuple(summary for summary, _ in made), up_to_date=not is_new)
+        report = _report(config, force_field, [summary for summary, _ in made], is_new=is_new)
         path = workspace.directory / "md.json"
         if is_new or not path.exists():
             write_report(path, report)
     return report
+
+
+def _report(
+    config: Config, force_field: ForceField, made: Sequence[TrajectorySummary], *, is_new: bool
+) -> MdReport:
+    limit = config.convergence.force_error_limit_relative
+    warnings = tuple(line for summary in made for line in summary.warnings(limit, force_field.training))
+    worst = max(summary.error_relative for summary in made)
+    status = UNRELIABLE if worst > LIMITS.unreliable_error_relative else DONE
+    return MdReport(status, tuple(made), warnings, up_to_date=not is_new)
 
 
 def _dry_run(config: Config, torus: Torus) -> DryRun:
@@ -91,6 +102,7 @@ def _plan(workspace: Workspace, force_field: ForceField, torus: Torus, temperatu
     md = config.md
     motion = Motion(temperature, md.timestep_femtoseconds, md.n_steps, md.displacement_limit_angstrom)
     region = trusted_region(force_field.on(torus), motion)
+    region.check_timestep(md.timestep_femtoseconds)
     if md.ensemble == "npt":
         region = replace(region, least_potential_energy=-float("inf"))
     dynamics = Dynamics(

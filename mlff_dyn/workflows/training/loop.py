@@ -187,13 +187,11 @@ class TrainingLoop:
         if errors is None or not len(exploration.pool):
             self._forecast = None
             return
-        found = outlook(
-            learner.force_field(), self._exploring_torus(), exploration.pool, learner.scores
-        ).forecast(
-            errors.epistemic,
-            errors.truncation,
-            self._config.training.criterion.force_error_limit_relative,
-        )
+        expected = outlook(learner.force_field(), self._exploring_torus(), exploration.pool, learner.scores)
+        if not self._can_judge_truncation(temperature):
+            expected = expected.untested()
+        limit = self._config.training.criterion.force_error_limit_relative
+        found = expected.forecast(errors.epistemic, errors.truncation, limit)
         self._forecast = found
         learner.journal.append(
             "forecast",
@@ -206,9 +204,13 @@ class TrainingLoop:
     def _criterion(self, temperature: float) -> Criterion:
         settings = self._config.training.criterion.model_dump()
         kind = settings.pop("kind")
-        learner, n_predicted = self._learner, LIMITS.predictions_for_truncation
-        judge = learner.is_tested(temperature, n_predicted) and can_judge_truncation(learner.force_field())
+        judge = self._can_judge_truncation(temperature)
         return create_criterion(kind, {**settings, "can_judge_truncation": judge})
+
+    def _can_judge_truncation(self, temperature: float) -> bool:
+        """Whether data and predictions at a temperature tell truncation from lack of data."""
+        learner, n_predicted = self._learner, LIMITS.predictions_for_truncation
+        return learner.is_tested(temperature, n_predicted) and can_judge_truncation(learner.force_field())
 
     def _exploring_torus(self) -> Torus:
         return self._workspace.supercell(self._config.training.md_supercell)
