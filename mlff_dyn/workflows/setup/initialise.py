@@ -14,6 +14,7 @@ from mlff_dyn.store.lock import RunLock
 from mlff_dyn.training.initial import INITIAL_STRUCTURES, thermal_displacements
 from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.snapshots import displaced_atoms
+from mlff_dyn.workflows.training.prior_stability import prior_warnings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +40,7 @@ class InitReport(Report):
     space_group : str
     parameters_per_order : dict
     largest_safe_cutoff_angstrom : float      for any order that is not `full`
+    warnings : tuple of str
     """
 
     verb = "init"
@@ -47,6 +49,7 @@ class InitReport(Report):
     space_group: str
     parameters_per_order: dict[int, int]
     largest_safe_cutoff_angstrom: float
+    warnings: tuple[str, ...] = ()
 
     def values(self) -> dict[str, object]:
         """Return the JSON values."""
@@ -59,6 +62,7 @@ class InitReport(Report):
             "n_parameters": sum(counts.values()),
             "n_parameters_per_order": counts,
             "largest_safe_cutoffs_angstrom": dict.fromkeys((order for order in counts if order > 1), cutoff),
+            "warnings": list(self.warnings),
         }
 
     def rows(self) -> list[tuple[str, str]]:
@@ -69,6 +73,7 @@ class InitReport(Report):
             ("atoms", f"{self.n_atoms} in the training cell, {self.n_sites} in the primitive cell"),
             ("parameters", f"{sum(self.parameters_per_order.values())} ({counts})"),
             ("largest safe cutoff", f"{self.largest_safe_cutoff_angstrom:.3f} Å"),
+            *(("warning", line) for line in self.warnings),
         ]
 
 
@@ -95,6 +100,7 @@ def initialise(config: Config, *, dry_run: bool) -> InitReport:
         space_group=workspace.crystal.space_group,
         parameters_per_order=workspace.expansion.basis.n_parameters_per_order,
         largest_safe_cutoff_angstrom=largest_safe_cutoff(workspace.training_torus),
+        warnings=tuple(prior_warnings(workspace)),
         status="dry run" if dry_run else "initialized",
     )
     if not dry_run:
