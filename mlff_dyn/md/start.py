@@ -8,6 +8,7 @@ import numpy as np
 
 from mlff_dyn.kernels.dynamics import MdState
 from mlff_dyn.kernels.reference.random_numbers import rng_from_seed
+from mlff_dyn.md.temperature import mean_temperature
 from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K
 
 if TYPE_CHECKING:
@@ -39,7 +40,11 @@ def maxwell_boltzmann(
 
 
 def start_at_rest_positions(
-    masses: NDArray[np.float64], temperature_kelvin: float, seed: tuple[int, ...]
+    masses: NDArray[np.float64],
+    temperature_kelvin: float,
+    seed: tuple[int, ...],
+    *,
+    keeps_energy: bool = False,
 ) -> MdState:
     """Start on the reference structure with Maxwell-Boltzmann velocities of twice the temperature.
 
@@ -52,9 +57,14 @@ def start_at_rest_positions(
     temperature_kelvin : float
     seed : tuple of int
         Any numbers that name this trajectory; equal seeds give equal trajectories.
+    keeps_energy : bool
+        No thermostat will act: the kinetic energy is scaled to its mean, which a small crystal would miss.
     """
     generator = np.random.default_rng(seed)
     velocities = maxwell_boltzmann(masses, 2.0 * temperature_kelvin, generator)
+    if keeps_energy and len(masses) > 1:
+        kinetic = 0.5 * AMU_ANGSTROM2_PER_FS2_EV * float(np.sum(masses[:, None] * velocities**2))
+        velocities *= np.sqrt(2.0 * temperature_kelvin / mean_temperature(np.array([kinetic]), len(masses)))
     stream = rng_from_seed(int(generator.integers(1 << 62)))
     return MdState(np.zeros((len(masses), 3)), velocities, stream)
 

@@ -38,8 +38,11 @@ def format_quantity(value: float | None, form: str, unit: str) -> str:
 
 
 def format_mean(value: float | None, error: float | None, unit: str, form: str = ".3f") -> str:
-    """Write a mean with its statistical error, or that there is none."""
-    return UNKNOWN if value is None or error is None else f"{value:{form}} ± {error:{form}} {unit}"
+    """Write a mean with its statistical error, or what of it is not known."""
+    if value is None:
+        return UNKNOWN
+    spread = "(statistical error not known)" if error is None else f"± {error:{form}}"
+    return f"{value:{form}} {unit} {spread}" if error is None else f"{value:{form}} {spread} {unit}"
 
 
 def format_remedy(sds: Mapping[str, float]) -> str:

@@ -48,8 +48,6 @@ class DecisionLimits:
     coverage_factor : float
         Dynamics may go beyond the displacements of the data by this factor, in rms or in maximum, before its
         errors count as extrapolated: error bars trained at 300 K were found to hold at 900 K.
-    unreliable_error_relative : float
-        Expected error of a trajectory, over the root mean square force, above which `run-md` fails.
     largest_phase_of_step : float
         Time step times the largest angular frequency; 0.8 makes the temperature of that mode 16 % too low.
     """
@@ -70,7 +68,6 @@ class DecisionLimits:
     hot_probability: float = 1.0e-9
     energy_margin_sd: float = 5.0
     coverage_factor: float = 2.0
-    unreliable_error_relative: float = 0.5
     largest_phase_of_step: float = 0.8
 
     def steps(self, femtoseconds: float, timestep_femtoseconds: float) -> int:

@@ -11,6 +11,7 @@ from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.model.force_field import TrainingSummary
 from mlff_dyn.training.trusted_region import Motion
 from mlff_dyn.workflows.md.md_report import DONE, UNRELIABLE, MdReport, TrajectorySummary
+from mlff_dyn.workflows.md.trajectory_checks import trajectory_warnings
 from mlff_dyn.workflows.stability import coverage_warnings, stability_warnings
 from tests.models import crystal_of, fitted_to_harmonic, spring_hessian
 
@@ -25,6 +26,9 @@ SUMMARY = TrajectorySummary(
     steps_per_second=1e4,
     displacement_limit_angstrom=1.0,
     n_frames=100,
+    mean_temperature_k=301.0,
+    mean_temperature_error_k=1.0,
+    temperatures_by_element_k={"Cu": 301.0},
     force_sd_mean=0.01,
     force_sd_max=0.02,
     force_rms_ev_per_angstrom=1.0,
@@ -60,19 +64,39 @@ def test_dynamics_beyond_the_data_is_announced() -> None:
 
 
 def test_a_sound_trajectory_has_no_warning() -> None:
-    assert SUMMARY.warnings(0.05, TRAINED) == []
+    assert trajectory_warnings(SUMMARY, TRAINED, 0.05) == []
     (row,) = (text for label, text in SUMMARY.rows() if label == "  expected force error")
     assert row.endswith("for displacements of rms 0.1 Å, at most 0.4 Å")
 
 
 def test_a_large_error_and_an_extrapolated_one_are_warnings() -> None:
-    (line,) = replace(SUMMARY, force_sd_mean=0.08).warnings(0.05, TRAINED)
+    (line,) = trajectory_warnings(replace(SUMMARY, force_sd_mean=0.08), TRAINED, 0.05)
     assert line.startswith("300 K: the expected force error of 8.00 % exceeds the 5 %")
     small = replace(TRAINED, displacement_rms_angstrom=0.01, displacement_max_angstrom=0.04)
-    (line,) = SUMMARY.warnings(0.05, small)
+    (line,) = trajectory_warnings(SUMMARY, small, 0.05)
     assert "errors are extrapolated" in line
     report = MdReport(DONE, (SUMMARY,), (line,))
     assert report.exit_code == 0
     assert ("warning", line) in report.rows()
     assert report.to_json()["warnings"] == [line]
     assert MdReport(UNRELIABLE, (SUMMARY,), (line,)).exit_code == 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"mean_temperature_k": 280.0}, "the mean temperature of 280.0 ± 1.0 K is not the one asked for"),
+        ({"mean_temperature_k": 280.0, "mean_temperature_error_k": 8.0}, None),
+        ({"mean_temperature_k": 280.0, "ensemble": "nve"}, None),
+        ({"mean_temperature_k": 250.0, "ensemble": "nve"}, "250.0 ± 1.0 K is not the one asked for"),
+        ({"temperatures_by_element_k": {"Cu": 250.0}}, "Cu moves as at 250 K, all atoms as at 301 K"),
+        ({"energy_drift_mev_per_atom_per_ps": -2.0}, "the energy drifts by -2 meV per atom and ps"),
+        ({"energy_drift_mev_per_atom_per_ps": 0.5}, None),
+    ],
+)
+def test_dynamics_is_judged_by_its_own_errors(changes: dict[str, object], words: str | None) -> None:
+    lines = trajectory_warnings(
+        replace(SUMMARY, **{"temperatures_by_element_k": {}, **changes}), TRAINED, 0.05
+    )
+    assert len(lines) == (words is not None)
+    assert all(words in line for line in lines)

@@ -87,7 +87,8 @@ class TemperatureVerdict:
         rows = [(f"{self.temperature_k:g} K", verdict)]
         if self.force_sd_mean is not None and self.force_sd_relative is not None:
             sds = {"epistemic": self.force_sd_epistemic or 0.0, "truncation": self.force_sd_truncation or 0.0}
-            mean, spread = 100 * self.force_sd_relative, 100 * (self.statistical_error_relative or 0.0)
+            mean, spread = 100 * self.force_sd_relative, self.statistical_error_relative
+            spread = None if spread is None else 100 * spread
             error = f"{format_error(self.force_sd_mean)}: {format_parts(sds)}"
             rows += [
                 ("  expected force error", f"{format_mean(mean, spread, '%', '.2f')} ({error})"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlff_dyn.md.correlated_means import correlated_mean
+from mlff_dyn.md.correlated_means import CorrelatedMean, correlated_mean
 from mlff_dyn.regression.planning.forecast import Forecast
 from mlff_dyn.training.trusted_region import is_extrapolated
 from mlff_dyn.workflows.convergence.convergence_report import QUANTILE_FACTOR, TemperatureVerdict
@@ -63,11 +63,11 @@ def judge(
     quantile = float(np.percentile(predictive / size, 99.0))
     parts = [_rms(part) / size for part in rest]
     moved, farthest = _displacements(replicas)
-    reasons = stops + _excesses(mean.mean + mean.statistical_error, quantile, limit)
+    reasons = stops + _excesses(mean, quantile, limit)
     untested = is_extrapolated(trained, moved, farthest)
     if untested:
         reasons.append(describe_extrapolation(trained, moved, farthest))
-    excess = max((mean.mean + mean.statistical_error) / limit, quantile / (QUANTILE_FACTOR * limit))
+    excess = max((mean.mean + (mean.statistical_error or 0.0)) / limit, quantile / (QUANTILE_FACTOR * limit))
     needed = Forecast(0, 0, 0)
     if reasons:
         needed = forecast(outlook().untested() if untested else outlook(), *parts, limit=limit, excess=excess)
@@ -77,7 +77,7 @@ def judge(
         **_common(temperature_kelvin, replicas, limit) | needed.to_json(),
         converged=not reasons,
         force_sd_mean=mean.mean * size,
-        statistical_error=mean.statistical_error * size,
+        statistical_error=None if mean.statistical_error is None else mean.statistical_error * size,
         limit=limit * size,
         n_effective=mean.n_effective,
         n_frames=predictive.size,
@@ -103,10 +103,12 @@ def _rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(values**2)))
 
 
-def _excesses(mean: float, quantile: float, limit: float) -> list[str]:
+def _excesses(mean: CorrelatedMean, quantile: float, limit: float) -> list[str]:
     """Limits that errors relative to the root mean square force exceed."""
     reasons = []
-    if mean > limit:
+    if mean.statistical_error is None:
+        reasons.append("too few frames to know the statistical error: raise convergence.n_steps")
+    if mean.mean + (mean.statistical_error or 0.0) > limit:
         reasons.append(f"mean plus statistical error exceeds the limit of {100 * limit:g} %")
     if quantile > QUANTILE_FACTOR * limit:
         reasons.append(f"1 % of the frames exceed {100 * QUANTILE_FACTOR * limit:g} %")

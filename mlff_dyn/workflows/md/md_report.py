@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 from mlff_dyn.errors import SimulationError
 from mlff_dyn.report.answer import Report
@@ -12,15 +11,9 @@ from mlff_dyn.report.numbers import (
     format_displacements,
     format_error,
     format_mean,
-    format_percent,
     format_quantity,
 )
-from mlff_dyn.training.trusted_region import is_extrapolated
 from mlff_dyn.workflows.md.md_analysis import TrajectoryAnalysis
-from mlff_dyn.workflows.stability import describe_extrapolation
-
-if TYPE_CHECKING:
-    from mlff_dyn.model.force_field import TrainingSummary
 
 DONE, UNRELIABLE = "done", "done, but the forces are wrong by more than half of their size"
 
@@ -63,13 +56,18 @@ class TrajectorySummary(TrajectoryAnalysis):
         return [
             (f"{self.temperature_k:g} K", f"{self.directory}/trajectory.h5"),
             ("  length", f"{self.n_steps} steps, {picoseconds:g} ps, {self.n_atoms} atoms, {self.ensemble}"),
-            ("  mean temperature", format_quantity(self.mean_temperature_k, ".1f", "K")),
+            ("  mean temperature", self._temperature()),
             ("  speed", f"{self.steps_per_second:.0f} steps/s"),
             ("  expected force error", self._error()),
             ("  anharmonicity", format_quantity(self.sigma_a, ".3f", "")),
             ("  pressure", pressure),
             *self._cell(),
         ]
+
+    def _temperature(self) -> str:
+        text = format_mean(self.mean_temperature_k, self.mean_temperature_error_k, "K", ".1f")
+        drift = self.energy_drift_mev_per_atom_per_ps
+        return text if drift is None else f"{text}; energy drift {drift:.2g} meV per atom and ps"
 
     def _cell(self) -> list[tuple[str, str]]:
         if self.target_pressure_gigapascal is None or self.cell_lengths_angstrom is None:
@@ -92,27 +90,6 @@ class TrajectorySummary(TrajectoryAnalysis):
     def error_relative(self) -> float:
         """Expected force error over the root mean square force; 0 where there are no frames."""
         return (self.force_sd_mean or 0.0) / (self.force_rms_ev_per_angstrom or 1.0)
-
-    def warnings(self, limit_relative: float, trained: TrainingSummary) -> list[str]:
-        """Say why not to rely on the trajectory, one line each.
-
-        Parameters
-        ----------
-        limit_relative : float
-            Of the error relative to the root mean square force.
-        trained : TrainingSummary
-        """
-        lines = []
-        if self.error_relative > limit_relative:
-            lines.append(
-                f"the expected force error of {format_percent(self.error_relative)} exceeds the "
-                f"{100 * limit_relative:g} % of convergence.force_error_limit_relative; "
-                "check-convergence says whether more calculations or more orders lower it"
-            )
-        rms, largest = self.displacement_rms_angstrom or 0.0, self.largest_displacement_angstrom or 0.0
-        if is_extrapolated(trained, rms, largest):
-            lines.append(describe_extrapolation(trained, rms, largest))
-        return [f"{self.temperature_k:g} K: {line}" for line in lines]
 
 
 @dataclass(frozen=True)

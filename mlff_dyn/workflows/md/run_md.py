@@ -18,6 +18,7 @@ from mlff_dyn.training.trusted_region import Motion, trusted_region
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
 from mlff_dyn.workflows.md.md_analysis import analyze_trajectory
 from mlff_dyn.workflows.md.md_report import DONE, UNRELIABLE, MdReport, TrajectorySummary
+from mlff_dyn.workflows.md.trajectory_checks import TRAJECTORY_LIMITS, trajectory_warnings
 from mlff_dyn.workflows.md.trajectory_run import MdPlan, run_trajectory
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
 
@@ -78,9 +79,10 @@ def _report(
     config: Config, force_field: ForceField, made: Sequence[TrajectorySummary], *, is_new: bool
 ) -> MdReport:
     limit = config.convergence.force_error_limit_relative
-    warnings = tuple(line for summary in made for line in summary.warnings(limit, force_field.training))
+    trained = force_field.training
+    warnings = tuple(line for summary in made for line in trajectory_warnings(summary, trained, limit))
     worst = max(summary.error_relative for summary in made)
-    status = UNRELIABLE if worst > LIMITS.unreliable_error_relative else DONE
+    status = UNRELIABLE if worst > TRAJECTORY_LIMITS.unreliable_error_relative else DONE
     return MdReport(status, tuple(made), warnings, up_to_date=not is_new)
 
 

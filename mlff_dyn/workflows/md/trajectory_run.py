@@ -171,7 +171,9 @@ def _open(plan: MdPlan, torus: Torus, *, force: bool) -> tuple[Checkpoint, Traje
         return checkpoint, TrajectoryWriter.resume(plan.trajectory_path, last_step=checkpoint.step)
     plan.checkpoint_path.unlink(missing_ok=True)
     temperature = plan.dynamics.temperature_kelvin
-    state = start_at_rest_positions(torus.masses, temperature, (plan.seed, _STREAM, round(1e6 * temperature)))
+    seed = (plan.seed, _STREAM, round(1e6 * temperature))
+    keeps_energy = plan.ensemble == "nve"
+    state = start_at_rest_positions(torus.masses, temperature, seed, keeps_energy=keeps_energy)
     attributes = {
         "identity": plan.identity,
         "ensemble": plan.ensemble,
