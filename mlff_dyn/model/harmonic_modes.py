@@ -112,6 +112,14 @@ class ImaginaryMode:
     n_wavevectors: int
 
 
+def modes_of_order_2(
+    expansion: Expansion, parameters: NDArray[np.float64], torus: Torus
+) -> HarmonicModes | None:
+    """Return `harmonic_modes`, or None where the parameters have no order 2."""
+    has_order = bool(parameters[expansion.basis.parameter_orders == 2].any())
+    return harmonic_modes(expansion, parameters, torus) if has_order else None
+
+
 def harmonic_modes(expansion: Expansion, parameters: NDArray[np.float64], torus: Torus) -> HarmonicModes:
     """Solve order 2, its long-range part included, on a torus.
 

@@ -17,7 +17,7 @@ from scipy import stats
 
 from mlff_dyn.errors import ConfigError
 from mlff_dyn.md.start import displacement_limit
-from mlff_dyn.model.harmonic_modes import harmonic_modes
+from mlff_dyn.model.harmonic_modes import modes_of_order_2
 from mlff_dyn.training.limits import LIMITS, DecisionLimits
 from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K
 
@@ -157,6 +157,8 @@ class TrustedRegion:
     def _runs_away(self, run: MdRun, torus: Torus) -> bool:
         """Whether the atom that stopped a run is faster than any in equilibrium."""
         atom = run.stopped_atom or 0
+        if not np.isfinite(_stopped_distance(run)):
+            return True
         inertia = torus.masses[atom] * AMU_ANGSTROM2_PER_FS2_EV
         kinetic = 0.5 * inertia * float(np.sum(run.state.velocities[atom] ** 2))
         thermal = BOLTZMANN_EV_PER_K * self.temperature_kelvin
@@ -178,14 +180,11 @@ def trusted_region(
     trained = model.training.displacement_max_angstrom
     expected = rms = None
     longest = np.inf
-    if 2 in model.basis.orders:
-        modes = harmonic_modes(model.expansion, model.posterior.mean, torus)
+    modes = modes_of_order_2(model.expansion, model.posterior.mean, torus)
+    if modes is not None:
         longest = limits.largest_phase_of_step / max(modes.largest_angular_frequency, 1e-12)
         expected, rms = _expected_displacements(modes, torus.n_atoms, motion)
-    derived = displacement_limit(torus.crystal)
-    if expected is not None:
-        farthest = limits.largest_fraction_of_bond * torus.crystal.nearest_neighbor_distance
-        derived = min(limits.thermal_margin * expected, farthest)
+    derived = _plausible_limit(expected, torus, limits)
     given = motion.displacement_limit_angstrom
     thermal = BOLTZMANN_EV_PER_K * motion.temperature_kelvin
     n_freedoms = 3 * max(1, torus.n_atoms - 1)
@@ -202,6 +201,29 @@ def trusted_region(
         least_potential_energy=-np.inf if expected is None else -depth,
         longest_timestep_femtoseconds=longest,
     )
+
+
+def thermal_limit(
+    modes: HarmonicModes, torus: Torus, motion: Motion, limits: DecisionLimits = LIMITS
+) -> float:
+    """Largest displacement (Å) that modes make plausible where there are no data.
+
+    Parameters
+    ----------
+    modes : HarmonicModes
+    torus : Torus
+        Supercell of the dynamics.
+    motion : Motion
+    limits : DecisionLimits
+    """
+    return _plausible_limit(_expected_displacements(modes, torus.n_atoms, motion)[0], torus, limits)
+
+
+def _plausible_limit(expected: float | None, torus: Torus, limits: DecisionLimits) -> float:
+    if not expected:
+        return displacement_limit(torus.crystal)
+    farthest = limits.largest_fraction_of_bond * torus.crystal.nearest_neighbor_distance
+    return min(limits.thermal_margin * expected, farthest)
 
 
 def _expected_displacements(

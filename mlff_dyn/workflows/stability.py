@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlff_dyn.model.harmonic_modes import harmonic_modes, imaginary_mode
+from mlff_dyn.model.harmonic_modes import imaginary_mode, modes_of_order_2
 from mlff_dyn.training.trusted_region import is_extrapolated, trusted_region
 
 if TYPE_CHECKING:
@@ -24,10 +24,8 @@ def stability_warnings(force_field: ForceField, torus: Torus) -> list[str]:
     force_field : ForceField
     torus : Torus
     """
-    if 2 not in force_field.basis.orders:
-        return []
-    modes = harmonic_modes(force_field.expansion, force_field.posterior.mean, torus)
-    mode = imaginary_mode(modes, force_field)
+    modes = modes_of_order_2(force_field.expansion, force_field.posterior.mean, torus)
+    mode = None if modes is None else imaginary_mode(modes, force_field)
     return [] if mode is None else [describe_imaginary(mode)]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import ase.io
 
 from mlff_dyn.lattice.wigner_seitz import largest_safe_cutoff
+from mlff_dyn.model.harmonic_modes import modes_of_order_2
 from mlff_dyn.report.answer import Report
 from mlff_dyn.store.atomic import atomic_write
 from mlff_dyn.store.lock import RunLock
@@ -156,6 +157,7 @@ def initial_displacements(
     if guess is None:
         return found
     kernel = workspace.expansion.on(torus).kernel(guess.parameters)
+    modes = modes_of_order_2(workspace.expansion, guess.parameters, torus)
     temperatures = config.training.temperatures_kelvin
     for index, temperature in enumerate(temperatures):
         places = range(index, initial.n, len(temperatures))
@@ -166,6 +168,7 @@ def initial_displacements(
             timestep_femtoseconds=config.md.timestep_femtoseconds,
             count=len(places),
             seed=(seed, _PRIOR_STREAM, index),
+            modes=modes,
         )
         for place, frame in zip(places, frames, strict=False):
             found[place] = (frame, temperature)

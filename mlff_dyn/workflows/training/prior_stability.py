@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlff_dyn.model.harmonic_modes import harmonic_modes, imaginary_mode
+from mlff_dyn.model.harmonic_modes import imaginary_mode, modes_of_order_2
 from mlff_dyn.report.progress import NullProgress
 from mlff_dyn.workflows.stability import describe_imaginary
 from mlff_dyn.workflows.training.prior_sources import prior_guess
@@ -31,8 +31,8 @@ def prior_warnings(workspace: Workspace) -> list[str]:
     if prior is None or prior.engine is not None:
         return []
     guess = prior_guess(workspace, NullProgress())
-    of_order = workspace.expansion.basis.parameter_orders == 2
-    if guess is None or not guess.parameters[of_order].any():
+    if guess is None:
         return []
-    mode = imaginary_mode(harmonic_modes(workspace.expansion, guess.parameters, workspace.training_torus))
+    modes = modes_of_order_2(workspace.expansion, guess.parameters, workspace.training_torus)
+    mode = None if modes is None else imaginary_mode(modes)
     return [] if mode is None else [f"{guess.source}: {describe_imaginary(mode)}"]

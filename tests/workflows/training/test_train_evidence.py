@@ -15,6 +15,7 @@ from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.store.dataset import read_snapshots
 from mlff_dyn.store.journal import read_journal
 from mlff_dyn.store.model_file import write_model
+from mlff_dyn.store.trajectory import read_trajectory
 from tests.models import crystal_of, fitted_to_harmonic, spring_hessian
 from tests.workflows.conftest import invoke
 from tests.workflows.training_project import Train
@@ -95,3 +96,21 @@ def test_an_unstable_prior_is_said_at_once(tmp_path: Path) -> None:
         warnings = json.loads(invoke("init", tmp_path / "c.yaml", "--json", "--dry-run").stdout)["warnings"]
         assert len(warnings) == (name == "unstable")
         assert all("unstable.h5: order 2 has 20 imaginary modes" in line for line in warnings)
+
+
+def test_aluminium_runs_where_it_moves_far(cases: Path) -> None:
+    """At 800 K an atom goes beyond 0.3 of the bond length, as it does in the crystal itself."""
+    config = cases / "aluminium.yaml"
+    config.write_text(
+        "structure: {file: Al.vasp, supercell: [2, 2, 2]}\n"
+        "expansion: {cutoffs_angstrom: {2: full, 3: 2.9, 4: 2.9}}\n"
+        'engine: {kind: ase, parameters: {calculator: "ase.calculators.emt:EMT"}}\n'
+        "training: {temperatures_kelvin: [800], criterion: {force_error_limit_relative: 0.1}}\n"
+        "md: {temperatures_kelvin: [800], timestep_femtoseconds: 2, n_steps: 20000}\n",
+        encoding="utf-8",
+    )
+    trained = invoke("train", config, "--json")
+    assert (trained.exit_code, json.loads(trained.stdout)["status"]) == (0, "converged")
+    assert invoke("run-md", config).exit_code == 0
+    moved = read_trajectory(cases / "run/md/800K-1/trajectory.h5").displacements
+    assert np.linalg.norm(moved, axis=2).max() > 0.3 * 3.99 / np.sqrt(2)
