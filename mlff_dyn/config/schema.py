@@ -234,7 +234,8 @@ class MdConfig(Section):
     displacement_limit_angstrom: Real | None = Field(
         default=None,
         gt=0.0,
-        description="A displacement above it stops the dynamics; null: derived from the bond lengths.",
+        description="A displacement above it stops the dynamics, also while training; null: what order 2 "
+        "and the data make plausible at the temperature.",
     )
     precision: Literal["double", "single"] = Field(
         default="double",

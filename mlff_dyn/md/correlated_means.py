@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _WINDOW = 5.0
+_LEAST_SAMPLES = 4
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class CorrelatedMean:
     Attributes
     ----------
     mean : float
-    statistical_error : float      standard deviation of the mean
+    statistical_error : float or None
+        Standard deviation of the mean; None where there are too few samples to know it.
     autocorrelation_time : float   in samples
     n_effective : float            independent samples
 
@@ -43,7 +45,7 @@ class CorrelatedMean:
     """
 
     mean: float
-    statistical_error: float
+    statistical_error: float | None
     autocorrelation_time: float
     n_effective: float
 
@@ -77,5 +79,5 @@ def correlated_mean(series: NDArray[np.float64]) -> CorrelatedMean:
     """
     time = autocorrelation_time(series)
     n_effective = max(1.0, series.size / time)
-    spread = float(series.std())
-    return CorrelatedMean(float(series.mean()), spread / np.sqrt(n_effective), time, n_effective)
+    error = float(series.std()) / np.sqrt(n_effective) if series.size >= _LEAST_SAMPLES else None
+    return CorrelatedMean(float(series.mean()), error, time, n_effective)

@@ -8,6 +8,7 @@ import numpy as np
 
 from mlff_dyn.kernels.dynamics import MdState
 from mlff_dyn.kernels.reference.random_numbers import rng_from_seed
+from mlff_dyn.md.temperature import mean_temperature
 from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K
 
 if TYPE_CHECKING:
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 
     from mlff_dyn.lattice.crystal import Crystal
 
-_HARD_LIMIT_OF_BOND = 0.3
-_TRUST_FACTOR = 2.0
+_LIMIT_OF_BOND = 0.3
 
 
 def maxwell_boltzmann(
@@ -40,7 +40,11 @@ def maxwell_boltzmann(
 
 
 def start_at_rest_positions(
-    masses: NDArray[np.float64], temperature_kelvin: float, seed: tuple[int, ...]
+    masses: NDArray[np.float64],
+    temperature_kelvin: float,
+    seed: tuple[int, ...],
+    *,
+    keeps_energy: bool = False,
 ) -> MdState:
     """Start on the reference structure with Maxwell-Boltzmann velocities of twice the temperature.
 
@@ -53,18 +57,21 @@ def start_at_rest_positions(
     temperature_kelvin : float
     seed : tuple of int
         Any numbers that name this trajectory; equal seeds give equal trajectories.
+    keeps_energy : bool
+        No thermostat will act: the kinetic energy is scaled to its mean, which a small crystal would miss.
     """
     generator = np.random.default_rng(seed)
     velocities = maxwell_boltzmann(masses, 2.0 * temperature_kelvin, generator)
+    if keeps_energy and len(masses) > 1:
+        kinetic = 0.5 * AMU_ANGSTROM2_PER_FS2_EV * float(np.sum(masses[:, None] * velocities**2))
+        velocities *= np.sqrt(2.0 * temperature_kelvin / mean_temperature(np.array([kinetic]), len(masses)))
     stream = rng_from_seed(int(generator.integers(1 << 62)))
     return MdState(np.zeros((len(masses), 3)), velocities, stream)
 
 
-def displacement_limit(crystal: Crystal, trained_maximum: float | None = None) -> float:
-    """Largest displacement (Å) at which the expansion can be trusted.
+def displacement_limit(crystal: Crystal) -> float:
+    """Largest displacement (Å) to go to where nothing is known of the vibrations.
 
-    Never more than 0.3 of the shortest interatomic distance; with ``trained_maximum``, the largest
-    displacement of the training data, not more than twice that.
+    0.3 of the shortest interatomic distance.
     """
-    hard = _HARD_LIMIT_OF_BOND * crystal.nearest_neighbor_distance
-    return hard if trained_maximum is None else min(hard, _TRUST_FACTOR * trained_maximum)
+    return _LIMIT_OF_BOND * crystal.nearest_neighbor_distance

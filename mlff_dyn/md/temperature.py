@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def mean_temperature(kinetic_energies: NDArray[np.float64], n_atoms: int) -> float:
-    """Mean temperature (K) of samples whose center of mass is at rest.
+def temperatures(kinetic_energies: NDArray[np.float64], n_atoms: int) -> NDArray[np.float64]:
+    """Temperature (K) of each sample, whose center of mass is at rest.
 
     Parameters
     ----------
@@ -20,4 +20,22 @@ def mean_temperature(kinetic_energies: NDArray[np.float64], n_atoms: int) -> flo
     n_atoms : int
     """
     degrees = 3 * max(1, n_atoms - 1)
-    return float(2.0 * kinetic_energies.mean() / (degrees * BOLTZMANN_EV_PER_K))
+    return 2.0 * kinetic_energies / (degrees * BOLTZMANN_EV_PER_K)
+
+
+def mean_temperature(kinetic_energies: NDArray[np.float64], n_atoms: int) -> float:
+    """Mean temperature (K); arguments as those of `temperatures`."""
+    return float(temperatures(kinetic_energies, n_atoms).mean())
+
+
+def energy_drift(energies: NDArray[np.float64], times_femtoseconds: NDArray[np.float64]) -> float:
+    """Slope of an energy along a trajectory, eV/ps; 0 for fewer than two samples.
+
+    Parameters
+    ----------
+    energies : ndarray, shape (n_samples,)              eV
+    times_femtoseconds : ndarray, shape (n_samples,)    any origin
+    """
+    times = 1.0e-3 * (times_femtoseconds - times_femtoseconds.mean())
+    square = float(times @ times)
+    return float(times @ energies) / square if square > 0.0 else 0.0

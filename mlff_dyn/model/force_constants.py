@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlff_dyn.kernels.polynomial import OrderTerms
     from mlff_dyn.lattice.basis import ForceConstantBasis
     from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.expansion import Expansion
     from mlff_dyn.model.force_field import ForceField
 
 
@@ -123,8 +124,28 @@ def force_constants_of(force_field: ForceField, order: int, torus: Torus) -> For
     DataError
         As `force_constants`.
     """
-    constants = force_constants(force_field.basis, force_field.posterior.mean, order, torus)
-    dipoles = force_field.expansion.on(torus).dipole_dipole
+    return with_dipoles(force_field.expansion, force_field.posterior.mean, order, torus)
+
+
+def with_dipoles(
+    expansion: Expansion, parameters: NDArray[np.float64], order: int, torus: Torus
+) -> ForceConstants:
+    """Force constants of an expansion for given parameters, the long-range part included.
+
+    Parameters
+    ----------
+    expansion : Expansion
+    parameters : ndarray, shape (n_parameters,)
+    order : int
+    torus : Torus
+
+    Raises
+    ------
+    DataError
+        As `force_constants`.
+    """
+    constants = force_constants(expansion.basis, parameters, order, torus)
+    dipoles = expansion.on(torus).dipole_dipole
     if order != 2 or dipoles is None:
         return constants
     n_sites, n_cells = torus.crystal.n_sites, torus.n_cells

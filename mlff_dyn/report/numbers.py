@@ -25,14 +25,24 @@ def format_parts(sds: Mapping[str, float]) -> str:
     return f"epistemic {sds['epistemic']:#.2g}, truncation {sds['truncation']:#.2g}"
 
 
+def format_displacements(rms: float | None, maximum: float | None) -> str:
+    """Write for which displacements (Å) an error holds; nothing where that is not known."""
+    if rms is None or maximum is None:
+        return ""
+    return f"for displacements of rms {rms:.2g} Å, at most {maximum:.2g} Å"
+
+
 def format_quantity(value: float | None, form: str, unit: str) -> str:
     """Write a number with its unit, or that there is none."""
     return UNKNOWN if value is None else f"{value:{form}} {unit}".rstrip()
 
 
 def format_mean(value: float | None, error: float | None, unit: str, form: str = ".3f") -> str:
-    """Write a mean with its statistical error, or that there is none."""
-    return UNKNOWN if value is None or error is None else f"{value:{form}} ± {error:{form}} {unit}"
+    """Write a mean with its statistical error, or what of it is not known."""
+    if value is None:
+        return UNKNOWN
+    spread = "(statistical error not known)" if error is None else f"± {error:{form}}"
+    return f"{value:{form}} {unit} {spread}" if error is None else f"{value:{form}} {spread} {unit}"
 
 
 def format_remedy(sds: Mapping[str, float]) -> str:

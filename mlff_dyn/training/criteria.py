@@ -34,12 +34,17 @@ class FrameErrors:
     force : float            predicted force
     epistemic, truncation, predictive : float
         Standard deviations, see `ForceErrors`.
+    displacement : float     root mean square over the components, Å
+    largest_displacement : float
+        Of an atom, Å.
     """
 
     force: float
     epistemic: float
     truncation: float
     predictive: float
+    displacement: float
+    largest_displacement: float
 
 
 @dataclass(frozen=True)
@@ -52,20 +57,26 @@ class MeanErrors:
         Root mean square of the predicted forces.
     epistemic, truncation, predictive : float
         Relative to it.
+    displacement_rms_angstrom, displacement_max_angstrom : float or None
+        Displacements of the frames, for which the errors hold.
     """
 
     force_rms_ev_per_angstrom: float
     epistemic: float
     truncation: float
     predictive: float
+    displacement_rms_angstrom: float | None = None
+    displacement_max_angstrom: float | None = None
 
-    def to_json(self) -> dict[str, float]:
+    def to_json(self) -> dict[str, float | None]:
         """Return plain values for the journal."""
         return {
             "force_rms_ev_per_angstrom": self.force_rms_ev_per_angstrom,
             "epistemic_relative": self.epistemic,
             "truncation_relative": self.truncation,
             "predictive_relative": self.predictive,
+            "displacement_rms_angstrom": self.displacement_rms_angstrom,
+            "displacement_max_angstrom": self.displacement_max_angstrom,
         }
 
 
@@ -125,25 +136,37 @@ class TrajectoryCriterion:
         return mean.truncation > (limit if exhausted else self.truncation_margin * limit)
 
 
-def frame_errors(forces: np.ndarray, errors: ForceErrors) -> FrameErrors:
-    """Root mean squares over the components of a frame."""
+def frame_errors(forces: np.ndarray, errors: ForceErrors, displacements: np.ndarray) -> FrameErrors:
+    """Root mean squares over the components of a frame; forces and displacements of shape (n_atoms, 3)."""
     return FrameErrors(
-        *(
-            float(np.sqrt(np.mean(a**2)))
-            for a in (forces, errors.epistemic, errors.truncation, errors.predictive)
-        )
+        force=_rms(forces),
+        epistemic=_rms(errors.epistemic),
+        truncation=_rms(errors.truncation),
+        predictive=_rms(errors.predictive),
+        displacement=_rms(displacements),
+        largest_displacement=float(np.linalg.norm(displacements, axis=1).max()),
     )
 
 
 def mean_errors(history: Sequence[FrameErrors]) -> MeanErrors:
     """Average errors over frames, relative to their root mean square force."""
-    square = {
-        name: float(np.mean([getattr(frame, name) ** 2 for frame in history]))
-        for name in ("force", "epistemic", "truncation", "predictive")
+    rms = {
+        name: float(np.sqrt(np.mean([getattr(frame, name) ** 2 for frame in history])))
+        for name in ("force", "epistemic", "truncation", "predictive", "displacement")
     }
-    size = float(np.sqrt(max(square["force"], 1e-300)))
-    parts = (float(np.sqrt(square[name])) / size for name in ("epistemic", "truncation", "predictive"))
-    return MeanErrors(size, *parts)
+    size = max(rms["force"], 1e-150)
+    return MeanErrors(
+        force_rms_ev_per_angstrom=size,
+        epistemic=rms["epistemic"] / size,
+        truncation=rms["truncation"] / size,
+        predictive=rms["predictive"] / size,
+        displacement_rms_angstrom=rms["displacement"],
+        displacement_max_angstrom=max(frame.largest_displacement for frame in history),
+    )
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(values**2)))
 
 
 CRITERIA: dict[str, Callable[..., Criterion]] = {"trajectory": TrajectoryCriterion}

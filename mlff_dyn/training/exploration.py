@@ -11,6 +11,7 @@ from mlff_dyn.kernels.dynamics import Dynamics
 from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
 from mlff_dyn.training.criteria import Decision, FrameErrors, MeanErrors, frame_errors, mean_errors
 from mlff_dyn.training.limits import LIMITS, DecisionLimits
+from mlff_dyn.training.trusted_region import Motion, TrustedRegion, trusted_region
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,8 @@ class Exploration:
         MD steps made.
     errors : MeanErrors or None
         Averages over the frames; None without frames.
+    stop : str or None
+        How the trajectory left the trusted region.
     """
 
     reason: str
@@ -50,6 +53,7 @@ class Exploration:
     pool: NDArray[np.float64]
     n_steps: int
     errors: MeanErrors | None
+    stop: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,8 @@ class ExplorationPlan:
         Frames to choose from at a call, at most.
     complete_pool : bool
         Go on after a call until there are so many.
+    displacement_limit_angstrom : float or None
+        Given by the user; None: see `trusted_region`.
     limits : DecisionLimits
     """
 
@@ -79,6 +85,7 @@ class ExplorationPlan:
     must_label: bool
     n_pool: int = 50
     complete_pool: bool = False
+    displacement_limit_angstrom: float | None = None
     limits: DecisionLimits = LIMITS
 
 
@@ -100,29 +107,39 @@ def explore(
     """
     torus = force_field.torus
     limits, timestep = plan.limits, plan.timestep_femtoseconds
-    dynamics = exploring_dynamics(torus, plan.temperature_kelvin, timestep, limits)
+    motion = Motion(plan.temperature_kelvin, timestep, plan.n_steps, plan.displacement_limit_angstrom)
+    region = trusted_region(force_field, motion, limits)
+    region.check_timestep(timestep)
+    farthest = region.displacement_limit_angstrom
+    dynamics = exploring_dynamics(torus, plan.temperature_kelvin, timestep, limits, farthest=farthest)
     stride = limits.steps(limits.frame_every_femtoseconds, timestep)
     equilibration = max(stride, limits.steps(limits.equilibration_femtoseconds, timestep))
     state = start_at_rest_positions(torus.masses, plan.temperature_kelvin, plan.seed)
     run = force_field.kernel.run(state, dynamics, equilibration, stride)
     made = equilibration if run.stopped_step is None else run.stopped_step
-    if run.stopped_step is not None:
-        last = _last_sound(run.displacements, dynamics, limits)
-        return Exploration(LEFT_TRUSTED_REGION, last, _no_frames(torus.n_atoms), made, None)
-    watch = _Watch(force_field, criterion, plan, dynamics, stride)
+    stop = region.describe_stop(run, made, torus)
+    if stop is not None:
+        last = _last_sound(run.displacements[region.is_usual(run)], dynamics, limits)
+        return Exploration(LEFT_TRUSTED_REGION, last, _no_frames(torus.n_atoms), made, None, stop)
+    watch = _Watch(force_field, criterion, plan, dynamics, stride, region)
     return watch.run(run.state, made, on_frame)
 
 
 def exploring_dynamics(
-    torus: Torus, temperature_kelvin: float, timestep_femtoseconds: float, limits: DecisionLimits = LIMITS
+    torus: Torus,
+    temperature_kelvin: float,
+    timestep_femtoseconds: float,
+    limits: DecisionLimits = LIMITS,
+    *,
+    farthest: float | None = None,
 ) -> Dynamics:
-    """Langevin dynamics that ends where an expansion cannot be trusted any more."""
+    """Langevin dynamics that ends where an expansion cannot be trusted any more: beyond ``farthest`` (Å)."""
     return Dynamics(
         masses=torus.masses,
         timestep_fs=timestep_femtoseconds,
         friction_per_fs=limits.friction_per_femtosecond,
         temperature_kelvin=temperature_kelvin,
-        displacement_limit=displacement_limit(torus.crystal),
+        displacement_limit=farthest or displacement_limit(torus.crystal),
     )
 
 
@@ -135,20 +152,23 @@ class _Watch:
     plan: ExplorationPlan
     dynamics: Dynamics
     stride: int
+    region: TrustedRegion
 
     def run(self, state: MdState, made: int, on_frame: Callable[[int, MeanErrors], None]) -> Exploration:
         """Go on from a state after ``made`` steps."""
         frames = [state.displacements]
         nothing = _no_frames(self.force_field.torus.n_atoms)
         history: list[FrameErrors] = []
-        while made < self.plan.n_steps or not history:
+        errors: MeanErrors | None = None
+        while made < self.plan.n_steps or errors is None:
             run = self.force_field.kernel.run(state, self.dynamics, self.stride, self.stride)
-            if run.stopped_step is not None:
+            steps = self.stride if run.stopped_step is None else run.stopped_step
+            stop = self.region.describe_stop(run, made + steps, self.force_field.torus)
+            if stop is not None:
                 sound = _last_sound(np.array(frames[-20:]), self.dynamics, self.plan.limits)
-                errors = mean_errors(history) if history else None
-                return Exploration(LEFT_TRUSTED_REGION, sound, nothing, made + run.stopped_step, errors)
+                return Exploration(LEFT_TRUSTED_REGION, sound, nothing, made + steps, errors, stop)
             state = run.state
-            made += self.stride
+            made += steps
             frames.append(state.displacements)
             history.append(_frame_errors(self.force_field, state.displacements))
             errors = mean_errors(history)
@@ -159,7 +179,10 @@ class _Watch:
             if reason is not None:
                 pool, more = self._pool(state, frames)
                 return Exploration(reason, state.displacements, pool, made + more, errors)
-        return Exploration(QUIET, None, nothing, made, mean_errors(history))
+        if self.plan.must_label:
+            pool, more = self._pool(state, frames)
+            return Exploration(UNTESTED, state.displacements, pool, made + more, errors)
+        return Exploration(QUIET, None, nothing, made, errors)
 
     def _pool(self, state: MdState, frames: list[NDArray[np.float64]]) -> tuple[NDArray[np.float64], int]:
         """Sound frames evenly spaced over the trajectory, which goes on as far as needed, and its steps."""
@@ -168,7 +191,7 @@ class _Watch:
         found, made = np.array(frames), 0
         if missing:
             run = self.force_field.kernel.run(state, self.dynamics, missing * self.stride, self.stride)
-            found = np.concatenate([found, run.displacements])
+            found = np.concatenate([found, run.displacements[self.region.is_usual(run)]])
             made = missing * self.stride if run.stopped_step is None else run.stopped_step
         sound = found[is_sound(found, self.dynamics, self.plan.limits)]
         places = np.linspace(0, len(sound) - 1, min(wanted, len(sound))).round().astype(int)
@@ -185,7 +208,7 @@ class _Watch:
 
 def _frame_errors(force_field: SupercellForceField, displacements: NDArray[np.float64]) -> FrameErrors:
     _, forces = force_field.energy_forces(displacements)
-    return frame_errors(forces, force_field.force_errors(displacements))
+    return frame_errors(forces, force_field.force_errors(displacements), displacements)
 
 
 def _no_frames(n_atoms: int) -> NDArray[np.float64]:

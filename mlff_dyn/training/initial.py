@@ -9,6 +9,7 @@ import numpy as np
 from mlff_dyn.md.start import start_at_rest_positions
 from mlff_dyn.training.exploration import exploring_dynamics, is_sound
 from mlff_dyn.training.limits import LIMITS, DecisionLimits
+from mlff_dyn.training.trusted_region import Motion, thermal_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from mlff_dyn.kernels.dynamics import MdKernel
     from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.harmonic_modes import HarmonicModes
 
 
 def rattled_displacements(n_atoms: int, sd_angstrom: float, seed: tuple[int, ...]) -> NDArray[np.float64]:
@@ -46,6 +48,7 @@ def thermal_displacements(
     timestep_femtoseconds: float,
     count: int,
     seed: tuple[int, ...],
+    modes: HarmonicModes | None,
     limits: DecisionLimits = LIMITS,
 ) -> list[NDArray[np.float64]]:
     """Frames of molecular dynamics that starts on the reference structure, 100 fs apart.
@@ -58,6 +61,8 @@ def thermal_displacements(
     count : int
     seed : tuple of int
         Any numbers that name this trajectory.
+    modes : HarmonicModes or None
+        Of order 2 of the kernel, if it has one.
     limits : DecisionLimits
 
     Returns
@@ -65,7 +70,12 @@ def thermal_displacements(
     list of ndarray, shape (n_atoms, 3)
         Å; at most ``count``, fewer where the trajectory leaves the trusted region.
     """
-    dynamics = exploring_dynamics(torus, temperature_kelvin, timestep_femtoseconds, limits)
+    farthest = None
+    if modes is not None:
+        n_steps = limits.steps(limits.equilibration_femtoseconds, timestep_femtoseconds)
+        motion = Motion(temperature_kelvin, timestep_femtoseconds, (1 + count) * n_steps)
+        farthest = thermal_limit(modes, torus, motion, limits)
+    dynamics = exploring_dynamics(torus, temperature_kelvin, timestep_femtoseconds, limits, farthest=farthest)
     state = start_at_rest_positions(torus.masses, temperature_kelvin, seed)
     stride = limits.steps(limits.start_frame_every_femtoseconds, timestep_femtoseconds)
     equilibration = limits.steps(limits.equilibration_femtoseconds, timestep_femtoseconds)

@@ -27,6 +27,29 @@ class DecisionLimits:
         Fewest snapshots, with two rows per parameter, that tell truncation from lack of data.
     accepted_score : float
         Largest true over expected error of a calculation that counts as predicted.
+    predictions_for_truncation : int
+        Last calculations at a temperature that have to be predicted before what the expansion leaves out may
+        end the training there: without them nothing tells an error bar that is too small from one that holds.
+    thermal_margin : float
+        Largest displacement that is trusted, over the largest one that order 2 predicts; fcc Al (EMT)
+        at 800 K reaches 1.4 times that.
+    data_margin : float
+        The same over the largest displacement of the data.
+    largest_fraction_of_bond : float
+        Largest displacement that is trusted without data, over the distance of neighbors: half way to the
+        next site, an atom belongs to neither.
+    start_factor : float
+        Kinetic energy over its mean at the start, see `start_at_rest_positions`.
+    hot_probability : float
+        Probability, by chi-square statistics, below which a kinetic energy is none of equilibrium.
+    energy_margin_sd : float
+        A potential energy below that of the crystal at rest by so many standard deviations of equipartition
+        is none of a crystal that order 2 calls stable.
+    coverage_factor : float
+        Dynamics may go beyond the displacements of the data by this factor, in rms or in maximum, before its
+        errors count as extrapolated: error bars trained at 300 K were found to hold at 900 K.
+    largest_phase_of_step : float
+        Time step times the largest angular frequency; 0.8 makes the temperature of that mode 16 % too low.
     """
 
     friction_per_femtosecond: float = 0.01
@@ -37,6 +60,15 @@ class DecisionLimits:
     frames_before_test: int = 10
     enough_snapshots: int = 4
     accepted_score: float = 2.0
+    predictions_for_truncation: int = 2
+    thermal_margin: float = 2.0
+    data_margin: float = 1.5
+    largest_fraction_of_bond: float = 0.5
+    start_factor: float = 2.0
+    hot_probability: float = 1.0e-9
+    energy_margin_sd: float = 5.0
+    coverage_factor: float = 2.0
+    largest_phase_of_step: float = 0.8
 
     def steps(self, femtoseconds: float, timestep_femtoseconds: float) -> int:
         """MD steps in a time, one at least."""

@@ -36,6 +36,13 @@ def test_a_constant_series_has_no_error() -> None:
     assert (mean.mean, mean.statistical_error, mean.autocorrelation_time) == (3.5, 0.0, 1.0)
 
 
+@pytest.mark.parametrize("n_samples", [1, 2, 3])
+def test_too_few_samples_have_no_known_error(n_samples: int) -> None:
+    found = correlated_mean(np.arange(float(n_samples))[None])
+    assert found.statistical_error is None
+    assert found.mean == (n_samples - 1) / 2
+
+
 def test_anticorrelation_is_not_counted_as_gain() -> None:
     """Alternating values: no credit beyond one sample each."""
     series = np.tile([1.0, -1.0], (1, 500))

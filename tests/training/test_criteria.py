@@ -19,7 +19,7 @@ LIMIT = 0.1
 
 def frame(predictive: float, truncation: float = 0.0, force: float = 1.0) -> FrameErrors:
     epistemic = float(np.sqrt(max(predictive**2 - truncation**2, 0.0)))
-    return FrameErrors(force, epistemic, truncation, predictive)
+    return FrameErrors(force, epistemic, truncation, predictive, 0.1, 0.3)
 
 
 @pytest.mark.parametrize(
@@ -69,22 +69,28 @@ def test_more_error_never_means_fewer_calls() -> None:
 
 
 def test_errors_are_relative_to_the_rms_force_of_the_trajectory() -> None:
-    found = mean_errors([FrameErrors(1.0, 0.3, 0.4, 0.5), FrameErrors(7.0, 0.0, 0.0, 0.0)])
+    found = mean_errors(
+        [FrameErrors(1.0, 0.3, 0.4, 0.5, 0.1, 0.3), FrameErrors(7.0, 0.0, 0.0, 0.0, 0.7, 0.2)]
+    )
     assert found.force_rms_ev_per_angstrom == pytest.approx(5.0)
     assert found.epistemic == pytest.approx(0.3 / 5 / np.sqrt(2))
     assert found.truncation == pytest.approx(0.4 / 5 / np.sqrt(2))
     assert found.predictive == pytest.approx(0.5 / 5 / np.sqrt(2))
+    assert (found.displacement_rms_angstrom, found.displacement_max_angstrom) == pytest.approx((0.5, 0.3))
     assert set(found.to_json()) == {
         "force_rms_ev_per_angstrom",
         "epistemic_relative",
         "truncation_relative",
         "predictive_relative",
+        "displacement_rms_angstrom",
+        "displacement_max_angstrom",
     }
 
 
 def test_frame_errors_are_root_mean_squares() -> None:
     ones = np.ones((4, 3))
-    found = frame_errors(3.0 * ones, ForceErrors(0.1 * ones, 0.2 * ones, 0.3 * ones))
+    found = frame_errors(3.0 * ones, ForceErrors(0.1 * ones, 0.2 * ones, 0.3 * ones), 0.4 * ones)
+    assert (found.displacement, found.largest_displacement) == pytest.approx((0.4, 0.4 * np.sqrt(3)))
     assert (found.force, found.epistemic, found.truncation, found.predictive) == pytest.approx(
         (3.0, 0.1, 0.2, 0.3)
     )

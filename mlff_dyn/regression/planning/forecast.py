@@ -33,7 +33,7 @@ Bai and Silverstein, Spectral Analysis of Large Dimensional Random Matrices (201
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -218,6 +218,10 @@ class Outlook:
     scale_uncertainty: float
     truncation_is_known: bool
     truncation_is_likely: bool = False
+
+    def untested(self) -> Outlook:
+        """Return the outlook where no calculation has shown how much the expansion leaves out."""
+        return replace(self, truncation_is_known=False)
 
     def forecast(self, epistemic: float, truncation: float, limit: float) -> Forecast:
         """Calculations still needed.

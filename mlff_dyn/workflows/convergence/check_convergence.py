@@ -23,6 +23,7 @@ from mlff_dyn.workflows.convergence.convergence_report import (
 from mlff_dyn.workflows.convergence.sampling import SamplingPlan, error_series, sample_replicas
 from mlff_dyn.workflows.convergence.verdict import judge
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
+from mlff_dyn.workflows.stability import stability_warnings
 from mlff_dyn.workflows.training.trained_model import read_trained
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def _check(
             temperature,
             replicas,
             limit=limit,
+            trained=force_field.training,
             outlook=partial(outlook, force_field, torus, frames),
         )
         verdicts.append(verdict)
@@ -115,7 +117,8 @@ def _check(
         progress.log(f"{temperature:g} K: " + "; ".join(verdict.reasons or (CONVERGED,)))
     progress.stop()
     status = CONVERGED if all(verdict.converged for verdict in verdicts) else NOT_CONVERGED
-    report = ConvergenceReport(status, tuple(verdicts), limit, torus.n_atoms)
+    warnings = tuple(stability_warnings(force_field, torus))
+    report = ConvergenceReport(status, tuple(verdicts), limit, torus.n_atoms, warnings)
     _write(workspace.directory, report, traces, inputs)
     return report
 
@@ -180,7 +183,12 @@ def _finished(directory: Path, inputs: str) -> ConvergenceReport | None:
             for verdict in content["temperatures"]
         )
         return ConvergenceReport(
-            content["status"], verdicts, content["limit_relative"], content["n_atoms"], up_to_date=True
+            content["status"],
+            verdicts,
+            content["limit_relative"],
+            content["n_atoms"],
+            tuple(content["warnings"]),
+            up_to_date=True,
         )
     except (KeyError, TypeError):
         return None

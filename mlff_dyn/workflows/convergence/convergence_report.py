@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 from mlff_dyn.regression.planning.forecast import Forecast
 from mlff_dyn.report.answer import Report
-from mlff_dyn.report.numbers import format_error, format_mean, format_parts, format_percent, format_remedy
+from mlff_dyn.report.numbers import (
+    format_displacements,
+    format_error,
+    format_mean,
+    format_parts,
+    format_percent,
+    format_remedy,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +46,8 @@ class TemperatureVerdict:
         Parts of the error: what more data remove, and what they do not.
     force_sd_relative, statistical_error_relative, limit_relative : float or None
     quantile_99_relative : float or None    99th percentile of the error of a frame
+    displacement_rms_angstrom, displacement_max_angstrom : float or None
+        Displacements along the trajectories, for which the errors hold.
     reasons : tuple of str                  why it is not converged
     forecast_calculations : int or None
         More calculations needed; None where they cannot reach the limit, or where nothing is known.
@@ -62,6 +71,8 @@ class TemperatureVerdict:
     statistical_error_relative: float | None = None
     limit_relative: float
     quantile_99_relative: float | None = None
+    displacement_rms_angstrom: float | None = None
+    displacement_max_angstrom: float | None = None
     reasons: tuple[str, ...]
     forecast_calculations: int | None = None
     forecast_calculations_low: int | None = None
@@ -80,10 +91,15 @@ class TemperatureVerdict:
         rows = [(f"{self.temperature_k:g} K", verdict)]
         if self.force_sd_mean is not None and self.force_sd_relative is not None:
             sds = {"epistemic": self.force_sd_epistemic or 0.0, "truncation": self.force_sd_truncation or 0.0}
-            mean, spread = 100 * self.force_sd_relative, 100 * (self.statistical_error_relative or 0.0)
+            mean, spread = 100 * self.force_sd_relative, self.statistical_error_relative
+            spread = None if spread is None else 100 * spread
             error = f"{format_error(self.force_sd_mean)}: {format_parts(sds)}"
             rows += [
                 ("  expected force error", f"{format_mean(mean, spread, '%', '.2f')} ({error})"),
+                (
+                    "  it holds",
+                    format_displacements(self.displacement_rms_angstrom, self.displacement_max_angstrom),
+                ),
                 ("  to lower it", format_remedy({**sds, "predictive": math.hypot(*sds.values())})),
                 ("  99 % of frames below", format_percent(self.quantile_99_relative or 0.0)),
                 ("  independent frames", f"{self.n_effective:.0f} of {self.n_frames}"),
@@ -108,12 +124,14 @@ class ConvergenceReport(Report):
     temperatures : tuple of TemperatureVerdict
     limit_relative : float
     n_atoms : int                              of the cell of the trajectories
+    warnings : tuple of str                    about the force field
     """
 
     verb = "check-convergence"
     temperatures: tuple[TemperatureVerdict, ...]
     limit_relative: float
     n_atoms: int
+    warnings: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -135,6 +153,7 @@ class ConvergenceReport(Report):
             "converged": self.status == CONVERGED,
             "forecast_calculations": self.forecast_calculations,
             "temperatures": [asdict(verdict) for verdict in self.temperatures],
+            "warnings": list(self.warnings),
         }
 
     def why_null(self) -> Mapping[str, str]:
@@ -150,6 +169,7 @@ class ConvergenceReport(Report):
         """Return the limit, the verdicts, and what is needed to reach it."""
         rows = [("limit", describe_limit(self.limit_relative))]
         rows += [row for verdict in self.temperatures for row in verdict.rows()]
+        rows += [("warning", line) for line in self.warnings]
         if self.status != NOT_CONVERGED:
             return rows
         if self.forecast_calculations is None:

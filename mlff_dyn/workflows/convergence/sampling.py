@@ -10,11 +10,11 @@ import numpy as np
 
 from mlff_dyn.kernels.dynamics import Dynamics
 from mlff_dyn.md.chunks import Span, run_replicas_in_chunks
-from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
+from mlff_dyn.md.start import start_at_rest_positions
 from mlff_dyn.training.criteria import FrameErrors, frame_errors
 from mlff_dyn.training.limits import LIMITS
+from mlff_dyn.training.trusted_region import Motion, TrustedRegion, trusted_region
 from mlff_dyn.workflows.md.md_analysis import equilibration_steps
-from mlff_dyn.workflows.md.trajectory_run import describe_stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,40 +109,46 @@ def sample_replicas(
     list of tuple of Replica
         One tuple for each temperature.
     """
-    dynamics, states = _starts(force_field, plan)
+    regions, dynamics, states = _starts(force_field, plan)
     records = [_Record() for _ in states]
     span = Span(0, plan.n_steps, plan.frame_every, seconds=0.3)
     for chunks in run_replicas_in_chunks(force_field.kernel, dynamics, states, span):
         for place, chunk in chunks.items():
-            records[place].add(force_field, plan, chunk)
-            if chunk.run.stopped_step is not None:
-                stop = describe_stop(chunk.run, chunk.step, force_field.torus, dynamics[place])
-                records[place].stop = stop
+            record = records[place]
+            if record.stop is not None:
+                continue
+            record.stop = regions[place].describe_stop(chunk.run, chunk.step, force_field.torus)
+            if record.stop is None:
+                record.add(force_field, plan, chunk)
         on_steps(max(chunk.step for chunk in chunks.values()), sum(not record.stop for record in records))
     replicas = tuple(record.replica(force_field.torus.n_atoms) for record in records)
     firsts = range(0, plan.n_trajectories, plan.n_replicas)
     return [replicas[first : first + plan.n_replicas] for first in firsts]
 
 
-def _starts(force_field: SupercellForceField, plan: SamplingPlan) -> tuple[list[Dynamics], list[MdState]]:
-    """How each trajectory moves and where it starts; its seed is its own."""
-    torus = force_field.torus
-    trained = force_field.force_field.training.displacement_max_angstrom
-    limit = plan.displacement_limit_angstrom or displacement_limit(torus.crystal, trained)
-    dynamics, states = [], []
+def _starts(
+    force_field: SupercellForceField, plan: SamplingPlan
+) -> tuple[list[TrustedRegion], list[Dynamics], list[MdState]]:
+    """How far each trajectory may go, how it moves and where it starts; its seed is its own."""
+    masses = force_field.torus.masses
+    regions, dynamics, states = [], [], []
     for index, temperature in enumerate(plan.temperatures_kelvin):
+        given = plan.displacement_limit_angstrom
+        motion = Motion(temperature, plan.timestep_femtoseconds, plan.n_steps, given)
+        region = trusted_region(force_field, motion)
+        region.check_timestep(plan.timestep_femtoseconds)
         own = Dynamics(
-            masses=torus.masses,
+            masses=masses,
             timestep_fs=plan.timestep_femtoseconds,
             friction_per_fs=LIMITS.friction_per_femtosecond,
             temperature_kelvin=temperature,
-            displacement_limit=limit,
+            displacement_limit=region.displacement_limit_angstrom,
         )
         for replica in range(plan.n_replicas):
-            seed = (plan.seed, _STREAM, index, replica)
+            regions.append(region)
             dynamics.append(own)
-            states.append(start_at_rest_positions(own.masses, temperature, seed))
-    return dynamics, states
+            states.append(start_at_rest_positions(masses, temperature, (plan.seed, _STREAM, index, replica)))
+    return regions, dynamics, states
 
 
 @dataclass(eq=False)
@@ -161,7 +167,8 @@ class _Record:
             if len(self.frames) in plan.kept_frames:
                 self.displacements.append(displacements.copy())
             _, forces = force_field.energy_forces(displacements)
-            self.frames.append(frame_errors(forces, force_field.force_errors(displacements)))
+            errors = force_field.force_errors(displacements)
+            self.frames.append(frame_errors(forces, errors, displacements))
 
     def replica(self, n_atoms: int) -> Replica:
         """Return the finished trajectory."""

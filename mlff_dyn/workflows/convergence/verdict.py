@@ -6,18 +6,21 @@ More data lower the epistemic part of the error, the truncation part stays: see 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlff_dyn.md.correlated_means import correlated_mean
+from mlff_dyn.md.correlated_means import CorrelatedMean, correlated_mean
 from mlff_dyn.regression.planning.forecast import Forecast
+from mlff_dyn.training.trusted_region import is_extrapolated
 from mlff_dyn.workflows.convergence.convergence_report import QUANTILE_FACTOR, TemperatureVerdict
 from mlff_dyn.workflows.convergence.sampling import Replica, error_series
+from mlff_dyn.workflows.stability import describe_extrapolation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from mlff_dyn.model.force_field import TrainingSummary
     from mlff_dyn.regression.planning.forecast import Outlook
 
 EXPANSION_IS_THE_LIMIT = (
@@ -25,14 +28,21 @@ EXPANSION_IS_THE_LIMIT = (
     "expansion.cutoffs_angstrom"
 )
 
+_ERRORS = ("force", "predictive", "epistemic", "truncation")
+
 
 def judge(
-    temperature_kelvin: float, replicas: Sequence[Replica], *, limit: float, outlook: Callable[[], Outlook]
+    temperature_kelvin: float,
+    replicas: Sequence[Replica],
+    *,
+    limit: float,
+    trained: TrainingSummary,
+    outlook: Callable[[], Outlook],
 ) -> TemperatureVerdict:
     """Judge one temperature.
 
     Converged means that the mean relative error plus its statistical error lies within the limit, the 99th
-    percentile of the frames within twice the limit, and no trajectory left the trusted region.
+    percentile within twice the limit, no trajectory left the trusted region, and the data reach far enough.
 
     Parameters
     ----------
@@ -40,49 +50,69 @@ def judge(
     replicas : sequence of Replica
     limit : float
         Of the error relative to the root mean square force.
+    trained : TrainingSummary
     outlook : callable
         Returns what a forecast rests on; asked only where the limit is not reached.
     """
-    reasons = _describe_stops(replicas)
-    force, predictive, epistemic, truncation = (
-        error_series(tuple(replicas), name) for name in ("force", "predictive", "epistemic", "truncation")
-    )
+    force, predictive, *rest = (error_series(tuple(replicas), name) for name in _ERRORS)
+    stops = _describe_stops(replicas)
     if not predictive.size:
-        return _unknown(temperature_kelvin, replicas, limit, reasons)
-    size = float(np.sqrt(np.mean(force**2)))
+        return _unknown(temperature_kelvin, replicas, limit, stops)
+    size = _rms(force)
     mean = correlated_mean(predictive / size)
     quantile = float(np.percentile(predictive / size, 99.0))
-    parts = [float(np.sqrt(np.mean(part**2))) / size for part in (epistemic, truncation)]
-    if mean.mean + mean.statistical_error > limit:
-        reasons.append(f"mean plus statistical error exceeds the limit of {100 * limit:g} %")
-    if quantile > QUANTILE_FACTOR * limit:
-        reasons.append(f"1 % of the frames exceed {100 * QUANTILE_FACTOR * limit:g} %")
-    excess = max((mean.mean + mean.statistical_error) / limit, quantile / (QUANTILE_FACTOR * limit))
+    parts = [_rms(part) / size for part in rest]
+    moved, farthest = _displacements(replicas)
+    reasons = stops + _excesses(mean, quantile, limit)
+    untested = is_extrapolated(trained, moved, farthest)
+    if untested:
+        reasons.append(describe_extrapolation(trained, moved, farthest))
+    excess = max((mean.mean + (mean.statistical_error or 0.0)) / limit, quantile / (QUANTILE_FACTOR * limit))
     needed = Forecast(0, 0, 0)
     if reasons:
-        needed = forecast(outlook(), *parts, limit=limit, excess=excess)
-        if needed.n_calculations is None:
-            reasons.append(EXPANSION_IS_THE_LIMIT)
+        needed = forecast(outlook().untested() if untested else outlook(), *parts, limit=limit, excess=excess)
+    if needed.n_calculations is None:
+        reasons.append(EXPANSION_IS_THE_LIMIT)
     return TemperatureVerdict(
-        temperature_k=temperature_kelvin,
+        **_common(temperature_kelvin, replicas, limit) | needed.to_json(),
         converged=not reasons,
         force_sd_mean=mean.mean * size,
-        statistical_error=mean.statistical_error * size,
+        statistical_error=None if mean.statistical_error is None else mean.statistical_error * size,
         limit=limit * size,
         n_effective=mean.n_effective,
         n_frames=predictive.size,
-        n_replicas=len(replicas),
-        n_stopped=sum(replica.stop is not None for replica in replicas),
         force_rms_ev_per_angstrom=size,
         force_sd_epistemic=parts[0] * size,
         force_sd_truncation=parts[1] * size,
         force_sd_relative=mean.mean,
         statistical_error_relative=mean.statistical_error,
-        limit_relative=limit,
         quantile_99_relative=quantile,
+        displacement_rms_angstrom=moved,
+        displacement_max_angstrom=farthest,
         reasons=tuple(reasons),
-        **needed.to_json(),
     )
+
+
+def _displacements(replicas: Sequence[Replica]) -> tuple[float, float]:
+    """Root mean square of a component and largest displacement of an atom, Å."""
+    rms, largest = (error_series(tuple(replicas), name) for name in ("displacement", "largest_displacement"))
+    return _rms(rms), float(largest.max())
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(values**2)))
+
+
+def _excesses(mean: CorrelatedMean, quantile: float, limit: float) -> list[str]:
+    """Limits that errors relative to the root mean square force exceed."""
+    reasons = []
+    if mean.statistical_error is None:
+        reasons.append("too few frames to know the statistical error: raise convergence.n_steps")
+    if mean.mean + (mean.statistical_error or 0.0) > limit:
+        reasons.append(f"mean plus statistical error exceeds the limit of {100 * limit:g} %")
+    if quantile > QUANTILE_FACTOR * limit:
+        reasons.append(f"1 % of the frames exceed {100 * QUANTILE_FACTOR * limit:g} %")
+    return reasons
 
 
 def _describe_stops(replicas: Sequence[Replica]) -> list[str]:
@@ -117,12 +147,19 @@ def _unknown(
 ) -> TemperatureVerdict:
     """Verdict where no trajectory ran to its end or the trajectories have no frames."""
     return TemperatureVerdict(
-        temperature_k=temperature_kelvin,
+        **_common(temperature_kelvin, replicas, limit),
         converged=False,
         n_effective=0.0,
         n_frames=0,
-        n_replicas=len(replicas),
-        n_stopped=sum(replica.stop is not None for replica in replicas),
-        limit_relative=limit,
         reasons=tuple(reasons) or ("the trajectories are too short",),
     )
+
+
+def _common(temperature_kelvin: float, replicas: Sequence[Replica], limit: float) -> dict[str, Any]:
+    """Fields of a verdict that do not depend on the errors."""
+    return {
+        "temperature_k": temperature_kelvin,
+        "n_replicas": len(replicas),
+        "n_stopped": sum(replica.stop is not None for replica in replicas),
+        "limit_relative": limit,
+    }

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from ase.cell import Cell
+from ase.data import chemical_symbols
 
 from mlff_dyn.lattice.deformation import strained_lattice, stress_of_strain_slope, to_voigt
 from mlff_dyn.md.anharmonicity import anharmonicity
 from mlff_dyn.md.correlated_means import correlated_mean
-from mlff_dyn.md.temperature import mean_temperature
+from mlff_dyn.md.temperature import energy_drift, temperatures
 from mlff_dyn.store.trajectory import read_trajectory
-from mlff_dyn.store.trajectory_layout import open_trajectory, read_valid_steps
+from mlff_dyn.store.trajectory_layout import open_trajectory, read_attributes, read_valid_steps
 from mlff_dyn.training.limits import LIMITS
-from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
+from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K, EV_PER_ANGSTROM3_GPA
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,10 +35,15 @@ class TrajectoryAnalysis:
     Attributes
     ----------
     n_frames : int                                  in the whole file
-    mean_temperature_k : float or None
+    mean_temperature_k, mean_temperature_error_k : float or None
+    temperatures_by_element_k : dict of float or None
+        From the kinetic energy of the atoms of each element; equal in equilibrium.
+    energy_drift_mev_per_atom_per_ps : float or None
+        Of the total energy, where no thermostat changes it.
     force_sd_mean, force_sd_max : float or None     eV/Å
     force_rms_ev_per_angstrom : float or None
     sigma_a : float or None
+    displacement_rms_angstrom : float or None       of a component
     largest_displacement_angstrom : float or None
     pressure_gigapascal, pressure_error_gigapascal : float or None
         From the slope of the energy with respect to the strain at constant displacements, where the kinetic
@@ -50,10 +56,14 @@ class TrajectoryAnalysis:
 
     n_frames: int
     mean_temperature_k: float | None = None
+    mean_temperature_error_k: float | None = None
+    temperatures_by_element_k: dict[str, float] | None = None
+    energy_drift_mev_per_atom_per_ps: float | None = None
     force_sd_mean: float | None = None
     force_sd_max: float | None = None
     force_rms_ev_per_angstrom: float | None = None
     sigma_a: float | None = None
+    displacement_rms_angstrom: float | None = None
     largest_displacement_angstrom: float | None = None
     pressure_gigapascal: float | None = None
     pressure_error_gigapascal: float | None = None
@@ -85,7 +95,9 @@ def analyze_trajectory(
     """
     with open_trajectory(path) as file:
         steps = read_valid_steps(file)
-        kinetic, strains = (file[name][: len(steps)] for name in ("kinetic_energies", "strains"))
+        kinetic, potential = (file[f"{kind}_energies"][: len(steps)] for kind in ("kinetic", "potential"))
+        strains = file["strains"][: len(steps)]
+        attributes = read_attributes(file)
     first = int(np.searchsorted(steps, equilibration, side="right"))
     n_frames = len(steps) - first
     if n_frames < 1:
@@ -99,11 +111,13 @@ def analyze_trajectory(
         pressure = correlated_mean(EV_PER_ANGSTROM3_GPA * np.array([[f.pressure for f in frames]]))
     return TrajectoryAnalysis(
         n_frames=len(steps),
-        mean_temperature_k=mean_temperature(kinetic[first:], torus.n_atoms),
+        **_thermal(torus, attributes, steps[first:], kinetic[first:], potential[first:]),
+        temperatures_by_element_k=_by_element(torus, np.array([f.kinetic_energies for f in frames])),
         force_sd_mean=float(sd.mean()),
         force_sd_max=float(sd.max()),
         force_rms_ev_per_angstrom=_rms(forces),
         sigma_a=anharmonicity(forces, np.array([f.harmonic_forces for f in frames])),
+        displacement_rms_angstrom=_rms(np.array([f.displacement for f in frames])),
         largest_displacement_angstrom=max(f.largest_displacement for f in frames),
         pressure_gigapascal=None if pressure is None else pressure.mean,
         pressure_error_gigapascal=None if pressure is None else pressure.statistical_error,
@@ -111,14 +125,42 @@ def analyze_trajectory(
     )
 
 
+def _thermal(
+    torus: Torus, attributes: dict[str, Any], steps: np.ndarray, kinetic: np.ndarray, potential: np.ndarray
+) -> dict[str, Any]:
+    """Mean temperature with its error, and the drift of the energy where it is kept."""
+    temperature = correlated_mean(temperatures(kinetic, torus.n_atoms)[None])
+    drift = None
+    if attributes.get("ensemble") == "nve":
+        times = attributes["timestep_femtoseconds"] * steps
+        drift = 1000.0 * energy_drift(kinetic + potential, times) / torus.n_atoms
+    return {
+        "mean_temperature_k": temperature.mean,
+        "mean_temperature_error_k": temperature.statistical_error,
+        "energy_drift_mev_per_atom_per_ps": drift,
+    }
+
+
+def _by_element(torus: Torus, kinetic_energies: np.ndarray) -> dict[str, float]:
+    """Temperature of each element from kinetic energies of its atoms, eV, shape (n_frames, n_atoms)."""
+    freedoms = 3.0 * (1.0 - torus.masses / torus.masses.sum())
+    per_atom = 2.0 * kinetic_energies.mean(axis=0) / (np.maximum(freedoms, 1e-12) * BOLTZMANN_EV_PER_K)
+    return {
+        chemical_symbols[number]: float(per_atom[torus.numbers == number].mean())
+        for number in sorted(set(torus.numbers.tolist()))
+    }
+
+
 class _Frame(NamedTuple):
-    """Of one frame: forces and predictive error, eV/Å, pressure, eV/Å³, displacement, Å."""
+    """Of one frame: forces and predictive error, eV/Å, pressure, eV/Å³, displacements, Å, energies, eV."""
 
     forces: np.ndarray
     harmonic_forces: np.ndarray
     force_sd: float
     pressure: float
+    displacement: float
     largest_displacement: float
+    kinetic_energies: np.ndarray
 
 
 def _measure_frames(path: Path, force_field: ForceField, torus: Torus, samples: slice) -> list[_Frame]:
@@ -128,7 +170,9 @@ def _measure_frames(path: Path, force_field: ForceField, torus: Torus, samples: 
     harmonic = np.where(force_field.basis.parameter_orders == 2, force_field.posterior.mean, 0.0)
     kernel = force_field.expansion.on(torus).kernel(harmonic)
     frames = []
-    for strain, u in zip(trajectory.strains, trajectory.displacements, strict=True):
+    inertias = AMU_ANGSTROM2_PER_FS2_EV * torus.masses
+    samples_of = zip(trajectory.strains, trajectory.displacements, trajectory.velocities, strict=True)
+    for strain, u, v in samples_of:
         supercell = plain.strained(strain) if strain.any() else plain
         if strain.any():
             kernel = force_field.expansion.on(torus, strain).kernel(harmonic)
@@ -138,7 +182,9 @@ def _measure_frames(path: Path, force_field: ForceField, torus: Torus, samples: 
                 harmonic_forces=kernel.energy_forces(u)[1],
                 force_sd=_rms(supercell.force_errors(u).predictive),
                 pressure=_pressure(supercell, u),
+                displacement=_rms(u),
                 largest_displacement=float(np.linalg.norm(u, axis=1).max()),
+                kinetic_energies=0.5 * inertias * (v**2).sum(axis=1),
             )
         )
     return frames

@@ -5,13 +5,21 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
+from mlff_dyn.errors import SimulationError
 from mlff_dyn.report.answer import Report
-from mlff_dyn.report.numbers import UNKNOWN, format_error, format_mean, format_quantity
+from mlff_dyn.report.numbers import (
+    UNKNOWN,
+    format_displacements,
+    format_error,
+    format_mean,
+    format_quantity,
+)
 from mlff_dyn.workflows.md.md_analysis import TrajectoryAnalysis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+DONE, UNRELIABLE = "done", "done, but the forces are wrong by more than half of their size"
 _NO_SAMPLE = "no sample after the first steps, which are left out"
 _WHY_NULL = {
     **{item.name: _NO_SAMPLE for item in fields(TrajectoryAnalysis)},
@@ -61,13 +69,18 @@ class TrajectorySummary(TrajectoryAnalysis):
         return [
             (f"{self.temperature_k:g} K", f"{self.directory}/trajectory.h5"),
             ("  length", f"{self.n_steps} steps, {picoseconds:g} ps, {self.n_atoms} atoms, {self.ensemble}"),
-            ("  mean temperature", format_quantity(self.mean_temperature_k, ".1f", "K")),
+            ("  mean temperature", self._temperature()),
             ("  speed", f"{self.steps_per_second:.0f} steps/s"),
             ("  expected force error", self._error()),
             ("  anharmonicity", format_quantity(self.sigma_a, ".3f", "")),
             ("  pressure", pressure),
             *self._cell(),
         ]
+
+    def _temperature(self) -> str:
+        text = format_mean(self.mean_temperature_k, self.mean_temperature_error_k, "K", ".1f")
+        drift = self.energy_drift_mev_per_atom_per_ps
+        return text if drift is None else f"{text}; energy drift {drift:.2g} meV per atom and ps"
 
     def _cell(self) -> list[tuple[str, str]]:
         if self.target_pressure_gigapascal is None or self.cell_lengths_angstrom is None:
@@ -83,7 +96,13 @@ class TrajectorySummary(TrajectoryAnalysis):
         mean, largest, force = self.force_sd_mean, self.force_sd_max, self.force_rms_ev_per_angstrom
         if mean is None or largest is None or not force:
             return UNKNOWN
-        return f"{format_error(mean, mean / force)}, at most {format_error(largest)}"
+        holds = format_displacements(self.displacement_rms_angstrom, self.largest_displacement_angstrom)
+        return f"{format_error(mean, mean / force)}, at most {format_error(largest)}; {holds}"
+
+    @property
+    def error_relative(self) -> float:
+        """Expected force error over the root mean square force; 0 where there are no frames."""
+        return (self.force_sd_mean or 0.0) / (self.force_rms_ev_per_angstrom or 1.0)
 
 
 @dataclass(frozen=True)
@@ -93,15 +112,23 @@ class MdReport(Report):
     Attributes
     ----------
     trajectories : tuple of TrajectorySummary     one for each temperature
+    warnings : tuple of str
     """
 
     verb = "run-md"
     trajectories: tuple[TrajectorySummary, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 6 where a trajectory says little about the crystal."""
+        return SimulationError.exit_code if self.status == UNRELIABLE else 0
 
     def values(self) -> dict[str, object]:
         """Return the trajectories; with one temperature its values are also at the top."""
         described = [asdict(summary) for summary in self.trajectories]
-        return {**(described[0] if len(described) == 1 else {}), "trajectories": described}
+        alone = described[0] if len(described) == 1 else {}
+        return {**alone, "trajectories": described, "warnings": list(self.warnings)}
 
     def why_null(self) -> Mapping[str, str]:
         """Say why values are None."""
@@ -109,4 +136,5 @@ class MdReport(Report):
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the rows of all trajectories."""
-        return [row for summary in self.trajectories for row in summary.rows()]
+        rows = [row for summary in self.trajectories for row in summary.rows()]
+        return rows + [("warning", line) for line in self.warnings]

@@ -5,26 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.kernels.dynamics import Dynamics
 from mlff_dyn.md.barostat import Barostat
-from mlff_dyn.md.start import displacement_limit
 from mlff_dyn.report.answer import DryRun, Report, write_report
 from mlff_dyn.store.json_file import finite_or_null, read_json, to_plain, write_json
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.store.trajectory import check_trajectory
 from mlff_dyn.training.limits import LIMITS
+from mlff_dyn.training.trusted_region import Motion, trusted_region
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
 from mlff_dyn.workflows.md.md_analysis import analyze_trajectory
-from mlff_dyn.workflows.md.md_report import MdReport, TrajectorySummary
+from mlff_dyn.workflows.md.md_report import DONE, UNRELIABLE, MdReport, TrajectorySummary
+from mlff_dyn.workflows.md.trajectory_checks import TRAJECTORY_LIMITS, trajectory_warnings
 from mlff_dyn.workflows.md.trajectory_run import MdPlan, run_trajectory
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
 from mlff_dyn.workflows.training.trained_model import read_trained
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from mlff_dyn.config.schema import Config, MdConfig
@@ -77,11 +79,22 @@ def run_md(
         ]
         made = [_run_one(plan, force_field, torus, force=force, progress=progress) for plan in plans]
         is_new = any(new for _, new in made)
-        report = MdReport("done", tuple(summary for summary, _ in made), up_to_date=not is_new)
+        report = _report(config, force_field, [summary for summary, _ in made], is_new=is_new)
         path = workspace.directory / "md.json"
         if is_new or not path.exists():
             write_report(path, report)
     return report
+
+
+def _report(
+    config: Config, force_field: ForceField, made: Sequence[TrajectorySummary], *, is_new: bool
+) -> MdReport:
+    limit = config.convergence.force_error_limit_relative
+    trained = force_field.training
+    warnings = tuple(line for summary in made for line in trajectory_warnings(summary, trained, limit))
+    worst = max(summary.error_relative for summary in made)
+    status = UNRELIABLE if worst > TRAJECTORY_LIMITS.unreliable_error_relative else DONE
+    return MdReport(status, tuple(made), warnings, up_to_date=not is_new)
 
 
 def _dry_run(config: Config, torus: Torus) -> DryRun:
@@ -100,13 +113,17 @@ def _dry_run(config: Config, torus: Torus) -> DryRun:
 def _plan(workspace: Workspace, force_field: ForceField, torus: Torus, temperature: float) -> MdPlan:
     config = workspace.config
     md = config.md
-    trained = force_field.training.displacement_max_angstrom
+    motion = Motion(temperature, md.timestep_femtoseconds, md.n_steps, md.displacement_limit_angstrom)
+    region = trusted_region(force_field.on(torus), motion)
+    region.check_timestep(md.timestep_femtoseconds)
+    if md.ensemble == "npt":
+        region = replace(region, least_potential_energy=-float("inf"))
     dynamics = Dynamics(
         masses=torus.masses,
         timestep_fs=md.timestep_femtoseconds,
         friction_per_fs=_friction_per_fs(md),
         temperature_kelvin=temperature,
-        displacement_limit=md.displacement_limit_angstrom or displacement_limit(torus.crystal, trained),
+        displacement_limit=region.displacement_limit_angstrom,
         thermostat=md.thermostat,
     )
     unused = set() if md.ensemble == "npt" else _BAROSTAT_KEYS
@@ -123,6 +140,7 @@ def _plan(workspace: Workspace, force_field: ForceField, torus: Torus, temperatu
     return MdPlan(
         directory=workspace.directory / "md" / f"{temperature:g}K-{config.seed}",
         dynamics=dynamics,
+        region=region,
         barostat=_barostat(config, torus, dynamics),
         n_steps=md.n_steps,
         sample_every=md.sample_every,

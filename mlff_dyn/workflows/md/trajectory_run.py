@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ase.data import chemical_symbols
 
 from mlff_dyn.errors import DataError, SimulationError, UsageError
 from mlff_dyn.kernels import BACKEND
@@ -25,12 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mlff_dyn.kernels.dynamics import Dynamics, MdRun
+    from mlff_dyn.kernels.dynamics import Dynamics
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.md.barostat import Barostat
     from mlff_dyn.md.chunks import Chunk
     from mlff_dyn.model.force_field import SupercellForceField
     from mlff_dyn.report.progress import Progress
+    from mlff_dyn.training.trusted_region import TrustedRegion
 
 _logger = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ class MdPlan:
     ----------
     directory : Path
     dynamics : Dynamics
+    region : TrustedRegion
     barostat : Barostat or None
     n_steps, sample_every, seed : int
     precision : str     of the forces
@@ -55,6 +56,7 @@ class MdPlan:
 
     directory: Path
     dynamics: Dynamics
+    region: TrustedRegion
     barostat: Barostat | None
     n_steps: int
     sample_every: int
@@ -122,12 +124,7 @@ def run_trajectory(
     with writer:
         for chunk in _chunks(plan, force_field, checkpoint):
             _append(writer, chunk)
-            stop = _describe_end(plan, chunk, force_field.torus)
-            if stop is not None:
-                raise SimulationError(
-                    f"{stop}; the trajectory up to there is {part_path(plan.trajectory_path)}",
-                    fix="train at higher temperatures, or lower the temperature or the time step",
-                )
+            _check_end(plan, chunk, force_field.torus)
             seconds += chunk.seconds
             write_checkpoint(
                 plan.checkpoint_path, Checkpoint(plan.identity, chunk.step, seconds, chunk.state, chunk.cell)
@@ -148,29 +145,20 @@ def _chunks(plan: MdPlan, force_field: SupercellForceField, checkpoint: Checkpoi
     return run_npt_in_chunks(force_field.strained_kernel, plan.barostat, *start, span, cell=cell)
 
 
-def _describe_end(plan: MdPlan, chunk: Chunk, torus: Torus) -> str | None:
-    """Say what left the trusted region; None if nothing did."""
-    if chunk.run.stopped_step is not None:
-        return describe_stop(chunk.run, chunk.step, torus, plan.dynamics)
+def _check_end(plan: MdPlan, chunk: Chunk, torus: Torus) -> None:
+    """Refuse to go on where an atom, the energy or the cell left the trusted region."""
+    kept = f"; the trajectory up to there is {part_path(plan.trajectory_path)}"
+    stop = plan.region.describe_stop(chunk.run, chunk.step, torus)
+    if stop is not None:
+        raise SimulationError(stop + kept, fix=plan.region.remedy(chunk.run, torus))
     if plan.barostat is None or chunk.cell is None or not is_outside(plan.barostat, chunk.cell):
-        return None
+        return
     largest = 100.0 * float(np.abs(np.linalg.eigvalsh(chunk.cell.strain)).max())
     limit = 100.0 * plan.barostat.strain_limit
-    return (
+    raise SimulationError(
         f"at {plan.dynamics.temperature_kelvin:g} K, step {chunk.step}, "
-        f"the cell is strained by {largest:.2g} %; md.strain_limit is {limit:.2g} %"
-    )
-
-
-def describe_stop(run: MdRun, step: int, torus: Torus, dynamics: Dynamics) -> str:
-    """Say which atom stopped a run, when and where."""
-    atom = run.stopped_atom or 0
-    length = float(np.linalg.norm(run.state.displacements[atom]))
-    distance = f"{length:.3g} Å from its site" if np.isfinite(length) else "nowhere (not a finite number)"
-    element = chemical_symbols[torus.numbers[atom]]
-    return (
-        f"at {dynamics.temperature_kelvin:g} K, step {step}, atom {atom} ({element}) is {distance}; "
-        f"the limit is {dynamics.displacement_limit:.3g} Å"
+        f"the cell is strained by {largest:.2g} %; md.strain_limit is {limit:.2g} %{kept}",
+        fix="lower the temperature or the pressure, train on strained cells, or raise md.strain_limit",
     )
 
 
@@ -185,7 +173,9 @@ def _open(plan: MdPlan, torus: Torus, *, force: bool) -> tuple[Checkpoint, Traje
         return checkpoint, TrajectoryWriter.resume(plan.trajectory_path, last_step=checkpoint.step)
     plan.checkpoint_path.unlink(missing_ok=True)
     temperature = plan.dynamics.temperature_kelvin
-    state = start_at_rest_positions(torus.masses, temperature, (plan.seed, _STREAM, round(1e6 * temperature)))
+    seed = (plan.seed, _STREAM, round(1e6 * temperature))
+    keeps_energy = plan.ensemble == "nve"
+    state = start_at_rest_positions(torus.masses, temperature, seed, keeps_energy=keeps_energy)
     attributes = {
         "identity": plan.identity,
         "ensemble": plan.ensemble,

@@ -9,12 +9,14 @@ import ase.io
 
 from mlff_dyn.lattice.ideal_cell import distance_from_given
 from mlff_dyn.lattice.wigner_seitz import largest_safe_cutoff
+from mlff_dyn.model.harmonic_modes import modes_of_order_2
 from mlff_dyn.report.answer import Report
 from mlff_dyn.store.atomic import atomic_write
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.training.initial import INITIAL_STRUCTURES, thermal_displacements
 from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.snapshots import displaced_atoms
+from mlff_dyn.workflows.training.prior_stability import prior_warnings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +45,7 @@ class InitReport(Report):
     largest_safe_cutoff_angstrom : float      for any order that is not `full`
     distance_from_ideal_angstrom : float
         Largest distance of a cell vector or an atom of the given cell from the ideal crystal.
+    warnings : tuple of str
     """
 
     verb = "init"
@@ -52,6 +55,7 @@ class InitReport(Report):
     parameters_per_order: dict[int, int]
     largest_safe_cutoff_angstrom: float
     distance_from_ideal_angstrom: float
+    warnings: tuple[str, ...] = ()
 
     def values(self) -> dict[str, object]:
         """Return the JSON values."""
@@ -65,6 +69,7 @@ class InitReport(Report):
             "n_parameters_per_order": counts,
             "largest_safe_cutoffs_angstrom": dict.fromkeys((order for order in counts if order > 1), cutoff),
             "distance_from_ideal_angstrom": self.distance_from_ideal_angstrom,
+            "warnings": list(self.warnings),
         }
 
     def rows(self) -> list[tuple[str, str]]:
@@ -78,6 +83,7 @@ class InitReport(Report):
             ("atoms", f"{self.n_atoms} in the training cell, {self.n_sites} in the primitive cell"),
             ("parameters", f"{sum(self.parameters_per_order.values())} ({counts})"),
             ("largest safe cutoff", f"{self.largest_safe_cutoff_angstrom:.3f} Å"),
+            *(("warning", line) for line in self.warnings),
         ]
 
 
@@ -105,6 +111,7 @@ def initialise(config: Config, *, dry_run: bool) -> InitReport:
         parameters_per_order=workspace.expansion.basis.n_parameters_per_order,
         largest_safe_cutoff_angstrom=largest_safe_cutoff(workspace.training_torus),
         distance_from_ideal_angstrom=distance_from_given(workspace.crystal),
+        warnings=tuple(prior_warnings(workspace)),
         status="dry run" if dry_run else "initialized",
     )
     if not dry_run:
@@ -160,6 +167,7 @@ def initial_displacements(
     if guess is None:
         return found
     kernel = workspace.expansion.on(torus).kernel(guess.parameters)
+    modes = modes_of_order_2(workspace.expansion, guess.parameters, torus)
     temperatures = config.training.temperatures_kelvin
     for index, temperature in enumerate(temperatures):
         places = range(index, initial.n, len(temperatures))
@@ -170,6 +178,7 @@ def initial_displacements(
             timestep_femtoseconds=config.md.timestep_femtoseconds,
             count=len(places),
             seed=(seed, _PRIOR_STREAM, index),
+            modes=modes,
         )
         for place, frame in zip(places, frames, strict=False):
             found[place] = (frame, temperature)

@@ -134,15 +134,15 @@ class Learner:
             if snapshot.provenance.is_calculation:
                 self.journal.append(LABELLED, n_snapshots=number, **snapshot.provenance.to_info())
 
-    def is_tested(self, temperature_kelvin: float) -> bool:
-        """Whether the last calculation at this temperature was predicted within its error bar."""
+    def is_tested(self, temperature_kelvin: float, n_last: int = 1) -> bool:
+        """Whether the last calculations at this temperature were predicted within their error bars."""
         known = [snapshot.provenance for snapshot in self.data.snapshots]
         scores = [
             label.score
             for label in known
             if label.temperature_kelvin == temperature_kelvin and label.score is not None
         ]
-        return bool(scores) and scores[-1] < LIMITS.accepted_score
+        return len(scores) >= n_last and max(scores[-n_last:]) < LIMITS.accepted_score
 
     def _compare(self, frames: Sequence[LabelledFrame], labels: Sequence[Provenance]) -> list[Provenance]:
         """Enter expected and true error of frames that the force field does not know yet."""

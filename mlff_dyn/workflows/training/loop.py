@@ -21,6 +21,7 @@ from mlff_dyn.training.frame_choice import (
     outlook,
 )
 from mlff_dyn.training.initial import rattled_displacements
+from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.workflows.setup.initialise import initial_displacements
 from mlff_dyn.workflows.snapshots import displaced_atoms, labelled_snapshot
 from mlff_dyn.workflows.training.train_report import BUDGET, CONVERGED, LIMITED
@@ -72,8 +73,14 @@ class TrainingLoop:
         self._config = learner.workspace.config
         self._call_seconds: list[float] = []
         self._forecast: Forecast | None = None
-        self.last_stop: str | None = None
-        """Where the last exploration ended that left no errors."""
+        self._stops: dict[float, str] = {}
+
+    def warnings(self) -> list[str]:
+        """Temperatures at which the last dynamics left the trusted region, one line each."""
+        return [
+            f"dynamics is not stable at {temperature:g} K with these data and this expansion: {stop}"
+            for temperature, stop in sorted(self._stops.items())
+        ]
 
     def run(self) -> tuple[str, MeanErrors | None]:
         """Train until all temperatures are quiet or the budget is spent.
@@ -83,7 +90,7 @@ class TrainingLoop:
         status : str
         errors : MeanErrors or None
             Of the last exploration, at the temperature where they are largest; None where it left the trusted
-            region before there were any, see `last_stop`.
+            region before there were any, see `warnings`.
 
         Raises
         ------
@@ -141,6 +148,7 @@ class TrainingLoop:
             must_label=not learner.is_tested(temperature),
             n_pool=training.selection.n_pool,
             complete_pool=training.selection.kind != LAST,
+            displacement_limit_angstrom=self._config.md.displacement_limit_angstrom,
         )
         limit = training.criterion.force_error_limit_relative
 
@@ -155,7 +163,8 @@ class TrainingLoop:
             )
 
         force_field = learner.force_field().on(self._exploring_torus())
-        exploration = explore(force_field, self._criterion(), plan, show)
+        exploration = explore(force_field, self._criterion(temperature), plan, show)
+        self._note_stop(temperature, exploration)
         learner.journal.append(
             "explored",
             n_snapshots=len(learner.data),
@@ -166,12 +175,12 @@ class TrainingLoop:
             **({} if exploration.errors is None else exploration.errors.to_json()),
         )
         self._foretell(temperature, replica, exploration)
-        if exploration.errors is None:
-            self.last_stop = (
-                f"the dynamics is unstable at {temperature:g} K: it {exploration.reason} after "
-                f"{exploration.n_steps} steps"
-            )
         return exploration
+
+    def _note_stop(self, temperature: float, exploration: Exploration) -> None:
+        self._stops.pop(temperature, None)
+        if exploration.stop is not None:
+            self._stops[temperature] = exploration.stop
 
     def _foretell(self, temperature: float, replica: int, exploration: Exploration) -> None:
         """Record how many calculations this temperature still needs; none are foretold without frames."""
@@ -179,13 +188,11 @@ class TrainingLoop:
         if errors is None or not len(exploration.pool):
             self._forecast = None
             return
-        found = outlook(
-            learner.force_field(), self._exploring_torus(), exploration.pool, learner.scores
-        ).forecast(
-            errors.epistemic,
-            errors.truncation,
-            self._config.training.criterion.force_error_limit_relative,
-        )
+        expected = outlook(learner.force_field(), self._exploring_torus(), exploration.pool, learner.scores)
+        if not self._can_judge_truncation(temperature):
+            expected = expected.untested()
+        limit = self._config.training.criterion.force_error_limit_relative
+        found = expected.forecast(errors.epistemic, errors.truncation, limit)
         self._forecast = found
         learner.journal.append(
             "forecast",
@@ -195,11 +202,16 @@ class TrainingLoop:
             **found.to_json(),
         )
 
-    def _criterion(self) -> Criterion:
+    def _criterion(self, temperature: float) -> Criterion:
         settings = self._config.training.criterion.model_dump()
         kind = settings.pop("kind")
-        judge = can_judge_truncation(self._learner.force_field())
+        judge = self._can_judge_truncation(temperature)
         return create_criterion(kind, {**settings, "can_judge_truncation": judge})
+
+    def _can_judge_truncation(self, temperature: float) -> bool:
+        """Whether data and predictions at a temperature tell truncation from lack of data."""
+        learner, n_predicted = self._learner, LIMITS.predictions_for_truncation
+        return learner.is_tested(temperature, n_predicted) and can_judge_truncation(learner.force_field())
 
     def _exploring_torus(self) -> Torus:
         return self._workspace.supercell(self._config.training.md_supercell)

@@ -19,6 +19,7 @@ from mlff_dyn.execution.local import label
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.fitting.labelled_frame import labelled_frame
+from mlff_dyn.model.harmonic_modes import modes_of_order_2
 from mlff_dyn.store.model_file import read_model, write_model
 from mlff_dyn.training.initial import rattled_displacements, thermal_displacements
 from mlff_dyn.workflows.setup.workspace import digest
@@ -117,6 +118,7 @@ def _frames(
     frames: list[NDArray[np.float64]] = []
     if force_field is not None:
         kernel = force_field.on(torus).kernel
+        modes = modes_of_order_2(force_field.expansion, force_field.posterior.mean, torus)
         timestep = workspace.config.md.timestep_femtoseconds
         shares = np.array_split(np.arange(count), len(training.temperatures_kelvin))
         for index, (temperature, share) in enumerate(zip(training.temperatures_kelvin, shares, strict=True)):
@@ -127,6 +129,7 @@ def _frames(
                 timestep_femtoseconds=timestep,
                 count=len(share),
                 seed=(seed, _STREAM, made, index),
+                modes=modes,
             )
     missing = range(len(frames), count)
     sd = training.initial.sd_angstrom

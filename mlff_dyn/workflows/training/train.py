@@ -16,9 +16,11 @@ from mlff_dyn.report.answer import DryRun, Report, read_report
 from mlff_dyn.store.dataset import read_snapshots
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.training.criteria import MeanErrors, frame_errors, mean_errors
+from mlff_dyn.training.trusted_region import Motion
 from mlff_dyn.workflows.setup.initialise import write_setup
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
+from mlff_dyn.workflows.stability import coverage_warnings, stability_warnings
 from mlff_dyn.workflows.training.data_checks import check_engines, check_frames
 from mlff_dyn.workflows.training.learner import Learner
 from mlff_dyn.workflows.training.loop import TrainingLoop
@@ -127,7 +129,11 @@ def _static(learner: Learner, progress: Progress, warnings: list[str]) -> TrainR
     force_field = learner.force_field()
     data = learner.fit_data
     frames = [
-        frame_errors(frame.forces, errors_of_rows(force_field, data.force_rows(k), frame.conditions))
+        frame_errors(
+            frame.forces,
+            errors_of_rows(force_field, data.force_rows(k), frame.conditions),
+            frame.displacements,
+        )
         for k, frame in enumerate(data.frames)
     ]
     return _finish(learner, STATIC, mean_errors(frames), _logged(learner, progress, warnings))
@@ -139,10 +145,8 @@ def _dynamic(learner: Learner, engine: Engine, progress: Progress, warnings: lis
     loop = TrainingLoop(learner, engine, progress)
     status, errors = loop.run()
     progress.stop()
-    warnings = [*warnings, *learner.warnings()]
-    if errors is None and loop.last_stop is not None:
-        warnings.append(loop.last_stop)
-    return _finish(learner, status, errors, warnings, no_errors=loop.last_stop)
+    warnings = [*warnings, *learner.warnings(), *loop.warnings()]
+    return _finish(learner, status, errors, warnings, no_errors="; ".join(loop.warnings()) or None)
 
 
 def _logged(learner: Learner, progress: Progress, warnings: list[str]) -> list[str]:
@@ -172,12 +176,22 @@ def _finish(
         **describe_errors(errors),
         **describe_labels(learner.force_field(), learner.fit_data),
         calibration_z=float(np.sqrt(np.mean(np.square(scores)))) if scores else None,
-        warnings=warnings,
+        warnings=[*warnings, *_cautions(learner)],
         null_reasons=explain_nulls(learner.fit_data, no_errors),
     )
     learner.journal.append("end", n_snapshots=len(learner.data), status=status)
     write_trained(learner, report, _inputs(learner))
     return report
+
+
+def _cautions(learner: Learner) -> list[str]:
+    """What the force field does not promise: a stable crystal, or errors that hold in dynamics."""
+    md, torus = learner.workspace.config.md, learner.workspace.training_torus
+    force_field = learner.force_field()
+    motions = [
+        Motion(temperature, md.timestep_femtoseconds, md.n_steps) for temperature in md.temperatures_kelvin
+    ]
+    return stability_warnings(force_field, torus) + coverage_warnings(force_field.on(torus), motions)
 
 
 def _finished_report(learner: Learner, *, static: bool) -> TrainReport | None:

@@ -10,7 +10,14 @@ import numpy as np
 from mlff_dyn.model.fitting.fit import force_constant_prior
 from mlff_dyn.model.force_field import energy_errors_of_row, stress_errors_of_rows
 from mlff_dyn.report.answer import Report
-from mlff_dyn.report.numbers import UNKNOWN, format_error, format_parts, format_percent, format_remedy
+from mlff_dyn.report.numbers import (
+    UNKNOWN,
+    format_displacements,
+    format_error,
+    format_parts,
+    format_percent,
+    format_remedy,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,6 +54,8 @@ class TrainReport(Report):
     prior : dict or None                             what became of the guess of a cheaper source
     force_sd_ev_per_angstrom : dict or None          expected error by part
     force_sd_relative : float or None                predictive one over the root mean square force
+    displacement_rms_angstrom, displacement_max_angstrom : float or None
+        Displacements for which the expected errors hold.
     energy_sd_ev_per_atom, stress_sd_ev_per_angstrom3 : dict or None
     calibration_z : float or None
         Root mean square of true over expected error of calculations before they were trained on.
@@ -71,6 +80,8 @@ class TrainReport(Report):
     prior: dict[str, Any] | None
     force_sd_ev_per_angstrom: dict[str, float] | None
     force_sd_relative: float | None
+    displacement_rms_angstrom: float | None
+    displacement_max_angstrom: float | None
     energy_sd_ev_per_atom: dict[str, float] | None
     stress_sd_ev_per_angstrom3: dict[str, float] | None
     calibration_z: float | None
@@ -100,7 +111,8 @@ class TrainReport(Report):
             rows.append(("expected force error", f"{UNKNOWN}: {reason}"))
         else:
             rows.append(("expected force error", f"{format_error(sd['predictive'])} ({format_parts(sd)})"))
-            rows.append(("expected, relative", format_percent(self.force_sd_relative)))
+            expected = f"{format_percent(self.force_sd_relative)} {self._holds_for()}".rstrip()
+            rows.append(("expected, relative", expected))
         if self.prior:
             rows.append(("prior", _describe_prior(self.prior)))
         if self.calibration_z is not None:
@@ -111,6 +123,9 @@ class TrainReport(Report):
             rows.append(("to lower it", format_remedy(sd)))
         rows += [("warning", line) for line in self.warnings]
         return rows + [("advice", text) for status, text in _ADVICE.items() if status == self.status]
+
+    def _holds_for(self) -> str:
+        return format_displacements(self.displacement_rms_angstrom, self.displacement_max_angstrom)
 
 
 def describe_fit(force_field: ForceField) -> dict[str, Any]:
@@ -137,9 +152,15 @@ def describe_fit(force_field: ForceField) -> dict[str, Any]:
 def describe_errors(errors: MeanErrors | None) -> dict[str, Any]:
     """JSON values of averaged errors, absolute and relative to the root mean square force."""
     if errors is None:
-        return {"force_sd_ev_per_angstrom": None, "force_sd_relative": None}
+        names = ("force_sd_ev_per_angstrom", "force_sd_relative")
+        return dict.fromkeys((*names, "displacement_rms_angstrom", "displacement_max_angstrom"))
     absolute = {part: getattr(errors, part) * errors.force_rms_ev_per_angstrom for part in _PARTS}
-    return {"force_sd_ev_per_angstrom": absolute, "force_sd_relative": errors.predictive}
+    return {
+        "force_sd_ev_per_angstrom": absolute,
+        "force_sd_relative": errors.predictive,
+        "displacement_rms_angstrom": errors.displacement_rms_angstrom,
+        "displacement_max_angstrom": errors.displacement_max_angstrom,
+    }
 
 
 def _describe_prior(prior: dict[str, Any]) -> str:

@@ -1,0 +1,201 @@
+"""Vibrations by order 2 alone: frequencies, thermal displacements, and modes that are imaginary.
+
+On a torus of n cells, order 2 belongs to the wave vectors q of the torus:
+
+    D_st(q) = (m_s m_t)^(-1/2) sum_cells Phi(s 0, t n) exp(2 pi i q.n),    D e = omega^2 e
+    <u_s u_s^T> = (kT / n) sum_(q, j) Re(e_s e_s^*) / (m_s omega^2)        classical, as molecular dynamics is
+
+The three modes that move the crystal as a whole are left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff_dyn.lattice.torus import Torus
+from mlff_dyn.model.force_constants import with_dipoles
+from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mlff_dyn.model.expansion import Expansion
+    from mlff_dyn.model.force_field import ForceField
+
+THZ_FEMTOSECONDS = 1.0e-3
+_LARGEST_SIZE = 10_000_000
+"""Elements of the dynamical matrices; a torus with more is replaced by a smaller, nearly cubic one."""
+_LEAST_THZ = 0.05
+_SAME_FREQUENCY = 1.0e-6
+_SIGNIFICANT_SD = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class HarmonicModes:
+    """Modes at the wave vectors of a torus.
+
+    Attributes
+    ----------
+    torus : Torus
+    squares : ndarray, shape (n_wavevectors, n_modes)
+        omega^2, 1/fs², ascending at each wave vector.
+    polarizations : ndarray, shape (n_wavevectors, 3 * n_sites, n_modes)
+        Columns are unit vectors, complex.
+    """
+
+    torus: Torus
+    squares: NDArray[np.float64]
+    polarizations: NDArray[np.complex128]
+
+    @property
+    def frequencies_thz(self) -> NDArray[np.float64]:
+        """Frequencies, THz; imaginary ones are negative; shape (n_wavevectors, n_modes)."""
+        roots = np.sign(self.squares) * np.sqrt(np.abs(self.squares))
+        return np.asarray(roots / (2.0 * np.pi * THZ_FEMTOSECONDS))
+
+    @property
+    def largest_angular_frequency(self) -> float:
+        """Of the fastest mode, 1/fs."""
+        return float(np.sqrt(max(0.0, self.squares.max())))
+
+    @property
+    def is_vibration(self) -> NDArray[np.bool_]:
+        """All modes but the three that move the crystal as a whole."""
+        kept = np.ones(self.squares.shape, bool)
+        kept[0, np.argsort(np.abs(self.squares[0]))[:3]] = False
+        return kept
+
+    def thermal_covariances(self, temperature_kelvin: float) -> NDArray[np.float64] | None:
+        """Covariance of the displacement of each site, Å², shape (n_sites, 3, 3).
+
+        None where a mode is not stable: order 2 alone then says nothing about the displacements.
+        """
+        kept = self.is_vibration
+        if not (self.squares[kept] > 0.0).all():
+            return None
+        weights = np.where(kept, 1.0 / np.where(kept, self.squares, 1.0), 0.0)
+        vectors = self.polarizations.reshape(len(weights), -1, 3, weights.shape[1])
+        sums = np.einsum("qsaj,qsbj,qj->sab", vectors, vectors.conj(), weights, optimize=True).real
+        inertias = self.torus.crystal.masses * AMU_ANGSTROM2_PER_FS2_EV
+        thermal = BOLTZMANN_EV_PER_K * temperature_kelvin / (inertias * self.torus.n_cells)
+        return np.asarray(thermal[:, None, None] * sums)
+
+    def pattern(self, wavevector: int, mode: int) -> NDArray[np.float64]:
+        """Real displacements along a mode on the torus, shape (n_atoms, 3), of arbitrary length."""
+        phases = np.exp(2j * np.pi * self.torus.offsets @ self.torus.wavevectors[wavevector])
+        vectors = self.polarizations[wavevector, :, mode].reshape(-1, 1, 3) * phases[:, None]
+        moved = vectors.reshape(-1, 3) / np.sqrt(self.torus.masses)[:, None]
+        turned = moved * np.exp(-0.5j * np.angle(np.sum(moved**2)))
+        return np.asarray(turned.real)
+
+
+@dataclass(frozen=True)
+class ImaginaryMode:
+    """The most unstable mode of order 2.
+
+    Attributes
+    ----------
+    frequency_thz : float              negative: imaginary
+    frequency_sd_thz : float or None   by the uncertainty of the force constants, where that is known
+    wavevector : tuple of float        in the reciprocal basis of the primitive cell
+    n_modes : int                      unstable modes at all wave vectors of the torus
+    n_wavevectors : int                of the torus
+    """
+
+    frequency_thz: float
+    frequency_sd_thz: float | None
+    wavevector: tuple[float, float, float]
+    n_modes: int
+    n_wavevectors: int
+
+
+def modes_of_order_2(
+    expansion: Expansion, parameters: NDArray[np.float64], torus: Torus
+) -> HarmonicModes | None:
+    """Return `harmonic_modes`, or None where the parameters have no order 2."""
+    has_order = bool(parameters[expansion.basis.parameter_orders == 2].any())
+    return harmonic_modes(expansion, parameters, torus) if has_order else None
+
+
+def harmonic_modes(expansion: Expansion, parameters: NDArray[np.float64], torus: Torus) -> HarmonicModes:
+    """Solve order 2, its long-range part included, on a torus.
+
+    Parameters
+    ----------
+    expansion : Expansion
+    parameters : ndarray, shape (n_parameters,)
+        Independent parameters of all orders.
+    torus : Torus
+        Replaced by a smaller, nearly cubic one where the dynamical matrices would be large.
+    """
+    torus = _of_bounded_size(torus)
+    constants = with_dipoles(expansion, parameters, 2, torus)
+    n_sites, n_cells = torus.crystal.n_sites, torus.n_cells
+    sites, _ = np.divmod(constants.clusters[:, 0], n_cells)
+    others, cells = np.divmod(constants.clusters[:, 1], n_cells)
+    blocks = np.zeros((n_sites, n_sites, n_cells, 3, 3))
+    blocks[sites, others, cells] = constants.blocks
+    inertias = torus.crystal.masses * AMU_ANGSTROM2_PER_FS2_EV
+    blocks /= np.sqrt(inertias[:, None] * inertias)[:, :, None, None, None]
+    by_grid = blocks.reshape(n_sites, n_sites, *torus.grid, 3, 3)
+    matrices = n_cells * np.fft.ifftn(by_grid, axes=(2, 3, 4)).reshape(n_sites, n_sites, n_cells, 3, 3)
+    matrices = matrices.transpose(2, 0, 3, 1, 4).reshape(n_cells, 3 * n_sites, 3 * n_sites)
+    squares, polarizations = np.linalg.eigh(0.5 * (matrices + matrices.conj().swapaxes(1, 2)))
+    return HarmonicModes(torus, squares, polarizations)
+
+
+def _of_bounded_size(torus: Torus) -> Torus:
+    most_cells = _LARGEST_SIZE / (3 * torus.crystal.n_sites) ** 2
+    if torus.n_cells <= most_cells:
+        return torus
+    extent = max(2, int(np.cbrt(most_cells)))
+    return torus if extent**3 >= torus.n_cells else Torus(torus.crystal, extent * np.eye(3, dtype=np.int64))
+
+
+def imaginary_mode(modes: HarmonicModes, force_field: ForceField | None = None) -> ImaginaryMode | None:
+    """Find the most unstable mode; None where none is unstable.
+
+    Parameters
+    ----------
+    modes : HarmonicModes
+    force_field : ForceField, optional
+        Where the modes come from: a mode then has to be unstable beyond its own uncertainty.
+    """
+    frequencies = np.where(modes.is_vibration, modes.frequencies_thz, np.inf)
+    lowest = float(frequencies.min())
+    if lowest > -_LEAST_THZ:
+        return None
+    alike = np.argwhere(frequencies <= (1.0 - _SAME_FREQUENCY) * lowest)
+    wavevector, mode = int(alike[0, 0]), int(alike[0, 1])
+    sd = None
+    if force_field is not None:
+        square_sd = _square_sd(force_field, modes.torus, modes.pattern(wavevector, mode))
+        if modes.squares[wavevector, mode] > -_SIGNIFICANT_SD * square_sd:
+            return None
+        sd = square_sd / (2.0 * abs(lowest) * (2.0 * np.pi * THZ_FEMTOSECONDS) ** 2)
+    first, second, third = _folded(modes.torus.wavevectors[wavevector]).tolist()
+    return ImaginaryMode(
+        frequency_thz=lowest,
+        frequency_sd_thz=sd,
+        wavevector=(first, second, third),
+        n_modes=int((frequencies < -_LEAST_THZ).sum()),
+        n_wavevectors=len(frequencies),
+    )
+
+
+def _folded(wavevector: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same wave vector with components above -1/2 and up to 1/2."""
+    return np.asarray(wavevector - np.ceil(wavevector - 0.5 - 1e-9) + 0.0)
+
+
+def _square_sd(force_field: ForceField, torus: Torus, pattern: NDArray[np.float64]) -> float:
+    """Standard deviation of omega^2 of a mode: it is linear in the parameters at a fixed pattern, 1/fs²."""
+    rows, _ = force_field.expansion.on(torus).rows(pattern)
+    of_order = force_field.basis.parameter_orders == 2
+    slope = np.where(of_order, pattern.reshape(-1) @ rows, 0.0)
+    inertia = AMU_ANGSTROM2_PER_FS2_EV * float(np.sum(torus.masses[:, None] * pattern**2))
+    variance = float(force_field.posterior.variance(slope[None])[0])
+    return force_field.calibration * float(np.sqrt(variance)) / inertia
