@@ -30,6 +30,12 @@ class StructureConfig(Section):
         "cell in `file`."
     )
     symprec_angstrom: Real = Field(default=1.0e-5, gt=0.0, description="Tolerance of the symmetry search.")
+    magnetic_moments: dict[str, Real] | tuple[Real, ...] | None = Field(
+        default=None,
+        description="Collinear magnetic moments, Bohr magnetons: `{Ni: 2.0}` by element, or one number for "
+        "each atom of `file`; null: those in `file`. Their order is part of the crystal; engines start from "
+        "it, and a calculation that ends in another one is refused.",
+    )
 
 
 class ExpansionConfig(Section):

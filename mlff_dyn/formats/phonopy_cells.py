@@ -73,4 +73,5 @@ def input_cell(crystal: Crystal) -> PhonopyAtoms:
         masses=crystal.input_masses,
         cell=crystal.input_lattice,
         scaled_positions=crystal.input_positions @ np.linalg.inv(crystal.input_lattice),
+        magnetic_moments=crystal.input_magnetic_moments,
     )

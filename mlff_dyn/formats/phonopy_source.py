@@ -148,7 +148,13 @@ def _compact(
             f"{path}: force constants of order {array.ndim // 2} hold numbers that are not finite",
             fix="write the files of this prior again, or leave training.prior out",
         )
-    crystal = build_crystal(unitcell.cell, unitcell.positions, unitcell.numbers, unitcell.masses)
+    crystal = build_crystal(
+        unitcell.cell,
+        unitcell.positions,
+        unitcell.numbers,
+        unitcell.masses,
+        magnetic_moments=unitcell.magnetic_moments,
+    )
     match = match_structure(crystal, supercell.cell, supercell.positions, supercell.numbers)
     n_atoms, order = match.torus.n_atoms, array.ndim // 2
     rows = np.arange(n_atoms) if len(array) == n_atoms else np.asarray(p2s_map, np.int64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import spglib
@@ -11,6 +11,13 @@ from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.cells import guess_primitive_matrix
 
 from mlff_dyn.errors import DataError
+from mlff_dyn.lattice.magnetism import (
+    collinear_moments,
+    has_reversal,
+    magnetic_levels,
+    magnetic_operations,
+    species_of_levels,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -22,6 +29,9 @@ _SYMMETRY_FIX = "check the structure or change structure.symprec_angstrom"
 @dataclass(frozen=True, eq=False)
 class Crystal:
     """A primitive cell with its space group.
+
+    Atoms of one element with different magnetic moments are of different species; operations that reverse all
+    moments belong to the group.
 
     An atom of the infinite crystal is a pair (site s, offset n): site s of the primitive cell that is
     displaced by the integer combination n of lattice vectors. Operation g maps it exactly to
@@ -48,6 +58,9 @@ class Crystal:
         Vectors of the input cell (rows) in the primitive basis.
     space_group : str                            international symbol and number
     symprec : float                              Å
+    magnetic_moments : ndarray, shape (n_sites,), or None
+        Collinear, Bohr magnetons; None without any.
+    input_magnetic_moments : ndarray, shape (n_input,), or None
 
     Examples
     --------
@@ -77,6 +90,8 @@ class Crystal:
     input_matrix: NDArray[np.int64]
     space_group: str
     symprec: float
+    magnetic_moments: NDArray[np.float64] | None = None
+    input_magnetic_moments: NDArray[np.float64] | None = None
 
     @property
     def n_sites(self) -> int:
@@ -105,6 +120,7 @@ def build_crystal(
     masses: ArrayLike | None = None,
     *,
     symprec: float = 1e-5,
+    magnetic_moments: ArrayLike | None = None,
 ) -> Crystal:
     """Find the primitive cell and the space group of a periodic structure.
 
@@ -117,46 +133,89 @@ def build_crystal(
     numbers : array_like, shape (n,)           atomic numbers
     masses : array_like, shape (n,), optional  amu; standard atomic weights by default
     symprec : float                            tolerance of the symmetry search, Å
+    magnetic_moments : array_like, shape (n,) or (n, 3), optional
+        Collinear, Bohr magnetons.
 
     Raises
     ------
     DataError
         If no space group is found.
     """
-    cell = np.array(lattice, float)
-    given = np.array(positions, float)
-    species = np.array(numbers, np.int64)
-    scaled = given @ np.linalg.inv(cell)
-    atoms = PhonopyAtoms(numbers=species, scaled_positions=scaled, cell=cell, masses=masses)
+    return _crystal(_given_cell(lattice, positions, numbers, masses, magnetic_moments), symprec)
+
+
+class _GivenCell(NamedTuple):
+    """Cell of the user; atoms of one species have the same element and the same moment."""
+
+    lattice: NDArray[np.float64]
+    positions: NDArray[np.float64]
+    numbers: NDArray[np.int64]
+    masses: NDArray[np.float64]
+    species: NDArray[np.int64]
+    levels: NDArray[np.int64]
+    moments: NDArray[np.float64] | None
+
+
+def _given_cell(
+    lattice: ArrayLike,
+    positions: ArrayLike,
+    numbers: ArrayLike,
+    masses: ArrayLike | None,
+    moments: ArrayLike | None,
+) -> _GivenCell:
+    elements = np.array(numbers, np.int64)
+    cell, places = np.array(lattice, float), np.array(positions, float)
+    atoms = PhonopyAtoms(
+        numbers=elements, scaled_positions=places @ np.linalg.inv(cell), cell=cell, masses=masses
+    )
+    levels, equal = np.zeros_like(elements), None
+    if moments is not None:
+        levels, equal = magnetic_levels(elements, collinear_moments(moments))
+    species = species_of_levels(elements, levels)
     weights = np.array(atoms.masses, float)
+    return _GivenCell(cell, places, elements, weights, species, levels, equal if levels.any() else None)
+
+
+def _crystal(given: _GivenCell, symprec: float) -> Crystal:
+    scaled = given.positions @ np.linalg.inv(given.lattice)
+    atoms = PhonopyAtoms(
+        numbers=given.species, scaled_positions=scaled, cell=given.lattice, masses=given.masses
+    )
     input_matrix = _input_matrix(atoms, symprec)
-    primitive_lattice = np.linalg.solve(input_matrix.astype(float), cell)
-    sites = _first_of_each_site(given, species, primitive_lattice, symprec)
-    if len(sites) * round(abs(np.linalg.det(input_matrix))) != len(species):
+    primitive_lattice = np.linalg.solve(input_matrix.astype(float), given.lattice)
+    sites = _first_of_each_site(given.positions, given.species, primitive_lattice, symprec)
+    n_atoms = len(given.species)
+    if len(sites) * round(abs(np.linalg.det(input_matrix))) != n_atoms:
         raise DataError(
-            f"the input cell of {len(species)} atoms does not fold into a primitive cell of {len(sites)}",
+            f"the input cell of {n_atoms} atoms does not fold into a primitive cell of {len(sites)}",
             fix=_SYMMETRY_FIX,
         )
-    fractional = given[sites] @ np.linalg.inv(primitive_lattice)
-    dataset = _symmetry_dataset((primitive_lattice, fractional, species[sites]), symprec)
-    rotations = np.array(dataset.rotations, np.int64)
-    site_map, site_shift = _site_action(fractional, species[sites], rotations, np.array(dataset.translations))
+    numbers, levels = given.numbers[sites], given.levels[sites]
+    fractional = given.positions[sites] @ np.linalg.inv(primitive_lattice)
+    dataset = _symmetry_dataset((primitive_lattice, fractional, given.species[sites]), symprec)
+    rotations, translations = np.array(dataset.rotations, np.int64), np.array(dataset.translations)
+    if has_reversal(levels):
+        primitive = (primitive_lattice, fractional, numbers)
+        rotations, translations = magnetic_operations(*primitive, levels, symprec=symprec)
+    site_map, site_shift = _site_action(fractional, numbers, rotations, translations)
     return Crystal(
         lattice=primitive_lattice,
-        positions=given[sites],
-        numbers=species[sites],
-        masses=weights[sites],
+        positions=given.positions[sites],
+        numbers=numbers,
+        masses=given.masses[sites],
         rotations=rotations,
         cartesian_rotations=_orthogonal_rotations(primitive_lattice, rotations),
         site_map=site_map,
         site_shift=site_shift,
-        input_lattice=cell,
-        input_positions=given,
-        input_numbers=species,
-        input_masses=weights,
+        input_lattice=given.lattice,
+        input_positions=given.positions,
+        input_numbers=given.numbers,
+        input_masses=given.masses,
         input_matrix=input_matrix,
         space_group=f"{dataset.international} ({dataset.number})",
         symprec=symprec,
+        magnetic_moments=None if given.moments is None else given.moments[sites],
+        input_magnetic_moments=given.moments,
     )
 
 

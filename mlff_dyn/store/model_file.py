@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 LONG_RANGE_VERSION = 2
+MAGNETIC_VERSION = 3
 BASIS_FORMAT = "mlff-dyn basis"
 MODEL_FORMAT = "mlff-dyn model"
 _SCALARS = ("energy", "stress")
@@ -77,7 +78,7 @@ def write_model(path: Path, force_field: ForceField, metadata: Mapping[str, Any]
         if force_field.prior_guess is not None:
             _write_fields(file.create_group("transfer"), force_field.prior_guess)
         if force_field.long_range is not None:
-            file.attrs["version"] = LONG_RANGE_VERSION
+            file.attrs["version"] = max(LONG_RANGE_VERSION, int(file.attrs["version"]))
             _write_fields(file.create_group("long_range"), force_field.long_range)
 
 
@@ -136,10 +137,10 @@ def _read(path: Path, format_name: str, reader: Callable[[h5py.File], T]) -> tup
             if found != format_name:
                 raise DataError(f"{path} holds {found!r}, not {format_name!r}", fix="give the right file")
             version = int(file.attrs["version"])
-            if version not in {VERSION, LONG_RANGE_VERSION}:
+            if version not in range(VERSION, MAGNETIC_VERSION + 1):
                 raise DataError(
                     f"{path} has version {version} of {format_name!r}; this program reads versions "
-                    f"{VERSION} and {LONG_RANGE_VERSION}",
+                    f"{VERSION} to {MAGNETIC_VERSION}",
                     fix="train again or use the program that wrote it",
                 )
             metadata = json.loads(file.attrs["metadata"])
@@ -153,6 +154,8 @@ def _read(path: Path, format_name: str, reader: Callable[[h5py.File], T]) -> tup
 
 def _write_basis_group(file: h5py.File, basis: ForceConstantBasis) -> None:
     _write_fields(file.create_group("crystal"), basis.crystal)
+    if basis.crystal.magnetic_moments is not None:
+        file.attrs["version"] = MAGNETIC_VERSION
     group = file.create_group("basis")
     group["slots"] = basis.polynomial.slots
     for terms, null, classes in zip(basis.polynomial.orders, basis.nullspaces, basis.classes, strict=True):
@@ -182,7 +185,7 @@ def _write_fields(group: h5py.Group, record: Any) -> None:  # noqa: ANN401
         value = getattr(record, field.name)
         if isinstance(value, np.ndarray):
             group[field.name] = value
-        else:
+        elif value is not None:
             group.attrs[field.name] = value
 
 

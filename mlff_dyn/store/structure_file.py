@@ -56,6 +56,8 @@ def read_structure(path: Path | str) -> Atoms:
     for name in ("masses", "initial_magmoms"):
         if name in read.arrays:
             atoms.set_array(name, read.arrays[name])
+    if read.calc is not None and "magmoms" in read.calc.results and not atoms.has("initial_magmoms"):
+        atoms.set_array("initial_magmoms", np.array(read.calc.results["magmoms"], float))
     _check_distances(path, atoms)
     return atoms
 

@@ -38,7 +38,11 @@ def frames_of_snapshots(
     for number, snapshot in enumerate(snapshots, start=first + 1):
         with located(f"{path}, frame {number}"):
             match = match_structure(
-                expansion.basis.crystal, snapshot.cell, snapshot.positions, snapshot.numbers
+                expansion.basis.crystal,
+                snapshot.cell,
+                snapshot.positions,
+                snapshot.numbers,
+                snapshot.magnetic_moments,
             )
             supercell = expansion.on(match.torus, match.strain)
         forces = snapshot.forces_ev_per_angstrom[match.atoms] @ match.rotation
@@ -50,7 +54,7 @@ def frames_of_snapshots(
 
 
 def displaced_atoms(torus: Torus, displacements: NDArray[np.float64]) -> Atoms:
-    """ASE atoms of a displaced supercell, in the atom order of its torus."""
+    """ASE atoms of a displaced supercell with its magnetic moments, in the atom order of its torus."""
     from ase import Atoms
 
     return Atoms(
@@ -59,6 +63,7 @@ def displaced_atoms(torus: Torus, displacements: NDArray[np.float64]) -> Atoms:
         cell=torus.lattice,
         pbc=True,
         masses=torus.masses,
+        magmoms=torus.magnetic_moments,
     )
 
 
@@ -71,5 +76,6 @@ def labelled_snapshot(atoms: Atoms, result: EngineResult, provenance: Provenance
         energy_ev=result.energy_ev,
         forces_ev_per_angstrom=result.forces_ev_per_angstrom,
         stress_ev_per_angstrom3=result.stress_ev_per_angstrom3,
+        magnetic_moments=atoms.arrays.get("initial_magmoms"),
         provenance=provenance,
     )

@@ -50,6 +50,18 @@ def test_models_come_back_exactly(model_path: Path, force_field: ForceField) -> 
     assert metadata == {"identity": "abc", "n_snapshots": 5}
 
 
+def test_magnetic_moments_come_back_and_older_programs_do_not_miss_them(tmp_path: Path) -> None:
+    atoms = bulk("FeO", "rocksalt", a=4.3, cubic=True)
+    atoms.set_initial_magnetic_moments([4.0, 0.0, 4.0, 0.0, -4.0, 0.0, -4.0, 0.0])
+    magnetic, _ = random_force_field(atoms, (2, 2, 2), {2: 3.1})
+    both = replace(magnetic, long_range=dipoles_of(magnetic.basis.crystal))
+    for force_field in (magnetic, both):
+        write_model(tmp_path / "model.h5", force_field, {})
+        check_equal(force_field, read_model(tmp_path / "model.h5")[0])
+        with h5py.File(tmp_path / "model.h5") as file:
+            assert file.attrs["version"] == 3
+
+
 def test_a_long_range_part_comes_back_and_older_programs_do_not_miss_it(
     model_path: Path, force_field: ForceField, tmp_path: Path
 ) -> None:

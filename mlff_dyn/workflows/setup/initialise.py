@@ -12,6 +12,7 @@ from mlff_dyn.report.answer import Report
 from mlff_dyn.store.atomic import atomic_write
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.training.initial import INITIAL_STRUCTURES, thermal_displacements
+from mlff_dyn.workflows.setup.magnetic_order import describe_order
 from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.snapshots import displaced_atoms
 
@@ -39,6 +40,7 @@ class InitReport(Report):
     space_group : str
     parameters_per_order : dict
     largest_safe_cutoff_angstrom : float      for any order that is not `full`
+    magnetic_order : str or None
     """
 
     verb = "init"
@@ -47,6 +49,7 @@ class InitReport(Report):
     space_group: str
     parameters_per_order: dict[int, int]
     largest_safe_cutoff_angstrom: float
+    magnetic_order: str | None = None
 
     def values(self) -> dict[str, object]:
         """Return the JSON values."""
@@ -55,6 +58,7 @@ class InitReport(Report):
             "n_atoms": self.n_atoms,
             "n_atoms_primitive": self.n_sites,
             "space_group": self.space_group,
+            **({} if self.magnetic_order is None else {"magnetic_order": self.magnetic_order}),
             "orders": list(counts),
             "n_parameters": sum(counts.values()),
             "n_parameters_per_order": counts,
@@ -66,6 +70,7 @@ class InitReport(Report):
         counts = ", ".join(f"order {order}: {n}" for order, n in self.parameters_per_order.items())
         return [
             ("space group", self.space_group),
+            *([] if self.magnetic_order is None else [("magnetic order", self.magnetic_order)]),
             ("atoms", f"{self.n_atoms} in the training cell, {self.n_sites} in the primitive cell"),
             ("parameters", f"{sum(self.parameters_per_order.values())} ({counts})"),
             ("largest safe cutoff", f"{self.largest_safe_cutoff_angstrom:.3f} Å"),
@@ -95,6 +100,7 @@ def initialise(config: Config, *, dry_run: bool) -> InitReport:
         space_group=workspace.crystal.space_group,
         parameters_per_order=workspace.expansion.basis.n_parameters_per_order,
         largest_safe_cutoff_angstrom=largest_safe_cutoff(workspace.training_torus),
+        magnetic_order=describe_order(workspace.crystal),
         status="dry run" if dry_run else "initialized",
     )
     if not dry_run:
