@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ase import Atoms
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +77,7 @@ def check_magnetic_state(atoms: Atoms, state: MagneticState | None) -> None:
     atoms : Atoms
         What was calculated, with the moments of the reference.
     state : MagneticState or None
-        None is accepted: the engine does not know of spins.
+        None is accepted, with a warning: the engine does not know of spins.
 
     Raises
     ------
@@ -82,6 +86,8 @@ def check_magnetic_state(atoms: Atoms, state: MagneticState | None) -> None:
     """
     reference = atoms.get_initial_magnetic_moments()
     if state is None:
+        if reference.any():
+            _warn_that_nothing_is_known()
         return
     if not reference.any():
         problem = None if state.moments is None else another_order(atoms.numbers, None, state.moments)
@@ -109,3 +115,11 @@ def _another_total(reference: np.ndarray, state: MagneticState) -> str | None:
     if state.total is None or abs(abs(state.total) / size - abs(net) / expected) <= MAGNETIC_LIMITS.imbalance:
         return None
     return f"total magnetization {state.total:.2f}, in the reference {net:.2f} Bohr magnetons"
+
+
+@cache
+def _warn_that_nothing_is_known() -> None:
+    _logger.warning(
+        "the structure has magnetic moments, of which the engine tells nothing: the state that a calculation "
+        "ends in is not checked"
+    )

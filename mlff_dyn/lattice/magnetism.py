@@ -32,18 +32,24 @@ class MagneticLimits:
 
     Attributes
     ----------
+    none_bohr_magneton : float
+        Smaller moments are none.
     same_bohr_magneton : float
-        Moments of one element whose sizes differ by less belong to one species; smaller ones are none.
+        Moments of one element whose sizes differ by less belong to one species.
     lost_share : float
-        A moment is lost below this share of the reference's.
+        A moment is lost below this share of the reference's, unless the two differ by less than
+        `unseen_bohr_magneton`.
+    unseen_bohr_magneton : float
     induced_bohr_magneton : float
         Largest moment at an atom that has none in the reference.
     imbalance : float
         Largest change of the total over the absolute magnetization, where a code tells no more.
     """
 
-    same_bohr_magneton: float = 0.1
+    none_bohr_magneton: float = 0.1
+    same_bohr_magneton: float = 0.2
     lost_share: float = 0.4
+    unseen_bohr_magneton: float = 0.3
     induced_bohr_magneton: float = 0.75
     imbalance: float = 0.25
 
@@ -75,7 +81,7 @@ def collinear_moments(moments: ArrayLike) -> NDArray[np.float64]:
     sizes = np.linalg.norm(values, axis=1)
     axis = values[sizes.argmax()] / max(sizes.max(), 1e-12)
     along = np.asarray(values @ axis)
-    if np.linalg.norm(values - along[:, None] * axis, axis=1).max() > MAGNETIC_LIMITS.same_bohr_magneton:
+    if np.linalg.norm(values - along[:, None] * axis, axis=1).max() > MAGNETIC_LIMITS.none_bohr_magneton:
         raise DataError("the magnetic moments are not collinear", fix="give moments along one axis")
     return along
 
@@ -99,15 +105,15 @@ def magnetic_levels(
     equal = np.zeros(len(numbers))
     sizes = np.abs(moments)
     for number in np.unique(numbers):
-        atoms = np.flatnonzero((numbers == number) & (sizes >= MAGNETIC_LIMITS.same_bohr_magneton))
-        atoms = atoms[np.argsort(sizes[atoms], kind="stable")]
-        steps = np.diff(sizes[atoms], prepend=sizes[atoms[:1]]) > MAGNETIC_LIMITS.same_bohr_magneton
-        level = 1 + np.cumsum(steps)
-        for value in np.unique(level):
-            chosen = atoms[level == value]
-            signs = np.sign(moments[chosen])
-            levels[chosen] = (signs * value).astype(np.int64)
-            equal[chosen] = signs * np.median(sizes[chosen])
+        left = (numbers == number) & (sizes >= MAGNETIC_LIMITS.none_bohr_magneton)
+        level = 0
+        while left.any():
+            level += 1
+            largest = sizes[left].max()
+            chosen = left & (sizes > largest - MAGNETIC_LIMITS.same_bohr_magneton)
+            levels[chosen] = (np.sign(moments[chosen]) * level).astype(np.int64)
+            equal[chosen] = np.sign(moments[chosen]) * np.median(sizes[chosen])
+            left &= ~chosen
     return levels, equal
 
 
@@ -188,6 +194,7 @@ def another_order(
     turned = found * (-1.0 if reference @ found < 0.0 else 1.0)
     sizes = np.abs(reference)
     is_lost = turned * np.sign(reference) < MAGNETIC_LIMITS.lost_share * sizes
+    is_lost &= np.abs(turned - reference) > MAGNETIC_LIMITS.unseen_bohr_magneton
     is_new = np.abs(turned) > MAGNETIC_LIMITS.induced_bohr_magneton
     wrong = np.flatnonzero(np.where(sizes > 0.0, is_lost, is_new))
     if not len(wrong):

@@ -229,4 +229,4 @@ def _moments(atoms: Atoms) -> np.ndarray | None:
     if given is None:
         return None
     moments = collinear_moments(given)
-    return np.where(np.abs(moments) < MAGNETIC_LIMITS.same_bohr_magneton, 0.0, moments)
+    return np.where(np.abs(moments) < MAGNETIC_LIMITS.none_bohr_magneton, 0.0, moments)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
+from mlff_dyn.engines import magnetic_state
 from mlff_dyn.engines.base import EngineResult
 from mlff_dyn.engines.espresso_output import parse_pw_output
 from mlff_dyn.engines.magnetic_state import MagneticState, check_magnetic_state, state_of_results
@@ -115,3 +116,12 @@ def test_results_of_ase() -> None:
     assert noncollinear is not None
     assert noncollinear.total is None
     np.testing.assert_array_equal(noncollinear.moments, [1.0, -1.0])
+
+
+def test_engines_that_know_no_spins_are_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    magnetic_state._warn_that_nothing_is_known.cache_clear()
+    for _ in range(3):
+        check_magnetic_state(pair(2.0, -2.0), None)
+        check_magnetic_state(pair(0.0, 0.0), None)
+    (record,) = caplog.records
+    assert "has magnetic moments, of which the engine tells nothing" in record.message

@@ -119,6 +119,9 @@ def write_setup(workspace: Workspace, guess: PriorGuess | None = None) -> None:
     workspace.write_configuration()
     workspace.write_basis()
     _write_structure(folder / "supercell.vasp", displaced_atoms(torus, 0.0 * torus.positions))
+    if torus.magnetic_moments is not None:
+        with atomic_write(folder / "supercell.extxyz") as temporary:
+            ase.io.write(temporary, displaced_atoms(torus, 0.0 * torus.positions), format="extxyz")
     primitive = displaced_atoms(torus, 0.0 * torus.positions)[:: torus.n_cells]
     primitive.positions = crystal.positions
     primitive.set_cell(crystal.lattice)

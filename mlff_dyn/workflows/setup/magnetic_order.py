@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase.data import chemical_symbols
 
-from mlff_dyn.errors import ConfigError
+from mlff_dyn.errors import ConfigError, DataError
 from mlff_dyn.lattice.magnetism import collinear_moments
+from mlff_dyn.store.structure_file import SHARES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,8 +37,13 @@ def reference_moments(
     ConfigError
         If an element is not in the structure or the number of moments is not that of the atoms.
     DataError
-        If the moments of the structure are not collinear.
+        If the moments of the structure are not collinear, or no moments but starting magnetizations.
     """
+    if given is None and atoms.info.get(SHARES):
+        raise DataError(
+            "structure.file has starting magnetizations of pw.x, which are shares of the valence electrons",
+            fix="give structure.magnetic_moments, in Bohr magnetons",
+        )
     if given is None:
         return (
             collinear_moments(atoms.get_initial_magnetic_moments()) if atoms.has("initial_magmoms") else None

@@ -11,6 +11,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from typer.testing import CliRunner, Result
 
 from mlff_dyn.cli.app import app
+from mlff_dyn.errors import DataError
 from mlff_dyn.store.dataset import read_snapshots
 from mlff_dyn.store.model_file import read_model
 from mlff_dyn.store.structure_file import read_structure
@@ -140,3 +141,14 @@ def test_moments_of_an_output_are_those_of_the_structure(tmp_path: Path) -> None
     ase.io.write(tmp_path / "a.extxyz", atoms)
     np.testing.assert_array_equal(reference_moments(read_structure(tmp_path / "a.extxyz"), None), moments)
     assert reference_moments(copper(), None) is None
+
+
+def test_starting_magnetizations_of_pw_are_no_moments(tmp_path: Path) -> None:
+    atoms = copper()
+    atoms.set_initial_magnetic_moments([0.2, 0.2, -0.2, -0.2])
+    path = tmp_path / "a.pwi"
+    ase.io.write(path, atoms, format="espresso-in", pseudopotentials={"Cu": "Cu.UPF"})
+    read = read_structure(path)
+    with pytest.raises(DataError, match="shares of the valence electrons"):
+        reference_moments(read, None)
+    np.testing.assert_array_equal(reference_moments(read, [1.0, 1.0, -1.0, -1.0]), [1.0, 1.0, -1.0, -1.0])
