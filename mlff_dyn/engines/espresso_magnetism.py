@@ -53,6 +53,11 @@ def starting_shares(
                 "coupling",
                 fix="remove it",
             )
+    if str(system.get("occupations", "fixed")) == "fixed" and "tot_magnetization" not in system:
+        raise ConfigError(
+            f"{_WHERE}: pw.x does not occupy bands of two spins by itself",
+            fix="set occupations: smearing with degauss, or tot_magnetization for an insulator",
+        )
     moments = atoms.get_initial_magnetic_moments().tolist()
     valence = {symbol: _valence(pseudopotentials[symbol]) for symbol in sorted(set(atoms.symbols))}
     shares = [

@@ -46,10 +46,10 @@ class MagneticState:
             content["absolute_bohr_magneton"],
         )
 
-    def to_json(self) -> dict[str, np.ndarray | float | None]:
-        """Return plain values and arrays."""
+    def to_json(self) -> dict[str, list[float] | float | None]:
+        """Return plain values."""
         return {
-            "moments_bohr_magneton": self.moments,
+            "moments_bohr_magneton": None if self.moments is None else self.moments.tolist(),
             "total_bohr_magneton": self.total,
             "absolute_bohr_magneton": self.absolute,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from mlff_dyn.errors import located
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from mlff_dyn.model.expansion import Expansion
     from mlff_dyn.store.provenance import Provenance
 
+_logger = logging.getLogger(__name__)
+
 
 def frames_of_snapshots(
     path: Path, snapshots: Iterable[Snapshot], expansion: Expansion, *, first: int = 0
@@ -34,8 +37,9 @@ def frames_of_snapshots(
     DataError
         If a snapshot does not belong to the crystal; with file and number.
     """
-    rows = []
+    rows, n_without = [], 0
     for number, snapshot in enumerate(snapshots, start=first + 1):
+        n_without += snapshot.magnetic_moments is None
         with located(f"{path}, frame {number}"):
             match = match_structure(
                 expansion.basis.crystal,
@@ -50,6 +54,12 @@ def frames_of_snapshots(
         if stress is not None:
             stress = rotated_back(stress, match.rotation)
         rows.append(labelled_frame(supercell, match.displacements, forces, snapshot.energy_ev, stress))
+    if n_without and expansion.basis.crystal.magnetic_moments is not None:
+        _logger.warning(
+            "%s: %d frames tell no magnetic moments (column magmoms); their magnetic state is not checked",
+            path,
+            n_without,
+        )
     return rows
 
 

@@ -105,7 +105,7 @@ def nickel_oxide(profile: dict, **system) -> EspressoEngine:
     folder = Path(profile["pseudo_dir"])
     (folder / "Ni.UPF").write_text('<PP_HEADER\n z_valence="1.000000000000E+001"\n/>')
     (folder / "O.UPF").write_text("    6.00000000000      Z valence\n")
-    data = {"system": {"ecutwfc": 20, **system}}
+    data = {"system": {"ecutwfc": 20, "occupations": "smearing", "degauss": 0.01, **system}}
     return EspressoEngine(
         parameters(input_data=data, pseudopotentials={"Ni": "Ni.UPF", "O": "O.UPF"}), profile
     )
@@ -134,6 +134,7 @@ def test_moments_of_the_structure_become_species(directory, profile):
     [
         ({"nspin": 1}, "nspin: is 1, but the structure has magnetic moments"),
         ({"nspin": 4}, "nspin: is 4"),
+        ({"occupations": "fixed"}, "set occupations: smearing with degauss, or tot_magnetization"),
         ({"noncolin": True}, "noncolin: .* collinear"),
         ({"lspinorb": True}, "lspinorb: .* collinear"),
         (
@@ -156,8 +157,9 @@ def test_moments_twice_and_unknown_electrons_are_refused(directory, profile):
     atoms.set_initial_magnetic_moments([1.0, -1.0])
     with pytest.raises(ConfigError, match="the structure has magnetic moments of its own"):
         EspressoEngine(magnetic, profile).write_input(directory, atoms)
+    given = parameters(input_data={"system": {"ecutwfc": 20, "tot_magnetization": 0}})
     with pytest.raises(EngineError, match="does not tell its number of valence electrons"):
-        EspressoEngine(parameters(), profile).write_input(directory, atoms)
+        EspressoEngine(given, profile).write_input(directory, atoms)
 
 
 @pytest.mark.parametrize(

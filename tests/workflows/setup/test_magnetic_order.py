@@ -110,6 +110,12 @@ def test_frames_of_another_order_are_refused(config: Path) -> None:
     result = run("train", config, "--dataset", str(path), "--static")
     assert result.exit_code == 3
     assert "given.extxyz, frame 1: the magnetic order is not that of the reference" in result.stderr
+    for frame in frames:
+        del frame.calc.results["magmoms"]
+        del frame.arrays["initial_magmoms"]
+    ase.io.write(path, frames)
+    result = run("train", config, "--dataset", str(path), "--static")
+    assert "3 frames tell no magnetic moments" in result.stderr
 
 
 def test_moments_of_the_configuration(config: Path) -> None:
