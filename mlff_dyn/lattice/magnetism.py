@@ -124,6 +124,8 @@ def species_of_levels(numbers: NDArray[np.int64], levels: NDArray[np.int64]) -> 
     for number in np.unique(numbers).tolist():
         here = numbers == number
         for level in np.unique(levels[here]).tolist()[:-1]:
+            if not unused:
+                raise DataError("the magnetic moments are of too many sizes", fix="check the moments")
             species[here & (levels == level)] = unused.pop(0)
     return species
 

@@ -338,6 +338,31 @@ def test_pseudopotential_folder_from_the_environment(directory, profile, monkeyp
 
 @needs_pw
 @pytest.mark.engine
+def test_real_moments_may_be_reversed_with_a_translation(directory, real_profile):
+    """Moving either sublattice costs the same: the translation between them, with all moments reversed."""
+    given = parameters(
+        input_data={
+            "system": {"ecutwfc": 20, "occupations": "smearing", "degauss": 0.005},
+            "electrons": {"conv_thr": 1e-9},
+        },
+        pseudopotentials={"H": "H.pz-vbc.UPF"},
+        kpoints=[1, 2, 1],
+    )
+    engine = EspressoEngine(given, real_profile)
+    results = []
+    for moved in (0, 1):
+        atoms = Atoms("H2", [[0, 0, 0], [0, 0, 3.2]], cell=[3.2, 3.2, 6.4], pbc=True) * (2, 1, 1)
+        atoms.set_initial_magnetic_moments([1.0, -1.0, 1.0, -1.0])
+        atoms.positions[moved] += [0.1, 0.05, 0.2]
+        results.append(calculate(engine, atoms, directory / str(moved)))
+    assert results[1].energy_ev == pytest.approx(results[0].energy_ev, abs=1e-5)
+    forces = [result.forces_ev_per_angstrom for result in results]
+    assert np.abs(forces[0]).max() > 0.05
+    np.testing.assert_allclose(forces[1], forces[0][[1, 0, 3, 2]], atol=1e-3)
+
+
+@needs_pw
+@pytest.mark.engine
 def test_real_antiferromagnet(directory, real_profile):
     """Spaced hydrogen keeps its antiparallel moments; where it is dense it loses them and is refused."""
     given = parameters(
