@@ -29,7 +29,9 @@ class StructureConfig(Section):
         description="Training cell: 3 integers, or the rows of a 3x3 matrix of integers, in vectors of the "
         "cell in `file`."
     )
-    symprec_angstrom: Real = Field(default=1.0e-5, gt=0.0, description="Tolerance of the symmetry search.")
+    symprec_angstrom: Real = Field(
+        default=1.0e-5, gt=0.0, description="How far coordinates may be off the ideal crystal."
+    )
     magnetic_moments: dict[str, Real] | tuple[Real, ...] | None = Field(
         default=None,
         description="Collinear magnetic moments, Bohr magnetons: `{Ni: 2.0}` by element, or one number for "

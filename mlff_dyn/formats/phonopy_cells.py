@@ -12,6 +12,7 @@ import numpy as np
 from phonopy.structure.atoms import PhonopyAtoms
 
 from mlff_dyn.errors import UsageError
+from mlff_dyn.lattice.ideal_cell import ideal_input
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,11 +68,12 @@ def compact_array(
 
 
 def input_cell(crystal: Crystal) -> PhonopyAtoms:
-    """Cell that the user gave."""
+    """Cell that the user gave, its symmetry exact."""
+    lattice, positions = ideal_input(crystal)
     return PhonopyAtoms(
         numbers=crystal.input_numbers,
         masses=crystal.input_masses,
-        cell=crystal.input_lattice,
-        scaled_positions=crystal.input_positions @ np.linalg.inv(crystal.input_lattice),
+        cell=lattice,
+        scaled_positions=positions @ np.linalg.inv(lattice),
         magnetic_moments=crystal.input_magnetic_moments,
     )

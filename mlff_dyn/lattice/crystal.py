@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.cells import guess_primitive_matrix
 
 from mlff_dyn.errors import DataError
+from mlff_dyn.lattice.ideal_cell import distance_from_given, ideal_cell
 from mlff_dyn.lattice.magnetism import (
     collinear_moments,
     has_reversal,
@@ -22,13 +24,19 @@ from mlff_dyn.lattice.magnetism import (
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+os.environ.setdefault("SPGLIB_WARNING", "OFF")
 _SPGLIB_ERROR: type[Exception] = getattr(spglib, "SpglibError", RuntimeError)
+_SEARCHES = (10.0, 5.0, 2.0, 1.0)
+"""Tolerances of spglib's searches in units of symprec: it compares atoms and vectors with each other, which
+differ by more than each is off its place."""
+_FARTHEST = 2.0
+"""Largest distance of an atom from its place in units of symprec: somewhat more than the square root of 3."""
 _SYMMETRY_FIX = "check the structure or change structure.symprec_angstrom"
 
 
 @dataclass(frozen=True, eq=False)
 class Crystal:
-    """A primitive cell with its space group.
+    """A primitive cell with its space group, which holds exactly.
 
     Atoms of one element with different magnetic moments are of different species; operations that reverse all
     moments belong to the group.
@@ -124,7 +132,7 @@ def build_crystal(
 ) -> Crystal:
     """Find the primitive cell and the space group of a periodic structure.
 
-    Orientation and positions are those of the input; only the rotation matrices are made exact.
+    The crystal is the ideal one nearest to the input, in its orientation; see `mlff_dyn.lattice.ideal_cell`.
 
     Parameters
     ----------
@@ -132,6 +140,8 @@ def build_crystal(
     positions : array_like, shape (n, 3)       Cartesian, Å
     numbers : array_like, shape (n,)           atomic numbers
     masses : array_like, shape (n,), optional  amu; standard atomic weights by default
+    symprec : float
+        How far coordinates of cell vectors and atoms may be from those of the ideal crystal, Å.
     symprec : float                            tolerance of the symmetry search, Å
     magnetic_moments : array_like, shape (n,) or (n, 3), optional
         Collinear, Bohr magnetons.
@@ -141,7 +151,17 @@ def build_crystal(
     DataError
         If no space group is found.
     """
-    return _crystal(_given_cell(lattice, positions, numbers, masses, magnetic_moments), symprec)
+    given = _given_cell(lattice, positions, numbers, masses, magnetic_moments)
+    for looseness in _SEARCHES:
+        try:
+            crystal = _crystal_within(given, symprec=symprec, tolerance=looseness * symprec)
+        except DataError:
+            if looseness == _SEARCHES[-1]:
+                raise
+            continue
+        if distance_from_given(crystal) <= _FARTHEST * symprec:
+            break
+    return crystal
 
 
 class _GivenCell(NamedTuple):
@@ -176,14 +196,15 @@ def _given_cell(
     return _GivenCell(cell, places, elements, weights, species, levels, equal if levels.any() else None)
 
 
-def _crystal(given: _GivenCell, symprec: float) -> Crystal:
+def _crystal_within(given: _GivenCell, *, symprec: float, tolerance: float) -> Crystal:
+    """Crystal whose operations spglib finds within a tolerance (Å)."""
     scaled = given.positions @ np.linalg.inv(given.lattice)
     atoms = PhonopyAtoms(
         numbers=given.species, scaled_positions=scaled, cell=given.lattice, masses=given.masses
     )
-    input_matrix = _input_matrix(atoms, symprec)
+    input_matrix = _input_matrix(atoms, tolerance)
     primitive_lattice = np.linalg.solve(input_matrix.astype(float), given.lattice)
-    sites = _first_of_each_site(given.positions, given.species, primitive_lattice, symprec)
+    sites, fractional = _sites(given.positions, given.species, primitive_lattice, tolerance)
     n_atoms = len(given.species)
     if len(sites) * round(abs(np.linalg.det(input_matrix))) != n_atoms:
         raise DataError(
@@ -191,20 +212,22 @@ def _crystal(given: _GivenCell, symprec: float) -> Crystal:
             fix=_SYMMETRY_FIX,
         )
     numbers, levels = given.numbers[sites], given.levels[sites]
-    fractional = given.positions[sites] @ np.linalg.inv(primitive_lattice)
-    dataset = _symmetry_dataset((primitive_lattice, fractional, given.species[sites]), symprec)
+    dataset = _symmetry_dataset((primitive_lattice, fractional, given.species[sites]), tolerance)
     rotations, translations = np.array(dataset.rotations, np.int64), np.array(dataset.translations)
     if has_reversal(levels):
         primitive = (primitive_lattice, fractional, numbers)
-        rotations, translations = magnetic_operations(*primitive, levels, symprec=symprec)
+        rotations, translations = magnetic_operations(*primitive, levels, symprec=tolerance)
     site_map, site_shift = _site_action(fractional, numbers, rotations, translations)
-    return Crystal(
-        lattice=primitive_lattice,
-        positions=given.positions[sites],
+    group = (rotations, site_map, site_shift)
+    limit = _FARTHEST * symprec
+    ideal = ideal_cell(primitive_lattice, fractional, *group, input_matrix=input_matrix, limit=limit)
+    crystal = Crystal(
+        lattice=ideal.lattice,
+        positions=ideal.fractional @ ideal.lattice,
         numbers=numbers,
         masses=given.masses[sites],
         rotations=rotations,
-        cartesian_rotations=_orthogonal_rotations(primitive_lattice, rotations),
+        cartesian_rotations=ideal.cartesian_rotations,
         site_map=site_map,
         site_shift=site_shift,
         input_lattice=given.lattice,
@@ -217,6 +240,9 @@ def _crystal(given: _GivenCell, symprec: float) -> Crystal:
         magnetic_moments=None if given.moments is None else given.moments[sites],
         input_magnetic_moments=given.moments,
     )
+    if distance_from_given(crystal) > 0.0:
+        return crystal
+    return replace(crystal, lattice=primitive_lattice, positions=given.positions[sites])
 
 
 def _input_matrix(atoms: PhonopyAtoms, symprec: float) -> NDArray[np.int64]:
@@ -238,19 +264,21 @@ def _symmetry_dataset(cell: Any, symprec: float) -> Any:  # noqa: ANN401
     return dataset
 
 
-def _first_of_each_site(
+def _sites(
     positions: NDArray[np.float64],
     numbers: NDArray[np.int64],
     lattice: NDArray[np.float64],
     symprec: float,
-) -> NDArray[np.int64]:
-    """Indices of the input atoms that are distinct modulo the primitive lattice."""
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """First input atom of each site of the primitive lattice, and the mean fractional position of all."""
     fractional = positions @ np.linalg.inv(lattice)
-    difference = fractional[:, None] - fractional[None]
+    difference = fractional[None] - fractional[:, None]
     difference -= np.rint(difference)
     same = np.linalg.norm(difference @ lattice, axis=-1) < max(10 * symprec, 1e-3)
     same &= numbers[:, None] == numbers[None]
-    return np.flatnonzero(same.argmax(axis=1) == np.arange(len(positions)))
+    sites = np.flatnonzero(same.argmax(axis=1) == np.arange(len(positions)))
+    shifts = np.einsum("st,sta->sa", same[sites].astype(float), difference[sites])
+    return sites, fractional[sites] + shifts / same[sites].sum(axis=1, keepdims=True)
 
 
 def _site_action(
@@ -267,17 +295,3 @@ def _site_action(
     site_map = residual.argmin(axis=2)
     shift = np.take_along_axis(difference, site_map[:, :, None, None], axis=2)[:, :, 0]
     return site_map, np.rint(shift).astype(np.int64)
-
-
-def _orthogonal_rotations(lattice: NDArray[np.float64], rotations: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Cartesian rotations of the lattice whose metric is averaged over the group, so they close exactly."""
-    metric = lattice @ lattice.T
-    averaged = np.einsum("gba,bc,gcd->ad", rotations, metric, rotations) / len(rotations)
-    inverse = np.linalg.inv(lattice)
-    values, vectors = np.linalg.eigh(inverse @ averaged @ inverse.T)
-    ideal = lattice @ (vectors * np.sqrt(values)) @ vectors.T
-    rotated = np.einsum("ba,gbc,cd->gad", ideal, rotations.astype(float), np.linalg.inv(ideal.T))
-    for value in (0.0, 0.5, 1.0):
-        for signed in (value, -value):
-            rotated[np.abs(rotated - signed) < 1e-12] = signed
-    return np.asarray(rotated)

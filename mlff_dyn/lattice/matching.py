@@ -9,6 +9,7 @@ import numpy as np
 
 from mlff_dyn.errors import DataError
 from mlff_dyn.lattice.deformation import Deformation, polar
+from mlff_dyn.lattice.ideal_cell import ROUNDING_ANGSTROM
 from mlff_dyn.lattice.magnetism import another_order
 from mlff_dyn.lattice.torus import Torus
 
@@ -72,9 +73,8 @@ def match_structure(
         If the cell is not a supercell of the crystal, atoms and sites are not one to one, or the magnetic
         order is another.
     """
-    lattice = np.asarray(cell, float)
     species = np.asarray(numbers, np.int64)
-    points = np.asarray(positions, float)
+    lattice, points = _in_ideal_cell(crystal, np.asarray(cell, float), np.asarray(positions, float))
     matrix, deformation = _strained_supercell(crystal, lattice, len(species))
     torus = Torus(crystal, matrix)
     if len(species) != torus.n_atoms:
@@ -122,6 +122,20 @@ def _unmatched(wrong_orders: list[str]) -> DataError:
         "atoms and ideal sites are not one to one",
         fix="the structure melted, hopped or is another phase: leave it out or change structure.file",
     )
+
+
+def _in_ideal_cell(
+    crystal: Crystal, lattice: NDArray[np.float64], points: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Supercell of the cell that the user gave as the same one of the ideal crystal; others as they are."""
+    given = np.linalg.solve(crystal.input_matrix.astype(float), crystal.input_lattice)
+    if np.abs(given - crystal.lattice).max() < ROUNDING_ANGSTROM:
+        return lattice, points
+    matrix = np.rint(lattice @ np.linalg.inv(given))
+    if round(np.linalg.det(matrix)) == 0 or _size(np.linalg.solve(matrix @ given, lattice)) > _NO_STRAIN:
+        return lattice, points
+    ideal = matrix @ crystal.lattice
+    return ideal, points @ np.linalg.solve(lattice, ideal)
 
 
 def _strained_supercell(

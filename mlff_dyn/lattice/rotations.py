@@ -25,6 +25,7 @@ from scipy import sparse
 
 from mlff_dyn.errors import BasisError
 from mlff_dyn.lattice.clusters import decode
+from mlff_dyn.lattice.ideal_cell import average_separations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -90,10 +91,8 @@ def _symmetric_geometry(crystal: Crystal) -> tuple[NDArray[np.float64], NDArray[
     rotations = crystal.rotations.astype(float)
     turned = np.einsum("gba,cb,gcd->ad", crystal.cartesian_rotations, crystal.lattice, rotations)
     fractional = crystal.positions @ np.linalg.inv(crystal.lattice)
-    images = fractional[crystal.site_map] + crystal.site_shift
-    difference = images[:, None] - images[:, :, None]
-    separations = np.einsum("gab,gijb->ija", np.linalg.inv(rotations), difference)
-    return turned.T / len(rotations), separations / len(rotations)
+    separations = average_separations(fractional, crystal.rotations, crystal.site_map, crystal.site_shift)
+    return turned.T / len(rotations), separations
 
 
 def _born_huang(n_sites: int, n_monomials: int, bonds: Bonds) -> sparse.csr_matrix:

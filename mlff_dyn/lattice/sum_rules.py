@@ -162,8 +162,9 @@ def constraint_nullspace(
     scaled.eliminate_zeros()
     null = np.zeros((terms.n_parameters, terms.n_parameters))
     column = 0
+    smallest = _RANK_TOLERANCE * float(abs(scaled).max()) if scaled.nnz else 0.0
     for members, block in _independent_blocks(scaled):
-        vectors = _null_vectors(block)
+        vectors = _null_vectors(block, smallest)
         null[members, column : column + vectors.shape[1]] = vectors
         column += vectors.shape[1]
     null = null[:, :column].copy()
@@ -233,13 +234,16 @@ def _sorted_by(
     return order, starts, place
 
 
-def _null_vectors(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Orthonormal null vectors of a matrix, the largest component of each positive."""
+def _null_vectors(matrix: NDArray[np.float64], smallest: float) -> NDArray[np.float64]:
+    """Orthonormal null vectors of a matrix, the largest component of each positive.
+
+    Singular values of at most ``smallest`` are zero.
+    """
     if not len(matrix):
         return np.eye(matrix.shape[1])
     tall = np.linalg.qr(matrix, mode="r") if len(matrix) > matrix.shape[1] else matrix
     _, values, right = np.linalg.svd(tall)
-    rank = int((values > _RANK_TOLERANCE * values.max(initial=1e-300)).sum())
+    rank = int((values > smallest).sum())
     vectors = right[rank:].T
     signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])])
     return np.asarray(vectors * signs)

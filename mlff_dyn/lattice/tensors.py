@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CHUNK = 1 << 21
+_SMALLEST_PIVOT = 1e-8
+_SMALL_BESIDE = 0.01
 
 
 @dataclass(frozen=True)
@@ -173,18 +175,23 @@ def ranges(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.i
 
 
 def reduced_echelon(matrices: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Reduced row-echelon form of several matrices, shape (n, rows, columns), and their ranks, shape (n,)."""
+    """Reduced row-echelon form of several matrices, shape (n, rows, columns), and their ranks, shape (n,).
+
+    A column is passed over as long as its pivot would be small beside the largest one, so that axes turned by
+    rounding errors make no pivots of rounding errors.
+    """
     rows = matrices.copy()
-    n, height, width = rows.shape
+    n, height, _ = rows.shape
     pivots = np.zeros(n, np.int64)
-    below = np.arange(height)
-    for column in range(width):
-        size = np.where(below >= pivots[:, None], np.abs(rows[:, :, column]), -1.0)
-        candidate = size.argmax(axis=1)
-        live = np.flatnonzero(size[np.arange(n), candidate] >= 1e-8)
+    for _ in range(height):
+        sizes = np.abs(rows) * (np.arange(height) >= pivots[:, None])[:, :, None]
+        by_column = sizes.max(axis=1)
+        largest = by_column.max(axis=1)
+        live = np.flatnonzero(largest >= _SMALLEST_PIVOT)
         if not len(live):
-            continue
-        pivot, source = pivots[live], candidate[live]
+            break
+        column = (by_column[live] >= _SMALL_BESIDE * largest[live, None]).argmax(axis=1)
+        pivot, source = pivots[live], sizes[live, :, column].argmax(axis=1)
         chosen = rows[live, source] / rows[live, source, column, None]
         rows[live, source] = rows[live, pivot]
         factors = rows[live, :, column]

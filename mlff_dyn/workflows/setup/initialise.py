@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import ase.io
 
+from mlff_dyn.lattice.ideal_cell import distance_from_given
 from mlff_dyn.lattice.wigner_seitz import largest_safe_cutoff
 from mlff_dyn.report.answer import Report
 from mlff_dyn.store.atomic import atomic_write
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from mlff_dyn.model.fitting.prior_guess import PriorGuess
 
 _PRIOR_STREAM = 4
+_ROUNDING_ANGSTROM = 1e-6
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class InitReport(Report):
     space_group : str
     parameters_per_order : dict
     largest_safe_cutoff_angstrom : float      for any order that is not `full`
+    distance_from_ideal_angstrom : float
+        Largest distance of a cell vector or an atom of the given cell from the ideal crystal.
     magnetic_order : str or None
     """
 
@@ -49,6 +53,7 @@ class InitReport(Report):
     space_group: str
     parameters_per_order: dict[int, int]
     largest_safe_cutoff_angstrom: float
+    distance_from_ideal_angstrom: float
     magnetic_order: str | None = None
 
     def values(self) -> dict[str, object]:
@@ -63,14 +68,18 @@ class InitReport(Report):
             "n_parameters": sum(counts.values()),
             "n_parameters_per_order": counts,
             "largest_safe_cutoffs_angstrom": dict.fromkeys((order for order in counts if order > 1), cutoff),
+            "distance_from_ideal_angstrom": self.distance_from_ideal_angstrom,
         }
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the rows for people."""
         counts = ", ".join(f"order {order}: {n}" for order, n in self.parameters_per_order.items())
+        distance = self.distance_from_ideal_angstrom
+        ideal = f"the given cell is up to {distance:.2g} Å off; the ideal one is used"
         return [
             ("space group", self.space_group),
             *([] if self.magnetic_order is None else [("magnetic order", self.magnetic_order)]),
+            *([("ideal crystal", ideal)] if distance > _ROUNDING_ANGSTROM else []),
             ("atoms", f"{self.n_atoms} in the training cell, {self.n_sites} in the primitive cell"),
             ("parameters", f"{sum(self.parameters_per_order.values())} ({counts})"),
             ("largest safe cutoff", f"{self.largest_safe_cutoff_angstrom:.3f} Å"),
@@ -100,6 +109,7 @@ def initialise(config: Config, *, dry_run: bool) -> InitReport:
         space_group=workspace.crystal.space_group,
         parameters_per_order=workspace.expansion.basis.n_parameters_per_order,
         largest_safe_cutoff_angstrom=largest_safe_cutoff(workspace.training_torus),
+        distance_from_ideal_angstrom=distance_from_given(workspace.crystal),
         magnetic_order=describe_order(workspace.crystal),
         status="dry run" if dry_run else "initialized",
     )

@@ -15,6 +15,7 @@ from mlff_dyn.errors import ConfigError, DataError
 from mlff_dyn.formats.born_file import read_born
 from mlff_dyn.lattice.basis import ForceConstantBasis, build_basis
 from mlff_dyn.lattice.crystal import Crystal, build_crystal
+from mlff_dyn.lattice.ideal_cell import distance_from_given
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.store.atomic import atomic_write_text
@@ -158,6 +159,7 @@ class Workspace:
         return digest(
             [
                 *(np.asarray(a).tolist() for a in arrays),
+                *(["ideal"] if distance_from_given(crystal) > 0.0 else []),
                 np.asarray(structure.supercell).tolist(),
                 structure.symprec_angstrom,
                 json.loads(expansion.model_dump_json(exclude={"born_file"})),

@@ -60,6 +60,24 @@ def test_what_it_says(config: Path) -> None:
     assert all(5.425 < value < 5.43 for value in safe.values())
 
 
+def test_a_noisy_cell_is_taken_for_the_ideal_one(config: Path) -> None:
+    """The same parameters, cells of the ideal crystal, and a line on how far the given one is from it."""
+    exact = json.loads(init(config).stdout)
+    assert exact["distance_from_ideal_angstrom"] == 0.0
+    atoms = silicon()
+    atoms.positions += 1e-4 * np.random.default_rng(1).uniform(-1, 1, atoms.positions.shape)
+    ase.io.write(config.parent / "Si.vasp", atoms, format="vasp", direct=True)
+    loose = ("--set", "structure.symprec_angstrom=1e-3", "--force")
+    noisy = json.loads(init(config, *loose).stdout)
+    assert 3e-5 < noisy["distance_from_ideal_angstrom"] < 2e-4
+    assert noisy["n_parameters_per_order"] == exact["n_parameters_per_order"]
+    supercell = ase.io.read(config.parent / "run/structure/supercell.vasp")
+    ideal = crystal_of(supercell)
+    assert (ideal.n_sites, ideal.n_operations) == (2, 48)
+    said = CliRunner().invoke(app, ["init", str(config), *loose]).stdout
+    assert "the given cell is up to" in said
+
+
 def test_what_it_writes(config: Path) -> None:
     """Structures of the crystal, rattled as asked, and the basis that the report counts."""
     report = json.loads(init(config).stdout)
