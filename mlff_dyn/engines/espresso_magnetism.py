@@ -44,7 +44,8 @@ def starting_shares(
     """
     if system.get("nspin", 2) != 2:
         raise ConfigError(
-            f"{_WHERE}.nspin: is {system['nspin']}, but the structure has magnetic moments", fix="set it to 2"
+            f"{_WHERE}.nspin: is {system['nspin']}, but the structure has magnetic moments",
+            fix="set it to 2, or structure.magnetic_moments to {} for none",
         )
     for key in ("noncolin", "lspinorb"):
         if system.get(key):

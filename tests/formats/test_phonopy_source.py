@@ -2,15 +2,16 @@
 
 import gzip
 import lzma
+import shutil
 from pathlib import Path
 
 import numpy as np
 import phonopy
 import pytest
 from ase.build import bulk
-from phonopy.file_IO import write_force_constants_to_hdf5
+from phonopy.file_IO import write_force_constants_to_hdf5, write_FORCE_SETS
 from phonopy.harmonic.force_constants import compact_fc_to_full_fc
-from phonopy.interface.calculator import calculator_info
+from phonopy.interface.calculator import calculator_info, get_calc_dataset
 from phonopy.physical_units import get_calculator_physical_units, get_physical_units
 
 from mlff_dyn.errors import DataError
@@ -206,3 +207,37 @@ def test_phono3py_files_of_other_calculators(tmp_path: Path, calculator: str) ->
             for tensor in read_phono3py_tensors(name)
         )
         np.testing.assert_allclose(found, force_field.posterior.mean, atol=1e-8)
+
+
+def test_real_forces_of_pw_give_the_constants_of_vasp(shared_data: Path, tmp_path: Path) -> None:
+    """NaCl by two codes: the restoring forces of an atom differ by a few percent, not by a unit."""
+    source = shared_data / "NaCl-qe"
+    path = tmp_path / "phonopy_disp.yaml"
+    shutil.copy(source / path.name, path)
+    phonon = phonopy.load(path, produce_fc=False, is_nac=False)
+    outputs = [str(source / f"NaCl-00{k}.out") for k in (1, 2)]
+    found = get_calc_dataset("qe", len(phonon.supercell), outputs, verbose=False)
+    for entry, forces in zip(phonon.dataset["first_atoms"], found["forces"], strict=True):
+        entry["forces"] = forces
+    write_FORCE_SETS(phonon.dataset, filename=tmp_path / "FORCE_SETS")
+    traces = []
+    for file in (path, shared_data / "NaCl-vasp-harmonic" / "phonopy_disp.yaml"):
+        (tensor,) = read_phonopy_tensors(file)
+        assert tensor.torus.crystal.nearest_neighbor_distance == pytest.approx(2.845, abs=1e-3)
+        own = tensor.rows[np.arange(2), tensor.first]
+        traces.append(np.trace(own, axis1=1, axis2=2))
+    np.testing.assert_allclose(*traces, rtol=0.1)
+
+
+def test_units_that_contradict_the_calculator_are_refused(tmp_path: Path) -> None:
+    path, _, _ = _written_by("qe", tmp_path)
+    text = path.read_text(encoding="utf-8")
+    for old, new, reason in (
+        ("calculator: qe", "calculator: nothing", "Unknown calculator interface: nothing"),
+        ("calculator: qe", "calculator: vasp", "physical_unit in YAML conflicts"),
+        ("phonopy:", "phono3py:", "physical_unit in YAML conflicts"),
+    ):
+        assert old in text
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+        with pytest.raises(DataError, match=reason):
+            read_phonopy_tensors(path)

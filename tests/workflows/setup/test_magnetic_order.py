@@ -125,6 +125,7 @@ def test_moments_of_the_configuration(config: Path) -> None:
         "null": None,
         "{Cu: 1.0}": "Cu +1.00 Bohr magnetons",
         "{Cu: 0}": None,
+        "{}": None,
         "[1, 1, -1, -1]": "Cu +1.00, Cu -1.00 Bohr magnetons; 16 of 32 operations reverse all",
     }
     for given, order in orders.items():
