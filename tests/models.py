@@ -27,7 +27,13 @@ Cutoffs = Mapping[int, float | str | Mapping[int, float]]
 
 
 def crystal_of(atoms: Atoms) -> Crystal:
-    return build_crystal(atoms.cell.array, atoms.positions, atoms.numbers, atoms.get_masses())
+    return build_crystal(
+        atoms.cell.array,
+        atoms.positions,
+        atoms.numbers,
+        atoms.get_masses(),
+        magnetic_moments=atoms.arrays.get("initial_magmoms"),
+    )
 
 
 def copper() -> Atoms:

@@ -32,6 +32,12 @@ class StructureConfig(Section):
     symprec_angstrom: Real = Field(
         default=1.0e-5, gt=0.0, description="How far coordinates may be off the ideal crystal."
     )
+    magnetic_moments: dict[str, Real] | tuple[Real, ...] | None = Field(
+        default=None,
+        description="Collinear magnetic moments, Bohr magnetons: `{Ni: 2.0}` by element, or one number for "
+        "each atom of `file`; null: those in `file`. Their order is part of the crystal; engines start from "
+        "it, and a calculation that ends in another one is refused.",
+    )
 
 
 class ExpansionConfig(Section):

@@ -17,6 +17,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 
 from mlff_dyn.engines.base import EngineResult, check_keys
+from mlff_dyn.engines.magnetic_state import state_of_results
 from mlff_dyn.errors import ConfigError, DataError, EngineError
 from mlff_dyn.store.atomic import atomic_write_text
 from mlff_dyn.store.extxyz import format_frame
@@ -76,7 +77,7 @@ class AseEngine:
         try:
             forces = np.array(atoms.get_forces(apply_constraint=False), dtype=float)
             energy = float(calculator.results.get("free_energy", atoms.get_potential_energy()))
-            result = EngineResult(energy, forces, _stress(atoms))
+            result = EngineResult(energy, forces, _stress(atoms), state_of_results(calculator.results))
         except DataError:
             raise
         except Exception as error:

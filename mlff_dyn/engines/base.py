@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from mlff_dyn.engines.magnetic_state import MagneticState
 from mlff_dyn.errors import ConfigError, EngineError, check_shape
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class EngineResult:
     forces_ev_per_angstrom : ndarray, shape (n_atoms, 3)
     stress_ev_per_angstrom3 : ndarray, shape (6,), or None
         Voigt order xx, yy, zz, yz, xz, xy; positive under tension, as in ASE.
+    magnetic_state : MagneticState, optional
+        Of a calculation with spins.
 
     Raises
     ------
@@ -46,6 +49,7 @@ class EngineResult:
     energy_ev: float
     forces_ev_per_angstrom: np.ndarray
     stress_ev_per_angstrom3: np.ndarray | None
+    magnetic_state: MagneticState | None = None
 
     def __post_init__(self) -> None:
         check_shape("forces", self.forces_ev_per_angstrom, (None, 3))
@@ -68,11 +72,16 @@ class EngineResult:
             energy_ev=float(content["energy_ev"]),
             forces_ev_per_angstrom=np.array(content["forces_ev_per_angstrom"], dtype=float),
             stress_ev_per_angstrom3=None if stress is None else np.array(stress, dtype=float),
+            magnetic_state=MagneticState.from_json(content["magnetic_state"])
+            if "magnetic_state" in content
+            else None,
         )
 
-    def to_json(self) -> dict[str, float | np.ndarray | None]:
-        """Return energy, forces and stress by the names of the attributes."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}
+    def to_json(self) -> dict[str, Any]:
+        """Return the values by the names of the attributes, the magnetic state only if there is one."""
+        values: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
+        state = values.pop("magnetic_state")
+        return values if state is None else {**values, "magnetic_state": state.to_json()}
 
 
 class Engine(Protocol):

@@ -16,6 +16,7 @@ from ase.io.espresso_namelist.keys import pw_keys
 
 from mlff_dyn.engines.base import EngineResult, check_keys
 from mlff_dyn.engines.command import CommandRunner
+from mlff_dyn.engines.espresso_magnetism import starting_shares
 from mlff_dyn.engines.espresso_output import find_routine_error, parse_pw_output
 from mlff_dyn.errors import ConfigError, EngineError
 
@@ -64,7 +65,7 @@ class EspressoEngine:
     parameters : mapping
         ``input_data``: namelists of pw.x by section, at least ``system.ecutwfc``; ``pseudopotentials``:
         element to file name; ``kpoints``: gamma, three integers, or {grid, shift};
-        ``starting_magnetization``: element to number.
+        ``starting_magnetization``: element to number, for a structure without magnetic moments.
     profile : mapping
         ``command``: pw.x with its launcher, no shell; ``pseudo_dir`` (or the environment variable
         ESPRESSO_PSEUDO); ``environment``: variables added for the run; ``timeout_minutes``.
@@ -102,11 +103,8 @@ class EspressoEngine:
             self._check_pseudopotential(symbol)
         structure = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
         structure.set_masses(atoms.get_masses())
-        moments = [float(self._magnetization.get(symbol, 0.0)) for symbol in structure.get_chemical_symbols()]
-        structure.set_initial_magnetic_moments(
-            moments if self._magnetization else atoms.get_initial_magnetic_moments()
-        )
         input_data = {section: dict(values) for section, values in self._input_data.items()}
+        structure.set_initial_magnetic_moments(self._starting_magnetization(atoms, input_data["system"]))
         input_data["control"]["pseudo_dir"] = str(self._pseudo_dir)
         write_espresso_in(
             directory / INPUT_NAME,
@@ -155,6 +153,20 @@ class EspressoEngine:
     def stop(self) -> None:
         """End all running pw.x."""
         self._runner.stop()
+
+    def _starting_magnetization(self, atoms: Atoms, system: dict[str, Any]) -> list[float]:
+        """Starting magnetization of each atom; sets ``nspin`` for moments of the structure."""
+        if not atoms.get_initial_magnetic_moments().any():
+            return [float(self._magnetization.get(symbol, 0.0)) for symbol in atoms.symbols]
+        if self._magnetization:
+            raise ConfigError(
+                "engine.parameters.starting_magnetization: the structure has magnetic moments of its own",
+                fix="remove it, or set structure.magnetic_moments",
+            )
+        files = {symbol: self._pseudo_dir / name for symbol, name in self._pseudopotentials.items()}
+        shares = starting_shares(atoms, system, files)
+        system["nspin"] = 2
+        return shares
 
     def _check_pseudopotential(self, symbol: str) -> None:
         if symbol not in self._pseudopotentials:

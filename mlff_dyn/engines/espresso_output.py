@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.engines.base import EngineResult
+from mlff_dyn.engines.magnetic_state import MagneticState
 from mlff_dyn.errors import EngineError
 from mlff_dyn.units import (
     RYDBERG_EV,
@@ -30,6 +31,10 @@ _N_ATOMS = re.compile(r"number of atoms/cell\s+=\s*(\d+)")
 _FORCE_HEADER = re.compile(r"^\s*Forces acting on atoms.*Ry/au\S*\s*$", re.MULTILINE)
 _FORCE = re.compile(r"^\s*atom\s+(\d+)\s+type\s+\d+\s+force =(.*)$")
 _STRESS_HEADER = re.compile(r"^\s*total\s+stress\s+\(Ry/bohr\*\*3\).*$", re.MULTILINE)
+_TOTAL_MOMENT = re.compile(rf"^\s*total magnetization\s+=\s*({_NUMBER}) Bohr mag", re.MULTILINE)
+_ABSOLUTE_MOMENT = re.compile(rf"^\s*absolute magnetization\s+=\s*({_NUMBER}) Bohr mag", re.MULTILINE)
+_MOMENT_HEADER = re.compile(r"^\s*Magnetic moment per site.*$", re.MULTILINE)
+_MOMENT = re.compile(rf"^\s*atom:?\s+(\d+)\s.*charge[:=]\s*{_NUMBER}\s+magn[:=]\s*({_NUMBER})")
 _ROUTINE_ERROR = re.compile(r"^\s*(?:Error in routine|from)\s+(.+?)\s*:?\s*\n\s*(.+)$", re.MULTILINE)
 
 _logger = logging.getLogger(__name__)
@@ -75,6 +80,7 @@ def parse_pw_output(text: str, name: str | Path, *, n_atoms: int | None = None) 
         energy_ev=float(energies[-1].group(1)) * RYDBERG_EV,
         forces_ev_per_angstrom=forces * RYDBERG_PER_BOHR_EV_PER_ANGSTROM,
         stress_ev_per_angstrom3=None if stress is None else -stress * RYDBERG_PER_BOHR3_EV_PER_ANGSTROM3,
+        magnetic_state=_parse_magnetic_state(text, int(found.group(1))),
     )
 
 
@@ -138,3 +144,22 @@ def _parse_stress(text: str, name: str | Path) -> np.ndarray | None:
     tensor = np.array(rows, dtype=float)
     symmetric: np.ndarray = 0.5 * (tensor + tensor.T)
     return symmetric[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+
+
+def _parse_magnetic_state(text: str, n_atoms: int) -> MagneticState | None:
+    """Return the last moments of a calculation with collinear spins, None if it has no spins."""
+    total, absolute = (list(pattern.finditer(text)) for pattern in (_TOTAL_MOMENT, _ABSOLUTE_MOMENT))
+    if not total or not absolute:
+        return None
+    moments = np.full(n_atoms, np.nan)
+    for header in list(_MOMENT_HEADER.finditer(text))[-1:]:
+        for line in text[header.end() :].lstrip().splitlines():
+            found = _MOMENT.match(line)
+            if found is None:
+                break
+            moments[int(found.group(1)) - 1] = float(found.group(2))
+    return MagneticState(
+        moments=None if np.isnan(moments).any() else moments,
+        total=float(total[-1].group(1)),
+        absolute=float(absolute[-1].group(1)),
+    )

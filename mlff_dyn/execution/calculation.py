@@ -13,6 +13,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from mlff_dyn.engines.base import Engine, EngineResult, engine_identity
+from mlff_dyn.engines.magnetic_state import check_magnetic_state
 from mlff_dyn.errors import DataError, EngineError
 from mlff_dyn.store.json_file import read_json, write_json
 
@@ -88,7 +89,7 @@ def calculate(engine: Engine, atoms: Atoms, directory: Path) -> EngineResult:
     Raises
     ------
     EngineError
-        If the calculation fails; the directory stays as it is, for inspection.
+        If the calculation fails or ends in another magnetic state; the directory stays, for inspection.
     """
     result = None
     if directory.exists():
@@ -104,6 +105,7 @@ def calculate(engine: Engine, atoms: Atoms, directory: Path) -> EngineResult:
         raise EngineError(
             f"{directory}: forces of {len(result.forces_ev_per_angstrom)} atoms, expected {len(atoms)}"
         )
+    check_magnetic_state(atoms, result.magnetic_state)
     content = {**_mark(engine, atoms), **result.to_json()}
     write_json(directory / RESULT_NAME, content, format_name=RESULT_FORMAT, version=VERSION)
     return result

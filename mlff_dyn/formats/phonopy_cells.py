@@ -75,4 +75,5 @@ def input_cell(crystal: Crystal) -> PhonopyAtoms:
         masses=crystal.input_masses,
         cell=lattice,
         scaled_positions=positions @ np.linalg.inv(lattice),
+        magnetic_moments=crystal.input_magnetic_moments,
     )

@@ -1,20 +1,30 @@
-"""Force constants that phonopy and phono3py wrote."""
+"""Force constants that phonopy and phono3py wrote.
+
+phonopy keeps lengths and force constants in the units of the calculator that the file names; phono3py keeps
+both in Å and eV, whatever the calculator, and converts the cell of its file when it reads it.
+"""
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import phonopy
+from phonopy.physical_units import get_calculator_physical_units
 
 from mlff_dyn.errors import DataError, UsageError
+from mlff_dyn.formats.plain_yaml import read_plain_yaml
 from mlff_dyn.lattice.crystal import build_crystal
 from mlff_dyn.lattice.matching import match_structure
 from mlff_dyn.model.fitting.projection import CompactTensor
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from numpy.typing import ArrayLike, NDArray
     from phonopy.structure.atoms import PhonopyAtoms
@@ -31,16 +41,17 @@ def read_phonopy_tensors(path: Path) -> list[CompactTensor]:
     Parameters
     ----------
     path : Path
-        ``phonopy_params.yaml``, ``phonopy_disp.yaml`` or the like. Force constants are taken from
-        ``FORCE_CONSTANTS`` or ``force_constants.hdf5`` beside it, or made from forces in ``FORCE_SETS``, or
-        are those in the file.
+        ``phonopy_params.yaml``, ``phonopy_disp.yaml`` or the like, of any calculator that phonopy knows, also
+        compressed (``.xz``, ``.gz``). Force constants are those in it, or else in ``FORCE_CONSTANTS`` or
+        ``force_constants.hdf5`` beside it, or made from forces in the file or in ``FORCE_SETS``.
 
     Raises
     ------
     DataError
-        If the file is missing, damaged, or has no force constants.
+        If the file is missing, damaged, or has no force constants, or a number in it is not finite.
     """
-    text = _read_text(path)
+    path = path.absolute()
+    text = read_plain_yaml(path)
     constants = _beside(path, _CONSTANTS)
     forces = _beside(path, (_FORCES,))
     if constants is None and forces is None and not _INSIDE.search(text):
@@ -50,19 +61,25 @@ def read_phonopy_tensors(path: Path) -> list[CompactTensor]:
             fix="put the file that phonopy wrote beside it",
         )
     try:
-        phonon = phonopy.load(
-            str(path),
-            is_nac=False,
-            force_constants_filename=constants,
-            force_sets_filename=None if constants else forces,
-            log_level=0,
-        )
+        with _away_from_other_files():
+            phonon = phonopy.load(
+                str(path),
+                is_nac=False,
+                force_constants_filename=constants,
+                force_sets_filename=None if constants else forces,
+                log_level=0,
+            )
         found = phonon.force_constants
+        units = get_calculator_physical_units(phonon.calculator)
     except Exception as error:
         raise _damaged(path, error) from error
     if found is None:
         raise DataError(f"{path}: phonopy makes no force constants of it", fix="check its forces")
-    return [_compact(path, phonon.unitcell, phonon.supercell, phonon.primitive.p2s_map, found)]
+    unitcell, supercell = phonon.unitcell.copy(), phonon.supercell.copy()
+    for cell in (unitcell, supercell):
+        cell.cell = cell.cell * units.distance_to_A
+    to_ev_per_angstrom2 = units.force_to_eVperA / units.distance_to_A
+    return [_compact(path, unitcell, supercell, phonon.primitive.p2s_map, found * to_ev_per_angstrom2)]
 
 
 def read_phono3py_tensors(path: Path) -> list[CompactTensor]:
@@ -71,34 +88,36 @@ def read_phono3py_tensors(path: Path) -> list[CompactTensor]:
     Parameters
     ----------
     path : Path
-        ``phono3py_params.yaml``, ``phono3py_disp.yaml`` or the like.
+        ``phono3py_params.yaml``, ``phono3py_disp.yaml`` or the like, also compressed.
 
     Raises
     ------
     UsageError
         If phono3py is not installed.
     DataError
-        If a file is missing or damaged.
+        If a file is missing or damaged, or a number in it is not finite.
     """
+    path = path.absolute()
     try:
         import phono3py
     except ImportError as error:
         raise UsageError(
             f"training.prior.phono3py needs phono3py: {error}", fix="pip install 'mlff-dyn[phono3py]'"
         ) from error
-    _read_text(path)
+    read_plain_yaml(path)
     cubic, harmonic = _beside(path, (_CUBIC,)), _beside(path, (_HARMONIC,))
     if cubic is None:
         raise DataError(f"there is no fc3.hdf5 beside {path}", fix="put the file that phono3py wrote there")
     try:
-        phonon = phono3py.load(
-            str(path),
-            is_nac=False,
-            produce_fc=False,
-            fc3_filename=cubic,
-            fc2_filename=harmonic,
-            log_level=0,
-        )
+        with _away_from_other_files():
+            phonon = phono3py.load(
+                str(path),
+                is_nac=False,
+                produce_fc=False,
+                fc3_filename=cubic,
+                fc2_filename=harmonic,
+                log_level=0,
+            )
         tensors = [_compact(path, phonon.unitcell, phonon.supercell, phonon.primitive.p2s_map, phonon.fc3)]
         if harmonic is not None:
             cells = (phonon.unitcell, phonon.phonon_supercell, phonon.phonon_primitive.p2s_map)
@@ -123,8 +142,19 @@ def _compact(
     p2s_map: ArrayLike,
     array: NDArray[np.float64],
 ) -> CompactTensor:
-    """Force constants in the order of the torus, one row for each site of our primitive cell."""
-    crystal = build_crystal(unitcell.cell, unitcell.positions, unitcell.numbers, unitcell.masses)
+    """Force constants in the order of the torus, one row for each site of our primitive cell; Å and eV."""
+    if not np.isfinite(array).all():
+        raise DataError(
+            f"{path}: force constants of order {array.ndim // 2} hold numbers that are not finite",
+            fix="write the files of this prior again, or leave training.prior out",
+        )
+    crystal = build_crystal(
+        unitcell.cell,
+        unitcell.positions,
+        unitcell.numbers,
+        unitcell.masses,
+        magnetic_moments=unitcell.magnetic_moments,
+    )
     match = match_structure(crystal, supercell.cell, supercell.positions, supercell.numbers)
     n_atoms, order = match.torus.n_atoms, array.ndim // 2
     rows = np.arange(n_atoms) if len(array) == n_atoms else np.asarray(p2s_map, np.int64)
@@ -148,14 +178,20 @@ def _beside(path: Path, names: tuple[str, ...]) -> str | None:
     return str(found[0]) if found else None
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise DataError(f"cannot read {path}: {reason}", fix="check training.prior") from None
+@contextmanager
+def _away_from_other_files() -> Iterator[None]:
+    """Work in an empty directory: phonopy takes force constants it finds in the current one."""
+    home = Path.cwd()
+    with tempfile.TemporaryDirectory() as empty:
+        os.chdir(empty)
+        try:
+            yield
+        finally:
+            os.chdir(home)
 
 
 def _damaged(path: Path, error: Exception) -> DataError:
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = " ".join(str(error).split())
+    if not reason or isinstance(error, KeyError):
+        reason = f"{type(error).__name__} {reason}".rstrip()
     return DataError(f"{path}, or a file beside it, cannot be read: {reason}", fix="write it again")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import spglib
@@ -13,6 +13,13 @@ from phonopy.structure.cells import guess_primitive_matrix
 
 from mlff_dyn.errors import DataError
 from mlff_dyn.lattice.ideal_cell import distance_from_given, ideal_cell
+from mlff_dyn.lattice.magnetism import (
+    collinear_moments,
+    has_reversal,
+    magnetic_levels,
+    magnetic_operations,
+    species_of_levels,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -30,6 +37,9 @@ _SYMMETRY_FIX = "check the structure or change structure.symprec_angstrom"
 @dataclass(frozen=True, eq=False)
 class Crystal:
     """A primitive cell with its space group, which holds exactly.
+
+    Atoms of one element with different magnetic moments are of different species; operations that reverse all
+    moments belong to the group.
 
     An atom of the infinite crystal is a pair (site s, offset n): site s of the primitive cell that is
     displaced by the integer combination n of lattice vectors. Operation g maps it exactly to
@@ -56,6 +66,9 @@ class Crystal:
         Vectors of the input cell (rows) in the primitive basis.
     space_group : str                            international symbol and number
     symprec : float                              Å
+    magnetic_moments : ndarray, shape (n_sites,), or None
+        Collinear, Bohr magnetons; None without any.
+    input_magnetic_moments : ndarray, shape (n_input,), or None
 
     Examples
     --------
@@ -85,6 +98,8 @@ class Crystal:
     input_matrix: NDArray[np.int64]
     space_group: str
     symprec: float
+    magnetic_moments: NDArray[np.float64] | None = None
+    input_magnetic_moments: NDArray[np.float64] | None = None
 
     @property
     def n_sites(self) -> int:
@@ -113,6 +128,7 @@ def build_crystal(
     masses: ArrayLike | None = None,
     *,
     symprec: float = 1e-5,
+    magnetic_moments: ArrayLike | None = None,
 ) -> Crystal:
     """Find the primitive cell and the space group of a periodic structure.
 
@@ -126,17 +142,19 @@ def build_crystal(
     masses : array_like, shape (n,), optional  amu; standard atomic weights by default
     symprec : float
         How far coordinates of cell vectors and atoms may be from those of the ideal crystal, Å.
+    symprec : float                            tolerance of the symmetry search, Å
+    magnetic_moments : array_like, shape (n,) or (n, 3), optional
+        Collinear, Bohr magnetons.
 
     Raises
     ------
     DataError
         If no space group is found.
     """
+    given = _given_cell(lattice, positions, numbers, masses, magnetic_moments)
     for looseness in _SEARCHES:
         try:
-            crystal = _crystal_within(
-                lattice, positions, numbers, masses, symprec=symprec, tolerance=looseness * symprec
-            )
+            crystal = _crystal_within(given, symprec=symprec, tolerance=looseness * symprec)
         except DataError:
             if looseness == _SEARCHES[-1]:
                 raise
@@ -146,62 +164,85 @@ def build_crystal(
     return crystal
 
 
-def _crystal_within(
+class _GivenCell(NamedTuple):
+    """Cell of the user; atoms of one species have the same element and the same moment."""
+
+    lattice: NDArray[np.float64]
+    positions: NDArray[np.float64]
+    numbers: NDArray[np.int64]
+    masses: NDArray[np.float64]
+    species: NDArray[np.int64]
+    levels: NDArray[np.int64]
+    moments: NDArray[np.float64] | None
+
+
+def _given_cell(
     lattice: ArrayLike,
     positions: ArrayLike,
     numbers: ArrayLike,
     masses: ArrayLike | None,
-    *,
-    symprec: float,
-    tolerance: float,
-) -> Crystal:
-    """Crystal whose operations spglib finds within a tolerance (Å)."""
-    cell = np.array(lattice, float)
-    given = np.array(positions, float)
-    species = np.array(numbers, np.int64)
-    scaled = given @ np.linalg.inv(cell)
-    atoms = PhonopyAtoms(numbers=species, scaled_positions=scaled, cell=cell, masses=masses)
+    moments: ArrayLike | None,
+) -> _GivenCell:
+    elements = np.array(numbers, np.int64)
+    cell, places = np.array(lattice, float), np.array(positions, float)
+    atoms = PhonopyAtoms(
+        numbers=elements, scaled_positions=places @ np.linalg.inv(cell), cell=cell, masses=masses
+    )
+    levels, equal = np.zeros_like(elements), None
+    if moments is not None:
+        levels, equal = magnetic_levels(elements, collinear_moments(moments))
+    species = species_of_levels(elements, levels)
     weights = np.array(atoms.masses, float)
+    return _GivenCell(cell, places, elements, weights, species, levels, equal if levels.any() else None)
+
+
+def _crystal_within(given: _GivenCell, *, symprec: float, tolerance: float) -> Crystal:
+    """Crystal whose operations spglib finds within a tolerance (Å)."""
+    scaled = given.positions @ np.linalg.inv(given.lattice)
+    atoms = PhonopyAtoms(
+        numbers=given.species, scaled_positions=scaled, cell=given.lattice, masses=given.masses
+    )
     input_matrix = _input_matrix(atoms, tolerance)
-    primitive_lattice = np.linalg.solve(input_matrix.astype(float), cell)
-    sites, fractional = _sites(given, species, primitive_lattice, tolerance)
-    if len(sites) * round(abs(np.linalg.det(input_matrix))) != len(species):
+    primitive_lattice = np.linalg.solve(input_matrix.astype(float), given.lattice)
+    sites, fractional = _sites(given.positions, given.species, primitive_lattice, tolerance)
+    n_atoms = len(given.species)
+    if len(sites) * round(abs(np.linalg.det(input_matrix))) != n_atoms:
         raise DataError(
-            f"the input cell of {len(species)} atoms does not fold into a primitive cell of {len(sites)}",
+            f"the input cell of {n_atoms} atoms does not fold into a primitive cell of {len(sites)}",
             fix=_SYMMETRY_FIX,
         )
-    dataset = _symmetry_dataset((primitive_lattice, fractional, species[sites]), tolerance)
-    rotations = np.array(dataset.rotations, np.int64)
-    site_map, site_shift = _site_action(fractional, species[sites], rotations, np.array(dataset.translations))
-    ideal = ideal_cell(
-        primitive_lattice,
-        fractional,
-        rotations,
-        site_map,
-        site_shift,
-        input_matrix=input_matrix,
-        limit=_FARTHEST * symprec,
-    )
+    numbers, levels = given.numbers[sites], given.levels[sites]
+    dataset = _symmetry_dataset((primitive_lattice, fractional, given.species[sites]), tolerance)
+    rotations, translations = np.array(dataset.rotations, np.int64), np.array(dataset.translations)
+    if has_reversal(levels):
+        primitive = (primitive_lattice, fractional, numbers)
+        rotations, translations = magnetic_operations(*primitive, levels, symprec=tolerance)
+    site_map, site_shift = _site_action(fractional, numbers, rotations, translations)
+    group = (rotations, site_map, site_shift)
+    limit = _FARTHEST * symprec
+    ideal = ideal_cell(primitive_lattice, fractional, *group, input_matrix=input_matrix, limit=limit)
     crystal = Crystal(
         lattice=ideal.lattice,
         positions=ideal.fractional @ ideal.lattice,
-        numbers=species[sites],
-        masses=weights[sites],
+        numbers=numbers,
+        masses=given.masses[sites],
         rotations=rotations,
         cartesian_rotations=ideal.cartesian_rotations,
         site_map=site_map,
         site_shift=site_shift,
-        input_lattice=cell,
-        input_positions=given,
-        input_numbers=species,
-        input_masses=weights,
+        input_lattice=given.lattice,
+        input_positions=given.positions,
+        input_numbers=given.numbers,
+        input_masses=given.masses,
         input_matrix=input_matrix,
         space_group=f"{dataset.international} ({dataset.number})",
         symprec=symprec,
+        magnetic_moments=None if given.moments is None else given.moments[sites],
+        input_magnetic_moments=given.moments,
     )
     if distance_from_given(crystal) > 0.0:
         return crystal
-    return replace(crystal, lattice=primitive_lattice, positions=given[sites])
+    return replace(crystal, lattice=primitive_lattice, positions=given.positions[sites])
 
 
 def _input_matrix(atoms: PhonopyAtoms, symprec: float) -> NDArray[np.int64]:

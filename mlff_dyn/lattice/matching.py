@@ -10,6 +10,7 @@ import numpy as np
 from mlff_dyn.errors import DataError
 from mlff_dyn.lattice.deformation import Deformation, polar
 from mlff_dyn.lattice.ideal_cell import ROUNDING_ANGSTROM
+from mlff_dyn.lattice.magnetism import another_order
 from mlff_dyn.lattice.torus import Torus
 
 if TYPE_CHECKING:
@@ -49,7 +50,13 @@ class Match:
     rotation: NDArray[np.float64]
 
 
-def match_structure(crystal: Crystal, cell: ArrayLike, positions: ArrayLike, numbers: ArrayLike) -> Match:
+def match_structure(
+    crystal: Crystal,
+    cell: ArrayLike,
+    positions: ArrayLike,
+    numbers: ArrayLike,
+    magnetic_moments: NDArray[np.float64] | None = None,
+) -> Match:
     """Match a structure to a strained supercell of the crystal; atoms in any order and rigidly shifted.
 
     Strains and rotations of the cell of up to 10 % are recognized.
@@ -60,11 +67,14 @@ def match_structure(crystal: Crystal, cell: ArrayLike, positions: ArrayLike, num
     cell : array_like, shape (3, 3)          rows, Å
     positions : array_like, shape (n, 3)     Cartesian, Å
     numbers : array_like, shape (n,)         atomic numbers
+    magnetic_moments : ndarray, shape (n,), optional
+        Bohr magnetons; with them, atoms go to sites of their magnetic sublattice.
 
     Raises
     ------
     DataError
-        If the cell is not a supercell of the crystal, or atoms and sites are not one to one.
+        If the cell is not a supercell of the crystal, atoms and sites are not one to one, or the magnetic
+        order is another.
     """
     species = np.asarray(numbers, np.int64)
     lattice, points = _in_ideal_cell(crystal, np.asarray(cell, float), np.asarray(positions, float))
@@ -79,18 +89,40 @@ def match_structure(crystal: Crystal, cell: ArrayLike, positions: ArrayLike, num
     stretch = np.eye(3) + strain
     if strain.any() or (rotation != np.eye(3)).any():
         points = points @ rotation @ np.linalg.inv(stretch)
+    wrong_orders: list[str] = []
     for shift in _candidate_shifts(crystal, points, species):
         sites, displacements = torus.match(points - shift)
         drift = displacements.mean(axis=0)
         sites, displacements = torus.match(points - shift - drift)
         if len(np.unique(sites)) == torus.n_atoms and np.array_equal(torus.numbers[sites], species):
             atoms = np.argsort(sites)
+            problem = _wrong_order(torus, sites, magnetic_moments)
+            if problem is not None:
+                wrong_orders.append(problem)
+                continue
             centered = (displacements - displacements.mean(axis=0))[atoms]
             if strain.any():
                 centered = centered @ stretch
             is_slight = np.linalg.norm(strain, 2) < _SLIGHT_STRAIN
             return Match(torus, atoms, centered, np.zeros((3, 3)) if is_slight else strain, rotation)
-    raise DataError(
+    raise _unmatched(wrong_orders)
+
+
+def _wrong_order(torus: Torus, sites: NDArray[np.int64], moments: NDArray[np.float64] | None) -> str | None:
+    """What makes the magnetic order another one when atoms are on these sites."""
+    if moments is None:
+        return None
+    reference = torus.magnetic_moments
+    return another_order(torus.numbers[sites], None if reference is None else reference[sites], moments)
+
+
+def _unmatched(wrong_orders: list[str]) -> DataError:
+    if wrong_orders:
+        return DataError(
+            f"the magnetic order is not that of the reference: {wrong_orders[0]}",
+            fix="leave it out, or give structure.magnetic_moments as they are in it",
+        )
+    return DataError(
         "atoms and ideal sites are not one to one",
         fix="the structure melted, hopped or is another phase: leave it out or change structure.file",
     )

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from mlff_dyn.errors import DataError
+from mlff_dyn.lattice.magnetism import another_order
 from mlff_dyn.lattice.torus import Torus
 
 if TYPE_CHECKING:
@@ -119,10 +120,19 @@ def _site_maps(
         shift = float(distance[np.arange(len(sites)), sites].max())
         pairs = set(zip(target.numbers.tolist(), source.numbers[sites].tolist(), strict=True))
         one_to_one = len({a for a, _ in pairs}) == len(pairs) == len({b for _, b in pairs})
-        if shift > limit or not one_to_one:
+        if shift > limit or not one_to_one or not _same_order(source, target, sites):
             continue
         offset = np.rint(whole[np.arange(len(sites)), sites]).astype(np.int64)
         yield _chemical_difference(pairs), shift / limit, sites, -offset @ vectors
+
+
+def _same_order(source: Crystal, target: Crystal, sites: NDArray[np.int64]) -> bool:
+    """Whether moments of any size correspond, if both crystals have them; one without may stand for any."""
+    ours, theirs = target.magnetic_moments, source.magnetic_moments
+    if ours is None or theirs is None:
+        return True
+    scaled = theirs[sites] * (np.abs(ours).max() / np.abs(theirs).max())
+    return another_order(target.numbers, ours, scaled) is None
 
 
 def _chemical_difference(pairs: set[tuple[int, int]]) -> float:

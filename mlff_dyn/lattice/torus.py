@@ -143,6 +143,12 @@ class Torus:
         """Masses, shape (n_atoms,), amu."""
         return np.repeat(self.crystal.masses, self.n_cells)
 
+    @property
+    def magnetic_moments(self) -> NDArray[np.float64] | None:
+        """Magnetic moments, shape (n_atoms,), Bohr magnetons; None for a crystal without."""
+        moments = self.crystal.magnetic_moments
+        return None if moments is None else np.repeat(moments, self.n_cells)
+
     def cell_index(self, offsets: ArrayLike) -> NDArray[np.int64]:
         """Index of the cell that an offset falls on; offsets of shape (..., 3) give shape (...)."""
         diagonal, v = self._smith

@@ -8,6 +8,7 @@ import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
 
 from mlff_dyn.lattice.deformation import from_voigt, to_voigt
+from mlff_dyn.lattice.magnetism import collinear_moments
 from mlff_dyn.lattice.matching import match_structure
 
 if TYPE_CHECKING:
@@ -53,8 +54,13 @@ class ForceFieldCalculator(Calculator):  # type: ignore[misc]
         """
         super().calculate(atoms, properties, system_changes)
         current: Any = self.atoms
+        moments = current.get_initial_magnetic_moments() if current.has("initial_magmoms") else None
         match = match_structure(
-            self.force_field.basis.crystal, current.cell.array, current.positions, current.numbers
+            self.force_field.basis.crystal,
+            current.cell.array,
+            current.positions,
+            current.numbers,
+            None if moments is None or not moments.any() else collinear_moments(moments),
         )
         supercell = self._on(match.torus, match.strain)
         turn = match.rotation.T

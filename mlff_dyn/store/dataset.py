@@ -11,6 +11,7 @@ import numpy as np
 from ase.io.extxyz import read_xyz
 
 from mlff_dyn.errors import DataError, check_shape, located
+from mlff_dyn.lattice.magnetism import MAGNETIC_LIMITS, collinear_moments
 from mlff_dyn.store.atomic import atomic_write
 from mlff_dyn.store.extxyz import format_frame
 from mlff_dyn.store.json_file import to_plain
@@ -40,6 +41,8 @@ class Snapshot:
     forces_ev_per_angstrom : ndarray, shape (n_atoms, 3)
     stress_ev_per_angstrom3 : ndarray, shape (6,), or None
         Voigt order xx, yy, zz, yz, xz, xy; positive under tension.
+    magnetic_moments : ndarray, shape (n_atoms,), or None
+        Collinear, Bohr magnetons; None where nothing is known of them.
     provenance : Provenance
         Where the snapshot comes from.
 
@@ -55,6 +58,7 @@ class Snapshot:
     energy_ev: float | None
     forces_ev_per_angstrom: np.ndarray
     stress_ev_per_angstrom3: np.ndarray | None = None
+    magnetic_moments: np.ndarray | None = None
     provenance: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
@@ -66,6 +70,8 @@ class Snapshot:
         }
         if self.stress_ev_per_angstrom3 is not None:
             arrays["stress"] = (self.stress_ev_per_angstrom3, (6,))
+        if self.magnetic_moments is not None:
+            arrays["magnetic moments"] = (self.magnetic_moments, (n_atoms,))
         if self.energy_ev is not None:
             arrays["energy"] = (np.asarray(self.energy_ev, dtype=float), ())
         for name, (array, expected) in arrays.items():
@@ -91,7 +97,8 @@ def read_snapshots(path: Path | str) -> tuple[Snapshot, ...]:
     Parameters
     ----------
     path : Path or str
-        Frames with columns ``pos`` and ``forces`` and, if known, ``energy`` and ``stress`` (eV, eV/Å, eV/Å³).
+        Frames with columns ``pos`` and ``forces`` and, if known, ``energy`` and ``stress`` (eV, eV/Å, eV/Å³)
+        and ``magmoms`` or ``initial_magmoms`` (Bohr magnetons).
 
     Returns
     -------
@@ -136,6 +143,8 @@ def write_snapshots(path: Path | str, snapshots: Iterable[Snapshot]) -> None:
     with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for snapshot in snapshots:
             columns = {"pos": snapshot.positions, "forces": snapshot.forces_ev_per_angstrom}
+            if snapshot.magnetic_moments is not None and snapshot.magnetic_moments.any():
+                columns["initial_magmoms"] = snapshot.magnetic_moments
             file.write(
                 format_frame(
                     snapshot.numbers,
@@ -220,5 +229,15 @@ def _to_snapshot(atoms: Atoms) -> Snapshot:
         energy_ev=energy,
         forces_ev_per_angstrom=forces,
         stress_ev_per_angstrom3=stress,
+        magnetic_moments=_moments(atoms),
         provenance=Provenance.from_info({str(key): to_plain(value) for key, value in atoms.info.items()}),
     )
+
+
+def _moments(atoms: Atoms) -> np.ndarray | None:
+    """Moments of the calculation, or else those it started from; what is too small for a moment is zero."""
+    given = atoms.calc.results.get("magmoms", atoms.arrays.get("initial_magmoms"))
+    if given is None:
+        return None
+    moments = collinear_moments(given)
+    return np.where(np.abs(moments) < MAGNETIC_LIMITS.none_bohr_magneton, 0.0, moments)

@@ -13,11 +13,16 @@ from ase import Atoms
 from ase.neighborlist import neighbor_list
 
 from mlff_dyn.errors import DataError
+from mlff_dyn.lattice.magnetism import MAGNETIC_LIMITS
+from mlff_dyn.store.structure_mcif import is_magnetic_cif, read_magnetic_cif
 
 MINIMUM_DISTANCE_ANGSTROM = 0.4
 """Two atoms closer than this overlap: the shortest bond of all, H-H, has 0.74 Å."""
 
 MINIMUM_VOLUME_ANGSTROM3 = 0.1
+
+SHARES = "moments are shares of the valence electrons"
+"""Info key of a structure whose moments are starting magnetizations of pw.x."""
 
 _PW_NAMELIST = re.compile(rb"^\s*&system\b", re.IGNORECASE | re.MULTILINE)
 _logger = logging.getLogger(__name__)
@@ -29,7 +34,7 @@ def read_structure(path: Path | str) -> Atoms:
     Parameters
     ----------
     path : Path or str
-        Anything ASE reads; of several images the last.
+        Anything ASE reads, or a magnetic CIF file; of several images the last.
 
     Returns
     -------
@@ -50,12 +55,13 @@ def read_structure(path: Path | str) -> Atoms:
         )
     if not path.is_file():
         raise DataError(f"structure file {path} is not a file", fix="check structure.file")
-    read = _read_any(path)
+    read = read_magnetic_cif(path) if is_magnetic_cif(path) else _read_any(path)
     _check_sites(path, read)
     atoms = Atoms(numbers=read.numbers, positions=read.positions, cell=read.cell, pbc=True)
     for name in ("masses", "initial_magmoms"):
         if name in read.arrays:
             atoms.set_array(name, read.arrays[name])
+    _add_moments(path, read, atoms)
     _check_distances(path, atoms)
     return atoms
 
@@ -83,6 +89,15 @@ def _is_pw_input(path: Path) -> bool:
     """Tell an input of pw.x by its content: ASE knows it by name only, and takes some for another code's."""
     with path.open("rb") as file:
         return _PW_NAMELIST.search(file.read(2**16)) is not None
+
+
+def _add_moments(path: Path, read: Atoms, atoms: Atoms) -> None:
+    """Moments that a calculation ended in replace those it started from."""
+    final = np.array([] if read.calc is None else read.calc.results.get("magmoms", []), float)
+    if len(final) == len(atoms) and np.abs(final).max() >= MAGNETIC_LIMITS.none_bohr_magneton:
+        atoms.arrays["initial_magmoms"] = final
+    elif atoms.has("initial_magmoms") and atoms.arrays["initial_magmoms"].any() and _is_pw_input(path):
+        atoms.info[SHARES] = True
 
 
 def _check_sites(path: Path, atoms: Atoms) -> None:

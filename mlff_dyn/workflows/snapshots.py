@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from mlff_dyn.errors import located
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from mlff_dyn.model.expansion import Expansion
     from mlff_dyn.store.provenance import Provenance
 
+_logger = logging.getLogger(__name__)
+
 
 def frames_of_snapshots(
     path: Path, snapshots: Iterable[Snapshot], expansion: Expansion, *, first: int = 0
@@ -34,11 +37,16 @@ def frames_of_snapshots(
     DataError
         If a snapshot does not belong to the crystal; with file and number.
     """
-    rows = []
+    rows, n_without = [], 0
     for number, snapshot in enumerate(snapshots, start=first + 1):
+        n_without += snapshot.magnetic_moments is None
         with located(f"{path}, frame {number}"):
             match = match_structure(
-                expansion.basis.crystal, snapshot.cell, snapshot.positions, snapshot.numbers
+                expansion.basis.crystal,
+                snapshot.cell,
+                snapshot.positions,
+                snapshot.numbers,
+                snapshot.magnetic_moments,
             )
             supercell = expansion.on(match.torus, match.strain)
         forces = snapshot.forces_ev_per_angstrom[match.atoms] @ match.rotation
@@ -46,11 +54,17 @@ def frames_of_snapshots(
         if stress is not None:
             stress = rotated_back(stress, match.rotation)
         rows.append(labelled_frame(supercell, match.displacements, forces, snapshot.energy_ev, stress))
+    if n_without and expansion.basis.crystal.magnetic_moments is not None:
+        _logger.warning(
+            "%s: %d frames tell no magnetic moments (column magmoms); their magnetic state is not checked",
+            path,
+            n_without,
+        )
     return rows
 
 
 def displaced_atoms(torus: Torus, displacements: NDArray[np.float64]) -> Atoms:
-    """ASE atoms of a displaced supercell, in the atom order of its torus."""
+    """ASE atoms of a displaced supercell with its magnetic moments, in the atom order of its torus."""
     from ase import Atoms
 
     return Atoms(
@@ -59,6 +73,7 @@ def displaced_atoms(torus: Torus, displacements: NDArray[np.float64]) -> Atoms:
         cell=torus.lattice,
         pbc=True,
         masses=torus.masses,
+        magmoms=torus.magnetic_moments,
     )
 
 
@@ -71,5 +86,6 @@ def labelled_snapshot(atoms: Atoms, result: EngineResult, provenance: Provenance
         energy_ev=result.energy_ev,
         forces_ev_per_angstrom=result.forces_ev_per_angstrom,
         stress_ev_per_angstrom3=result.stress_ev_per_angstrom3,
+        magnetic_moments=atoms.arrays.get("initial_magmoms"),
         provenance=provenance,
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from ase.constraints import FixAtoms
 
@@ -18,6 +19,7 @@ from mlff_dyn.engines.base import engine_identity
 from mlff_dyn.engines.espresso import EspressoEngine
 from mlff_dyn.engines.registry import create_engine
 from mlff_dyn.errors import ConfigError, EngineError
+from mlff_dyn.execution.calculation import calculate
 
 PSEUDO_DIR = Path("/usr/share/espresso/pseudo")
 
@@ -91,6 +93,73 @@ def test_starting_magnetization_by_element(directory, profile):
     magnetic = parameters(input_data={"system": system}, starting_magnetization={"Si": 0.25})
     EspressoEngine(magnetic, profile).write_input(directory, bulk("Si"))
     assert "starting_magnetization(1) = 0.25" in (directory / "espresso.pwi").read_text()
+
+
+def antiferromagnet() -> Atoms:
+    atoms = bulk("NiO", "rocksalt", a=4.18, cubic=True)
+    atoms.set_initial_magnetic_moments([2.0, 0.0, 2.0, 0.0, -2.0, 0.0, -2.0, 0.0])
+    return atoms
+
+
+def nickel_oxide(profile: dict, **system) -> EspressoEngine:
+    folder = Path(profile["pseudo_dir"])
+    (folder / "Ni.UPF").write_text('<PP_HEADER\n z_valence="1.000000000000E+001"\n/>')
+    (folder / "O.UPF").write_text("    6.00000000000      Z valence\n")
+    data = {"system": {"ecutwfc": 20, "occupations": "smearing", "degauss": 0.01, **system}}
+    return EspressoEngine(
+        parameters(input_data=data, pseudopotentials={"Ni": "Ni.UPF", "O": "O.UPF"}), profile
+    )
+
+
+def test_moments_of_the_structure_become_species(directory, profile):
+    """A share of the valence electrons is what every version of pw.x takes."""
+    atoms = antiferromagnet()
+    nickel_oxide(profile).write_input(directory, atoms)
+    flat = " ".join((directory / "espresso.pwi").read_text().split())
+    for entry in (
+        "nspin = 2",
+        "ntyp = 3",
+        "starting_magnetization(1) = 0.2",
+        "starting_magnetization(2) = 0.0",
+        "starting_magnetization(3) = -0.2",
+        "Ni 58.6934 Ni.UPF O 15.999 O.UPF Ni1 58.6934 Ni.UPF",
+    ):
+        assert entry in flat
+    names = [line.split()[0] for line in flat.split("ATOMIC_POSITIONS angstrom ")[1].split(" ")[::4]]
+    assert names[:8] == ["Ni", "O", "Ni", "O", "Ni1", "O", "Ni1", "O"]
+
+
+@pytest.mark.parametrize(
+    ("system", "reason"),
+    [
+        ({"nspin": 1}, "nspin: is 1, but the structure has magnetic moments"),
+        ({"nspin": 4}, "nspin: is 4"),
+        ({"occupations": "fixed"}, "set occupations: smearing with degauss, or tot_magnetization"),
+        ({"noncolin": True}, "noncolin: .* collinear"),
+        ({"lspinorb": True}, "lspinorb: .* collinear"),
+        (
+            {"Hubbard_U(1)": 6.0},
+            r"hubbard_u\(1\): Ni is also species 3, .* 1 Ni .*, 2 O .*, 3 Ni .*give hubbard_u\(3\)",
+        ),
+    ],
+)
+def test_what_contradicts_the_moments_is_refused(directory, profile, system, reason):
+    with pytest.raises(ConfigError, match=reason):
+        nickel_oxide(profile, **system).write_input(directory, antiferromagnet())
+    nickel_oxide(profile, **{"Hubbard_U(1)": 6.0, "Hubbard_U(3)": 6.0}).write_input(
+        directory, antiferromagnet()
+    )
+
+
+def test_moments_twice_and_unknown_electrons_are_refused(directory, profile):
+    magnetic = parameters(starting_magnetization={"Si": 0.25})
+    atoms = bulk("Si")
+    atoms.set_initial_magnetic_moments([1.0, -1.0])
+    with pytest.raises(ConfigError, match="the structure has magnetic moments of its own"):
+        EspressoEngine(magnetic, profile).write_input(directory, atoms)
+    given = parameters(input_data={"system": {"ecutwfc": 20, "tot_magnetization": 0}})
+    with pytest.raises(EngineError, match="does not tell its number of valence electrons"):
+        EspressoEngine(given, profile).write_input(directory, atoms)
 
 
 @pytest.mark.parametrize(
@@ -265,3 +334,51 @@ def test_pseudopotential_folder_from_the_environment(directory, profile, monkeyp
     engine = EspressoEngine(parameters(), {"command": "true"})
     engine.write_input(directory, bulk("Si"))
     assert os.fspath(profile["pseudo_dir"]) in (directory / "espresso.pwi").read_text()
+
+
+@needs_pw
+@pytest.mark.engine
+def test_real_moments_may_be_reversed_with_a_translation(directory, real_profile):
+    """Moving either sublattice costs the same: the translation between them, with all moments reversed."""
+    given = parameters(
+        input_data={
+            "system": {"ecutwfc": 20, "occupations": "smearing", "degauss": 0.005},
+            "electrons": {"conv_thr": 1e-9},
+        },
+        pseudopotentials={"H": "H.pz-vbc.UPF"},
+        kpoints=[1, 2, 1],
+    )
+    engine = EspressoEngine(given, real_profile)
+    results = []
+    for moved in (0, 1):
+        atoms = Atoms("H2", [[0, 0, 0], [0, 0, 3.2]], cell=[3.2, 3.2, 6.4], pbc=True) * (2, 1, 1)
+        atoms.set_initial_magnetic_moments([1.0, -1.0, 1.0, -1.0])
+        atoms.positions[moved] += [0.1, 0.05, 0.2]
+        results.append(calculate(engine, atoms, directory / str(moved)))
+    assert results[1].energy_ev == pytest.approx(results[0].energy_ev, abs=1e-5)
+    forces = [result.forces_ev_per_angstrom for result in results]
+    assert np.abs(forces[0]).max() > 0.05
+    np.testing.assert_allclose(forces[1], forces[0][[1, 0, 3, 2]], atol=1e-3)
+
+
+@needs_pw
+@pytest.mark.engine
+def test_real_antiferromagnet(directory, real_profile):
+    """Spaced hydrogen keeps its antiparallel moments; where it is dense it loses them and is refused."""
+    given = parameters(
+        input_data={"system": {"ecutwfc": 20, "occupations": "smearing", "degauss": 0.005}},
+        pseudopotentials={"H": "H.pz-vbc.UPF"},
+        kpoints=[2, 2, 1],
+    )
+    engine = EspressoEngine(given, real_profile)
+    for spacing in (3.2, 1.8):
+        atoms = Atoms("H2", [[0, 0, 0], [0, 0, spacing]], cell=np.diag([1, 1, 2]) * spacing, pbc=True)
+        atoms.set_initial_magnetic_moments([1.0, -1.0])
+        if spacing == 3.2:
+            state = calculate(engine, atoms, directory / "spaced").magnetic_state
+            np.testing.assert_allclose(state.moments, [0.86, -0.86], atol=0.05)
+            assert state.total == pytest.approx(0.0, abs=0.02)
+        else:
+            with pytest.raises(EngineError, match="another magnetic state than the reference: H atom 1"):
+                calculate(engine, atoms, directory / "dense")
+            assert not (directory / "dense" / "result.json").exists()

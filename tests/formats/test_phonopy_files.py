@@ -18,10 +18,13 @@ from phonopy.physical_units import get_physical_units
 from mlff_dyn.errors import UsageError
 from mlff_dyn.formats.phonopy_cells import compact_array, phonopy_cells
 from mlff_dyn.formats.phonopy_files import write_phonopy
+from mlff_dyn.formats.phonopy_source import read_phonopy_tensors
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import Torus, input_supercell
+from mlff_dyn.model.fitting.projection import TensorSource, project_forces
 from mlff_dyn.model.force_constants import force_constants
 from mlff_dyn.model.force_field import ForceField
+from tests.lattice.crystals import antiferromagnet
 from tests.models import crystal_of, fitted_to_harmonic, random_force_field, spring_hessian
 
 QPOINTS = [[0.0, 0.0, 0.0], [0.5, 0.0, 0.0], [0.5, 0.5, 0.0], [0.5, 0.5, 0.5], [0.1, 0.2, 0.3]]
@@ -158,3 +161,17 @@ def test_compact_rows_start_at_the_primitive_atoms_of_phonopy() -> None:
     first = phonon.primitive.p2s_map
     full = compact_array(constants, phonon.supercell, np.arange(torus.n_atoms))
     np.testing.assert_array_equal(compact_array(constants, phonon.supercell, first), full[first])
+
+
+def test_magnetic_moments_are_exported_and_read_back(tmp_path: Path) -> None:
+    """phonopy keeps the magnetic cell, and a prior from its files the magnetic species."""
+    force_field, torus = random_force_field(antiferromagnet(), (1, 1, 1), {2: "full"})
+    write_phonopy(force_field, torus, tmp_path)
+    phonon = load(tmp_path)
+    crystal = torus.crystal
+    np.testing.assert_array_equal(phonon.unitcell.magnetic_moments, crystal.input_magnetic_moments)
+    assert len(phonon.primitive) == crystal.n_sites
+    (tensor,) = read_phonopy_tensors(tmp_path / "phonopy_params.yaml")
+    assert tensor.torus.crystal.space_group == crystal.space_group
+    found = project_forces(force_field.expansion, TensorSource(tensor, torus))
+    np.testing.assert_allclose(found, force_field.posterior.mean, atol=1e-6)

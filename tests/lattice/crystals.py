@@ -27,6 +27,14 @@ def rounded_rocksalt() -> Atoms:
     return atoms
 
 
+def antiferromagnet() -> Atoms:
+    """Nickel oxide: moments alternate from one (111) plane of nickel to the next; cubic cell of 64 atoms."""
+    atoms = bulk("NiO", "rocksalt", a=4.18, cubic=True) * (2, 2, 2)
+    planes = np.rint(atoms.positions.sum(axis=1) / 4.18).astype(int)
+    atoms.set_initial_magnetic_moments(np.where(atoms.numbers == 28, 2.0 * (-1.0) ** planes, 0.0))
+    return atoms
+
+
 def wurtzite() -> Atoms:
     """Aluminum nitride: no inversion, forces at rest along the axis allowed."""
     return bulk("AlN", "wurtzite", a=3.11, c=4.98, u=0.382)

@@ -11,6 +11,7 @@ from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.lattice.wigner_seitz import compatible_operations
 from mlff_dyn.model.expansion import Expansion
 from tests.lattice.crystals import (
+    antiferromagnet,
     barium_titanate,
     quartz,
     rocksalt,
@@ -34,6 +35,7 @@ CASES: list[tuple[Atoms, object, Cutoffs]] = [
     (silicon(), (1, 1, 1), {2: "full", 3: "full"}),
     (triclinic(), (2, 1, 1), {2: "full", 3: "full", 4: {2: 2.1}}),
     (wurtzite(), (2, 2, 1), {2: "full", 3: "full"}),
+    (antiferromagnet(), (1, 1, 1), {2: "full", 3: 3.0, 4: {2: 2.1}}),
 ]
 IDS = [
     "Si8",
@@ -47,6 +49,7 @@ IDS = [
     "Si8 full",
     "triclinic full",
     "AlN full",
+    "NiO antiferromagnetic",
 ]
 
 

@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 from mlff_dyn.errors import DataError
 from mlff_dyn.lattice.topology import map_crystal
 from mlff_dyn.lattice.torus import input_supercell
+from tests.lattice.crystals import antiferromagnet
 from tests.models import crystal_of
 
 
@@ -71,3 +72,22 @@ def test_elements_are_kept_where_they_can_be() -> None:
 def test_another_structure_type_is_refused(other: Atoms) -> None:
     with pytest.raises(DataError, match="space group"):
         map_crystal(crystal_of(other), crystal_of(bulk("Si")))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_magnetic_sublattices_correspond(seed: int) -> None:
+    """An oxide of another metal with larger moments; a ferromagnet is another structure."""
+    source, target = antiferromagnet(), antiferromagnet()
+    source.numbers[source.numbers == 28] = 25
+    source.arrays["initial_magmoms"] *= -2.3
+    source.set_cell(source.cell.array * 1.05, scale_atoms=True)
+    ours = crystal_of(target)
+    found = map_crystal(crystal_of(turned(source, seed)), ours)
+    theirs = found.source.magnetic_moments
+    assert theirs is not None
+    assert ours.magnetic_moments is not None
+    products = theirs[found.sites] * ours.magnetic_moments
+    assert abs(products.sum()) == pytest.approx(np.abs(products).sum())
+    source.arrays["initial_magmoms"] = np.abs(source.arrays["initial_magmoms"])
+    with pytest.raises(DataError, match="the crystal has space group R-3m"):
+        map_crystal(crystal_of(source), ours)

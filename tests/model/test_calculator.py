@@ -11,6 +11,7 @@ from mlff_dyn.errors import DataError
 from mlff_dyn.model.calculator import ForceFieldCalculator
 from mlff_dyn.model.force_field import ForceField
 from mlff_dyn.workflows.snapshots import displaced_atoms
+from tests.lattice.crystals import antiferromagnet
 from tests.models import random_force_field
 
 
@@ -157,3 +158,20 @@ def test_other_structures_are_refused(force_field: ForceField, spoil: str) -> No
         atoms = bulk("Si", cubic=True)
     with pytest.raises(DataError):
         evaluate(force_field, atoms)
+
+
+def test_magnetic_atoms_go_to_their_sublattice() -> None:
+    """Energies do not change with the order of the atoms; another magnetic order is another crystal."""
+    atoms = antiferromagnet()
+    magnetic, torus = random_force_field(atoms, (1, 1, 1), {2: 3.1})
+    moved = displaced_atoms(torus, 0.05 * np.random.default_rng(1).standard_normal((torus.n_atoms, 3)))
+    order = np.random.default_rng(2).permutation(len(moved))
+    energy, forces = evaluate(magnetic, moved)
+    other_energy, other_forces = evaluate(magnetic, moved[order])
+    assert other_energy == pytest.approx(energy, rel=1e-10)
+    np.testing.assert_allclose(other_forces, forces[order], atol=1e-10 * np.abs(forces).max())
+    moved.set_initial_magnetic_moments(np.abs(moved.get_initial_magnetic_moments()))
+    with pytest.raises(DataError, match="magnetic order is not that of the reference"):
+        evaluate(magnetic, moved)
+    del moved.arrays["initial_magmoms"]
+    assert evaluate(magnetic, moved)[0] == pytest.approx(energy, rel=1e-10)

@@ -52,6 +52,14 @@ def test_models_come_back_exactly(model_path: Path, force_field: ForceField) -> 
     assert metadata == {"identity": "abc", "n_snapshots": 5}
 
 
+def test_magnetic_moments_come_back(tmp_path: Path) -> None:
+    atoms = bulk("FeO", "rocksalt", a=4.3, cubic=True)
+    atoms.set_initial_magnetic_moments([4.0, 0.0, 4.0, 0.0, -4.0, 0.0, -4.0, 0.0])
+    magnetic, _ = random_force_field(atoms, (2, 2, 2), {2: 3.1})
+    write_model(tmp_path / "model.h5", magnetic, {})
+    check_equal(magnetic, read_model(tmp_path / "model.h5")[0])
+
+
 def test_a_long_range_part_comes_back(force_field: ForceField, tmp_path: Path) -> None:
     both = replace(force_field, long_range=dipoles_of(force_field.basis.crystal))
     write_model(tmp_path / "both.h5", both, {})

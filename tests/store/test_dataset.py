@@ -44,6 +44,7 @@ def random_snapshot(seed: int, **changes) -> Snapshot:
         "energy_ev": float(rng.normal() * 1e5),
         "forces_ev_per_angstrom": rng.normal(size=(n_atoms, 3)) * 10.0 ** rng.integers(-300, 3, (n_atoms, 3)),
         "stress_ev_per_angstrom3": rng.normal(size=6),
+        "magnetic_moments": np.array([2.0, -1.9, 0.3, 0.0, 1 / 3, 5.0, -0.7]),
         "provenance": Provenance.from_info(INFO),
     }
     return Snapshot(**{**values, **changes})

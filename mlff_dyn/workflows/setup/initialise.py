@@ -14,6 +14,7 @@ from mlff_dyn.report.answer import Report
 from mlff_dyn.store.atomic import atomic_write
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.training.initial import INITIAL_STRUCTURES, thermal_displacements
+from mlff_dyn.workflows.setup.magnetic_order import describe_order
 from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.snapshots import displaced_atoms
 from mlff_dyn.workflows.training.prior_stability import prior_warnings
@@ -46,6 +47,7 @@ class InitReport(Report):
     distance_from_ideal_angstrom : float
         Largest distance of a cell vector or an atom of the given cell from the ideal crystal.
     warnings : tuple of str
+    magnetic_order : str or None
     """
 
     verb = "init"
@@ -56,6 +58,7 @@ class InitReport(Report):
     largest_safe_cutoff_angstrom: float
     distance_from_ideal_angstrom: float
     warnings: tuple[str, ...] = ()
+    magnetic_order: str | None = None
 
     def values(self) -> dict[str, object]:
         """Return the JSON values."""
@@ -64,6 +67,7 @@ class InitReport(Report):
             "n_atoms": self.n_atoms,
             "n_atoms_primitive": self.n_sites,
             "space_group": self.space_group,
+            **({} if self.magnetic_order is None else {"magnetic_order": self.magnetic_order}),
             "orders": list(counts),
             "n_parameters": sum(counts.values()),
             "n_parameters_per_order": counts,
@@ -79,6 +83,7 @@ class InitReport(Report):
         ideal = f"the given cell is up to {distance:.2g} Å off; the ideal one is used"
         return [
             ("space group", self.space_group),
+            *([] if self.magnetic_order is None else [("magnetic order", self.magnetic_order)]),
             *([("ideal crystal", ideal)] if distance > _ROUNDING_ANGSTROM else []),
             ("atoms", f"{self.n_atoms} in the training cell, {self.n_sites} in the primitive cell"),
             ("parameters", f"{sum(self.parameters_per_order.values())} ({counts})"),
@@ -112,6 +117,7 @@ def initialise(config: Config, *, dry_run: bool) -> InitReport:
         largest_safe_cutoff_angstrom=largest_safe_cutoff(workspace.training_torus),
         distance_from_ideal_angstrom=distance_from_given(workspace.crystal),
         warnings=tuple(prior_warnings(workspace)),
+        magnetic_order=describe_order(workspace.crystal),
         status="dry run" if dry_run else "initialized",
     )
     if not dry_run:
@@ -130,6 +136,9 @@ def write_setup(workspace: Workspace, guess: PriorGuess | None = None) -> None:
     workspace.write_configuration()
     workspace.write_basis()
     _write_structure(folder / "supercell.vasp", displaced_atoms(torus, 0.0 * torus.positions))
+    if torus.magnetic_moments is not None:
+        with atomic_write(folder / "supercell.extxyz") as temporary:
+            ase.io.write(temporary, displaced_atoms(torus, 0.0 * torus.positions), format="extxyz")
     primitive = displaced_atoms(torus, 0.0 * torus.positions)[:: torus.n_cells]
     primitive.positions = crystal.positions
     primitive.set_cell(crystal.lattice)

@@ -22,6 +22,7 @@ from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.store.atomic import atomic_write_text
 from mlff_dyn.store.model_file import read_basis, read_model, write_basis
 from mlff_dyn.store.structure_file import read_structure
+from mlff_dyn.workflows.setup.magnetic_order import reference_moments
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,6 +93,7 @@ class Workspace:
             atoms.numbers,
             atoms.get_masses(),
             symprec=structure.symprec_angstrom,
+            magnetic_moments=reference_moments(atoms, structure.magnetic_moments),
         )
 
     @cached_property
@@ -178,6 +180,7 @@ class Workspace:
                 np.asarray(structure.supercell).tolist(),
                 structure.symprec_angstrom,
                 json.loads(expansion.model_dump_json(exclude={"born_file"})),
+                *([] if crystal.magnetic_moments is None else [crystal.magnetic_moments.tolist()]),
                 *({name: np.asarray(value).tolist() for name, value in each.items()} for each in dipoles),
             ]
         )

@@ -43,6 +43,11 @@ def prior_guess(workspace: Workspace, progress: Progress) -> PriorGuess | None:
     if prior is None:
         return None
     guess = SOURCES[_kind(prior)](workspace, prior, progress)
+    if not np.isfinite(guess.parameters).all():
+        raise DataError(
+            f"the source {guess.source} of training.prior gives numbers that are not finite",
+            fix="make it again, or leave training.prior out",
+        )
     if not guess.parameters.any():
         raise DataError(
             f"the source {guess.source} knows nothing of this expansion",

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import ase.io
+import numpy as np
 import pytest
 from ase.build import bulk
 
@@ -102,3 +103,7 @@ def test_sources_that_cannot_be_used_are_refused(folder: Path, train: Train) -> 
     other, _ = random_force_field(bulk("Cu", "bcc", a=2.9), (3, 3, 3), {2: 3.0})
     write_model(folder / "other.h5", other, {})
     refused(train("--set", "training.prior={model: other.h5}"), 3, "other.h5", "space group")
+    damaged, _ = random_force_field(copper(), (2, 2, 2), {2: "full"})
+    damaged.posterior.mean[3] = np.nan
+    write_model(folder / "damaged.h5", damaged, {})
+    refused(train("--set", "training.prior={model: damaged.h5}"), 3, "damaged.h5", "not finite")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlff_dyn.store.dataset import write_snapshots
+from mlff_dyn.store.model_file import read_model, write_model
 from tests.models import emt_snapshots
 from tests.workflows.conftest import invoke
 from tests.workflows.training_project import Train, content, n_runs, refused
@@ -90,8 +91,8 @@ def test_a_model_of_other_settings_or_without_its_answer_is_refused(folder: Path
     for setting in ("training.max_calculations=99", "seed=3", "execution.max_parallel=2"):
         assert invoke(*verbs(folder, "--set", setting)[2], "--force").exit_code == 0
     shutil.copy(folder / "run/model.h5", folder / "copy.h5")
-    with (folder / "run/model.h5").open("ab") as file:
-        file.write(b"\0")
+    force_field, metadata = read_model(folder / "run/model.h5")
+    write_model(folder / "run/model.h5", force_field, {**metadata, "n_snapshots": 0})
     for verb in verbs(folder):
         refused(invoke(*verb), 4, "answer of another training")
     n_before = n_runs(folder)
