@@ -99,6 +99,23 @@ class Engine(Protocol):
             If the parameters do not fit the structure, or a program or a file is missing.
         """
 
+    def read_input(self, directory: Path) -> Atoms:
+        """Read the structure of an input back."""
+
+    def check(self, directory: Path) -> Mapping[str, str]:
+        """Say, without calculating, with what ``run`` would work on the input that is there.
+
+        Returns
+        -------
+        mapping of str to str
+            Such as the path of the program; for people.
+
+        Raises
+        ------
+        ConfigError, EngineError
+            If something is missing or does not fit.
+        """
+
     def run(self, directory: Path) -> None:
         """Calculate, and return when it is done.
 

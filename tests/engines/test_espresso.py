@@ -153,6 +153,8 @@ def test_physics_and_machine_are_told_apart(profile):
     first = engine_identity(EspressoEngine(parameters(), profile))
     assert engine_identity(EspressoEngine(parameters(), {**profile, "command": "false"})) == first
     assert engine_identity(EspressoEngine(parameters(kpoints="gamma"), profile)) != first
+    wordy = {"CONTROL": {"verbosity": "high", "max_seconds": 3600}, **parameters()["input_data"]}
+    assert engine_identity(EspressoEngine(parameters(input_data=wordy), profile)) == first
 
 
 def test_failed_program_shows_status_and_its_last_words(tmp_path, directory, profile):

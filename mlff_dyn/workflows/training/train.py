@@ -20,6 +20,7 @@ from mlff_dyn.workflows.setup.initialise import write_setup
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from mlff_dyn.workflows.training.data_checks import check_engines, check_frames
+from mlff_dyn.workflows.training.engine_check import check_engines_of
 from mlff_dyn.workflows.training.learner import Learner
 from mlff_dyn.workflows.training.loop import TrainingLoop
 from mlff_dyn.workflows.training.prior_sources import prior_digest, prior_guess
@@ -72,7 +73,7 @@ def train(
     """
     workspace = Workspace(config)
     if dry_run:
-        return _dry_run(workspace, dataset)
+        return _dry_run(workspace, dataset, static=static)
     engine = None if static else create_engine(**config.require_engine().model_dump())
     given = read_snapshots(dataset) if dataset is not None else ()
     with RunLock(workspace.directory):
@@ -96,7 +97,7 @@ def train(
         return _dynamic(learner, engine, progress, warnings)
 
 
-def _dry_run(workspace: Workspace, dataset: Path | None) -> DryRun:
+def _dry_run(workspace: Workspace, dataset: Path | None, *, static: bool) -> DryRun:
     warnings: tuple[str, ...] = ()
     given = read_snapshots(dataset) if dataset is not None else ()
     if dataset is not None:
@@ -108,7 +109,9 @@ def _dry_run(workspace: Workspace, dataset: Path | None) -> DryRun:
         "n_labelled": len(given),
         "max_calculations": workspace.config.training.max_calculations,
     }
-    return DryRun(TrainReport, sizes, {"warnings": warnings})
+    found = {} if static else check_engines_of(workspace)
+    head = [(f"{name.replace('_', ' ')}, {key}", text) for name in found for key, text in found[name].items()]
+    return DryRun(TrainReport, sizes, {"warnings": warnings, **found}, head=tuple(head))
 
 
 def _check_provenance(learner: Learner, identity: str, *, force: bool) -> None:
