@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from mlff_dyn.workflows.md.trajectory_run import MdPlan, run_trajectory
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from mlff_dyn.config.schema import Config, MdConfig
@@ -64,7 +66,10 @@ def run_md(config: Config, *, dry_run: bool, force: bool, progress: Progress) ->
         plans = [
             _plan(workspace, force_field, torus, temperature) for temperature in config.md.temperatures_kelvin
         ]
-        made = [_run_one(plan, force_field, torus, force=force, progress=progress) for plan in plans]
+        made: list[tuple[TrajectorySummary, bool]] = []
+        with _finished_told_on_failure(made, progress):
+            for plan in plans:
+                made.append(_run_one(plan, force_field, torus, force=force, progress=progress))  # noqa: PERF401
         is_new = any(new for _, new in made)
         report = MdReport("done", tuple(summary for summary, _ in made), up_to_date=not is_new)
         path = workspace.directory / "md.json"
@@ -188,6 +193,19 @@ def _run_one(
     content: dict[str, Any] = {**asdict(summary), "identity": plan.identity, "inputs": plan.inputs}
     write_json(plan.directory / "md.json", content, format_name=_FORMAT, version=_VERSION)
     return summary, True
+
+
+@contextmanager
+def _finished_told_on_failure(
+    made: Sequence[tuple[TrajectorySummary, bool]], progress: Progress
+) -> Iterator[None]:
+    """Where a trajectory ends with an error, show first those that are finished."""
+    try:
+        yield
+    except BaseException:
+        for label, text in (row for summary, _ in made for row in summary.rows()):
+            progress.log(f"{label}: {text}")
+        raise
 
 
 def _finished(plan: MdPlan) -> TrajectorySummary | None:

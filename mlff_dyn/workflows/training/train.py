@@ -23,6 +23,7 @@ from mlff_dyn.workflows.training.data_checks import check_engines, check_frames
 from mlff_dyn.workflows.training.engine_check import check_engines_of
 from mlff_dyn.workflows.training.learner import Learner
 from mlff_dyn.workflows.training.loop import TrainingLoop
+from mlff_dyn.workflows.training.outcome import advise, describe_temperatures, finished_told_on_failure
 from mlff_dyn.workflows.training.prior_sources import prior_digest, prior_guess
 from mlff_dyn.workflows.training.train_report import (
     CONVERGED,
@@ -137,7 +138,8 @@ def _static(learner: Learner, progress: Progress, warnings: list[str]) -> TrainR
 def _dynamic(learner: Learner, engine: Engine, progress: Progress, warnings: list[str]) -> TrainReport:
     if len(learner.data):
         _logged(learner, progress, warnings)
-    status, errors = TrainingLoop(learner, engine, progress).run()
+    with finished_told_on_failure(learner, progress):
+        status, errors = TrainingLoop(learner, engine, progress).run()
     progress.stop()
     return _finish(learner, status, errors, [*warnings, *learner.warnings()])
 
@@ -163,6 +165,8 @@ def _finish(learner: Learner, status: str, errors: MeanErrors, warnings: list[st
         **describe_labels(learner.force_field(), learner.fit_data),
         calibration_z=float(np.sqrt(np.mean(np.square(scores)))) if scores else None,
         warnings=warnings,
+        temperatures=[] if status == STATIC else describe_temperatures(learner),
+        advice=advise(learner, status, errors),
     )
     learner.journal.append("end", n_snapshots=len(learner.data), status=status)
     write_report(learner.workspace.directory / "train.json", report, inputs=_inputs(learner))
