@@ -135,7 +135,9 @@ def calculate(calculator: Calculator, atoms: Atoms) -> Reply:
             difference = structure_difference(given, (used.numbers, used.cell.array, used.positions))
             if difference is not None:
                 return {FAILED: ECHO, "reason": difference}
+    moments = {name: calculator.results.get(name) for name in ("magmom", "magmoms")}
     return {
+        **{name: np.asarray(value).tolist() for name, value in moments.items() if value is not None},
         "energy_ev": energy,
         "forces_ev_per_angstrom": forces.tolist(),
         "stress_ev_per_angstrom3": None if stress is None else stress.tolist(),

@@ -13,6 +13,7 @@ from ase.calculators.emt import EMT
 
 from mlff_dyn.engines.ase_calculator import AseEngine
 from mlff_dyn.engines.base import EngineResult, engine_identity
+from mlff_dyn.engines.machine_arguments import with_absolute_paths
 from mlff_dyn.engines.registry import create_engine
 from mlff_dyn.errors import ConfigError, DataError, EngineError
 
@@ -188,6 +189,19 @@ def test_calculators_of_files_do_not_meet(tmp_path, module, monkeypatch):
             assert result.forces_ev_per_angstrom.tobytes() == atoms.get_forces().tobytes()
             assert (folder / "POSCAR.npy").exists()
     assert not list(home.iterdir())
+
+
+def test_files_in_arguments_are_those_of_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "potentials").mkdir()
+    (tmp_path / "PBE").mkdir()
+    (tmp_path / "potentials/Cu.pot").write_text("")
+    given = {"model": ["potentials/Cu.pot", 3], "pp": "./potentials", "xc": "PBE", "txt": "potentials/Cu.pot"}
+    assert with_absolute_paths(given) == {
+        **given,
+        "model": [str(tmp_path / "potentials/Cu.pot"), 3],
+        "pp": str(tmp_path / "potentials"),
+    }
 
 
 @pytest.mark.parametrize("arguments", [{"directory": "/scratch"}, {"label": "../vasp"}])
