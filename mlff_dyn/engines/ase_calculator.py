@@ -72,8 +72,7 @@ class AseEngine:
         check_keys("engine.profile", profile, ("arguments", "environment", "timeout_minutes"))
         self._name = _checked_name(parameters.get("calculator"))
         given = checked_mapping(parameters, "engine.parameters", "arguments")
-        physics = {name: value for name, value in given.items() if not without_physics(str(name))}
-        self.parameters: Mapping[str, Any] = {"calculator": self._name, "arguments": physics}
+        self.parameters: Mapping[str, Any] = ase_physics(parameters)
         self._arguments = _all_arguments(given, checked_mapping(profile, "engine.profile", "arguments"))
         self._timeout_seconds = checked_timeout_seconds(profile)
         environment = {**_UNBUFFERED, **checked_texts(profile, "engine.profile", "environment")}
@@ -196,6 +195,13 @@ class AseEngine:
                 fix="let the calculator keep the structure that it is given (no relaxation, no dynamics)",
             )
         raise EngineError(f"{where}: {self._name} failed: {reason}", fix=fix)
+
+
+def ase_physics(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters without those arguments that only say how and where the calculator works."""
+    given = checked_mapping(parameters, "engine.parameters", "arguments")
+    physics = {name: value for name, value in given.items() if not without_physics(str(name))}
+    return {"calculator": parameters.get("calculator"), "arguments": physics}
 
 
 def _fix(directory: Path) -> str:

@@ -143,7 +143,12 @@ class Engine(Protocol):
 
 def engine_identity(engine: Engine) -> str:
     """Return a digest of what an engine calculates: its kind and its parameters, not its machine."""
-    content = json.dumps([engine.kind, engine.parameters], sort_keys=True, default=str)
+    return identity_of(engine.kind, engine.parameters)
+
+
+def identity_of(kind: str, physics: Mapping[str, Any]) -> str:
+    """Return the digest of an engine of this kind with these parameters, those without physics left out."""
+    content = json.dumps([kind, physics], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -87,7 +87,7 @@ class EspressoEngine:
     def __init__(self, parameters: Mapping[str, Any], profile: Mapping[str, Any]) -> None:
         check_keys("engine.parameters", parameters, _PARAMETERS)
         check_keys("engine.profile", profile, _PROFILE)
-        self.parameters: Mapping[str, Any] = _physics(parameters)
+        self.parameters: Mapping[str, Any] = espresso_physics(parameters)
         self._input_data = _checked_input_data(checked_mapping(parameters, "engine.parameters", "input_data"))
         self._pseudopotentials = checked_texts(parameters, "engine.parameters", "pseudopotentials")
         self._magnetization = checked_mapping(parameters, "engine.parameters", "starting_magnetization")
@@ -214,7 +214,7 @@ class EspressoEngine:
         return [str(program) for program in found]
 
 
-def _physics(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def espresso_physics(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters without the keys of pw.x that only say what it writes and how long it runs."""
     physics = dict(parameters)
     if isinstance(parameters.get("input_data"), Mapping):

@@ -14,7 +14,7 @@ from ase.calculators.emt import EMT
 from mlff_dyn.engines.ase_calculator import AseEngine
 from mlff_dyn.engines.base import EngineResult, engine_identity
 from mlff_dyn.engines.machine_arguments import with_absolute_paths
-from mlff_dyn.engines.registry import create_engine
+from mlff_dyn.engines.registry import configured_identity, create_engine
 from mlff_dyn.errors import ConfigError, DataError, EngineError
 
 
@@ -222,7 +222,10 @@ def test_a_process_lives_through_many_calculations(tmp_path, module):
 
 def test_arguments_without_physics_make_no_other_engine(module):
     def identity(arguments: dict, profile: dict) -> str:
-        return engine_identity(AseEngine({"calculator": f"{module}:Wrong", "arguments": arguments}, profile))
+        parameters = {"calculator": f"{module}:Wrong", "arguments": arguments}
+        found = engine_identity(AseEngine(parameters, profile))
+        assert found == configured_identity("ase", parameters)
+        return found
 
     first = identity({}, {})
     assert identity({"verbosity": 3}, {}) == first
