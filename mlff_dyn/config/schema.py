@@ -77,7 +77,8 @@ class EngineConfig(Section):
     profile: dict[str, Any] = Field(
         default={},
         description="The machine. `espresso`: `command`, `pseudo_dir` (relative to the configuration file), "
-        "`environment`, `timeout_minutes`.",
+        "`environment`, `timeout_minutes`. `ase`: `arguments` of the calculator without physics (verbosity, "
+        "threads, command), `environment`, `timeout_minutes`.",
     )
 
 

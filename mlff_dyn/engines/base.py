@@ -108,6 +108,23 @@ class Engine(Protocol):
             If the parameters do not fit the structure, or a program or a file is missing.
         """
 
+    def read_input(self, directory: Path) -> Atoms:
+        """Read the structure of an input back."""
+
+    def check(self, directory: Path) -> Mapping[str, str]:
+        """Say, without calculating, with what ``run`` would work on the input that is there.
+
+        Returns
+        -------
+        mapping of str to str
+            Such as the path of the program; for people.
+
+        Raises
+        ------
+        ConfigError, EngineError
+            If something is missing or does not fit.
+        """
+
     def run(self, directory: Path) -> None:
         """Calculate, and return when it is done.
 
@@ -135,7 +152,12 @@ class Engine(Protocol):
 
 def engine_identity(engine: Engine) -> str:
     """Return a digest of what an engine calculates: its kind and its parameters, not its machine."""
-    content = json.dumps([engine.kind, engine.parameters], sort_keys=True, default=str)
+    return identity_of(engine.kind, engine.parameters)
+
+
+def identity_of(kind: str, physics: Mapping[str, Any]) -> str:
+    """Return the digest of an engine of this kind with these parameters, those without physics left out."""
+    content = json.dumps([kind, physics], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -101,7 +101,7 @@ class CommandRunner:
                     fix="raise engine.profile.timeout_minutes",
                 ) from None
             finally:
-                _end(process)
+                end_group(process)
                 with self._guard:
                     self._running.discard(process)
 
@@ -111,32 +111,37 @@ class CommandRunner:
             self._stopped = True
             running = tuple(self._running)
         for process in running:
-            _signal_group(process, signal.SIGTERM)
+            signal_group(process, signal.SIGTERM)
 
     def settle(self, directory: Path) -> None:
-        """Wait until no process of an earlier command works in ``directory``.
+        """Wait until no process of an earlier command works in ``directory``."""
+        settle(directory, self._timeout_seconds)
 
-        Raises
-        ------
-        EngineError
-            If it still does after the time limit.
-        """
-        path = directory / PROCESS_LOCK
-        if not path.exists():
-            return
-        start = time.monotonic()
-        announced = False
-        with path.open("r") as lock:
-            while not _try_lock(lock.fileno()):
-                if not announced:
-                    _logger.warning("%s: still running from an earlier command, waiting for it", directory)
-                    announced = True
-                if self._timeout_seconds is not None and time.monotonic() - start > self._timeout_seconds:
-                    raise EngineError(
-                        f"{directory}: a calculation of an earlier command is still running there",
-                        fix="end that process, then run the same command again",
-                    )
-                time.sleep(_POLL_SECONDS)
+
+def settle(directory: Path, timeout_seconds: float | None) -> None:
+    """Wait until no process of an earlier command works in ``directory``.
+
+    Raises
+    ------
+    EngineError
+        If it still does after the time limit.
+    """
+    path = directory / PROCESS_LOCK
+    if not path.exists():
+        return
+    start = time.monotonic()
+    announced = False
+    with path.open("r") as lock:
+        while not _try_lock(lock.fileno()):
+            if not announced:
+                _logger.warning("%s: still running from an earlier command, waiting for it", directory)
+                announced = True
+            if timeout_seconds is not None and time.monotonic() - start > timeout_seconds:
+                raise EngineError(
+                    f"{directory}: a calculation of an earlier command is still running there",
+                    fix="end that process, then run the same command again",
+                )
+            time.sleep(_POLL_SECONDS)
 
 
 def _try_lock(descriptor: int) -> bool:
@@ -147,20 +152,21 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end_group(process: subprocess.Popen[bytes]) -> None:
     """End a process group: politely, so that an MPI launcher can pass it on, then for good."""
     if process.poll() is not None:
         return
-    _signal_group(process, signal.SIGTERM)
+    signal_group(process, signal.SIGTERM)
     try:
         process.wait(_GRACE_SECONDS)
     except subprocess.TimeoutExpired:
-        _signal_group(process, signal.SIGKILL)
+        signal_group(process, signal.SIGKILL)
         process.wait()
 
 
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Send a signal to a process and to all that it has started; to none if they have ended."""
     try:
         os.killpg(process.pid, number)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
         return

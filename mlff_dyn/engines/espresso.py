@@ -10,14 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ase import Atoms
-from ase.io.espresso import write_espresso_in
+from ase.io.espresso import read_espresso_in, write_espresso_in
 from ase.io.espresso_namelist.keys import pw_keys
 
 from mlff_dyn.engines.base import EngineResult, check_keys
 from mlff_dyn.engines.command import CommandRunner
 from mlff_dyn.engines.espresso_magnetism import starting_shares
-from mlff_dyn.engines.espresso_output import find_routine_error, parse_pw_output
+from mlff_dyn.engines.espresso_output import check_echo, find_routine_error, parse_pw_output
+from mlff_dyn.engines.profile import checked_mapping, checked_texts, checked_timeout_seconds
 from mlff_dyn.errors import ConfigError, EngineError
 
 INPUT_NAME = "espresso.pwi"
@@ -37,6 +39,11 @@ _OWN_KEYS: dict[str, dict[str, Any]] = {
     },
     "system": {"ibrav": 0},
 }
+_WITHOUT_PHYSICS = ("verbosity", "disk_io", "max_seconds", "title", "wfcdir", "iprint", "restart_mode")
+_PSEUDOPOTENTIAL_ELEMENT = re.compile(
+    r'\belement\s*=\s*"\s*([A-Za-z]{1,2})\s*"|^\s*([A-Z][a-z]?)\s+Element\s*$', re.MULTILINE
+)
+_HEADER_CHARACTERS = 200_000
 _FORTRAN_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?[eEdD][-+]?\d+")
 _OLD_KEYS = (
     "lda_plus_u",
@@ -81,24 +88,19 @@ class EspressoEngine:
     def __init__(self, parameters: Mapping[str, Any], profile: Mapping[str, Any]) -> None:
         check_keys("engine.parameters", parameters, _PARAMETERS)
         check_keys("engine.profile", profile, _PROFILE)
-        self.parameters: Mapping[str, Any] = dict(parameters)
-        self._input_data = _checked_input_data(_mapping(parameters, "engine.parameters", "input_data"))
-        self._pseudopotentials = _texts(parameters, "engine.parameters", "pseudopotentials")
-        self._magnetization = _mapping(parameters, "engine.parameters", "starting_magnetization")
+        self.parameters: Mapping[str, Any] = espresso_physics(parameters)
+        self._input_data = _checked_input_data(checked_mapping(parameters, "engine.parameters", "input_data"))
+        self._pseudopotentials = checked_texts(parameters, "engine.parameters", "pseudopotentials")
+        self._magnetization = checked_mapping(parameters, "engine.parameters", "starting_magnetization")
         self._kpoints, self._shift = _checked_kpoints(parameters.get("kpoints", "gamma"))
         self._command = _checked_command(profile.get("command", "pw.x"))
         self._pseudo_dir = _checked_pseudo_dir(profile.get("pseudo_dir"))
-        self._environment = _texts(profile, "engine.profile", "environment")
-        self._runner = CommandRunner(self._environment, _checked_timeout(profile.get("timeout_minutes")))
+        self._environment = checked_texts(profile, "engine.profile", "environment")
+        self._runner = CommandRunner(self._environment, checked_timeout_seconds(profile))
 
     def write_input(self, directory: Path, atoms: Atoms) -> None:
         """Write the pw.x input after checking the program and the pseudopotentials."""
-        path = os.pathsep.join(filter(None, [self._environment.get("PATH", os.environ.get("PATH"))]))
-        if shutil.which(self._command[0], path=path) is None:
-            raise EngineError(
-                f"engine.profile.command: program {self._command[0]} cannot be found",
-                fix="install Quantum ESPRESSO or give the full path of pw.x",
-            )
+        self._find_programs()
         for symbol in sorted(set(atoms.get_chemical_symbols())):
             self._check_pseudopotential(symbol)
         structure = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
@@ -114,6 +116,25 @@ class EspressoEngine:
             kpts=self._kpoints,
             koffset=self._shift,
         )
+
+    def read_input(self, directory: Path) -> Atoms:
+        """Read the structure of the pw.x input."""
+        with (directory / INPUT_NAME).open(encoding="utf-8") as file:
+            atoms: Atoms = read_espresso_in(file)
+        return atoms
+
+    def check(self, directory: Path) -> dict[str, str]:
+        """Return programs, pseudopotentials and k-points with their distance."""
+        atoms = self.read_input(directory)
+        grid = self._kpoints or (1, 1, 1)
+        spacing = 2.0 * np.pi * np.linalg.norm(atoms.cell.reciprocal(), axis=1) / grid
+        return {
+            "program": " ".join(self._find_programs()),
+            "pseudopotentials": " ".join(
+                self._pseudopotentials[symbol] for symbol in sorted(set(atoms.get_chemical_symbols()))
+            ),
+            "k-points": f"{' '.join(map(str, grid))}, not more than {spacing.max():.2f} 1/Å apart",
+        }
 
     def run(self, directory: Path) -> None:
         """Run pw.x; its wave functions and densities are removed when it ends well."""
@@ -144,7 +165,9 @@ class EspressoEngine:
             raise EngineError(
                 f"{error.filename}: {error.strerror}", fix="run the same command again"
             ) from error
-        return parse_pw_output(text, output, n_atoms=None if n_atoms is None else int(n_atoms.group(1)))
+        result = parse_pw_output(text, output, n_atoms=None if n_atoms is None else int(n_atoms.group(1)))
+        check_echo(text, output, self.read_input(directory))
+        return result
 
     def settle(self, directory: Path) -> None:
         """Wait for a pw.x that outlived the command that started it."""
@@ -180,17 +203,41 @@ class EspressoEngine:
                 f"pseudopotential {file} of {symbol} does not exist",
                 fix="check engine.profile.pseudo_dir and engine.parameters.pseudopotentials",
             )
+        with file.open(errors="replace") as lines:
+            found = _PSEUDOPOTENTIAL_ELEMENT.search(lines.read(_HEADER_CHARACTERS))
+        element = None if found is None else (found[1] or found[2]).capitalize()
+        if element not in (None, symbol):
+            raise ConfigError(
+                f"engine.parameters.pseudopotentials.{symbol}: {file} is of {element}",
+                fix=f"give a pseudopotential of {symbol}",
+            )
+
+    def _find_programs(self) -> list[str]:
+        """Paths of the launcher and of the pw.x that it is to start."""
+        path = os.pathsep.join(filter(None, [self._environment.get("PATH", os.environ.get("PATH"))]))
+        words = [self._command[0], *(word for word in self._command[1:] if word.endswith("pw.x"))]
+        found = [shutil.which(word, path=path) for word in words]
+        for word, program in zip(words, found, strict=True):
+            if program is None:
+                raise EngineError(
+                    f"engine.profile.command: program {word} cannot be found",
+                    fix="install Quantum ESPRESSO or give the full path of pw.x",
+                )
+        return [str(program) for program in found]
 
 
-def _mapping(section: Mapping[str, Any], where: str, key: str) -> Mapping[str, Any]:
-    value = section.get(key) or {}
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"{where}.{key}: names and values expected, got {value!r}")
-    return value
-
-
-def _texts(section: Mapping[str, Any], where: str, key: str) -> dict[str, str]:
-    return {str(name): str(value) for name, value in _mapping(section, where, key).items()}
+def espresso_physics(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters without the keys of pw.x that only say what it writes and how long it runs."""
+    physics = dict(parameters)
+    if isinstance(parameters.get("input_data"), Mapping):
+        physics["input_data"] = {
+            name: {key: value for key, value in values.items() if str(key).lower() not in _WITHOUT_PHYSICS}
+            if str(name).lower() == "control" and isinstance(values, Mapping)
+            else values
+            for name, values in parameters["input_data"].items()
+        }
+        physics["input_data"] = {name: values for name, values in physics["input_data"].items() if values}
+    return physics
 
 
 def _checked_input_data(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -269,14 +316,6 @@ def _checked_pseudo_dir(given: object) -> Path:
             "engine.profile.pseudo_dir: is required", fix="give the folder of the pseudopotentials"
         )
     return Path(chosen).expanduser().resolve()
-
-
-def _checked_timeout(minutes: object) -> float | None:
-    if minutes is None:
-        return None
-    if isinstance(minutes, bool) or not isinstance(minutes, (int, float)) or minutes <= 0:
-        raise ConfigError(f"engine.profile.timeout_minutes: a positive number expected, got {minutes!r}")
-    return 60.0 * float(minutes)
 
 
 def _last_line(path: Path) -> str:

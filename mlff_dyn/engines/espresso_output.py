@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import logging
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlff_dyn.engines.base import EngineResult
+from mlff_dyn.engines.echo import structure_difference
 from mlff_dyn.engines.magnetic_state import MagneticState
 from mlff_dyn.errors import EngineError
 from mlff_dyn.units import (
+    BOHR_ANGSTROM,
     RYDBERG_EV,
     RYDBERG_PER_BOHR3_EV_PER_ANGSTROM3,
     RYDBERG_PER_BOHR_EV_PER_ANGSTROM,
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from ase import Atoms
 
 _NUMBER = r"[-+]?\d+\.\d+"
 _STRESS_NUMBER = r"[-+]?\d+\.\d{8}"  # in Ry/bohr³; the same in kbar follows with two decimals
@@ -35,6 +38,10 @@ _TOTAL_MOMENT = re.compile(rf"^\s*total magnetization\s+=\s*({_NUMBER}) Bohr mag
 _ABSOLUTE_MOMENT = re.compile(rf"^\s*absolute magnetization\s+=\s*({_NUMBER}) Bohr mag", re.MULTILINE)
 _MOMENT_HEADER = re.compile(r"^\s*Magnetic moment per site.*$", re.MULTILINE)
 _MOMENT = re.compile(rf"^\s*atom:?\s+(\d+)\s.*charge[:=]\s*{_NUMBER}\s+magn[:=]\s*({_NUMBER})")
+_LATTICE_PARAMETER = re.compile(rf"celldm\(1\)=\s*({_NUMBER})")
+_AXIS = re.compile(r"^\s*a\([123]\)\s*=\s*\(([-+.\d\s]+)\)", re.MULTILINE)
+_SITE = re.compile(r"^\s*\d+\s+(\S+)\s+tau\(\s*\d+\s*\)\s*=\s*\(([^)]*)\)", re.MULTILINE)
+_LABEL_END = re.compile(r"[\d_-].*$")
 _ROUTINE_ERROR = re.compile(r"^\s*(?:Error in routine|from)\s+(.+?)\s*:?\s*\n\s*(.+)$", re.MULTILINE)
 
 _logger = logging.getLogger(__name__)
@@ -82,6 +89,34 @@ def parse_pw_output(text: str, name: str | Path, *, n_atoms: int | None = None) 
         stress_ev_per_angstrom3=None if stress is None else -stress * RYDBERG_PER_BOHR3_EV_PER_ANGSTROM3,
         magnetic_state=_parse_magnetic_state(text, int(found.group(1))),
     )
+
+
+def check_echo(text: str, name: str | Path, atoms: Atoms) -> None:
+    """Refuse an output that prints other atoms, another cell or other positions than those of its input.
+
+    Raises
+    ------
+    EngineError
+        If they differ; outputs that do not print them are taken.
+    """
+    axes = [[float(number) for number in row.split()] for row in _AXIS.findall(text)[:3]]
+    sites = [site.groups() for site in _SITE.finditer(text.partition("positions (alat units)")[2])]
+    length = _LATTICE_PARAMETER.search(text)
+    if len(axes) != 3 or not sites or length is None:
+        return
+    alat = float(length[1]) * BOHR_ANGSTROM
+    found = (
+        [_LABEL_END.sub("", label).capitalize() for label, _ in sites[: len(atoms)]],
+        alat * np.array(axes),
+        alat * np.array([[float(x) for x in re.findall(_NUMBER, tau)] for _, tau in sites[: len(atoms)]]),
+    )
+    given = (atoms.get_chemical_symbols(), atoms.cell.array, atoms.positions)
+    difference = structure_difference(given, found)
+    if difference is not None:
+        raise EngineError(
+            f"{name}: the output does not belong to its input: in its structure {difference}",
+            fix=f"remove {Path(name).parent} and run the same command again",
+        )
 
 
 def find_routine_error(text: str) -> str | None:

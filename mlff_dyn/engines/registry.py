@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlff_dyn.engines.ase_calculator import AseEngine
-from mlff_dyn.engines.espresso import EspressoEngine
+from mlff_dyn.engines.ase_calculator import AseEngine, ase_physics
+from mlff_dyn.engines.base import identity_of
+from mlff_dyn.engines.espresso import EspressoEngine, espresso_physics
 from mlff_dyn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,6 +19,17 @@ ENGINES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Engine]] = {
     "espresso": EspressoEngine,
 }
 """Name to a callable of (parameters, profile)."""
+
+PHYSICS: dict[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
+    "ase": ase_physics,
+    "espresso": espresso_physics,
+}
+"""Name to a function that takes from the parameters what the results depend on."""
+
+
+def configured_identity(kind: str, parameters: Mapping[str, Any]) -> str:
+    """Return `engine_identity` of the engine of a configuration, which need not be able to run here."""
+    return identity_of(kind, PHYSICS[kind](parameters))
 
 
 def create_engine(kind: str, parameters: Mapping[str, Any], profile: Mapping[str, Any]) -> Engine:

@@ -17,7 +17,7 @@ from ase.constraints import FixAtoms
 
 from mlff_dyn.engines.base import engine_identity
 from mlff_dyn.engines.espresso import EspressoEngine
-from mlff_dyn.engines.registry import create_engine
+from mlff_dyn.engines.registry import configured_identity, create_engine
 from mlff_dyn.errors import ConfigError, EngineError
 from mlff_dyn.execution.calculation import calculate
 
@@ -222,6 +222,9 @@ def test_physics_and_machine_are_told_apart(profile):
     first = engine_identity(EspressoEngine(parameters(), profile))
     assert engine_identity(EspressoEngine(parameters(), {**profile, "command": "false"})) == first
     assert engine_identity(EspressoEngine(parameters(kpoints="gamma"), profile)) != first
+    wordy = {"CONTROL": {"verbosity": "high", "max_seconds": 3600}, **parameters()["input_data"]}
+    assert engine_identity(EspressoEngine(parameters(input_data=wordy), profile)) == first
+    assert configured_identity("espresso", parameters(input_data=wordy)) == first
 
 
 def test_failed_program_shows_status_and_its_last_words(tmp_path, directory, profile):

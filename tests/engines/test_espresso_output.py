@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import lzma
 import re
 import tarfile
 
 import numpy as np
 import pytest
+from ase.build import bulk
+from ase.io.espresso import read_espresso_in
 
-from mlff_dyn.engines.espresso_output import parse_pw_output
+from mlff_dyn.engines.espresso_output import check_echo, parse_pw_output
 from mlff_dyn.errors import EngineError
 from mlff_dyn.units import RYDBERG_EV, RYDBERG_PER_BOHR_EV_PER_ANGSTROM
 
@@ -177,3 +180,27 @@ def test_silicon_against_the_forces_that_phono3py_extracted(shared_data):
     for (_, result), forces in zip(sorted(results), expected, strict=True):
         read = result.forces_ev_per_angstrom / RYDBERG_PER_BOHR_EV_PER_ANGSTROM
         assert read - read.mean(axis=0) == pytest.approx(forces, abs=1.01e-8)
+
+
+def test_outputs_echo_their_own_input_and_no_other(shared_data):
+    """NaCl of 64 atoms from two displaced inputs; a strained silicon, the same in units of its length."""
+    folder = shared_data / "NaCl-qe"
+    text = (folder / "NaCl-001.out").read_text()
+    atoms = read_espresso_in(io.StringIO((folder / "NaCl-001.in").read_text()))
+    check_echo(text, "a.pwo", atoms)
+    check_echo("no structure in it", "a.pwo", atoms)
+    other = (folder / "NaCl-002.out").read_text()
+    with pytest.raises(
+        EngineError, match=r"a\.pwo: .* does not belong to its input: .* atom 33 is 0\.011 Å from"
+    ):
+        check_echo(other, "a.pwo", atoms)
+    swapped = atoms.copy()
+    swapped.numbers[[0, -1]] = swapped.numbers[[-1, 0]]
+    with pytest.raises(EngineError, match="atom 1 is Na instead of Cl"):
+        check_echo(text, "a.pwo", swapped)
+    silicon = (shared_data / "qe/default/aiida.out").read_text()
+    crystal = bulk("Si", a=np.sqrt(2) * 7.255773 * 0.529177210903)
+    check_echo(silicon, "a.pwo", crystal)
+    crystal.set_cell(1.001 * crystal.cell, scale_atoms=True)
+    with pytest.raises(EngineError, match=r"its cell differs by 0\.0027 Å"):
+        check_echo(silicon, "a.pwo", crystal)

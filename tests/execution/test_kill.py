@@ -9,21 +9,30 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 N_STRUCTURES = 6
 
 CALCULATOR = """
-import os, time
+import os, subprocess, time
 from ase.calculators.emt import EMT
 
 class Slow(EMT):
     def calculate(self, atoms, properties, system_changes):
         with open(os.environ["RUNS"], "a") as file:
             file.write(f"{atoms.positions[0, 0]:.3f}\\n")
+        if "PIDS" in os.environ:
+            with open(os.environ["PIDS"], "a") as file:
+                program = subprocess.Popen(["sleep", "59"])
+                file.write(f"{os.getpid()}\\n{program.pid}\\n")
+            time.sleep(59)
         time.sleep(0.05)
         super().calculate(atoms, properties, system_changes)
 """
@@ -31,6 +40,7 @@ class Slow(EMT):
 DRIVER = """
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 from ase.build import bulk
 from mlff_dyn.engines.registry import create_engine
 from mlff_dyn.execution.local import label
@@ -155,6 +165,29 @@ def test_a_program_that_outlives_its_command_is_waited_for(tmp_path, environment
     finish(start(tmp_path, environment, max_parallel, command))
     assert len(finished(tmp_path)) == N_STRUCTURES
     assert len(runs(tmp_path)) == len(set(runs(tmp_path))) == N_STRUCTURES
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("max_parallel", [1, 2])
+def test_calculators_and_their_programs_end_with_the_command(tmp_path, environment, max_parallel, number):
+    pids = tmp_path / "pids"
+    process = start(tmp_path, {**environment, "PIDS": str(pids)}, max_parallel)
+    wait_until(lambda: pids.exists() and len(pids.read_text().split()) == 2 * max_parallel)
+    process.send_signal(number)
+    process.communicate(timeout=20)
+    wait_until(lambda: not any(is_running(pid) for pid in pids.read_text().split()))
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def is_running(pid: str) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.mark.parametrize("max_parallel", [1, 2])

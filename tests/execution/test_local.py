@@ -7,7 +7,6 @@ import os
 import sys
 import threading
 import time
-import types
 import warnings
 
 import numpy as np
@@ -16,6 +15,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from mlff_dyn.engines.ase_calculator import AseEngine
+from mlff_dyn.engines.ase_worker import calculate
 from mlff_dyn.errors import DataError, EngineError
 from mlff_dyn.execution.calculation import read_finished
 from mlff_dyn.execution.local import label
@@ -46,17 +46,28 @@ class CountingEMT(EMT):
         super().calculate(atoms, properties, system_changes)
 
 
-@pytest.fixture(autouse=True)
-def calculator(monkeypatch):
-    module = types.ModuleType("counting_calculator")
-    module.Counting = type("Counting", (CountingEMT,), {"runs": [], "fail_at": set()})
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    return module.Counting
+class InThisProcess(AseEngine):
+    """The engine with its calculator in this process, where tests can count and fork."""
+
+    def __init__(self, calculator: type[CountingEMT]) -> None:
+        self.parameters = {"calculator": "Counting", "arguments": {}}
+        self._create, self._timeout_seconds = calculator, None
+
+    def _ask(self, directory, *, only_check):
+        try:
+            return calculate(self._create(), self.read_input(directory))
+        except RuntimeError as error:
+            raise EngineError(f"{directory}: {error}") from error
+
+
+@pytest.fixture
+def calculator():
+    return type("Counting", (CountingEMT,), {"runs": [], "fail_at": set()})
 
 
 @pytest.fixture
 def engine(calculator):
-    return AseEngine({"calculator": "counting_calculator:Counting"}, {})
+    return InThisProcess(calculator)
 
 
 def structures(n_structures: int):

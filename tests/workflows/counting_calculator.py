@@ -1,8 +1,7 @@
-"""A calculator that counts its runs in a file and can kill its process at a chosen moment.
+"""A calculator that counts its runs in a file and can kill its command at a chosen moment.
 
 Environment: ``RUNS`` names the file; ``KILL_IN_RUN`` is the number of the run to die in the middle of, over
-all processes, and ``PAUSE_IN_RUN`` that of the run to stay in; ``KILL_AT_RENAME`` is the number of the
-rename, in this process, to die just before or, if negative, just after.
+all processes, and ``PAUSE_IN_RUN`` that of the run to stay in.
 """
 
 import hashlib
@@ -10,7 +9,6 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 from ase import Atoms
 from ase.calculators.emt import EMT
@@ -29,7 +27,8 @@ class CountingEMT(EMT):
         with runs.open("a", encoding="utf-8") as file:
             file.write(hashlib.sha256(atoms.positions.tobytes()).hexdigest()[:12] + "\n")
         if len(runs.read_text(encoding="utf-8").split()) == int(os.environ.get("KILL_IN_RUN", "0")):
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(60)
         if len(runs.read_text(encoding="utf-8").split()) == int(os.environ.get("PAUSE_IN_RUN", "0")):
             time.sleep(60)
         super().calculate(atoms, properties, system_changes)
@@ -45,24 +44,3 @@ class FailingEMT(CountingEMT):
         fail = runs.with_suffix(".fail")
         if fail.exists() and len(runs.read_text(encoding="utf-8").split()) >= int(fail.read_text()):
             raise RuntimeError("out of memory")
-
-
-def _kill_at_rename(number: int) -> None:
-    """Replace ``os.replace`` by one that ends the process at its call of that number."""
-    original = os.replace
-    calls = 0
-
-    def replace(*args: Any, **kwargs: Any) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-        original(*args, **kwargs)
-        if calls == -number:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    os.replace = replace
-
-
-if "KILL_AT_RENAME" in os.environ:
-    _kill_at_rename(int(os.environ["KILL_AT_RENAME"]))

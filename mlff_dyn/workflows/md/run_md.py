@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from mlff_dyn.workflows.setup.workspace import Workspace, digest
 from mlff_dyn.workflows.training.trained_model import read_trained
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from mlff_dyn.config.schema import Config, MdConfig
@@ -77,7 +78,10 @@ def run_md(
         plans = [
             _plan(workspace, force_field, torus, temperature) for temperature in config.md.temperatures_kelvin
         ]
-        made = [_run_one(plan, force_field, torus, force=force, progress=progress) for plan in plans]
+        made: list[tuple[TrajectorySummary, bool]] = []
+        with _finished_told_on_failure(made, progress):
+            for plan in plans:
+                made.append(_run_one(plan, force_field, torus, force=force, progress=progress))  # noqa: PERF401
         is_new = any(new for _, new in made)
         report = _report(config, force_field, [summary for summary, _ in made], is_new=is_new)
         path = workspace.directory / "md.json"
@@ -218,6 +222,19 @@ def _run_one(
     known: Any = finite_or_null(to_plain(content))
     write_json(plan.directory / "md.json", known, format_name=_FORMAT, version=_VERSION)
     return summary, True
+
+
+@contextmanager
+def _finished_told_on_failure(
+    made: Sequence[tuple[TrajectorySummary, bool]], progress: Progress
+) -> Iterator[None]:
+    """Where a trajectory ends with an error, show first those that are finished."""
+    try:
+        yield
+    except BaseException:
+        for label, text in (row for summary, _ in made for row in summary.rows()):
+            progress.log(f"{label}: {text}")
+        raise
 
 
 def _finished(plan: MdPlan) -> TrajectorySummary | None:

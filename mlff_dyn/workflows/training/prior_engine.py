@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.engines.base import engine_identity
-from mlff_dyn.engines.registry import create_engine
+from mlff_dyn.engines.registry import configured_identity, create_engine
 from mlff_dyn.errors import ConfigError, DataError
 from mlff_dyn.execution.local import label
 from mlff_dyn.model.fitting.fit import fit_force_field
@@ -56,17 +55,8 @@ def learn_cheap_engine(workspace: Workspace, prior: PriorConfig, progress: Progr
         If a calculation fails.
     """
     config = workspace.config
-    engine = create_engine(**_engine_of(prior).model_dump())
     directory = workspace.directory / "prior"
-    identity = digest(
-        [
-            workspace.basis_identity,
-            engine_identity(engine),
-            prior.n_frames,
-            [config.seed, config.training.temperatures_kelvin, config.training.initial.sd_angstrom],
-            config.md.timestep_femtoseconds,
-        ]
-    )
+    identity = _identity(workspace, prior)
     path = directory / "model.h5"
     try:
         known, metadata = read_model(path)
@@ -74,6 +64,7 @@ def learn_cheap_engine(workspace: Workspace, prior: PriorConfig, progress: Progr
             return known
     except DataError:
         pass
+    engine = create_engine(**_engine_of(prior).model_dump())
     torus = workspace.training_torus
     supercell = workspace.expansion.on(torus)
     data = FitData()
@@ -107,6 +98,20 @@ def learn_cheap_engine(workspace: Workspace, prior: PriorConfig, progress: Progr
         raise ConfigError("training.prior.n_frames is zero")
     write_model(path, force_field, {"identity": identity, "n_snapshots": len(data)})
     return force_field
+
+
+def _identity(workspace: Workspace, prior: PriorConfig) -> str:
+    """Digest of all that the force field of the cheap engine depends on."""
+    config, section = workspace.config, _engine_of(prior)
+    return digest(
+        [
+            workspace.basis_identity,
+            configured_identity(section.kind, section.parameters),
+            prior.n_frames,
+            [config.seed, config.training.temperatures_kelvin, config.training.initial.sd_angstrom],
+            config.md.timestep_femtoseconds,
+        ]
+    )
 
 
 def _frames(

@@ -22,8 +22,10 @@ from mlff_dyn.workflows.setup.workspace import Workspace, digest
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from mlff_dyn.workflows.stability import coverage_warnings, stability_warnings
 from mlff_dyn.workflows.training.data_checks import check_engines, check_frames
+from mlff_dyn.workflows.training.engine_check import check_engines_of
 from mlff_dyn.workflows.training.learner import Learner
 from mlff_dyn.workflows.training.loop import TrainingLoop
+from mlff_dyn.workflows.training.outcome import advise, describe_temperatures, finished_told_on_failure
 from mlff_dyn.workflows.training.prior_sources import prior_digest, prior_guess
 from mlff_dyn.workflows.training.train_report import (
     CONVERGED,
@@ -76,7 +78,7 @@ def train(
     """
     workspace = Workspace(config)
     if dry_run:
-        return _dry_run(workspace, dataset)
+        return _dry_run(workspace, dataset, static=static)
     engine = None if static else create_engine(**config.require_engine().model_dump())
     given = read_snapshots(dataset) if dataset is not None else ()
     with RunLock(workspace.directory):
@@ -100,7 +102,7 @@ def train(
         return _dynamic(learner, engine, progress, warnings)
 
 
-def _dry_run(workspace: Workspace, dataset: Path | None) -> DryRun:
+def _dry_run(workspace: Workspace, dataset: Path | None, *, static: bool) -> DryRun:
     warnings: tuple[str, ...] = ()
     given = read_snapshots(dataset) if dataset is not None else ()
     if dataset is not None:
@@ -112,7 +114,9 @@ def _dry_run(workspace: Workspace, dataset: Path | None) -> DryRun:
         "n_labelled": len(given),
         "max_calculations": workspace.config.training.max_calculations,
     }
-    return DryRun(TrainReport, sizes, {"warnings": warnings})
+    found = {} if static else check_engines_of(workspace)
+    head = [(f"{name.replace('_', ' ')}, {key}", text) for name in found for key, text in found[name].items()]
+    return DryRun(TrainReport, sizes, {"warnings": warnings, **found}, head=tuple(head))
 
 
 def _check_provenance(learner: Learner, identity: str, *, force: bool) -> None:
@@ -143,7 +147,8 @@ def _dynamic(learner: Learner, engine: Engine, progress: Progress, warnings: lis
     if len(learner.data):
         _logged(learner, progress, warnings)
     loop = TrainingLoop(learner, engine, progress)
-    status, errors = loop.run()
+    with finished_told_on_failure(learner, progress):
+        status, errors = loop.run()
     progress.stop()
     warnings = [*warnings, *learner.warnings(), *loop.warnings()]
     return _finish(learner, status, errors, warnings, no_errors="; ".join(loop.warnings()) or None)
@@ -177,6 +182,8 @@ def _finish(
         **describe_labels(learner.force_field(), learner.fit_data),
         calibration_z=float(np.sqrt(np.mean(np.square(scores)))) if scores else None,
         warnings=[*warnings, *_cautions(learner)],
+        temperatures=[] if status == STATIC else describe_temperatures(learner),
+        advice=advise(learner, status, errors),
         null_reasons=explain_nulls(learner.fit_data, no_errors),
     )
     learner.journal.append("end", n_snapshots=len(learner.data), status=status)

@@ -18,6 +18,7 @@ from mlff_dyn.report.numbers import (
     format_percent,
     format_remedy,
 )
+from mlff_dyn.workflows.training.temperature_rows import temperature_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,10 +32,7 @@ STATIC = "static fit"
 BUDGET = "budget exhausted"
 LIMITED = "limited by the expansion"
 _PARTS = ("epistemic", "truncation", "predictive")
-_ADVICE = {
-    LIMITED: "add an order or enlarge expansion.cutoffs_angstrom: more data cannot reach the limit",
-    BUDGET: "raise training.max_calculations and run the same command again",
-}
+_NOT_REACHED = (LIMITED, BUDGET)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +58,8 @@ class TrainReport(Report):
     calibration_z : float or None
         Root mean square of true over expected error of calculations before they were trained on.
     warnings : sequence of str
+    temperatures : sequence of dict                  see `TemperatureSummary`; empty of a static fit
+    advice : str                                     what to do if the limit was not reached
     null_reasons : dict of str                       why values are None, by their names
     """
 
@@ -86,6 +86,8 @@ class TrainReport(Report):
     stress_sd_ev_per_angstrom3: dict[str, float] | None
     calibration_z: float | None
     warnings: Sequence[str]
+    temperatures: Sequence[dict[str, Any]] = ()
+    advice: str = ""
     null_reasons: dict[str, str] = field(default_factory=dict)
 
     def why_null(self) -> Mapping[str, str]:
@@ -95,7 +97,7 @@ class TrainReport(Report):
     @property
     def exit_code(self) -> int:
         """0, or 4 if the limit was not reached."""
-        return 4 if self.status in _ADVICE else 0
+        return 4 if self.status in _NOT_REACHED else 0
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the rows for people."""
@@ -121,8 +123,9 @@ class TrainReport(Report):
             rows.append(("expected energy error", f"{1000 * energy['predictive']:.3g} meV per atom"))
         if sd is not None:
             rows.append(("to lower it", format_remedy(sd)))
+        rows += temperature_rows(self.temperatures)
         rows += [("warning", line) for line in self.warnings]
-        return rows + [("advice", text) for status, text in _ADVICE.items() if status == self.status]
+        return rows + ([("advice", self.advice)] if self.advice else [])
 
     def _holds_for(self) -> str:
         return format_displacements(self.displacement_rms_angstrom, self.displacement_max_angstrom)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 LABELLED = "labelled"
 """Event of a calculation, the only one that does not depend on the expansion."""
-_EXPLORED = "explored"
+EXPLORED = "explored"
+"""Event of an exploring trajectory."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,6 @@ class TrainingJournal:
         entry = _Entry(**known)
         is_new = entry not in self._entries
         self._entries.add(entry)
-        if is_new and entry.event == _EXPLORED:
+        if is_new and entry.event == EXPLORED:
             self.n_steps += entry.n_steps or 0
         return is_new

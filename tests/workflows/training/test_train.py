@@ -163,7 +163,9 @@ def test_dry_run_writes_nothing(folder: Path, train: Train) -> None:
     before = content(folder)
     result = train("--dry-run")
     assert result.exit_code == 0
-    assert json.loads(result.stdout)["n_atoms"] == 32
+    found = json.loads(result.stdout)
+    assert found["n_atoms"] == 32
+    assert found["engine"] == {"kind": "ase", "calculator": "tests.workflows.counting_calculator:CountingEMT"}
     assert content(folder) == before
     assert not (folder / "run").exists()
 

@@ -48,7 +48,7 @@ def start(folder: Path, run_dir: str, *arguments: str, **environment: object) ->
     command = [
         sys.executable,
         "-m",
-        "mlff_dyn",
+        "tests.workflows.killed_command",
         "train",
         str(folder / "c.yaml"),
         "--json",

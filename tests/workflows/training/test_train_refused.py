@@ -36,7 +36,7 @@ def test_other_engine_parameters_are_refused(trained: Path, train: Train) -> Non
         (["training.max_calculations=0"], 2, ("training.max_calculations",)),
         (["engine.kind=vasp"], 2, ("engine.kind",)),
         (["engine.parameters.calculator=ase.calculators.emt:NoSuch"], 2, ("NoSuch",)),
-        (["engine.parameters.calculator=nosuchmodule:EMT"], 5, ("nosuchmodule", "pip install")),
+        (["engine.parameters.calculator=nosuchmodule:EMT"], 5, ("nosuchmodule", "PYTHONPATH")),
         (["structure.file=nothing.vasp"], 3, ("nothing.vasp",)),
         (["structure.supercell=[0, 1, 1]"], 2, ("structure.supercell",)),
     ],

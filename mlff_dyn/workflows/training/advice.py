@@ -1,0 +1,51 @@
+"""What to do about a training that did not reach its limit; it fits what the error consists of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlff_dyn.report.numbers import format_percent
+
+if TYPE_CHECKING:
+    from mlff_dyn.training.criteria import MeanErrors
+
+_EXPANSION = "add an order or enlarge expansion.cutoffs_angstrom"
+
+
+def advice_for_limited() -> str:
+    """Advice where the expansion is the limit."""
+    return f"{_EXPANSION}: more data cannot reach the limit"
+
+
+def advice_for_budget(errors: MeanErrors | None, limit_relative: float, *, is_tested: bool) -> str:
+    """Advice where the calculations are spent.
+
+    Parameters
+    ----------
+    errors : MeanErrors or None
+        Of the last exploration; None where the dynamics stopped before there were any.
+    limit_relative : float
+        Of the predictive error.
+    is_tested : bool
+        Whether calculations at the temperatures of the training confirm the predicted errors.
+
+    Examples
+    --------
+    >>> from mlff_dyn.training.criteria import MeanErrors
+    >>> advice_for_budget(MeanErrors(1.0, 0.08, 0.02, 0.082), 0.05, is_tested=True)
+    'raise training.max_calculations and run the same command again'
+    >>> advice_for_budget(MeanErrors(1.0, 0.02, 0.08, 0.082), 0.05, is_tested=True)[:46]
+    'add an order or enlarge expansion.cutoffs_angs'
+    """
+    more = "raise training.max_calculations and run the same command again"
+    if errors is None or not errors.predictive >= 0.0:
+        return f"lower training.temperatures_kelvin or the timestep, or {more}; if it stays so, {_EXPANSION}"
+    if errors.truncation <= errors.epistemic:
+        return more
+    left_out, limit = format_percent(errors.truncation), format_percent(limit_relative)
+    if is_tested:
+        return f"{_EXPANSION}: what it leaves out is {left_out} of the forces, the limit {limit}"
+    return (
+        f"{_EXPANSION}: what it leaves out seems to be {left_out} of the forces, the limit {limit}; a larger "
+        "training.max_calculations would test that"
+    )
