@@ -26,11 +26,31 @@ if TYPE_CHECKING:
     from mlff_dyn.model.force_field import ForceField
 
 THZ_FEMTOSECONDS = 1.0e-3
-_LARGEST_SIZE = 10_000_000
-"""Elements of the dynamical matrices; a torus with more is replaced by a smaller, nearly cubic one."""
-_LEAST_THZ = 0.05
-_SAME_FREQUENCY = 1.0e-6
-_SIGNIFICANT_SD = 2.0
+
+
+@dataclass(frozen=True)
+class ModeLimits:
+    """How many modes are solved, and which count as imaginary.
+
+    Attributes
+    ----------
+    largest_size : int
+        Elements of the dynamical matrices; a torus with more is replaced by a smaller, nearly cubic one.
+    least_thz : float
+        Imaginary frequencies below it are rounding, or a flat direction.
+    significant_sd : float
+        Standard deviations of omega^2 by which it has to be negative.
+    same_frequency : float
+        Relative difference below which frequencies are equal by symmetry.
+    """
+
+    largest_size: int = 10_000_000
+    least_thz: float = 0.05
+    significant_sd: float = 2.0
+    same_frequency: float = 1.0e-6
+
+
+_LIMITS = ModeLimits()
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +168,7 @@ def harmonic_modes(expansion: Expansion, parameters: NDArray[np.float64], torus:
 
 
 def _of_bounded_size(torus: Torus) -> Torus:
-    most_cells = _LARGEST_SIZE / (3 * torus.crystal.n_sites) ** 2
+    most_cells = _LIMITS.largest_size / (3 * torus.crystal.n_sites) ** 2
     if torus.n_cells <= most_cells:
         return torus
     extent = max(2, int(np.cbrt(most_cells)))
@@ -166,14 +186,14 @@ def imaginary_mode(modes: HarmonicModes, force_field: ForceField | None = None) 
     """
     frequencies = np.where(modes.is_vibration, modes.frequencies_thz, np.inf)
     lowest = float(frequencies.min())
-    if lowest > -_LEAST_THZ:
+    if lowest > -_LIMITS.least_thz:
         return None
-    alike = np.argwhere(frequencies <= (1.0 - _SAME_FREQUENCY) * lowest)
+    alike = np.argwhere(frequencies <= (1.0 - _LIMITS.same_frequency) * lowest)
     wavevector, mode = int(alike[0, 0]), int(alike[0, 1])
     sd = None
     if force_field is not None:
         square_sd = _square_sd(force_field, modes.torus, modes.pattern(wavevector, mode))
-        if modes.squares[wavevector, mode] > -_SIGNIFICANT_SD * square_sd:
+        if modes.squares[wavevector, mode] > -_LIMITS.significant_sd * square_sd:
             return None
         sd = square_sd / (2.0 * abs(lowest) * (2.0 * np.pi * THZ_FEMTOSECONDS) ** 2)
     first, second, third = _folded(modes.torus.wavevectors[wavevector]).tolist()
@@ -181,7 +201,7 @@ def imaginary_mode(modes: HarmonicModes, force_field: ForceField | None = None) 
         frequency_thz=lowest,
         frequency_sd_thz=sd,
         wavevector=(first, second, third),
-        n_modes=int((frequencies < -_LEAST_THZ).sum()),
+        n_modes=int((frequencies < -_LIMITS.least_thz).sum()),
         n_wavevectors=len(frequencies),
     )
 

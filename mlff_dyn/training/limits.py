@@ -42,6 +42,10 @@ class DecisionLimits:
         Kinetic energy over its mean at the start, see `start_at_rest_positions`.
     hot_probability : float
         Probability, by chi-square statistics, below which a kinetic energy is none of equilibrium.
+    fastest_atom : float
+        Kinetic energy of an atom over kT above which it runs away; of equilibrium one in 1e6 does.
+    advised_margin : float
+        Displacement limit that a message advises, over the displacement reached.
     energy_margin_sd : float
         A potential energy below that of the crystal at rest by so many standard deviations of equipartition
         is none of a crystal that order 2 calls stable.
@@ -66,6 +70,8 @@ class DecisionLimits:
     largest_fraction_of_bond: float = 0.5
     start_factor: float = 2.0
     hot_probability: float = 1.0e-9
+    fastest_atom: float = 15.0
+    advised_margin: float = 1.25
     energy_margin_sd: float = 5.0
     coverage_factor: float = 2.0
     largest_phase_of_step: float = 0.8

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from mlff_dyn.model.force_field import SupercellForceField, TrainingSummary
     from mlff_dyn.model.harmonic_modes import HarmonicModes
 
-_FASTEST_ATOM = 15.0
-"""Kinetic energy over kT; of equilibrium one atom in a million exceeds it."""
-
 
 @dataclass(frozen=True)
 class Motion:
@@ -151,7 +148,7 @@ class TrustedRegion:
                 "add the next even order to expansion.cutoffs_angstrom, or lower the temperature"
             )
         farthest = max(_stopped_distance(run), LIMITS.thermal_margin * (self.expected_angstrom or 0.0))
-        value = f"set md.displacement_limit_angstrom to {_rounded_up(1.25 * farthest):g}"
+        value = f"set md.displacement_limit_angstrom to {_rounded_up(LIMITS.advised_margin * farthest):g}"
         return f"{value} to go on" + (", or leave it out" if self.is_given else f", or {train}")
 
     def _runs_away(self, run: MdRun, torus: Torus) -> bool:
@@ -162,7 +159,7 @@ class TrustedRegion:
         inertia = torus.masses[atom] * AMU_ANGSTROM2_PER_FS2_EV
         kinetic = 0.5 * inertia * float(np.sum(run.state.velocities[atom] ** 2))
         thermal = BOLTZMANN_EV_PER_K * self.temperature_kelvin
-        return not kinetic < _FASTEST_ATOM * thermal
+        return not kinetic < LIMITS.fastest_atom * thermal
 
 
 def trusted_region(

@@ -1,6 +1,8 @@
 """What reports say of unstable crystals, of displacements beyond the data, and of useless trajectories."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,10 +12,12 @@ from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.model.force_field import TrainingSummary
 from mlff_dyn.training.trusted_region import Motion
+from mlff_dyn.workflows.md import run_md
 from mlff_dyn.workflows.md.md_report import DONE, UNRELIABLE, MdReport, TrajectorySummary
-from mlff_dyn.workflows.md.trajectory_checks import trajectory_warnings
+from mlff_dyn.workflows.md.trajectory_checks import TRAJECTORY_LIMITS, trajectory_warnings
 from mlff_dyn.workflows.stability import coverage_warnings, stability_warnings
 from tests.models import crystal_of, fitted_to_harmonic, spring_hessian
+from tests.workflows.conftest import invoke
 
 SUMMARY = TrajectorySummary(
     directory="md/300K-1",
@@ -65,8 +69,7 @@ def test_dynamics_beyond_the_data_is_announced() -> None:
 
 def test_a_sound_trajectory_has_no_warning() -> None:
     assert trajectory_warnings(SUMMARY, TRAINED, 0.05) == []
-    (row,) = (text for label, text in SUMMARY.rows() if label == "  expected force error")
-    assert row.endswith("for displacements of rms 0.1 Å, at most 0.4 Å")
+    assert ("  it holds", "for displacements of rms 0.1 Å, at most 0.4 Å") in SUMMARY.rows()
 
 
 def test_a_large_error_and_an_extrapolated_one_are_warnings() -> None:
@@ -100,3 +103,15 @@ def test_dynamics_is_judged_by_its_own_errors(changes: dict[str, object], words:
     )
     assert len(lines) == (words is not None)
     assert all(words in line for line in lines)
+
+
+def test_a_useless_trajectory_ends_with_exit_code_6(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second call finds everything done, and says the same."""
+    strict = replace(TRAJECTORY_LIMITS, unreliable_error_relative=1e-4)
+    monkeypatch.setattr(run_md, "TRAJECTORY_LIMITS", strict)
+    for _ in range(2):
+        result = invoke("run-md", project / "CONFIG.yaml", "--json")
+        assert result.exit_code == 6
+        answer = json.loads(result.stdout)
+        assert answer["status"] == UNRELIABLE
+        assert (project / "run/md/300K-7/trajectory.h5").exists()

@@ -81,7 +81,7 @@ class Replica:
     Attributes
     ----------
     frames : tuple of FrameErrors
-    stop : str or None         which atom left the trusted region, and when
+    stop : str or None         what left the trusted region, when, and what to do
     displacements : ndarray, shape (n_samples, n_atoms, 3)
         Some of the frames, evenly spaced over the whole length, Å.
     """
@@ -117,9 +117,12 @@ def sample_replicas(
             record = records[place]
             if record.stop is not None:
                 continue
-            record.stop = regions[place].describe_stop(chunk.run, chunk.step, force_field.torus)
-            if record.stop is None:
+            region, torus = regions[place], force_field.torus
+            stop = region.describe_stop(chunk.run, chunk.step, torus)
+            if stop is None:
                 record.add(force_field, plan, chunk)
+            else:
+                record.stop = f"{stop}; {region.remedy(chunk.run, torus)}"
         on_steps(max(chunk.step for chunk in chunks.values()), sum(not record.stop for record in records))
     replicas = tuple(record.replica(force_field.torus.n_atoms) for record in records)
     firsts = range(0, plan.n_trajectories, plan.n_replicas)

@@ -72,6 +72,7 @@ class TrajectorySummary(TrajectoryAnalysis):
             ("  mean temperature", self._temperature()),
             ("  speed", f"{self.steps_per_second:.0f} steps/s"),
             ("  expected force error", self._error()),
+            *self._holds(),
             ("  anharmonicity", format_quantity(self.sigma_a, ".3f", "")),
             ("  pressure", pressure),
             *self._cell(),
@@ -96,8 +97,11 @@ class TrajectorySummary(TrajectoryAnalysis):
         mean, largest, force = self.force_sd_mean, self.force_sd_max, self.force_rms_ev_per_angstrom
         if mean is None or largest is None or not force:
             return UNKNOWN
-        holds = format_displacements(self.displacement_rms_angstrom, self.largest_displacement_angstrom)
-        return f"{format_error(mean, mean / force)}, at most {format_error(largest)}; {holds}"
+        return f"{format_error(mean, mean / force)}, at most {format_error(largest)}"
+
+    def _holds(self) -> list[tuple[str, str]]:
+        text = format_displacements(self.displacement_rms_angstrom, self.largest_displacement_angstrom)
+        return [("  it holds", text)] if text else []
 
     @property
     def error_relative(self) -> float:
