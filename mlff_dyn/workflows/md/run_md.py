@@ -11,13 +11,13 @@ from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.kernels.dynamics import Dynamics
 from mlff_dyn.md.barostat import Barostat
 from mlff_dyn.md.start import displacement_limit
-from mlff_dyn.report.answer import DryRun, Report, write_report
+from mlff_dyn.report.answer import DryRun, Report, explain_nulls, write_report
 from mlff_dyn.store.json_file import finite_or_null, read_json, to_plain, write_json
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
 from mlff_dyn.workflows.md.md_analysis import analyze_trajectory
-from mlff_dyn.workflows.md.md_report import MdReport, TrajectorySummary
+from mlff_dyn.workflows.md.md_report import WHY_NULL, MdReport, TrajectorySummary
 from mlff_dyn.workflows.md.trajectory_run import MdPlan, run_trajectory
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
 from mlff_dyn.workflows.training.trained_model import read_trained
@@ -192,9 +192,9 @@ def _run_one(
         else plan.barostat.pressure * EV_PER_ANGSTROM3_GPA,
         **vars(analysis),
     )
-    content = {**asdict(summary), "identity": plan.identity, "inputs": plan.inputs}
-    known: Any = finite_or_null(to_plain(content))
-    write_json(plan.directory / "md.json", known, format_name=_FORMAT, version=_VERSION)
+    known: Any = finite_or_null(to_plain(asdict(summary)))
+    stamp = {"null_reasons": explain_nulls(known, WHY_NULL), "identity": plan.identity, "inputs": plan.inputs}
+    write_json(plan.directory / "md.json", {**known, **stamp}, format_name=_FORMAT, version=_VERSION)
     return summary, True
 
 
@@ -212,6 +212,7 @@ def _finished(plan: MdPlan) -> TrajectorySummary | None:
     try:
         content = read_json(path, format_name=_FORMAT, version=_VERSION)
         identity, inputs = content.pop("identity"), content.pop("inputs")
+        content.pop("null_reasons", None)
         summary = TrajectorySummary(**content)
     except (DataError, KeyError, TypeError):
         return None

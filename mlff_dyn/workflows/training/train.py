@@ -31,7 +31,7 @@ from mlff_dyn.workflows.training.train_report import (
     describe_errors,
     describe_fit,
     describe_labels,
-    explain_nulls,
+    why_unknown,
 )
 from mlff_dyn.workflows.training.trained_model import ANSWER_NAME, is_answer_of, write_trained
 
@@ -173,7 +173,7 @@ def _finish(
         **describe_labels(learner.force_field(), learner.fit_data),
         calibration_z=float(np.sqrt(np.mean(np.square(scores)))) if scores else None,
         warnings=warnings,
-        null_reasons=explain_nulls(learner.fit_data, no_errors),
+        null_reasons=why_unknown(learner.fit_data, no_errors),
     )
     learner.journal.append("end", n_snapshots=len(learner.data), status=status)
     write_trained(learner, report, _inputs(learner))
