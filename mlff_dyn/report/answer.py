@@ -57,7 +57,7 @@ class Report:
         """Return the JSON object: ``schema``, ``status``, values, and ``null_reasons`` where one is null."""
         content = {"schema": self.schema(), "status": self.status, **self.values()}
         content.pop(_REASONS, None)
-        reasons = _explain_nulls(to_plain(content), self.why_null())
+        reasons = explain_nulls(to_plain(content), self.why_null())
         return {**content, _REASONS: reasons} if reasons else content
 
     def rows(self) -> list[tuple[str, str]]:
@@ -142,11 +142,21 @@ def print_report(report: Report, *, as_json: bool, stream: TextIO | None = None)
         print_table(report.table(), stream)
 
 
-def _explain_nulls(values: object, reasons: Mapping[str, str], path: str = "") -> dict[str, str]:
-    """Reason of every value that is null in JSON, by its path."""
+def explain_nulls(values: object, reasons: Mapping[str, str], path: str = "") -> dict[str, str]:
+    """Reason of every value that is null in JSON, by its path.
+
+    Parameters
+    ----------
+    values : object
+        Plain values.
+    reasons : mapping
+        By the names of values without the path.
+    path : str
+        Of the values.
+    """
     if isinstance(values, dict | list):
         items = values.items() if isinstance(values, dict) else enumerate(values)
-        nested = (_explain_nulls(value, reasons, f"{path}.{name}".lstrip(".")) for name, value in items)
+        nested = (explain_nulls(value, reasons, f"{path}.{name}".lstrip(".")) for name, value in items)
         return {name: reason for found in nested for name, reason in found.items()}
     if values is None:
         return {path: reasons.get(path.rpartition(".")[2], "not known")}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DONE, UNRELIABLE = "done", "done, but the forces are wrong by more than half of their size"
 _NO_SAMPLE = "no sample after the first steps, which are left out"
-_WHY_NULL = {
+WHY_NULL = {
     **{item.name: _NO_SAMPLE for item in fields(TrajectoryAnalysis)},
     **dict.fromkeys(
         ("pressure_gigapascal", "pressure_error_gigapascal"),
@@ -136,7 +136,7 @@ class MdReport(Report):
 
     def why_null(self) -> Mapping[str, str]:
         """Say why values are None."""
-        return _WHY_NULL
+        return WHY_NULL
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the rows of all trajectories."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.kernels.dynamics import Dynamics
 from mlff_dyn.md.barostat import Barostat
-from mlff_dyn.report.answer import DryRun, Report, write_report
+from mlff_dyn.report.answer import DryRun, Report, explain_nulls, write_report
 from mlff_dyn.store.json_file import finite_or_null, read_json, to_plain, write_json
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.store.trajectory import check_trajectory
@@ -20,7 +20,7 @@ from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.training.trusted_region import Motion, trusted_region
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
 from mlff_dyn.workflows.md.md_analysis import analyze_trajectory
-from mlff_dyn.workflows.md.md_report import DONE, UNRELIABLE, MdReport, TrajectorySummary
+from mlff_dyn.workflows.md.md_report import DONE, UNRELIABLE, WHY_NULL, MdReport, TrajectorySummary
 from mlff_dyn.workflows.md.trajectory_checks import TRAJECTORY_LIMITS, trajectory_warnings
 from mlff_dyn.workflows.md.trajectory_run import MdPlan, run_trajectory
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
@@ -218,9 +218,9 @@ def _run_one(
         else plan.barostat.pressure * EV_PER_ANGSTROM3_GPA,
         **vars(analysis),
     )
-    content = {**asdict(summary), "identity": plan.identity, "inputs": plan.inputs}
-    known: Any = finite_or_null(to_plain(content))
-    write_json(plan.directory / "md.json", known, format_name=_FORMAT, version=_VERSION)
+    known: Any = finite_or_null(to_plain(asdict(summary)))
+    stamp = {"null_reasons": explain_nulls(known, WHY_NULL), "identity": plan.identity, "inputs": plan.inputs}
+    write_json(plan.directory / "md.json", {**known, **stamp}, format_name=_FORMAT, version=_VERSION)
     return summary, True
 
 
@@ -251,6 +251,7 @@ def _finished(plan: MdPlan) -> TrajectorySummary | None:
     try:
         content = read_json(path, format_name=_FORMAT, version=_VERSION)
         identity, inputs = content.pop("identity"), content.pop("inputs")
+        content.pop("null_reasons", None)
         summary = TrajectorySummary(**content)
     except (DataError, KeyError, TypeError):
         return None

@@ -35,7 +35,7 @@ from mlff_dyn.workflows.training.train_report import (
     describe_errors,
     describe_fit,
     describe_labels,
-    explain_nulls,
+    why_unknown,
 )
 from mlff_dyn.workflows.training.trained_model import ANSWER_NAME, is_answer_of, write_trained
 
@@ -184,7 +184,7 @@ def _finish(
         warnings=[*warnings, *_cautions(learner)],
         temperatures=[] if status == STATIC else describe_temperatures(learner),
         advice=advise(learner, status, errors),
-        null_reasons=explain_nulls(learner.fit_data, no_errors),
+        null_reasons=why_unknown(learner.fit_data, no_errors),
     )
     learner.journal.append("end", n_snapshots=len(learner.data), status=status)
     write_trained(learner, report, _inputs(learner))

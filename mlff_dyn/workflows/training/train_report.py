@@ -188,7 +188,7 @@ def describe_labels(force_field: ForceField, data: FitData) -> dict[str, Any]:
     }
 
 
-def explain_nulls(data: FitData, no_errors: str | None) -> dict[str, str]:
+def why_unknown(data: FitData, no_errors: str | None) -> dict[str, str]:
     """Why values of the answer are None, where they are.
 
     Parameters
