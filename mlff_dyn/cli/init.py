@@ -54,7 +54,9 @@ def init(
     dataset: Dataset = None,
 ) -> None:
     """Set up a run: a commented configuration for a structure, the basis, the first structures."""
-    is_config = source.suffix in CONFIG_SUFFIXES
+    from mlff_dyn.store.structure_yaml import is_phonopy_yaml
+
+    is_config = source.suffix in CONFIG_SUFFIXES and not is_phonopy_yaml(source)
     if dataset is not None and not suggest:
         raise typer.BadParameter("--dataset goes with --suggest; train takes --dataset, too")
     if suggest and not is_config:
