@@ -51,7 +51,7 @@ def read_structure(path: Path | str) -> Atoms:
         If the file is missing or unreadable, or the structure has no cell, mixed or partly occupied sites,
         atoms without an element or a position, numbers that are not finite, or overlapping atoms.
     """
-    path = Path(path)
+    path = _short(Path(path))
     if not path.exists():
         raise DataError(
             f"structure file {path} does not exist", fix="check structure.file and the folder it is in"
@@ -60,6 +60,12 @@ def read_structure(path: Path | str) -> Atoms:
         raise DataError(f"structure file {path} is not a file", fix="check structure.file")
     status = path.stat()
     return _read_checked(path, status.st_mtime_ns, status.st_size).copy()
+
+
+def _short(path: Path) -> Path:
+    """Path relative to the working directory where it lies below it."""
+    folder = Path.cwd()
+    return path.relative_to(folder) if path.is_relative_to(folder) else path
 
 
 @lru_cache(maxsize=4)
@@ -139,11 +145,16 @@ def _text(path: Path) -> str:
         return bytes(file.read()).decode("utf-8", "replace")
 
 
+def is_pw_input(path: Path) -> bool:
+    """Tell an input of pw.x by its content."""
+    with path.open("rb") as file:
+        return _PW_NAMELIST.search(file.read(2**16)) is not None
+
+
 def _format(path: Path) -> str:
     """Format by the name of ASE, which takes some inputs of pw.x and CIF files for those of other codes."""
-    with path.open("rb") as file:
-        if _PW_NAMELIST.search(file.read(2**16)):
-            return "espresso-in"
+    if is_pw_input(path):
+        return "espresso-in"
     return "cif" if path.suffix.lower() == ".cif" else str(filetype(str(path)))
 
 
