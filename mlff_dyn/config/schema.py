@@ -5,7 +5,7 @@ values are plain: supercells are 3x3 tuples of integers, cutoffs are ``{order: Ã
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -30,6 +30,11 @@ class StructureConfig(Section):
         "cell in `file`."
     )
     symprec_angstrom: Real = Field(default=1.0e-5, gt=0.0, description="Tolerance of the symmetry search.")
+    masses_amu: dict[str, Annotated[Real, Field(gt=0.0)]] = Field(
+        default={},
+        description="Masses of elements, like `{B: 11.009}` for an isotope, instead of those in `file` or of "
+        "the natural ones.",
+    )
 
 
 class ExpansionConfig(Section):

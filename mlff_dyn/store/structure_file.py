@@ -18,7 +18,12 @@ from ase.neighborlist import neighbor_list
 
 from mlff_dyn.errors import DataError
 from mlff_dyn.store.structure_cif import read_cif
-from mlff_dyn.store.structure_text import CHECKED_FORMATS, checked_text, without_fortran_exponents
+from mlff_dyn.store.structure_text import (
+    CHECKED_FORMATS,
+    checked_text,
+    pw_masses,
+    without_fortran_exponents,
+)
 from mlff_dyn.store.structure_yaml import is_phonopy_yaml, read_phonopy_cell
 
 MINIMUM_DISTANCE_ANGSTROM = 0.4
@@ -116,6 +121,10 @@ def _read_format(path: Path) -> Any:  # noqa: ANN401 (whatever the reader of ASE
         if kind in CHECKED_FORMATS:
             text, doubts = checked_text(path, kind, _text(path))
         atoms = _read_text(path, kind, text)
+    if kind == "espresso-in":
+        given = pw_masses(_text(path))
+        natural = zip(atoms.get_chemical_symbols(), atoms.get_masses(), strict=True)
+        atoms.set_masses([given.get(symbol, mass) for symbol, mass in natural])
     for doubt in doubts:
         _logger.warning("%s: %s", path, doubt)
     return atoms

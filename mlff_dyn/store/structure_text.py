@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ase.data import atomic_numbers
+from ase.data import atomic_masses, atomic_numbers
 from ase.formula import Formula
 from ase.io import ParseError
+from ase.io.espresso import label_to_symbol
 from ase.io.vasp import atomtypes_outpot
 
 from mlff_dyn.errors import DataError
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NUMBER_D = re.compile(r"(?<![\w.])([+-]?(?:\d+\.?\d*|\.\d+))[dD]([+-]?\d+)(?![\w.])")
+_PW_SPECIES = re.compile(
+    r"^\s*atomic_species[^\n]*\n((?:\s*[A-Za-z]\S*\s+[\d.]\S*\s+\S+[^\n]*\n?)+)", re.IGNORECASE | re.MULTILINE
+)
 _ELEMENTS_OF_TYPES = {
     "lammps-dump-text": "write the elements with it: dump custom ... element x y z, dump_modify element B As",
     "lammps-dump-binary": "give a text dump with a column element",
@@ -53,6 +57,20 @@ def checked_text(path: Path, kind: str, text: str) -> tuple[str, list[str]]:
     """
     check = _CHECKS.get(kind)
     return (text, []) if check is None else check(path, text)
+
+
+def pw_masses(text: str) -> dict[str, float]:
+    """Masses in an input of pw.x by element, amu, but for those that no isotope comes near."""
+    card = _PW_SPECIES.search(text)
+    masses: dict[str, float] = {}
+    for line in card[1].splitlines() if card else ():
+        label, mass = without_fortran_exponents(line).split()[:2]
+        symbol = label_to_symbol(label)
+        natural = atomic_masses[atomic_numbers[symbol]]
+        heaviest = 3.1 if symbol == "H" else 1.15 * natural
+        if 0.85 * natural < float(mass) < heaviest:
+            masses[symbol] = float(mass)
+    return masses
 
 
 def _poscar(path: Path, text: str) -> tuple[str, list[str]]:

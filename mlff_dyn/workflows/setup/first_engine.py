@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase.calculators.vasp.create_input import GenerateVaspInput
-from ase.io.espresso import get_atomic_species, read_fortran_namelist
+from ase.io.espresso import get_atomic_species, label_to_symbol, read_fortran_namelist
 
 from mlff_dyn.store.structure_file import is_pw_input
+from mlff_dyn.store.structure_text import without_fortran_exponents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -66,7 +67,7 @@ def first_engine(
 def _from_pw_input(
     structure: Path, lattice: NDArray[np.float64], cell: NDArray[np.float64]
 ) -> tuple[dict[str, Any], list[str]]:
-    text = structure.read_text(encoding="utf-8", errors="replace")
+    text = without_fortran_exponents(structure.read_text(encoding="utf-8", errors="replace"))
     namelists, cards = read_fortran_namelist(text.splitlines(keepends=True))
     input_data = {
         section: {key: value for key, value in namelists.get(section, {}).items() if _is_physics(key)}
@@ -80,7 +81,7 @@ def _from_pw_input(
     pseudo_dir = Path(str(namelists.get("control", {}).get("pseudo_dir", "."))).expanduser()
     return _espresso_section(
         {section: values for section, values in input_data.items() if values},
-        {re.sub(r"[\d_-].*", "", label).capitalize(): Path(file).name for label, _, file in species},
+        {label_to_symbol(label): Path(file).name for label, _, file in species},
         _kpoints(cell, spacing),
         str(structure.absolute().parent / pseudo_dir),
     ), [f"The physics of {structure.name}; k-points of its density for the training cell."]
