@@ -57,7 +57,13 @@ def first_configuration(structure: Path, folder: Path, overrides: Sequence[str])
     """
     file = {"file": str(structure.absolute())}
     first, other = (
-        _parse({"structure": {**file, "supercell": [n] * 3}}, structure, folder, overrides) for n in (1, 2)
+        _parse(
+            {"structure": {**file, "supercell": [n] * 3}, "engine": {"kind": kind}},
+            structure,
+            folder,
+            overrides,
+        )
+        for n, kind in ((1, "espresso"), (2, "ase"))
     )
     crystal = Workspace(first).crystal
     notes: Notes = {}
@@ -67,9 +73,13 @@ def first_configuration(structure: Path, folder: Path, overrides: Sequence[str])
     else:
         supercell, expansion = _propose(crystal, notes)
     notes["expansion", "cutoffs_angstrom"] = _expansion_notes(input_supercell(crystal, supercell), expansion)
-    elements = list(dict.fromkeys(chemical_symbols[n] for n in crystal.input_numbers))
-    lattice = crystal.input_lattice
-    engine, notes["engine",] = first_engine(structure, elements, lattice, supercell @ lattice)
+    kinds = {first.require_engine().kind, other.require_engine().kind}
+    if len(kinds) == 1:
+        engine: dict[str, Any] = {"kind": kinds.pop()}
+    else:
+        elements = list(dict.fromkeys(chemical_symbols[n] for n in crystal.input_numbers))
+        lattice = crystal.input_lattice
+        engine, notes["engine",] = first_engine(structure, elements, lattice, supercell @ lattice)
     values = {
         "structure": {**file, "supercell": shorten_supercell(_rows(supercell))},
         "expansion": {"cutoffs_angstrom": expansion.cutoffs_angstrom},
@@ -91,14 +101,13 @@ def _parse(values: dict[str, Any], structure: Path, folder: Path, overrides: Seq
 
 def _still_true(notes: Notes, config: Config, values: Mapping[str, Any]) -> Notes:
     """Leave out notes on what an override has changed."""
-    changed = {
+    changed: dict[tuple[str, ...], bool] = {
         ("structure", "supercell"): shorten_supercell(config.structure.supercell)
         != values["structure"]["supercell"],
         ("expansion", "cutoffs_angstrom"): config.expansion.cutoffs_angstrom
         != values["expansion"]["cutoffs_angstrom"],
-        ("engine",): config.engine is None or config.engine.kind != values["engine"]["kind"],
     }
-    return {key: lines for key, lines in notes.items() if not changed[key]}
+    return {key: lines for key, lines in notes.items() if not changed.get(key)}
 
 
 def _propose(crystal: Crystal, notes: Notes) -> tuple[np.ndarray, ProposedExpansion]:

@@ -163,3 +163,20 @@ def test_pseudopotentials_that_lie_there(folder: Path) -> None:
     assert values["parameters"]["pseudopotentials"] == {"B": "B.pbe.UPF", "As": "As.pbe.UPF"}
     assert values["parameters"]["input_data"]["system"]["ecutwfc"] == 45
     assert values["profile"]["pseudo_dir"] == "pseudo"
+
+
+def test_an_engine_of_the_command_line_is_taken_alone(folder: Path) -> None:
+    written(folder, "BAs.vasp")
+    init(
+        "BAs.vasp",
+        "--set",
+        "engine.kind=ase",
+        "--set",
+        "engine.parameters.calculator=ase.calculators.emt:EMT",
+    )
+    engine = load_config(folder / "CONFIG.yaml").require_engine()
+    assert (engine.kind, engine.profile) == ("ase", {})
+    assert engine.parameters == {"calculator": "ase.calculators.emt:EMT"}
+    init("BAs.vasp", "--force", "--set", "engine.profile.command=mpirun pw.x")
+    engine = load_config(folder / "CONFIG.yaml").require_engine()
+    assert (engine.kind, engine.profile["command"]) == ("espresso", "mpirun pw.x")
