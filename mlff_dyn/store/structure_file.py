@@ -97,7 +97,10 @@ def _read_any(path: Path) -> Atoms:
         except Exception as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
             if isinstance(error, KeyError) and _LOOKS_LIKE_SYMBOL.fullmatch(reason):
-                reason += " is no chemical element"
+                raise DataError(
+                    f"structure file {path}: {reason} is no chemical element",
+                    fix="write a symbol of the periodic table; structure.masses_amu: {H: 2.014} is deuterium",
+                ) from error
             raise DataError(
                 f"structure file {path} cannot be read: {type(error).__name__}: {reason}",
                 fix="give a complete file in a format that ASE knows by name, such as BAs.vasp or BAs.cif",

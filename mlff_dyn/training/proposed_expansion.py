@@ -97,7 +97,7 @@ def propose_expansion(torus: Torus, limits: ExpansionLimits = EXPANSION_LIMITS) 
     for order, n_shells in limits.shells:
         largest = min(dict(limits.largest_cutoffs_angstrom)[order], np.floor(safe / 0.05) * 0.05)
         start = round(min(_shell_end(crystal, n_shells, limits), float(largest)), 2)
-        chosen = surroundings.largest_small(order, start)
+        chosen = surroundings.largest_small(order, start, surroundings.nearest_angstrom)
         if chosen is None:
             break
         cutoffs[order] = chosen
@@ -112,11 +112,15 @@ class _Surroundings:
     distances: list[NDArray[np.float64]]
     limits: ExpansionLimits
 
-    def largest_small(self, order: int, start: float) -> float | None:
-        """Largest cutoff up to a start with few parameters that reaches a neighbor of every site."""
-        nearest = max((float(d[0]) if len(d) else np.inf) for d in self.distances)
+    @property
+    def nearest_angstrom(self) -> float:
+        """Distance within which every site has a neighbor."""
+        return max((float(d[0]) if len(d) else np.inf) for d in self.distances)
+
+    def largest_small(self, order: int, start: float, least: float) -> float | None:
+        """Largest cutoff with few parameters between two lengths, Å."""
         fitting = [start, *(c for c in self._steps() if c < start)]
-        return next((c for c in fitting if c >= nearest and self._is_small(order, c)), None)
+        return next((c for c in fitting if c >= least and self._is_small(order, c)), None)
 
     def _steps(self) -> list[float]:
         """Cutoffs just above a distance that a gap follows, at most one per 0.1 Å, the longest first."""
@@ -160,7 +164,7 @@ def _second_order(torus: Torus, surroundings: _Surroundings, safe: float) -> flo
     most = surroundings.limits.most_parameters * len(compatible_operations(torus))
     if _PAIR_TERMS[2] * n_pairs <= most:
         return FULL
-    return surroundings.largest_small(2, safe) or safe
+    return surroundings.largest_small(2, safe, 0.0) or safe
 
 
 def _shell_end(crystal: Crystal, n_shells: int, limits: ExpansionLimits) -> float:
