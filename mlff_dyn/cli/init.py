@@ -1,6 +1,7 @@
 """`mlff-dyn init`."""
 
 import logging
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,7 +55,9 @@ def init(
     dataset: Dataset = None,
 ) -> None:
     """Set up a run: a commented configuration for a structure, the basis, the first structures."""
-    is_config = source.suffix in CONFIG_SUFFIXES
+    from mlff_dyn.store.structure_yaml import is_phonopy_yaml
+
+    is_config = source.suffix in CONFIG_SUFFIXES and not is_phonopy_yaml(source)
     if dataset is not None and not suggest:
         raise typer.BadParameter("--dataset goes with --suggest; train takes --dataset, too")
     if suggest and not is_config:
@@ -77,31 +80,17 @@ def init(
 
     from mlff_dyn.workflows.setup.initialise import initialise
 
-    made = initialise(config, dry_run=given.dry_run)
+    again = "" if is_config else _same_again(source, output, given)
+    made = initialise(config, dry_run=given.dry_run, again=again)
     given.finish(made, results=[config.run_dir / "basis.h5"])
 
 
 def _start_config(structure: Path, target: Path, given: Given) -> "Config":
     """Write the configuration of a structure, unless it is there already, and return it."""
-    from mlff_dyn.config.load import parse_config
-    from mlff_dyn.config.suggest import suggest_cutoffs, suggest_supercell
-    from mlff_dyn.config.template import config_template, starting_values
-    from mlff_dyn.config.yaml_source import format_yaml
     from mlff_dyn.store.atomic import atomic_write_text
-    from mlff_dyn.store.structure_file import read_structure
+    from mlff_dyn.workflows.setup.first_configuration import first_configuration
 
-    atoms = read_structure(structure)
-    supercell = suggest_supercell(atoms.cell.array)
-    cutoffs = suggest_cutoffs(atoms.cell.array, atoms.positions, supercell)
-    elements = list(dict.fromkeys(atoms.symbols))
-    values = starting_values(structure.absolute(), elements, supercell, cutoffs)
-    config = parse_config(
-        format_yaml(values, flow=False, width=100),
-        source=f"configuration of {structure}",
-        folder=target.parent,
-        overrides=given.all_overrides(),
-    )
-    text = config_template(config, target.parent)
+    config, text = first_configuration(structure, target.parent, given.all_overrides())
     if target.exists() and not given.force and target.read_text(encoding="utf-8") != text:
         raise UsageError(
             f"{target} exists and differs from what init would write",
@@ -111,5 +100,15 @@ def _start_config(structure: Path, target: Path, given: Given) -> "Config":
         stderr.print(f"would write {target}:\n\n{text}")
     elif not target.exists() or given.force:
         atomic_write_text(target, text)
-        _logger.info("wrote %s", target)
+        _logger.info("wrote %s; check its engine, then run: mlff-dyn train %s", target, target)
     return config
+
+
+def _same_again(source: Path, output: Path | None, given: Given) -> str:
+    """Command that writes the configuration of a structure anew."""
+    kept = [each for each in given.overrides or () if not each.startswith("structure.symprec_angstrom")]
+    options = [["--output", str(output)]] if output else []
+    options += [["--set", each] for each in kept]
+    return shlex.join(
+        ["mlff-dyn", "init", str(source), "--force", *(word for each in options for word in each)]
+    )

@@ -5,7 +5,7 @@ values are plain: supercells are 3x3 tuples of integers, cutoffs are ``{order: Ã
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -37,6 +37,11 @@ class StructureConfig(Section):
         description="Collinear magnetic moments, Bohr magnetons: `{Ni: 2.0}` by element, or one number for "
         "each atom of `file`; null: those in `file`. Their order is part of the crystal; engines start from "
         "it, and a calculation that ends in another one is refused.",
+    )
+    masses_amu: dict[str, Annotated[Real, Field(gt=0.0)]] = Field(
+        default={},
+        description="Masses of elements, like `{B: 11.009}` for an isotope, instead of those in `file` or of "
+        "the natural ones.",
     )
 
 

@@ -20,45 +20,9 @@ HEAD = "Configuration of mlff-dyn. Units are part of the names; what equals its 
 _WIDTH = 100
 
 
-def starting_values(
-    structure_file: Path,
-    elements: Sequence[str],
-    supercell: Sequence[int],
-    cutoffs_angstrom: Mapping[int, object],
-) -> dict[str, object]:
-    """Return the values of a first configuration, for pw.x.
-
-    Parameters
-    ----------
-    structure_file : Path
-    elements : sequence of str
-        Chemical symbols in it, for the names of the pseudopotentials.
-    supercell : sequence of 3 int
-        Training cell.
-    cutoffs_angstrom : mapping
-        Cutoffs as in the configuration, Å.
-    """
-    return {
-        "structure": {"file": str(structure_file), "supercell": list(supercell)},
-        "expansion": {"cutoffs_angstrom": dict(cutoffs_angstrom)},
-        "engine": {
-            "kind": "espresso",
-            "parameters": {
-                "input_data": {"system": {"ecutwfc": 40}, "electrons": {"conv_thr": 1.0e-9}},
-                "pseudopotentials": {element: f"{element}.UPF" for element in elements},
-                "kpoints": "gamma",
-            },
-            "profile": {
-                "command": "pw.x",
-                "pseudo_dir": "pseudo",
-                "environment": {"OMP_NUM_THREADS": "1"},
-                "timeout_minutes": 60,
-            },
-        },
-    }
-
-
-def config_template(config: Config, folder: Path) -> str:
+def config_template(
+    config: Config, folder: Path, notes: Mapping[tuple[str, ...], Sequence[str]] | None = None
+) -> str:
     """Write a configuration with every key and what it means.
 
     Parameters
@@ -67,6 +31,8 @@ def config_template(config: Config, folder: Path) -> str:
         With absolute paths.
     folder : Path
         Where the file will lie; paths are written relative to it.
+    notes : mapping of tuple of str to sequence of str, optional
+        Comments on the values of keys, given by their path.
 
     Returns
     -------
@@ -75,7 +41,7 @@ def config_template(config: Config, folder: Path) -> str:
     """
     values = config.model_dump()
     change_paths(values, lambda path: _relative(path, folder))
-    return "\n".join([*_comment(HEAD, 0), *_section_lines((), values)]) + "\n"
+    return "\n".join([*_comment(HEAD, 0), *_section_lines((), values, notes or {})]) + "\n"
 
 
 def _relative(path: Path, folder: Path) -> Path:
@@ -85,7 +51,9 @@ def _relative(path: Path, folder: Path) -> Path:
     return path if shared == os.path.sep else Path(relative)
 
 
-def _section_lines(path: tuple[str, ...], values: Mapping[str, object]) -> list[str]:
+def _section_lines(
+    path: tuple[str, ...], values: Mapping[str, object], notes: Mapping[tuple[str, ...], Sequence[str]]
+) -> list[str]:
     depth = len(path)
     lines: list[str] = []
     for name, field in section_fields(path).items():
@@ -93,9 +61,11 @@ def _section_lines(path: tuple[str, ...], values: Mapping[str, object]) -> list[
         if depth == 0:
             lines.append("")
         lines.extend(_comment(field.description or "", depth))
+        for note in notes.get((*path, name), ()):
+            lines.extend(_comment(note, depth))
         if section_class(field.annotation) and isinstance(value, dict):
             lines.append(f"{_indent(depth)}{name}:")
-            lines.extend(_section_lines((*path, name), value))
+            lines.extend(_section_lines((*path, name), value, notes))
         else:
             lines.extend(_value_lines(name, value, depth))
             for key, inner in section_fields((*path, name)).items():

@@ -70,7 +70,7 @@ def test_dry_run_writes_nothing(workflow: Workflow, structure: Path) -> None:
     assert result.exit_code == 0
     assert "cutoffs_angstrom: {2: full" in result.stderr
     assert list(structure.parent.iterdir()) == [structure]
-    assert workflow.calls[0][1] == {"dry_run": True}
+    assert workflow.calls[0][1] == {"dry_run": True, "again": "mlff-dyn init Si.vasp --force"}
 
 
 def test_bad_input_is_refused(workflow: Workflow, structure: Path) -> None:

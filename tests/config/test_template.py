@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 
 from mlff_dyn.config.load import load_config, parse_config
 from mlff_dyn.config.problems import section_fields, walk_keys
 from mlff_dyn.config.reference import BEGIN, END, reference_table, update_section
-from mlff_dyn.config.suggest import suggest_cutoffs, suggest_supercell
-from mlff_dyn.config.template import config_template, starting_values
+from mlff_dyn.config.template import config_template
 from mlff_dyn.errors import DataError
 from mlff_dyn.store.structure_file import read_structure
 
@@ -52,11 +50,14 @@ def test_a_full_example_has_every_key_as_the_template_writes_it(path: Path) -> N
 
 
 def test_the_template_reads_back_as_the_same_configuration(tmp_path: Path) -> None:
-    values = starting_values(
-        tmp_path / "x" / "NaCl.vasp", ["Na", "Cl"], (2, 2, 2), {2: "full", 3: {2: 4.0, 3: 3.5}}
-    )
+    values = {
+        "structure": {"file": str(tmp_path / "x" / "NaCl.vasp"), "supercell": [2, 2, 2]},
+        "expansion": {"cutoffs_angstrom": {2: "full", 3: {2: 4.0, 3: 3.5}}},
+        "engine": {"kind": "espresso", "profile": {"pseudo_dir": "pseudo"}},
+    }
     config = parse_config(yaml.safe_dump(values), source="draft", folder=tmp_path, overrides=["seed=7"])
-    text = config_template(config, tmp_path)
+    text = config_template(config, tmp_path, {("structure", "supercell"): ["a note", "word " * 40]})
+    assert "  # a note\n  # word" in text
     assert parse_config(text, source="template", folder=tmp_path) == config
     assert max(len(line) for line in text.splitlines()) <= 100
     for path in walk_keys():
@@ -67,30 +68,6 @@ def test_the_template_reads_back_as_the_same_configuration(tmp_path: Path) -> No
 def test_every_key_has_a_description_and_units_where_it_needs_them() -> None:
     for path in walk_keys():
         assert section_fields(path[:-1])[path[-1]].description, path
-
-
-@pytest.mark.parametrize(
-    ("name", "supercell"), [("Si", (2, 2, 2)), ("BAs-gfn1", (2, 2, 2)), ("SnSe-Pnma", (1, 3, 3))]
-)
-def test_the_suggested_cell_is_thick_and_holds_the_suggested_cutoffs(
-    name: str, supercell: tuple[int, int, int]
-) -> None:
-    atoms = read_structure(ROOT / "configs" / "structures" / f"{name}.vasp")
-    lattice = atoms.cell.array
-    assert suggest_supercell(lattice) == supercell
-    cutoffs = suggest_cutoffs(lattice, atoms.positions, supercell)
-    half_cell = 0.5 * min(np.array(supercell) * np.diag(lattice))
-    assert cutoffs[2] == "full"
-    assert half_cell > float(str(cutoffs[3])) >= float(str(cutoffs[4])) > 2.0
-
-
-def test_the_suggestion_does_not_depend_on_the_choice_of_cell() -> None:
-    atoms = read_structure(ROOT / "configs" / "structures" / "Si.vasp")
-    primitive = 2.715 * np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
-    pair = np.array([[0.0, 0.0, 0.0], [1.3575, 1.3575, 1.3575]])
-    assert suggest_supercell(primitive) == (3, 3, 3)
-    of_primitive = suggest_cutoffs(primitive, pair, (4, 4, 4))
-    assert of_primitive == suggest_cutoffs(atoms.cell.array, atoms.positions, (2, 2, 2))
 
 
 def test_the_reference_has_one_row_per_key() -> None:

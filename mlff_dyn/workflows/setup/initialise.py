@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import ase.io
+from ase.data import chemical_symbols
 
+from mlff_dyn.errors import BasisError
 from mlff_dyn.lattice.ideal_cell import distance_from_given
 from mlff_dyn.lattice.wigner_seitz import largest_safe_cutoff
 from mlff_dyn.model.harmonic_modes import modes_of_order_2
@@ -14,6 +17,7 @@ from mlff_dyn.report.answer import Report
 from mlff_dyn.store.atomic import atomic_write
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.training.initial import INITIAL_STRUCTURES, thermal_displacements
+from mlff_dyn.workflows.setup.looser_symmetry import looser_symmetry
 from mlff_dyn.workflows.setup.magnetic_order import describe_order
 from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.snapshots import displaced_atoms
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 
     from mlff_dyn.config.schema import Config
     from mlff_dyn.model.fitting.prior_guess import PriorGuess
+    from mlff_dyn.workflows.setup.looser_symmetry import LooserSymmetry
 
 _PRIOR_STREAM = 4
 _ROUNDING_ANGSTROM = 1e-6
@@ -39,35 +44,46 @@ class InitReport(Report):
 
     Attributes
     ----------
+    formula : str                             of the structure file
+    n_atoms_structure : int                   atoms in it
     n_atoms : int                             atoms of the training cell
     n_sites : int                             atoms of the primitive cell
     space_group : str
+    looser : LooserSymmetry or None           more symmetry at a looser tolerance
     parameters_per_order : dict
     largest_safe_cutoff_angstrom : float      for any order that is not `full`
     distance_from_ideal_angstrom : float
         Largest distance of a cell vector or an atom of the given cell from the ideal crystal.
     warnings : tuple of str
     magnetic_order : str or None
+    again : str                               command that writes the configuration anew; may be empty
     """
 
     verb = "init"
+    formula: str
+    n_atoms_structure: int
     n_atoms: int
     n_sites: int
     space_group: str
+    looser: LooserSymmetry | None
     parameters_per_order: dict[int, int]
     largest_safe_cutoff_angstrom: float
     distance_from_ideal_angstrom: float
     warnings: tuple[str, ...] = ()
     magnetic_order: str | None = None
+    again: str = ""
 
     def values(self) -> dict[str, object]:
         """Return the JSON values."""
         counts, cutoff = self.parameters_per_order, self.largest_safe_cutoff_angstrom
         return {
+            "formula": self.formula,
+            "n_atoms_structure": self.n_atoms_structure,
             "n_atoms": self.n_atoms,
             "n_atoms_primitive": self.n_sites,
             "space_group": self.space_group,
             **({} if self.magnetic_order is None else {"magnetic_order": self.magnetic_order}),
+            **({} if self.looser is None else {"looser_symmetry": vars(self.looser)}),
             "orders": list(counts),
             "n_parameters": sum(counts.values()),
             "n_parameters_per_order": counts,
@@ -81,10 +97,13 @@ class InitReport(Report):
         counts = ", ".join(f"order {order}: {n}" for order, n in self.parameters_per_order.items())
         distance = self.distance_from_ideal_angstrom
         ideal = f"the given cell is up to {distance:.2g} Å off; the ideal one is used"
+        looser = [] if self.looser is None else [("more symmetry", _advice(self.looser, self.again))]
         return [
+            ("structure", f"{self.formula}, {self.n_atoms_structure} atoms"),
             ("space group", self.space_group),
             *([] if self.magnetic_order is None else [("magnetic order", self.magnetic_order)]),
             *([("ideal crystal", ideal)] if distance > _ROUNDING_ANGSTROM else []),
+            *looser,
             ("atoms", f"{self.n_atoms} in the training cell, {self.n_sites} in the primitive cell"),
             ("parameters", f"{sum(self.parameters_per_order.values())} ({counts})"),
             ("largest safe cutoff", f"{self.largest_safe_cutoff_angstrom:.3f} Å"),
@@ -92,7 +111,7 @@ class InitReport(Report):
         ]
 
 
-def initialise(config: Config, *, dry_run: bool) -> InitReport:
+def initialise(config: Config, *, dry_run: bool, again: str = "") -> InitReport:
     """Write the reference structures, the basis and the first structures of a run.
 
     Parameters
@@ -100,6 +119,8 @@ def initialise(config: Config, *, dry_run: bool) -> InitReport:
     config : Config
     dry_run : bool
         Compute everything, write nothing.
+    again : str
+        Command that writes the configuration anew, for advice; empty where the user wrote it.
 
     Raises
     ------
@@ -109,21 +130,45 @@ def initialise(config: Config, *, dry_run: bool) -> InitReport:
         If the expansion does not fit the training cell.
     """
     workspace = Workspace(config)
+    numbers = workspace.crystal.input_numbers
+    looser = looser_symmetry(config)
+    try:
+        parameters = workspace.expansion.basis.n_parameters_per_order
+    except BasisError as error:
+        advice = "" if looser is None else f"; or there is more symmetry: {_advice(looser, again)}"
+        raise BasisError(error.message, fix=f"{error.fix}{advice}") from error
     report = InitReport(
+        formula=formula_of(numbers),
+        n_atoms_structure=len(numbers),
         n_atoms=workspace.training_torus.n_atoms,
         n_sites=workspace.crystal.n_sites,
         space_group=workspace.crystal.space_group,
-        parameters_per_order=workspace.expansion.basis.n_parameters_per_order,
+        looser=looser,
+        parameters_per_order=parameters,
         largest_safe_cutoff_angstrom=largest_safe_cutoff(workspace.training_torus),
         distance_from_ideal_angstrom=distance_from_given(workspace.crystal),
         warnings=tuple(prior_warnings(workspace)),
         magnetic_order=describe_order(workspace.crystal),
+        again=again,
         status="dry run" if dry_run else "initialized",
     )
     if not dry_run:
         with RunLock(workspace.directory):
             write_setup(workspace)
     return report
+
+
+def formula_of(numbers: NDArray[np.int64]) -> str:
+    """Chemical formula with the elements in their order, such as Na4Cl4."""
+    counts = Counter(chemical_symbols[number] for number in numbers)
+    return "".join(f"{symbol}{n if n > 1 else ''}" for symbol, n in counts.items())
+
+
+def _advice(looser: LooserSymmetry, again: str) -> str:
+    found, symprec = f"{looser.space_group} within {looser.symprec_angstrom:g} Å", looser.symprec_angstrom
+    if not again:
+        return f"{found}, with structure.symprec_angstrom: {symprec:g}"
+    return f"{found}: {again} --set structure.symprec_angstrom={symprec:g}"
 
 
 def write_setup(workspace: Workspace, guess: PriorGuess | None = None) -> None:

@@ -23,6 +23,7 @@ from mlff_dyn.store.atomic import atomic_write_text
 from mlff_dyn.store.model_file import read_basis, read_model, write_basis
 from mlff_dyn.store.structure_file import read_structure
 from mlff_dyn.workflows.setup.magnetic_order import reference_moments
+from mlff_dyn.workflows.setup.masses import check_masses, masses_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,17 +85,21 @@ class Workspace:
         ------
         DataError
             If the structure file cannot be used.
+        ConfigError
+            If a mass is given for an element that is not there.
         """
         structure = self.config.structure
         atoms = read_structure(structure.file)
-        return build_crystal(
+        crystal = build_crystal(
             atoms.cell.array,
             atoms.positions,
             atoms.numbers,
-            atoms.get_masses(),
+            masses_of(atoms, structure.masses_amu),
             symprec=structure.symprec_angstrom,
             magnetic_moments=reference_moments(atoms, structure.magnetic_moments),
         )
+        check_masses(crystal)
+        return crystal
 
     @cached_property
     def training_torus(self) -> Torus:

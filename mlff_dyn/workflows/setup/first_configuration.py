@@ -1,0 +1,172 @@
+"""A first configuration for a structure: training cell, cutoffs and engine, and what else could be chosen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from mlff_dyn.config.fields import shorten_supercell
+from mlff_dyn.config.load import parse_config
+from mlff_dyn.config.template import config_template
+from mlff_dyn.config.yaml_source import format_yaml
+from mlff_dyn.errors import BasisError
+from mlff_dyn.lattice.torus import input_supercell
+from mlff_dyn.training.proposed_cell import propose_cell
+from mlff_dyn.training.proposed_expansion import EXPANSION_LIMITS, WIDER_LIMITS, propose_expansion
+from mlff_dyn.workflows.setup.first_engine import first_engine
+from mlff_dyn.workflows.setup.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from mlff_dyn.config.schema import Config
+    from mlff_dyn.lattice.crystal import Crystal
+    from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.training.proposed_cell import TrainingCell
+    from mlff_dyn.training.proposed_expansion import ExpansionLimits, ProposedExpansion
+
+Notes = dict[tuple[str, ...], list[str]]
+
+
+def first_configuration(structure: Path, folder: Path, overrides: Sequence[str]) -> tuple[Config, str]:
+    """Propose a configuration that runs for a structure.
+
+    Parameters
+    ----------
+    structure : Path
+    folder : Path
+        Where the configuration will lie.
+    overrides : sequence of str
+        ``key.path=value`` each, which the proposal heeds.
+
+    Returns
+    -------
+    config : Config
+    text : str
+        The configuration with comments.
+
+    Raises
+    ------
+    DataError
+        If the structure cannot be used.
+    ConfigError
+        If an override is not valid.
+    """
+    file = {"file": str(structure.absolute())}
+    first, other = (
+        _parse(
+            {"structure": {**file, "supercell": [n] * 3}, "engine": {"kind": kind}},
+            structure,
+            folder,
+            overrides,
+        )
+        for n, kind in ((1, "espresso"), (2, "ase"))
+    )
+    crystal = Workspace(first).crystal
+    notes: Notes = {}
+    if first.structure.supercell == other.structure.supercell:
+        supercell = np.array(first.structure.supercell)
+        expansion = propose_expansion(input_supercell(crystal, supercell))
+    else:
+        supercell, expansion = _propose(crystal, notes)
+    notes["expansion", "cutoffs_angstrom"] = _expansion_notes(input_supercell(crystal, supercell), expansion)
+    kinds = {first.require_engine().kind, other.require_engine().kind}
+    if len(kinds) == 1:
+        engine: dict[str, Any] = {"kind": kinds.pop()}
+    else:
+        elements = list(dict.fromkeys(chemical_symbols[n] for n in crystal.input_numbers))
+        lattice = crystal.input_lattice
+        engine, notes["engine",] = first_engine(structure, elements, lattice, supercell @ lattice)
+    values = {
+        "structure": {**file, "supercell": shorten_supercell(_rows(supercell))},
+        "expansion": {"cutoffs_angstrom": expansion.cutoffs_angstrom},
+        "engine": engine,
+    }
+    config = _parse(values, structure, folder, overrides)
+    return config, config_template(config, folder, _still_true(notes, config, values))
+
+
+def _parse(values: dict[str, Any], structure: Path, folder: Path, overrides: Sequence[str]) -> Config:
+    complete = {"expansion": {"cutoffs_angstrom": {2: "full"}}, **values}
+    return parse_config(
+        format_yaml(complete, flow=False, width=100),
+        source=f"configuration of {structure}",
+        folder=folder,
+        overrides=overrides,
+    )
+
+
+def _still_true(notes: Notes, config: Config, values: Mapping[str, Any]) -> Notes:
+    """Leave out notes on what an override has changed."""
+    changed: dict[tuple[str, ...], bool] = {
+        ("structure", "supercell"): shorten_supercell(config.structure.supercell)
+        != values["structure"]["supercell"],
+        ("expansion", "cutoffs_angstrom"): config.expansion.cutoffs_angstrom
+        != values["expansion"]["cutoffs_angstrom"],
+    }
+    return {key: lines for key, lines in notes.items() if not changed.get(key)}
+
+
+def _propose(crystal: Crystal, notes: Notes) -> tuple[np.ndarray, ProposedExpansion]:
+    cells = propose_cell(crystal)
+    torus = input_supercell(crystal, cells.proposed.matrix)
+    expansion = propose_expansion(torus)
+    lines = [f"This one: {_describe(cells.proposed, expansion)}."]
+    if not cells.proposed.is_plain:
+        lines.append("Its rows: " + "; ".join(_row(row, crystal) for row in cells.proposed.matrix) + ".")
+    for name, cell in (("Cheaper", cells.cheaper), ("Larger", cells.larger)):
+        other = None if cell is None else _try(input_supercell(crystal, cell.matrix), EXPANSION_LIMITS)
+        if cell is not None and other is not None:
+            matrix = _flow(shorten_supercell(_rows(np.array(cell.matrix))))
+            counted = f"{other.n_parameters} parameters"
+            if other.cutoffs_angstrom != expansion.cutoffs_angstrom:
+                counted += f" with {_flow(other.cutoffs_angstrom)}"
+            lines.append(f"{name}: {matrix}: {_describe(cell, other)}, {counted}.")
+    notes["structure", "supercell"] = lines
+    return np.array(cells.proposed.matrix), expansion
+
+
+def _expansion_notes(torus: Torus, chosen: ProposedExpansion) -> list[str]:
+    lines = [f"This one: {chosen.n_parameters} parameters."]
+    counts, cutoffs = chosen.n_parameters_per_order, chosen.cutoffs_angstrom
+    highest = max(cutoffs)
+    if highest > 2:
+        fewer = {order: cutoff for order, cutoff in cutoffs.items() if order < highest}
+        n_fewer = sum(n for order, n in counts.items() if order < highest)
+        lines.append(f"Cheaper: {_flow(fewer)}: {n_fewer} parameters.")
+    wider = _try(torus, WIDER_LIMITS)
+    if wider is not None and wider.n_parameters > chosen.n_parameters:
+        lines.append(f"Larger: {_flow(wider.cutoffs_angstrom)}: {wider.n_parameters} parameters.")
+    return lines
+
+
+def _try(torus: Torus, limits: ExpansionLimits) -> ProposedExpansion | None:
+    try:
+        return propose_expansion(torus, limits)
+    except BasisError:
+        return None
+
+
+def _describe(cell: TrainingCell, expansion: ProposedExpansion) -> str:
+    return (
+        f"{cell.n_atoms} atoms, images {cell.image_distance_angstrom:.2f} Å apart, "
+        f"safe cutoffs up to {expansion.largest_safe_cutoff_angstrom:.2f} Å"
+    )
+
+
+def _row(row: Sequence[int], crystal: Crystal) -> str:
+    counted = [(n, f"{abs(n) if abs(n) > 1 else ''}{axis}") for n, axis in zip(row, "abc", strict=True) if n]
+    terms = [f"{'-' if n < 0 else '+'} {term}" for n, term in counted]
+    length = float(np.linalg.norm(np.array(row) @ crystal.input_lattice))
+    return f"{' '.join(terms).removeprefix('+ ')} ({length:.2f} Å)"
+
+
+def _rows(matrix: np.ndarray) -> Any:  # noqa: ANN401 (three rows of three integers)
+    return tuple(tuple(int(n) for n in row) for row in matrix)
+
+
+def _flow(value: object) -> str:
+    return format_yaml(value, flow=True, width=10**6).strip()

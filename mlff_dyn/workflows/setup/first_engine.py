@@ -1,0 +1,191 @@
+"""The engine of a first configuration: what the structure file and the files beside it say."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase.calculators.vasp.create_input import GenerateVaspInput
+from ase.io.espresso import get_atomic_species, label_to_symbol, read_fortran_namelist
+
+from mlff_dyn.store.structure_file import is_pw_input
+from mlff_dyn.store.structure_text import without_fortran_exponents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+KPOINT_SPACING_PER_ANGSTROM = 0.4
+"""2 pi / (length of the cell * number of k-points): fine enough for most insulators."""
+
+DEFAULT_CUTOFF_RYDBERG = 60
+
+_VASP_NAMES = ("POSCAR", "CONTCAR")
+_VASP_FILES = ("INCAR", "POTCAR", "KPOINTS")
+_NOT_OF_A_FRAME = {"ibrion", "nsw", "isif", "potim", "nfree", "ediffg", "istart", "icharg", "system", "npaci"}
+_NOT_OF_A_FRAME |= {"smass", "tebeg", "teend", "nblock", "mdalgo", "magmom", "lwave", "lcharg", "lorbit"}
+_CELL_KEYS = ("ibrav", "nat", "ntyp", "celldm", "a", "b", "c", "cosab", "cosac", "cosbc")
+_CUTOFF = re.compile(rb'(?:wfc_cutoff="|Suggested minimum cutoff for wavefunctions:)\s*([\d.eEdD+-]+)')
+_MESH = re.compile(
+    r"^\s*k_points\s*[({]?\s*automatic\s*[)}]?\s*\n\s*(\d+)\s+(\d+)\s+(\d+)", re.IGNORECASE | re.MULTILINE
+)
+
+
+def first_engine(
+    structure: Path, elements: Sequence[str], lattice: NDArray[np.float64], cell: NDArray[np.float64]
+) -> tuple[dict[str, Any], list[str]]:
+    """Write an engine section that fits what there is.
+
+    An input of pw.x keeps its physics; a POSCAR, or INCAR, POTCAR or KPOINTS beside the structure, means
+    VASP; everything else means pw.x, with the pseudopotentials that lie there.
+
+    Parameters
+    ----------
+    structure : Path
+    elements : sequence of str
+    lattice : ndarray, shape (3, 3)          cell of the structure file, rows, Å
+    cell : ndarray, shape (3, 3)             training cell, rows, Å
+
+    Returns
+    -------
+    section : dict
+    notes : list of str                      lines of comment on it
+    """
+    folder = structure.absolute().parent
+    if is_pw_input(structure):
+        return _from_pw_input(structure, lattice, cell)
+    is_vasp = structure.name.upper().startswith(_VASP_NAMES)
+    if is_vasp or any((folder / name).is_file() for name in _VASP_FILES):
+        return _vasp(folder, cell)
+    return _espresso(folder, elements, cell)
+
+
+def _from_pw_input(
+    structure: Path, lattice: NDArray[np.float64], cell: NDArray[np.float64]
+) -> tuple[dict[str, Any], list[str]]:
+    text = without_fortran_exponents(structure.read_text(encoding="utf-8", errors="replace"))
+    namelists, cards = read_fortran_namelist(text.splitlines(keepends=True))
+    input_data = {
+        section: {key: value for key, value in namelists.get(section, {}).items() if _is_physics(key)}
+        for section in ("system", "electrons")
+    }
+    species = get_atomic_species(cards, n_species=namelists["system"]["ntyp"])
+    mesh = _MESH.search(text)
+    spacing = KPOINT_SPACING_PER_ANGSTROM
+    if mesh:
+        spacing = float(max(_reciprocal_lengths(lattice) / [int(n) for n in mesh.groups()]))
+    pseudo_dir = Path(str(namelists.get("control", {}).get("pseudo_dir", "."))).expanduser()
+    return _espresso_section(
+        {section: values for section, values in input_data.items() if values},
+        {label_to_symbol(label): Path(file).name for label, _, file in species},
+        _kpoints(cell, spacing),
+        str(structure.absolute().parent / pseudo_dir),
+    ), [f"The physics of {structure.name}; k-points of its density for the training cell."]
+
+
+def _is_physics(key: str) -> bool:
+    return key.partition("(")[0] not in (*_CELL_KEYS, "starting_magnetization")
+
+
+def _espresso(
+    folder: Path, elements: Sequence[str], cell: NDArray[np.float64]
+) -> tuple[dict[str, Any], list[str]]:
+    places = [folder / "pseudo", folder, *map(Path, filter(None, [os.environ.get("ESPRESSO_PSEUDO")]))]
+    found = {place: _pseudopotentials(place, elements) for place in places}
+    place = max(places, key=lambda each: len(found[each]))
+    files = found[place]
+    missing = [element for element in elements if element not in files]
+    cutoffs = [_suggested_cutoff(place / name) for name in files.values()]
+    known = [value for value in cutoffs if value is not None]
+    cutoff = 5 * int(np.ceil(max(known) / 5)) if known and not missing else DEFAULT_CUTOFF_RYDBERG
+    source = "as the pseudopotentials suggest" if known and not missing else "a guess, test it"
+    notes = [f"ecutwfc: {source}; metals need smearing and more k-points."]
+    if missing:
+        notes.append(f"Give the pseudopotentials of {', '.join(missing)} and the folder that they are in.")
+    section = _espresso_section(
+        {"system": {"ecutwfc": cutoff}, "electrons": {"conv_thr": 1.0e-9}},
+        {element: files.get(element, f"{element}.UPF") for element in elements},
+        _kpoints(cell, KPOINT_SPACING_PER_ANGSTROM),
+        str(place) if files else "pseudo",
+    )
+    return section, notes
+
+
+def _espresso_section(
+    input_data: dict[str, Any], pseudopotentials: dict[str, str], kpoints: list[int], pseudo_dir: str
+) -> dict[str, Any]:
+    return {
+        "kind": "espresso",
+        "parameters": {
+            "input_data": input_data,
+            "pseudopotentials": pseudopotentials,
+            "kpoints": "gamma" if kpoints == [1, 1, 1] else kpoints,
+        },
+        "profile": {
+            "command": "pw.x",
+            "pseudo_dir": pseudo_dir,
+            "environment": {"OMP_NUM_THREADS": "1"},
+            "timeout_minutes": 60,
+        },
+    }
+
+
+def _vasp(folder: Path, cell: NDArray[np.float64]) -> tuple[dict[str, Any], list[str]]:
+    arguments: dict[str, Any] = {"xc": "pbe", "prec": "accurate", "ediff": 1.0e-8, "lreal": False}
+    arguments |= {"ismear": 0, "sigma": 0.05, "lwave": False, "lcharg": False}
+    incar = folder / "INCAR"
+    notes = ["VASP by ASE: set ASE_VASP_COMMAND and VASP_PP_PATH. Converge encut, k-points and smearing."]
+    if incar.is_file():
+        arguments = {"pp": "pbe", **_incar_values(incar), "lwave": False, "lcharg": False}
+        notes.append("The physics of INCAR, without relaxation and moments.")
+    mesh = _kpoints(cell, KPOINT_SPACING_PER_ANGSTROM)
+    if "kspacing" not in arguments:
+        arguments |= {"kpts": mesh, "gamma": True}
+    return {
+        "kind": "ase",
+        "parameters": {"calculator": "ase.calculators.vasp:Vasp", "arguments": arguments},
+    }, notes
+
+
+def _incar_values(path: Path) -> dict[str, Any]:
+    reader = GenerateVaspInput()
+    reader.read_incar(str(path))
+    kinds = ("float", "exp", "string", "int", "bool", "special")
+    read: dict[str, Any] = {}
+    for kind in kinds:
+        read |= getattr(reader, f"{kind}_params")
+    return {key: value for key, value in read.items() if value is not None and key not in _NOT_OF_A_FRAME}
+
+
+def _pseudopotentials(folder: Path, elements: Iterable[str]) -> dict[str, str]:
+    """First file by name of each element, such as ``Si.pbe-n-rrkjus_psl.1.0.0.UPF``."""
+    if not folder.is_dir():
+        return {}
+    files = sorted(path.name for path in folder.iterdir() if path.suffix.lower() == ".upf")
+    found = {}
+    for element in elements:
+        own = [name for name in files if re.match(rf"{element}[._-]", name, re.IGNORECASE)]
+        if own:
+            found[element] = own[0]
+    return found
+
+
+def _suggested_cutoff(path: Path) -> float | None:
+    """Cutoff for wave functions that a pseudopotential suggests, Ry."""
+    with path.open("rb") as file:
+        found = _CUTOFF.search(file.read(2**16))
+    value = float(found[1].lower().replace(b"d", b"e")) if found else 0.0
+    return value if value > 0.0 else None
+
+
+def _kpoints(cell: NDArray[np.float64], spacing: float) -> list[int]:
+    """Mesh with a spacing in 1/Å, 2 pi included."""
+    return [int(n) for n in np.ceil(_reciprocal_lengths(cell) / spacing - 0.05).clip(1)]
+
+
+def _reciprocal_lengths(cell: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(2.0 * np.pi * np.linalg.norm(np.linalg.inv(cell), axis=0))
