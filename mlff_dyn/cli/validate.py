@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mlff_dyn.cli.options import OUTPUT_OPTIONS, Given, takes
+from mlff_dyn.cli.options import OUTPUT_OPTIONS, Columns, Given, takes
 from mlff_dyn.cli.session import require_file
 
 
@@ -15,6 +15,7 @@ def validate(
     model: Annotated[Path, typer.Argument(metavar="MODEL.h5", help="Trained model.")],
     file: Annotated[Path, typer.Argument(metavar="FILE.extxyz", help="Labelled frames, not trained on.")],
     *,
+    columns: Columns = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -29,6 +30,8 @@ def validate(
     require_file(model, "model")
     require_file(file, "file of labelled frames")
 
+    from mlff_dyn.store.label_columns import parse_columns
     from mlff_dyn.workflows.validation.validate import validate as run_validation
 
-    given.finish(run_validation(model, file, output or model.parent / "validate"))
+    folder = output or model.parent / "validate"
+    given.finish(run_validation(model, file, folder, columns=parse_columns(columns)))

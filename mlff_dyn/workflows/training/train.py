@@ -34,6 +34,7 @@ from mlff_dyn.workflows.training.train_report import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from mlff_dyn.config.schema import Config
@@ -45,6 +46,7 @@ def train(
     config: Config,
     *,
     dataset: Path | None,
+    columns: Mapping[str, str] | None = None,
     static: bool,
     dry_run: bool,
     force: bool,
@@ -57,6 +59,8 @@ def train(
     config : Config
     dataset : Path, optional
         Labelled snapshots to start from.
+    columns : mapping of str to str, optional
+        Names of its labels, by quantity.
     static : bool
         Fit what is there; no dynamics, no engine.
     dry_run : bool
@@ -72,9 +76,9 @@ def train(
     """
     workspace = Workspace(config)
     if dry_run:
-        return _dry_run(workspace, dataset)
+        return _dry_run(workspace, dataset, columns)
     engine = None if static else create_engine(**config.require_engine().model_dump())
-    given = read_snapshots(dataset) if dataset is not None else ()
+    given = read_snapshots(dataset, columns) if dataset is not None else ()
     with RunLock(workspace.directory):
         learner = Learner(workspace, grows=engine is not None)
         warnings: list[str] = []
@@ -96,9 +100,9 @@ def train(
         return _dynamic(learner, engine, progress, warnings)
 
 
-def _dry_run(workspace: Workspace, dataset: Path | None) -> DryRun:
+def _dry_run(workspace: Workspace, dataset: Path | None, columns: Mapping[str, str] | None) -> DryRun:
     warnings: tuple[str, ...] = ()
-    given = read_snapshots(dataset) if dataset is not None else ()
+    given = read_snapshots(dataset, columns) if dataset is not None else ()
     if dataset is not None:
         rows = frames_of_snapshots(dataset, given, workspace.expansion)
         warnings = check_frames(dataset, given, rows).warnings

@@ -25,7 +25,7 @@ from mlff_dyn.workflows.validation.validation_report import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -69,7 +69,9 @@ class _Frame:
     temperature: str | None
 
 
-def validate(model: Path, file: Path, output: Path | None = None) -> ValidationReport:
+def validate(
+    model: Path, file: Path, output: Path | None = None, *, columns: Mapping[str, str] | None = None
+) -> ValidationReport:
     """Compare predicted and reference forces, energies and stresses.
 
     Parameters
@@ -80,6 +82,8 @@ def validate(model: Path, file: Path, output: Path | None = None) -> ValidationR
         Labelled frames: any supercells of the crystal, atoms in any order.
     output : Path, optional
         Directory for the report (JSON) and the plots, named after ``file``; nothing is written without it.
+    columns : mapping of str to str, optional
+        Names of labels in the file, by quantity.
 
     Raises
     ------
@@ -87,7 +91,7 @@ def validate(model: Path, file: Path, output: Path | None = None) -> ValidationR
         If a file cannot be read or written, or a frame does not belong to the crystal; with its number.
     """
     force_field, _ = read_model(model)
-    snapshots = read_snapshots(file)
+    snapshots = read_snapshots(file, columns)
     rows = frames_of_snapshots(file, snapshots, force_field.expansion)
     findings = check_frames(file, snapshots, rows)
     kept = [k for k in range(len(rows)) if k not in findings.repeated]
