@@ -76,11 +76,8 @@ class TrainingData:
             If a snapshot cannot be right.
         """
         found = self.findings()
-        self.rows = [
-            rows if rows.origin == origin else replace(rows, origin=origin)
-            for rows, origin in zip(self.rows, found.origins, strict=True)
-        ]
-        return [rows for k, rows in enumerate(self.rows) if k not in found.repeated]
+        self.rows = found.with_origins(self.rows)
+        return found.distinct(self.rows)
 
     def frames_of(self, snapshots: Sequence[Snapshot]) -> list[LabelledFrame]:
         """Labelled frames of snapshots that may be appended.

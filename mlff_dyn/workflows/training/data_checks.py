@@ -5,7 +5,7 @@ Each finding is one line with what, where and how to mend it. Some are warnings,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,6 +71,15 @@ class DataFindings:
     warnings: tuple[str, ...]
     repeated: tuple[int, ...]
     origins: tuple[int, ...]
+
+    def with_origins(self, rows: Sequence[LabelledFrame]) -> list[LabelledFrame]:
+        """Frames with their origins, the same object where it was right."""
+        pairs = zip(rows, self.origins, strict=True)
+        return [each if each.origin == origin else replace(each, origin=origin) for each, origin in pairs]
+
+    def distinct(self, rows: Sequence[LabelledFrame]) -> list[LabelledFrame]:
+        """Frames without those that repeat an earlier one."""
+        return [each for k, each in enumerate(rows) if k not in self.repeated]
 
 
 def check_frames(

@@ -15,6 +15,7 @@ from mlff_dyn.store.model_file import write_model
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.workflows.training.data import TrainingData
 from mlff_dyn.workflows.training.data_checks import check_fit
+from mlff_dyn.workflows.training.label_checks import check_labels
 from mlff_dyn.workflows.training.train_report import describe_fit
 from mlff_dyn.workflows.training.training_journal import LABELLED, TrainingJournal
 
@@ -84,7 +85,9 @@ class Learner:
             If there are no data, or they cannot be described.
         """
         if self._force_field is None:
-            self._fit_data = self._fit_data.updated(self.data.fit_rows())
+            rows = self.data.fit_rows()
+            self._check_labels(rows)
+            self._fit_data = self._fit_data.updated(rows)
             fitted = fit_force_field(self.workspace.expansion.basis, self._fit_data, guess=self.guess)
             check_fit(self.workspace.dataset_path, fitted)
             self._write(fitted)
@@ -99,6 +102,10 @@ class Learner:
         """Data of the present force field."""
         self.force_field()
         return self._fit_data
+
+    def _check_labels(self, rows: Sequence[LabelledFrame]) -> None:
+        path, basis = self.workspace.dataset_path, self.workspace.expansion.basis
+        check_labels(path, rows, basis, uses_stress=self.data.options.stress)
 
     def _write(self, force_field: ForceField) -> None:
         metadata = {

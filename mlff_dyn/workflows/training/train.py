@@ -20,6 +20,7 @@ from mlff_dyn.workflows.setup.initialise import write_setup
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from mlff_dyn.workflows.training.data_checks import check_engines, check_frames
+from mlff_dyn.workflows.training.label_checks import check_labels
 from mlff_dyn.workflows.training.learner import Learner
 from mlff_dyn.workflows.training.loop import TrainingLoop
 from mlff_dyn.workflows.training.prior_sources import prior_digest, prior_guess
@@ -34,12 +35,13 @@ from mlff_dyn.workflows.training.train_report import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from mlff_dyn.config.schema import Config
     from mlff_dyn.engines.base import Engine
     from mlff_dyn.report.progress import Progress
+    from mlff_dyn.store.dataset import Snapshot
 
 
 def train(
@@ -85,8 +87,7 @@ def train(
         if dataset is not None:
             identity = None if engine is None else engine_identity(engine)
             warnings = check_engines(dataset, given, identity, force=force)
-            rows = frames_of_snapshots(dataset, given, workspace.expansion)
-            check_frames(dataset, given, rows)
+            _check_given(workspace, dataset, given)
             learner.data.start_from(dataset, given)
         if engine is not None:
             _check_provenance(learner, engine_identity(engine), force=force)
@@ -100,12 +101,20 @@ def train(
         return _dynamic(learner, engine, progress, warnings)
 
 
+def _check_given(workspace: Workspace, dataset: Path, given: Sequence[Snapshot]) -> tuple[str, ...]:
+    """Refuse frames that cannot be right before any is kept; warnings about the others."""
+    rows = frames_of_snapshots(dataset, given, workspace.expansion)
+    found, uses_stress = check_frames(dataset, given, rows), workspace.config.training.fit.stress
+    distinct = found.distinct(found.with_origins(rows))
+    check_labels(dataset, distinct, workspace.expansion.basis, uses_stress=uses_stress)
+    return found.warnings
+
+
 def _dry_run(workspace: Workspace, dataset: Path | None, columns: Mapping[str, str] | None) -> DryRun:
     warnings: tuple[str, ...] = ()
     given = read_snapshots(dataset, columns) if dataset is not None else ()
     if dataset is not None:
-        rows = frames_of_snapshots(dataset, given, workspace.expansion)
-        warnings = check_frames(dataset, given, rows).warnings
+        warnings = _check_given(workspace, dataset, given)
     sizes: dict[str, object] = {
         "n_atoms": workspace.training_torus.n_atoms,
         "n_parameters": workspace.expansion.basis.n_parameters,

@@ -16,6 +16,7 @@ from mlff_dyn.store.dataset import read_snapshots
 from mlff_dyn.store.model_file import read_model
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from mlff_dyn.workflows.training.data_checks import check_frames
+from mlff_dyn.workflows.training.label_checks import check_labels
 from mlff_dyn.workflows.validation.validation_report import (
     EV_PER_ANGSTROM,
     EV_PER_ANGSTROM3,
@@ -95,6 +96,8 @@ def validate(
     rows = frames_of_snapshots(file, snapshots, force_field.expansion)
     findings = check_frames(file, snapshots, rows)
     kept = [k for k in range(len(rows)) if k not in findings.repeated]
+    distinct = findings.distinct(findings.with_origins(rows))
+    check_labels(file, distinct, force_field.basis, uses_stress=force_field.stress is not None)
     frames = [_compare(force_field, rows[k], snapshots[k]) for k in kept]
     forces = _join([frame.forces for frame in frames])
     energy = _join_known([frame.energy for frame in frames])
