@@ -35,6 +35,8 @@ class Provenance:
         Over the root mean square force.
     score : float or None
         Found over expected error.
+    set_aside, set_aside_because : str or None
+        Label that is not trained on, ``forces`` (with all others) or ``energy``, and why.
     others : mapping
         Whatever else is in the file.
 
@@ -63,6 +65,8 @@ class Provenance:
     found_force_error_ev_per_angstrom: float | None = None
     found_force_error_relative: float | None = None
     score: float | None = None
+    set_aside: str | None = None
+    set_aside_because: str | None = None
     others: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

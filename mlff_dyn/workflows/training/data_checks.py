@@ -109,6 +109,7 @@ def check_frames(
     origins = energy_origins(rows)
     warnings += _describe_origins(path, rows, origins)
     warnings += _check_missing(path, snapshots, uses_stress=uses_stress)
+    warnings += _name_set_aside(path, snapshots)
     return DataFindings(tuple(warnings), tuple(repeated), tuple(origins))
 
 
@@ -290,6 +291,18 @@ def _check_missing(path: Path, snapshots: Sequence[Snapshot], *, uses_stress: bo
             numbers = [number for number, is_missing in enumerate(missing, start=1) if is_missing]
             lines.append(f"{path}, {_frames(numbers)}: no {name}, which other frames have; label them alike")
     return lines
+
+
+def _name_set_aside(path: Path, snapshots: Sequence[Snapshot]) -> list[str]:
+    """Labels that contradicted all others when the training began."""
+    known = [(number, snapshot.provenance) for number, snapshot in enumerate(snapshots, start=1)]
+    return [
+        f"{path}, frame {number}: {label.set_aside_because}; "
+        + ("the frame" if label.set_aside == "forces" else "the energy")
+        + " is set aside, calculate it again or remove it"
+        for number, label in known
+        if label.set_aside is not None
+    ]
 
 
 def _frames(numbers: Sequence[int]) -> str:

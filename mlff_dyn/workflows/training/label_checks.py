@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class LabelLimits:
     """From where on labels contradict each other.
 
-    The slopes of sound data (eight crystals, ab initio and EMT, up to 1300 K, fits that leave up to 30 % of
+    The slopes of sound data (six crystals, ab initio and EMT, up to 1300 K, fits that leave up to 30 % of
     the forces) were 0.7 to 1.2 wherever six frames or more told them, and 0.6 to 1.6 for stresses.
 
     Attributes
@@ -123,9 +123,9 @@ def check_labels(
         return
     data = FitData(rows, FitOptions(energies=False))
     fitted = fit_force_field(basis, data)
-    slope = quick if is_sure else _slope(groups, rows, *_predicted(fitted, data))
+    slope = quick if is_sure else _slope(groups, rows, *predicted_energies(fitted, data))
     if slope is None or not slope.is_clear:
-        joint = _slope(together, rows, *_predicted(fitted, data))
+        joint = _slope(together, rows, *predicted_energies(fitted, data))
         if joint is not None and abs(joint.correlation) > LABEL_LIMITS.clear_joint_correlation:
             slope = joint
     if slope is not None and slope.is_wrong:
@@ -156,8 +156,10 @@ def _work(frame: LabelledFrame) -> float:
     return -0.5 * float(np.sum(u * f))
 
 
-def _predicted(force_field: ForceField, data: FitData) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Energies of a fit to forces alone and their standard deviations, eV.
+def predicted_energies(
+    force_field: ForceField, data: FitData
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Energies of a fit and their standard deviations, eV.
 
     What the fit leaves of the forces may have any sign along the path of an atom.
     """

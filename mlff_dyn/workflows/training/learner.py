@@ -11,11 +11,18 @@ from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.fitting.labelled_frame import FitOptions
 from mlff_dyn.model.force_field import errors_of_rows
+from mlff_dyn.regression.errors.outliers import OUTLIER_LIMITS
 from mlff_dyn.store.model_file import write_model
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.workflows.training.data import TrainingData
 from mlff_dyn.workflows.training.data_checks import check_fit
 from mlff_dyn.workflows.training.label_checks import check_labels
+from mlff_dyn.workflows.training.outliers import (
+    describe_misfit,
+    find_outliers,
+    prediction_misfit,
+    refuse_many,
+)
 from mlff_dyn.workflows.training.train_report import describe_fit
 from mlff_dyn.workflows.training.training_journal import LABELLED, TrainingJournal
 
@@ -85,10 +92,9 @@ class Learner:
             If there are no data, or they cannot be described.
         """
         if self._force_field is None:
-            rows = self.data.fit_rows()
-            self._check_labels(rows)
-            self._fit_data = self._fit_data.updated(rows)
-            fitted = fit_force_field(self.workspace.expansion.basis, self._fit_data, guess=self.guess)
+            fitted = self._fit()
+            if self.n_calculations == 0 and self._set_outliers_aside(fitted):
+                fitted = self._fit()
             check_fit(self.workspace.dataset_path, fitted)
             self._write(fitted)
             self.journal.append("refit", n_snapshots=len(self.data), **describe_fit(fitted))
@@ -103,9 +109,39 @@ class Learner:
         self.force_field()
         return self._fit_data
 
-    def _check_labels(self, rows: Sequence[LabelledFrame]) -> None:
-        path, basis = self.workspace.dataset_path, self.workspace.expansion.basis
-        check_labels(path, rows, basis, uses_stress=self.data.options.stress)
+    def _fit(self) -> ForceField:
+        rows, basis = self.data.fit_rows(), self.workspace.expansion.basis
+        check_labels(self.workspace.dataset_path, rows, basis, uses_stress=self.data.options.stress)
+        self._fit_data = self._fit_data.updated(rows)
+        return fit_force_field(basis, self._fit_data, guess=self.guess)
+
+    def _set_outliers_aside(self, force_field: ForceField) -> bool:
+        """Mark given labels that contradict all others; whether there are any."""
+        found = find_outliers(force_field, self._fit_data, guess=self.guess)
+        refuse_many(self.workspace.dataset_path, found, len(self._fit_data))
+        marks = {}
+        for outlier in found:
+            index = self.data.fitted[outlier.frame]
+            text = outlier.describe(self.data.snapshots[index], force_field.basis.crystal)
+            marks[index] = (outlier.label, text)
+        if marks:
+            self.data.set_aside(marks)
+        return bool(marks)
+
+    def contradictions(self, snapshots: Sequence[Snapshot]) -> dict[int, str]:
+        """Number of each new snapshot whose forces cannot be noise about their prediction, and why."""
+        if not len(self.data) or len(self.fit_data) < OUTLIER_LIMITS.fewest - 1:
+            return {}
+        force_field, first = self.force_field(), len(self._fit_data)
+        frames = self.data.frames_of(snapshots)
+        data = self._fit_data.extended(frames)
+        amplitude = max(frame.amplitude_angstrom for frame in self._fit_data.frames)
+        found = {}
+        for k, (frame, snapshot) in enumerate(zip(frames, snapshots, strict=True)):
+            misfit = prediction_misfit(force_field, frame, data.force_rows(first + k), amplitude)
+            if misfit.contradicts(force_field.training.force_rms_ev_per_angstrom):
+                found[k] = describe_misfit(misfit, snapshot, force_field.basis.crystal)
+        return found
 
     def _write(self, force_field: ForceField) -> None:
         metadata = {
