@@ -10,6 +10,9 @@ from mlff_dyn.store.json_file import check_plain_fields
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+AGAIN = "-again"
+"""End of the name of a calculation that is made once more."""
+
 _OLD_NAMES = {"temperature_k": "temperature_kelvin"}
 
 
@@ -91,6 +94,11 @@ class Provenance:
     def is_calculation(self) -> bool:
         """Whether an engine labelled the frame for this run."""
         return self.engine is not None
+
+    @property
+    def is_second(self) -> bool:
+        """Whether it replaces a calculation that contradicted its prediction."""
+        return self.calculation is not None and self.calculation.endswith(AGAIN)
 
     @property
     def labelled_by(self) -> str | None:

@@ -154,7 +154,9 @@ class Learner:
     def warnings(self) -> list[str]:
         """What is suspicious about the data and the fit, one line each."""
         findings = self.data.findings()
-        return [*findings.warnings, *check_fit(self.workspace.dataset_path, self.force_field())]
+        known = [snapshot.provenance for snapshot in self.data.snapshots]
+        again = [f"calculation {label.calculation}: {label.reason}" for label in known if label.is_second]
+        return [*findings.warnings, *again, *check_fit(self.workspace.dataset_path, self.force_field())]
 
     def learn(self, snapshots: Sequence[Snapshot]) -> None:
         """Predict new snapshots, record both errors, then train on all of them.

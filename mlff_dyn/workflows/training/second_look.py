@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlff_dyn.errors import EngineError
+from mlff_dyn.store.provenance import AGAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from mlff_dyn.report.progress import Progress
     from mlff_dyn.store.dataset import Snapshot
     from mlff_dyn.workflows.training.learner import Learner
-
-AGAIN = "-again"
 
 
 def confirmed(
