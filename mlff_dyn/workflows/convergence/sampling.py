@@ -160,7 +160,7 @@ class _Record:
                 continue
             if len(self.frames) in plan.kept_frames:
                 self.displacements.append(displacements.copy())
-            _, forces = force_field.energy_forces(displacements)
+            forces = force_field.vibrational_forces(displacements)
             self.frames.append(frame_errors(forces, force_field.force_errors(displacements)))
 
     def replica(self, n_atoms: int) -> Replica:

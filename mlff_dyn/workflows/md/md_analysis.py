@@ -103,7 +103,7 @@ def analyze_trajectory(
         mean_temperature_k=mean_temperature(kinetic[first:], torus.n_atoms),
         force_sd_mean=float(sd.mean()),
         force_sd_max=float(sd.max()),
-        force_rms_ev_per_angstrom=_rms(forces),
+        force_rms_ev_per_angstrom=_rms(forces - force_field.static_forces_on(torus)),
         sigma_a=anharmonicity(forces, np.array([f.harmonic_forces for f in frames])),
         largest_displacement_angstrom=max(f.largest_displacement for f in frames),
         pressure_gigapascal=None if pressure is None else pressure.mean,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from ase.data import chemical_symbols
 
 from mlff_dyn.errors import DataError, FitError
 
@@ -39,6 +40,8 @@ class DataLimits:
         Rms displacement over the distance of neighbors.
     energy_jump : float
         Smallest gap between energies with different zeros, eV per atom.
+    static_force_warned, static_force_refused : float
+        Force on an undisplaced atom, beyond two of its standard deviations, eV/Å.
     poor_fit, no_fit : float
         Residual over the forces at which a fit is warned of, and refused.
     """
@@ -50,6 +53,8 @@ class DataLimits:
     same_force: float = 1e-3
     large_displacement: float = 0.15
     energy_jump: float = 0.02
+    static_force_warned: float = 0.05
+    static_force_refused: float = 1.0
     poor_fit: float = 0.5
     no_fit: float = 0.9
 
@@ -125,12 +130,13 @@ def check_fit(path: Path, force_field: ForceField) -> list[str]:
     Raises
     ------
     FitError
-        If the expansion describes next to nothing of the forces.
+        If the expansion describes next to nothing of the forces, or the reference is no equilibrium.
     """
+    found_static = _check_static_forces(path, force_field)
     training = force_field.training
     relative = training.rmse_force_ev_per_angstrom / training.force_rms_ev_per_angstrom
     if relative < DATA_LIMITS.poor_fit:
-        return []
+        return found_static
     found = (
         f"{path}: the fit leaves {100 * relative:.0f} % of the forces (rms displacement "
         f"{np.sqrt(3.0) * training.displacement_rms_angstrom:.2f} Å)"
@@ -140,7 +146,29 @@ def check_fit(path: Path, force_field: ForceField) -> list[str]:
             f"{found}: an expansion about the sites of structure.file cannot describe these frames",
             fix="use frames at lower temperature, or another structure.file (a phase, a lattice constant)",
         )
-    return [f"{found}; lower the temperature, add an order or enlarge expansion.cutoffs_angstrom"]
+    return [
+        *found_static,
+        f"{found}; lower the temperature, add an order or enlarge expansion.cutoffs_angstrom",
+    ]
+
+
+def _check_static_forces(path: Path, force_field: ForceField) -> list[str]:
+    """Look at the forces on undisplaced atoms, which the fit finds where symmetry allows them."""
+    forces, sds = force_field.static_forces
+    sizes = np.linalg.norm(forces, axis=1)
+    certain = sizes - 2.0 * np.linalg.norm(sds, axis=1)
+    worst = int(certain.argmax())
+    if certain[worst] < DATA_LIMITS.static_force_warned:
+        return []
+    symbol = chemical_symbols[int(force_field.basis.crystal.numbers[worst])]
+    found = (
+        f"{path}: static forces up to {sizes[worst]:.2g} eV/Å (site {worst + 1}, {symbol}) act on the "
+        "undisplaced atoms of structure.file"
+    )
+    fix = "relax it with the settings of these labels"
+    if certain[worst] > DATA_LIMITS.static_force_refused:
+        raise FitError(f"{found}, which is no equilibrium", fix=fix)
+    return [f"{found}; errors are relative to forces without them; {fix}"]
 
 
 def check_engines(

@@ -207,7 +207,8 @@ def _compared(
     expected = float(np.sqrt(np.mean(errors.predictive**2)))
     rest = frame.targets.forces - force_rows @ force_field.posterior.mean
     found = float(np.sqrt(np.mean(rest**2)))
-    size = max(float(np.sqrt(np.mean(frame.forces**2))), 1e-12)
+    static = force_field.static_forces_on(frame.supercell.torus).ravel()
+    size = max(float(np.sqrt(np.mean((frame.forces - static) ** 2))), 1e-12)
     return replace(
         label,
         expected_force_error_ev_per_angstrom=expected,

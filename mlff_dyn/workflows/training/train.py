@@ -38,8 +38,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from mlff_dyn.config.schema import Config
     from mlff_dyn.engines.base import Engine
+    from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
+    from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.report.progress import Progress
     from mlff_dyn.store.dataset import Snapshot
 
@@ -138,10 +142,17 @@ def _static(learner: Learner, progress: Progress, warnings: list[str]) -> TrainR
     force_field = learner.force_field()
     data = learner.fit_data
     frames = [
-        frame_errors(frame.forces, errors_of_rows(force_field, data.force_rows(k), frame.conditions))
+        frame_errors(
+            _vibrational(force_field, frame),
+            errors_of_rows(force_field, data.force_rows(k), frame.conditions),
+        )
         for k, frame in enumerate(data.frames)
     ]
     return _finish(learner, STATIC, mean_errors(frames), _logged(learner, progress, warnings))
+
+
+def _vibrational(force_field: ForceField, frame: LabelledFrame) -> NDArray[np.float64]:
+    return frame.forces - force_field.static_forces_on(frame.supercell.torus).ravel()
 
 
 def _dynamic(learner: Learner, engine: Engine, progress: Progress, warnings: list[str]) -> TrainReport:

@@ -160,8 +160,9 @@ def _compare(force_field: ForceField, rows: LabelledFrame, snapshot: Snapshot) -
         errors = _sds(supercell.stress_errors(rows.displacements))
         by_stress = _Values(rows.stress_ev_per_angstrom3, predicted, errors)
     temperature = snapshot.provenance.temperature_kelvin
+    static = force_field.static_forces_on(rows.supercell.torus).ravel()
     return _Frame(
-        forces=_Values(rows.forces, forces.ravel(), sds),
+        forces=_Values(rows.forces - static, forces.ravel() - static, sds),
         energy=by_energy,
         stress=by_stress,
         numbers=rows.supercell.torus.numbers,
