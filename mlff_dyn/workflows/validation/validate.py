@@ -11,12 +11,14 @@ from ase.data import chemical_symbols
 
 from mlff_dyn.errors import DataError
 from mlff_dyn.regression.errors.agreement import agreement, calibration
+from mlff_dyn.regression.errors.outliers import misfit
 from mlff_dyn.report.answer import write_report
 from mlff_dyn.store.dataset import read_snapshots
 from mlff_dyn.store.model_file import read_model
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from mlff_dyn.workflows.training.data_checks import check_frames
 from mlff_dyn.workflows.training.label_checks import check_labels
+from mlff_dyn.workflows.training.outliers import describe_misfit
 from mlff_dyn.workflows.validation.validation_report import (
     EV_PER_ANGSTROM,
     EV_PER_ANGSTROM3,
@@ -105,7 +107,8 @@ def validate(
     if stress is not None and force_field.stress is None:
         stress = _measured_from_mean(stress)
     report = _report(frames, forces, energy, stress)
-    report = replace(report, warnings=(*findings.warnings, *_check_zero(file, report)))
+    doubtful = _check_frames(file, force_field, [(k, rows[k], snapshots[k]) for k in kept], frames)
+    report = replace(report, warnings=(*findings.warnings, *_check_zero(file, report), *doubtful))
     return report if output is None else _write(output, file, report, forces)
 
 
@@ -209,6 +212,24 @@ def _check_zero(file: Path, report: ValidationReport) -> list[str]:
         return []
     found = f"{file}: all energies are off by {offset:.4g} eV per atom, another zero than in the training"
     return [f"{found}; compare frames of one engine and one setting"]
+
+
+def _check_frames(
+    file: Path,
+    force_field: ForceField,
+    kept: Sequence[tuple[int, LabelledFrame, Snapshot]],
+    frames: Sequence[_Frame],
+) -> list[str]:
+    """Name frames whose forces cannot be noise about their prediction."""
+    training, lines = force_field.training, []
+    for (k, rows, snapshot), frame in zip(kept, frames, strict=True):
+        growth = float(np.sqrt(np.mean(rows.displacements**2))) / training.displacement_rms_angstrom
+        errors = frame.forces.predicted - frame.forces.reference
+        found = misfit(errors, max(1.0, growth) * frame.forces.sds["predictive"])
+        if found.contradicts(training.force_rms_ev_per_angstrom):
+            text = describe_misfit(found, snapshot, force_field.basis.crystal)
+            lines.append(f"{file}, frame {k + 1}: {text}; look at its labels, or at the model's data")
+    return lines
 
 
 def _write(output: Path, file: Path, report: ValidationReport, forces: _Values) -> ValidationReport:
