@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mlff_dyn.cli.options import ConfigFile, Given, takes
+from mlff_dyn.cli.options import Columns, ConfigFile, Given, takes
 from mlff_dyn.cli.session import require_file
 from mlff_dyn.errors import UsageError
 
@@ -18,6 +18,7 @@ def train(
     dataset: Annotated[
         Path | None, typer.Option("--dataset", metavar="FILE", help="Labelled frames (extxyz) to start from.")
     ] = None,
+    columns: Columns = None,
     static: Annotated[
         bool, typer.Option("--static", help="Fit the labelled frames only: no dynamics, no engine.")
     ] = False,
@@ -34,8 +35,16 @@ def train(
     if not static:
         loaded.require_engine()
 
+    from mlff_dyn.store.label_columns import parse_columns
     from mlff_dyn.workflows.training.train import train as run_training
 
-    options = {"dry_run": given.dry_run, "force": given.force}
-    report = run_training(loaded, dataset=dataset, static=static, progress=given.progress, **options)
+    report = run_training(
+        loaded,
+        dataset=dataset,
+        columns=parse_columns(columns),
+        static=static,
+        dry_run=given.dry_run,
+        force=given.force,
+        progress=given.progress,
+    )
     given.finish(report, results=[loaded.run_dir / name for name in ("model.h5", "train.json")])

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mlff_dyn.cli.options import OUTPUT_OPTIONS, Given, takes
+from mlff_dyn.cli.options import OUTPUT_OPTIONS, Columns, Given, takes
 from mlff_dyn.cli.session import require_file
 
 
@@ -18,6 +18,7 @@ def validate(
     ],
     file: Annotated[Path, typer.Argument(metavar="FILE.extxyz", help="Labelled frames, not trained on.")],
     *,
+    columns: Columns = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -33,8 +34,9 @@ def validate(
     path = require_file(found if isinstance(found, Path) else found.run_dir / "model.h5", "model")
     require_file(file, "file of labelled frames")
 
+    from mlff_dyn.store.label_columns import parse_columns
     from mlff_dyn.workflows.validation.validate import validate as run_validation
 
     folder = None if given.dry_run else output or path.parent / "validate"
-    report = run_validation(path if found is model else found, file, folder)
+    report = run_validation(path if found is model else found, file, folder, columns=parse_columns(columns))
     given.finish(replace(report, status="dry run") if given.dry_run else report)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.lattice.deformation import stress_of_displacing, stress_of_strain_slope, to_voigt
+from mlff_dyn.lattice.torus import Torus
 from mlff_dyn.model.expansion import Expansion, SupercellExpansion
 from mlff_dyn.model.fitting.labelled_frame import stress_design
 from mlff_dyn.regression.data.conditions import Conditions, RowKind
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from mlff_dyn.kernels import ForceKernel
     from mlff_dyn.kernels.strain.kernel import StrainedKernel
     from mlff_dyn.lattice.basis import ForceConstantBasis
-    from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.fitting.prior_guess import PriorGuessSummary
     from mlff_dyn.model.long_range import LongRange
     from mlff_dyn.regression.fit.posterior import Posterior
@@ -34,7 +34,7 @@ class TrainingSummary:
     n_snapshots : int
     displacement_rms_angstrom : float          over all components
     displacement_max_angstrom : float          largest displacement of an atom
-    force_rms_ev_per_angstrom : float          over all components
+    force_rms_ev_per_angstrom : float          over all components, without static forces
     rmse_force_ev_per_angstrom : float         residual of the fit
     rmse_energy_ev_per_atom : float or None    None without energies of unstrained cells
     reference_energy_ev_per_cell : float       energy of a primitive cell at rest; 0 without energies
@@ -160,6 +160,21 @@ class ForceField:
         """The basis with its kernel tables."""
         return Expansion(self.basis, self.long_range)
 
+    @cached_property
+    def static_forces(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Forces on the undisplaced sites and their standard deviations, each (n_sites, 3), eV/Å."""
+        crystal = self.basis.crystal
+        none = np.zeros((crystal.n_sites, 3))
+        if 1 not in self.basis.orders:
+            return none, none
+        rows, _ = self.expansion.on(Torus(crystal, np.eye(3, dtype=np.int64))).rows(none)
+        sds = self.calibration * np.sqrt(self.posterior.variance(rows))
+        return (rows @ self.posterior.mean).reshape(-1, 3), sds.reshape(-1, 3)
+
+    def static_forces_on(self, torus: Torus) -> NDArray[np.float64]:
+        """Forces on the undisplaced atoms of a supercell, shape (n_atoms, 3), eV/Å."""
+        return np.repeat(self.static_forces[0], torus.n_cells, axis=0)
+
     def on(
         self,
         torus: Torus,
@@ -260,6 +275,11 @@ class SupercellForceField:
         energy, forces = self.kernel.energy_forces(displacements)
         rest = self.force_field.training.reference_energy_ev_per_cell * self.torus.n_cells
         return energy + rest, forces
+
+    def vibrational_forces(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Forces without those on the undisplaced atoms, shape (n_atoms, 3), eV/Å: the size of errors."""
+        _, forces = self.energy_forces(displacements)
+        return forces - self.force_field.static_forces_on(self.torus)
 
     def stress(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
         """Stress at given displacements (Å); measured from the crystal at rest if none was fitted.

@@ -15,10 +15,11 @@ from mlff_dyn.lattice.magnetism import MAGNETIC_LIMITS, collinear_moments
 from mlff_dyn.store.atomic import atomic_write
 from mlff_dyn.store.extxyz import format_frame
 from mlff_dyn.store.json_file import to_plain
+from mlff_dyn.store.label_columns import labels_of, names_of
 from mlff_dyn.store.provenance import Provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ase import Atoms
 
@@ -91,14 +92,17 @@ class Snapshot:
         return len(self.numbers)
 
 
-def read_snapshots(path: Path | str) -> tuple[Snapshot, ...]:
+def read_snapshots(path: Path | str, columns: Mapping[str, str] | None = None) -> tuple[Snapshot, ...]:
     """Read every frame of an extended XYZ file.
 
     Parameters
     ----------
     path : Path or str
-        Frames with columns ``pos`` and ``forces`` and, if known, ``energy`` and ``stress`` (eV, eV/Å, eV/Å³)
-        and ``magmoms`` or ``initial_magmoms`` (Bohr magnetons).
+        Frames with columns ``pos`` and ``forces`` and, if known, ``energy`` and ``stress`` or ``virial``
+        (eV, eV/Å, eV/Å³, eV) and ``magmoms`` or ``initial_magmoms`` (Bohr magnetons); usual names of
+        reference labels are known.
+    columns : mapping of str to str, optional
+        Other names, by quantity; see `parse_columns`.
 
     Returns
     -------
@@ -120,7 +124,8 @@ def read_snapshots(path: Path | str) -> tuple[Snapshot, ...]:
     n_frames = _count_frames(path, text)
     with path.open(encoding="utf-8") as file:
         frames = read_xyz(file, index=slice(None))
-        return tuple(_read_frame(f"{path}, frame {number}", frames) for number in range(1, n_frames + 1))
+        where = [f"{path}, frame {number}" for number in range(1, n_frames + 1)]
+        return tuple(_read_frame(each, frames, columns or {}) for each in where)
 
 
 def write_snapshots(path: Path | str, snapshots: Iterable[Snapshot]) -> None:
@@ -192,9 +197,9 @@ def _n_columns(header: str) -> int:
     return sum(int(count) for count in counts if count.isdecimal())
 
 
-def _read_frame(where: str, frames: Iterator[Atoms]) -> Snapshot:
+def _read_frame(where: str, frames: Iterator[Atoms], columns: Mapping[str, str]) -> Snapshot:
     with located(where):
-        return _to_snapshot(_next_frame(frames))
+        return _to_snapshot(_next_frame(frames), columns)
 
 
 def _next_frame(frames: Iterator[Atoms]) -> Atoms:
@@ -207,28 +212,28 @@ def _next_frame(frames: Iterator[Atoms]) -> Atoms:
         raise DataError(f"the frame is damaged: {error}") from error
 
 
-def _to_snapshot(atoms: Atoms) -> Snapshot:
-    results = {} if atoms.calc is None else atoms.calc.results
-    if "forces" not in results:
-        columns = ", ".join(sorted(set(atoms.arrays) - {"numbers"}))
+def _to_snapshot(atoms: Atoms, columns: Mapping[str, str]) -> Snapshot:
+    labels = labels_of(atoms, columns)
+    read = {**labels, "virial": labels["stress"]} if "stress" in labels else labels
+    missing = [name for quantity, name in columns.items() if quantity not in read]
+    if "forces" not in labels or missing:
+        what = "are no forces" if "forces" not in labels else f"is no {missing[0]}"
         raise DataError(
-            f"there are no forces (columns: {columns})", fix="name the force column forces, or drop the frame"
+            f"there {what} (columns: {', '.join(names_of(atoms))})",
+            fix="name the columns: --columns forces=NAME,energy=NAME, or drop the frame",
         )
     if not np.all(atoms.pbc):
         raise DataError("the frame is not periodic in three directions", fix='set Lattice and pbc="T T T"')
-    try:
-        energy = None if "energy" not in results else float(results["energy"])
-        stress = None if "stress" not in results else np.array(results["stress"], dtype=float)
-        forces = np.array(results["forces"], dtype=float)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"energy, stress or forces are not numbers: {error}") from error
+    energy = labels.get("energy")
+    if energy is not None and energy.size != 1:
+        raise DataError(f"the energy is {energy.size} numbers, not one")
     return Snapshot(
         numbers=atoms.numbers.astype(np.int64),
         positions=np.array(atoms.positions, dtype=float),
         cell=np.array(atoms.cell.array, dtype=float),
-        energy_ev=energy,
-        forces_ev_per_angstrom=forces,
-        stress_ev_per_angstrom3=stress,
+        energy_ev=None if energy is None else float(energy.item()),
+        forces_ev_per_angstrom=np.array(labels["forces"]),
+        stress_ev_per_angstrom3=labels.get("stress"),
         magnetic_moments=_moments(atoms),
         provenance=Provenance.from_info({str(key): to_plain(value) for key, value in atoms.info.items()}),
     )
@@ -236,7 +241,8 @@ def _to_snapshot(atoms: Atoms) -> Snapshot:
 
 def _moments(atoms: Atoms) -> np.ndarray | None:
     """Moments of the calculation, or else those it started from; what is too small for a moment is zero."""
-    given = atoms.calc.results.get("magmoms", atoms.arrays.get("initial_magmoms"))
+    results = {} if atoms.calc is None else atoms.calc.results
+    given = results.get("magmoms", atoms.arrays.get("initial_magmoms"))
     if given is None:
         return None
     moments = collinear_moments(given)

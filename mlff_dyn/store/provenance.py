@@ -10,6 +10,9 @@ from mlff_dyn.store.json_file import check_plain_fields
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+AGAIN = "-again"
+"""End of the name of a calculation that is made once more."""
+
 _OLD_NAMES = {"temperature_k": "temperature_kelvin"}
 
 
@@ -35,6 +38,8 @@ class Provenance:
         Over the root mean square force.
     score : float or None
         Found over expected error.
+    set_aside, set_aside_because : str or None
+        Label that is not trained on, ``forces`` (with all others) or ``energy``, and why.
     others : mapping
         Whatever else is in the file.
 
@@ -63,6 +68,8 @@ class Provenance:
     found_force_error_ev_per_angstrom: float | None = None
     found_force_error_relative: float | None = None
     score: float | None = None
+    set_aside: str | None = None
+    set_aside_because: str | None = None
     others: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -87,6 +94,11 @@ class Provenance:
     def is_calculation(self) -> bool:
         """Whether an engine labelled the frame for this run."""
         return self.engine is not None
+
+    @property
+    def is_second(self) -> bool:
+        """Whether it replaces a calculation that contradicted its prediction."""
+        return self.calculation is not None and self.calculation.endswith(AGAIN)
 
     @property
     def labelled_by(self) -> str | None:

@@ -207,7 +207,7 @@ class _Watch:
 
 
 def _frame_errors(force_field: SupercellForceField, displacements: NDArray[np.float64]) -> FrameErrors:
-    _, forces = force_field.energy_forces(displacements)
+    forces = force_field.vibrational_forces(displacements)
     return frame_errors(forces, force_field.force_errors(displacements), displacements)
 
 

@@ -175,11 +175,12 @@ def test_damage_is_named_with_its_frame(tmp_path, good_text):
 
 def test_missing_forces_name_the_columns(tmp_path):
     atoms = bulk("Cu", cubic=True)
-    atoms.set_array("REF_forces", np.ones((4, 3)))
+    atoms.set_array("push", np.ones((4, 3)))
     ase.io.write(tmp_path / "bad.extxyz", atoms)
     message = refused(tmp_path, (tmp_path / "bad.extxyz").read_text())
     assert "frame 1" in message
-    assert "REF_forces" in message
+    assert "push" in message
+    assert "--columns" in message
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "hello\n", "0\n\n", "-3\nx\n", "2\n", "\x00\x01"])

@@ -94,21 +94,31 @@ def held_out_scores(
     most_atoms : int
         About how many atoms are predicted.
     """
-    variances = posterior.hyperparameters.variances(data.binning.centers)
-    weighted = data.weight_variances(posterior.hyperparameters)
     forces, others = [], {int(RowKind.ENERGY): [np.zeros(0)], int(RowKind.STRESS): [np.zeros(0)]}
     for index in chosen:
-        block, labels = data.block(index), data.row_labels(index)
-        kinds = data.binning.centers.kinds[labels]
+        kinds = data.binning.centers.kinds[data.row_labels(index)]
         scored = _scored_rows(data.frames[index].n_atoms, len(kinds), most_atoms)
-        own = (block.design, block.targets, weighted[labels], block.free_design)
-        found = hold_out(posterior, *own, scored=scored, is_rough=True).with_noise(variances[labels][scored])
+        found = _held_out(posterior, data, index, scored)
         is_force = kinds[scored] == RowKind.FORCE
         forces.append(found.take(is_force))
         for kind, scores in others.items():
             scores.append(found.scores[kinds[scored] == kind])
     energies, stresses = (np.concatenate(scores) for scores in others.values())
     return HeldOutScores(tuple(forces), energies, stresses)
+
+
+def held_out_forces(posterior: Posterior, data: FitData, index: int) -> HeldOut:
+    """Predict all forces of one supercell by a fit to the others."""
+    return _held_out(posterior, data, index, np.arange(len(data.frames[index].forces)))
+
+
+def _held_out(posterior: Posterior, data: FitData, index: int, scored: NDArray[np.int64]) -> HeldOut:
+    """Predict some rows of a supercell that is held out with all its rows."""
+    block, labels = data.block(index), data.row_labels(index)
+    variances = posterior.hyperparameters.variances(data.binning.centers)
+    weighted = data.weight_variances(posterior.hyperparameters)
+    own = (block.design, block.targets, weighted[labels], block.free_design)
+    return hold_out(posterior, *own, scored=scored, is_rough=True).with_noise(variances[labels][scored])
 
 
 def _scored_rows(n_atoms: int, n_rows: int, most_atoms: int) -> NDArray[np.int64]:

@@ -169,7 +169,7 @@ class _Record:
                 continue
             if len(self.frames) in plan.kept_frames:
                 self.displacements.append(displacements.copy())
-            _, forces = force_field.energy_forces(displacements)
+            forces = force_field.vibrational_forces(displacements)
             errors = force_field.force_errors(displacements)
             self.frames.append(frame_errors(forces, errors, displacements))
 

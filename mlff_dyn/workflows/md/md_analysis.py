@@ -115,7 +115,7 @@ def analyze_trajectory(
         temperatures_by_element_k=_by_element(torus, np.array([f.kinetic_energies for f in frames])),
         force_sd_mean=float(sd.mean()),
         force_sd_max=float(sd.max()),
-        force_rms_ev_per_angstrom=_rms(forces),
+        force_rms_ev_per_angstrom=_rms(forces - force_field.static_forces_on(torus)),
         sigma_a=anharmonicity(forces, np.array([f.harmonic_forces for f in frames])),
         displacement_rms_angstrom=_rms(np.array([f.displacement for f in frames])),
         largest_displacement_angstrom=max(f.largest_displacement for f in frames),

@@ -11,9 +11,10 @@ from mlff_dyn.errors import DataError
 from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from mlff_dyn.workflows.training.data_checks import check_frames
+from mlff_dyn.workflows.training.outliers import ENERGY, FORCES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from mlff_dyn.model.expansion import Expansion
@@ -47,6 +48,8 @@ class TrainingData:
         self._expansion = expansion
         self.snapshots: list[Snapshot] = list(read_snapshots(path)) if path.exists() else []
         self.rows: list[LabelledFrame] = frames_of_snapshots(path, self.snapshots, expansion)
+        self.fitted: list[int] = []
+        self._drop_energies()
 
     def __len__(self) -> int:
         """Number of snapshots."""
@@ -68,7 +71,9 @@ class TrainingData:
         return check_frames(self._path, self.snapshots, self.rows, uses_stress=self.options.stress)
 
     def fit_rows(self) -> list[LabelledFrame]:
-        """Rows to fit: none twice, and energies of several zeros told apart.
+        """Rows to fit: none twice or set aside, and energies of several zeros told apart.
+
+        Their numbers are in ``fitted`` then.
 
         Raises
         ------
@@ -76,11 +81,23 @@ class TrainingData:
             If a snapshot cannot be right.
         """
         found = self.findings()
-        self.rows = [
-            rows if rows.origin == origin else replace(rows, origin=origin)
-            for rows, origin in zip(self.rows, found.origins, strict=True)
-        ]
-        return [rows for k, rows in enumerate(self.rows) if k not in found.repeated]
+        self.rows = found.with_origins(self.rows)
+        aside = {k for k, snapshot in enumerate(self.snapshots) if snapshot.provenance.set_aside == FORCES}
+        self.fitted = [k for k in range(len(self.rows)) if k not in found.repeated and k not in aside]
+        return [self.rows[k] for k in self.fitted]
+
+    def set_aside(self, labels: Mapping[int, tuple[str, str]]) -> None:
+        """Mark labels of snapshots, in the file too, that are not to be trained on: which, and why."""
+        for k, (label, because) in labels.items():
+            marked = replace(self.snapshots[k].provenance, set_aside=label, set_aside_because=because)
+            self.snapshots[k] = replace(self.snapshots[k], provenance=marked)
+        write_snapshots(self._path, self.snapshots)
+        self._drop_energies()
+
+    def _drop_energies(self) -> None:
+        for k, snapshot in enumerate(self.snapshots):
+            if snapshot.provenance.set_aside == ENERGY and self.rows[k].energy_ev is not None:
+                self.rows[k] = replace(self.rows[k], energy_ev=None)
 
     def frames_of(self, snapshots: Sequence[Snapshot]) -> list[LabelledFrame]:
         """Labelled frames of snapshots that may be appended.

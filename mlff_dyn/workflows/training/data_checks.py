@@ -5,10 +5,11 @@ Each finding is one line with what, where and how to mend it. Some are warnings,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from ase.data import chemical_symbols
 
 from mlff_dyn.errors import DataError, FitError
 
@@ -39,6 +40,8 @@ class DataLimits:
         Rms displacement over the distance of neighbors.
     energy_jump : float
         Smallest gap between energies with different zeros, eV per atom.
+    static_force_warned, static_force_refused : float
+        Force on an undisplaced atom, beyond two of its standard deviations, eV/Å.
     poor_fit, no_fit : float
         Residual over the forces at which a fit is warned of, and refused.
     """
@@ -50,6 +53,8 @@ class DataLimits:
     same_force: float = 1e-3
     large_displacement: float = 0.15
     energy_jump: float = 0.02
+    static_force_warned: float = 0.05
+    static_force_refused: float = 1.0
     poor_fit: float = 0.5
     no_fit: float = 0.9
 
@@ -71,6 +76,15 @@ class DataFindings:
     warnings: tuple[str, ...]
     repeated: tuple[int, ...]
     origins: tuple[int, ...]
+
+    def with_origins(self, rows: Sequence[LabelledFrame]) -> list[LabelledFrame]:
+        """Frames with their origins, the same object where it was right."""
+        pairs = zip(rows, self.origins, strict=True)
+        return [each if each.origin == origin else replace(each, origin=origin) for each, origin in pairs]
+
+    def distinct(self, rows: Sequence[LabelledFrame]) -> list[LabelledFrame]:
+        """Frames without those that repeat an earlier one."""
+        return [each for k, each in enumerate(rows) if k not in self.repeated]
 
 
 def check_frames(
@@ -100,6 +114,7 @@ def check_frames(
     origins = energy_origins(rows)
     warnings += _describe_origins(path, rows, origins)
     warnings += _check_missing(path, snapshots, uses_stress=uses_stress)
+    warnings += _name_set_aside(path, snapshots)
     return DataFindings(tuple(warnings), tuple(repeated), tuple(origins))
 
 
@@ -115,12 +130,13 @@ def check_fit(path: Path, force_field: ForceField) -> list[str]:
     Raises
     ------
     FitError
-        If the expansion describes next to nothing of the forces.
+        If the expansion describes next to nothing of the forces, or the reference is no equilibrium.
     """
+    found_static = _check_static_forces(path, force_field)
     training = force_field.training
     relative = training.rmse_force_ev_per_angstrom / training.force_rms_ev_per_angstrom
     if relative < DATA_LIMITS.poor_fit:
-        return []
+        return found_static
     found = (
         f"{path}: the fit leaves {100 * relative:.0f} % of the forces (rms displacement "
         f"{np.sqrt(3.0) * training.displacement_rms_angstrom:.2f} Å)"
@@ -130,7 +146,29 @@ def check_fit(path: Path, force_field: ForceField) -> list[str]:
             f"{found}: an expansion about the sites of structure.file cannot describe these frames",
             fix="use frames at lower temperature, or another structure.file (a phase, a lattice constant)",
         )
-    return [f"{found}; lower the temperature, add an order or enlarge expansion.cutoffs_angstrom"]
+    return [
+        *found_static,
+        f"{found}; lower the temperature, add an order or enlarge expansion.cutoffs_angstrom",
+    ]
+
+
+def _check_static_forces(path: Path, force_field: ForceField) -> list[str]:
+    """Look at the forces on undisplaced atoms, which the fit finds where symmetry allows them."""
+    forces, sds = force_field.static_forces
+    sizes = np.linalg.norm(forces, axis=1)
+    certain = sizes - 2.0 * np.linalg.norm(sds, axis=1)
+    worst = int(certain.argmax())
+    if certain[worst] < DATA_LIMITS.static_force_warned:
+        return []
+    symbol = chemical_symbols[int(force_field.basis.crystal.numbers[worst])]
+    found = (
+        f"{path}: static forces up to {sizes[worst]:.2g} eV/Å (site {worst + 1}, {symbol}) act on the "
+        "undisplaced atoms of structure.file"
+    )
+    fix = "relax it with the settings of these labels"
+    if certain[worst] > DATA_LIMITS.static_force_refused:
+        raise FitError(f"{found}, which is no equilibrium", fix=fix)
+    return [f"{found}; errors are relative to forces without them; {fix}"]
 
 
 def check_engines(
@@ -281,6 +319,18 @@ def _check_missing(path: Path, snapshots: Sequence[Snapshot], *, uses_stress: bo
             numbers = [number for number, is_missing in enumerate(missing, start=1) if is_missing]
             lines.append(f"{path}, {_frames(numbers)}: no {name}, which other frames have; label them alike")
     return lines
+
+
+def _name_set_aside(path: Path, snapshots: Sequence[Snapshot]) -> list[str]:
+    """Labels that contradicted all others when the training began."""
+    known = [(number, snapshot.provenance) for number, snapshot in enumerate(snapshots, start=1)]
+    return [
+        f"{path}, frame {number}: {label.set_aside_because}; "
+        + ("the frame" if label.set_aside == "forces" else "the energy")
+        + " is set aside, calculate it again or remove it"
+        for number, label in known
+        if label.set_aside is not None
+    ]
 
 
 def _frames(numbers: Sequence[int]) -> str:

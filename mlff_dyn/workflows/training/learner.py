@@ -11,10 +11,18 @@ from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.fitting.labelled_frame import FitOptions
 from mlff_dyn.model.force_field import errors_of_rows
+from mlff_dyn.regression.errors.outliers import OUTLIER_LIMITS
 from mlff_dyn.store.model_file import write_model
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.workflows.training.data import TrainingData
 from mlff_dyn.workflows.training.data_checks import check_fit
+from mlff_dyn.workflows.training.label_checks import check_labels
+from mlff_dyn.workflows.training.outliers import (
+    describe_misfit,
+    find_outliers,
+    prediction_misfit,
+    refuse_many,
+)
 from mlff_dyn.workflows.training.train_report import describe_fit
 from mlff_dyn.workflows.training.training_journal import LABELLED, TrainingJournal
 
@@ -84,8 +92,9 @@ class Learner:
             If there are no data, or they cannot be described.
         """
         if self._force_field is None:
-            self._fit_data = self._fit_data.updated(self.data.fit_rows())
-            fitted = fit_force_field(self.workspace.expansion.basis, self._fit_data, guess=self.guess)
+            fitted = self._fit()
+            if self.n_calculations == 0 and self._set_outliers_aside(fitted):
+                fitted = self._fit()
             check_fit(self.workspace.dataset_path, fitted)
             self.journal.append("refit", n_snapshots=len(self.data), **describe_fit(fitted))
             if fitted.prior_guess is not None:
@@ -99,6 +108,40 @@ class Learner:
         self.force_field()
         return self._fit_data
 
+    def _fit(self) -> ForceField:
+        rows, basis = self.data.fit_rows(), self.workspace.expansion.basis
+        check_labels(self.workspace.dataset_path, rows, basis, uses_stress=self.data.options.stress)
+        self._fit_data = self._fit_data.updated(rows)
+        return fit_force_field(basis, self._fit_data, guess=self.guess)
+
+    def _set_outliers_aside(self, force_field: ForceField) -> bool:
+        """Mark given labels that contradict all others; whether there are any."""
+        found = find_outliers(force_field, self._fit_data, guess=self.guess)
+        refuse_many(self.workspace.dataset_path, found, len(self._fit_data))
+        marks = {}
+        for outlier in found:
+            index = self.data.fitted[outlier.frame]
+            text = outlier.describe(self.data.snapshots[index], force_field.basis.crystal)
+            marks[index] = (outlier.label, text)
+        if marks:
+            self.data.set_aside(marks)
+        return bool(marks)
+
+    def contradictions(self, snapshots: Sequence[Snapshot]) -> dict[int, str]:
+        """Number of each new snapshot whose forces cannot be noise about their prediction, and why."""
+        if not len(self.data) or len(self.fit_data) < OUTLIER_LIMITS.fewest - 1:
+            return {}
+        force_field, first = self.force_field(), len(self._fit_data)
+        frames = self.data.frames_of(snapshots)
+        data = self._fit_data.extended(frames)
+        amplitude = max(frame.amplitude_angstrom for frame in self._fit_data.frames)
+        found = {}
+        for k, (frame, snapshot) in enumerate(zip(frames, snapshots, strict=True)):
+            misfit = prediction_misfit(force_field, frame, data.force_rows(first + k), amplitude)
+            if misfit.contradicts(force_field.training.force_rms_ev_per_angstrom):
+                found[k] = describe_misfit(misfit, snapshot, force_field.basis.crystal)
+        return found
+
     def write_model(self) -> None:
         """Write the force field of the present data."""
         metadata = {
@@ -111,7 +154,9 @@ class Learner:
     def warnings(self) -> list[str]:
         """What is suspicious about the data and the fit, one line each."""
         findings = self.data.findings()
-        return [*findings.warnings, *check_fit(self.workspace.dataset_path, self.force_field())]
+        known = [snapshot.provenance for snapshot in self.data.snapshots]
+        again = [f"calculation {label.calculation}: {label.reason}" for label in known if label.is_second]
+        return [*findings.warnings, *again, *check_fit(self.workspace.dataset_path, self.force_field())]
 
     def learn(self, snapshots: Sequence[Snapshot]) -> None:
         """Predict new snapshots, record both errors, then train on all of them.
@@ -162,7 +207,8 @@ def _compared(
     expected = float(np.sqrt(np.mean(errors.predictive**2)))
     rest = frame.targets.forces - force_rows @ force_field.posterior.mean
     found = float(np.sqrt(np.mean(rest**2)))
-    size = max(float(np.sqrt(np.mean(frame.forces**2))), 1e-12)
+    static = force_field.static_forces_on(frame.supercell.torus).ravel()
+    size = max(float(np.sqrt(np.mean((frame.forces - static) ** 2))), 1e-12)
     return replace(
         label,
         expected_force_error_ev_per_angstrom=expected,

@@ -24,6 +24,7 @@ from mlff_dyn.training.initial import rattled_displacements
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.workflows.setup.initialise import initial_displacements
 from mlff_dyn.workflows.snapshots import displaced_atoms, labelled_snapshot
+from mlff_dyn.workflows.training.second_look import confirmed
 from mlff_dyn.workflows.training.train_report import BUDGET, CONVERGED, LIMITED
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.regression.planning.forecast import Forecast
     from mlff_dyn.report.progress import Progress
+    from mlff_dyn.store.dataset import Snapshot
     from mlff_dyn.training.criteria import Criterion
     from mlff_dyn.workflows.training.learner import Learner
 
@@ -248,9 +250,26 @@ class TrainingLoop:
         if not calls:
             return
         first = self._learner.n_calculations
-        atoms = [displaced_atoms(call.torus, call.displacements) for call in calls]
         names = [f"{first + i + 1:04d}" for i in range(len(calls))]
         started = time.monotonic()
+        snapshots = self._calculate(calls, names)
+        self._call_seconds.append((time.monotonic() - started) / len(calls))
+        self._learner.learn(
+            confirmed(
+                self._learner,
+                snapshots,
+                lambda which, again: self._calculate([calls[i] for i in which], again),
+                self._progress,
+            )
+        )
+        self._forecast = None if self._forecast is None else self._forecast.after(len(calls))
+        self._progress.update(self._learner.n_calculations)
+        for snapshot in self._learner.data.snapshots[-len(calls) :]:
+            self._progress.log(_describe(snapshot.provenance))
+
+    def _calculate(self, calls: Sequence[_Call], names: Sequence[str]) -> list[Snapshot]:
+        """Results of the engine with where they come from."""
+        atoms = [displaced_atoms(call.torus, call.displacements) for call in calls]
         results = EXECUTIONS[self._config.execution.kind](
             self._engine,
             atoms,
@@ -258,7 +277,6 @@ class TrainingLoop:
             names,
             max_parallel=self._config.execution.max_parallel,
         )
-        self._call_seconds.append((time.monotonic() - started) / len(calls))
         snapshots = []
         for call, structure, result, name in zip(calls, atoms, results, names, strict=True):
             provenance = Provenance(
@@ -269,11 +287,7 @@ class TrainingLoop:
                 temperature_kelvin=call.temperature_kelvin,
             )
             snapshots.append(labelled_snapshot(structure, result, provenance))
-        self._learner.learn(snapshots)
-        self._forecast = None if self._forecast is None else self._forecast.after(len(calls))
-        self._progress.update(self._learner.n_calculations)
-        for snapshot in self._learner.data.snapshots[-len(calls) :]:
-            self._progress.log(_describe(snapshot.provenance))
+        return snapshots
 
     def _time_left(self) -> str:
         """Calculations still needed by the last forecast, and their time."""

@@ -23,6 +23,7 @@ from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from mlff_dyn.workflows.stability import coverage_warnings, stability_warnings
 from mlff_dyn.workflows.training.data_checks import check_engines, check_frames
 from mlff_dyn.workflows.training.engine_check import check_engines_of
+from mlff_dyn.workflows.training.label_checks import check_labels
 from mlff_dyn.workflows.training.learner import Learner
 from mlff_dyn.workflows.training.loop import TrainingLoop
 from mlff_dyn.workflows.training.outcome import advise, describe_temperatures, finished_told_on_failure
@@ -40,17 +41,24 @@ from mlff_dyn.workflows.training.train_report import (
 from mlff_dyn.workflows.training.trained_model import ANSWER_NAME, is_answer_of, write_trained
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from mlff_dyn.config.schema import Config
     from mlff_dyn.engines.base import Engine
+    from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
+    from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.report.progress import Progress
+    from mlff_dyn.store.dataset import Snapshot
 
 
 def train(
     config: Config,
     *,
     dataset: Path | None,
+    columns: Mapping[str, str] | None = None,
     static: bool,
     dry_run: bool,
     force: bool,
@@ -63,6 +71,8 @@ def train(
     config : Config
     dataset : Path, optional
         Labelled snapshots to start from.
+    columns : mapping of str to str, optional
+        Names of its labels, by quantity.
     static : bool
         Fit what is there; no dynamics, no engine.
     dry_run : bool
@@ -78,17 +88,16 @@ def train(
     """
     workspace = Workspace(config)
     if dry_run:
-        return _dry_run(workspace, dataset, static=static)
+        return _dry_run(workspace, dataset, columns, static=static)
     engine = None if static else create_engine(**config.require_engine().model_dump())
-    given = read_snapshots(dataset) if dataset is not None else ()
+    given = read_snapshots(dataset, columns) if dataset is not None else ()
     with RunLock(workspace.directory):
         learner = Learner(workspace, grows=engine is not None)
         warnings: list[str] = []
         if dataset is not None:
             identity = None if engine is None else engine_identity(engine)
             warnings = check_engines(dataset, given, identity, force=force)
-            rows = frames_of_snapshots(dataset, given, workspace.expansion)
-            check_frames(dataset, given, rows)
+            _check_given(workspace, dataset, given)
             learner.data.start_from(dataset, given)
         if engine is not None:
             _check_provenance(learner, engine_identity(engine), force=force)
@@ -102,12 +111,22 @@ def train(
         return _dynamic(learner, engine, progress, warnings)
 
 
-def _dry_run(workspace: Workspace, dataset: Path | None, *, static: bool) -> DryRun:
+def _check_given(workspace: Workspace, dataset: Path, given: Sequence[Snapshot]) -> tuple[str, ...]:
+    """Refuse frames that cannot be right before any is kept; warnings about the others."""
+    rows = frames_of_snapshots(dataset, given, workspace.expansion)
+    found, uses_stress = check_frames(dataset, given, rows), workspace.config.training.fit.stress
+    distinct = found.distinct(found.with_origins(rows))
+    check_labels(dataset, distinct, workspace.expansion.basis, uses_stress=uses_stress)
+    return found.warnings
+
+
+def _dry_run(
+    workspace: Workspace, dataset: Path | None, columns: Mapping[str, str] | None, *, static: bool
+) -> DryRun:
     warnings: tuple[str, ...] = ()
-    given = read_snapshots(dataset) if dataset is not None else ()
+    given = read_snapshots(dataset, columns) if dataset is not None else ()
     if dataset is not None:
-        rows = frames_of_snapshots(dataset, given, workspace.expansion)
-        warnings = check_frames(dataset, given, rows).warnings
+        warnings = _check_given(workspace, dataset, given)
     sizes: dict[str, object] = {
         "n_atoms": workspace.training_torus.n_atoms,
         "n_parameters": workspace.expansion.basis.n_parameters,
@@ -134,13 +153,17 @@ def _static(learner: Learner, progress: Progress, warnings: list[str]) -> TrainR
     data = learner.fit_data
     frames = [
         frame_errors(
-            frame.forces,
+            _vibrational(force_field, frame),
             errors_of_rows(force_field, data.force_rows(k), frame.conditions),
             frame.displacements,
         )
         for k, frame in enumerate(data.frames)
     ]
     return _finish(learner, STATIC, mean_errors(frames), _logged(learner, progress, warnings))
+
+
+def _vibrational(force_field: ForceField, frame: LabelledFrame) -> NDArray[np.float64]:
+    return frame.forces - force_field.static_forces_on(frame.supercell.torus).ravel()
 
 
 def _dynamic(learner: Learner, engine: Engine, progress: Progress, warnings: list[str]) -> TrainReport:

@@ -7,6 +7,7 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
+from mlff_dyn.engines.registry import configured_identity
 from mlff_dyn.errors import DataError, NotConverged
 from mlff_dyn.report.answer import read_report, write_report
 from mlff_dyn.store.atomic import date_back
@@ -138,5 +139,7 @@ def _configuration(config: Config, *, is_static: bool) -> str:
             training["prior"][name] = path.name
     if is_static:
         return digest([training["fit"], training["prior"]])
-    engine = None if config.engine is None else config.engine.model_dump_json(include={"kind", "parameters"})
+    engine = (
+        None if config.engine is None else configured_identity(config.engine.kind, config.engine.parameters)
+    )
     return digest([training, engine])

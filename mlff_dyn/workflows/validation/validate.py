@@ -11,12 +11,15 @@ from ase.data import chemical_symbols
 
 from mlff_dyn.errors import DataError
 from mlff_dyn.regression.errors.agreement import agreement, calibration
+from mlff_dyn.regression.errors.outliers import misfit
 from mlff_dyn.report.answer import write_report
 from mlff_dyn.store.dataset import read_snapshots
 from mlff_dyn.store.model_file import read_model
 from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from mlff_dyn.workflows.training.data_checks import check_frames
+from mlff_dyn.workflows.training.label_checks import check_labels
+from mlff_dyn.workflows.training.outliers import describe_misfit
 from mlff_dyn.workflows.validation.validation_report import (
     EV_PER_ANGSTROM,
     EV_PER_ANGSTROM3,
@@ -26,7 +29,7 @@ from mlff_dyn.workflows.validation.validation_report import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -71,7 +74,13 @@ class _Frame:
     temperature: str | None
 
 
-def validate(model: Path | Config, file: Path, output: Path | None = None) -> ValidationReport:
+def validate(
+    model: Path | Config,
+    file: Path,
+    output: Path | None = None,
+    *,
+    columns: Mapping[str, str] | None = None,
+) -> ValidationReport:
     """Compare predicted and reference forces, energies and stresses.
 
     Parameters
@@ -82,6 +91,8 @@ def validate(model: Path | Config, file: Path, output: Path | None = None) -> Va
         Labelled frames: any supercells of the crystal, atoms in any order.
     output : Path, optional
         Directory for the report (JSON) and the plots, named after ``file``; nothing is written without it.
+    columns : mapping of str to str, optional
+        Names of labels in the file, by quantity.
 
     Raises
     ------
@@ -89,10 +100,12 @@ def validate(model: Path | Config, file: Path, output: Path | None = None) -> Va
         If a file cannot be read or written, or a frame does not belong to the crystal; with its number.
     """
     force_field = read_model(model)[0] if isinstance(model, Path) else Workspace(model).read_model()
-    snapshots = read_snapshots(file)
+    snapshots = read_snapshots(file, columns)
     rows = frames_of_snapshots(file, snapshots, force_field.expansion)
     findings = check_frames(file, snapshots, rows)
     kept = [k for k in range(len(rows)) if k not in findings.repeated]
+    distinct = findings.distinct(findings.with_origins(rows))
+    check_labels(file, distinct, force_field.basis, uses_stress=force_field.stress is not None)
     frames = [_compare(force_field, rows[k], snapshots[k]) for k in kept]
     forces = _join([frame.forces for frame in frames])
     energy = _join_known([frame.energy for frame in frames])
@@ -100,7 +113,8 @@ def validate(model: Path | Config, file: Path, output: Path | None = None) -> Va
     if stress is not None and force_field.stress is None:
         stress = _measured_from_mean(stress)
     report = _report(frames, forces, energy, stress)
-    report = replace(report, warnings=(*findings.warnings, *_check_zero(file, report)))
+    doubtful = _check_frames(file, force_field, [(k, rows[k], snapshots[k]) for k in kept], frames)
+    report = replace(report, warnings=(*findings.warnings, *_check_zero(file, report), *doubtful))
     return report if output is None else _write(output, file, report, forces)
 
 
@@ -155,8 +169,9 @@ def _compare(force_field: ForceField, rows: LabelledFrame, snapshot: Snapshot) -
         errors = _sds(supercell.stress_errors(rows.displacements))
         by_stress = _Values(rows.stress_ev_per_angstrom3, predicted, errors)
     temperature = snapshot.provenance.temperature_kelvin
+    static = force_field.static_forces_on(rows.supercell.torus).ravel()
     return _Frame(
-        forces=_Values(rows.forces, forces.ravel(), sds),
+        forces=_Values(rows.forces - static, forces.ravel() - static, sds),
         energy=by_energy,
         stress=by_stress,
         numbers=rows.supercell.torus.numbers,
@@ -203,6 +218,24 @@ def _check_zero(file: Path, report: ValidationReport) -> list[str]:
         return []
     found = f"{file}: all energies are off by {offset:.4g} eV per atom, another zero than in the training"
     return [f"{found}; compare frames of one engine and one setting"]
+
+
+def _check_frames(
+    file: Path,
+    force_field: ForceField,
+    kept: Sequence[tuple[int, LabelledFrame, Snapshot]],
+    frames: Sequence[_Frame],
+) -> list[str]:
+    """Name frames whose forces cannot be noise about their prediction."""
+    training, lines = force_field.training, []
+    for (k, rows, snapshot), frame in zip(kept, frames, strict=True):
+        growth = float(np.sqrt(np.mean(rows.displacements**2))) / training.displacement_rms_angstrom
+        errors = frame.forces.predicted - frame.forces.reference
+        found = misfit(errors, max(1.0, growth) * frame.forces.sds["predictive"])
+        if found.contradicts(training.force_rms_ev_per_angstrom):
+            text = describe_misfit(found, snapshot, force_field.basis.crystal)
+            lines.append(f"{file}, frame {k + 1}: {text}; look at its labels, or at the model's data")
+    return lines
 
 
 def _write(output: Path, file: Path, report: ValidationReport, forces: _Values) -> ValidationReport:

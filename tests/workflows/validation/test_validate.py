@@ -1,7 +1,7 @@
 """`validate`: errors against labelled frames of any cell and order, and the error bars against the errors."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +12,12 @@ from ase import Atoms
 import mlff_dyn
 from mlff_dyn.errors import DataError
 from mlff_dyn.lattice.matching import match_structure
-from mlff_dyn.store.dataset import read_snapshots, write_snapshots
+from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
 from mlff_dyn.store.model_file import read_model, write_model
 from mlff_dyn.store.provenance import Provenance
 from mlff_dyn.workflows.snapshots import displaced_atoms
 from mlff_dyn.workflows.validation.validate import validate
-from tests.models import with_parameters
+from tests.models import emt_snapshots, with_parameters
 from tests.workflows.conftest import invoke
 
 
@@ -175,3 +175,19 @@ def test_a_frame_of_another_crystal_is_refused_by_number(project: Path) -> None:
     with pytest.raises(DataError, match=r"mixed\.extxyz, frame 2"):
         validate(project / "run" / "model.h5", project / "mixed.extxyz")
     assert invoke("validate", project / "run" / "model.h5", project / "mixed.extxyz").exit_code == 3
+
+
+def test_forces_that_cannot_be_noise_are_named(project: Path) -> None:
+    """Two force rows exchanged in one frame; and no word about hot frames."""
+
+    def warnings(frames: list[Snapshot]) -> Sequence[str]:
+        write_snapshots(project / "some.extxyz", frames)
+        return validate(project / "run" / "model.h5", project / "some.extxyz").warnings
+
+    good = [*read_snapshots(project / "test.extxyz"), *emt_snapshots((2, 2, 2), (0.2,), seed=11)]
+    assert not any("force on atom" in line for line in warnings(good))
+    forces = good[1].forces_ev_per_angstrom.copy()
+    forces[[3, 20]] = forces[[20, 3]]
+    wrong = [good[0], replace(good[1], forces_ev_per_angstrom=forces), *good[2:]]
+    (line,) = (line for line in warnings(wrong) if "force on atom" in line)
+    assert "frame 2: force on atom 4 (Cu) off by" in line or "frame 2: force on atom 21 (Cu) off by" in line

@@ -1,0 +1,110 @@
+"""Targets that cannot be noise: errors judged by their predictive standard deviations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class OutlierLimits:
+    """From where on an error is no noise.
+
+    Predictions of sound data (six crystals, 300 to 1300 K, fits to 1 to 15 frames that leave up to 30 % of
+    the forces) were off by 2.9 sd at most as a root mean square over a frame, and 9 in a component, once
+    errors may grow in proportion to the amplitude beyond that of the data.
+
+    Attributes
+    ----------
+    suspected_rms, suspected_component : float
+        Held-out errors over their sd at which a frame is left out of a fit to look at it again.
+    rms, component : float
+        Errors over their sd, of a fit without the frame, that contradict all others.
+    relative_rms, relative_component : float
+        Smallest errors that matter, over the root mean square of the targets.
+    scalar, scalar_sd : float
+        Distance of a scalar from the median over the median distance, scaled to one sd, and over its own sd.
+    fewest, fewest_scalars : int
+        Frames of which one can be told to be unlike the others.
+    most_looks : int
+        Suspected frames that are looked at again before any is found.
+    largest_share : float
+        Of frames that may be set aside.
+    """
+
+    suspected_rms: float = 1.7
+    suspected_component: float = 7.0
+    rms: float = 4.0
+    component: float = 10.0
+    relative_rms: float = 0.02
+    relative_component: float = 0.05
+    scalar: float = 6.0
+    scalar_sd: float = 3.0
+    fewest: int = 3
+    fewest_scalars: int = 5
+    most_looks: int = 10
+    largest_share: float = 0.34
+
+
+OUTLIER_LIMITS = OutlierLimits()
+_SD_OF_MEDIAN_DISTANCE = 1.4826
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """How a frame disagrees with its prediction.
+
+    Attributes
+    ----------
+    rms_error, rms_score : float     root mean square error, unit of the targets, and over the expected one
+    component : int                  where error over sd is largest
+    error, score : float             there
+    """
+
+    rms_error: float
+    rms_score: float
+    component: int
+    error: float
+    score: float
+
+    @property
+    def suspicion(self) -> float:
+        """Held-out error over that at which a frame is suspected."""
+        limits = OUTLIER_LIMITS
+        return max(self.rms_score / limits.suspected_rms, self.score / limits.suspected_component)
+
+    def contradicts(self, size: float) -> bool:
+        """Whether it can be no noise, targets being of a given size."""
+        limits = OUTLIER_LIMITS
+        is_large = self.rms_error > limits.relative_rms * size
+        is_large_here = self.error > limits.relative_component * size
+        return (self.rms_score > limits.rms and is_large) or (self.score > limits.component and is_large_here)
+
+
+def misfit(errors: NDArray[np.float64], sds: NDArray[np.float64]) -> Misfit:
+    """Judge the errors of one frame by their standard deviations, both of shape (n,)."""
+    scores = np.abs(errors) / np.maximum(sds, 1e-300)
+    worst = int(scores.argmax())
+    rms, expected = (float(np.sqrt(np.mean(each**2))) for each in (errors, sds))
+    return Misfit(
+        rms_error=rms,
+        rms_score=rms / max(expected, 1e-300),
+        component=worst,
+        error=float(abs(errors[worst])),
+        score=float(scores[worst]),
+    )
+
+
+def scalar_outliers(values: NDArray[np.float64], sds: NDArray[np.float64]) -> list[int]:
+    """Values that are unlike the median of all, given what their own errors may be."""
+    if len(values) < OUTLIER_LIMITS.fewest_scalars:
+        return []
+    distances = np.abs(values - np.median(values))
+    typical = _SD_OF_MEDIAN_DISTANCE * float(np.median(distances))
+    limit = np.maximum(OUTLIER_LIMITS.scalar * typical, OUTLIER_LIMITS.scalar_sd * sds)
+    return [int(k) for k in np.flatnonzero(distances > limit)]

@@ -1,0 +1,39 @@
+"""A calculation that contradicts its prediction is made again; the second contradiction ends the training."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mlff_dyn.store.dataset import read_snapshots
+from tests.workflows.training_project import Train, n_runs, refused, relative_error
+
+
+def lying(how: str, first: int, last: int) -> str:
+    arguments = {"how": how, "first": first, "last": last}
+    parameters = {"calculator": "tests.workflows.lying_calculator:LyingEMT", "arguments": arguments}
+    return f"engine.parameters={json.dumps(parameters)}"
+
+
+@pytest.mark.parametrize("how", ["scaled", "zero", "swapped", "noisy"])
+def test_a_calculation_that_is_wrong_once_is_replaced(folder: Path, train: Train, how: str) -> None:
+    result = train("--set", lying(how, 3, 3))
+    assert result.exit_code == 0, result.stderr
+    assert "calculation 0003 is set aside and made again: force on atom" in " ".join(result.stderr.split())
+    answer = json.loads(result.stdout)
+    assert any("0003-again" in line for line in answer["warnings"])
+    names = [s.provenance.calculation for s in read_snapshots(folder / "run/dataset.extxyz")]
+    assert names[2] == "0003-again"
+    assert (folder / "run/calculations/0003/result.json").is_file()
+    assert n_runs(folder) == len(names) + 1
+    assert relative_error(folder) < 0.1
+
+
+@pytest.mark.parametrize("how", ["scaled", "swapped"])
+def test_a_second_contradiction_ends_the_training(folder: Path, train: Train, how: str) -> None:
+    """Both results are named; nothing wrong is learnt; the same command ends in the same way at once."""
+    for _ in range(2):
+        result = train("--set", lying(how, 3, 1000))
+        refused(result, 5, "calculations/0003 contradicts all earlier", "so does 0003-again: force on atom")
+        assert n_runs(folder) == 4
+    assert len(read_snapshots(folder / "run/dataset.extxyz")) == 2
