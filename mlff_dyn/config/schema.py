@@ -63,7 +63,7 @@ class ExpansionConfig(Section):
         default=None,
         description="BORN file of phonopy (Born charges, dielectric tensor) of the cell in `structure.file`; "
         "relative to the configuration file. The dipole-dipole interaction is then taken out of the forces "
-        "before the fit, and added on any supercell.",
+        "before the fit, and added on any supercell, strained or not.",
     )
 
 

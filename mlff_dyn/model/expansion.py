@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.errors import DataError
 from mlff_dyn.kernels import ForceKernel, force_variances, reduced_rows, stress_rows
 from mlff_dyn.kernels.gather import GatherTables, build_gather_tables, energy_row
 from mlff_dyn.kernels.placement import place_tables
@@ -19,12 +18,14 @@ from mlff_dyn.kernels.strain.moves import gauss_sum, slot_positions
 from mlff_dyn.kernels.strain.polynomial import StrainTables, build_strain_tables
 from mlff_dyn.lattice.bonds import Bonds, bonded_atoms, neighborhood_amplitudes, relative_amplitude
 from mlff_dyn.lattice.deformation import from_voigt, strained_lattice, stress_of_strain_slope, to_voigt
+from mlff_dyn.model.dipole_strain import StrainedDipoles
 from mlff_dyn.regression.data.conditions import Conditions, RowKind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.kernels.harmonic import HarmonicTorus
+    from mlff_dyn.kernels.strain.harmonic import StrainableHarmonic
     from mlff_dyn.lattice.basis import ForceConstantBasis
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.long_range import LongRange
@@ -102,6 +103,20 @@ class Expansion:
         """Energy of strained crystals at rest, per orbit parameter."""
         return build_strain_energy(self.strain_tables)
 
+    @cached_property
+    def strained_dipoles(self) -> StrainedDipoles | None:
+        """Dipoles under strain; None where the crystal has none."""
+        if self.long_range is None:
+            return None
+        pairs = (
+            classes.longest_steps[classes.n_bodies == 2]
+            for order, classes in zip(self.basis.orders, self.basis.classes, strict=True)
+            if order == 3
+        )
+        lengths = np.concatenate([np.empty(0), *pairs])
+        reach = float(lengths.max()) if len(lengths) else None
+        return StrainedDipoles(self.long_range, self.basis.crystal, reach)
+
 
 @dataclass(frozen=True, eq=False)
 class _Supercell:
@@ -120,6 +135,18 @@ class _Supercell:
         """Bonds of the unstrained supercell."""
         return bonded_atoms(self.torus)
 
+    @cached_property
+    def dipoles(self) -> StrainableHarmonic | None:
+        """Dipoles under any strain; None where the crystal has none."""
+        dipoles = self.expansion.strained_dipoles
+        return None if dipoles is None else dipoles.on(self.torus)
+
+    @cached_property
+    def dipoles_at_rest(self) -> HarmonicTorus | None:
+        """Dipoles without strain; None where the crystal has none."""
+        long_range = self.expansion.long_range
+        return None if long_range is None else long_range.on(self.torus)
+
 
 class SupercellExpansion:
     """The expansion on one supercell, strained or not, in the atom order of its torus; see `Expansion.on`."""
@@ -137,18 +164,7 @@ class SupercellExpansion:
         self._place = place_tables(expansion.tables, supercell.slot_atoms, moves)
 
     def strained(self, strain: NDArray[np.float64]) -> SupercellExpansion:
-        """Return the expansion on the same supercell under a strain, symmetric, shape (3, 3).
-
-        Raises
-        ------
-        DataError
-            If the crystal has a long-range interaction, which is known without strain only.
-        """
-        if self.long_range is not None:
-            raise DataError(
-                "the dipole-dipole interaction is known in unstrained cells only",
-                fix="use cells of the reference structure, or leave expansion.born_file out",
-            )
+        """Return the expansion on the same supercell under a strain, symmetric, shape (3, 3)."""
         return SupercellExpansion(self._supercell, strain)
 
     @cached_property
@@ -254,10 +270,15 @@ class SupercellExpansion:
         ratios = np.maximum(local / max(amplitude, _SMALLEST_AMPLITUDE), _SMALLEST_RATIO)
         return Conditions(np.full(n_atoms, amplitude), ratios, np.full(n_atoms, int(RowKind.FORCE)))
 
-    @cached_property
+    @property
     def dipole_dipole(self) -> HarmonicTorus | None:
-        """Long-range interaction on this supercell; None where the crystal has no dipoles."""
-        return None if self.long_range is None else self.long_range.on(self.torus)
+        """Long-range interaction on the unstrained supercell; None where the crystal has no dipoles."""
+        return self._supercell.dipoles_at_rest
+
+    @property
+    def dipoles(self) -> StrainableHarmonic | None:
+        """Long-range interaction on the supercell under any strain; None where the crystal has no dipoles."""
+        return self._supercell.dipoles
 
     def kernel(
         self, parameters: NDArray[np.float64], *, precision: str = "double", n_threads: int = 1
@@ -283,7 +304,7 @@ class SupercellExpansion:
         precision: str = "double",
         n_threads: int = 1,
     ) -> StrainedKernel:
-        """Compile a kernel that knows its virial and can be strained; without the long range.
+        """Compile a kernel that knows its virial and can be strained, the long range included.
 
         Parameters
         ----------
@@ -302,5 +323,6 @@ class SupercellExpansion:
             precision,
             n_threads,
             None if stress_at_rest is None else volume * from_voigt(stress_at_rest),
+            self.dipoles,
         )
         return StrainedKernel(torus, self.strain)

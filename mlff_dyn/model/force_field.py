@@ -294,10 +294,7 @@ class SupercellForceField:
         _, forces = self.kernel.energy_forces(displacements)
         of_strain = stress_of_strain_slope(to_voigt(self.strained_kernel.virial(displacements)), self.strain)
         taken_along = stress_of_displacing(forces, displacements, self.strain)
-        stress = (of_strain + taken_along) / self._supercell.volume
-        if self.force_field.long_range is not None:
-            stress = stress + self.force_field.long_range.stress_of_sites(self.torus, displacements)
-        return np.asarray(stress)
+        return np.asarray((of_strain + taken_along) / self._supercell.volume)
 
     def force_errors(self, displacements: NDArray[np.float64]) -> ForceErrors:
         """Standard deviations of all force components at given displacements (Å, shape (n_atoms, 3))."""

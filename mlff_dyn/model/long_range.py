@@ -32,7 +32,6 @@ import numpy as np
 
 from mlff_dyn.errors import DataError, check_shape
 from mlff_dyn.kernels.harmonic import HarmonicTorus, opposite_pairs
-from mlff_dyn.kernels.strain.moves import VOIGT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -98,14 +97,8 @@ class LongRange:
             If the number of sites is another one.
         """
         check_shape("charges", self.charges, (torus.crystal.n_sites, 3, 3))
-        waves, opposite = opposite_pairs(torus.grid).T
-        half = self.spectrum(torus.crystal, torus.wavevectors[waves])
-        spectrum = np.empty((torus.n_cells, *half.shape[1:]), np.complex128)
-        spectrum[opposite] = half.conj()
-        spectrum[waves] = half
-        on_grid = spectrum.transpose(1, 2, 0).reshape(*spectrum.shape[1:], *torus.grid)
-        blocks = np.fft.fftn(on_grid, axes=(-3, -2, -1)).real / torus.n_cells
-        return HarmonicTorus(torus.grid, blocks.reshape(*spectrum.shape[1:], torus.n_cells))
+        waves = opposite_pairs(torus.grid)[:, 0]
+        return torus_of_spectrum(torus, self.spectrum(torus.crystal, torus.wavevectors[waves]))
 
     def spectrum(self, crystal: Crystal, wavevectors: NDArray[np.float64]) -> NDArray[np.complex128]:
         """Phi(q) = sum over cells of the force constants times exp(2πi q.n), n the offset of the cell.
@@ -123,85 +116,30 @@ class LongRange:
         """
         reciprocal = np.linalg.inv(crystal.lattice).T
         folded = wavevectors - np.rint(wavevectors)
-        vectors = _reciprocal_vectors(reciprocal, self._reach())
+        vectors = reciprocal_vectors(reciprocal, self.reach)
         n = 3 * crystal.n_sites
         result = np.empty((len(folded), n, n), np.complex128)
-        symmetric, antisymmetric = self._self_term(crystal, vectors)
+        symmetric, antisymmetric = self_term(self.spectrum_without_self(crystal))
         n_chunks = 1 + len(folded) * len(vectors) * n // _CHUNK_NUMBERS
         for rows in np.array_split(np.arange(len(folded)), n_chunks):
             result[rows] = self._sum_waves(crystal, folded[rows], vectors)
             if antisymmetric.any():
-                result[rows] += _shared_among_pairs(antisymmetric, crystal, folded[rows], vectors)
+                result[rows] += shared_among_pairs(antisymmetric, crystal, folded[rows], vectors)
         for site, block in enumerate(symmetric):
             place = slice(3 * site, 3 * site + 3)
             result[:, place, place] -= block
         return result
 
-    def strain_coupling(self, crystal: Crystal) -> NDArray[np.float64]:
-        """Energy of a cell per displacement of a site in all cells and per strain that moves the sites.
+    def spectrum_without_self(self, crystal: Crystal) -> NDArray[np.float64]:
+        """Sum over waves at q = 0 without self term, shape (3 * n_sites, 3 * n_sites), eV/Å²."""
+        vectors = reciprocal_vectors(np.linalg.inv(crystal.lattice).T, self.reach)
+        return np.asarray(self._sum_waves(crystal, np.zeros((1, 3)), vectors)[0].real)
 
-        sum_j Phi_ij strain R_j without macroscopic field: the slope of Phi at q = 0 without its K = 0 part.
-
-        Returns
-        -------
-        ndarray, shape (6, n_sites, 3)
-            Strains xx, yy, zz, yz, xz, xy as for the stress; eV/Å.
-        """
-        inverse, n_sites = np.linalg.inv(crystal.lattice), crystal.n_sites
-        vectors = _reciprocal_vectors(inverse.T, self._reach())
-        vectors = vectors[np.abs(vectors).any(axis=1)]
-        waves = vectors @ inverse.T
-        screened = np.einsum("ga,ab,gb->g", waves, self.dielectric, waves)
-        weights = np.exp(-screened / (4.0 * self.damping**2)) / screened
-        weights *= 4.0 * np.pi * self.coulomb / abs(float(np.linalg.det(crystal.lattice)))
-        steepness = -2.0 * (waves @ self.dielectric) * (0.25 / self.damping**2 + 1.0 / screened)[:, None]
-        phases = np.exp(2j * np.pi * waves @ crystal.positions.T)
-        dipoles = np.einsum("ga,sab->gsb", waves, self.charges)
-        others = np.einsum("g,gt,tcb->gcb", weights, phases.conj(), self.charges)
-        own = np.einsum("g,gt,gtb->gb", weights, phases.conj(), dipoles)
-        slopes = np.einsum("gs,sca,gb->sabc", phases, self.charges, own)
-        slopes += np.einsum("gs,gsa,gcb->sabc", phases, dipoles, others)
-        slopes += np.einsum("gs,gsa,gb,gc->sabc", phases, dipoles, own, steepness)
-        antisymmetric = self._self_term(crystal, vectors)[1]
-        if antisymmetric.any():
-            slopes += _slopes_of_shares(antisymmetric, crystal, vectors)
-        coupling = slopes.imag / (2.0 * np.pi)
-        first, second = np.array(VOIGT).T
-        symmetric = 0.5 * (coupling[:, :, first, second] + coupling[:, :, second, first])
-        return np.asarray(symmetric.reshape(n_sites, 3, 6).transpose(2, 0, 1))
-
-    def stress_of_sites(self, torus: Torus, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Stress of a strain that moves the sites and leaves the displacements, beyond the undisplaced one.
-
-        Parameters
-        ----------
-        torus : Torus
-        displacements : ndarray, shape (n_atoms, 3)     Å
-
-        Returns
-        -------
-        ndarray, shape (6,)
-            Components xx, yy, zz, yz, xz, xy, positive under tension, eV/Å³.
-        """
-        shifts = displacements.reshape(-1, torus.n_cells, 3).sum(axis=1)
-        volume = abs(float(np.linalg.det(torus.lattice)))
-        return np.asarray(np.einsum("vsa,sa->v", self.strain_coupling(torus.crystal), shifts) / volume)
-
-    def _reach(self) -> float:
+    @property
+    def reach(self) -> float:
         """Length of K, without 2π, beyond which nothing is left, 1/Å."""
         softest = float(np.linalg.eigvalsh(self.dielectric)[0])
         return 2.0 * self.damping * float(np.sqrt(_LARGEST_EXPONENT / softest))
-
-    def _self_term(
-        self, crystal: Crystal, vectors: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Symmetric and antisymmetric part for each site, both of shape (n_sites, 3, 3)."""
-        n_sites = crystal.n_sites
-        at_rest = self._sum_waves(crystal, np.zeros((1, 3)), vectors)[0].real
-        on_site = at_rest.reshape(n_sites, 3, n_sites, 3).sum(axis=2)
-        antisymmetric = 0.5 * (on_site - on_site.swapaxes(1, 2))
-        antisymmetric[np.abs(antisymmetric) < 1e-11 * np.abs(on_site).max()] = 0.0
-        return on_site - antisymmetric, antisymmetric - antisymmetric.mean(axis=0)
 
     def _sum_waves(
         self, crystal: Crystal, wavevectors: NDArray[np.float64], vectors: NDArray[np.int64]
@@ -222,7 +160,33 @@ class LongRange:
         return np.asarray(sums * turned[:, :, None] * turned.conj()[:, None])
 
 
-def _reciprocal_vectors(reciprocal: NDArray[np.float64], reach: float) -> NDArray[np.int64]:
+def torus_of_spectrum(torus: Torus, half: NDArray[np.complex128]) -> HarmonicTorus:
+    """Force constants on a supercell from Phi(q) at the first wave vector of each of its opposite pairs."""
+    waves, opposite = opposite_pairs(torus.grid).T
+    spectrum = np.empty((torus.n_cells, *half.shape[1:]), np.complex128)
+    spectrum[opposite] = half.conj()
+    spectrum[waves] = half
+    on_grid = spectrum.transpose(1, 2, 0).reshape(*spectrum.shape[1:], *torus.grid)
+    blocks = np.fft.fftn(on_grid, axes=(-3, -2, -1)).real / torus.n_cells
+    return HarmonicTorus(torus.grid, blocks.reshape(*spectrum.shape[1:], torus.n_cells))
+
+
+def self_term(at_rest: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Symmetric and antisymmetric part for each site, both of shape (n_sites, 3, 3).
+
+    Parameters
+    ----------
+    at_rest : ndarray, shape (3 * n_sites, 3 * n_sites)
+        Sum at q = 0 without self term.
+    """
+    n_sites = len(at_rest) // 3
+    on_site = at_rest.reshape(n_sites, 3, n_sites, 3).sum(axis=2)
+    antisymmetric = 0.5 * (on_site - on_site.swapaxes(1, 2))
+    antisymmetric[np.abs(antisymmetric) < 1e-11 * np.abs(on_site).max()] = 0.0
+    return on_site - antisymmetric, antisymmetric - antisymmetric.mean(axis=0)
+
+
+def reciprocal_vectors(reciprocal: NDArray[np.float64], reach: float) -> NDArray[np.int64]:
     """Indices of the reciprocal vectors that come within reach of a wave vector of the cell around 0."""
     corner = 0.5 * float(np.abs(np.linalg.norm(reciprocal, axis=1)).sum())
     lengths = np.linalg.norm(np.linalg.inv(reciprocal), axis=0)
@@ -231,7 +195,7 @@ def _reciprocal_vectors(reciprocal: NDArray[np.float64], reach: float) -> NDArra
     return np.asarray(indices[np.linalg.norm(indices @ reciprocal, axis=1) < reach + corner])
 
 
-def _shared_among_pairs(
+def shared_among_pairs(
     antisymmetric: NDArray[np.float64],
     crystal: Crystal,
     wavevectors: NDArray[np.float64],
@@ -255,10 +219,10 @@ def _shared_among_pairs(
     return np.asarray(spread.reshape(len(wavevectors), 3 * n_sites, 3 * n_sites))
 
 
-def _slopes_of_shares(
+def slopes_of_shares(
     antisymmetric: NDArray[np.float64], crystal: Crystal, vectors: NDArray[np.int64]
 ) -> NDArray[np.complex128]:
-    """Slope at q = 0 of what `_shared_among_pairs` gives, summed over partners: (n_sites, 3, 3, 3)."""
+    """Slope at q = 0 of what `shared_among_pairs` gives, summed over partners: (n_sites, 3, 3, 3)."""
     waves = np.concatenate([np.zeros((1, 3)), vectors @ np.linalg.inv(crystal.lattice).T])
     steepness = _steepness(crystal, vectors)
     gaussians = np.exp(-steepness * (waves**2).sum(axis=-1))

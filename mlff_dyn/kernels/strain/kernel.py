@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState
+    from mlff_dyn.kernels.harmonic import HarmonicTorus
     from mlff_dyn.kernels.strain.energy import StrainEnergy
+    from mlff_dyn.kernels.strain.harmonic import StrainableHarmonic
     from mlff_dyn.kernels.strain.polynomial import StrainTables
 
 
@@ -40,6 +42,8 @@ class StrainableTorus:
     n_threads : int
     stress_at_rest : ndarray, shape (3, 3), or None
         Stress of the crystal at rest times the volume of its primitive cell, eV.
+    harmonic : StrainableHarmonic or None
+        Further interactions between all atoms.
     force_kernel : type
         Backend; the one in use by default.
     """
@@ -51,6 +55,7 @@ class StrainableTorus:
     precision: str = "double"
     n_threads: int = 1
     stress_at_rest: NDArray[np.float64] | None = None
+    harmonic: StrainableHarmonic | None = None
     force_kernel: type[ForceKernel] = ForceKernel
 
     @property
@@ -68,12 +73,23 @@ class StrainableTorus:
         """Energy of a primitive cell at rest, of one column."""
         return self.strain_energy.with_parameters(self.parameters, self.stress_at_rest)
 
-    def kernel(self, coefficients: list[NDArray[np.float64]], *, is_virial: bool = False) -> ForceKernel:
+    def kernel(
+        self,
+        coefficients: list[NDArray[np.float64]],
+        *,
+        is_virial: bool = False,
+        harmonic: HarmonicTorus | None = None,
+    ) -> ForceKernel:
         """Force kernel of coefficients of all orders, for the virial of all but the highest."""
-        tables = self.tables.virial_gather if is_virial else self.tables.gather
-        slot_atoms = self._slot_atoms[is_virial]
-        joined = np.concatenate(coefficients)
-        return self.force_kernel(tables, joined, slot_atoms, self.precision, self.n_threads)
+        return self.force_kernel(
+            self.tables.virial_gather if is_virial else self.tables.gather,
+            np.concatenate(coefficients),
+            self._slot_atoms[is_virial],
+            self.precision,
+            self.n_threads,
+            grid=None if harmonic is None else harmonic.grid,
+            harmonic=harmonic,
+        )
 
     @cached_property
     def _slot_atoms(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -104,9 +120,16 @@ class StrainedKernel:
         self.strain = check_strain(strain)
         self._torus = torus
         self._coefficients = torus.tables.strain_coefficients(torus.coefficients, self.strain)
-        self._kernel = torus.kernel(self._coefficients)
+        rest = float(torus.rest_energy.energy(self.strain)[0])
+        if torus.harmonic is None:
+            self._kernel = torus.kernel(self._coefficients)
+        else:
+            first, *others = self._coefficients
+            first = first + torus.harmonic.site_gradient(self.strain).ravel()
+            self._kernel = torus.kernel([first, *others], harmonic=torus.harmonic.strained(self.strain))
+            rest += float(torus.harmonic.rest_energy.energy(self.strain)[0])
         self.n_atoms: int = self._kernel.n_atoms
-        self._rest = torus.n_cells * float(torus.rest_energy.energy(self.strain)[0])
+        self._rest = torus.n_cells * rest
 
     def strained(self, strain: NDArray[np.float64]) -> StrainedKernel:
         """Return the same crystal under another strain, shape (3, 3), not on top of the present one."""
@@ -146,6 +169,8 @@ class StrainedKernel:
             virial[a, b] += value
             if a != b:
                 virial[b, a] += value
+        if self._torus.harmonic is not None:
+            virial += self._torus.harmonic.virial(displacements, self.strain)
         return virial
 
     def run(self, state: MdState, dynamics: Dynamics, n_steps: int, sample_every: int) -> MdRun:

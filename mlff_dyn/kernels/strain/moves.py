@@ -88,6 +88,11 @@ def unit_strains() -> NDArray[np.float64]:
     return units
 
 
+def strain_components(strain: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Strengths, shape (6,), of the unit strains whose sum is a symmetric strain, shape (3, 3)."""
+    return np.array([strain[a, b] if a == b else 2.0 * strain[a, b] for a, b in VOIGT])
+
+
 def integrate_slopes(
     place: Placement,
     slopes: Callable[[NDArray[np.float64]], NDArray[np.float64]],

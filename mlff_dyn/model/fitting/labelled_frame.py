@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mlff_dyn.errors import check_shape
-from mlff_dyn.lattice.deformation import stress_of_displacing
+from mlff_dyn.lattice.deformation import stress_of_displacing, stress_of_strain_slope, to_voigt
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,10 +79,9 @@ class LabelledFrame:
     @cached_property
     def targets(self) -> Targets:
         """What the rows are to give: the labels without the long-range interaction."""
-        dipoles = self.supercell.dipole_dipole
-        if dipoles is None:
+        if self.supercell.long_range is None:
             return Targets(self.forces, self.energy_ev, self.stress_ev_per_angstrom3)
-        energy, forces = dipoles.energy_forces(self.displacements)
+        energy, forces = _of_dipoles(self.supercell, self.displacements)
         stress = self.stress_ev_per_angstrom3
         return Targets(
             self.forces - forces.ravel(),
@@ -159,11 +158,23 @@ def _taken_along(
     return stress_of_displacing(forces, displacements, supercell.strain) / supercell.volume
 
 
+def _of_dipoles(
+    supercell: SupercellExpansion, displacements: NDArray[np.float64]
+) -> tuple[float, NDArray[np.float64]]:
+    """Energy and forces of the long-range interaction, measured from the unstrained crystal at rest."""
+    if supercell.strain.any() and supercell.dipoles is not None:
+        return supercell.dipoles.energy_forces(displacements, supercell.strain)
+    if supercell.dipole_dipole is not None:
+        return supercell.dipole_dipole.energy_forces(displacements)
+    return 0.0, np.zeros_like(displacements)
+
+
 def _dipole_stress(
     supercell: SupercellExpansion, displacements: NDArray[np.float64], forces: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Stress of the long-range interaction, whose forces are given, beyond that of the crystal at rest."""
-    if supercell.long_range is None:
+    if supercell.dipoles is None:
         return np.zeros(_N_STRESS)
-    of_sites = supercell.long_range.stress_of_sites(supercell.torus, displacements)
-    return of_sites + _taken_along(supercell, displacements, forces)
+    slope = to_voigt(supercell.dipoles.virial(displacements, supercell.strain))
+    of_strain = stress_of_strain_slope(slope, supercell.strain) / supercell.volume
+    return np.asarray(of_strain + _taken_along(supercell, displacements, forces))

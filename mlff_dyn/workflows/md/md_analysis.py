@@ -47,7 +47,7 @@ class TrajectoryAnalysis:
     largest_displacement_angstrom : float or None
     pressure_gigapascal, pressure_error_gigapascal : float or None
         From the slope of the energy with respect to the strain at constant displacements, where the kinetic
-        part of the usual virial cancels. None with dipoles, whose part is not known.
+        part of the usual virial cancels.
     volume_angstrom3, volume_error_angstrom3 : float or None
     strain : list of float or None                  mean, components xx, yy, zz, yz, xz, xy
     cell_lengths_angstrom, cell_angles_degree : list of float or None
@@ -106,9 +106,7 @@ def analyze_trajectory(
     stride = max(1, n_frames // wanted)
     frames = _measure_frames(path, force_field, torus, slice(first, None, stride))
     forces, sd = np.array([f.forces for f in frames]), np.array([f.force_sd for f in frames])
-    pressure = None
-    if force_field.long_range is None:
-        pressure = correlated_mean(EV_PER_ANGSTROM3_GPA * np.array([[f.pressure for f in frames]]))
+    pressure = correlated_mean(EV_PER_ANGSTROM3_GPA * np.array([[f.pressure for f in frames]]))
     return TrajectoryAnalysis(
         n_frames=len(steps),
         **_thermal(torus, attributes, steps[first:], kinetic[first:], potential[first:]),
@@ -119,8 +117,8 @@ def analyze_trajectory(
         sigma_a=anharmonicity(forces, np.array([f.harmonic_forces for f in frames])),
         displacement_rms_angstrom=_rms(np.array([f.displacement for f in frames])),
         largest_displacement_angstrom=max(f.largest_displacement for f in frames),
-        pressure_gigapascal=None if pressure is None else pressure.mean,
-        pressure_error_gigapascal=None if pressure is None else pressure.statistical_error,
+        pressure_gigapascal=pressure.mean,
+        pressure_error_gigapascal=pressure.statistical_error,
         **_mean_cell(torus, strains[first:]),
     )
 

@@ -160,11 +160,6 @@ def _barostat(config: Config, torus: Torus, dynamics: Dynamics) -> Barostat | No
     md = config.md
     if md.ensemble != "npt":
         return None
-    if config.expansion.born_file is not None:
-        raise UsageError(
-            "md.ensemble npt and expansion.born_file exclude each other: strained dipoles are not known",
-            fix="use nvt",
-        )
     temperature = dynamics.temperature_kelvin
     return Barostat(
         pressure=md.pressure_gigapascal / EV_PER_ANGSTROM3_GPA,

@@ -10,6 +10,7 @@ from ase.build import bulk
 from mlff_dyn.kernels import ForceKernel
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import Torus, input_supercell
+from mlff_dyn.model.dipole_strain import StrainedDipoles
 from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
@@ -108,7 +109,7 @@ def test_the_stress_of_small_displacements_is_that_of_dipoles_in_a_strained_crys
     bare = with_parameters(zero.basis, np.zeros(zero.basis.n_parameters))
     force_field = replace(bare, long_range=dipoles_of(bare.basis.crystal))
     u = 1e-6 * np.random.default_rng(3).standard_normal((torus.n_atoms, 3))
-    coupling = force_field.long_range.strain_coupling(torus.crystal)
+    coupling = StrainedDipoles(force_field.long_range, torus.crystal, None).coupling
     expected = np.einsum("vsa,sca->v", coupling, u.reshape(torus.crystal.n_sites, -1, 3)) / abs(
         np.linalg.det(torus.lattice)
     )

@@ -8,12 +8,14 @@ import ase.io
 import numpy as np
 import pytest
 from ase.build import bulk
+from numpy.typing import NDArray
 
 from mlff_dyn.formats.born_file import read_born
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.model.force_field import ForceField
-from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
+from mlff_dyn.store.dataset import Snapshot, write_snapshots
 from mlff_dyn.store.model_file import read_model
+from mlff_dyn.store.trajectory import read_trajectory
 from tests.models import random_force_field
 from tests.workflows.conftest import invoke
 
@@ -30,15 +32,18 @@ md: {n_steps: 20, timestep_femtoseconds: 0.2, temperatures_kelvin: [10], superce
 """
 
 
-def frame(truth: ForceField, torus: Torus, seed: int) -> Snapshot:
+def frame(truth: ForceField, torus: Torus, seed: int, strain: NDArray[np.float64] | None = None) -> Snapshot:
     u = 0.02 * np.random.default_rng(seed).standard_normal((torus.n_atoms, 3))
-    energy, forces = truth.on(torus).energy_forces(u)
+    supercell = truth.on(torus, strain=strain)
+    positions = torus.positions if strain is None else torus.positions @ (np.eye(3) + strain)
+    energy, forces = supercell.energy_forces(u)
     return Snapshot(
         numbers=torus.numbers,
-        positions=torus.positions + u,
-        cell=torus.lattice,
+        positions=positions + u,
+        cell=supercell.lattice,
         energy_ev=energy,
         forces_ev_per_angstrom=forces,
+        stress_ev_per_angstrom3=supercell.stress(u),
     )
 
 
@@ -81,10 +86,12 @@ def test_all_verbs_know_the_dipoles(project: Path) -> None:
     assert answer["rmse_energy_ev_per_atom"] < 1e-8
     result = invoke("run-md", project / "c.yaml", "--json")
     assert result.exit_code == 0, result.stderr
-    assert json.loads(result.stdout)["pressure_gigapascal"] is None
-    result = invoke("run-md", project / "c.yaml", "--set", "md.ensemble=npt")
-    assert result.exit_code == 2
-    assert "npt and expansion.born_file exclude each other" in " ".join(result.stderr.split())
+    assert abs(json.loads(result.stdout)["pressure_gigapascal"]) < 1.0
+    arguments = ("--set", "md.ensemble=npt", "--set", "md.n_steps=100", "--force", "--json")
+    result = invoke("run-md", project / "c.yaml", *arguments)
+    assert result.exit_code == 0, result.stderr
+    strains = read_trajectory(project / "run/md/10K-1/trajectory.h5").strains
+    assert 0.0 < np.abs(strains).max() < 0.05
     result = invoke("export", project / "run", "--format", "phonopy", "-o", project / "phonopy")
     assert result.exit_code == 0, result.stderr
     assert (project / "phonopy/BORN").exists()
@@ -127,13 +134,17 @@ def test_a_file_that_does_not_serve_is_one_line(project: Path, override: str, wo
     assert "Traceback" not in result.stderr
 
 
-def test_strained_frames_are_refused_by_number(project: Path) -> None:
-    """Dipoles of a strained crystal are not known."""
-    frames = read_snapshots(project / "train.extxyz")
-    strained = replace(frames[1], cell=1.01 * frames[1].cell, positions=1.01 * frames[1].positions)
-    write_snapshots(project / "train.extxyz", [frames[0], strained])
-    result = train(project)
-    assert result.exit_code == 3
-    assert "frame 2: the dipole-dipole interaction is known in unstrained cells only" in " ".join(
-        result.stderr.split()
+def test_strained_frames_with_stress_are_learnt(project: Path) -> None:
+    bare, torus = random_force_field(bulk("NaCl", "rocksalt", a=5.6, cubic=True), (2, 2, 2), {2: 3.0})
+    stiff = np.where(bare.basis.parameter_orders == 2, 3.0 * np.abs(bare.posterior.mean), 0.0)
+    dipoles = read_born(project / "BORN", bare.basis.crystal)
+    truth = replace(bare, posterior=replace(bare.posterior, mean=stiff), long_range=dipoles)
+    strains = [0.01 * k * np.diag([1.0, 1.0, -0.5]) for k in range(4)]
+    write_snapshots(
+        project / "train.extxyz",
+        [frame(truth, torus, seed, strain) for seed, strain in enumerate(strains)],
     )
+    result = train(project, "--set", "training.fit.stress=true")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["rmse_force_relative"] < 1e-6
+    assert json.loads(result.stdout)["rmse_energy_ev_per_atom"] < 1e-8
