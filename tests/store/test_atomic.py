@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mlff_dyn.errors import DataError
-from mlff_dyn.store.atomic import atomic_write, atomic_write_text
+from mlff_dyn.store.atomic import atomic_write, atomic_write_text, date_after, date_back
 
 
 def names(folder: Path) -> list[str]:
@@ -81,3 +81,17 @@ def test_kill_leaves_the_old_content(tmp_path):
         assert process.stdout.readline() == b"written\n"
         process.send_signal(signal.SIGKILL)
     assert path.read_text() == "old"
+
+
+def test_dates_say_what_is_out_of_date(tmp_path: Path) -> None:
+    """Results that are older than a source become newer than all; those that are newer stay as they are."""
+    source, old, new, no = (tmp_path / name for name in ("source", "old", "new", "no"))
+    for path, seconds in ((source, 2e9), (old, 1e9), (new, 3e9), (no, 3e9)):
+        path.touch()
+        os.utime(path, (seconds, seconds))
+    os.utime(source, (1.5e9, 1.5e9))
+    date_after([old, new, tmp_path / "absent"], [source, tmp_path / "absent"])
+    assert old.stat().st_mtime > 1.5e9
+    assert new.stat().st_mtime == 3e9
+    date_back(no, tmp_path / "absent")
+    assert no.stat().st_mtime < 1e6
