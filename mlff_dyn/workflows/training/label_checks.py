@@ -146,6 +146,15 @@ def _groups(rows: Sequence[LabelledFrame]) -> list[list[int]]:
     return [group for group in found.values() if len(group) > 1]
 
 
+def energy_supports_forces(force_field: ForceField, frame: LabelledFrame) -> bool:
+    """Whether the energy of a frame above that at rest is the work of its forces; False if unknown."""
+    if force_field.energy is None or frame.energy_ev is None or frame.supercell.strain.any():
+        return False
+    raised = frame.energy_ev - frame.n_atoms * float(force_field.energy.zero[0])
+    work = _work(frame)
+    return work > 0.0 and LABEL_LIMITS.lowest_slope < raised / work < LABEL_LIMITS.highest_slope
+
+
 def _work(frame: LabelledFrame) -> float:
     """Harmonic work -1/2 F u without that of static forces, eV."""
     n_cells = frame.n_cells
