@@ -27,6 +27,9 @@ class OutlierLimits:
         Errors over their sd, of a fit without the frame, that contradict all others.
     relative_rms, relative_component : float
         Smallest errors that matter, over the root mean square of the targets.
+    known_share : float
+        Expected error over the targets up to which the limits above were found; beyond it, errors have longer
+        tails, and the limits grow in proportion.
     local : float
         Score of a component over that of the frame, above which single targets are wrong and not the model.
     scalar, scalar_sd : float
@@ -45,6 +48,7 @@ class OutlierLimits:
     component: float = 10.0
     relative_rms: float = 0.02
     relative_component: float = 0.05
+    known_share: float = 0.3
     local: float = 6.0
     scalar: float = 6.0
     scalar_sd: float = 3.0
@@ -91,7 +95,10 @@ class Misfit:
         limits = OUTLIER_LIMITS
         is_large = self.rms_error > limits.relative_rms * size
         is_large_here = self.error > limits.relative_component * size
-        return (self.rms_score > limits.rms and is_large) or (self.score > limits.component and is_large_here)
+        expected = self.rms_error / max(self.rms_score, 1e-300)
+        tails = max(1.0, expected / (limits.known_share * size))
+        worst = max(self.rms_score / limits.rms * is_large, self.score / limits.component * is_large_here)
+        return worst > tails
 
 
 def misfit(errors: NDArray[np.float64], sds: NDArray[np.float64]) -> Misfit:
