@@ -10,6 +10,7 @@ from mlff_dyn.errors import UsageError
 from mlff_dyn.formats.born_file import add_dipoles
 from mlff_dyn.formats.phonopy_cells import compact_array, phonopy_cells
 from mlff_dyn.model.force_constants import force_constants_of
+from mlff_dyn.store.atomic import require_space
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +46,7 @@ def write_phono3py(
     UsageError
         If phono3py is not installed or the array does not fit into memory.
     DataError
-        If the expansion has no order 3.
+        If the expansion has no order 3, or the disk has no room for the files.
     """
     phono3py, file_io = _import_phono3py()
     fc2 = force_constants_of(force_field, 2, harmonic or torus)
@@ -56,6 +57,7 @@ def write_phono3py(
             f"fc3.hdf5 of {torus.n_atoms} atoms would take {size / 2**30:.0f} GiB",
             fix="export on a smaller supercell",
         )
+    require_space(directory, size)
     cells = phonopy_cells(torus)
     if harmonic is not None:
         cells["phonon_supercell_matrix"] = phonopy_cells(harmonic)["supercell_matrix"]

@@ -11,6 +11,7 @@ from phonopy.file_IO import write_FORCE_CONSTANTS, write_force_constants_to_hdf5
 from mlff_dyn.formats.born_file import add_dipoles
 from mlff_dyn.formats.phonopy_cells import compact_array, phonopy_cells
 from mlff_dyn.model.force_constants import force_constants_of
+from mlff_dyn.store.atomic import require_space
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +48,7 @@ def write_phonopy(force_field: ForceField, torus: Torus, directory: Path) -> tup
     text, binary, main = (str(directory / name) for name in NAMES)
     write_FORCE_CONSTANTS(compact_array(constants, supercell, first), text, p2s_map=p2s_map)
     compact = compact_array(constants, supercell, p2s_map)
+    require_space(directory, compact.nbytes)
     write_force_constants_to_hdf5(compact, binary, p2s_map=p2s_map, physical_unit="eV/angstrom^2")
     names = (*add_dipoles(phonon, force_field, torus, directory), *NAMES)
     phonon.force_constants = compact
