@@ -77,6 +77,11 @@ def atomic_write_text(path: Path | str, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def fix_of(error: OSError) -> str:
+    """What mends an error of writing."""
+    return _FIXES.get(error.errno or 0, "choose a folder that can be written")
+
+
 def require_space(folder: Path, n_bytes: int) -> None:
     """Refuse a folder on a disk without room for some bytes: HDF5 does not survive a full disk.
 

@@ -16,7 +16,7 @@ from mlff_dyn.errors import ConfigError, DataError, UsageError
 from mlff_dyn.formats.registry import find_format
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.report.answer import Report
-from mlff_dyn.store.atomic import sync_path
+from mlff_dyn.store.atomic import fix_of, sync_path
 from mlff_dyn.store.model_file import read_model
 from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.training.trained_model import ANSWER_NAME, check_trained, read_trained
@@ -136,7 +136,7 @@ def _write_files(
             names = write(Path(scratch))
             return names, _publish(Path(scratch), names, output, force=force, dry_run=dry_run)
     except OSError as error:
-        raise DataError(f"cannot write {output}: {error.strerror or error}") from error
+        raise DataError(f"cannot write {output}: {error.strerror or error}", fix=fix_of(error)) from error
 
 
 def _read(source: Path | Config, *, allow_unconverged: bool) -> tuple[ForceField, Torus]:
