@@ -90,16 +90,22 @@ def _start_config(structure: Path, target: Path, given: Given) -> "Config":
     from mlff_dyn.store.structure_file import read_structure
 
     atoms = read_structure(structure)
-    supercell = suggest_supercell(atoms.cell.array)
-    cutoffs = suggest_cutoffs(atoms.cell.array, atoms.positions, supercell)
     elements = list(dict.fromkeys(atoms.symbols))
-    values = starting_values(structure.absolute(), elements, supercell, cutoffs)
-    config = parse_config(
-        format_yaml(values, flow=False, width=100),
-        source=f"configuration of {structure}",
-        folder=target.parent,
-        overrides=given.all_overrides(),
-    )
+
+    def started(periodic: tuple[bool, bool, bool]) -> "Config":
+        supercell = suggest_supercell(atoms.cell.array, periodic)
+        cutoffs = suggest_cutoffs(atoms.cell.array, atoms.positions, supercell, periodic)
+        values = starting_values(structure.absolute(), elements, supercell, cutoffs, periodic)
+        return parse_config(
+            format_yaml(values, flow=False, width=100),
+            source=f"configuration of {structure}",
+            folder=target.parent,
+            overrides=given.all_overrides(),
+        )
+
+    config = started(tuple(atoms.pbc.tolist()))
+    if config.structure.periodic not in {None, tuple(atoms.pbc.tolist())}:
+        config = started(config.structure.periodic)
     text = config_template(config, target.parent)
     if target.exists() and not given.force and target.read_text(encoding="utf-8") != text:
         raise UsageError(

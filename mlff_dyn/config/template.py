@@ -25,6 +25,7 @@ def starting_values(
     elements: Sequence[str],
     supercell: Sequence[int],
     cutoffs_angstrom: Mapping[int, object],
+    periodic: tuple[bool, bool, bool] = (True, True, True),
 ) -> dict[str, object]:
     """Return the values of a first configuration, for pw.x.
 
@@ -37,9 +38,14 @@ def starting_values(
         Training cell.
     cutoffs_angstrom : mapping
         Cutoffs as in the configuration, Å.
+    periodic : tuple of 3 bool
+        False along axes with vacuum.
     """
+    structure: dict[str, object] = {"file": str(structure_file), "supercell": list(supercell)}
+    if not all(periodic):
+        structure["periodic"] = list(periodic)
     return {
-        "structure": {"file": str(structure_file), "supercell": list(supercell)},
+        "structure": structure,
         "expansion": {"cutoffs_angstrom": dict(cutoffs_angstrom)},
         "engine": {
             "kind": "espresso",

@@ -100,6 +100,7 @@ class EspressoEngine:
             )
         for symbol in sorted(set(atoms.get_chemical_symbols())):
             self._check_pseudopotential(symbol)
+        self._check_kpoints(atoms)
         structure = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
         structure.set_masses(atoms.get_masses())
         moments = [float(self._magnetization.get(symbol, 0.0)) for symbol in structure.get_chemical_symbols()]
@@ -155,6 +156,16 @@ class EspressoEngine:
     def stop(self) -> None:
         """End all running pw.x."""
         self._runner.stop()
+
+    def _check_kpoints(self, atoms: Atoms) -> None:
+        grid = self._kpoints or (1, 1, 1)
+        for axis, (number, shift, is_periodic) in enumerate(zip(grid, self._shift, atoms.pbc, strict=True)):
+            if not is_periodic and (number, shift) != (1, 0):
+                raise ConfigError(
+                    f"engine.parameters.kpoints: {number} points, shift {shift}, along axis {axis + 1}, "
+                    "which is vacuum",
+                    fix="use one point without shift there, like [4, 4, 1]",
+                )
 
     def _check_pseudopotential(self, symbol: str) -> None:
         if symbol not in self._pseudopotentials:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,17 @@ from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.cells import guess_primitive_matrix
 
 from mlff_dyn.errors import DataError
+from mlff_dyn.kernels.strain.moves import VOIGT
+from mlff_dyn.lattice.aperiodic import (
+    THREE_DIMENSIONAL,
+    Periodic,
+    check_vacuum,
+    in_one_piece,
+    layer_group,
+    own_operations,
+    primitive_matrix,
+    search_cell,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -48,6 +59,9 @@ class Crystal:
         Vectors of the input cell (rows) in the primitive basis.
     space_group : str                            international symbol and number
     symprec : float                              Å
+    periodic : tuple of 3 bool
+        Axes of the cells; along those that are false there is vacuum, and no atom sees its images. These axes
+        are the same in the primitive cell, the input cell and all supercells.
 
     Examples
     --------
@@ -77,6 +91,23 @@ class Crystal:
     input_matrix: NDArray[np.int64]
     space_group: str
     symprec: float
+    periodic: Periodic = field(default=THREE_DIMENSIONAL, metadata={"omit_default": True})
+
+    def __post_init__(self) -> None:
+        """Make plain numbers of what a file gave."""
+        x, y, z = (bool(each) for each in self.periodic)
+        object.__setattr__(self, "periodic", (x, y, z))
+
+    @property
+    def periodic_directions(self) -> NDArray[np.bool_]:
+        """Cartesian axes that periodic vectors span, shape (3,); the others are along the vacuum."""
+        return np.asarray(np.abs(self.lattice[list(self.periodic)]).max(axis=0) > 1e-3)
+
+    @property
+    def stress_components(self) -> NDArray[np.int64]:
+        """Places among xx, yy, zz, yz, xz, xy of the components that do not involve the vacuum."""
+        inside = self.periodic_directions
+        return np.flatnonzero([inside[a] and inside[b] for a, b in VOIGT])
 
     @property
     def n_sites(self) -> int:
@@ -91,9 +122,10 @@ class Crystal:
     @property
     def nearest_neighbor_distance(self) -> float:
         """Shortest distance between two atoms of the crystal, Å."""
-        offsets = np.array(list(np.ndindex(5, 5, 5))) - 2
+        inside = np.array(self.periodic)
+        offsets = np.array(list(np.ndindex(*np.where(inside, 5, 1)))) - 2 * inside
         separations = self.positions[None] - self.positions[:, None]
-        separations -= np.rint(separations @ np.linalg.inv(self.lattice)) @ self.lattice
+        separations -= (np.rint(separations @ np.linalg.inv(self.lattice)) * inside) @ self.lattice
         distances = np.linalg.norm(separations[:, :, None] + offsets @ self.lattice, axis=-1)
         return float(distances[distances > self.symprec].min())
 
@@ -105,6 +137,7 @@ def build_crystal(
     masses: ArrayLike | None = None,
     *,
     symprec: float = 1e-5,
+    periodic: Periodic = THREE_DIMENSIONAL,
 ) -> Crystal:
     """Find the primitive cell and the space group of a periodic structure.
 
@@ -117,19 +150,29 @@ def build_crystal(
     numbers : array_like, shape (n,)           atomic numbers
     masses : array_like, shape (n,), optional  amu; standard atomic weights by default
     symprec : float                            tolerance of the symmetry search, Å
+    periodic : tuple of 3 bool                 false along axes with vacuum
 
     Raises
     ------
     DataError
-        If no space group is found.
+        If no space group is found, or an axis that is not periodic holds no vacuum.
     """
     cell = np.array(lattice, float)
     given = np.array(positions, float)
     species = np.array(numbers, np.int64)
     scaled = given @ np.linalg.inv(cell)
     atoms = PhonopyAtoms(numbers=species, scaled_positions=scaled, cell=cell, masses=masses)
+    if all(periodic):
+        return _fold(atoms, given, _input_matrix(atoms, symprec), symprec)
+    return _fold_sheet(atoms, given, symprec, periodic)
+
+
+def _fold(
+    atoms: PhonopyAtoms, given: NDArray[np.float64], input_matrix: NDArray[np.int64], symprec: float
+) -> Crystal:
+    """Crystal of a primitive cell that is known in terms of the input cell, with positions in Å."""
+    cell, species = np.array(atoms.cell, float), np.array(atoms.numbers, np.int64)
     weights = np.array(atoms.masses, float)
-    input_matrix = _input_matrix(atoms, symprec)
     primitive_lattice = np.linalg.solve(input_matrix.astype(float), cell)
     sites = _first_of_each_site(given, species, primitive_lattice, symprec)
     if len(sites) * round(abs(np.linalg.det(input_matrix))) != len(species):
@@ -157,6 +200,34 @@ def build_crystal(
         input_matrix=input_matrix,
         space_group=f"{dataset.international} ({dataset.number})",
         symprec=symprec,
+    )
+
+
+def _fold_sheet(
+    atoms: PhonopyAtoms, positions: NDArray[np.float64], symprec: float, periodic: Periodic
+) -> Crystal:
+    """Crystal of a sheet or a wire: the symmetry of a cell with long vacuum, and the given cell."""
+    cell, species = np.array(atoms.cell, float), np.array(atoms.numbers, np.int64)
+    check_vacuum(cell, positions, periodic)
+    given = in_one_piece(cell, positions, periodic)
+    wide = search_cell(cell, given, periodic)
+    matrix = primitive_matrix(wide, given, species, periodic, symprec)
+    scaled = given @ np.linalg.inv(wide)
+    long = PhonopyAtoms(numbers=species, scaled_positions=scaled, cell=wide, masses=atoms.masses)
+    searched = _fold(long, given, matrix, symprec)
+    kept = own_operations(searched.rotations, searched.site_shift, periodic)
+    inside = np.array(periodic)
+    lattice = np.linalg.solve(matrix.astype(float), cell)
+    return replace(
+        searched,
+        lattice=lattice,
+        rotations=searched.rotations[kept],
+        cartesian_rotations=_orthogonal_rotations(lattice, searched.rotations[kept]),
+        site_map=searched.site_map[kept],
+        site_shift=searched.site_shift[kept] * inside,
+        input_lattice=cell,
+        space_group=layer_group(wide, given, species, periodic, symprec) or searched.space_group,
+        periodic=periodic,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import DataError
+from mlff_dyn.lattice.aperiodic import onto_reference
 from mlff_dyn.lattice.deformation import Deformation, polar
 from mlff_dyn.lattice.torus import Torus
 
@@ -36,6 +37,8 @@ class Match:
     displacements : ndarray, shape (n_atoms, 3)        Å, in the order of the torus, without rigid shift
     strain : ndarray, shape (3, 3)                     symmetric; zeros for the cell of the crystal itself
     rotation : ndarray, shape (3, 3)
+    stress_factor : float
+        From the stress of the input to that in a cell with the vacuum of the crystal; 1 without vacuum.
     """
 
     torus: Torus
@@ -43,12 +46,13 @@ class Match:
     displacements: NDArray[np.float64]
     strain: NDArray[np.float64]
     rotation: NDArray[np.float64]
+    stress_factor: float = 1.0
 
 
 def match_structure(crystal: Crystal, cell: ArrayLike, positions: ArrayLike, numbers: ArrayLike) -> Match:
     """Match a structure to a strained supercell of the crystal; atoms in any order and rigidly shifted.
 
-    Strains and rotations of the cell of up to 10 % are recognized.
+    Strains and rotations of the cell of up to 10 % are recognized. The length of a vacuum does not matter.
 
     Parameters
     ----------
@@ -64,7 +68,7 @@ def match_structure(crystal: Crystal, cell: ArrayLike, positions: ArrayLike, num
     """
     lattice = np.asarray(cell, float)
     species = np.asarray(numbers, np.int64)
-    points = np.asarray(positions, float)
+    lattice, points, factor = onto_reference(crystal, lattice, np.asarray(positions, float))
     matrix, deformation = _strained_supercell(crystal, lattice, len(species))
     torus = Torus(crystal, matrix)
     if len(species) != torus.n_atoms:
@@ -85,7 +89,7 @@ def match_structure(crystal: Crystal, cell: ArrayLike, positions: ArrayLike, num
             centered = (displacements - displacements.mean(axis=0))[atoms]
             if strain.any():
                 centered = centered @ stretch
-            return Match(torus, atoms, centered, strain, rotation)
+            return Match(torus, atoms, centered, strain, rotation, factor)
     raise DataError(
         "atoms and ideal sites are not one to one",
         fix="the structure melted, hopped or is another phase: leave it out or change structure.file",

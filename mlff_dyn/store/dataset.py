@@ -32,13 +32,15 @@ class Snapshot:
     positions : ndarray, shape (n_atoms, 3), Å
         Cartesian.
     cell : ndarray, shape (3, 3), Å
-        Cell vectors as rows; periodic in all three.
+        Cell vectors as rows.
     energy_ev : float or None
     forces_ev_per_angstrom : ndarray, shape (n_atoms, 3)
     stress_ev_per_angstrom3 : ndarray, shape (6,), or None
         Voigt order xx, yy, zz, yz, xz, xy; positive under tension.
     provenance : Provenance
         Where the snapshot comes from.
+    periodic : tuple of 3 bool
+        False along vectors with vacuum.
 
     Raises
     ------
@@ -53,6 +55,7 @@ class Snapshot:
     forces_ev_per_angstrom: np.ndarray
     stress_ev_per_angstrom3: np.ndarray | None = None
     provenance: Provenance = field(default_factory=Provenance)
+    periodic: tuple[bool, bool, bool] = (True, True, True)
 
     def __post_init__(self) -> None:
         n_atoms = len(self.numbers)
@@ -141,6 +144,7 @@ def write_snapshots(path: Path | str, snapshots: Iterable[Snapshot]) -> None:
                     energy_ev=snapshot.energy_ev,
                     stress_ev_per_angstrom3=snapshot.stress_ev_per_angstrom3,
                     info=snapshot.provenance.to_info(),
+                    periodic=snapshot.periodic,
                 )
             )
 
@@ -194,8 +198,8 @@ def _to_snapshot(atoms: Atoms) -> Snapshot:
         raise DataError(
             f"there are no forces (columns: {columns})", fix="name the force column forces, or drop the frame"
         )
-    if not np.all(atoms.pbc):
-        raise DataError("the frame is not periodic in three directions", fix='set Lattice and pbc="T T T"')
+    if not np.any(atoms.pbc):
+        raise DataError("the frame is not periodic", fix='set Lattice and pbc="T T T"')
     try:
         energy = None if "energy" not in results else float(results["energy"])
         stress = None if "stress" not in results else np.array(results["stress"], dtype=float)
@@ -210,4 +214,5 @@ def _to_snapshot(atoms: Atoms) -> Snapshot:
         forces_ev_per_angstrom=forces,
         stress_ev_per_angstrom3=stress,
         provenance=Provenance.from_info({str(key): to_plain(value) for key, value in atoms.info.items()}),
+        periodic=tuple(atoms.pbc.tolist()),
     )

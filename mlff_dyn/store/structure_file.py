@@ -34,8 +34,8 @@ def read_structure(path: Path | str) -> Atoms:
     Returns
     -------
     Atoms
-        Periodic in three directions; elements, cell, positions, masses and magnetic moments are kept,
-        constraints and results are not.
+        Elements, cell, axes that are periodic (all if none is), positions, masses and magnetic moments are
+        kept, constraints and results are not.
 
     Raises
     ------
@@ -52,7 +52,8 @@ def read_structure(path: Path | str) -> Atoms:
         raise DataError(f"structure file {path} is not a file", fix="check structure.file")
     read = _read_any(path)
     _check_sites(path, read)
-    atoms = Atoms(numbers=read.numbers, positions=read.positions, cell=read.cell, pbc=True)
+    periodic = read.pbc if read.pbc.any() else True
+    atoms = Atoms(numbers=read.numbers, positions=read.positions, cell=read.cell, pbc=periodic)
     for name in ("masses", "initial_magmoms"):
         if name in read.arrays:
             atoms.set_array(name, read.arrays[name])

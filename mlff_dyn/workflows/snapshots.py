@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlff_dyn.errors import located
+from mlff_dyn.errors import DataError, located
 from mlff_dyn.lattice.deformation import rotated_back
 from mlff_dyn.lattice.matching import match_structure
 from mlff_dyn.model.fitting.labelled_frame import LabelledFrame, labelled_frame
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.engines.base import EngineResult
+    from mlff_dyn.lattice.crystal import Crystal
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.expansion import Expansion
     from mlff_dyn.store.provenance import Provenance
@@ -37,6 +38,7 @@ def frames_of_snapshots(
     rows = []
     for number, snapshot in enumerate(snapshots, start=first + 1):
         with located(f"{path}, frame {number}"):
+            _check_periodic(snapshot, expansion.basis.crystal)
             match = match_structure(
                 expansion.basis.crystal, snapshot.cell, snapshot.positions, snapshot.numbers
             )
@@ -44,9 +46,19 @@ def frames_of_snapshots(
         forces = snapshot.forces_ev_per_angstrom[match.atoms] @ match.rotation
         stress = snapshot.stress_ev_per_angstrom3
         if stress is not None:
-            stress = rotated_back(stress, match.rotation)
+            stress = match.stress_factor * rotated_back(stress, match.rotation)
         rows.append(labelled_frame(supercell, match.displacements, forces, snapshot.energy_ev, stress))
     return rows
+
+
+def _check_periodic(snapshot: Snapshot, crystal: Crystal) -> None:
+    """Refuse a frame that ends where the crystal goes on."""
+    for axis in range(3):
+        if crystal.periodic[axis] and not snapshot.periodic[axis]:
+            raise DataError(
+                f"the frame is not periodic along axis {axis + 1}, the crystal is",
+                fix='set pbc="T T T", or structure.periodic for a sheet',
+            )
 
 
 def displaced_atoms(torus: Torus, displacements: NDArray[np.float64]) -> Atoms:
@@ -57,7 +69,7 @@ def displaced_atoms(torus: Torus, displacements: NDArray[np.float64]) -> Atoms:
         numbers=torus.numbers,
         positions=torus.positions + displacements,
         cell=torus.lattice,
-        pbc=True,
+        pbc=torus.crystal.periodic,
         masses=torus.masses,
     )
 
@@ -72,4 +84,5 @@ def labelled_snapshot(atoms: Atoms, result: EngineResult, provenance: Provenance
         forces_ev_per_angstrom=result.forces_ev_per_angstrom,
         stress_ev_per_angstrom3=result.stress_ev_per_angstrom3,
         provenance=provenance,
+        periodic=tuple(atoms.pbc.tolist()),
     )

@@ -265,3 +265,14 @@ def test_pseudopotential_folder_from_the_environment(directory, profile, monkeyp
     engine = EspressoEngine(parameters(), {"command": "true"})
     engine.write_input(directory, bulk("Si"))
     assert os.fspath(profile["pseudo_dir"]) in (directory / "espresso.pwi").read_text()
+
+
+def test_a_grid_across_the_vacuum_of_a_sheet_is_refused(directory, profile):
+    atoms = bulk("Si", cubic=True)
+    atoms.pbc = [True, True, False]
+    for given in ([4, 4, 2], {"grid": [4, 4, 1], "shift": [0, 0, 1]}):
+        with pytest.raises(ConfigError, match="along axis 3, which is vacuum"):
+            create_engine("espresso", parameters(kpoints=given), profile).write_input(directory, atoms)
+    for given in ([4, 4, 1], "gamma"):
+        create_engine("espresso", parameters(kpoints=given), profile).write_input(directory, atoms)
+        assert (directory / "espresso.pwi").exists()

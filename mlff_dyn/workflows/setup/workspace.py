@@ -15,6 +15,7 @@ from mlff_dyn.errors import ConfigError, DataError
 from mlff_dyn.formats.born_file import read_born
 from mlff_dyn.lattice.basis import ForceConstantBasis, build_basis
 from mlff_dyn.lattice.crystal import Crystal, build_crystal
+from mlff_dyn.lattice.rotations import ROTATIONAL_SUM_RULES
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.store.atomic import atomic_write_text
@@ -87,6 +88,29 @@ class Workspace:
             atoms.numbers,
             atoms.get_masses(),
             symprec=structure.symprec_angstrom,
+            periodic=tuple(
+                (atoms.pbc if structure.periodic is None else np.array(structure.periodic)).tolist()
+            ),
+        )
+
+    @property
+    def rotational_sum_rules(self) -> tuple[str, ...]:
+        """Rules of order 2 that are imposed."""
+        given = self.config.expansion.rotational_sum_rules
+        if given is not None:
+            return given
+        return () if all(self.crystal.periodic) else tuple(ROTATIONAL_SUM_RULES)
+
+    @property
+    def resolved(self) -> Config:
+        """Configuration with what follows from the axes that are periodic in the structure file."""
+        config, periodic = self.config, self.crystal.periodic
+        rules = {"rotational_sum_rules": self.rotational_sum_rules}
+        return config.model_copy(
+            update={
+                "structure": config.structure.model_copy(update={"periodic": periodic}),
+                "expansion": config.expansion.model_copy(update=rules),
+            }
         )
 
     @cached_property
@@ -117,6 +141,11 @@ class Workspace:
         expansion = self.config.expansion
         if expansion.born_file is None:
             return None
+        if not all(self.crystal.periodic):
+            raise ConfigError(
+                "expansion.born_file: dipoles are known in three dimensions only, structure.periodic has two",
+                fix="leave expansion.born_file out for a sheet or a wire",
+            )
         if expansion.rotational_sum_rules:
             raise ConfigError(
                 "expansion.rotational_sum_rules do not hold for the short-range part alone, which is what "
@@ -138,7 +167,7 @@ class Workspace:
             self.crystal,
             expansion.cutoffs_angstrom,
             self.training_torus,
-            rotational_sum_rules=expansion.rotational_sum_rules,
+            rotational_sum_rules=self.rotational_sum_rules,
         )
 
     def write_basis(self) -> None:
@@ -152,13 +181,17 @@ class Workspace:
         structure, expansion = self.config.structure, self.config.expansion
         crystal = self.crystal
         arrays = (crystal.input_lattice, crystal.input_positions, crystal.input_numbers, crystal.input_masses)
+        expanded = json.loads(expansion.model_dump_json(exclude={"born_file"}))
+        expanded["rotational_sum_rules"] = self.rotational_sum_rules
+        if not all(crystal.periodic):
+            expanded["periodic"] = crystal.periodic
         dipoles = [] if self.long_range is None else [asdict(self.long_range)]
         return digest(
             [
                 *(np.asarray(a).tolist() for a in arrays),
                 np.asarray(structure.supercell).tolist(),
                 structure.symprec_angstrom,
-                json.loads(expansion.model_dump_json(exclude={"born_file"})),
+                expanded,
                 *({name: np.asarray(value).tolist() for name, value in each.items()} for each in dipoles),
             ]
         )
@@ -183,7 +216,7 @@ class Workspace:
 
     def write_configuration(self) -> None:
         """Write the configuration with all its defaults beside the results."""
-        atomic_write_text(self.directory / "config.resolved.yaml", resolved_yaml(self.config))
+        atomic_write_text(self.directory / "config.resolved.yaml", resolved_yaml(self.resolved))
 
     def _stored_basis(self) -> ForceConstantBasis | None:
         if not self.basis_path.exists():
