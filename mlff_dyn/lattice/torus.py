@@ -76,6 +76,13 @@ class Torus:
             raise BasisError(
                 f"supercell matrix {self.matrix.tolist()} is singular", fix="give independent vectors"
             )
+        outside = ~np.array(self.crystal.periodic)
+        unit = np.eye(3, dtype=np.int64)[outside]
+        if not ((self.matrix[outside] == unit).all() and (self.matrix[:, outside] == unit.T).all()):
+            raise BasisError(
+                f"the supercell repeats axis {int(np.flatnonzero(outside)[0]) + 1}, which is vacuum",
+                fix="1 along it in every supercell of the configuration, or true in structure.periodic",
+            )
 
     @cached_property
     def _smith(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -130,7 +137,7 @@ class Torus:
         """Ideal Cartesian positions of all atoms inside the supercell, shape (n_atoms, 3), Å."""
         crystal = self.crystal
         raw = (crystal.positions[:, None] + self.offsets @ crystal.lattice).reshape(-1, 3)
-        fold = np.floor(raw @ np.linalg.inv(self.lattice) + 1e-9)
+        fold = np.floor(raw @ np.linalg.inv(self.lattice) + 1e-9) * np.array(crystal.periodic)
         return np.asarray(raw - fold @ self.lattice)
 
     @property
