@@ -144,13 +144,15 @@ class Given:
     ) -> NoReturn:
         """Print the report and leave with its exit code, or with another one.
 
-        Results that stayed as they were, since they are still those of the configuration, are dated after it
-        and what else they depend on, as make expects.
+        To make, results of an answer of no are out of date. Those that stayed as they were, since they are
+        still right, are dated after the configuration and what else they depend on.
         """
         from mlff_dyn.report.answer import print_report
-        from mlff_dyn.store.atomic import date_after
+        from mlff_dyn.store.atomic import date_after, date_back
 
-        if report.exit_code == 0 and not self.dry_run:
+        if not self.dry_run and report.exit_code:
+            date_back(*results)
+        elif not self.dry_run:
             date_after(results, self.sources)
         print_report(report, as_json=self.as_json)
         raise typer.Exit(report.exit_code if exit_code is None else exit_code)

@@ -347,7 +347,7 @@ def _sites(
     fractional = positions @ np.linalg.inv(lattice)
     difference = fractional[None] - fractional[:, None]
     difference -= np.rint(difference)
-    same = np.linalg.norm(difference @ lattice, axis=-1) < max(10 * symprec, 1e-3)
+    same = np.linalg.norm(difference @ lattice, axis=-1) < np.clip(10 * symprec, 1e-3, 0.5)
     same &= numbers[:, None] == numbers[None]
     sites = np.flatnonzero(same.argmax(axis=1) == np.arange(len(positions)))
     shifts = np.einsum("st,sta->sa", same[sites].astype(float), difference[sites])

@@ -98,9 +98,11 @@ def sync_path(path: Path) -> None:
         os.close(descriptor)
 
 
-def date_back(path: Path) -> None:
-    """Date a file to long ago, so that make takes it for out of date and runs its command again."""
-    os.utime(path, (_LONG_AGO_SECONDS, _LONG_AGO_SECONDS))
+def date_back(*paths: Path) -> None:
+    """Date files to long ago, so that make takes them for out of date and runs their command again."""
+    for path in paths:
+        with suppress(FileNotFoundError, PermissionError):
+            os.utime(path, (_LONG_AGO_SECONDS, _LONG_AGO_SECONDS))
 
 
 def date_after(results: Iterable[Path], sources: Iterable[Path]) -> None:

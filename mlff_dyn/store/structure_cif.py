@@ -36,6 +36,7 @@ _OPERATIONS = (
     "_space_group_symop.operation_xyz",
     "_symmetry_equiv_pos_as_xyz",
 )
+_FRACTIONAL, _CARTESIAN = "_atom_site_fract", "_atom_site_cartn"
 _GROUP_NAMES = ("_space_group_name_h-m_alt", "_symmetry_space_group_name_h-m")
 _TYPE = re.compile(r"([A-Za-z]{1,2})(\d*\.?\d*[+-]|[+-]\d*\.?\d*|\d*)")
 _LETTERS = re.compile(r"[A-Za-z]+")
@@ -71,19 +72,20 @@ def read_cif(path: Path, file: BinaryIO) -> tuple[Atoms, list[str]]:
     blocks = [block for block in parse_cif_ase(file) if _has_sites(block)]
     if not blocks:
         raise DataError(
-            f"structure file {path} has no sites with fractional coordinates",
+            f"structure file {path} has no sites with coordinates",
             fix="give a CIF file with _atom_site_fract_x, _y and _z",
         )
     block = blocks[-1]
     rows = [i for i, flag in enumerate(_column(block, "_atom_site_calc_flag") or ()) if flag != "dum"]
-    rows = rows or list(range(len(_column(block, "_atom_site_fract_x"))))
+    rows = rows or list(range(len(_column(block, f"{_coordinates(block)}_x"))))
     formula = _formula(block.get("_chemical_formula_sum"))
     elements = [_element(path, block, row, formula) for row in rows]
     may_lack_hydrogens = not {"H", "D"} & set(elements) and (not formula or {"H", "D"} & set(formula))
     for row, element in zip(rows, elements, strict=True):
         _check_occupancy(path, block, row, element)
         _check_hydrogens(path, block, row, by_name=bool(may_lack_hydrogens))
-    axes = [np.array(_column(block, f"_atom_site_fract_{axis}"), object)[rows] for axis in "xyz"]
+    cell = _cell(block)
+    axes = [np.array(_column(block, f"{_coordinates(block)}_{axis}"), object)[rows] for axis in "xyz"]
     try:
         coordinates = np.stack(axes, axis=1).astype(float)
     except ValueError as error:
@@ -91,7 +93,8 @@ def read_cif(path: Path, file: BinaryIO) -> tuple[Atoms, list[str]]:
             f"structure file {path} has a site without coordinates ({error})",
             fix="give a structure with all its atoms",
         ) from error
-    cell = _cell(block)
+    if _coordinates(block) != _FRACTIONAL:
+        coordinates = cell.scaled_positions(coordinates)
     sites, positions = _expand(coordinates, _operations(block), cell.array, elements)
     named = [elements[site] for site in sites]
     numbers = [1 if name == "D" else atomic_numbers[name] for name in named]
@@ -104,11 +107,18 @@ def read_cif(path: Path, file: BinaryIO) -> tuple[Atoms, list[str]]:
 
 def _has_sites(block: CIFBlock) -> bool:
     """Tell a block with a site that has a name and a coordinate; some have a row of question marks."""
+    name = f"{_coordinates(block)}_x"
     return any(
-        _entry(block, "_atom_site_fract_x", row)
+        _entry(block, name, row)
         and (_entry(block, "_atom_site_type_symbol", row) or _entry(block, "_atom_site_label", row))
-        for row in range(len(_column(block, "_atom_site_fract_x")))
+        for row in range(len(_column(block, name)))
     )
+
+
+def _coordinates(block: CIFBlock) -> str:
+    """Columns of the coordinates, without their axis."""
+    has_cartesian_only = f"{_FRACTIONAL}_x" not in block and f"{_CARTESIAN}_x" in block
+    return _CARTESIAN if has_cartesian_only else _FRACTIONAL
 
 
 def _cell(block: CIFBlock) -> Cell:

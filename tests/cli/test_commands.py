@@ -76,7 +76,7 @@ def test_train_hands_over_its_options(workflow: Workflow, config_file: Path) -> 
     assert run("train", config_file, "--dataset", frames, "--static", "--force").exit_code == 0
     options = dict(workflow.calls[0][1])
     assert hasattr(options.pop("progress"), "update")
-    assert options == {"dataset": frames, "static": True, "dry_run": False, "force": True}
+    assert options == {"dataset": frames, "columns": {}, "static": True, "dry_run": False, "force": True}
 
 
 def test_train_refuses_what_it_cannot_do_before_any_work(workflow: Workflow, config_file: Path) -> None:
@@ -124,7 +124,7 @@ def test_validate_hands_over_both_files(workflow: Workflow, config_file: Path) -
     assert run("validate", model, frames).exit_code == 3
     frames.touch()
     assert run("validate", model, frames).exit_code == 0
-    assert workflow.calls == [((model, frames, model.parent / "validate"), {})]
+    assert workflow.calls == [((model, frames, model.parent / "validate"), {"columns": {}})]
     assert run("validate", model, frames, "-o", model.parent / "there").exit_code == 0
     assert workflow.calls[1] == ((model, frames, model.parent / "there"), {})
 

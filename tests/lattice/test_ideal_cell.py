@@ -50,6 +50,19 @@ def test_counts_are_those_of_the_ideal_crystal(name: str, symprec: float) -> Non
         assert distance_from_given(crystal) <= 2 * symprec
 
 
+@pytest.mark.parametrize("name", ["NaCl", "Mg", "AlN", "quartz", "SnO2", "SnSe", "VO in P2_1", "OCN"])
+def test_rotational_sum_rules_are_those_of_the_ideal_crystal(name: str) -> None:
+    generator = np.random.default_rng(5)
+    found = set()
+    for share, angle in ((0.0, 0.0), (0.3, 1e-7), (1.0, 1e-4), (0.3, 0.7)):
+        given = turned(noisy(CRYSTALS[name], share * 1e-3, generator), angle, generator)
+        crystal = crystal_within(given, 1e-3)
+        reach = 1.6 * crystal.nearest_neighbor_distance
+        basis = build_basis(crystal, {2: reach}, rotational_sum_rules=("huang", "born-huang"))
+        found.add(basis.n_parameters_per_order[2])
+    assert len(found) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "supercell"),
     [

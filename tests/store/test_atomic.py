@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mlff_dyn.errors import DataError
-from mlff_dyn.store.atomic import atomic_write, atomic_write_text, require_space
+from mlff_dyn.store.atomic import atomic_write, atomic_write_text, date_after, date_back, require_space
 
 
 def names(folder: Path) -> list[str]:
@@ -87,3 +87,17 @@ def test_a_disk_without_room_is_refused(tmp_path: Path) -> None:
     require_space(tmp_path, 0)
     with pytest.raises(DataError, match="No space left on device; fix: free some disk space"):
         require_space(tmp_path, 1 << 60)
+
+
+def test_dates_say_what_is_out_of_date(tmp_path: Path) -> None:
+    """Results that are older than a source become newer than all; those that are newer stay as they are."""
+    source, old, new, no = (tmp_path / name for name in ("source", "old", "new", "no"))
+    for path, seconds in ((source, 2e9), (old, 1e9), (new, 3e9), (no, 3e9)):
+        path.touch()
+        os.utime(path, (seconds, seconds))
+    os.utime(source, (1.5e9, 1.5e9))
+    date_after([old, new, tmp_path / "absent"], [source, tmp_path / "absent"])
+    assert old.stat().st_mtime > 1.5e9
+    assert new.stat().st_mtime == 3e9
+    date_back(no, tmp_path / "absent")
+    assert no.stat().st_mtime < 1e6

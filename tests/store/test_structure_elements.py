@@ -128,6 +128,12 @@ def test_a_cif_file_with_a_name_of_the_group_only(tmp_path: Path) -> None:
     assert len(read_structure(written(tmp_path, "a.cif", text))) == 4
 
 
+def test_a_cif_file_with_cartesian_coordinates(tmp_path: Path) -> None:
+    sites = TYPED.replace("fract", "Cartn") + "Na1 Na 0 0 0\nCl1 Cl 2 2 2\n"
+    read = read_structure(written(tmp_path, "a.cif", CUBE + sites))
+    assert read.get_scaled_positions()[1] == pytest.approx([0.5] * 3)
+
+
 def test_rounded_special_positions_become_exact(tmp_path: Path) -> None:
     hexagonal = CUBE.replace("_cell_angle_gamma 90", "_cell_angle_gamma 120")
     text = hexagonal + "_symmetry_space_group_name_H-M 'P 63/m m c'\n" + TYPED + "Mg1 Mg .333 .667 .25\n"

@@ -27,6 +27,8 @@ class OutlierLimits:
         Errors over their sd, of a fit without the frame, that contradict all others.
     relative_rms, relative_component : float
         Smallest errors that matter, over the root mean square of the targets.
+    local : float
+        Score of a component over that of the frame, above which single targets are wrong and not the model.
     scalar, scalar_sd : float
         Distance of a scalar from the median over the median distance, scaled to one sd, and over its own sd.
     fewest, fewest_scalars : int
@@ -43,6 +45,7 @@ class OutlierLimits:
     component: float = 10.0
     relative_rms: float = 0.02
     relative_component: float = 0.05
+    local: float = 6.0
     scalar: float = 6.0
     scalar_sd: float = 3.0
     fewest: int = 3
@@ -77,6 +80,11 @@ class Misfit:
         """Held-out error over that at which a frame is suspected."""
         limits = OUTLIER_LIMITS
         return max(self.rms_score / limits.suspected_rms, self.score / limits.suspected_component)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether few components are off by far more than the others."""
+        return self.score > OUTLIER_LIMITS.local * self.rms_score
 
     def contradicts(self, size: float) -> bool:
         """Whether it can be no noise, targets being of a given size."""

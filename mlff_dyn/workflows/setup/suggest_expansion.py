@@ -94,7 +94,8 @@ def suggest_expansion(
             f"there are no labelled snapshots in {workspace.directory} to compare expansions with",
             fix="run mlff-dyn train first, or give --dataset FILE.extxyz",
         )
-    data = frames_of_snapshots(path, read_snapshots(path), workspace.expansion)
+    trained = [each for each in read_snapshots(path) if each.provenance.set_aside is None]
+    data = frames_of_snapshots(path, trained, workspace.expansion)
     trials: list[Trial] = []
     progress.start(None, "comparing expansions")
     for trial in search_expansions(data, workspace.training_torus):

@@ -90,7 +90,12 @@ class _Slope:
 
 
 def check_labels(
-    path: Path, rows: Sequence[LabelledFrame], basis: ForceConstantBasis, *, uses_stress: bool = False
+    path: Path,
+    rows: Sequence[LabelledFrame],
+    basis: ForceConstantBasis,
+    *,
+    uses_stress: bool = False,
+    knows_direction: bool = False,
 ) -> None:
     """Compare energies and stresses of frames with their forces.
 
@@ -102,6 +107,8 @@ def check_labels(
     basis : ForceConstantBasis
     uses_stress : bool
         Whether stresses are fitted.
+    knows_direction : bool
+        Whether a model tells the sign of forces, see `check_forces`; else stability does.
 
     Raises
     ------
@@ -117,7 +124,8 @@ def check_labels(
     has_stress = uses_stress and sum(stress is not None for stress in stresses) > 1
     is_sure = quick is not None and quick.is_clear and n_compared >= LABEL_LIMITS.enough_frames
     if not together and not has_stress:
-        _check_direction(path, works)
+        if not knows_direction:
+            _check_direction(path, works)
         return
     if is_sure and not has_stress:
         return
@@ -130,7 +138,7 @@ def check_labels(
             slope = joint
     if slope is not None and slope.is_wrong:
         _refuse_energies(path, slope.value, works, rows[0].n_atoms)
-    if slope is None or not (slope.value - slope.sd > 0.0):
+    if not knows_direction and (slope is None or not (slope.value - slope.sd > 0.0)):
         _check_direction(path, works)
     if has_stress:
         _check_stress(path, fitted, data)
@@ -144,6 +152,38 @@ def _groups(rows: Sequence[LabelledFrame]) -> list[list[int]]:
         if frame.energy_ev is not None and np.abs(supercell.strain).max() < LABEL_LIMITS.strain:
             found.setdefault((supercell.torus.n_cells, frame.origin), []).append(k)
     return [group for group in found.values() if len(group) > 1]
+
+
+def check_forces(path: Path, forces: NDArray[np.float64], predicted: NDArray[np.float64]) -> None:
+    """Compare sign and unit of forces with those of a model.
+
+    Raises
+    ------
+    DataError
+        If they differ beyond doubt.
+    """
+    spread = float(np.sqrt((forces @ forces) * (predicted @ predicted)))
+    correlation = float(forces @ predicted) / spread if spread > 0.0 else 0.0
+    if abs(correlation) < LABEL_LIMITS.clear_correlation:
+        return
+    ratio = float(forces @ predicted) / float(predicted @ predicted)
+    units = {"Ry/bohr": BOHR_ANGSTROM / RYDBERG_EV, "hartree/bohr": BOHR_ANGSTROM / HARTREE_EV}
+    unit = "the sign looks reversed" if ratio < 0.0 else _name_unit(ratio, units, "")
+    if unit:
+        what = f"they look like {unit}" if ratio > 0.0 else unit
+        raise DataError(
+            f"{path}: forces are {ratio:.3g} times those of the model; {what}",
+            fix="convert to eV/Å, or name another column with --columns forces=NAME",
+        )
+
+
+def energy_supports_forces(force_field: ForceField, frame: LabelledFrame) -> bool:
+    """Whether the energy of a frame above that at rest is the work of its forces; False if unknown."""
+    if force_field.energy is None or frame.energy_ev is None or frame.supercell.strain.any():
+        return False
+    raised = frame.energy_ev - frame.n_atoms * float(force_field.energy.zero[0])
+    work = _work(frame)
+    return work > 0.0 and LABEL_LIMITS.lowest_slope < raised / work < LABEL_LIMITS.highest_slope
 
 
 def _work(frame: LabelledFrame) -> float:

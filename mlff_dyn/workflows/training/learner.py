@@ -16,8 +16,9 @@ from mlff_dyn.store.model_file import write_model
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.workflows.training.data import TrainingData
 from mlff_dyn.workflows.training.data_checks import check_fit
-from mlff_dyn.workflows.training.label_checks import check_labels
+from mlff_dyn.workflows.training.label_checks import check_labels, energy_supports_forces
 from mlff_dyn.workflows.training.outliers import (
+    Contradiction,
     describe_misfit,
     find_outliers,
     prediction_misfit,
@@ -127,8 +128,8 @@ class Learner:
             self.data.set_aside(marks)
         return bool(marks)
 
-    def contradictions(self, snapshots: Sequence[Snapshot]) -> dict[int, str]:
-        """Number of each new snapshot whose forces cannot be noise about their prediction, and why."""
+    def contradictions(self, snapshots: Sequence[Snapshot]) -> dict[int, Contradiction]:
+        """New snapshots, by number, whose forces cannot be noise about their prediction."""
         if not len(self.data) or len(self.fit_data) < OUTLIER_LIMITS.fewest - 1:
             return {}
         force_field, first = self.force_field(), len(self._fit_data)
@@ -139,7 +140,9 @@ class Learner:
         for k, (frame, snapshot) in enumerate(zip(frames, snapshots, strict=True)):
             misfit = prediction_misfit(force_field, frame, data.force_rows(first + k), amplitude)
             if misfit.contradicts(force_field.training.force_rms_ev_per_angstrom):
-                found[k] = describe_misfit(misfit, snapshot, force_field.basis.crystal)
+                text = describe_misfit(misfit, snapshot, force_field.basis.crystal)
+                is_supported = not misfit.is_local and energy_supports_forces(force_field, frame)
+                found[k] = Contradiction(text, is_supported)
         return found
 
     def write_model(self) -> None:

@@ -57,6 +57,20 @@ class Outlier:
         return describe_misfit(self.misfit, snapshot, crystal)
 
 
+@dataclass(frozen=True)
+class Contradiction:
+    """Forces of a calculation that cannot be noise about their prediction.
+
+    Attributes
+    ----------
+    text : str             what is off by how much
+    is_supported : bool    whether they may be true all the same: off everywhere, and the energy agrees
+    """
+
+    text: str
+    is_supported: bool
+
+
 def describe_misfit(found: Misfit, snapshot: Snapshot, crystal: Crystal) -> str:
     """Name the atom, as the file counts from 1, where forces are off most, and by how much."""
     match = match_structure(crystal, snapshot.cell, snapshot.positions, snapshot.numbers)

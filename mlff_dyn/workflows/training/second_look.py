@@ -1,9 +1,15 @@
-"""A calculation that contradicts its prediction is made once more, and believed only if it agrees then."""
+"""A calculation that contradicts its prediction is made once more.
+
+It is believed if it agrees then, or if both results are the same, off everywhere, and their energy is the
+work of their forces: then the crystal is more anharmonic than anything known of it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from mlff_dyn.errors import EngineError
 from mlff_dyn.store.provenance import AGAIN
@@ -14,6 +20,9 @@ if TYPE_CHECKING:
     from mlff_dyn.report.progress import Progress
     from mlff_dyn.store.dataset import Snapshot
     from mlff_dyn.workflows.training.learner import Learner
+
+
+_SAME_RESULT = 0.01
 
 
 def confirmed(
@@ -43,21 +52,28 @@ def confirmed(
     if not doubtful:
         return list(snapshots)
     names = {k: str(snapshots[k].provenance.calculation) for k in doubtful}
-    for k, text in doubtful.items():
-        progress.log(f"warning: calculation {names[k]} is set aside and made again: {text}")
+    for k, found in doubtful.items():
+        progress.log(f"warning: calculation {names[k]} is set aside and made again: {found.text}")
     again = calculate(list(doubtful), [names[k] + AGAIN for k in doubtful])
     second = learner.contradictions(again)
-    for place, (k, text) in enumerate(doubtful.items()):
-        if place in second:
+    kept = list(snapshots)
+    for place, (k, found) in enumerate(doubtful.items()):
+        new = again[place]
+        if place in second and not (second[place].is_supported and _agree(snapshots[k], new)):
             folder = learner.workspace.calculations_path / names[k]
             raise EngineError(
-                f"{folder} contradicts all earlier calculations: {text}; so does {folder.name}{AGAIN}: "
-                f"{second[place]}",
+                f"{folder} contradicts all earlier calculations: {found.text}; so does {folder.name}{AGAIN}: "
+                f"{second[place].text}",
                 fix="compare their outputs with those of earlier calculations; remove the directories of "
                 "those that are wrong and run the same command again",
             )
-    found = list(snapshots)
-    for new, (k, text) in zip(again, doubtful.items(), strict=True):
-        label = new.provenance
-        found[k] = replace(new, provenance=replace(label, reason=f"{label.reason}; {names[k]} had {text}"))
-    return found
+        reason = f"{new.provenance.reason}; in {names[k]}, {found.text}"
+        kept[k] = replace(new, provenance=replace(new.provenance, reason=reason))
+    return kept
+
+
+def _agree(first: Snapshot, second: Snapshot) -> bool:
+    """Whether two calculations of one structure gave the same forces."""
+    gap = first.forces_ev_per_angstrom - second.forces_ev_per_angstrom
+    size = np.sqrt(np.mean(first.forces_ev_per_angstrom**2))
+    return bool(np.abs(gap).max() < _SAME_RESULT * size)

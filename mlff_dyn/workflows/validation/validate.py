@@ -18,7 +18,7 @@ from mlff_dyn.store.model_file import read_model
 from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from mlff_dyn.workflows.training.data_checks import check_frames
-from mlff_dyn.workflows.training.label_checks import check_labels
+from mlff_dyn.workflows.training.label_checks import check_forces, check_labels
 from mlff_dyn.workflows.training.outliers import describe_misfit
 from mlff_dyn.workflows.validation.validation_report import (
     EV_PER_ANGSTROM,
@@ -105,9 +105,11 @@ def validate(
     findings = check_frames(file, snapshots, rows)
     kept = [k for k in range(len(rows)) if k not in findings.repeated]
     distinct = findings.distinct(findings.with_origins(rows))
-    check_labels(file, distinct, force_field.basis, uses_stress=force_field.stress is not None)
+    options = {"uses_stress": force_field.stress is not None, "knows_direction": True}
+    check_labels(file, distinct, force_field.basis, **options)
     frames = [_compare(force_field, rows[k], snapshots[k]) for k in kept]
     forces = _join([frame.forces for frame in frames])
+    check_forces(file, forces.reference, forces.predicted)
     energy = _join_known([frame.energy for frame in frames])
     stress = _join_known([frame.stress for frame in frames])
     if stress is not None and force_field.stress is None:

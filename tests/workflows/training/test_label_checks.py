@@ -138,3 +138,13 @@ def test_train_refuses_and_keeps_nothing(project: Path) -> None:
         assert not (project / "fresh" / "dataset.extxyz").exists()
     result = invoke("validate", project / "run/model.h5", project / "wrong.extxyz", "--json")
     refused(result, 3, "forces look like Ry/bohr")
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"), [(BOHR_ANGSTROM / RYDBERG_EV, "look like Ry/bohr"), (-1.0, "sign looks reversed")]
+)
+def test_validate_knows_signs_and_units_of_a_single_frame(project: Path, factor: float, words: str) -> None:
+    first = read_snapshots(project / "test.extxyz")[0]
+    forces = factor * first.forces_ev_per_angstrom
+    write_snapshots(project / "one.extxyz", [replace(first, forces_ev_per_angstrom=forces, energy_ev=None)])
+    refused(invoke("validate", project / "run/model.h5", project / "one.extxyz", "--json"), 3, words)

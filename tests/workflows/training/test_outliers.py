@@ -16,6 +16,7 @@ from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
+from mlff_dyn.workflows.training.label_checks import energy_supports_forces
 from mlff_dyn.workflows.training.outliers import Outlier, find_outliers, refuse_many
 from tests.models import copper, crystal_of, emt_snapshots
 from tests.workflows.conftest import invoke
@@ -121,3 +122,20 @@ def test_train_goes_on_without_it_and_says_so(project: Path) -> None:
     before = (project / "other/dataset.extxyz").read_bytes()
     assert "up to date" in invoke(*command[:5], *command[6:]).stdout
     assert (project / "other/dataset.extxyz").read_bytes() == before
+
+
+@pytest.mark.parametrize(("how", "is_supported"), [("both", True), ("scaled", False), ("zero", False)])
+def test_energies_tell_a_lie_from_a_surprise(
+    expansion: Expansion, frames: list[Snapshot], how: str, is_supported: bool
+) -> None:
+    """Forces and energy 1.9 times those expected may be true; forces alone, or none, are not."""
+    rows = frames_of_snapshots(FILE, frames, expansion)
+    fitted = fit_force_field(expansion.basis, FitData(rows[:5]))
+    energy = rows[5].energy_ev
+    if how == "both":
+        zero = float(fitted.energy.zero[0]) * rows[5].n_atoms
+        (frame,) = frames_of_snapshots(FILE, damaged(frames, 5, "scaled")[5:], expansion)
+        frame = replace(frame, energy_ev=zero + 1.9 * (energy - zero))
+    else:
+        (frame,) = frames_of_snapshots(FILE, damaged(frames, 5, how)[5:], expansion)
+    assert energy_supports_forces(fitted, frame) is is_supported
