@@ -59,6 +59,25 @@ def test_layer_groups(atoms: Atoms, symbol: str, n_operations: int, n_sites: int
         np.testing.assert_allclose(moved - moved[0], images - images[0], atol=1e-5)
 
 
+@pytest.mark.parametrize(("shift", "stresses"), [(1, [1, 2, 3]), (2, [0, 2, 4])])
+def test_the_vacuum_may_be_along_any_axis(shift: int, stresses: list[int]) -> None:
+    atoms = mx2("MoS2", vacuum=8.0)
+    turned = Atoms(
+        numbers=atoms.numbers,
+        cell=np.roll(atoms.cell.array, (shift, shift), axis=(0, 1)),
+        positions=np.roll(atoms.positions, shift, axis=1),
+    )
+    periodic = tuple(np.roll(SHEET, shift).tolist())
+    counts = []
+    for each, kept, repeats in ((atoms, SHEET, (3, 3, 1)), (turned, periodic, np.roll((3, 3, 1), shift))):
+        crystal = crystal_of(each, kept)
+        torus = input_supercell(crystal, repeats)
+        basis = build_basis(crystal, {2: "full", 3: 3.2}, torus, rotational_sum_rules=RULES)
+        counts.append((crystal.space_group, basis.n_parameters_per_order))
+    assert counts[0] == counts[1]
+    np.testing.assert_array_equal(crystal.stress_components, stresses)
+
+
 def test_a_cubic_cell_is_a_sheet_all_the_same() -> None:
     """A square sheet whose vacuum is as long as its edges: no operation turns the plane out of itself."""
     atoms = Atoms("Cu", cell=5.0 * np.eye(3), pbc=True)
