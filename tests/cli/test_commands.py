@@ -76,13 +76,17 @@ def test_train_hands_over_its_options(workflow: Workflow, config_file: Path) -> 
     assert run("train", config_file, "--dataset", frames, "--static", "--force").exit_code == 0
     options = dict(workflow.calls[0][1])
     assert hasattr(options.pop("progress"), "update")
-    assert options == {"dataset": frames, "columns": {}, "static": True, "dry_run": False, "force": True}
+    expected = {"dataset": frames, "columns": {}, "static": True, "dry_run": False, "force": True}
+    assert options == expected
 
 
 def test_train_refuses_what_it_cannot_do_before_any_work(workflow: Workflow, config_file: Path) -> None:
     missing = run("train", config_file, "--dataset", "none.extxyz")
     assert (missing.exit_code, missing.stdout) == (3, "")
     assert "none.extxyz does not exist" in missing.stderr
+    columns = run("train", config_file, "--columns", "force=a")
+    assert columns.exit_code == 2
+    assert "quantities are forces, energy, stress, virial" in columns.stderr
     no_frames = run("train", config_file, "--static")
     assert no_frames.exit_code == 2
     assert "--dataset" in no_frames.stderr
@@ -125,8 +129,9 @@ def test_validate_hands_over_both_files(workflow: Workflow, config_file: Path) -
     frames.touch()
     assert run("validate", model, frames).exit_code == 0
     assert workflow.calls == [((model, frames, model.parent / "validate"), {"columns": {}})]
-    assert run("validate", model, frames, "-o", model.parent / "there").exit_code == 0
-    assert workflow.calls[1] == ((model, frames, model.parent / "there"), {})
+    there = ("-o", model.parent / "there", "--columns", "forces=push")
+    assert run("validate", model, frames, *there).exit_code == 0
+    assert workflow.calls[1] == ((model, frames, model.parent / "there"), {"columns": {"forces": "push"}})
 
 
 @pytest.mark.parametrize("verb", [*CONFIG_VERBS, "export", "validate"])

@@ -1,5 +1,6 @@
 """A calculator whose forces are wrong in some of its runs."""
 
+import json
 import os
 from pathlib import Path
 
@@ -7,6 +8,13 @@ import numpy as np
 from ase import Atoms
 
 from tests.workflows.counting_calculator import CountingEMT
+
+
+def lying(how: str, first: int, last: int) -> str:
+    """Override of the configuration that makes it the engine."""
+    arguments = {"how": how, "first": first, "last": last}
+    parameters = {"calculator": "tests.workflows.lying_calculator:LyingEMT", "arguments": arguments}
+    return f"engine.parameters={json.dumps(parameters)}"
 
 
 class LyingEMT(CountingEMT):

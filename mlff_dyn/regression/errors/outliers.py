@@ -17,7 +17,7 @@ class OutlierLimits:
 
     Predictions of sound data (six crystals, 300 to 1300 K, fits to 1 to 15 frames that leave up to 30 % of
     the forces) were off by 2.9 sd at most as a root mean square over a frame, and 9 in a component, once
-    errors may grow in proportion to the amplitude beyond that of the data.
+    errors may grow in proportion to the amplitude beyond that of the data; a crystal of double wells by 10.
 
     Attributes
     ----------
@@ -27,6 +27,9 @@ class OutlierLimits:
         Errors over their sd, of a fit without the frame, that contradict all others.
     relative_rms, relative_component : float
         Smallest errors that matter, over the root mean square of the targets.
+    known_share : float
+        Expected error over the targets up to which the limits above were found; beyond it, errors have longer
+        tails, and the limits grow in proportion.
     local : float
         Score of a component over that of the frame, above which single targets are wrong and not the model.
     scalar, scalar_sd : float
@@ -42,9 +45,10 @@ class OutlierLimits:
     suspected_rms: float = 1.7
     suspected_component: float = 7.0
     rms: float = 4.0
-    component: float = 10.0
+    component: float = 14.0
     relative_rms: float = 0.02
     relative_component: float = 0.05
+    known_share: float = 0.3
     local: float = 6.0
     scalar: float = 6.0
     scalar_sd: float = 3.0
@@ -91,7 +95,10 @@ class Misfit:
         limits = OUTLIER_LIMITS
         is_large = self.rms_error > limits.relative_rms * size
         is_large_here = self.error > limits.relative_component * size
-        return (self.rms_score > limits.rms and is_large) or (self.score > limits.component and is_large_here)
+        expected = self.rms_error / max(self.rms_score, 1e-300)
+        tails = max(1.0, expected / (limits.known_share * size))
+        worst = max(self.rms_score / limits.rms * is_large, self.score / limits.component * is_large_here)
+        return worst > tails
 
 
 def misfit(errors: NDArray[np.float64], sds: NDArray[np.float64]) -> Misfit:

@@ -24,6 +24,7 @@ from mlff_dyn.workflows.snapshots import displaced_atoms
 from mlff_dyn.workflows.training.prior_stability import prior_warnings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy as np
@@ -73,6 +74,10 @@ class InitReport(Report):
     magnetic_order: str | None = None
     again: str = ""
 
+    def why_null(self) -> Mapping[str, str]:
+        """Say why values are None."""
+        return {"looser_symmetry": "no looser tolerance finds more symmetry"}
+
     def values(self) -> dict[str, object]:
         """Return the JSON values."""
         counts, cutoff = self.parameters_per_order, self.largest_safe_cutoff_angstrom
@@ -83,7 +88,7 @@ class InitReport(Report):
             "n_atoms_primitive": self.n_sites,
             "space_group": self.space_group,
             **({} if self.magnetic_order is None else {"magnetic_order": self.magnetic_order}),
-            **({} if self.looser is None else {"looser_symmetry": vars(self.looser)}),
+            "looser_symmetry": None if self.looser is None else vars(self.looser),
             "orders": list(counts),
             "n_parameters": sum(counts.values()),
             "n_parameters_per_order": counts,

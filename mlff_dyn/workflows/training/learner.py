@@ -14,6 +14,7 @@ from mlff_dyn.model.force_field import errors_of_rows
 from mlff_dyn.regression.errors.outliers import OUTLIER_LIMITS
 from mlff_dyn.store.model_file import write_model
 from mlff_dyn.training.limits import LIMITS
+from mlff_dyn.workflows.training.atom_checks import check_atoms
 from mlff_dyn.workflows.training.data import TrainingData
 from mlff_dyn.workflows.training.data_checks import check_fit
 from mlff_dyn.workflows.training.label_checks import check_labels, energy_supports_forces
@@ -97,6 +98,7 @@ class Learner:
             if self.n_calculations == 0 and self._set_outliers_aside(fitted):
                 fitted = self._fit()
             check_fit(self.workspace.dataset_path, fitted)
+            self._check_atoms(fitted)
             self.journal.append("refit", n_snapshots=len(self.data), **describe_fit(fitted))
             if fitted.prior_guess is not None:
                 self.journal.append("prior", n_snapshots=len(self.data), **fitted.prior_guess.to_json())
@@ -127,6 +129,10 @@ class Learner:
         if marks:
             self.data.set_aside(marks)
         return bool(marks)
+
+    def _check_atoms(self, force_field: ForceField) -> list[str]:
+        used = [self.data.snapshots[k] for k in self.data.fitted]
+        return check_atoms(self.workspace.dataset_path, force_field, self._fit_data, used)
 
     def contradictions(self, snapshots: Sequence[Snapshot]) -> dict[int, Contradiction]:
         """New snapshots, by number, whose forces cannot be noise about their prediction."""
@@ -159,7 +165,9 @@ class Learner:
         findings = self.data.findings()
         known = [snapshot.provenance for snapshot in self.data.snapshots]
         again = [f"calculation {label.calculation}: {label.reason}" for label in known if label.is_second]
-        return [*findings.warnings, *again, *check_fit(self.workspace.dataset_path, self.force_field())]
+        fitted = self.force_field()
+        of_fit = [*check_fit(self.workspace.dataset_path, fitted), *self._check_atoms(fitted)]
+        return [*findings.warnings, *again, *of_fit]
 
     def learn(self, snapshots: Sequence[Snapshot]) -> None:
         """Predict new snapshots, record both errors, then train on all of them.

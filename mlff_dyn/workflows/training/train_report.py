@@ -215,6 +215,9 @@ def why_unknown(data: FitData, no_errors: str | None) -> dict[str, str]:
         "stress_sd_ev_per_angstrom3": no_stress if data.options.stress else "training.fit.stress is false",
         "force_sd_ev_per_angstrom": no_errors,
         "force_sd_relative": no_errors,
+        "displacement_rms_angstrom": no_errors,
+        "displacement_max_angstrom": no_errors,
+        "found_force_error_relative": "no calculation at this temperature was predicted before",
         "calibration_z": "no calculation was predicted before it was trained on",
         "prior": "training.prior is not set",
     }

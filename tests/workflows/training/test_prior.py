@@ -106,4 +106,4 @@ def test_sources_that_cannot_be_used_are_refused(folder: Path, train: Train) -> 
     damaged, _ = random_force_field(copper(), (2, 2, 2), {2: "full"})
     damaged.posterior.mean[3] = np.nan
     write_model(folder / "damaged.h5", damaged, {})
-    refused(train("--set", "training.prior={model: damaged.h5}"), 3, "damaged.h5", "not finite")
+    refused(train("--set", "training.prior={model: damaged.h5}"), 3, "damaged.h5", "finite numbers")

@@ -6,13 +6,8 @@ from pathlib import Path
 import pytest
 
 from mlff_dyn.store.dataset import read_snapshots
+from tests.workflows.lying_calculator import lying
 from tests.workflows.training_project import Train, n_runs, refused, relative_error
-
-
-def lying(how: str, first: int, last: int) -> str:
-    arguments = {"how": how, "first": first, "last": last}
-    parameters = {"calculator": "tests.workflows.lying_calculator:LyingEMT", "arguments": arguments}
-    return f"engine.parameters={json.dumps(parameters)}"
 
 
 @pytest.mark.parametrize("how", ["scaled", "zero", "swapped", "noisy"])
