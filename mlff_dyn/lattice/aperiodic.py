@@ -39,7 +39,7 @@ class VacuumLimits:
     """
 
     smallest_gap_angstrom: float = 4.5
-    largest_tilt: float = 1e-4
+    largest_tilt: float = 1e-3
     search_length_angstrom: float = 137.0
 
 

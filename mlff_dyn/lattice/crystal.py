@@ -125,7 +125,10 @@ class Crystal:
     @property
     def periodic_directions(self) -> NDArray[np.bool_]:
         """Cartesian axes that periodic vectors span, shape (3,); the others are along the vacuum."""
-        return np.asarray(np.abs(self.lattice[list(self.periodic)]).max(axis=0) > 1e-3)
+        main, inside = np.abs(self.lattice).argmax(axis=1), np.array(self.periodic)
+        if inside.sum() == 1:
+            return np.asarray(np.arange(3) == main[inside])
+        return ~np.isin(np.arange(3), main[~inside])
 
     @property
     def stress_components(self) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ from mlff_dyn.errors import BasisError, DataError
 from mlff_dyn.lattice.basis import ForceConstantBasis, build_basis
 from mlff_dyn.lattice.clusters import neighbors
 from mlff_dyn.lattice.crystal import Crystal, build_crystal
+from mlff_dyn.lattice.ideal_cell import distance_from_given
 from mlff_dyn.lattice.matching import match_structure
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.lattice.wigner_seitz import largest_safe_cutoff
@@ -83,6 +84,41 @@ def test_a_cubic_cell_is_a_sheet_all_the_same() -> None:
     atoms = Atoms("Cu", cell=5.0 * np.eye(3), pbc=True)
     assert crystal_of(atoms, (True, True, True)).n_operations == 48
     assert crystal_of(atoms).n_operations == 16
+
+
+@pytest.mark.parametrize("noise", [1e-7, 1e-5, 1e-3])
+@pytest.mark.parametrize("name", ["graphene", "2H", "1T"])
+def test_noise_within_the_tolerance_is_taken_out(name: str, noise: float) -> None:
+    """Rounded vectors and positions make the ideal sheet, upright, with the count of its parameters."""
+    atoms = sheet() if name == "graphene" else mx2("MoS2", kind=name, vacuum=8.0)
+    generator, counts = np.random.default_rng(5), []
+    noisy = atoms.copy()
+    noisy.set_cell(atoms.cell.array + noise * generator.uniform(-0.5, 0.5, (3, 3)), scale_atoms=True)
+    noisy.positions += noise * generator.uniform(-0.5, 0.5, atoms.positions.shape)
+    for each in (atoms, noisy):
+        crystal = crystal_of(each, symprec=max(noise, 1e-5))
+        torus = input_supercell(crystal, (4, 4, 1))
+        basis = build_basis(crystal, {2: 4.0, 3: 3.0}, torus, rotational_sum_rules=RULES)
+        counts.append((crystal.space_group, crystal.n_operations, basis.n_parameters_per_order))
+    assert counts[0] == counts[1]
+    assert distance_from_given(crystal) < 2.0 * max(noise, 1e-5)
+    np.testing.assert_allclose(crystal.lattice[:2] @ crystal.lattice[2], 0.0, atol=1e-12)
+    supercell = noisy * (3, 3, 1)
+    match = match_structure(crystal, supercell.cell.array, supercell.positions, supercell.numbers)
+    assert np.abs(match.displacements).max() < 2.0 * max(noise, 1e-5)
+    assert not match.strain.any()
+
+
+def test_magnetic_order_of_a_sheet() -> None:
+    """Alternating moments double the cell of a square sheet; operations may reverse them."""
+    atoms = Atoms("Fe2", cell=[4.0, 4.0, 14.0], scaled_positions=[[0.0, 0.0, 0.5], [0.5, 0.5, 0.5]])
+    counts = []
+    for moments in ([2.0, 2.0], [2.0, -2.0]):
+        crystal = build_crystal(
+            atoms.cell.array, atoms.positions, atoms.numbers, periodic=SHEET, magnetic_moments=moments
+        )
+        counts.append((crystal.n_sites, crystal.n_operations))
+    assert counts == [(1, 16), (2, 32)]
 
 
 def test_no_translation_crosses_the_vacuum() -> None:

@@ -1,6 +1,7 @@
 """A sheet from its file to dynamics at constant pressure and exports: the vacuum stays what it is."""
 
 import json
+import re
 from pathlib import Path
 
 import ase.io
@@ -133,7 +134,11 @@ def test_init_of_a_structure_writes_a_sheet(project: Path, tmp_path: Path, name:
     assert json.loads(result.stdout)["space_group"] == "p-3m1 (layer group 72)"
     written = yaml.safe_load((tmp_path / "new.yaml").read_text(encoding="utf-8"))
     assert written["structure"]["periodic"] == [True, True, False]
-    assert written["structure"]["supercell"][2] == 1
+    assert written["structure"]["supercell"] == [6, 6, 1]
+    assert written["engine"]["parameters"]["kpoints"] == [2, 2, 1]
+    assert json.loads(result.stdout)["n_parameters"] == int(
+        re.search(r"This one: (\d+) parameters", (tmp_path / "new.yaml").read_text(encoding="utf-8"))[1]
+    )
 
 
 def test_a_frame_that_ends_where_the_crystal_goes_on_is_refused(project: Path, tmp_path: Path) -> None:
