@@ -80,7 +80,7 @@ class TrainingLoop:
     def warnings(self) -> list[str]:
         """Temperatures at which the last dynamics left the trusted region, one line each."""
         return [
-            f"dynamics is not stable at {temperature:g} K with these data and this expansion: {stop}"
+            f"dynamics is unstable at {temperature:g} K with these data and this expansion: {stop}"
             for temperature, stop in sorted(self._stops.items())
         ]
 
