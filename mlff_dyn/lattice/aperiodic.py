@@ -158,6 +158,13 @@ def primitive_matrix(
     return np.asarray(np.rint(np.linalg.inv(basis)), np.int64)
 
 
+def leave_vacuum_alone(matrices: NDArray[np.int64], periodic: Periodic) -> NDArray[np.bool_]:
+    """Whether supercells, three rows of integers each, repeat nothing along vacuum; shape (n,)."""
+    outside = ~np.array(periodic)
+    others = matrices - np.eye(3, dtype=np.int64)
+    return np.asarray(~others[:, outside].any(axis=(1, 2)) & ~others[:, :, outside].any(axis=(1, 2)))
+
+
 def own_operations(
     rotations: NDArray[np.int64], site_shift: NDArray[np.int64], periodic: Periodic
 ) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import BasisError
+from mlff_dyn.lattice.aperiodic import leave_vacuum_alone
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -76,11 +77,9 @@ class Torus:
             raise BasisError(
                 f"supercell matrix {self.matrix.tolist()} is singular", fix="give independent vectors"
             )
-        outside = ~np.array(self.crystal.periodic)
-        unit = np.eye(3, dtype=np.int64)[outside]
-        if not ((self.matrix[outside] == unit).all() and (self.matrix[:, outside] == unit.T).all()):
+        if not leave_vacuum_alone(self.matrix[None], self.crystal.periodic).all():
             raise BasisError(
-                f"the supercell repeats axis {int(np.flatnonzero(outside)[0]) + 1}, which is vacuum",
+                f"the supercell repeats axis {self.crystal.periodic.index(False) + 1}, which is vacuum",
                 fix="1 along it in every supercell of the configuration, or true in structure.periodic",
             )
 

@@ -10,6 +10,8 @@ import numpy as np
 import spglib
 from ase.geometry.minkowski_reduction import minkowski_reduce
 
+from mlff_dyn.lattice.aperiodic import leave_vacuum_alone
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -204,13 +206,7 @@ def _shapes(crystal: Crystal) -> NDArray[np.int64]:
     if all(crystal.periodic):
         return np.array(_SHAPES)
     every = np.concatenate([np.roll(_SHAPES, k, axis=(1, 2)) for k in range(3)])
-    return np.unique(every[_leave_vacuum_alone(crystal, every)], axis=0)
-
-
-def _leave_vacuum_alone(crystal: Crystal, matrices: NDArray[np.int64]) -> NDArray[np.bool_]:
-    outside = ~np.array(crystal.periodic)
-    others = matrices - np.eye(3, dtype=np.int64)
-    return np.asarray(~others[:, outside].any(axis=(1, 2)) & ~others[:, :, outside].any(axis=(1, 2)))
+    return np.unique(every[leave_vacuum_alone(every, crystal.periodic)], axis=0)
 
 
 def _bases(crystal: Crystal) -> Iterator[NDArray[np.int64]]:

@@ -12,10 +12,16 @@ import yaml
 from ase import Atoms
 from ase.calculators.emt import EMT
 
+from mlff_dyn.config.load import parse_config
+from mlff_dyn.lattice.torus import Torus
 from mlff_dyn.model.calculator import ForceFieldCalculator
+from mlff_dyn.model.force_constants import force_constants
+from mlff_dyn.report.progress import NullProgress
 from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
 from mlff_dyn.store.model_file import read_model
 from mlff_dyn.store.trajectory import read_trajectory
+from mlff_dyn.workflows.setup.workspace import Workspace
+from mlff_dyn.workflows.training.prior_sources import prior_guess
 from tests.workflows.conftest import invoke
 
 LENGTH, HEIGHT, VACUUM = 2.5286908, 2.0784610, 12.0
@@ -139,6 +145,32 @@ def test_init_of_a_structure_writes_a_sheet(project: Path, tmp_path: Path, name:
     assert json.loads(result.stdout)["n_parameters"] == int(
         re.search(r"This one: (\d+) parameters", (tmp_path / "new.yaml").read_text(encoding="utf-8"))[1]
     )
+
+
+@pytest.mark.parametrize("name", ["phonopy", "model"])
+def test_a_prior_of_a_sheet_may_have_another_vacuum(project: Path, tmp_path: Path, name: str) -> None:
+    """Harmonic constants of a file of phonopy, which knows no vacuum, or of a model; the vacuum is longer."""
+    atoms = slab()
+    atoms.cell[2] *= 1.5
+    ase.io.write(tmp_path / "slab.extxyz", atoms)
+    prior = project / "run/model.h5"
+    if name == "phonopy":
+        result = invoke("export", project / "run", "--format", "phonopy", "-o", tmp_path / "phonopy")
+        assert result.exit_code == 0, result.stderr
+        prior = tmp_path / "phonopy/phonopy_params.yaml"
+    overrides = [f"training.prior={{{name}: {prior}}}"]
+    workspace = Workspace(parse_config(CONFIG, source="c.yaml", folder=tmp_path, overrides=overrides))
+    truth = read_model(project / "run/model.h5")[0]
+    guessed, known = (
+        force_constants(basis, parameters, 2, Torus(basis.crystal, np.diag([4, 4, 1])))
+        for basis, parameters in (
+            (workspace.expansion.basis, prior_guess(workspace, NullProgress()).parameters),
+            (truth.basis, truth.posterior.mean),
+        )
+    )
+    assert workspace.crystal.lattice[2, 2] == pytest.approx(1.5 * truth.basis.crystal.lattice[2, 2])
+    np.testing.assert_array_equal(guessed.clusters, known.clusters)
+    np.testing.assert_allclose(guessed.blocks, known.blocks, atol=1e-6)
 
 
 def test_a_frame_that_ends_where_the_crystal_goes_on_is_refused(project: Path, tmp_path: Path) -> None:
