@@ -43,6 +43,13 @@ class StructureConfig(Section):
         description="Masses of elements, like `{B: 11.009}` for an isotope, instead of those in `file` or of "
         "the natural ones.",
     )
+    periodic: tuple[bool, bool, bool] | None = Field(
+        default=None,
+        description="Axes of the cell that are periodic; null: as in `file`. `[true, true, false]` is a "
+        "sheet with vacuum along the third axis, across which nothing sees its images: one cell in every "
+        "supercell, one k-point, a barostat in the plane. For pw.x set `assume_isolated: 2D` in "
+        "`engine.parameters.input_data.system`, the vacuum being along z.",
+    )
 
 
 class ExpansionConfig(Section):
@@ -54,10 +61,11 @@ class ExpansionConfig(Section):
         "(orders 2 and 3) takes every pair or triple in the training cell. A number of bodies that is left "
         "out has no clusters."
     )
-    rotational_sum_rules: tuple[Literal["huang", "born-huang"], ...] = Field(
-        default=(),
+    rotational_sum_rules: tuple[Literal["huang", "born-huang"], ...] | None = Field(
+        default=None,
         description="Rules of order 2 for a crystal without forces and stress at rest: `huang` (symmetric "
-        "elastic constants), `born-huang` (no forces in a rotated crystal). They matter for flexural modes.",
+        "elastic constants), `born-huang` (no forces in a rotated crystal). They matter for flexural modes; "
+        "null: both for a sheet or a wire (`structure.periodic`), none for a crystal.",
     )
     born_file: Path | None = Field(
         default=None,

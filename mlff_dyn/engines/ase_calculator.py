@@ -88,7 +88,8 @@ class AseEngine:
         columns = {"pos": atoms.positions}
         if np.any(atoms.get_initial_magnetic_moments()):
             columns["initial_magmoms"] = atoms.get_initial_magnetic_moments()
-        atomic_write_text(directory / INPUT_NAME, format_frame(atoms.numbers, atoms.cell.array, columns))
+        text = format_frame(atoms.numbers, atoms.cell.array, columns, periodic=atoms.pbc)
+        atomic_write_text(directory / INPUT_NAME, text)
 
     def read_input(self, directory: Path) -> Atoms:
         """Read the structure."""

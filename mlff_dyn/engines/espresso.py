@@ -103,6 +103,7 @@ class EspressoEngine:
         self._find_programs()
         for symbol in sorted(set(atoms.get_chemical_symbols())):
             self._check_pseudopotential(symbol)
+        self._check_kpoints(atoms)
         structure = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
         structure.set_masses(atoms.get_masses())
         input_data = {section: dict(values) for section, values in self._input_data.items()}
@@ -190,6 +191,16 @@ class EspressoEngine:
         shares = starting_shares(atoms, system, files)
         system["nspin"] = 2
         return shares
+
+    def _check_kpoints(self, atoms: Atoms) -> None:
+        grid = self._kpoints or (1, 1, 1)
+        for axis, (number, shift, is_periodic) in enumerate(zip(grid, self._shift, atoms.pbc, strict=True)):
+            if not is_periodic and (number, shift) != (1, 0):
+                raise ConfigError(
+                    f"engine.parameters.kpoints: {number} points, shift {shift}, along axis {axis + 1}, "
+                    "which is vacuum",
+                    fix="use one point without shift there, like [4, 4, 1]",
+                )
 
     def _check_pseudopotential(self, symbol: str) -> None:
         if symbol not in self._pseudopotentials:

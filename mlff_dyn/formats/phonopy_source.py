@@ -19,6 +19,7 @@ from phonopy.physical_units import get_calculator_physical_units
 
 from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.formats.plain_yaml import read_plain_yaml
+from mlff_dyn.lattice.aperiodic import THREE_DIMENSIONAL, Periodic
 from mlff_dyn.lattice.crystal import build_crystal
 from mlff_dyn.lattice.matching import match_structure
 from mlff_dyn.model.fitting.projection import CompactTensor
@@ -35,7 +36,7 @@ _CUBIC, _HARMONIC = "fc3.hdf5", "fc2.hdf5"
 _INSIDE = re.compile(r"^[\s-]*(force_constants|forces):", re.MULTILINE)
 
 
-def read_phonopy_tensors(path: Path) -> list[CompactTensor]:
+def read_phonopy_tensors(path: Path, periodic: Periodic = THREE_DIMENSIONAL) -> list[CompactTensor]:
     """Harmonic force constants of a phonopy file, or of phonopy's own files beside it.
 
     Parameters
@@ -44,6 +45,8 @@ def read_phonopy_tensors(path: Path) -> list[CompactTensor]:
         ``phonopy_params.yaml``, ``phonopy_disp.yaml`` or the like, of any calculator that phonopy knows, also
         compressed (``.xz``, ``.gz``). Force constants are those in it, or else in ``FORCE_CONSTANTS`` or
         ``force_constants.hdf5`` beside it, or made from forces in the file or in ``FORCE_SETS``.
+    periodic : tuple of 3 bool
+        False along axes with vacuum, of which the file says nothing.
 
     Raises
     ------
@@ -79,16 +82,19 @@ def read_phonopy_tensors(path: Path) -> list[CompactTensor]:
     for cell in (unitcell, supercell):
         cell.cell = cell.cell * units.distance_to_A
     to_ev_per_angstrom2 = units.force_to_eVperA / units.distance_to_A
-    return [_compact(path, unitcell, supercell, phonon.primitive.p2s_map, found * to_ev_per_angstrom2)]
+    cells = (unitcell, supercell, phonon.primitive.p2s_map)
+    return [_compact(path, *cells, found * to_ev_per_angstrom2, periodic=periodic)]
 
 
-def read_phono3py_tensors(path: Path) -> list[CompactTensor]:
+def read_phono3py_tensors(path: Path, periodic: Periodic = THREE_DIMENSIONAL) -> list[CompactTensor]:
     """Cubic force constants in ``fc3.hdf5`` beside a phono3py file, and harmonic ones in ``fc2.hdf5``.
 
     Parameters
     ----------
     path : Path
         ``phono3py_params.yaml``, ``phono3py_disp.yaml`` or the like, also compressed.
+    periodic : tuple of 3 bool
+        False along axes with vacuum, of which the file says nothing.
 
     Raises
     ------
@@ -118,10 +124,11 @@ def read_phono3py_tensors(path: Path) -> list[CompactTensor]:
                 fc2_filename=harmonic,
                 log_level=0,
             )
-        tensors = [_compact(path, phonon.unitcell, phonon.supercell, phonon.primitive.p2s_map, phonon.fc3)]
+        cells = (phonon.unitcell, phonon.supercell, phonon.primitive.p2s_map)
+        tensors = [_compact(path, *cells, phonon.fc3, periodic=periodic)]
         if harmonic is not None:
             cells = (phonon.unitcell, phonon.phonon_supercell, phonon.phonon_primitive.p2s_map)
-            tensors.append(_compact(path, *cells, phonon.fc2))
+            tensors.append(_compact(path, *cells, phonon.fc2, periodic=periodic))
     except DataError:
         raise
     except Exception as error:
@@ -141,6 +148,8 @@ def _compact(
     supercell: PhonopyAtoms,
     p2s_map: ArrayLike,
     array: NDArray[np.float64],
+    *,
+    periodic: Periodic,
 ) -> CompactTensor:
     """Force constants in the order of the torus, one row for each site of our primitive cell; Å and eV."""
     if not np.isfinite(array).all():
@@ -154,6 +163,7 @@ def _compact(
         unitcell.numbers,
         unitcell.masses,
         magnetic_moments=unitcell.magnetic_moments,
+        periodic=periodic,
     )
     match = match_structure(crystal, supercell.cell, supercell.positions, supercell.numbers)
     n_atoms, order = match.torus.n_atoms, array.ndim // 2

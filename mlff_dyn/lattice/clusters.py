@@ -91,7 +91,7 @@ def neighbors(crystal: Crystal, site: int, cutoff: float) -> tuple[NDArray[np.in
     """Codes and Cartesian positions of all atoms within a cutoff (Å) of a home-cell site, itself included."""
     heights = 1.0 / np.linalg.norm(np.linalg.inv(crystal.lattice), axis=0)
     spread = np.ptp(crystal.positions @ np.linalg.inv(crystal.lattice), axis=0)
-    reach = np.ceil(cutoff / heights + spread).astype(int)
+    reach = np.ceil(cutoff / heights + spread).astype(int) * np.array(crystal.periodic)
     if reach.max() >= _HALF // 4:
         raise BasisError(
             f"cutoff {cutoff:g} Å reaches too many cells", fix="reduce expansion.cutoffs_angstrom"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,8 +12,21 @@ from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.cells import guess_primitive_matrix
 
 from mlff_dyn.errors import DataError
+from mlff_dyn.kernels.strain.moves import VOIGT
+from mlff_dyn.lattice.aperiodic import (
+    THREE_DIMENSIONAL,
+    Periodic,
+    check_vacuum,
+    in_one_piece,
+    layer_group,
+    own_operations,
+    primitive_matrix,
+    search_cell,
+    upright_cell,
+)
 from mlff_dyn.lattice.ideal_cell import distance_from_given, ideal_cell
 from mlff_dyn.lattice.magnetism import (
+    SPGLIB_ERROR,
     collinear_moments,
     has_reversal,
     magnetic_levels,
@@ -25,7 +38,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 os.environ.setdefault("SPGLIB_WARNING", "OFF")
-_SPGLIB_ERROR: type[Exception] = getattr(spglib, "SpglibError", RuntimeError)
 _SEARCHES = (10.0, 5.0, 2.0, 1.0)
 """Tolerances of spglib's searches in units of symprec: it compares atoms and vectors with each other, which
 differ by more than each is off its place."""
@@ -69,6 +81,9 @@ class Crystal:
     magnetic_moments : ndarray, shape (n_sites,), or None
         Collinear, Bohr magnetons; None without any.
     input_magnetic_moments : ndarray, shape (n_input,), or None
+    periodic : tuple of 3 bool
+        Axes of the cells; along those that are false there is vacuum, and no atom sees its images. These axes
+        are the same in the primitive cell, the input cell and all supercells.
 
     Examples
     --------
@@ -100,6 +115,26 @@ class Crystal:
     symprec: float
     magnetic_moments: NDArray[np.float64] | None = None
     input_magnetic_moments: NDArray[np.float64] | None = None
+    periodic: Periodic = field(default=THREE_DIMENSIONAL, metadata={"omit_default": True})
+
+    def __post_init__(self) -> None:
+        """Make plain numbers of what a file gave."""
+        x, y, z = (bool(each) for each in self.periodic)
+        object.__setattr__(self, "periodic", (x, y, z))
+
+    @property
+    def periodic_directions(self) -> NDArray[np.bool_]:
+        """Cartesian axes that periodic vectors span, shape (3,); the others are along the vacuum."""
+        main, inside = np.abs(self.lattice).argmax(axis=1), np.array(self.periodic)
+        if inside.sum() == 1:
+            return np.asarray(np.arange(3) == main[inside])
+        return ~np.isin(np.arange(3), main[~inside])
+
+    @property
+    def stress_components(self) -> NDArray[np.int64]:
+        """Places among xx, yy, zz, yz, xz, xy of the components that do not involve the vacuum."""
+        inside = self.periodic_directions
+        return np.flatnonzero([inside[a] and inside[b] for a, b in VOIGT])
 
     @property
     def n_sites(self) -> int:
@@ -114,9 +149,10 @@ class Crystal:
     @property
     def nearest_neighbor_distance(self) -> float:
         """Shortest distance between two atoms of the crystal, Å."""
-        offsets = np.array(list(np.ndindex(5, 5, 5))) - 2
+        inside = np.array(self.periodic)
+        offsets = np.array(list(np.ndindex(*np.where(inside, 5, 1)))) - 2 * inside
         separations = self.positions[None] - self.positions[:, None]
-        separations -= np.rint(separations @ np.linalg.inv(self.lattice)) @ self.lattice
+        separations -= (np.rint(separations @ np.linalg.inv(self.lattice)) * inside) @ self.lattice
         distances = np.linalg.norm(separations[:, :, None] + offsets @ self.lattice, axis=-1)
         return float(distances[distances > self.symprec].min())
 
@@ -129,6 +165,7 @@ def build_crystal(
     *,
     symprec: float = 1e-5,
     magnetic_moments: ArrayLike | None = None,
+    periodic: Periodic = THREE_DIMENSIONAL,
 ) -> Crystal:
     """Find the primitive cell and the space group of a periodic structure.
 
@@ -142,16 +179,17 @@ def build_crystal(
     masses : array_like, shape (n,), optional  amu; standard atomic weights by default
     symprec : float
         How far coordinates of cell vectors and atoms may be from those of the ideal crystal, Å.
-    symprec : float                            tolerance of the symmetry search, Å
     magnetic_moments : array_like, shape (n,) or (n, 3), optional
         Collinear, Bohr magnetons.
+    periodic : tuple of 3 bool                 false along axes with vacuum
 
     Raises
     ------
     DataError
-        If no space group is found.
+        If no space group is found, or an axis that is not periodic holds no vacuum.
     """
     given = _given_cell(lattice, positions, numbers, masses, magnetic_moments)
+    given = given if all(periodic) else _given_sheet(given, periodic)
     for looseness in _SEARCHES:
         try:
             crystal = _crystal_within(given, symprec=symprec, tolerance=looseness * symprec)
@@ -165,7 +203,10 @@ def build_crystal(
 
 
 class _GivenCell(NamedTuple):
-    """Cell of the user; atoms of one species have the same element and the same moment."""
+    """Cell of the user; atoms of one species have the same element and the same moment.
+
+    Its vectors are searched for symmetry `stretch` times as long: vacuum is long there, and nothing else.
+    """
 
     lattice: NDArray[np.float64]
     positions: NDArray[np.float64]
@@ -174,6 +215,8 @@ class _GivenCell(NamedTuple):
     species: NDArray[np.int64]
     levels: NDArray[np.int64]
     moments: NDArray[np.float64] | None
+    periodic: Periodic = THREE_DIMENSIONAL
+    stretch: NDArray[np.float64] = np.ones(3)
 
 
 def _given_cell(
@@ -196,35 +239,37 @@ def _given_cell(
     return _GivenCell(cell, places, elements, weights, species, levels, equal if levels.any() else None)
 
 
+def _given_sheet(given: _GivenCell, periodic: Periodic) -> _GivenCell:
+    """The same with vacuum: the atoms in one piece, the vacuum across it."""
+    check_vacuum(given.lattice, given.positions, periodic)
+    positions = in_one_piece(given.lattice, given.positions, periodic)
+    lattice = upright_cell(given.lattice, periodic)
+    lengths = (np.linalg.norm(cell, axis=1) for cell in (search_cell(lattice, positions, periodic), lattice))
+    return given._replace(
+        lattice=lattice, positions=positions, periodic=periodic, stretch=np.divide(*lengths)
+    )
+
+
 def _crystal_within(given: _GivenCell, *, symprec: float, tolerance: float) -> Crystal:
     """Crystal whose operations spglib finds within a tolerance (Å)."""
-    scaled = given.positions @ np.linalg.inv(given.lattice)
-    atoms = PhonopyAtoms(
-        numbers=given.species, scaled_positions=scaled, cell=given.lattice, masses=given.masses
-    )
-    input_matrix = _input_matrix(atoms, tolerance)
+    input_matrix = _input_matrix(given, tolerance)
     primitive_lattice = np.linalg.solve(input_matrix.astype(float), given.lattice)
-    sites, fractional = _sites(given.positions, given.species, primitive_lattice, tolerance)
+    searched = given.stretch[:, None] * primitive_lattice
+    sites, scaled = _sites(given.positions, given.species, searched, tolerance)
     n_atoms = len(given.species)
     if len(sites) * round(abs(np.linalg.det(input_matrix))) != n_atoms:
         raise DataError(
             f"the input cell of {n_atoms} atoms does not fold into a primitive cell of {len(sites)}",
             fix=_SYMMETRY_FIX,
         )
-    numbers, levels = given.numbers[sites], given.levels[sites]
-    dataset = _symmetry_dataset((primitive_lattice, fractional, given.species[sites]), tolerance)
-    rotations, translations = np.array(dataset.rotations, np.int64), np.array(dataset.translations)
-    if has_reversal(levels):
-        primitive = (primitive_lattice, fractional, numbers)
-        rotations, translations = magnetic_operations(*primitive, levels, symprec=tolerance)
-    site_map, site_shift = _site_action(fractional, numbers, rotations, translations)
-    group = (rotations, site_map, site_shift)
-    limit = _FARTHEST * symprec
+    space_group, *group = _space_group(given, sites, searched, scaled, tolerance)
+    rotations, site_map, site_shift = group
+    limit, fractional = _FARTHEST * symprec, scaled * given.stretch
     ideal = ideal_cell(primitive_lattice, fractional, *group, input_matrix=input_matrix, limit=limit)
     crystal = Crystal(
         lattice=ideal.lattice,
         positions=ideal.fractional @ ideal.lattice,
-        numbers=numbers,
+        numbers=given.numbers[sites],
         masses=given.masses[sites],
         rotations=rotations,
         cartesian_rotations=ideal.cartesian_rotations,
@@ -235,21 +280,52 @@ def _crystal_within(given: _GivenCell, *, symprec: float, tolerance: float) -> C
         input_numbers=given.numbers,
         input_masses=given.masses,
         input_matrix=input_matrix,
-        space_group=f"{dataset.international} ({dataset.number})",
+        space_group=space_group,
         symprec=symprec,
         magnetic_moments=None if given.moments is None else given.moments[sites],
         input_magnetic_moments=given.moments,
+        periodic=given.periodic,
     )
     if distance_from_given(crystal) > 0.0:
         return crystal
     return replace(crystal, lattice=primitive_lattice, positions=given.positions[sites])
 
 
-def _input_matrix(atoms: PhonopyAtoms, symprec: float) -> NDArray[np.int64]:
-    """Vectors of the input cell (rows) in the basis of the primitive cell that phonopy chooses."""
-    _symmetry_dataset(atoms.totuple(), symprec)
-    primitive_matrix = np.array(guess_primitive_matrix(atoms, symprec=symprec), float)
-    return np.rint(np.linalg.inv(primitive_matrix.T)).astype(np.int64)
+def _space_group(
+    given: _GivenCell,
+    sites: NDArray[np.int64],
+    lattice: NDArray[np.float64],
+    scaled: NDArray[np.float64],
+    symprec: float,
+) -> tuple[str, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Name, rotations, site_map and site_shift of the group of a primitive cell whose vacuum is long."""
+    numbers, levels, species = given.numbers[sites], given.levels[sites], given.species[sites]
+    dataset = _symmetry_dataset((lattice, scaled, species), symprec)
+    rotations, translations = np.array(dataset.rotations, np.int64), np.array(dataset.translations)
+    if has_reversal(levels):
+        rotations, translations = magnetic_operations(lattice, scaled, numbers, levels, symprec=symprec)
+    site_map, site_shift = _site_action(lattice, scaled, numbers, rotations, translations)
+    name = f"{dataset.international} ({dataset.number})"
+    if all(given.periodic):
+        return name, rotations, site_map, site_shift
+    name = layer_group(lattice, scaled, species, given.periodic, symprec) or name
+    kept = own_operations(rotations, site_shift, given.periodic)
+    return name, rotations[kept], site_map[kept], site_shift[kept] * np.array(given.periodic)
+
+
+def _input_matrix(given: _GivenCell, symprec: float) -> NDArray[np.int64]:
+    """Vectors of the input cell (rows) in the basis of the primitive cell that phonopy chooses.
+
+    Those of a sheet or a wire are its shortest ones.
+    """
+    lattice = given.stretch[:, None] * given.lattice
+    scaled = given.positions @ np.linalg.inv(lattice)
+    atoms = PhonopyAtoms(numbers=given.species, scaled_positions=scaled, cell=lattice, masses=given.masses)
+    dataset = _symmetry_dataset(atoms.totuple(), symprec)
+    if not all(given.periodic):
+        return primitive_matrix(lattice, dataset.rotations, dataset.translations, given.periodic)
+    found = np.array(guess_primitive_matrix(atoms, symprec=symprec), float)
+    return np.rint(np.linalg.inv(found.T)).astype(np.int64)
 
 
 def _symmetry_dataset(cell: Any, symprec: float) -> Any:  # noqa: ANN401
@@ -257,7 +333,7 @@ def _symmetry_dataset(cell: Any, symprec: float) -> Any:  # noqa: ANN401
     reason = "no space group found"
     try:
         dataset = spglib.get_symmetry_dataset(cell, symprec=symprec)
-    except _SPGLIB_ERROR as error:
+    except SPGLIB_ERROR as error:
         dataset, reason = None, str(error)
     if dataset is None:
         raise DataError(f"the symmetry of the structure cannot be found: {reason}", fix=_SYMMETRY_FIX)
@@ -282,6 +358,7 @@ def _sites(
 
 
 def _site_action(
+    lattice: NDArray[np.float64],
     fractional: NDArray[np.float64],
     numbers: NDArray[np.int64],
     rotations: NDArray[np.int64],
@@ -290,7 +367,7 @@ def _site_action(
     """Site permutation and integer offset of every operation."""
     images = np.einsum("gab,sb->gsa", rotations, fractional) + translations[:, None]
     difference = images[:, :, None] - fractional[None, None]
-    residual = np.linalg.norm(difference - np.rint(difference), axis=-1)
+    residual = np.linalg.norm((difference - np.rint(difference)) @ lattice, axis=-1)
     residual[:, numbers[:, None] != numbers[None]] = np.inf
     site_map = residual.argmin(axis=2)
     shift = np.take_along_axis(difference, site_map[:, :, None, None], axis=2)[:, :, 0]

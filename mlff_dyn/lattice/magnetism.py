@@ -19,7 +19,7 @@ from mlff_dyn.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-_SPGLIB_ERROR: type[Exception] = getattr(spglib, "SpglibError", RuntimeError)
+SPGLIB_ERROR: type[Exception] = getattr(spglib, "SpglibError", RuntimeError)
 _MOST_SPECIES = 118
 
 
@@ -166,7 +166,7 @@ def magnetic_operations(
     cell = (lattice, fractional, numbers, levels.astype(float))
     try:
         found = spglib.get_magnetic_symmetry(cell, symprec=symprec, mag_symprec=0.5)
-    except _SPGLIB_ERROR:
+    except SPGLIB_ERROR:
         found = None
     if found is None:
         raise DataError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import DataError
+from mlff_dyn.lattice.aperiodic import onto_reference
 from mlff_dyn.lattice.deformation import Deformation, polar
 from mlff_dyn.lattice.ideal_cell import ROUNDING_ANGSTROM
 from mlff_dyn.lattice.magnetism import another_order
@@ -41,6 +42,8 @@ class Match:
     displacements : ndarray, shape (n_atoms, 3)        Å, in the order of the torus, without rigid shift
     strain : ndarray, shape (3, 3)                     symmetric; zeros for the cell of the crystal itself
     rotation : ndarray, shape (3, 3)
+    stress_factor : float
+        From the stress of the input to that in a cell with the vacuum of the crystal; 1 without vacuum.
     """
 
     torus: Torus
@@ -48,6 +51,7 @@ class Match:
     displacements: NDArray[np.float64]
     strain: NDArray[np.float64]
     rotation: NDArray[np.float64]
+    stress_factor: float = 1.0
 
 
 def match_structure(
@@ -59,7 +63,7 @@ def match_structure(
 ) -> Match:
     """Match a structure to a strained supercell of the crystal; atoms in any order and rigidly shifted.
 
-    Strains and rotations of the cell of up to 10 % are recognized.
+    Strains and rotations of the cell of up to 10 % are recognized. The length of a vacuum does not matter.
 
     Parameters
     ----------
@@ -77,7 +81,8 @@ def match_structure(
         order is another.
     """
     species = np.asarray(numbers, np.int64)
-    lattice, points = _in_ideal_cell(crystal, np.asarray(cell, float), np.asarray(positions, float))
+    lattice, points, factor = onto_reference(crystal, np.asarray(cell, float), np.asarray(positions, float))
+    lattice, points = _in_ideal_cell(crystal, lattice, points)
     matrix, deformation = _strained_supercell(crystal, lattice, len(species))
     torus = Torus(crystal, matrix)
     if len(species) != torus.n_atoms:
@@ -104,7 +109,8 @@ def match_structure(
             if strain.any():
                 centered = centered @ stretch
             is_slight = np.linalg.norm(strain, 2) < _SLIGHT_STRAIN
-            return Match(torus, atoms, centered, np.zeros((3, 3)) if is_slight else strain, rotation)
+            small = np.zeros((3, 3)) if is_slight else strain
+            return Match(torus, atoms, centered, small, rotation, factor)
     raise _unmatched(wrong_orders)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from mlff_dyn.errors import DataError
+from mlff_dyn.lattice.aperiodic import leave_vacuum_alone
 from mlff_dyn.lattice.magnetism import another_order
 from mlff_dyn.lattice.torus import Torus
 
@@ -63,13 +64,18 @@ def map_crystal(source: Crystal, target: Crystal) -> CrystalMap:
     """Find corresponding atoms of two crystals of one space group.
 
     Of all correspondences the one is chosen that keeps elements, or else columns of the periodic table, then
-    the one of least strain, shift of sites and rotation.
+    the one of least strain, shift of sites and rotation. The length of a vacuum does not matter.
 
     Raises
     ------
     DataError
-        If the crystals are of another space group, number of sites or topology.
+        If the crystals are of another space group, number of sites or topology, or periodic along other axes.
     """
+    if source.periodic != target.periodic:
+        raise DataError(
+            f"the crystal is periodic along {_axes(target)}, the source along {_axes(source)}",
+            fix="use a source of the same structure.periodic",
+        )
     if source.space_group != target.space_group or source.n_sites != target.n_sites:
         raise DataError(
             f"the crystal has space group {target.space_group} and {target.n_sites} sites, the source "
@@ -96,8 +102,8 @@ def _lattice_maps(
 ) -> Iterator[tuple[float, NDArray[np.int64], NDArray[np.float64]]]:
     """Correspondences of lattice vectors with a small strain: strain, vectors, rotation."""
     rows = np.array(list(product((-1, 0, 1), repeat=9)), np.int64).reshape(-1, 3, 3)
-    unimodular = rows[np.rint(np.linalg.det(rows)) == 1]
-    deformation = np.linalg.inv(unimodular @ source.lattice) @ target.lattice
+    unimodular = rows[(np.rint(np.linalg.det(rows)) == 1) & leave_vacuum_alone(rows, source.periodic)]
+    deformation = np.linalg.inv(unimodular @ _compact_lattice(source)) @ _compact_lattice(target)
     deformation /= np.abs(np.linalg.det(deformation))[:, None, None] ** (1 / 3)
     left, stretch, right = np.linalg.svd(deformation)
     strain = np.abs(np.log(stretch)).max(axis=1)
@@ -105,17 +111,30 @@ def _lattice_maps(
         yield float(strain[k]), unimodular[k], left[k] @ right[k]
 
 
+def _compact_lattice(crystal: Crystal) -> NDArray[np.float64]:
+    """Lattice whose vectors across a vacuum are as long as the first periodic one, rows, Å."""
+    lattice, inside = np.array(crystal.lattice), np.array(crystal.periodic)
+    lengths = np.linalg.norm(lattice, axis=1)
+    lattice[~inside] *= (lengths[inside][0] / lengths[~inside])[:, None]
+    return lattice
+
+
+def _axes(crystal: Crystal) -> str:
+    return ", ".join(str(axis + 1) for axis in np.flatnonzero(crystal.periodic))
+
+
 def _site_maps(
     source: Crystal, target: Crystal, vectors: NDArray[np.int64]
 ) -> Iterator[tuple[float, float, NDArray[np.int64], NDArray[np.int64]]]:
     """Correspondences of sites: chemical difference, shift of sites (share of a bond), sites, shifts."""
-    ours = target.positions @ np.linalg.inv(target.lattice)
-    theirs = source.positions @ np.linalg.inv(vectors @ source.lattice)
+    lattice = _compact_lattice(target)
+    ours = target.positions @ np.linalg.inv(lattice)
+    theirs = source.positions @ np.linalg.inv(vectors @ _compact_lattice(source))
     limit = _LARGEST_SHIFT_OF_BOND * target.nearest_neighbor_distance
     for first in range(source.n_sites):
         difference = theirs[None] - ours[:, None] - (theirs[first] - ours[0])
-        whole = np.rint(difference)
-        distance = np.linalg.norm((difference - whole) @ target.lattice, axis=-1)
+        whole = np.rint(difference) * np.array(target.periodic)
+        distance = np.linalg.norm((difference - whole) @ lattice, axis=-1)
         _, sites = linear_sum_assignment(distance)
         shift = float(distance[np.arange(len(sites)), sites].max())
         pairs = set(zip(target.numbers.tolist(), source.numbers[sites].tolist(), strict=True))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import BasisError
+from mlff_dyn.lattice.aperiodic import leave_vacuum_alone
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -76,6 +77,11 @@ class Torus:
             raise BasisError(
                 f"supercell matrix {self.matrix.tolist()} is singular", fix="give independent vectors"
             )
+        if not leave_vacuum_alone(self.matrix[None], self.crystal.periodic).all():
+            raise BasisError(
+                f"the supercell repeats axis {self.crystal.periodic.index(False) + 1}, which is vacuum",
+                fix="1 along it in every supercell of the configuration, or true in structure.periodic",
+            )
 
     @cached_property
     def _smith(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -130,7 +136,7 @@ class Torus:
         """Ideal Cartesian positions of all atoms inside the supercell, shape (n_atoms, 3), Å."""
         crystal = self.crystal
         raw = (crystal.positions[:, None] + self.offsets @ crystal.lattice).reshape(-1, 3)
-        fold = np.floor(raw @ np.linalg.inv(self.lattice) + 1e-9)
+        fold = np.floor(raw @ np.linalg.inv(self.lattice) + 1e-9) * np.array(crystal.periodic)
         return np.asarray(raw - fold @ self.lattice)
 
     @property

@@ -111,16 +111,17 @@ def _images(torus: Torus, site: int) -> tuple[NDArray[np.int64], NDArray[np.floa
     """Offsets and distances of the near images of every atom seen from a home-cell site.
 
     Shapes (n_atoms, 27, 3) and (n_atoms, 27); with a Minkowski-reduced supercell the two shortest images of
-    any atom are among the 27.
+    any atom are among the 27. There are fewer where the crystal is not periodic along all axes.
     """
     crystal = torus.crystal
-    reduced, transform = minkowski_reduce(torus.lattice)
+    inside = np.array(crystal.periodic)
+    reduced, transform = minkowski_reduce(torus.lattice, crystal.periodic)
     vectors = np.asarray(transform, np.int64) @ torus.matrix
     partner = np.repeat(np.arange(crystal.n_sites), torus.n_cells)
     offsets = np.tile(torus.offsets, (crystal.n_sites, 1))
     separation = crystal.positions[partner] + offsets @ crystal.lattice - crystal.positions[site]
-    fold = np.rint(separation @ np.linalg.inv(reduced) - 1e-9).astype(np.int64)
-    shifts = np.array(list(np.ndindex(3, 3, 3)), np.int64) - 1
+    fold = np.rint(separation @ np.linalg.inv(reduced) - 1e-9).astype(np.int64) * inside
+    shifts = np.array(list(np.ndindex(*np.where(inside, 3, 1))), np.int64) - inside
     total = shifts[None] - fold[:, None]
     distances = np.linalg.norm(separation[:, None] + total @ reduced, axis=-1)
     return offsets[:, None] + total @ vectors, distances

@@ -57,6 +57,8 @@ class Barostat:
     adapt_steps : int                the step size adapts up to this step
     strain_limit : float             a run stops beyond it (largest principal value)
     seed : tuple of int
+    directions : tuple of 3 bool
+        Cartesian axes along which the cell may move: those of a sheet in its plane, else all.
     """
 
     pressure: float
@@ -67,6 +69,7 @@ class Barostat:
     adapt_steps: int
     strain_limit: float
     seed: tuple[int, ...]
+    directions: tuple[bool, bool, bool] = (True, True, True)
 
     def __post_init__(self) -> None:
         """Refuse an unknown shape."""
@@ -153,7 +156,8 @@ def _move(
     """Propose a strain and take it or not; returns the cell and its kernel."""
     number = step // barostat.interval_steps
     generator = np.random.default_rng((*barostat.seed, number))
-    change = cell.step_size * _direction(barostat.shape, generator)
+    inside = np.array(barostat.directions)
+    change = cell.step_size * _direction(barostat.shape, generator) * np.outer(inside, inside)
     proposed = kernel.strained(cell.strain + change)
     work = proposed.energy_forces(displacements)[0] - kernel.energy_forces(displacements)[0]
     volumes = [barostat.volume * float(np.linalg.det(np.eye(3) + k.strain)) for k in (kernel, proposed)]

@@ -68,7 +68,7 @@ class ForceFieldCalculator(Calculator):  # type: ignore[misc]
         back = np.argsort(match.atoms)
         self.results = {"energy": energy, "free_energy": energy, "forces": forces[back] @ turn}
         if properties and "stress" in properties:
-            stress = from_voigt(supercell.stress(match.displacements))
+            stress = from_voigt(supercell.stress(match.displacements)) / match.stress_factor
             self.results["stress"] = to_voigt(turn.T @ stress @ turn)
         if properties and "force_sd" in properties:
             self.results["force_sd"] = supercell.force_errors(match.displacements).predictive[back]

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 _LARGEST_ARGUMENT = 6.0
 """Of erfc, beyond which nothing is left."""
 _TOLERANCE_ANGSTROM = 1e-3
-_CHUNK_NUMBERS = 1_000_000
+_CHUNK_NUMBERS = 300_000
 
 
 class StrainedDipoles:
@@ -161,41 +161,56 @@ class StrainedDipoles:
         return [_changed(self._waves, self._derivatives, unit) for unit in unit_strains()]
 
     def _wave_tensors(self, waves: NDArray[np.float64], n_most: int) -> list[NDArray[np.float64]]:
-        metric = self.long_range.dielectric
-        screened = ((waves @ metric) * waves).sum(axis=-1)
+        radial = self._radial(waves, n_most)
+        return _times_square(waves, _of_square(waves, self.long_range.dielectric, radial))
+
+    def _radial(self, waves: NDArray[np.float64], n_most: int) -> list[NDArray[np.float64]]:
+        """Factor of K_c K_d in M as a function of K eps K, and its derivatives; zero at K = 0."""
+        screened = ((waves @ self.long_range.dielectric) * waves).sum(axis=-1)
         is_finite = screened > 1e-18
         screened = np.where(is_finite, screened, 1.0)
         strength = 4.0 * np.pi * self.long_range.coulomb / abs(float(np.linalg.det(self.crystal.lattice)))
         argument = screened / (4.0 * self.long_range.damping**2)
-        radial = [
-            strength * is_finite * (-1) ** n * gamma(n + 1) * gammaincc(n + 1, argument) / screened ** (n + 1)
-            for n in range(n_most + 1)
-        ]
-        return _times_square(waves, _of_square(waves, metric, radial))
+        decay, power, total, found = np.exp(-argument), np.ones_like(argument), np.zeros_like(argument), []
+        for n in range(n_most + 1):
+            total = total + power / gamma(n + 1)
+            found.append(
+                strength * is_finite * (-1) ** n * gamma(n + 1) * decay * total / screened ** (n + 1)
+            )
+            power = power * argument
+        return found
 
     def _sums(self, wavevectors: NDArray[np.float64]) -> NDArray[np.complex128]:
         """Derivatives of the sums over waves and pairs, without self term; (6, n_q, 3 n_sites, 3 n_sites)."""
         inverse, positions = np.linalg.inv(self.crystal.lattice), self.crystal.positions
-        n_sites, charges = self.crystal.n_sites, self.long_range.charges
+        charges = self.long_range.charges
+        n_q, n_sites = len(wavevectors), self.crystal.n_sites
         waves = (wavevectors[:, None] + self._vectors) @ inverse.T
-        tensors = [each.reshape(*waves.shape[:2], *each.shape[1:]) for each in self._tensors_of(waves)]
-        dipoles = np.exp(2j * np.pi * waves @ positions.T)[..., None, None] * charges.transpose(0, 2, 1)
-        dipoles = dipoles.reshape(*waves.shape[:2], 3 * n_sites, 3).swapaxes(2, 3)
-        right = dipoles.conj().reshape(len(waves), -1, 3 * n_sites)
-        result = np.empty((6, len(waves), 3 * n_sites, 3 * n_sites), np.complex128)
+        value, slope = self._radial(waves, 1)
+        dipoles = charges.transpose(1, 0, 2).reshape(3, -1)
+        phases = np.repeat(np.exp(2j * np.pi * waves @ positions.T), 3, axis=-1)
+        amplitudes = (waves @ dipoles) * phases
+        result = np.empty((6, n_q, 3 * n_sites, 3 * n_sites), np.complex128)
+        for k, unit in enumerate(unit_strains()):
+            moved = waves @ unit
+            stretched = 2.0 * ((waves @ self.long_range.dielectric) * moved).sum(axis=-1)
+            changes = (moved @ dipoles) * phases
+            weight = float(np.trace(unit)) * value + slope * stretched
+            half = changes * value[..., None] + 0.5 * amplitudes * weight[..., None]
+            product = half.swapaxes(1, 2) @ amplitudes.conj()
+            result[k] = -(product + product.conj().swapaxes(1, 2))
+        return result + self._pair_sums(wavevectors)
+
+    def _pair_sums(self, wavevectors: NDArray[np.float64]) -> NDArray[np.complex128]:
+        n_q, n_sites = len(wavevectors), self.crystal.n_sites
         (first, second, offsets), _ = self._pairs
         phases = np.exp(2j * np.pi * wavevectors @ offsets.T)
-        for k, changed in enumerate(_changed(waves, tensors, unit)[0] for unit in unit_strains()):
-            left = np.einsum("qgcd,qgca->qgda", changed, dipoles).reshape(right.shape)
-            result[k] = left.swapaxes(1, 2) @ right
-            of_pairs = np.zeros((n_sites, n_sites, len(waves), 3, 3), np.complex128)
-            weighted = phases[:, :, None, None] * self._pair_slopes[k]
-            np.add.at(of_pairs, (first, second), weighted.swapaxes(0, 1))
-            result[k] += of_pairs.transpose(2, 0, 3, 1, 4).reshape(result[k].shape)
-        return result
-
-    def _tensors_of(self, waves: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-        return self._wave_tensors(waves.reshape(-1, 3), 1)
+        found = np.zeros((n_sites * n_sites, 6, 3, 3, n_q), np.complex128)
+        for place in np.unique(first * n_sites + second):
+            own = first * n_sites + second == place
+            found[place] = np.tensordot(self._pair_slopes[:, own], phases[:, own], axes=([1], [1]))
+        by_site = found.reshape(n_sites, n_sites, 6, 3, 3, n_q).transpose(2, 5, 0, 3, 1, 4)
+        return np.asarray(by_site.reshape(6, n_q, 3 * n_sites, 3 * n_sites))
 
     @cached_property
     def _self_slopes(self) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:

@@ -171,8 +171,10 @@ def _of_bounded_size(torus: Torus) -> Torus:
     most_cells = _LIMITS.largest_size / (3 * torus.crystal.n_sites) ** 2
     if torus.n_cells <= most_cells:
         return torus
-    extent = max(2, int(np.cbrt(most_cells)))
-    return torus if extent**3 >= torus.n_cells else Torus(torus.crystal, extent * np.eye(3, dtype=np.int64))
+    periodic = np.array(torus.crystal.periodic)
+    extent = max(2, int(np.float64(most_cells) ** (1.0 / periodic.sum()) + 1e-9))
+    repetitions = np.where(periodic, extent, 1)
+    return torus if np.prod(repetitions) >= torus.n_cells else Torus(torus.crystal, np.diag(repetitions))
 
 
 def imaginary_mode(modes: HarmonicModes, force_field: ForceField | None = None) -> ImaginaryMode | None:

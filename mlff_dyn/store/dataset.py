@@ -37,7 +37,7 @@ class Snapshot:
     positions : ndarray, shape (n_atoms, 3), Å
         Cartesian.
     cell : ndarray, shape (3, 3), Å
-        Cell vectors as rows; periodic in all three.
+        Cell vectors as rows.
     energy_ev : float or None
     forces_ev_per_angstrom : ndarray, shape (n_atoms, 3)
     stress_ev_per_angstrom3 : ndarray, shape (6,), or None
@@ -46,6 +46,8 @@ class Snapshot:
         Collinear, Bohr magnetons; None where nothing is known of them.
     provenance : Provenance
         Where the snapshot comes from.
+    periodic : tuple of 3 bool
+        False along vectors with vacuum.
 
     Raises
     ------
@@ -61,6 +63,7 @@ class Snapshot:
     stress_ev_per_angstrom3: np.ndarray | None = None
     magnetic_moments: np.ndarray | None = None
     provenance: Provenance = field(default_factory=Provenance)
+    periodic: tuple[bool, bool, bool] = (True, True, True)
 
     def __post_init__(self) -> None:
         n_atoms = len(self.numbers)
@@ -158,6 +161,7 @@ def write_snapshots(path: Path | str, snapshots: Iterable[Snapshot]) -> None:
                     energy_ev=snapshot.energy_ev,
                     stress_ev_per_angstrom3=snapshot.stress_ev_per_angstrom3,
                     info=snapshot.provenance.to_info(),
+                    periodic=snapshot.periodic,
                 )
             )
 
@@ -222,8 +226,8 @@ def _to_snapshot(atoms: Atoms, columns: Mapping[str, str]) -> Snapshot:
             f"there {what} (columns: {', '.join(names_of(atoms))})",
             fix="name the columns: --columns forces=NAME,energy=NAME, or drop the frame",
         )
-    if not np.all(atoms.pbc):
-        raise DataError("the frame is not periodic in three directions", fix='set Lattice and pbc="T T T"')
+    if not np.any(atoms.pbc):
+        raise DataError("the frame is not periodic", fix='set Lattice and pbc="T T T"')
     energy = labels.get("energy")
     if energy is not None and energy.size != 1:
         raise DataError(f"the energy is {energy.size} numbers, not one")
@@ -236,6 +240,7 @@ def _to_snapshot(atoms: Atoms, columns: Mapping[str, str]) -> Snapshot:
         stress_ev_per_angstrom3=labels.get("stress"),
         magnetic_moments=_moments(atoms),
         provenance=Provenance.from_info({str(key): to_plain(value) for key, value in atoms.info.items()}),
+        periodic=tuple(atoms.pbc.tolist()),
     )
 
 

@@ -18,7 +18,7 @@ from mlff_dyn.errors import DataError
 from mlff_dyn.store.json_file import to_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 RESERVED_KEYS = frozenset({"Lattice", "Properties", "pbc", "virial", *per_config_properties})
 """Names that an info value cannot have: the reader gives them a meaning of their own."""
@@ -32,6 +32,7 @@ def format_frame(
     energy_ev: float | None = None,
     stress_ev_per_angstrom3: np.ndarray | None = None,
     info: Mapping[str, Any] | None = None,
+    periodic: Sequence[bool] = (True, True, True),
 ) -> str:
     """Format one periodic frame.
 
@@ -48,6 +49,8 @@ def format_frame(
         Voigt order xx, yy, zz, yz, xz, xy.
     info : mapping, optional
         Further values of the frame.
+    periodic : sequence of 3 bool
+        False along vectors with vacuum.
 
     Raises
     ------
@@ -62,7 +65,7 @@ def format_frame(
     if stress_ev_per_angstrom3 is not None:
         header.append(f'stress="{_join(np.asarray(stress_ev_per_angstrom3)[[0, 5, 4, 5, 1, 3, 4, 3, 2]])}"')
     header += [format_info(key, value) for key, value in (info or {}).items()]
-    header.append('pbc="T T T"')
+    header.append(f'pbc="{" ".join("FT"[bool(each)] for each in periodic)}"')
     lines = [str(len(numbers)), " ".join(header)]
     rows = np.hstack(list(tables.values())).astype(float).tolist()
     for number, row in zip(np.asarray(numbers).tolist(), rows, strict=True):

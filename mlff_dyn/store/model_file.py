@@ -158,6 +158,8 @@ def _write_fields(group: h5py.Group, record: Any) -> None:  # noqa: ANN401
     """Arrays of a dataclass as data sets, plain values as attributes; None is left out."""
     for field in fields(record):
         value = getattr(record, field.name)
+        if field.metadata.get("omit_default") and value == field.default:
+            continue
         if isinstance(value, np.ndarray):
             group[field.name] = value
         elif value is not None:

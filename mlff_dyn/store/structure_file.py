@@ -52,8 +52,8 @@ def read_structure(path: Path | str) -> Atoms:
     Returns
     -------
     Atoms
-        Periodic in three directions; elements, cell, positions, masses and magnetic moments are kept,
-        constraints and results are not.
+        Elements, cell, axes that are periodic (all if none is), positions, masses and magnetic moments are
+        kept, constraints and results are not.
 
     Raises
     ------
@@ -83,7 +83,8 @@ def _read_checked(path: Path, _modified: int, _size: int) -> Atoms:
     """Read a file once per version of it, so that a warning about it comes once."""
     read = read_magnetic_cif(path) if is_magnetic_cif(path) else _read_any(path)
     _check_sites(path, read)
-    atoms = Atoms(numbers=read.numbers, positions=read.positions, cell=read.cell, pbc=True)
+    periodic = read.pbc if read.pbc.any() else True
+    atoms = Atoms(numbers=read.numbers, positions=read.positions, cell=read.cell, pbc=periodic)
     for name in ("masses", "initial_magmoms"):
         if name in read.arrays:
             atoms.set_array(name, read.arrays[name])

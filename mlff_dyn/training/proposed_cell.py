@@ -10,6 +10,8 @@ import numpy as np
 import spglib
 from ase.geometry.minkowski_reduction import minkowski_reduce
 
+from mlff_dyn.lattice.aperiodic import leave_vacuum_alone
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -30,7 +32,8 @@ class CellLimits:
         Distance of periodic images that suffices; the smallest cell that has it is proposed.
     largest_alternative_atoms : int
     compactness : float
-        Least distance of images over the cube root of the volume; 1.12 is the most there can be.
+        Least distance of images over the cube root of the volume; 1.12 is the most there can be. For a sheet
+        it is the square root of the area, for a wire the length.
     plain_cost, plain_distance : float
         A plain repetition of the input cell is preferred up to this size and down to this distance of images,
         both over those of the best matrix.
@@ -61,7 +64,6 @@ _SHAPES = (
     ((2, 1, 0), (-1, 1, 0), (0, 0, 1)),
     ((1, -1, 0), (0, 1, -1), (1, 1, 1)),
 )
-_NEAR = np.array([c for c in product(range(-2, 3), repeat=3) if any(c)])
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def propose_cell(crystal: Crystal, limits: CellLimits = CELL_LIMITS) -> CellProp
 
     Cells that keep all symmetry operations come first; among them only those count whose images are farther
     apart than those of any smaller one. A plain repetition of the input cell is taken where it costs little
-    more.
+    more. Nothing is repeated across the vacuum of a sheet or a wire.
     """
     found = _candidates(crystal, limits)
     symmetric = [cell for cell, keeps in found if keeps]
@@ -149,12 +151,12 @@ def _is_larger(cell: TrainingCell, other: TrainingCell, limits: CellLimits) -> b
 def training_cell(crystal: Crystal, matrix: NDArray[np.int64]) -> TrainingCell:
     """Describe a supercell given in vectors of the input cell."""
     matrix = matrix * round(np.sign(np.linalg.det(matrix)))
-    reduced, _ = minkowski_reduce(matrix @ crystal.input_lattice)
+    reduced, _ = minkowski_reduce(matrix @ crystal.input_lattice, crystal.periodic)
     first, second, third = (tuple(int(n) for n in row) for row in matrix)
     return TrainingCell(
         matrix=(first, second, third),  # type: ignore[arg-type]
         n_atoms=round(abs(np.linalg.det(matrix))) * len(crystal.input_numbers),
-        image_distance_angstrom=float(np.linalg.norm(reduced, axis=1).min()),
+        image_distance_angstrom=float(np.linalg.norm(reduced[list(crystal.periodic)], axis=1).min()),
     )
 
 
@@ -170,17 +172,19 @@ def _front(cells: list[TrainingCell], gain: float) -> list[TrainingCell]:
 def _candidates(crystal: Crystal, limits: CellLimits) -> list[tuple[TrainingCell, bool]]:
     """Compact repetitions of several cells of the crystal, and whether they keep its symmetry."""
     most = limits.largest_alternative_atoms // crystal.n_sites
-    repeats = np.array([n for n in product(range(1, 21), repeat=3) if np.prod(n) <= most])
+    counts = (range(1, 21) if each else (1,) for each in crystal.periodic)
+    repeats = np.array([n for n in product(*counts) if np.prod(n) <= most])
+    around = (range(-2, 3) if each else (0,) for each in crystal.periodic)
+    near = np.array([c for c in product(*around) if any(c)])
     unlike: dict[tuple[int, float, bool], TrainingCell] = {}
     for basis in _bases(crystal):
-        for shape in np.array(_SHAPES):
+        for shape in _shapes(crystal):
             count = np.prod(repeats, axis=1) * abs(np.linalg.det(shape @ basis))
             matrices = shape @ (repeats[count < most + 0.5, :, None] * basis)
             given = matrices @ np.linalg.inv(crystal.input_matrix)
             fits = (np.abs(given - np.rint(given)) < 1e-6).all(axis=(1, 2))
-            shortest = np.linalg.norm(_NEAR @ matrices[fits] @ crystal.lattice, axis=-1).min(axis=1)
-            volume = np.abs(np.linalg.det(matrices[fits] @ crystal.lattice))
-            compact = shortest > limits.compactness * np.cbrt(volume)
+            shortest = np.linalg.norm(near @ matrices[fits] @ crystal.lattice, axis=-1).min(axis=1)
+            compact = shortest > limits.compactness * _mean_lengths(crystal, matrices[fits])
             chosen = np.rint(given[fits][compact]).astype(np.int64)
             keeps = _keep_symmetry(crystal, matrices[fits][compact])
             for matrix, kept, distance in zip(chosen, keeps, shortest[compact], strict=True):
@@ -190,16 +194,31 @@ def _candidates(crystal: Crystal, limits: CellLimits) -> list[tuple[TrainingCell
     return [(cell, key[2]) for key, cell in unlike.items()]
 
 
+def _mean_lengths(crystal: Crystal, matrices: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Root of the volume, the area or the length of supercells, by how many axes are periodic, Å."""
+    across = np.linalg.norm(crystal.lattice[~np.array(crystal.periodic)], axis=1)
+    sizes = np.abs(np.linalg.det(matrices @ crystal.lattice)) / np.prod(across)
+    return np.asarray(sizes ** (1.0 / sum(crystal.periodic)))
+
+
+def _shapes(crystal: Crystal) -> NDArray[np.int64]:
+    """Shapes that leave axes with vacuum alone."""
+    if all(crystal.periodic):
+        return np.array(_SHAPES)
+    every = np.concatenate([np.roll(_SHAPES, k, axis=(1, 2)) for k in range(3)])
+    return np.unique(every[leave_vacuum_alone(every, crystal.periodic)], axis=0)
+
+
 def _bases(crystal: Crystal) -> Iterator[NDArray[np.int64]]:
-    """Input, conventional and reduced primitive cell, rows in primitive vectors."""
+    """Input, conventional (of a crystal) and reduced primitive cell, rows in primitive vectors."""
     yield crystal.input_matrix
     cell = (crystal.lattice, crystal.positions @ np.linalg.inv(crystal.lattice), crystal.numbers)
-    dataset = spglib.get_symmetry_dataset(cell, symprec=crystal.symprec)
+    dataset = spglib.get_symmetry_dataset(cell, symprec=crystal.symprec) if all(crystal.periodic) else None
     if dataset is not None:
         conventional = np.linalg.inv(dataset.transformation_matrix).T
         if np.abs(conventional - np.rint(conventional)).max() < 1e-3:
             yield np.rint(conventional).astype(np.int64)
-    yield np.array(minkowski_reduce(crystal.lattice)[1], np.int64)
+    yield np.array(minkowski_reduce(crystal.lattice, crystal.periodic)[1], np.int64)
 
 
 def _keep_symmetry(crystal: Crystal, matrices: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import BasisError
+from mlff_dyn.lattice.aperiodic import search_cell
 from mlff_dyn.lattice.basis import FULL, build_basis
 from mlff_dyn.lattice.clusters import enumerate_clusters, neighbors
 from mlff_dyn.lattice.shells import shell_distances
 from mlff_dyn.lattice.wigner_seitz import compatible_operations, largest_safe_cutoff
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
 
     from mlff_dyn.lattice.crystal import Crystal
@@ -78,7 +81,12 @@ class ProposedExpansion:
         return sum(self.n_parameters_per_order.values())
 
 
-def propose_expansion(torus: Torus, limits: ExpansionLimits = EXPANSION_LIMITS) -> ProposedExpansion:
+def propose_expansion(
+    torus: Torus,
+    limits: ExpansionLimits = EXPANSION_LIMITS,
+    *,
+    rotational_sum_rules: Collection[str] = (),
+) -> ProposedExpansion:
     """Choose cutoffs that the basis accepts in a training cell.
 
     Order 2 takes the whole cell, order 3 reaches the third shell of neighbors, order 4 the second; where that
@@ -101,7 +109,7 @@ def propose_expansion(torus: Torus, limits: ExpansionLimits = EXPANSION_LIMITS) 
         if chosen is None:
             break
         cutoffs[order] = chosen
-    return _accepted(torus, cutoffs, safe)
+    return _accepted(torus, cutoffs, safe, rotational_sum_rules)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,14 +156,16 @@ class _Surroundings:
         return bool(monomials.sum() <= most * crystal.n_operations)
 
 
-def _accepted(torus: Torus, cutoffs: dict[int, float | str], safe: float) -> ProposedExpansion:
+def _accepted(
+    torus: Torus, cutoffs: dict[int, float | str], safe: float, rules: Collection[str]
+) -> ProposedExpansion:
     """Leave out the highest order until the basis can be built."""
     try:
-        basis = build_basis(torus.crystal, cutoffs, torus)
+        basis = build_basis(torus.crystal, cutoffs, torus, rotational_sum_rules=rules)
     except BasisError:
         if len(cutoffs) == 1:
             raise
-        return _accepted(torus, dict(list(cutoffs.items())[:-1]), safe)
+        return _accepted(torus, dict(list(cutoffs.items())[:-1]), safe, rules)
     return ProposedExpansion(cutoffs, basis.n_parameters_per_order, safe)
 
 
@@ -168,7 +178,8 @@ def _second_order(torus: Torus, surroundings: _Surroundings, safe: float) -> flo
 
 
 def _shell_end(crystal: Crystal, n_shells: int, limits: ExpansionLimits) -> float:
-    shells = shell_distances(crystal.lattice, crystal.positions, limits.search_radius_angstrom)
+    lattice = search_cell(crystal.lattice, crystal.positions, crystal.periodic)
+    shells = shell_distances(lattice, crystal.positions, limits.search_radius_angstrom)
     end = shells[min(n_shells, len(shells)) - 1] if shells else np.inf
     return _rounded(end + limits.margin_angstrom)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from mlff_dyn.errors import located
+from mlff_dyn.errors import DataError, located
 from mlff_dyn.lattice.deformation import rotated_back
 from mlff_dyn.lattice.matching import match_structure
 from mlff_dyn.model.fitting.labelled_frame import LabelledFrame, labelled_frame
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.engines.base import EngineResult
+    from mlff_dyn.lattice.crystal import Crystal
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.expansion import Expansion
     from mlff_dyn.store.provenance import Provenance
@@ -41,6 +42,7 @@ def frames_of_snapshots(
     for number, snapshot in enumerate(snapshots, start=first + 1):
         n_without += snapshot.magnetic_moments is None
         with located(f"{path}, frame {number}"):
+            _check_periodic(snapshot, expansion.basis.crystal)
             match = match_structure(
                 expansion.basis.crystal,
                 snapshot.cell,
@@ -52,7 +54,7 @@ def frames_of_snapshots(
         forces = snapshot.forces_ev_per_angstrom[match.atoms] @ match.rotation
         stress = snapshot.stress_ev_per_angstrom3
         if stress is not None:
-            stress = rotated_back(stress, match.rotation)
+            stress = match.stress_factor * rotated_back(stress, match.rotation)
         rows.append(labelled_frame(supercell, match.displacements, forces, snapshot.energy_ev, stress))
     if n_without and expansion.basis.crystal.magnetic_moments is not None:
         _logger.warning(
@@ -63,6 +65,16 @@ def frames_of_snapshots(
     return rows
 
 
+def _check_periodic(snapshot: Snapshot, crystal: Crystal) -> None:
+    """Refuse a frame that ends where the crystal goes on."""
+    for axis in range(3):
+        if crystal.periodic[axis] and not snapshot.periodic[axis]:
+            raise DataError(
+                f"the frame is not periodic along axis {axis + 1}, the crystal is",
+                fix='set pbc="T T T", or structure.periodic for a sheet',
+            )
+
+
 def displaced_atoms(torus: Torus, displacements: NDArray[np.float64]) -> Atoms:
     """ASE atoms of a displaced supercell with its magnetic moments, in the atom order of its torus."""
     from ase import Atoms
@@ -71,7 +83,7 @@ def displaced_atoms(torus: Torus, displacements: NDArray[np.float64]) -> Atoms:
         numbers=torus.numbers,
         positions=torus.positions + displacements,
         cell=torus.lattice,
-        pbc=True,
+        pbc=torus.crystal.periodic,
         masses=torus.masses,
         magmoms=torus.magnetic_moments,
     )
@@ -88,4 +100,5 @@ def labelled_snapshot(atoms: Atoms, result: EngineResult, provenance: Provenance
         stress_ev_per_angstrom3=result.stress_ev_per_angstrom3,
         magnetic_moments=atoms.arrays.get("initial_magmoms"),
         provenance=provenance,
+        periodic=tuple(atoms.pbc.tolist()),
     )

@@ -1,5 +1,7 @@
 """Reading configurations: what is accepted, and that every refusal names the key."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,15 @@ expansion:
 """
 
 BOMB = "a0: &a0 [1]\n" + "".join(f"a{k + 1}: &a{k + 1} [{', '.join([f'*a{k}'] * 9)}]\n" for k in range(12))
+
+
+@pytest.fixture
+def usual_recursion_limit() -> Iterator[None]:
+    """symfc raises it where it is imported."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    yield
+    sys.setrecursionlimit(before)
 
 
 def parse(text: str, *overrides: str) -> Config:
@@ -153,6 +164,7 @@ def test_every_problem_is_named_with_its_line_in_the_order_of_the_file() -> None
         ("a: \x00\x07", "special characters are not allowed"),
     ],
 )
+@pytest.mark.usefixtures("usual_recursion_limit")
 def test_bad_yaml_is_refused_with_its_place(text: str, expected: str) -> None:
     assert expected in refusal(text)
 

@@ -385,3 +385,14 @@ def test_real_antiferromagnet(directory, real_profile):
             with pytest.raises(EngineError, match="another magnetic state than the reference: H atom 1"):
                 calculate(engine, atoms, directory / "dense")
             assert not (directory / "dense" / "result.json").exists()
+
+
+def test_a_grid_across_the_vacuum_of_a_sheet_is_refused(directory, profile):
+    atoms = bulk("Si", cubic=True)
+    atoms.pbc = [True, True, False]
+    for given in ([4, 4, 2], {"grid": [4, 4, 1], "shift": [0, 0, 1]}):
+        with pytest.raises(ConfigError, match="along axis 3, which is vacuum"):
+            create_engine("espresso", parameters(kpoints=given), profile).write_input(directory, atoms)
+    for given in ([4, 4, 1], "gamma"):
+        create_engine("espresso", parameters(kpoints=given), profile).write_input(directory, atoms)
+        assert (directory / "espresso.pwi").exists()

@@ -161,7 +161,7 @@ def test_damage_is_named_with_its_frame(tmp_path, good_text):
     header = lines[10]
     for old, new in (
         ("forces:R:3", "other:R:3"),
-        ('pbc="T T T"', 'pbc="T T F"'),
+        ('pbc="T T T"', 'pbc="F F F"'),
         ("energy=", "energy=nan dummy="),
         ("energy=", "energy=word dummy="),
         ("Lattice=", "Other="),

@@ -7,10 +7,12 @@ from itertools import product
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk
+from ase.build import bulk, graphene, mx2, nanotube
 from ase.spacegroup import crystal as spacegroup_crystal
 
 from mlff_dyn.lattice.basis import build_basis
+from mlff_dyn.lattice.crystal import build_crystal
+from mlff_dyn.lattice.rotations import ROTATIONAL_SUM_RULES
 from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.lattice.wigner_seitz import compatible_operations, largest_safe_cutoff
 from mlff_dyn.training.proposed_cell import CELL_LIMITS, TrainingCell, propose_cell
@@ -98,6 +100,34 @@ def test_a_large_cell_is_left_as_it_is() -> None:
     assert propose_cell(crystal_of(large)).proposed == TrainingCell(
         ((1, 0, 0), (0, 1, 0), (0, 0, 1)), 216, pytest.approx(16.92)
     )
+
+
+@pytest.mark.parametrize(
+    ("atoms", "periodic", "repeats"),
+    [
+        (graphene(vacuum=6.0), (True, True, False), (6, 6, 1)),
+        (mx2("MoS2", vacuum=8.0), (True, True, False), (5, 5, 1)),
+        (nanotube(4, 0, vacuum=5.0), (False, False, True), (1, 1, 4)),
+    ],
+    ids=["graphene", "MoS2", "nanotube"],
+)
+def test_nothing_is_repeated_across_a_vacuum(
+    atoms: Atoms, periodic: tuple[bool, bool, bool], repeats: tuple[int, int, int]
+) -> None:
+    """Longer vacuum changes neither the cell nor the cutoffs; the rules of a sheet are in the count."""
+    found = []
+    for factor in (1.0, 2.0):
+        cell = atoms.cell.array * np.where(periodic, 1.0, factor)[:, None]
+        crystal = build_crystal(cell, atoms.positions, atoms.numbers, symprec=1e-3, periodic=periodic)
+        proposal = propose_cell(crystal)
+        torus = input_supercell(crystal, proposal.proposed.matrix)
+        rules = tuple(ROTATIONAL_SUM_RULES)
+        found.append((proposal, propose_expansion(torus, rotational_sum_rules=rules)))
+    assert found[0] == found[1]
+    assert proposal.proposed.matrix == tuple(map(tuple, np.diag(repeats).tolist()))
+    expansion = found[0][1]
+    basis = build_basis(crystal, expansion.cutoffs_angstrom, torus, rotational_sum_rules=rules)
+    assert basis.n_parameters_per_order == expansion.n_parameters_per_order
 
 
 def test_the_cutoffs_do_not_depend_on_the_choice_of_cell() -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mlff_dyn.regression.fit.posterior import FreeParameters, Posterior
 
 _TRIPLE = 3
+_N_STRESS = 6
 
 
 def noise_family(
@@ -156,7 +157,18 @@ def stress_model(posterior: Posterior, data: FitData, scores: HeldOutScores) -> 
     if data.stress_mean is None or posterior.free is None:
         return None
     here = slice(len(data.energy_means), None)
-    return _scalar_model(posterior.free, here, scores.stresses, data.stress_mean, data)
+    found = _scalar_model(posterior.free, here, scores.stresses, data.stress_mean, data)
+    zero, coupling, factor = (
+        _to_six(part, data.stress_components) for part in (found.zero, found.coupling, found.zero_factor)
+    )
+    return replace(found, zero=zero, coupling=coupling, zero_factor=factor)
+
+
+def _to_six(part: NDArray[np.float64], components: NDArray[np.int64]) -> NDArray[np.float64]:
+    """All components of the stress; those that are not fitted are zero."""
+    every = np.zeros((_N_STRESS, *part.shape[1:]))
+    every[components] = part
+    return every
 
 
 def _scalar_model(

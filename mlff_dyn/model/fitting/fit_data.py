@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.lattice.deformation import to_voigt
+from mlff_dyn.kernels.strain.moves import strain_components
 from mlff_dyn.model.fitting.labelled_frame import DEFAULT_OPTIONS, FitOptions, stress_design
 from mlff_dyn.regression.data.binning import Binning, bin_rows
 from mlff_dyn.regression.data.conditions import Conditions, RowKind
@@ -189,11 +189,18 @@ class FitData:
         return known[index]
 
     @cached_property
+    def stress_components(self) -> NDArray[np.int64]:
+        """Components that are fitted: all, or those of a sheet in its plane; see `Crystal`."""
+        if not self.frames:
+            return np.arange(_N_STRESS)
+        return self.frames[0].supercell.torus.crystal.stress_components
+
+    @cached_property
     def stress_mean(self) -> NDArray[np.float64] | None:
-        """Mean of the stresses that are fitted, shape (6,), eV/Å³; None where there are no two."""
+        """Mean of the stresses that are fitted, shape (n_components,), eV/Å³; None where there are no two."""
         known = [frame.targets.stress_ev_per_angstrom3 for frame in self.frames if self.options.stress]
         told = [stress for stress in known if stress is not None]
-        return np.asarray(np.mean(told, axis=0)) if len(told) > 1 else None
+        return np.mean(told, axis=0)[self.stress_components] if len(told) > 1 else None
 
     @property
     def has_stress(self) -> bool:
@@ -206,11 +213,12 @@ class FitData:
         return _rms([self._stress_target(k) for k in range(len(self.frames)) if self.has_stress_rows(k)])
 
     def _stress_target(self, index: int) -> NDArray[np.float64]:
-        return np.asarray(self.frames[index].targets.stress_ev_per_angstrom3) - self._mean_stress
+        stress = np.asarray(self.frames[index].targets.stress_ev_per_angstrom3)
+        return np.asarray(stress[self.stress_components] - self._mean_stress)
 
     @property
     def _mean_stress(self) -> NDArray[np.float64]:
-        return np.zeros(_N_STRESS) if self.stress_mean is None else self.stress_mean
+        return np.zeros(len(self.stress_components)) if self.stress_mean is None else self.stress_mean
 
     @cached_property
     def _energies(self) -> list[float | None]:
@@ -220,7 +228,7 @@ class FitData:
             if not self.options.energies
             or frame.targets.energy_ev is None
             or (frame.supercell.strain.any() and not self.has_stress)
-            else frame.targets.energy_ev / frame.n_atoms - float(_stress_work(frame) @ self._mean_stress)
+            else frame.targets.energy_ev / frame.n_atoms - float(self._stress_work(frame) @ self._mean_stress)
             for frame in self.frames
         ]
 
@@ -244,7 +252,13 @@ class FitData:
     @property
     def n_free(self) -> int:
         """Number of free parameters: a zero of energy per origin, and the stress at rest."""
-        return len(self.energy_means) + (_N_STRESS if self.has_stress else 0)
+        return len(self.energy_means) + (len(self.stress_components) if self.has_stress else 0)
+
+    def _stress_work(self, frame: LabelledFrame) -> NDArray[np.float64]:
+        """Energy per atom that a strained supercell has per component of the stress at rest, Å³."""
+        volume_per_atom = frame.supercell.torus.volume / frame.n_atoms
+        work = volume_per_atom * strain_components(frame.supercell.strain)
+        return np.asarray(work[self.stress_components])
 
     def has_energy_row(self, index: int) -> bool:
         """Whether the energy of a frame is among the rows."""
@@ -280,10 +294,10 @@ class FitData:
             own = np.zeros((1, self.n_free))
             own[0, list(self.energy_means).index(frame.origin)] = 1.0
             if self.has_stress:
-                own[0, n_zeros:] = _stress_work(frame)
+                own[0, n_zeros:] = self._stress_work(frame)
             free.append(own)
         if self.has_stress_rows(index):
-            parts.append(self.stress_rows(index))
+            parts.append(self.stress_rows(index)[self.stress_components])
             targets.append(self._stress_target(index))
             free.append(np.eye(self.n_free)[n_zeros:])
         return Block(*map(np.concatenate, (parts, free, targets))) if parts else None
@@ -294,7 +308,7 @@ class FitData:
         own, n_atoms = frame.conditions, len(frame.conditions.kinds)
         kinds = [int(RowKind.ENERGY)] * self.has_energy_row(index)
         kinds += [int(RowKind.STRESS)] * self.has_stress_rows(index)
-        sizes = {int(RowKind.ENERGY): 1, int(RowKind.STRESS): _N_STRESS}
+        sizes = {int(RowKind.ENERGY): 1, int(RowKind.STRESS): len(self.stress_components)}
         together = Conditions(
             np.append(own.amplitudes, np.full(len(kinds), frame.amplitude_angstrom)),
             np.append(own.ratios, np.ones(len(kinds))),
@@ -407,13 +421,6 @@ def _same_rows(first: LabelledFrame, second: LabelledFrame) -> bool:
         and first.energy_ev == second.energy_ev
         and first.stress_ev_per_angstrom3 is second.stress_ev_per_angstrom3
     )
-
-
-def _stress_work(frame: LabelledFrame) -> NDArray[np.float64]:
-    """Energy per atom that a strained supercell has per component of the stress at rest, Å³; shape (6,)."""
-    counts = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
-    volume_per_atom = frame.supercell.torus.volume / frame.n_atoms
-    return np.asarray(volume_per_atom * counts * to_voigt(frame.supercell.strain))
 
 
 def _rms(parts: list[NDArray[np.float64]]) -> float:

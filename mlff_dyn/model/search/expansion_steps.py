@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlff_dyn.errors import BasisError
+from mlff_dyn.lattice.aperiodic import search_cell
 from mlff_dyn.lattice.basis import FULL, build_basis
 from mlff_dyn.lattice.shells import SHELL_GAP_ANGSTROM, shell_distances
 from mlff_dyn.lattice.wigner_seitz import largest_safe_cutoff
@@ -160,5 +161,6 @@ def _shell_reaches(torus: Torus, margin: float) -> list[float]:
     """Cutoffs (Å) that take in one more shell of neighbors each, all of them safe."""
     crystal = torus.crystal
     safe = largest_safe_cutoff(torus)
-    ends = shell_distances(crystal.lattice, crystal.positions, safe + SHELL_GAP_ANGSTROM)
+    lattice = search_cell(crystal.lattice, crystal.positions, crystal.periodic)
+    ends = shell_distances(lattice, crystal.positions, safe + SHELL_GAP_ANGSTROM)
     return [end + margin for end in ends if end + margin <= safe]

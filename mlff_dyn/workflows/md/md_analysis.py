@@ -192,7 +192,9 @@ def _pressure(supercell: SupercellForceField, displacements: np.ndarray) -> floa
     """Pressure without the part that displacements taken along and velocities have together, eV/Å³."""
     slope = to_voigt(supercell.strained_kernel.virial(displacements))
     volume = abs(float(np.linalg.det(supercell.lattice)))
-    return -float(stress_of_strain_slope(slope, supercell.strain)[:3].sum()) / (3.0 * volume)
+    inside = supercell.torus.crystal.periodic_directions
+    stress = stress_of_strain_slope(slope, supercell.strain)[:3][inside]
+    return -float(stress.sum()) / (len(stress) * volume)
 
 
 def _mean_cell(torus: Torus, strains: np.ndarray) -> dict[str, Any]:

@@ -170,6 +170,7 @@ def _barostat(config: Config, torus: Torus, dynamics: Dynamics) -> Barostat | No
         adapt_steps=LIMITS.steps(LIMITS.equilibration_femtoseconds, dynamics.timestep_fs),
         strain_limit=md.strain_limit,
         seed=(config.seed, _STREAM, round(1e6 * temperature)),
+        directions=tuple(torus.crystal.periodic_directions.tolist()),
     )
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mlff_dyn.training.proposed_expansion import ExpansionLimits, ProposedExpansion
 
 Notes = dict[tuple[str, ...], list[str]]
+Rules = tuple[str, ...]
 
 
 def first_configuration(structure: Path, folder: Path, overrides: Sequence[str]) -> tuple[Config, str]:
@@ -65,23 +66,27 @@ def first_configuration(structure: Path, folder: Path, overrides: Sequence[str])
         )
         for n, kind in ((1, "espresso"), (2, "ase"))
     )
-    crystal = Workspace(first).crystal
+    workspace = Workspace(first)
+    crystal, rules = workspace.crystal, workspace.rotational_sum_rules
     notes: Notes = {}
     if first.structure.supercell == other.structure.supercell:
         supercell = np.array(first.structure.supercell)
-        expansion = propose_expansion(input_supercell(crystal, supercell))
+        expansion = propose_expansion(input_supercell(crystal, supercell), rotational_sum_rules=rules)
     else:
-        supercell, expansion = _propose(crystal, notes)
-    notes["expansion", "cutoffs_angstrom"] = _expansion_notes(input_supercell(crystal, supercell), expansion)
+        supercell, expansion = _propose(crystal, rules, notes)
+    torus = input_supercell(crystal, supercell)
+    notes["expansion", "cutoffs_angstrom"] = _expansion_notes(torus, rules, expansion)
     kinds = {first.require_engine().kind, other.require_engine().kind}
     if len(kinds) == 1:
         engine: dict[str, Any] = {"kind": kinds.pop()}
     else:
         elements = list(dict.fromkeys(chemical_symbols[n] for n in crystal.input_numbers))
         lattice = crystal.input_lattice
-        engine, notes["engine",] = first_engine(structure, elements, lattice, supercell @ lattice)
+        cells = (lattice, supercell @ lattice)
+        engine, notes["engine",] = first_engine(structure, elements, *cells, periodic=crystal.periodic)
+    vacuum = {} if all(crystal.periodic) else {"periodic": list(crystal.periodic)}
     values = {
-        "structure": {**file, "supercell": shorten_supercell(_rows(supercell))},
+        "structure": {**file, "supercell": shorten_supercell(_rows(supercell)), **vacuum},
         "expansion": {"cutoffs_angstrom": expansion.cutoffs_angstrom},
         "engine": engine,
     }
@@ -110,15 +115,17 @@ def _still_true(notes: Notes, config: Config, values: Mapping[str, Any]) -> Note
     return {key: lines for key, lines in notes.items() if not changed.get(key)}
 
 
-def _propose(crystal: Crystal, notes: Notes) -> tuple[np.ndarray, ProposedExpansion]:
+def _propose(crystal: Crystal, rules: Rules, notes: Notes) -> tuple[np.ndarray, ProposedExpansion]:
     cells = propose_cell(crystal)
     torus = input_supercell(crystal, cells.proposed.matrix)
-    expansion = propose_expansion(torus)
+    expansion = propose_expansion(torus, rotational_sum_rules=rules)
     lines = [f"This one: {_describe(cells.proposed, expansion)}."]
     if not cells.proposed.is_plain:
         lines.append("Its rows: " + "; ".join(_row(row, crystal) for row in cells.proposed.matrix) + ".")
     for name, cell in (("Cheaper", cells.cheaper), ("Larger", cells.larger)):
-        other = None if cell is None else _try(input_supercell(crystal, cell.matrix), EXPANSION_LIMITS)
+        other = None
+        if cell is not None:
+            other = _try(input_supercell(crystal, cell.matrix), EXPANSION_LIMITS, rules)
         if cell is not None and other is not None:
             matrix = _flow(shorten_supercell(_rows(np.array(cell.matrix))))
             counted = f"{other.n_parameters} parameters"
@@ -129,7 +136,7 @@ def _propose(crystal: Crystal, notes: Notes) -> tuple[np.ndarray, ProposedExpans
     return np.array(cells.proposed.matrix), expansion
 
 
-def _expansion_notes(torus: Torus, chosen: ProposedExpansion) -> list[str]:
+def _expansion_notes(torus: Torus, rules: Rules, chosen: ProposedExpansion) -> list[str]:
     lines = [f"This one: {chosen.n_parameters} parameters."]
     counts, cutoffs = chosen.n_parameters_per_order, chosen.cutoffs_angstrom
     highest = max(cutoffs)
@@ -137,15 +144,15 @@ def _expansion_notes(torus: Torus, chosen: ProposedExpansion) -> list[str]:
         fewer = {order: cutoff for order, cutoff in cutoffs.items() if order < highest}
         n_fewer = sum(n for order, n in counts.items() if order < highest)
         lines.append(f"Cheaper: {_flow(fewer)}: {n_fewer} parameters.")
-    wider = _try(torus, WIDER_LIMITS)
+    wider = _try(torus, WIDER_LIMITS, rules)
     if wider is not None and wider.n_parameters > chosen.n_parameters:
         lines.append(f"Larger: {_flow(wider.cutoffs_angstrom)}: {wider.n_parameters} parameters.")
     return lines
 
 
-def _try(torus: Torus, limits: ExpansionLimits) -> ProposedExpansion | None:
+def _try(torus: Torus, limits: ExpansionLimits, rules: Rules) -> ProposedExpansion | None:
     try:
-        return propose_expansion(torus, limits)
+        return propose_expansion(torus, limits, rotational_sum_rules=rules)
     except BasisError:
         return None
 

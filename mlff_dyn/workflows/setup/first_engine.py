@@ -36,7 +36,12 @@ _MESH = re.compile(
 
 
 def first_engine(
-    structure: Path, elements: Sequence[str], lattice: NDArray[np.float64], cell: NDArray[np.float64]
+    structure: Path,
+    elements: Sequence[str],
+    lattice: NDArray[np.float64],
+    cell: NDArray[np.float64],
+    *,
+    periodic: tuple[bool, bool, bool] = (True, True, True),
 ) -> tuple[dict[str, Any], list[str]]:
     """Write an engine section that fits what there is.
 
@@ -49,6 +54,7 @@ def first_engine(
     elements : sequence of str
     lattice : ndarray, shape (3, 3)          cell of the structure file, rows, Å
     cell : ndarray, shape (3, 3)             training cell, rows, Å
+    periodic : tuple of 3 bool               false along vectors with vacuum, which get one k-point
 
     Returns
     -------
@@ -56,16 +62,31 @@ def first_engine(
     notes : list of str                      lines of comment on it
     """
     folder = structure.absolute().parent
+    lengths, around = (_reciprocal_lengths(each) * periodic for each in (lattice, cell))
     if is_pw_input(structure):
-        return _from_pw_input(structure, lattice, cell)
+        return _with_vacuum(_from_pw_input(structure, lengths, around), periodic)
     is_vasp = structure.name.upper().startswith(_VASP_NAMES)
     if is_vasp or any((folder / name).is_file() for name in _VASP_FILES):
-        return _vasp(folder, cell)
-    return _espresso(folder, elements, cell)
+        return _vasp(folder, around)
+    return _with_vacuum(_espresso(folder, elements, around), periodic)
+
+
+def _with_vacuum(
+    found: tuple[dict[str, Any], list[str]], periodic: tuple[bool, bool, bool]
+) -> tuple[dict[str, Any], list[str]]:
+    """Add what pw.x can do about images of a sheet."""
+    section, notes = found
+    has_isolation = "assume_isolated" in section["parameters"]["input_data"].get("system", {})
+    if periodic == (True, True, False) and not has_isolation:
+        notes = [
+            *notes,
+            "With the vacuum along z, system: {assume_isolated: 2D} parts the sheet from its images.",
+        ]
+    return section, notes
 
 
 def _from_pw_input(
-    structure: Path, lattice: NDArray[np.float64], cell: NDArray[np.float64]
+    structure: Path, lengths: NDArray[np.float64], around: NDArray[np.float64]
 ) -> tuple[dict[str, Any], list[str]]:
     text = without_fortran_exponents(structure.read_text(encoding="utf-8", errors="replace"))
     namelists, cards = read_fortran_namelist(text.splitlines(keepends=True))
@@ -77,12 +98,12 @@ def _from_pw_input(
     mesh = _MESH.search(text)
     spacing = KPOINT_SPACING_PER_ANGSTROM
     if mesh:
-        spacing = float(max(_reciprocal_lengths(lattice) / [int(n) for n in mesh.groups()]))
+        spacing = float(max(lengths / [int(n) for n in mesh.groups()]))
     pseudo_dir = Path(str(namelists.get("control", {}).get("pseudo_dir", "."))).expanduser()
     return _espresso_section(
         {section: values for section, values in input_data.items() if values},
         {label_to_symbol(label): Path(file).name for label, _, file in species},
-        _kpoints(cell, spacing),
+        _kpoints(around, spacing),
         str(structure.absolute().parent / pseudo_dir),
     ), [f"The physics of {structure.name}; k-points of its density for the training cell."]
 
@@ -92,7 +113,7 @@ def _is_physics(key: str) -> bool:
 
 
 def _espresso(
-    folder: Path, elements: Sequence[str], cell: NDArray[np.float64]
+    folder: Path, elements: Sequence[str], around: NDArray[np.float64]
 ) -> tuple[dict[str, Any], list[str]]:
     places = [folder / "pseudo", folder, *map(Path, filter(None, [os.environ.get("ESPRESSO_PSEUDO")]))]
     found = {place: _pseudopotentials(place, elements) for place in places}
@@ -109,7 +130,7 @@ def _espresso(
     section = _espresso_section(
         {"system": {"ecutwfc": cutoff}, "electrons": {"conv_thr": 1.0e-9}},
         {element: files.get(element, f"{element}.UPF") for element in elements},
-        _kpoints(cell, KPOINT_SPACING_PER_ANGSTROM),
+        _kpoints(around, KPOINT_SPACING_PER_ANGSTROM),
         str(place) if files else "pseudo",
     )
     return section, notes
@@ -134,7 +155,7 @@ def _espresso_section(
     }
 
 
-def _vasp(folder: Path, cell: NDArray[np.float64]) -> tuple[dict[str, Any], list[str]]:
+def _vasp(folder: Path, around: NDArray[np.float64]) -> tuple[dict[str, Any], list[str]]:
     arguments: dict[str, Any] = {"xc": "pbe", "prec": "accurate", "ediff": 1.0e-8, "lreal": False}
     arguments |= {"ismear": 0, "sigma": 0.05, "lwave": False, "lcharg": False}
     incar = folder / "INCAR"
@@ -142,7 +163,7 @@ def _vasp(folder: Path, cell: NDArray[np.float64]) -> tuple[dict[str, Any], list
     if incar.is_file():
         arguments = {"pp": "pbe", **_incar_values(incar), "lwave": False, "lcharg": False}
         notes.append("The physics of INCAR, without relaxation and moments.")
-    mesh = _kpoints(cell, KPOINT_SPACING_PER_ANGSTROM)
+    mesh = _kpoints(around, KPOINT_SPACING_PER_ANGSTROM)
     if "kspacing" not in arguments:
         arguments |= {"kpts": mesh, "gamma": True}
     return {
@@ -182,9 +203,9 @@ def _suggested_cutoff(path: Path) -> float | None:
     return value if value > 0.0 else None
 
 
-def _kpoints(cell: NDArray[np.float64], spacing: float) -> list[int]:
-    """Mesh with a spacing in 1/Å, 2 pi included."""
-    return [int(n) for n in np.ceil(_reciprocal_lengths(cell) / spacing - 0.05).clip(1)]
+def _kpoints(lengths: NDArray[np.float64], spacing: float) -> list[int]:
+    """Mesh along reciprocal vectors, 1/Å, with a spacing in 1/Å, both with 2 pi; one point where 0."""
+    return [int(n) for n in np.ceil(lengths / spacing - 0.05).clip(1)]
 
 
 def _reciprocal_lengths(cell: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ from mlff_dyn.formats.born_file import read_born
 from mlff_dyn.lattice.basis import ForceConstantBasis, build_basis
 from mlff_dyn.lattice.crystal import Crystal, build_crystal
 from mlff_dyn.lattice.ideal_cell import distance_from_given
+from mlff_dyn.lattice.rotations import ROTATIONAL_SUM_RULES
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.store.atomic import atomic_write_text
@@ -97,9 +98,32 @@ class Workspace:
             masses_of(atoms, structure.masses_amu),
             symprec=structure.symprec_angstrom,
             magnetic_moments=reference_moments(atoms, structure.magnetic_moments),
+            periodic=tuple(
+                (atoms.pbc if structure.periodic is None else np.array(structure.periodic)).tolist()
+            ),
         )
         check_masses(crystal)
         return crystal
+
+    @property
+    def rotational_sum_rules(self) -> tuple[str, ...]:
+        """Rules of order 2 that are imposed."""
+        given = self.config.expansion.rotational_sum_rules
+        if given is not None:
+            return given
+        return () if all(self.crystal.periodic) else tuple(ROTATIONAL_SUM_RULES)
+
+    @property
+    def resolved(self) -> Config:
+        """Configuration with what follows from the axes that are periodic in the structure file."""
+        config, periodic = self.config, self.crystal.periodic
+        rules = {"rotational_sum_rules": self.rotational_sum_rules}
+        return config.model_copy(
+            update={
+                "structure": config.structure.model_copy(update={"periodic": periodic}),
+                "expansion": config.expansion.model_copy(update=rules),
+            }
+        )
 
     @cached_property
     def training_torus(self) -> Torus:
@@ -142,6 +166,11 @@ class Workspace:
         expansion = self.config.expansion
         if expansion.born_file is None:
             return None
+        if not all(self.crystal.periodic):
+            raise ConfigError(
+                "expansion.born_file: dipoles are known in three dimensions only, structure.periodic has two",
+                fix="leave expansion.born_file out for a sheet or a wire",
+            )
         if expansion.rotational_sum_rules:
             raise ConfigError(
                 "expansion.rotational_sum_rules do not hold for the short-range part alone, which is what "
@@ -163,7 +192,7 @@ class Workspace:
             self.crystal,
             expansion.cutoffs_angstrom,
             self.training_torus,
-            rotational_sum_rules=expansion.rotational_sum_rules,
+            rotational_sum_rules=self.rotational_sum_rules,
         )
 
     def write_basis(self) -> None:
@@ -177,6 +206,10 @@ class Workspace:
         structure, expansion = self.config.structure, self.config.expansion
         crystal = self.crystal
         arrays = (crystal.input_lattice, crystal.input_positions, crystal.input_numbers, crystal.input_masses)
+        expanded = json.loads(expansion.model_dump_json(exclude={"born_file"}))
+        expanded["rotational_sum_rules"] = self.rotational_sum_rules
+        if not all(crystal.periodic):
+            expanded["periodic"] = crystal.periodic
         dipoles = [] if self.long_range is None else [asdict(self.long_range)]
         return digest(
             [
@@ -184,7 +217,7 @@ class Workspace:
                 *(["ideal"] if distance_from_given(crystal) > 0.0 else []),
                 np.asarray(structure.supercell).tolist(),
                 structure.symprec_angstrom,
-                json.loads(expansion.model_dump_json(exclude={"born_file"})),
+                expanded,
                 *([] if crystal.magnetic_moments is None else [crystal.magnetic_moments.tolist()]),
                 *({name: np.asarray(value).tolist() for name, value in each.items()} for each in dipoles),
             ]
@@ -210,7 +243,7 @@ class Workspace:
 
     def write_configuration(self) -> None:
         """Write the configuration with all its defaults beside the results."""
-        atomic_write_text(self.directory / "config.resolved.yaml", resolved_yaml(self.config))
+        atomic_write_text(self.directory / "config.resolved.yaml", resolved_yaml(self.resolved))
 
     def _stored_basis(self) -> ForceConstantBasis | None:
         if not self.basis_path.exists():

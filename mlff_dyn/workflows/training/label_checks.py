@@ -286,14 +286,15 @@ def _check_direction(path: Path, works: NDArray[np.float64]) -> None:
 def _check_stress(path: Path, force_field: ForceField, data: FitData) -> None:
     """Compare changes of the stress with those that a fit to the forces predicts."""
     known = [k for k, frame in enumerate(data.frames) if frame.stress_ev_per_angstrom3 is not None]
-    x = np.array([data.stress_rows(k) @ force_field.posterior.mean for k in known])
-    y = np.array([data.frames[k].targets.stress_ev_per_angstrom3 for k in known])
+    told = data.stress_components
+    x = np.array([data.stress_rows(k)[told] @ force_field.posterior.mean for k in known])
+    y = np.array([data.frames[k].targets.stress_ev_per_angstrom3 for k in known])[:, told]
     x, y = ((each - each.mean(axis=0)).ravel() for each in (x, y))
     sizes = float(np.sqrt(x @ x)), float(np.sqrt(y @ y))
     if min(sizes) == 0.0:
         return
     ratio, correlation = sizes[1] / sizes[0], float(x @ y) / (sizes[0] * sizes[1])
-    is_reversed = correlation * np.sqrt(len(x) - 6.0) < -LABEL_LIMITS.stress_sign
+    is_reversed = correlation * np.sqrt(len(x) - len(told)) < -LABEL_LIMITS.stress_sign
     if not is_reversed and 1.0 / LABEL_LIMITS.stress_factor < ratio < LABEL_LIMITS.stress_factor:
         return
     found = f"{path}: stresses change by {ratio:.3g} times what the forces predict"

@@ -92,7 +92,7 @@ def _from_files(workspace: Workspace, prior: PriorConfig, progress: Progress) ->
         if path is None:
             continue
         with located(path):
-            for tensor in read(path):
+            for tensor in read(path, basis.crystal.periodic):
                 here = basis.parameter_orders == tensor.order
                 if not parameters[here].any():
                     source = TensorSource(tensor, workspace.training_torus)

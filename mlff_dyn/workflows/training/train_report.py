@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlff_dyn.model.fitting.fit import force_constant_prior
-from mlff_dyn.model.force_field import energy_errors_of_row, stress_errors_of_rows
+from mlff_dyn.model.force_field import ForceErrors, energy_errors_of_row, stress_errors_of_rows
 from mlff_dyn.report.answer import Report
 from mlff_dyn.report.numbers import (
     UNKNOWN,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mlff_dyn.model.fitting.fit_data import FitData
-    from mlff_dyn.model.force_field import ForceErrors, ForceField
+    from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.training.criteria import MeanErrors
 
 CONVERGED = "converged"
@@ -181,7 +181,10 @@ def describe_labels(force_field: ForceField, data: FitData) -> dict[str, Any]:
             row = data.energy_row(index) / frame.n_atoms
             energies.append(energy_errors_of_row(force_field, row, amplitude))
         if force_field.stress is not None:
-            stresses.append(stress_errors_of_rows(force_field, data.stress_rows(index), amplitude))
+            errors = stress_errors_of_rows(force_field, data.stress_rows(index), amplitude)
+            if errors is not None:
+                parts = (getattr(errors, part)[data.stress_components] for part in _PARTS)
+                stresses.append(ForceErrors(*parts))
     return {
         "energy_sd_ev_per_atom": _mean_parts(energies),
         "stress_sd_ev_per_angstrom3": _mean_parts(stresses),

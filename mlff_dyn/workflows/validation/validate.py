@@ -167,9 +167,10 @@ def _compare(force_field: ForceField, rows: LabelledFrame, snapshot: Snapshot) -
         reference, predicted = np.array([[rows.energy_ev], [energy]]) / rows.n_atoms
         by_energy = _Values(reference, predicted, _sds(supercell.energy_errors(rows.displacements)))
     if rows.stress_ev_per_angstrom3 is not None:
-        predicted = supercell.stress(rows.displacements)
-        errors = _sds(supercell.stress_errors(rows.displacements))
-        by_stress = _Values(rows.stress_ev_per_angstrom3, predicted, errors)
+        told = supercell.torus.crystal.stress_components
+        predicted = supercell.stress(rows.displacements)[told]
+        errors = {name: sd[told] for name, sd in _sds(supercell.stress_errors(rows.displacements)).items()}
+        by_stress = _Values(rows.stress_ev_per_angstrom3[told], predicted, errors)
     temperature = snapshot.provenance.temperature_kelvin
     static = force_field.static_forces_on(rows.supercell.torus).ravel()
     return _Frame(
