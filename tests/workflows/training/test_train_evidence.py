@@ -65,7 +65,7 @@ def test_unstable_dynamics_are_named(cases: Path) -> None:
     assert result.exit_code == 4
     answer = json.loads(result.stdout)
     assert json.loads((cases / "run-budget" / "train.json").read_text())["status"] == answer["status"]
-    (line,) = (line for line in answer["warnings"] if "800 K" in line and "not stable" in line)
+    (line,) = (line for line in answer["warnings"] if "800 K" in line and "unstable" in line)
     assert "(Al) is " in line
 
 
