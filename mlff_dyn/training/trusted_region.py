@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from ase.data import chemical_symbols
-from scipy import stats
+from scipy.special import chdtri
 
 from mlff_dyn.errors import ConfigError
 from mlff_dyn.md.start import displacement_limit
@@ -185,7 +185,7 @@ def trusted_region(
     given = motion.displacement_limit_angstrom
     thermal = BOLTZMANN_EV_PER_K * motion.temperature_kelvin
     n_freedoms = 3 * max(1, torus.n_atoms - 1)
-    unlikely = float(stats.chi2.isf(limits.hot_probability, n_freedoms))
+    unlikely = float(chdtri(n_freedoms, limits.hot_probability))
     depth = limits.energy_margin_sd * thermal * float(np.sqrt(0.5 * n_freedoms))
     return TrustedRegion(
         temperature_kelvin=motion.temperature_kelvin,
@@ -233,7 +233,7 @@ def _expected_displacements(
     duration = motion.n_steps * motion.timestep_femtoseconds
     n_periods = max(1.0, duration * modes.largest_angular_frequency / (2.0 * np.pi))
     sd = float(np.sqrt(np.linalg.eigvalsh(covariances).max()))
-    largest = sd * float(stats.maxwell.isf(1.0 / (n_atoms * n_periods + 1.0)))
+    largest = sd * float(np.sqrt(chdtri(3, 1.0 / (n_atoms * n_periods + 1.0))))
     return largest, float(np.sqrt(np.einsum("saa->", covariances) / (3 * len(covariances))))
 
 
