@@ -79,7 +79,10 @@ def parse_pw_output(text: str, name: str | Path, *, n_atoms: int | None = None) 
     _check_complete(text, name)
     energies = list(_ENERGY.finditer(text))
     if not energies:
-        raise EngineError(f"{name}: no total energy", fix="check the output for the reason")
+        raise EngineError(
+            f"{name}: no total energy",
+            fix="see the end of the output for where pw.x stopped, then run the same command again",
+        )
     found = _N_ATOMS.search(text)
     if found is None:
         raise EngineError(
