@@ -19,6 +19,7 @@ The number is the exit code of the command line.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class MlffError(Exception):
     ----------
     message : str
         What is wrong, and where.
-    fix : str, optional
+    fix : str
         The next step for the user, in the imperative.
 
     Examples
@@ -48,16 +49,21 @@ class MlffError(Exception):
 
     exit_code = 1
 
-    def __init__(self, message: str, *, fix: str | None = None) -> None:
+    def __init__(self, message: str, *, fix: str) -> None:
         super().__init__(message)
         self.message = message
         self.fix = fix
 
     def __str__(self) -> str:
-        return self.message if self.fix is None else f"{self.message}; fix: {self.fix}"
+        return f"{self.message}; fix: {self.fix}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (type(self), (self.message,), {"fix": self.fix})
+        return (partial(type(self), fix=self.fix), (self.message,))
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the text of an error that becomes part of another one, without its fix, in one line."""
+    return " ".join((error.message if isinstance(error, MlffError) else str(error)).split())
 
 
 @contextmanager
@@ -146,7 +152,10 @@ def check_shape(name: str, array: np.ndarray, expected: tuple[int | None, ...]) 
         want is None or got == want for got, want in zip(shape, expected, strict=True)
     )
     if not matches:
-        raise DataError(f"{name} has shape {_shape_text(shape)}, expected {_shape_text(expected)}")
+        raise DataError(
+            f"{name} has shape {_shape_text(shape)}, expected {_shape_text(expected)}",
+            fix=f"give {name} of that shape",
+        )
 
 
 def _shape_text(shape: tuple[int | None, ...]) -> str:

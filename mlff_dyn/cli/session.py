@@ -32,11 +32,13 @@ class Commands(TyperGroup):
             with _terminate_as_interrupt():
                 return super().invoke(ctx)
         except KeyboardInterrupt:
-            error: MlffError = Interrupted("interrupted; the same command goes on from here")
+            error: MlffError = Interrupted(
+                "interrupted; the same command goes on from here", fix="run the same command again"
+            )
         except MlffError as raised:
             error = raised
             _logger.log(TRACEBACK_LEVEL, "raised here:", exc_info=raised)
-        stderr.print(f"error: {error}" if not isinstance(error, Interrupted) else str(error))
+        stderr.print(f"error: {error}" if not isinstance(error, Interrupted) else error.message)
         raise typer.Exit(error.exit_code)
 
 
@@ -50,7 +52,8 @@ def require_file(path: Path, what: str) -> Path:
     """
     if not path.is_file():
         raise DataError(
-            f"{what} {path} does not exist" if not path.exists() else f"{what} {path} is not a file"
+            f"{what} {path} does not exist" if not path.exists() else f"{what} {path} is not a file",
+            fix=f"give the path of an existing {what}",
         )
     return path
 

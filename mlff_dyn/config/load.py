@@ -11,6 +11,7 @@ from mlff_dyn.config.problems import describe_problems
 from mlff_dyn.config.schema import Config
 from mlff_dyn.config.yaml_source import format_yaml, parse_yaml
 from mlff_dyn.errors import ConfigError
+from mlff_dyn.store.atomic import reading_fix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,10 +51,14 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        fix = "mlff-dyn init STRUCTURE writes one" if isinstance(error, FileNotFoundError) else None
+        is_missing = isinstance(error, FileNotFoundError)
+        fix = "mlff-dyn init STRUCTURE writes one" if is_missing else reading_fix(error)
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}", fix=fix) from None
     except UnicodeDecodeError:
-        raise ConfigError(f"cannot read the configuration {path}: it is not UTF-8 text") from None
+        raise ConfigError(
+            f"cannot read the configuration {path}: it is not UTF-8 text",
+            fix="save it as UTF-8, for example with iconv -f LATIN1 -t UTF-8",
+        ) from None
     return parse_config(text, source=str(path), folder=path.parent, overrides=overrides)
 
 
@@ -87,7 +92,10 @@ def parse_config(text: str, *, source: str, folder: Path, overrides: Sequence[st
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("\n".join(describe_problems(error, lines, source))) from None
+        raise ConfigError(
+            "\n".join(describe_problems(error, lines, source)),
+            fix="change these keys; the file that mlff-dyn init writes explains them all",
+        ) from None
     complete = config.model_dump()
     change_paths(complete, lambda path: (folder / path.expanduser()).absolute())
     return Config.model_validate(complete)
@@ -113,7 +121,10 @@ def _apply_override(values: dict[Any, Any], lines: Lines, override: str) -> None
     key_path, separator, text = override.partition("=")
     keys = [_parse_key(key.strip()) for key in key_path.split(".")]
     if not separator or "" in keys:
-        raise ConfigError(f"--set {override}: expected key.path=value, like --set md.n_steps=1000")
+        raise ConfigError(
+            f"--set {override}: expected key.path=value, like --set md.n_steps=1000",
+            fix="write the dotted key, =, and the value, without blanks",
+        )
     target = values
     for depth, key in enumerate(keys[:-1]):
         if target.get(key) is None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mlff_dyn.config.fields import parse_supercell
 from mlff_dyn.config.yaml_source import parse_yaml
-from mlff_dyn.errors import ConfigError, UsageError
+from mlff_dyn.errors import ConfigError, UsageError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,9 @@ def parse_supercells(text: str, orders: Sequence[int]) -> dict[int, Matrix]:
             raise UsageError(f"--supercell {text}: it is for orders {given}", fix=f"give orders {wanted}")
         return {order: parse_supercell(_in_rows(value[order])) for order in orders}
     except (ConfigError, ValueError) as error:
-        raise UsageError(f"--supercell {text}: {error}") from None
+        raise UsageError(
+            f"--supercell {text}: {reason_of(error)}", fix="give three or nine integers, like '2 2 3'"
+        ) from None
 
 
 def _in_rows(value: object) -> object:

@@ -108,7 +108,10 @@ def parse_yaml(text: str, source: str) -> tuple[Any, Lines]:
     try:
         loader = _StrictLoader(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: {' '.join(str(error).split())}") from None
+        raise ConfigError(
+            f"{source}: {' '.join(str(error).split())}",
+            fix="remove the characters that are no text, and write YAML",
+        ) from None
     try:
         node = loader.get_single_node()
         if node is None:
@@ -121,11 +124,20 @@ def parse_yaml(text: str, source: str) -> tuple[Any, Lines]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{source}, line {mark.line + 1}, column {mark.column + 1}" if mark else source
-        raise ConfigError(f"{where}: {error.problem or error.context}") from None
+        raise ConfigError(
+            f"{where}: {error.problem or error.context}",
+            fix="correct the YAML there; quote texts with : or #, and give each key once",
+        ) from None
     except RecursionError:
-        raise ConfigError(f"{source}: lists and mappings are nested too deeply") from None
+        raise ConfigError(
+            f"{source}: lists and mappings are nested too deeply",
+            fix="nest less: a configuration needs five levels",
+        ) from None
     except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{source}: {' '.join(str(error).split())}") from None
+        raise ConfigError(
+            f"{source}: {' '.join(str(error).split())}",
+            fix="remove the characters that are no text, and write YAML",
+        ) from None
     finally:
         loader.dispose()
 

@@ -23,7 +23,7 @@ from mlff_dyn.engines.command import settle
 from mlff_dyn.engines.machine_arguments import place_of_another, with_absolute_paths, without_physics
 from mlff_dyn.engines.profile import checked_mapping, checked_texts, checked_timeout_seconds
 from mlff_dyn.engines.worker_pool import WorkerDied, WorkerPool
-from mlff_dyn.errors import ConfigError, DataError, EngineError
+from mlff_dyn.errors import ConfigError, DataError, EngineError, reason_of
 from mlff_dyn.store.atomic import atomic_write_text
 from mlff_dyn.store.extxyz import format_frame
 from mlff_dyn.store.json_file import read_json, write_json
@@ -107,7 +107,8 @@ class AseEngine:
         try:
             result = EngineResult.from_json(reply)
         except EngineError as error:
-            raise EngineError(f"{directory}: {self._name} failed: {error}", fix=_fix(directory)) from error
+            reason = f"{directory}: {self._name} failed: {error.message}"
+            raise EngineError(reason, fix=_fix(directory)) from error
         write_json(directory / OUTPUT_NAME, result.to_json(), format_name=FORMAT, version=VERSION)
 
     def read_result(self, directory: Path) -> EngineResult:
@@ -117,7 +118,10 @@ class AseEngine:
                 read_json(directory / OUTPUT_NAME, format_name=FORMAT, version=VERSION)
             )
         except (DataError, KeyError, TypeError, ValueError) as error:
-            raise EngineError(f"{directory / OUTPUT_NAME}: no finished calculation: {error}") from error
+            raise EngineError(
+                f"{directory / OUTPUT_NAME}: no finished calculation: {reason_of(error)}",
+                fix="run the same command again, it calculates anew",
+            ) from error
 
     def settle(self, directory: Path) -> None:
         """Wait for a calculation that outlived the command that started it."""
@@ -135,7 +139,8 @@ class AseEngine:
             reply = self._pool.ask({})
         except WorkerDied as error:
             raise EngineError(
-                f"{where}: the process that imports {module_name} ends: {error.message}"
+                f"{where}: the process that imports {module_name} ends: {error.message}",
+                fix=f"see what python -c 'import {module_name}' says, and check the memory",
             ) from error
         step = reply.get(ase_worker.FAILED)
         if step == ase_worker.CLASS:
@@ -143,7 +148,7 @@ class AseEngine:
             near = [names[name] for name in difflib.get_close_matches(class_name.lower(), names, n=1)]
             raise ConfigError(
                 f"{where}: module {module_name} has no class {class_name}",
-                fix=f"did you mean {module_name}:{near[0]}?" if near else None,
+                fix=f"did you mean {module_name}:{near[0]}?" if near else f"name a class of {module_name}",
             )
         if step == ase_worker.IMPORT:
             raise EngineError(

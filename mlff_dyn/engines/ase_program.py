@@ -57,5 +57,8 @@ def _find(command: str) -> str | None:
     words = [word for word in shlex.split(command) if "=" not in word]
     program = None if not words else shutil.which(words[0])
     if program is None:
-        raise EngineError(f"program {words[0] if words else repr(command)} cannot be found")
+        raise EngineError(
+            f"program {words[0] if words else repr(command)} cannot be found",
+            fix="load its module, add its folder to PATH, or give its whole path in the command",
+        )
     return program

@@ -30,7 +30,7 @@ from mlff_dyn.engines.ase_program import check_program
 from mlff_dyn.engines.command import PROCESS_LOCK
 from mlff_dyn.engines.echo import structure_difference
 from mlff_dyn.engines.magnetic_state import state_of_results
-from mlff_dyn.errors import MlffError
+from mlff_dyn.errors import MlffError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -187,4 +187,4 @@ def _is_inside(directory: object) -> bool:
 
 def _failure(step: str, error: BaseException) -> Reply:
     kind = "" if isinstance(error, MlffError) else f"{type(error).__name__}: "
-    return {FAILED: step, "reason": kind + " ".join(str(error).split())}
+    return {FAILED: step, "reason": kind + reason_of(error)}

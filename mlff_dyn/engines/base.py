@@ -62,7 +62,10 @@ class EngineResult:
         }
         for name, values in named.items():
             if not np.all(np.isfinite(values)):
-                raise EngineError(f"{name} is not finite")
+                raise EngineError(
+                    f"{name} is not finite",
+                    fix="look into the output of the engine, and check engine.parameters and the structure",
+                )
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> EngineResult:
@@ -181,4 +184,4 @@ def check_keys(where: str, given: Mapping[str, Any], allowed: Iterable[str]) -> 
         if key not in names:
             near = difflib.get_close_matches(str(key), names, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(names) or 'none'}"
-            raise ConfigError(f"{where}.{key}: unknown key; {hint}")
+            raise ConfigError(f"{where}.{key}: unknown key; {hint}", fix="rename or remove it")

@@ -74,7 +74,10 @@ class CommandRunner:
             fcntl.flock(lock, fcntl.LOCK_EX)
             with self._guard:
                 if self._stopped:
-                    raise EngineError(f"{directory}: not started, the command is being interrupted")
+                    raise EngineError(
+                        f"{directory}: not started, the command is being interrupted",
+                        fix="run the same command again",
+                    )
                 try:
                     process = subprocess.Popen(
                         list(arguments),
@@ -89,7 +92,7 @@ class CommandRunner:
                 except OSError as error:
                     raise EngineError(
                         f"{directory}: cannot start {arguments[0]}: {error.strerror}",
-                        fix="check engine.profile.command",
+                        fix="give engine.profile.command a program that can be started, with its path",
                     ) from error
                 self._running.add(process)
             try:

@@ -156,7 +156,8 @@ class EspressoEngine:
         if crash.exists():
             reason = find_routine_error(crash.read_text(errors="replace")) or "no reason given"
             raise EngineError(
-                f"{crash}: pw.x stopped with an error: {reason}", fix="correct engine.parameters"
+                f"{crash}: pw.x stopped with an error: {reason}",
+                fix="correct engine.parameters as that message says",
             )
         output = directory / OUTPUT_NAME
         try:
@@ -212,7 +213,7 @@ class EspressoEngine:
         if not file.is_file():
             raise EngineError(
                 f"pseudopotential {file} of {symbol} does not exist",
-                fix="check engine.profile.pseudo_dir and engine.parameters.pseudopotentials",
+                fix="put it there, or correct engine.profile.pseudo_dir or the name of the file",
             )
         with file.open(errors="replace") as lines:
             found = _PSEUDOPOTENTIAL_ELEMENT.search(lines.read(_HEADER_CHARACTERS))
@@ -259,7 +260,10 @@ def _checked_input_data(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     for name, values in given.items():
         section = str(name).lower()
         if not isinstance(values, Mapping):
-            raise ConfigError(f"{where}.{section}: names and values expected, got {values!r}")
+            raise ConfigError(
+                f"{where}.{section}: names and values expected, got {values!r}",
+                fix="write it as {name: value}",
+            )
         known = {*pw_keys[section], *_OLD_KEYS}
         for key, value in values.items():
             bare = str(key).lower().partition("(")[0]
@@ -287,7 +291,7 @@ def _namelist_value(where: str, value: object) -> bool | int | float | str:
         return float(value.lower().replace("d", "e"))
     if isinstance(value, (bool, int, float, str)):
         return value
-    raise ConfigError(f"{where}: a number, text, true or false expected, got {value!r}")
+    raise ConfigError(f"{where}: a number, text, true or false expected, got {value!r}", fix="give one value")
 
 
 def _checked_kpoints(given: object) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
@@ -314,7 +318,7 @@ def _checked_command(given: object) -> list[str]:
     try:
         arguments = shlex.split(given) if isinstance(given, str) else []
     except ValueError as error:
-        raise ConfigError(f"engine.profile.command: {given!r}: {error}") from error
+        raise ConfigError(f"engine.profile.command: {given!r}: {error}", fix="close the quotes") from error
     if not arguments:
         raise ConfigError("engine.profile.command: a command expected", fix="for example mpirun -np 8 pw.x")
     return arguments

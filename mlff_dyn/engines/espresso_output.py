@@ -1,7 +1,8 @@
 """Text output of pw.x (5.x to 7.x) to energy, forces and stress in eV and Å.
 
 An output is accepted for what it holds, not for how it ends: a killed or a failed run can still have written
-its end marker. Each refusal names the file, the reason and the next step.
+its end marker. What is printed twice must agree: the norm of the forces, the stress in Ry/bohr³ and in kbar.
+Each refusal names the file, the reason and the next step.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from mlff_dyn.engines.magnetic_state import MagneticState
 from mlff_dyn.errors import EngineError
 from mlff_dyn.units import (
     BOHR_ANGSTROM,
+    EV_PER_ANGSTROM3_GPA,
     RYDBERG_EV,
     RYDBERG_PER_BOHR3_EV_PER_ANGSTROM3,
     RYDBERG_PER_BOHR_EV_PER_ANGSTROM,
@@ -29,10 +31,12 @@ if TYPE_CHECKING:
 
 _NUMBER = r"[-+]?\d+\.\d+"
 _STRESS_NUMBER = r"[-+]?\d+\.\d{8}"  # in Ry/bohr³; the same in kbar follows with two decimals
+_STRESS_ROW = re.compile(rf"^\s*((?:{_STRESS_NUMBER}\s*){{3}})((?:\s*[-+]?\d+\.\d\d){{3}})\s*$")
 _ENERGY = re.compile(rf"^!+\s+total energy\s+=\s*({_NUMBER}) Ry", re.MULTILINE)
 _N_ATOMS = re.compile(r"number of atoms/cell\s+=\s*(\d+)")
 _FORCE_HEADER = re.compile(r"^\s*Forces acting on atoms.*Ry/au\S*\s*$", re.MULTILINE)
 _FORCE = re.compile(r"^\s*atom\s+(\d+)\s+type\s+\d+\s+force =(.*)$")
+_TOTAL_FORCE = re.compile(r"^\s*Total force =\s*(\d+\.\d+)", re.MULTILINE)
 _STRESS_HEADER = re.compile(r"^\s*total\s+stress\s+\(Ry/bohr\*\*3\).*$", re.MULTILINE)
 _TOTAL_MOMENT = re.compile(rf"^\s*total magnetization\s+=\s*({_NUMBER}) Bohr mag", re.MULTILINE)
 _ABSOLUTE_MOMENT = re.compile(rf"^\s*absolute magnetization\s+=\s*({_NUMBER}) Bohr mag", re.MULTILINE)
@@ -43,6 +47,9 @@ _AXIS = re.compile(r"^\s*a\([123]\)\s*=\s*\(([-+.\d\s]+)\)", re.MULTILINE)
 _SITE = re.compile(r"^\s*\d+\s+(\S+)\s+tau\(\s*\d+\s*\)\s*=\s*\(([^)]*)\)", re.MULTILINE)
 _LABEL_END = re.compile(r"[\d_-].*$")
 _ROUTINE_ERROR = re.compile(r"^\s*(?:Error in routine|from)\s+(.+?)\s*:?\s*\n\s*(.+)$", re.MULTILINE)
+_KBAR = 10.0 * EV_PER_ANGSTROM3_GPA * RYDBERG_PER_BOHR3_EV_PER_ANGSTROM3  # of 1 Ry/bohr³
+_RELATIVE = 1e-6  # versions differ in the digits of their constants
+_AGAIN = "run the same command again, it calculates anew"
 
 _logger = logging.getLogger(__name__)
 
@@ -72,12 +79,18 @@ def parse_pw_output(text: str, name: str | Path, *, n_atoms: int | None = None) 
     _check_complete(text, name)
     energies = list(_ENERGY.finditer(text))
     if not energies:
-        raise EngineError(f"{name}: no total energy", fix="check the output for the reason")
+        raise EngineError(
+            f"{name}: no total energy",
+            fix="see the end of the output for where pw.x stopped, then run the same command again",
+        )
     found = _N_ATOMS.search(text)
     if found is None:
-        raise EngineError(f"{name}: no number of atoms; not an output of pw.x, or its beginning is missing")
+        raise EngineError(
+            f"{name}: no number of atoms; not an output of pw.x, or its beginning is missing",
+            fix="let engine.profile.command run pw.x, then run the same command again",
+        )
     if n_atoms is not None and int(found.group(1)) != n_atoms:
-        raise EngineError(f"{name}: the output has {found.group(1)} atoms, the input {n_atoms}")
+        raise EngineError(f"{name}: the output has {found.group(1)} atoms, the input {n_atoms}", fix=_AGAIN)
     last = text[energies[-1].end() :]
     forces = _parse_forces(last, name, int(found.group(1)))
     stress = _parse_stress(last, name)
@@ -159,12 +172,28 @@ def _parse_forces(text: str, name: str | Path, n_atoms: int) -> np.ndarray:
             break
         atom, values = int(found.group(1)), re.findall(_NUMBER, found.group(2))
         if len(values) != 3 or not 1 <= atom <= n_atoms:
-            raise EngineError(f"{name}: the force of atom {atom} cannot be read: {line.strip()!r}")
+            raise EngineError(
+                f"{name}: the force of atom {atom} cannot be read: {line.strip()!r}", fix=_AGAIN
+            )
         forces[atom - 1] = [float(value) for value in values]
     missing = np.flatnonzero(np.isnan(forces[:, 0]))
     if len(missing):
-        raise EngineError(f"{name}: no force on atom {missing[0] + 1} of {n_atoms}")
+        raise EngineError(f"{name}: no force on atom {missing[0] + 1} of {n_atoms}", fix=_AGAIN)
+    printed = _TOTAL_FORCE.search(text, headers[-1].end())
+    if printed is not None:
+        _check_total_force(forces, printed[1], name)
     return forces
+
+
+def _check_total_force(forces: np.ndarray, printed: str, name: str | Path) -> None:
+    """Refuse forces (Ry/bohr, eight decimals) whose norm is not the one that pw.x prints below them."""
+    norm = float(np.linalg.norm(forces))
+    rounding = 0.5 * 10.0 ** -len(printed.partition(".")[2]) + 0.5e-8 * forces.size**0.5
+    if abs(norm - float(printed)) > rounding + _RELATIVE * norm:
+        raise EngineError(
+            f"{name}: the norm of the forces is {norm:.7f} Ry/bohr, but 'Total force' is {printed}",
+            fix=_AGAIN,
+        )
 
 
 def _parse_stress(text: str, name: str | Path) -> np.ndarray | None:
@@ -173,10 +202,18 @@ def _parse_stress(text: str, name: str | Path) -> np.ndarray | None:
     if not headers:
         return None
     lines = text[headers[-1].end() :].lstrip("\n").splitlines()[:3]
-    rows = [re.findall(_STRESS_NUMBER, line) for line in lines]
-    if [len(row) for row in rows] != [3, 3, 3]:
-        raise EngineError(f"{name}: the stress cannot be read: {lines}")
-    tensor = np.array(rows, dtype=float)
+    rows = [found for line in lines if (found := _STRESS_ROW.match(line)) is not None]
+    if len(rows) != 3:
+        raise EngineError(f"{name}: the stress cannot be read: {lines}", fix=_AGAIN)
+    tensor, in_kbar = (
+        np.array([re.findall(_NUMBER, row[group]) for row in rows], dtype=float) for group in (1, 2)
+    )
+    difference = np.abs(_KBAR * tensor - in_kbar)
+    if np.any(difference > 0.005 + 0.5e-8 * _KBAR + _RELATIVE * np.abs(in_kbar)):
+        raise EngineError(
+            f"{name}: the stresses in Ry/bohr³ and in kbar differ by {difference.max():.3g} kbar",
+            fix=_AGAIN,
+        )
     symmetric: np.ndarray = 0.5 * (tensor + tensor.T)
     return symmetric[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
 

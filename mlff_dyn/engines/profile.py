@@ -12,7 +12,9 @@ def checked_mapping(section: Mapping[str, Any], where: str, key: str) -> Mapping
     """Return names and values; empty where the key is missing."""
     value = section.get(key) or {}
     if not isinstance(value, Mapping):
-        raise ConfigError(f"{where}.{key}: names and values expected, got {value!r}")
+        raise ConfigError(
+            f"{where}.{key}: names and values expected, got {value!r}", fix="write it as {name: value}"
+        )
     return value
 
 
@@ -27,5 +29,8 @@ def checked_timeout_seconds(profile: Mapping[str, Any]) -> float | None:
     if minutes is None:
         return None
     if isinstance(minutes, bool) or not isinstance(minutes, (int, float)) or minutes <= 0:
-        raise ConfigError(f"engine.profile.timeout_minutes: a positive number expected, got {minutes!r}")
+        raise ConfigError(
+            f"engine.profile.timeout_minutes: a positive number expected, got {minutes!r}",
+            fix="give minutes, or remove the key for no limit",
+        )
     return 60.0 * float(minutes)

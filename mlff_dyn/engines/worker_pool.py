@@ -82,7 +82,9 @@ class WorkerPool:
     def _take(self) -> _Worker:
         with self._guard:
             if self._stopped:
-                raise EngineError("not started, the command is being interrupted")
+                raise EngineError(
+                    "not started, the command is being interrupted", fix="run the same command again"
+                )
             while self._idle:
                 worker = self._idle.pop()
                 if worker.process.poll() is None:
@@ -110,7 +112,10 @@ class _Worker:
             )
         except OSError as error:
             self._log.close()
-            raise EngineError(f"cannot start {command[0]}: {error.strerror}") from error
+            raise EngineError(
+                f"cannot start {command[0]}: {error.strerror}",
+                fix="make that program executable, or install Python again",
+            ) from error
         self._requests = cast("IO[bytes]", self.process.stdin)
         self._replies = cast("IO[bytes]", self.process.stdout)
 
@@ -141,7 +146,7 @@ class _Worker:
                 f"not done within {(timeout_seconds or 0.0) / 60:g} minutes",
                 fix="raise engine.profile.timeout_minutes",
             )
-        raise WorkerDied(self._last_words())
+        raise WorkerDied(self._last_words(), fix="check the memory and the arguments of the calculator")
 
     def close(self) -> None:
         """Let the process end by itself; nothing more will be asked."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlff_dyn.engines.base import Engine, EngineResult, engine_identity
 from mlff_dyn.engines.magnetic_state import check_magnetic_state
-from mlff_dyn.errors import DataError, EngineError
+from mlff_dyn.errors import DataError, EngineError, reason_of
 from mlff_dyn.store.json_file import read_json, write_json
 
 if TYPE_CHECKING:
@@ -70,7 +70,10 @@ def read_finished(engine: Engine, atoms: Atoms, directory: Path) -> EngineResult
         return None
     result = _build_result(path, content)
     if len(result.forces_ev_per_angstrom) != len(atoms):
-        raise DataError(f"{path} is damaged: it has forces of {len(result.forces_ev_per_angstrom)} atoms")
+        raise DataError(
+            f"{path} is damaged: it has forces of {len(result.forces_ev_per_angstrom)} atoms",
+            fix=f"remove {directory} to calculate it again",
+        )
     return result
 
 
@@ -103,7 +106,8 @@ def calculate(engine: Engine, atoms: Atoms, directory: Path) -> EngineResult:
         result = engine.read_result(directory)
     if len(result.forces_ev_per_angstrom) != len(atoms):
         raise EngineError(
-            f"{directory}: forces of {len(result.forces_ev_per_angstrom)} atoms, expected {len(atoms)}"
+            f"{directory}: forces of {len(result.forces_ev_per_angstrom)} atoms, expected {len(atoms)}",
+            fix=f"remove {directory} and run the same command again",
         )
     check_magnetic_state(atoms, result.magnetic_state)
     content = {**_mark(engine, atoms), **result.to_json()}
@@ -133,7 +137,7 @@ def _build_result(path: Path, content: dict[str, Any]) -> EngineResult:
         return EngineResult.from_json(content)
     except (KeyError, TypeError, ValueError, DataError, EngineError) as error:
         raise DataError(
-            f"{path} is damaged: {error}", fix=f"remove {path.parent} to calculate it again"
+            f"{path} is damaged: {reason_of(error)}", fix=f"remove {path.parent} to calculate it again"
         ) from error
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mlff_dyn.engines.base import Engine, EngineResult
 from mlff_dyn.errors import DataError, EngineError, MlffError, located
 from mlff_dyn.execution.calculation import SUPERSEDED_NAME, calculate, read_finished
+from mlff_dyn.store.atomic import fix_of
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -141,7 +142,7 @@ def _run(engine: Engine, atoms: Atoms, directory: Path) -> EngineResult:
         with located(directory):
             return calculate(engine, atoms, directory)
     except OSError as error:
-        raise DataError(f"{error.filename or directory}: {error.strerror}", fix="check the disk") from error
+        raise DataError(f"{error.filename or directory}: {error.strerror}", fix=fix_of(error)) from error
 
 
 def _check_names(names: Sequence[str], n_structures: int) -> None:

@@ -77,7 +77,10 @@ def read_phonopy_tensors(path: Path, periodic: Periodic = THREE_DIMENSIONAL) -> 
     except Exception as error:
         raise _damaged(path, error) from error
     if found is None:
-        raise DataError(f"{path}: phonopy makes no force constants of it", fix="check its forces")
+        raise DataError(
+            f"{path}: phonopy makes no force constants of it",
+            fix="give a file with force constants, or with the forces of every displacement",
+        )
     unitcell, supercell = phonon.unitcell.copy(), phonon.supercell.copy()
     for cell in (unitcell, supercell):
         cell.cell = cell.cell * units.distance_to_A

@@ -32,7 +32,9 @@ def read_plain_yaml(path: Path) -> str:
     except (OSError, EOFError, UnicodeDecodeError, LZMAError, zlib.error) as error:
         reason = "it is not text" if isinstance(error, UnicodeDecodeError) else str(error)
         reason = getattr(error, "strerror", None) or reason
-        raise DataError(f"cannot read {path}: {reason}", fix="check training.prior") from None
+        raise DataError(
+            f"cannot read {path}: {reason}", fix="name a readable YAML file in training.prior"
+        ) from None
     if "!" in text:
         _check_tags(path, text)
     return text

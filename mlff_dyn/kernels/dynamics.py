@@ -99,17 +99,27 @@ class Dynamics:
         """Check signs."""
         check_shape("masses", self.masses, (None,))
         if not (self.masses > 0).all():
-            raise DataError("a mass is not positive")
+            raise DataError("a mass is not positive", fix="give masses above zero")
         if not 0 < self.timestep_fs < np.inf:
-            raise DataError(f"timestep_fs {self.timestep_fs} is not positive")
+            raise DataError(
+                f"timestep_fs {self.timestep_fs} is not positive", fix="give a finite time step above zero"
+            )
         if not 0 <= self.friction_per_fs < np.inf:
-            raise DataError(f"friction_per_fs {self.friction_per_fs} is negative")
+            raise DataError(
+                f"friction_per_fs {self.friction_per_fs} is negative", fix="give a finite friction from zero"
+            )
         if not 0 <= self.temperature_kelvin < np.inf:
-            raise DataError(f"temperature_kelvin {self.temperature_kelvin} is negative")
+            raise DataError(
+                f"temperature_kelvin {self.temperature_kelvin} is negative",
+                fix="give a finite temperature from zero",
+            )
         if self.thermostat not in THERMOSTATS:
             raise DataError(f"thermostat {self.thermostat!r} is not known", fix="use langevin or bussi")
         if not self.displacement_limit > 0:
-            raise DataError(f"displacement_limit {self.displacement_limit} is not positive")
+            raise DataError(
+                f"displacement_limit {self.displacement_limit} is not positive",
+                fix="give a length above zero, or infinity for no limit",
+            )
 
     @property
     def inertias(self) -> NDArray[np.float64]:
@@ -196,9 +206,9 @@ def check_run(state: MdState, dynamics: Dynamics, n_atoms: int, n_steps: int, sa
     check_shape("displacements", state.displacements, (n_atoms, 3))
     check_shape("masses", dynamics.masses, (n_atoms,))
     if n_steps < 0:
-        raise DataError(f"n_steps {n_steps} is negative")
+        raise DataError(f"n_steps {n_steps} is negative", fix="give a number of steps from 0")
     if sample_every < 1:
-        raise DataError(f"sample_every {sample_every} is not positive")
+        raise DataError(f"sample_every {sample_every} is not positive", fix="give a number of steps from 1")
 
 
 def check_replicas(
@@ -221,6 +231,9 @@ def check_replicas(
         If a shape or a count is wrong.
     """
     if len(states) != len(dynamics):
-        raise DataError(f"{len(dynamics)} dynamics are given for {len(states)} replicas")
+        raise DataError(
+            f"{len(dynamics)} dynamics are given for {len(states)} replicas",
+            fix="give one Dynamics for each state",
+        )
     for state, own in zip(states, dynamics, strict=True):
         check_run(state, own, n_atoms, n_steps, sample_every)

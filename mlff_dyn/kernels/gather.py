@@ -164,7 +164,7 @@ def check_threads(n_threads: int) -> int:
     DataError
     """
     if n_threads < 1:
-        raise DataError(f"n_threads {n_threads} is not positive")
+        raise DataError(f"n_threads {n_threads} is not positive", fix="give a number of threads from 1")
     return n_threads
 
 

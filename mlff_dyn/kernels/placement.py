@@ -128,4 +128,6 @@ def place_tables(
 
 def _check_range(name: str, atoms: NDArray[np.int32] | NDArray[np.int64], n_atoms: int) -> None:
     if atoms.size and (atoms.min() < 0 or atoms.max() >= n_atoms):
-        raise DataError(f"{name} has an atom outside 0..{n_atoms - 1}")
+        raise DataError(
+            f"{name} has an atom outside 0..{n_atoms - 1}", fix="number the atoms of the supercell from 0"
+        )

@@ -48,7 +48,10 @@ class OrderTerms:
     def __post_init__(self) -> None:
         """Check shapes and index ranges, and store contiguous arrays."""
         if not 1 <= self.order <= MAX_ORDER:
-            raise DataError(f"order {self.order} of an expansion is not between 1 and {MAX_ORDER}")
+            raise DataError(
+                f"order {self.order} of an expansion is not between 1 and {MAX_ORDER}",
+                fix=f"leave out orders above {MAX_ORDER}",
+            )
         for name, kind in (
             ("monomials", np.int32),
             ("indptr", np.int64),
@@ -61,12 +64,21 @@ class OrderTerms:
         check_shape(f"indptr of {name}", self.indptr, (self.n_monomials + 1,))
         check_shape(f"data of {name}", self.data, self.indices.shape)
         if (np.diff(self.monomials, axis=1) < 0).any():
-            raise DataError(f"monomials of {name} are not ascending within a row")
+            raise DataError(
+                f"monomials of {name} are not ascending within a row",
+                fix="sort the variables of each monomial",
+            )
         is_ascending = (np.diff(self.indptr) >= 0).all()
         if not (is_ascending and self.indptr[0] == 0 and self.indptr[-1] == len(self.data)):
-            raise DataError(f"indptr of {name} does not partition the {len(self.data)} entries")
+            raise DataError(
+                f"indptr of {name} does not partition the {len(self.data)} entries",
+                fix="let indptr ascend from 0 to the number of entries",
+            )
         if len(self.indices) and (self.indices.min() < 0 or self.indices.max() >= self.n_parameters):
-            raise DataError(f"a parameter index of {name} is outside 0..{self.n_parameters - 1}")
+            raise DataError(
+                f"a parameter index of {name} is outside 0..{self.n_parameters - 1}",
+                fix="raise n_parameters, or number the parameters from 0",
+            )
 
     @property
     def n_monomials(self) -> int:
@@ -113,15 +125,22 @@ class CellPolynomial:
         object.__setattr__(self, "slots", np.ascontiguousarray(self.slots, dtype=np.int32).reshape(-1, 4))
         orders = [terms.order for terms in self.orders]
         if orders != sorted(set(orders)):
-            raise DataError(f"orders {orders} of an expansion are not ascending")
+            raise DataError(
+                f"orders {orders} of an expansion are not ascending",
+                fix="give each order once, the lowest first",
+            )
         sites = self.slots[:, 0]
         if len(sites) and (sites.min() < 0 or sites.max() >= self.n_sites):
-            raise DataError(f"a slot names a site outside 0..{self.n_sites - 1}")
+            raise DataError(
+                f"a slot names a site outside 0..{self.n_sites - 1}",
+                fix="raise n_sites, or number the sites from 0",
+            )
         for terms in self.orders:
             variables = terms.monomials
             if variables.size and (variables.min() < 0 or variables.max() >= 3 * len(self.slots)):
                 raise DataError(
-                    f"a monomial of order {terms.order} names a slot outside 0..{len(self.slots) - 1}"
+                    f"a monomial of order {terms.order} names a slot outside 0..{len(self.slots) - 1}",
+                    fix="number the variables from 0, three for each slot",
                 )
 
     @property

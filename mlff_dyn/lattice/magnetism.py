@@ -75,7 +75,10 @@ def collinear_moments(moments: ArrayLike) -> NDArray[np.float64]:
     """
     values = np.array(moments, float)
     if not np.isfinite(values).all():
-        raise DataError("a magnetic moment is not a finite number")
+        raise DataError(
+            "a magnetic moment is not a finite number",
+            fix="give every atom a moment in Bohr magnetons, 0 for none",
+        )
     if values.ndim == 1:
         return values
     sizes = np.linalg.norm(values, axis=1)
@@ -125,7 +128,9 @@ def species_of_levels(numbers: NDArray[np.int64], levels: NDArray[np.int64]) -> 
         here = numbers == number
         for level in np.unique(levels[here]).tolist()[:-1]:
             if not unused:
-                raise DataError("the magnetic moments are of too many sizes", fix="check the moments")
+                raise DataError(
+                    "the magnetic moments are of too many sizes", fix="give equal atoms equal moments"
+                )
             species[here & (levels == level)] = unused.pop(0)
     return species
 
@@ -171,7 +176,7 @@ def magnetic_operations(
     if found is None:
         raise DataError(
             "the magnetic symmetry of the structure cannot be found",
-            fix="check the structure or change structure.symprec_angstrom",
+            fix="change structure.symprec_angstrom, or give a structure of higher accuracy",
         )
     return np.array(found["rotations"], np.int64), np.array(found["translations"], float)
 

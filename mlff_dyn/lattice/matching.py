@@ -88,7 +88,7 @@ def match_structure(
     if len(species) != torus.n_atoms:
         raise DataError(
             f"the cell holds {len(species)} atoms, that supercell of the reference crystal {torus.n_atoms}",
-            fix="check structure.file",
+            fix="drop the frame, or give the crystal that it is made of as structure.file",
         )
     strain, rotation = deformation
     stretch = np.eye(3) + strain

@@ -169,7 +169,10 @@ def constraint_nullspace(
         column += vectors.shape[1]
     null = null[:, :column].copy()
     if scaled.shape[0] and column and np.abs(scaled @ null).max() > 1e-10 * max(1.0, abs(scaled).max()):
-        raise BasisError("the sum rules have no exact null space", fix="check structure.symprec_angstrom")
+        raise BasisError(
+            "the sum rules have no exact null space",
+            fix="change structure.symprec_angstrom, or give positions with more digits",
+        )
     return np.asarray(whitening @ null), null
 
 

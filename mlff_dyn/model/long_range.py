@@ -74,14 +74,22 @@ class LongRange:
         check_shape("charges", self.charges, (None, 3, 3))
         check_shape("dielectric", self.dielectric, (3, 3))
         if not (np.isfinite(self.charges).all() and np.isfinite(self.dielectric).all()):
-            raise DataError("a Born charge or a component of the dielectric tensor is not a finite number")
+            raise DataError(
+                "a Born charge or a component of the dielectric tensor is not a finite number",
+                fix="give finite numbers",
+            )
         if np.abs(self.charges.sum(axis=0)).max() > 1e-8 * max(1.0, float(np.abs(self.charges).max())):
-            raise DataError("the Born charges do not add up to zero")
+            raise DataError(
+                "the Born charges do not add up to zero", fix="subtract their mean from each charge"
+            )
         asymmetry = np.abs(self.dielectric - self.dielectric.T).max()
         if asymmetry > 1e-8 or np.linalg.eigvalsh(self.dielectric)[0] <= 0.0:
-            raise DataError("the dielectric tensor is not symmetric and positive")
+            raise DataError(
+                "the dielectric tensor is not symmetric and positive",
+                fix="give the electronic dielectric tensor, which is 1 or more in every direction",
+            )
         if not (0.0 < self.damping < np.inf and 0.0 < self.coulomb < np.inf):
-            raise DataError("damping and Coulomb constant are not positive")
+            raise DataError("damping and Coulomb constant are not positive", fix="give numbers above zero")
 
     def on(self, torus: Torus) -> HarmonicTorus:
         """Force constants on a supercell.

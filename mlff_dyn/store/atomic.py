@@ -27,6 +27,13 @@ _FIXES = {
     errno.EISDIR: "remove the folder that has the name of the file",
     errno.EIO: "check the disk",
 }
+_READING_FIXES = {
+    errno.ENOENT: "correct the path, or make the file first",
+    errno.ENOTDIR: "correct the path",
+    errno.EACCES: "make it readable: chmod u+r",
+    errno.EISDIR: "give a file instead of the folder",
+    errno.EIO: "check the disk",
+}
 
 _LONG_AGO_SECONDS = 86400
 
@@ -80,6 +87,11 @@ def atomic_write_text(path: Path | str, text: str) -> None:
 def fix_of(error: OSError) -> str:
     """What mends an error of writing."""
     return _FIXES.get(error.errno or 0, "choose a folder that can be written")
+
+
+def reading_fix(error: OSError) -> str:
+    """What mends an error of reading."""
+    return _READING_FIXES.get(error.errno or 0, "check the disk and the path")
 
 
 def require_space(folder: Path, n_bytes: int) -> None:

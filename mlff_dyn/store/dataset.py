@@ -12,7 +12,7 @@ from ase.io.extxyz import read_xyz
 
 from mlff_dyn.errors import DataError, check_shape, located
 from mlff_dyn.lattice.magnetism import MAGNETIC_LIMITS, collinear_moments
-from mlff_dyn.store.atomic import atomic_write
+from mlff_dyn.store.atomic import atomic_write, reading_fix
 from mlff_dyn.store.extxyz import format_frame
 from mlff_dyn.store.json_file import to_plain
 from mlff_dyn.store.label_columns import labels_of, names_of
@@ -81,13 +81,19 @@ class Snapshot:
         for name, (array, expected) in arrays.items():
             check_shape(name, array, expected)
             if not np.all(np.isfinite(array)):
-                raise DataError(f"{name} has a number that is not finite")
+                raise DataError(
+                    f"{name} has a number that is not finite", fix="drop the frame, or calculate it again"
+                )
         if n_atoms == 0:
-            raise DataError("there are no atoms")
+            raise DataError("there are no atoms", fix="remove the frame")
         if np.any(np.asarray(self.numbers) < 1):
-            raise DataError("an atom has no chemical element")
+            raise DataError(
+                "an atom has no chemical element", fix="write chemical symbols in the column species"
+            )
         if abs(float(np.linalg.det(self.cell))) < 1e-6:
-            raise DataError("the cell has no volume")
+            raise DataError(
+                "the cell has no volume", fix='give three cell vectors: Lattice="ax ay az bx by bz cx cy cz"'
+            )
 
     @property
     def n_atoms(self) -> int:
@@ -121,9 +127,11 @@ def read_snapshots(path: Path | str, columns: Mapping[str, str] | None = None) -
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
+        raise DataError(f"cannot read {path}: {error.strerror}", fix=reading_fix(error)) from error
     except ValueError as error:
-        raise DataError(f"{path} is not a text file: {error}") from error
+        raise DataError(
+            f"{path} is not a text file: {error}", fix="give extended XYZ in UTF-8, uncompressed"
+        ) from error
     n_frames = _count_frames(path, text)
     with path.open(encoding="utf-8") as file:
         frames = read_xyz(file, index=slice(None))
@@ -147,7 +155,7 @@ def write_snapshots(path: Path | str, snapshots: Iterable[Snapshot]) -> None:
     """
     snapshots = tuple(snapshots)
     if not snapshots:
-        raise DataError(f"cannot write {path}: there are no snapshots")
+        raise DataError(f"cannot write {path}: there are no snapshots", fix="give at least one frame")
     with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for snapshot in snapshots:
             columns = {"pos": snapshot.positions, "forces": snapshot.forces_ev_per_angstrom}
@@ -170,7 +178,7 @@ def _count_frames(path: Path, text: str) -> int:
     """Count the frames, and refuse a file that is cut: the reader would take the rest for the whole."""
     lines = text.rstrip().split("\n")
     if lines == [""]:
-        raise DataError(f"{path} holds no frame")
+        raise DataError(f"{path} holds no frame", fix="give a file with at least one frame")
     if not text.endswith("\n"):
         raise DataError(
             f"{path} is cut: its last line has no line break",
@@ -183,10 +191,14 @@ def _count_frames(path: Path, text: str) -> int:
             n_atoms = int(lines[position])
         except ValueError:
             raise DataError(
-                f"{path}, frame {n_frames}: line {position + 1} is not a number of atoms: {lines[position]!r}"
+                f"{path}, frame {n_frames}: line {position + 1} is no number of atoms: {lines[position]!r}",
+                fix="give each frame its number of atoms, its header and a line for each atom",
             ) from None
         if position + 1 < len(lines) and _n_columns(lines[position + 1]) > _MOST_COLUMNS:
-            raise DataError(f"{path}, frame {n_frames}: there are more than {_MOST_COLUMNS} columns")
+            raise DataError(
+                f"{path}, frame {n_frames}: there are more than {_MOST_COLUMNS} columns",
+                fix="drop the columns that are no labels",
+            )
         position += n_atoms + 2
         if n_atoms < 1 or position > len(lines):
             raise DataError(
@@ -211,9 +223,9 @@ def _next_frame(frames: Iterator[Atoms]) -> Atoms:
     try:
         return next(frames)
     except StopIteration:
-        raise DataError("the frame cannot be found") from None
+        raise DataError("the frame cannot be found", fix="write the file again") from None
     except Exception as error:
-        raise DataError(f"the frame is damaged: {error}") from error
+        raise DataError(f"the frame is damaged: {error}", fix="drop the frame, or write it again") from error
 
 
 def _to_snapshot(atoms: Atoms, columns: Mapping[str, str]) -> Snapshot:
@@ -230,7 +242,9 @@ def _to_snapshot(atoms: Atoms, columns: Mapping[str, str]) -> Snapshot:
         raise DataError("the frame is not periodic", fix='set Lattice and pbc="T T T"')
     energy = labels.get("energy")
     if energy is not None and energy.size != 1:
-        raise DataError(f"the energy is {energy.size} numbers, not one")
+        raise DataError(
+            f"the energy is {energy.size} numbers, not one", fix="store one energy for the frame, in eV"
+        )
     return Snapshot(
         numbers=atoms.numbers.astype(np.int64),
         positions=np.array(atoms.positions, dtype=float),

@@ -90,7 +90,10 @@ def format_info(key: str, value: object) -> str:
         entry = f"{key}={_quote(text)}"
         if _reads_back(entry, key, value):
             return entry
-    raise DataError(f"info key {key!r} with value {value!r} cannot be stored in an extended XYZ file")
+    raise DataError(
+        f"info key {key!r} with value {value!r} cannot be stored in an extended XYZ file",
+        fix="use finite numbers and texts without line breaks",
+    )
 
 
 def _plain_text(value: object) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlff_dyn.errors import DataError
+from mlff_dyn.store.atomic import fix_of, reading_fix
 from mlff_dyn.store.json_file import finite_or_null, to_plain
 
 
@@ -32,7 +33,7 @@ class Journal:
         try:
             _drop_cut_line(self.path)
         except OSError as error:
-            raise DataError(f"cannot repair {self.path}: {error.strerror}") from error
+            raise DataError(f"cannot repair {self.path}: {error.strerror}", fix=fix_of(error)) from error
 
     def append(self, event: str, **fields: object) -> None:
         """Write one event and force it to the disk.
@@ -60,7 +61,7 @@ class Journal:
                     raise DataError(f"cannot write {self.path}: the disk is full", fix="free some disk space")
                 os.fsync(file.fileno())
         except OSError as error:
-            raise DataError(f"cannot write {self.path}: {error.strerror}", fix="check the disk") from error
+            raise DataError(f"cannot write {self.path}: {error.strerror}", fix=fix_of(error)) from error
 
 
 def read_journal(path: Path) -> tuple[dict[str, Any], ...]:
@@ -88,7 +89,7 @@ def read_journal(path: Path) -> tuple[dict[str, Any], ...]:
     except FileNotFoundError:
         return ()
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
+        raise DataError(f"cannot read {path}: {error.strerror}", fix=reading_fix(error)) from error
     complete = content[: content.rfind(b"\n") + 1]
     return tuple(
         _parse_line(path, number, line) for number, line in enumerate(complete.splitlines(), start=1)

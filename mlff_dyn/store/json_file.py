@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlff_dyn.errors import DataError
-from mlff_dyn.store.atomic import atomic_write_text
+from mlff_dyn.store.atomic import atomic_write_text, reading_fix
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +51,7 @@ def write_json(path: Path, content: Mapping[str, Any], *, format_name: str, vers
     try:
         text = json.dumps(document, indent=1, allow_nan=False)
     except ValueError as error:
-        raise DataError(f"cannot write {path}: {error}") from error
+        raise DataError(f"cannot write {path}: {error}", fix="give finite numbers") from error
     atomic_write_text(path, text + "\n")
 
 
@@ -77,7 +77,7 @@ def read_json(path: Path, *, format_name: str, version: int) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
+        raise DataError(f"cannot read {path}: {error.strerror}", fix=reading_fix(error)) from error
     except ValueError as error:
         raise DataError(f"{path} is damaged: not JSON ({error})", fix="remove the file") from error
     if not isinstance(document, dict) or document.get("format") != format_name:

@@ -126,14 +126,19 @@ def _numbers(name: str, value: object) -> np.ndarray:
     try:
         return np.asarray(value, dtype=float)
     except (TypeError, ValueError):
-        raise DataError(f"{name} is not made of numbers") from None
+        raise DataError(
+            f"{name} is not made of numbers", fix="write numbers, or name another column with --columns"
+        ) from None
 
 
 def _voigt(name: str, value: np.ndarray) -> np.ndarray:
     """Six components xx, yy, zz, yz, xz, xy of a tensor that may be given with nine."""
     if value.size != len(_VOIGT):
         if value.size != 9:
-            raise DataError(f"{name} has {value.size} numbers, not 6 or 9")
+            raise DataError(
+                f"{name} has {value.size} numbers, not 6 or 9",
+                fix="give xx, yy, zz, yz, xz, xy, or the nine of the tensor",
+            )
         square = value.reshape(3, 3)
         value = (0.5 * (square + square.T)).ravel()[_VOIGT]
     return value.ravel()

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from mlff_dyn.errors import DataError
-from mlff_dyn.store.atomic import atomic_write
+from mlff_dyn.store.atomic import atomic_write, reading_fix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,7 +100,7 @@ def read_sealed(path: Path, kind: SealedFormat, reader: Callable[[h5py.File], T]
     except FileNotFoundError:
         raise DataError(f"{path} does not exist", fix="run the command that writes it first") from None
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}", fix="check its permissions") from None
+        raise DataError(f"cannot read {path}: {error.strerror}", fix=reading_fix(error)) from None
     is_sealed = content[-_SEAL_BYTES:].startswith(_SEAL)
     if is_sealed and _seal(content[:-_SEAL_BYTES]) != content[-_SEAL_BYTES:]:
         raise DataError(f"{path} is damaged: its contents do not have its digest", fix=kind.fix)
@@ -126,10 +126,14 @@ def read_array(dataset: h5py.Dataset) -> np.ndarray:
         If it holds anything else than finite numbers, or claims to be larger than its file.
     """
     if dataset.nbytes > dataset.file.id.get_filesize():
-        raise DataError(f"{dataset.name} of shape {dataset.shape} is larger than the file")
+        raise DataError(
+            f"{dataset.name} of shape {dataset.shape} is larger than the file", fix="write the file again"
+        )
     values = np.asarray(dataset[()])
     if values.dtype.kind not in "biuf" or not np.isfinite(values).all():
-        raise DataError(f"{dataset.name} holds something else than finite numbers")
+        raise DataError(
+            f"{dataset.name} holds something else than finite numbers", fix="write the file again"
+        )
     return values
 
 
@@ -146,7 +150,7 @@ def _describe_other(file: h5py.File, kind: SealedFormat) -> str | None:
 
 def _check_seal(file: h5py.File, kind: SealedFormat, *, is_sealed: bool) -> None:
     if not is_sealed and int(file.attrs["version"]) >= kind.sealed_since:
-        raise DataError("its digest is missing")
+        raise DataError("its digest is missing", fix="write the file again")
 
 
 def _seal(content: bytes | memoryview) -> bytes:

@@ -64,10 +64,11 @@ def read_structure(path: Path | str) -> Atoms:
     path = _short(Path(path))
     if not path.exists():
         raise DataError(
-            f"structure file {path} does not exist", fix="check structure.file and the folder it is in"
+            f"structure file {path} does not exist",
+            fix="correct structure.file; its path starts at the folder of the configuration",
         )
     if not path.is_file():
-        raise DataError(f"structure file {path} is not a file", fix="check structure.file")
+        raise DataError(f"structure file {path} is not a file", fix="let structure.file name a file")
     status = path.stat()
     return _read_checked(path, status.st_mtime_ns, status.st_size).copy()
 
@@ -116,7 +117,9 @@ def _read_any(path: Path) -> Atoms:
     for message in dict.fromkeys(messages):
         _logger.info("%s: %s", path, message)
     if not isinstance(atoms, Atoms):
-        raise DataError(f"structure file {path} does not hold a structure")
+        raise DataError(
+            f"structure file {path} does not hold a structure", fix="give a file with one crystal structure"
+        )
     return atoms
 
 
@@ -188,15 +191,21 @@ def _format(path: Path) -> str:
 
 def _check_sites(path: Path, atoms: Atoms) -> None:
     if len(atoms) == 0:
-        raise DataError(f"structure file {path} holds no atoms")
+        raise DataError(f"structure file {path} holds no atoms", fix="give a file with at least one atom")
     if not (np.all(np.isfinite(atoms.positions)) and np.all(np.isfinite(atoms.cell.array))):
-        raise DataError(f"structure file {path} has a number that is not finite")
+        raise DataError(
+            f"structure file {path} has a number that is not finite",
+            fix="write finite numbers for the cell and every position",
+        )
     if abs(float(np.linalg.det(atoms.cell.array))) < MINIMUM_VOLUME_ANGSTROM3:
         raise DataError(
             f"structure file {path} has no three-dimensional cell", fix="give a file with three cell vectors"
         )
     if np.any(atoms.numbers < 1):
-        raise DataError(f"structure file {path} has an atom without a chemical element")
+        raise DataError(
+            f"structure file {path} has an atom without a chemical element",
+            fix="write a symbol of the periodic table for every atom",
+        )
 
 
 def _check_distances(path: Path, atoms: Atoms) -> None:

@@ -74,8 +74,8 @@ def read_magnetic_cif(path: Path) -> Atoms:
         vectors = _site_moments(block, labels) / np.linalg.norm(lattice, axis=1)
         operations = _operations(block)
         occupancies = _numbers(block.get("_atom_site_occupancy", [1.0] * len(labels)))
-    except DataError:
-        raise
+    except DataError as error:
+        raise DataError(f"structure file {path}: {error.message}", fix=error.fix) from None
     except Exception as error:
         raise DataError(
             f"structure file {path} cannot be read as a magnetic CIF: {type(error).__name__}: {error}",
@@ -109,7 +109,10 @@ def _element(text: object) -> int:
     symbol = "" if found is None else found.group()
     number = int(atomic_numbers.get(symbol, 0))
     if number < 1:
-        raise DataError(f"{text!r} is no chemical element")
+        raise DataError(
+            f"{text!r} is no chemical element",
+            fix="write a symbol of the periodic table as _atom_site_type_symbol",
+        )
     return number
 
 

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from mlff_dyn.errors import DataError, check_shape
-from mlff_dyn.store.atomic import atomic_write, require_space, sync_path
+from mlff_dyn.store.atomic import atomic_write, fix_of, require_space, sync_path
 from mlff_dyn.store.trajectory_layout import (
     DAMAGE,
     HEADER,
@@ -106,7 +106,7 @@ class TrajectoryWriter:
             self._file = h5py.File(part, "r+", **options)
             self._file.swmr_mode = True
         except OSError as error:
-            raise DataError(f"cannot write {part}: {error}") from error
+            raise DataError(f"cannot write {part}: {error}", fix=fix_of(error)) from error
 
     @classmethod
     def create(
@@ -143,7 +143,7 @@ class TrajectoryWriter:
                 with h5py.File(temporary, "w", libver="latest") as file:
                     create_layout(file, numbers, lattice, ideal_positions, attributes)
         except OSError as error:
-            raise DataError(f"cannot write {part}: {error}") from error
+            raise DataError(f"cannot write {part}: {error}", fix=fix_of(error)) from error
         return cls(path)
 
     @classmethod

@@ -131,7 +131,7 @@ def open_trajectory(path: Path) -> h5py.File:
         If the file is missing, cut, damaged, of another format, or newer than this program.
     """
     if not path.exists():
-        raise DataError(f"trajectory {path} does not exist")
+        raise DataError(f"trajectory {path} does not exist", fix="run mlff-dyn run-md first")
     try:
         file = _open_checked(path)
     except DAMAGE as error:
@@ -146,7 +146,7 @@ def open_trajectory(path: Path) -> h5py.File:
         problem = f"{path} is damaged: its crystal is not what was written"
     if problem is not None:
         file.close()
-        raise DataError(problem)
+        raise DataError(problem, fix="run the MD again with this program")
     return file
 
 

@@ -180,7 +180,12 @@ def test_a_missing_configuration_is_a_configuration_error(workflow: Workflow, co
 
 
 @pytest.mark.parametrize(
-    "error", [DataError("bad file", fix="mend it"), EngineError("no convergence"), NotConverged("not yet")]
+    "error",
+    [
+        DataError("bad file", fix="mend it"),
+        EngineError("no convergence", fix="add smearing"),
+        NotConverged("not yet", fix="go on"),
+    ],
 )
 def test_an_error_becomes_one_line_and_its_exit_code(
     error: Any, workflow: Workflow, config_file: Path
@@ -196,7 +201,7 @@ def test_an_error_becomes_one_line_and_its_exit_code(
     assert "Traceback" in run("run-md", config_file, "-vv").stderr
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), Interrupted("stopped after step 10")])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), Interrupted("stopped after step 10", fix="go on")])
 def test_an_interrupt_is_130_and_one_line(
     error: BaseException, workflow: Workflow, config_file: Path
 ) -> None:

@@ -62,6 +62,7 @@ def test_stress_is_optional():
 
 def test_numbers_without_a_space_between_them():
     text = OUTPUT.replace("     0.00100000   -0.00200000", " -1234.00100000-1234.00200000")
+    text = text.replace("Total force =     0.005292", "Total force =  1745.141657")
     forces = parse_pw_output(text, "a.pwo").forces_ev_per_angstrom / RYDBERG_PER_BOHR_EV_PER_ANGSTROM
     assert forces[0] == pytest.approx([-1234.001, -1234.002, -0.003])
 
@@ -89,6 +90,8 @@ ERROR_BOX = """
         ),
         ("-0.00020000   0.00000400", "-0.00020000", "stress cannot be read"),
         ("0.00000600  -0.00020000   0.00000400            0.88", "****  0.1", "stress cannot be read"),
+        ("    0.00100000   -0.00200000", "    0.00100900   -0.00200000", "is 0.0052932 .* is 0.005292"),
+        ("-0.00020000   0.00000400  ", "-0.00030000   0.00000400  ", r"differ by 14\.7 kbar"),
         ("number of atoms/cell      =            2", "", "no number of atoms"),
         ("number of atoms/cell      =            2", "number of atoms/cell = 3", "3 atoms, the input 2"),
         ("convergence has been achieved", "convergence NOT achieved", "did not converge"),
@@ -102,6 +105,26 @@ def test_refusals_name_file_reason_and_next_step(old, new, reason):
     with pytest.raises(EngineError, match=reason) as caught:
         parse_pw_output(text, "run/a.pwo", n_atoms=2)
     assert "run/a.pwo" in str(caught.value)
+    assert caught.value.fix
+
+
+def test_a_changed_digit_of_the_forces_or_the_stress_is_noticed(shared_data):
+    """Random digits of 64 atoms: what passes changes the norm of the forces by less than its rounding."""
+    text = (shared_data / "NaCl-qe" / "NaCl-001.out").read_text()
+    right = parse_pw_output(text, "a.pwo")
+    start, end = text.index("Forces acting"), text.index("Total force =")
+    stress = text.index("total   stress")
+    places = [i for i in (*range(start, end), *range(stress, stress + 300)) if text[i].isdigit()]
+    random = np.random.default_rng(1)
+    for i in random.choice(places, size=60, replace=False):
+        changed = f"{text[:i]}{(int(text[i]) + 5) % 10}{text[i + 1 :]}"
+        try:
+            result = parse_pw_output(changed, "a.pwo")
+        except EngineError:
+            continue
+        forces = [x.forces_ev_per_angstrom / RYDBERG_PER_BOHR_EV_PER_ANGSTROM for x in (right, result)]
+        assert abs(np.linalg.norm(forces[0]) - np.linalg.norm(forces[1])) < 1.2e-6
+        assert result.stress_ev_per_angstrom3 == pytest.approx(right.stress_ev_per_angstrom3, abs=2e-7)
 
 
 def test_every_cut_is_refused():

@@ -57,7 +57,7 @@ class InThisProcess(AseEngine):
         try:
             return calculate(self._create(), self.read_input(directory))
         except RuntimeError as error:
-            raise EngineError(f"{directory}: {error}") from error
+            raise EngineError(f"{directory}: {error}", fix="try again") from error
 
 
 @pytest.fixture

@@ -224,5 +224,8 @@ def check_strain(strain: NDArray[np.float64]) -> NDArray[np.float64]:
     check_shape("strain", strain, (3, 3))
     tensor = np.array(strain, dtype=np.float64)
     if not np.isfinite(tensor).all() or np.abs(tensor - tensor.T).max() > 1e-12:
-        raise DataError(f"strain {tensor.tolist()} is not a symmetric tensor")
+        raise DataError(
+            f"strain {tensor.tolist()} is not a symmetric tensor",
+            fix="give 3 x 3 finite numbers with equal off-diagonal pairs",
+        )
     return np.asarray(0.5 * (tensor + tensor.T))

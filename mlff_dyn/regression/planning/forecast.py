@@ -146,7 +146,10 @@ def learning_curve(
         If there are no frames.
     """
     if not len(variances):
-        raise FitError("a forecast needs frames of the trajectories that the model is made for")
+        raise FitError(
+            "a forecast needs frames of the trajectories that the model is made for",
+            fix="give the variances of at least one frame",
+        )
     information = np.zeros((len(covariance_factor), len(covariance_factor)))
     importance = np.zeros_like(information)
     n_rows = 0

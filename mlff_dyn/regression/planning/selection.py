@@ -128,7 +128,10 @@ def frame_pool(
     """
     n_frames, n_parameters = len(variances), len(covariance_factor)
     if not n_frames or not all((np.asarray(variance) > 0.0).all() for variance in variances):
-        raise FitError("a pool needs frames, and each a positive noise variance")
+        raise FitError(
+            "a pool needs frames, and each a positive noise variance",
+            fix="give at least one frame, with noise variances above zero",
+        )
     informations = np.empty((n_frames, n_parameters * (n_parameters + 1) // 2))
     importance = np.zeros((n_parameters, n_parameters), order="F")
     n_rows = []

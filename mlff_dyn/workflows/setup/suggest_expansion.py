@@ -115,7 +115,10 @@ def _write(path: Path, suggested: Trial, *, dry_run: bool) -> str:
     try:
         changed = replace_value(text, _KEY, suggested.cutoffs_angstrom)
     except KeyError:
-        raise ConfigError(f"{path} has no expansion.cutoffs_angstrom to write to") from None
+        raise ConfigError(
+            f"{path} has no expansion.cutoffs_angstrom to write to",
+            fix="add the section expansion with the key cutoffs_angstrom",
+        ) from None
     before, after = (parse_config(each, source=str(path), folder=path.parent) for each in (text, changed))
     if before == after:
         return "unchanged"

@@ -53,5 +53,8 @@ def _check(workspace: Workspace, section: EngineConfig, where: str) -> dict[str,
             (read.numbers, read.cell.array, read.positions),
         )
         if difference is not None:
-            raise EngineError(f"{where}: the structure in its input is another one: {difference}")
+            raise EngineError(
+                f"{where}: the structure in its input is another one: {difference}",
+                fix="let engine.parameters leave cell, positions and atoms to mlff-dyn",
+            )
         return {"kind": section.kind, **engine.check(directory)}

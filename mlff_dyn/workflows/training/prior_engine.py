@@ -95,7 +95,9 @@ def learn_cheap_engine(workspace: Workspace, prior: PriorConfig, progress: Progr
         force_field = fit_force_field(workspace.expansion.basis, data)
     progress.stop()
     if force_field is None:
-        raise ConfigError("training.prior.n_frames is zero")
+        raise ConfigError(
+            "training.prior.n_frames is zero", fix="set it to 1 or more, or remove training.prior"
+        )
     write_model(path, force_field, {"identity": identity, "n_snapshots": len(data)})
     return force_field
 
@@ -145,5 +147,7 @@ def _frames(
 
 def _engine_of(prior: PriorConfig) -> EngineConfig:
     if prior.engine is None:
-        raise ConfigError("training.prior names no engine")
+        raise ConfigError(
+            "training.prior names no engine", fix="give training.prior.engine, or remove training.prior"
+        )
     return prior.engine

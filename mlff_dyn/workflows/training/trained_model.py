@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mlff_dyn.engines.registry import configured_identity
 from mlff_dyn.errors import DataError, NotConverged
 from mlff_dyn.report.answer import read_report, write_report
-from mlff_dyn.store.atomic import date_back
+from mlff_dyn.store.atomic import date_back, reading_fix
 from mlff_dyn.workflows.setup.workspace import digest
 from mlff_dyn.workflows.training.train_report import CONVERGED, STATIC, TrainReport
 
@@ -127,7 +127,7 @@ def _fingerprint(model: Path) -> str:
     try:
         return hashlib.sha256(model.read_bytes()).hexdigest()
     except OSError as error:
-        raise DataError(f"cannot read {model}: {error.strerror}") from error
+        raise DataError(f"cannot read {model}: {error.strerror}", fix=reading_fix(error)) from error
 
 
 def _configuration(config: Config, *, is_static: bool) -> str:

@@ -65,7 +65,7 @@ def test_near_a_top_a_step_too_long_is_cut_where_the_cubic_is_largest() -> None:
 def test_a_place_that_cannot_be_evaluated_is_left(is_near: bool) -> None:
     def broken(values: NDArray) -> Point:
         if np.linalg.norm(values - TOP) > 3.0:
-            raise FitError("outside")
+            raise FitError("outside", fix="stay inside")
         return hill(values, 0.05 * HESSIAN)
 
     found = climb(broken, TOP + 1.0, WIDE, max_iterations=200, tolerance=1e-14, is_near=is_near)
