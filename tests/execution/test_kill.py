@@ -174,11 +174,11 @@ def test_calculators_and_their_programs_end_with_the_command(tmp_path, environme
     process = start(tmp_path, {**environment, "PIDS": str(pids)}, max_parallel)
     wait_until(lambda: pids.exists() and len(pids.read_text().split()) == 2 * max_parallel)
     process.send_signal(number)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     wait_until(lambda: not any(is_running(pid) for pid in pids.read_text().split()))
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
