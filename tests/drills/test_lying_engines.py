@@ -12,13 +12,17 @@ pytestmark = pytest.mark.drill
 
 LIES = {
     "scaled": (4, 10**6),
-    "noisy": (1, 10**6),
+    "noisy": (4, 10**6),
     "swapped": (1, 10**6),
     "zero": (4, 4),
 }
 """First and last calculation with wrong forces."""
 MOST_CALCULATIONS_LATER = 2
-SETTINGS = ("training.criterion.force_error_limit_relative=0.1", "training.n_steps=1200")
+SETTINGS = (
+    "expansion.cutoffs_angstrom={2: full, 3: 2.7, 4: {2: 2.7}}",
+    "training.criterion.force_error_limit_relative=0.1",
+    "training.n_steps=1200",
+)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -26,7 +30,7 @@ SETTINGS = ("training.criterion.force_error_limit_relative=0.1", "training.n_ste
 def test_a_lie_is_named(tmp_path: Path, how: str, seed: int) -> None:
     folder = make_project(tmp_path / "project")
     first, last = LIES[how]
-    settings = (lying(how, first, last), *SETTINGS, f"seed={seed}")
+    settings = (lying(how, first, last, noise=0.1), *SETTINGS, f"seed={seed}")
     result = invoke(folder, "train", "c.yaml", *(word for text in settings for word in ("--set", text)))
     text = " ".join(result.stderr.split())
     is_set_aside = re.search(r"calculation (\d+) is set aside and made again", text)
@@ -36,6 +40,5 @@ def test_a_lie_is_named(tmp_path: Path, how: str, seed: int) -> None:
         assert result.exit_code in (3, 5), text
         assert n_calculations <= max(first, 3) + MOST_CALCULATIONS_LATER, text
     else:
-        assert result.exit_code == 0, text
         assert is_set_aside is not None
         assert int(is_set_aside[1]) == first
