@@ -1,5 +1,6 @@
 # make test   everything that CI runs, in a virtual environment made from nothing
 # make check  formatting, lint and types only
+# make drill  damaged files, kills, full disks, lying engines: minutes
 # make demo   the quickstart example
 # make readme bring the configuration reference in README.md up to date
 # make clean  remove what the others made
@@ -10,7 +11,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 BUILD_INPUTS := pyproject.toml $(shell find mlff_dyn/kernels -name CMakeLists.txt -o -name '*.cpp' -o -name '*.hpp')
 
-.PHONY: test check demo readme clean
+.PHONY: test check drill demo readme clean
 .DELETE_ON_ERROR:
 
 test: check
@@ -20,6 +21,9 @@ check: $(VENV)/dev.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+drill: $(VENV)/dev.installed
+	$(BIN)/pytest -m drill
 
 demo: $(VENV)/demo.installed
 	PATH="$(BIN):$$PATH" $(MAKE) -C examples/bas-quickstart

@@ -10,9 +10,9 @@ from ase import Atoms
 from tests.workflows.counting_calculator import CountingEMT
 
 
-def lying(how: str, first: int, last: int) -> str:
+def lying(how: str, first: int, last: int, noise: float = 0.3) -> str:
     """Override of the configuration that makes it the engine."""
-    arguments = {"how": how, "first": first, "last": last}
+    arguments = {"how": how, "first": first, "last": last, "noise": noise}
     parameters = {"calculator": "tests.workflows.lying_calculator:LyingEMT", "arguments": arguments}
     return f"engine.parameters={json.dumps(parameters)}"
 
@@ -20,9 +20,9 @@ def lying(how: str, first: int, last: int) -> str:
 class LyingEMT(CountingEMT):
     """EMT; forces of the runs ``first`` to ``last``, counted from 1, are changed as ``how`` says."""
 
-    def __init__(self, how: str = "scaled", first: int = 1, last: int = 10**6) -> None:
+    def __init__(self, how: str = "scaled", first: int = 1, last: int = 10**6, noise: float = 0.3) -> None:
         super().__init__()
-        self.how, self.first, self.last = how, first, last
+        self.how, self.first, self.last, self.noise = how, first, last, noise
 
     def calculate(self, atoms: Atoms, properties: list[str], system_changes: list[str]) -> None:
         """Calculate, then lie."""
@@ -38,5 +38,5 @@ class LyingEMT(CountingEMT):
         elif self.how == "swapped":
             forces[[3, 20]] = forces[[20, 3]]
         elif self.how == "noisy":
-            forces += 0.3 * np.random.default_rng(run).standard_normal(forces.shape)
+            forces += self.noise * np.random.default_rng(run).standard_normal(forces.shape)
         self.results["forces"] = forces - forces.mean(axis=0)

@@ -216,7 +216,9 @@ def _run_one(
     )
     known: Any = finite_or_null(to_plain(asdict(summary)))
     stamp = {"null_reasons": explain_nulls(known, WHY_NULL), "identity": plan.identity, "inputs": plan.inputs}
-    write_json(plan.directory / "md.json", {**known, **stamp}, format_name=_FORMAT, version=_VERSION)
+    content = {**known, **stamp}
+    content["content"] = digest(content)
+    write_json(plan.directory / "md.json", content, format_name=_FORMAT, version=_VERSION)
     return summary, True
 
 
@@ -246,6 +248,8 @@ def _finished(plan: MdPlan) -> TrajectorySummary | None:
         return None
     try:
         content = read_json(path, format_name=_FORMAT, version=_VERSION)
+        if content.pop("content") != digest(content):
+            return None
         identity, inputs = content.pop("identity"), content.pop("inputs")
         content.pop("null_reasons", None)
         summary = TrajectorySummary(**content)

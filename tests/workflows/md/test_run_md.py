@@ -241,3 +241,21 @@ def test_without_a_model_it_says_what_to_do(project: Path, config: Config) -> No
 def test_a_run_too_short_for_a_frame_has_no_averages(project: Path) -> None:
     summary = run(configured(project, "md.n_steps=3")).trajectories[0]
     assert (summary.n_frames, summary.force_sd_mean, summary.sigma_a) == (0, None, None)
+
+
+def test_a_changed_summary_of_a_trajectory_is_made_anew(project: Path, config: Config) -> None:
+    run(config)
+    path = project / "run/md/300K-7/md.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for name, value in (
+        ("mean_temperature_k", 301.0),
+        ("steps_per_second", []),
+        ("inputs", 7),
+        ("content", ""),
+    ):
+        path.write_text(json.dumps({**content, name: value}), encoding="utf-8")
+        run(config)
+        found = json.loads(path.read_text(encoding="utf-8"))
+        assert found["mean_temperature_k"] == content["mean_temperature_k"]
+    run(config)
+    assert json.loads(path.read_text(encoding="utf-8")) == found
