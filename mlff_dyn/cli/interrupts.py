@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 INTERRUPTED = "interrupted; the same command goes on from here"
@@ -30,24 +30,22 @@ class Interrupts:
         Whether there was a signal, also where a library has made another error of it.
     is_told : bool
         Whether the line is on standard error.
-    end_code : int or None
-        Exit code of a command that is over; another signal then ends the process at once.
     """
 
     def __init__(self) -> None:
         self.is_asked = self.is_told = False
-        self.end_code: int | None = None
 
     def install(self) -> None:
-        """Take over the signals; only the main thread may."""
-        if threading.current_thread() is threading.main_thread():
-            for number in _SIGNALS:
-                if signal.getsignal(number) is not signal.SIG_IGN:
-                    signal.signal(number, self._interrupt)
+        """Take over the signals."""
+        for number in _minded():
+            signal.signal(number, self._interrupt)
 
-    def _interrupt(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 (signature of a handler)
-        if self.end_code is not None:
-            os._exit(self.end_code)
+    def ignore(self) -> None:
+        """Let the end of the process be: all is done, and Python puts handlers of its own away before."""
+        for number in _minded():
+            signal.signal(number, signal.SIG_IGN)
+
+    def _interrupt(self, signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG002 (of a handler)
         self.is_asked = True
         raise KeyboardInterrupt
 
@@ -60,35 +58,38 @@ def run_interruptible(command: Callable[[], object]) -> NoReturn:
 
     A signal outside of what the command does about signals itself ends it in the same way.
     """
+    code: str | int | None = 0
     try:
         try:
             INTERRUPTS.install()
             command()
         except SystemExit as end:
-            if INTERRUPTS.is_asked and end.code == EXIT_CODE:
-                _end_interrupted()
-            INTERRUPTS.end_code = _code_of(end)
-            raise
+            code = end.code
         except BaseException:
             if not INTERRUPTS.is_asked:
                 raise
-            _end_interrupted()
+            code = EXIT_CODE
+        INTERRUPTS.ignore()
     except KeyboardInterrupt:
-        _end_interrupted()
-    INTERRUPTS.end_code = 0
-    sys.exit(0)
+        INTERRUPTS.ignore()
+        code = EXIT_CODE
+    if INTERRUPTS.is_asked and code == EXIT_CODE:
+        _leave_interrupted()
+    sys.exit(code)
 
 
-def _code_of(end: SystemExit) -> int:
-    if end.code is None:
-        return 0
-    return end.code if isinstance(end.code, int) else 1
+def _minded() -> Iterator[signal.Signals]:
+    """Signals that are not ignored; none outside the main thread, which alone may set handlers."""
+    if threading.current_thread() is threading.main_thread():
+        yield from (number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN)
 
 
-def _end_interrupted() -> NoReturn:
-    INTERRUPTS.end_code = EXIT_CODE
+def _leave_interrupted() -> NoReturn:
+    """Leave at once: Python replaces the exit code of some interrupts by a signal."""
     if not INTERRUPTS.is_told:
-        INTERRUPTS.is_told = True
         with suppress(OSError):
             os.write(2, f"{INTERRUPTED}\n".encode())
-    sys.exit(EXIT_CODE)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(EXIT_CODE)
