@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 INTERRUPTED = "interrupted; the same command goes on from here"
 EXIT_CODE = 130
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_AGAIN_SECONDS = 0.02
 
 
 class Interrupts:
@@ -34,9 +35,11 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.is_asked = self.is_told = False
+        self._number: int = signal.SIGINT
 
     def install(self) -> None:
         """Take over the signals."""
+        sys.unraisablehook = self._ask_again
         for number in _minded():
             signal.signal(number, self._interrupt)
 
@@ -45,9 +48,18 @@ class Interrupts:
         for number in _minded():
             signal.signal(number, signal.SIG_IGN)
 
-    def _interrupt(self, signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG002 (of a handler)
-        self.is_asked = True
+    def _interrupt(self, signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG002 (signature)
+        self.is_asked, self._number = True, signum
         raise KeyboardInterrupt
+
+    def _ask_again(self, unraisable: sys.UnraisableHookArgs) -> None:
+        """Repeat a signal that came where a library cannot pass an exception on."""
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):
+            timer = threading.Timer(_AGAIN_SECONDS, signal.raise_signal, (self._number,))
+            timer.daemon = True
+            timer.start()
+        else:
+            sys.__unraisablehook__(unraisable)
 
 
 INTERRUPTS = Interrupts()

@@ -127,6 +127,14 @@ def test_a_signal_while_modules_are_imported_or_the_process_ends(
         assert stderr == "interrupted; the same command goes on from here\n"
 
 
+def test_a_signal_that_a_library_swallows_comes_again(project: Path) -> None:
+    swallow = f"type('Finder', (), {{'__del__': lambda self: os.kill(os.getpid(), {int(signal.SIGHUP)})}})()"
+    code = SIGNAL_TO_ITSELF.format(place="numpy", number=0).replace("os.kill(os.getpid(), 0)", swallow)
+    stdout, stderr = (process := start("-c", code, cwd=project)).communicate(timeout=60)
+    assert (process.returncode, stdout) == (130, "")
+    assert stderr == "interrupted; the same command goes on from here\n"
+
+
 def test_what_the_caller_ignores_stays_ignored(project: Path) -> None:
     code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
     code += SIGNAL_TO_ITSELF.format(place="numpy", number=int(signal.SIGHUP))
