@@ -11,7 +11,7 @@
      ├─ NotConverged             4   a target error that was not reached
      ├─ EngineError              5   a reference calculation that failed
      ├─ SimulationError          6   molecular dynamics that left the trusted region
-     └─ Interrupted            130   SIGINT or SIGTERM; the same command resumes
+     └─ Interrupted            130   SIGINT, SIGTERM, SIGHUP; the same command resumes
 
 The number is the exit code of the command line.
 """

@@ -42,3 +42,15 @@ RYDBERG_PER_BOHR3_EV_PER_ANGSTROM3 = RYDBERG_EV / BOHR_ANGSTROM**3
 
 EV_PER_ANGSTROM3_GPA = ELEMENTARY_CHARGE_C * 1.0e21
 """1 eV/Å³ in GPa: 160.217663."""
+
+
+def format_kelvin(temperature_kelvin: float) -> str:
+    """Write a temperature as short as it can be told from every other one.
+
+    Examples
+    --------
+    >>> format_kelvin(300.0), format_kelvin(300.0001), format_kelvin(1234567.0)
+    ('300', '300.0001', '1234567')
+    """
+    short = f"{temperature_kelvin:g}"
+    return short if float(short) == temperature_kelvin else repr(float(temperature_kelvin)).removesuffix(".0")

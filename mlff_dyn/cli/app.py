@@ -1,5 +1,6 @@
 """The `mlff-dyn` command: its verbs and options shared by none of them."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from mlff_dyn.cli.check_convergence import check_convergence
 from mlff_dyn.cli.export import export
 from mlff_dyn.cli.init import init
+from mlff_dyn.cli.interrupts import run_interruptible
 from mlff_dyn.cli.run_md import run_md
 from mlff_dyn.cli.session import Commands
 from mlff_dyn.cli.streams import run_with_streams
@@ -53,4 +55,4 @@ def describe(
 
 def main() -> None:
     """Run the command line."""
-    run_with_streams(app)
+    run_interruptible(partial(run_with_streams, app))

@@ -8,6 +8,7 @@ def run_md(given: Given, config: ConfigFile, *, allow_unconverged: AllowUnconver
     """Run molecular dynamics on the trained force field."""
     loaded = given.load(config)
 
+    from mlff_dyn.workflows.md.places import place_of_trajectory
     from mlff_dyn.workflows.md.run_md import run_md as run_dynamics
 
     report = run_dynamics(
@@ -17,6 +18,6 @@ def run_md(given: Given, config: ConfigFile, *, allow_unconverged: AllowUnconver
         allow_unconverged=allow_unconverged,
         progress=given.progress,
     )
-    places = [f"md/{temperature:g}K-{loaded.seed}" for temperature in loaded.md.temperatures_kelvin]
+    places = [place_of_trajectory(temperature, loaded.seed) for temperature in loaded.md.temperatures_kelvin]
     names = ["md.json", *(f"{place}/{name}" for place in places for name in ("trajectory.h5", "md.json"))]
     given.finish(report, results=[loaded.run_dir / name for name in names])

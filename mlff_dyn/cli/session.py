@@ -1,23 +1,19 @@
-"""What happens around every command: errors become exit codes, signals interrupts."""
+"""What happens around every command: errors become exit codes."""
 
 from __future__ import annotations
 
 import logging
-import signal
-import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperGroup
 
 from mlff_dyn.cli.console import TRACEBACK_LEVEL, stderr
+from mlff_dyn.cli.interrupts import INTERRUPTED, INTERRUPTS
 from mlff_dyn.errors import DataError, Interrupted, MlffError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-    from types import FrameType
 
 
 _logger = logging.getLogger(__name__)
@@ -29,15 +25,13 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 (its class is private to typer)
         """Run the command line."""
         try:
-            with _terminate_as_interrupt():
-                return super().invoke(ctx)
+            return super().invoke(ctx)
         except KeyboardInterrupt:
-            error: MlffError = Interrupted(
-                "interrupted; the same command goes on from here", fix="run the same command again"
-            )
+            error: MlffError = Interrupted(INTERRUPTED, fix="run the same command again")
         except MlffError as raised:
             error = raised
             _logger.log(TRACEBACK_LEVEL, "raised here:", exc_info=raised)
+        INTERRUPTS.is_told = isinstance(error, Interrupted)
         stderr.print(f"error: {error}" if not isinstance(error, Interrupted) else error.message)
         raise typer.Exit(error.exit_code)
 
@@ -56,20 +50,3 @@ def require_file(path: Path, what: str) -> Path:
             fix=f"give the path of an existing {what}",
         )
     return path
-
-
-@contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does; only the main thread may set it."""
-
-    def interrupt(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 (signature of a handler)
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

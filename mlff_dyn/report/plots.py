@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from mlff_dyn.errors import check_shape
 from mlff_dyn.store.atomic import atomic_write
+from mlff_dyn.units import format_kelvin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,7 +139,7 @@ def _draw_trace(panel: Axes, trace: ErrorTrace, limit: float) -> None:
     panel.plot(trace.times_picosecond, mean, color=_BLUE, lw=2.0, label="running mean")
     panel.axhline(limit, color=_RED, lw=1.2, ls=(0, (5, 3)), label=f"limit {100.0 * limit:.3g} %")
     verdict = f"mean {100.0 * mean[-1]:.3g} %" if len(mean) else "no samples"
-    panel.set_title(f"{trace.temperature_kelvin:g} K: {verdict}", color=_INK)
+    panel.set_title(f"{format_kelvin(trace.temperature_kelvin)} K: {verdict}", color=_INK)
     panel.set_xlabel("Time (ps)")
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     panel.margins(x=0.0)

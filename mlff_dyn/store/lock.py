@@ -6,7 +6,7 @@ import errno
 import fcntl
 import logging
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from mlff_dyn.errors import DataError, UsageError
 LOCK_NAME = ".lock"
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from typing_extensions import Self
@@ -58,12 +59,9 @@ class RunLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
+            found = _in_use(self._directory, descriptor)
             os.close(descriptor)
-            raise UsageError(
-                f"run directory {self._directory} is in use by process {holder}",
-                fix="wait until it ends, or choose another run directory",
-            ) from None
+            raise found from None
         except OSError as error:
             _logger.warning("%s: this file system has no locks (%s)", path, error.strerror)
         # The number is for people; a full disk does not keep the lock from working.
@@ -82,3 +80,43 @@ class RunLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+@contextmanager
+def reading(directory: Path) -> Iterator[None]:
+    """Read files that belong together, with others that read, while no command works in the run directory.
+
+    Nothing is written: a directory without a lock file, like a copy of the results, is read as it is.
+
+    Parameters
+    ----------
+    directory : Path
+        The run directory.
+
+    Raises
+    ------
+    UsageError
+        If a process holds the directory.
+    """
+    try:
+        descriptor = os.open(directory / LOCK_NAME, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        yield
+        return
+    try:
+        with suppress(OSError):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise _in_use(directory, descriptor) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _in_use(directory: Path, descriptor: int) -> UsageError:
+    holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
+    return UsageError(
+        f"run directory {directory} is in use by process {holder}",
+        fix="wait until it ends, or choose another run directory",
+    )

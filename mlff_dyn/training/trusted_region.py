@@ -19,7 +19,7 @@ from mlff_dyn.errors import ConfigError
 from mlff_dyn.md.start import displacement_limit
 from mlff_dyn.model.harmonic_modes import modes_of_order_2
 from mlff_dyn.training.limits import LIMITS, DecisionLimits
-from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K
+from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K, format_kelvin
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -116,7 +116,7 @@ class TrustedRegion:
 
     def describe_stop(self, run: MdRun, step: int, torus: Torus) -> str | None:
         """Say how a run that ends at a step left the region; None if it did not."""
-        where = f"at {self.temperature_kelvin:g} K, step {step}, "
+        where = f"at {format_kelvin(self.temperature_kelvin)} K, step {step}, "
         if run.stopped_step is None:
             energy = self.escape(run)
             return None if energy is None else where + energy
@@ -141,7 +141,7 @@ class TrustedRegion:
 
     def remedy(self, run: MdRun, torus: Torus) -> str:
         """Say what lets a run that was stopped go on, in the imperative."""
-        train = f"train at {self.temperature_kelvin:g} K or above"
+        train = f"train at {format_kelvin(self.temperature_kelvin)} K or above"
         if run.stopped_step is None or self._runs_away(run, torus):
             return (
                 f"the force field is not stable there, whatever md.displacement_limit_angstrom: {train}, "

@@ -17,6 +17,7 @@ from mlff_dyn.formats.registry import find_format
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.report.answer import Report
 from mlff_dyn.store.atomic import fix_of, sync_path
+from mlff_dyn.store.lock import reading
 from mlff_dyn.store.model_file import read_model
 from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.training.trained_model import ANSWER_NAME, check_trained, read_trained
@@ -96,7 +97,8 @@ def export(
     Raises
     ------
     UsageError
-        If the format or supercell is none, other files are in the way, or the format cannot hold the model.
+        If the format or supercell is none, other files are in the way, the format cannot hold the model, or
+        another command works in the run directory.
     NotConverged
         If the training of the model did not converge or had other settings.
     DataError
@@ -104,7 +106,8 @@ def export(
     """
     writer, orders = find_format(format)
     matrices = {} if supercell is None else parse_supercells(supercell, orders)
-    force_field, torus = _read(source, allow_unconverged=allow_unconverged)
+    with reading(_directory_of(source)):
+        force_field, torus = _read(source, allow_unconverged=allow_unconverged)
     tori = dict.fromkeys(orders, torus)
     tori.update({order: input_supercell(torus.crystal, matrix) for order, matrix in matrices.items()})
     torus = tori[max(orders)]
@@ -137,6 +140,12 @@ def _write_files(
             return names, _publish(Path(scratch), names, output, force=force, dry_run=dry_run)
     except OSError as error:
         raise DataError(f"cannot write {output}: {error.strerror or error}", fix=fix_of(error)) from error
+
+
+def _directory_of(source: Path | Config) -> Path:
+    if not isinstance(source, Path):
+        return source.run_dir
+    return source if source.is_dir() else source.parent
 
 
 def _read(source: Path | Config, *, allow_unconverged: bool) -> tuple[ForceField, Torus]:

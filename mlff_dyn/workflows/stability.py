@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mlff_dyn.model.harmonic_modes import imaginary_mode, modes_of_order_2
 from mlff_dyn.training.trusted_region import is_extrapolated, trusted_region
+from mlff_dyn.units import format_kelvin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,7 @@ def coverage_warnings(force_field: SupercellForceField, motions: Sequence[Motion
         rms, largest = region.expected_rms_angstrom, region.expected_angstrom
         if rms is not None and largest is not None and is_extrapolated(trained, rms, largest):
             text = describe_extrapolation(trained, rms, largest)
-            lines.append(f"dynamics at {motion.temperature_kelvin:g} K: {text}")
+            lines.append(f"dynamics at {format_kelvin(motion.temperature_kelvin)} K: {text}")
     return lines
 
 

@@ -29,6 +29,20 @@ sys.argv = ["mlff-dyn", "run-md", "CONFIG.yaml"]
 main()
 """
 
+SIGNAL_TO_ITSELF = """
+import atexit, os, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "{place}":
+            os.kill(os.getpid(), {number})
+if "{place}" == "exit":
+    atexit.register(os.kill, os.getpid(), {number})
+sys.meta_path.insert(0, Finder())
+from mlff_dyn.__main__ import main
+sys.argv = ["mlff-dyn", "init", "CONFIG.yaml", "-q"]
+main()
+"""
+
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
@@ -81,7 +95,7 @@ def test_version(tmp_path: Path) -> None:
     assert stdout.startswith("mlff-dyn ")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_command_with_130_and_one_line(number: int, tmp_path: Path) -> None:
     (tmp_path / "CONFIG.yaml").write_text(CONFIG)
     process = start("-c", SLEEPING_WORKFLOW, cwd=tmp_path)
@@ -94,6 +108,40 @@ def test_a_signal_ends_the_command_with_130_and_one_line(number: int, tmp_path: 
     assert time.monotonic() - asked < 10.0
     assert (process.returncode, stdout) == (130, "")
     assert stderr == "interrupted; the same command goes on from here\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("place", ["typer", "numpy", "exit"])
+def test_a_signal_while_modules_are_imported_or_the_process_ends(
+    place: str, number: int, project: Path
+) -> None:
+    """One line and 130; once the answer is there, the exit code of the command."""
+    code = SIGNAL_TO_ITSELF.format(place=place, number=int(number))
+    process = start("-c", code, cwd=project)
+    stdout, stderr = process.communicate(timeout=60)
+    if place == "exit":
+        assert (process.returncode, stderr) == (0, "")
+        assert stdout
+    else:
+        assert (process.returncode, stdout) == (130, "")
+        assert stderr == "interrupted; the same command goes on from here\n"
+
+
+def test_a_signal_that_a_library_swallows_comes_again(project: Path) -> None:
+    swallow = f"type('Finder', (), {{'__del__': lambda self: os.kill(os.getpid(), {int(signal.SIGHUP)})}})()"
+    code = SIGNAL_TO_ITSELF.format(place="numpy", number=0).replace("os.kill(os.getpid(), 0)", swallow)
+    stdout, stderr = (process := start("-c", code, cwd=project)).communicate(timeout=60)
+    assert (process.returncode, stdout) == (130, "")
+    assert stderr == "interrupted; the same command goes on from here\n"
+
+
+def test_what_the_caller_ignores_stays_ignored(project: Path) -> None:
+    code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    code += SIGNAL_TO_ITSELF.format(place="numpy", number=int(signal.SIGHUP))
+    process = start("-c", code, cwd=project)
+    stdout, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "status" in stdout
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device")

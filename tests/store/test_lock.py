@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mlff_dyn.errors import DataError, UsageError
-from mlff_dyn.store.lock import RunLock
+from mlff_dyn.store.lock import RunLock, reading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,3 +56,14 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"symbolic link.*remove"), RunLock(tmp_path / "run"):
         pass
     assert victim.read_text() == "precious\n"
+
+
+def test_readers_share_a_directory_but_not_with_a_command(tmp_path):
+    with reading(tmp_path), reading(tmp_path):
+        assert not list(tmp_path.iterdir())
+    with RunLock(tmp_path), pytest.raises(UsageError, match=f"process {os.getpid()}"), reading(tmp_path):
+        pass
+    with reading(tmp_path), reading(tmp_path), pytest.raises(UsageError), RunLock(tmp_path):
+        pass
+    with RunLock(tmp_path):
+        pass

@@ -8,6 +8,7 @@ import phonopy
 import pytest
 
 from mlff_dyn.errors import DataError, UsageError
+from mlff_dyn.store.lock import RunLock
 from mlff_dyn.workflows.export import export
 from tests.workflows.conftest import invoke
 
@@ -179,3 +180,11 @@ def test_a_model_without_its_supercell_or_without_itself_is_refused(project: Pat
     assert "model.h5 does not exist" in result.stderr
     with pytest.raises(DataError):
         export(project / "nowhere.h5", format="phonopy", output=project / "out", force=False)
+
+
+@pytest.mark.parametrize("source", ["run", "run/model.h5"])
+def test_a_run_directory_at_work_is_not_read(project: Path, source: str) -> None:
+    with RunLock(project / "run"), pytest.raises(UsageError, match="in use by process"):
+        export(project / source, format="phonopy", output=project / "out", force=False)
+    assert not (project / "out").exists()
+    export(project / source, format="phonopy", output=project / "out", force=False)

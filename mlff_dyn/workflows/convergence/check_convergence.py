@@ -13,6 +13,7 @@ from mlff_dyn.report.answer import DryRun, Report, read_report, write_report
 from mlff_dyn.report.plots import ErrorTrace, plot_convergence
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.training.frame_choice import outlook
+from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.convergence.convergence_report import (
     CONVERGED,
     NOT_CONVERGED,
@@ -114,7 +115,7 @@ def _check(
         )
         verdicts.append(verdict)
         traces += _traces(plan, temperature, replicas)
-        progress.log(f"{temperature:g} K: " + "; ".join(verdict.reasons or (CONVERGED,)))
+        progress.log(f"{format_kelvin(temperature)} K: " + "; ".join(verdict.reasons or (CONVERGED,)))
     progress.stop()
     status = CONVERGED if all(verdict.converged for verdict in verdicts) else NOT_CONVERGED
     warnings = tuple(stability_warnings(force_field, torus))

@@ -16,6 +16,7 @@ from mlff_dyn.report.numbers import (
     format_percent,
     format_remedy,
 )
+from mlff_dyn.units import format_kelvin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,7 +89,7 @@ class TemperatureVerdict:
     def rows(self) -> list[tuple[str, str]]:
         """Return the rows for people."""
         verdict = CONVERGED if self.converged else NOT_CONVERGED
-        rows = [(f"{self.temperature_k:g} K", verdict)]
+        rows = [(f"{format_kelvin(self.temperature_k)} K", verdict)]
         if self.force_sd_mean is not None and self.force_sd_relative is not None:
             sds = {"epistemic": self.force_sd_epistemic or 0.0, "truncation": self.force_sd_truncation or 0.0}
             mean, spread = 100 * self.force_sd_relative, self.statistical_error_relative

@@ -14,6 +14,7 @@ from mlff_dyn.report.numbers import (
     format_mean,
     format_quantity,
 )
+from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.md.md_analysis import TrajectoryAnalysis
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class TrajectorySummary(TrajectoryAnalysis):
         picoseconds = self.n_steps * self.timestep_fs / 1000.0
         pressure = format_mean(self.pressure_gigapascal, self.pressure_error_gigapascal, "GPa")
         return [
-            (f"{self.temperature_k:g} K", f"{self.directory}/trajectory.h5"),
+            (f"{format_kelvin(self.temperature_k)} K", f"{self.directory}/trajectory.h5"),
             ("  length", f"{self.n_steps} steps, {picoseconds:g} ps, {self.n_atoms} atoms, {self.ensemble}"),
             ("  mean temperature", self._temperature()),
             ("  speed", f"{self.steps_per_second:.0f} steps/s"),

@@ -21,6 +21,7 @@ from mlff_dyn.training.trusted_region import Motion, trusted_region
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
 from mlff_dyn.workflows.md.md_analysis import analyze_trajectory
 from mlff_dyn.workflows.md.md_report import DONE, UNRELIABLE, WHY_NULL, MdReport, TrajectorySummary
+from mlff_dyn.workflows.md.places import place_of_trajectory
 from mlff_dyn.workflows.md.trajectory_checks import TRAJECTORY_LIMITS, trajectory_warnings
 from mlff_dyn.workflows.md.trajectory_run import MdPlan, run_trajectory
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
@@ -142,7 +143,7 @@ def _plan(workspace: Workspace, force_field: ForceField, torus: Torus, temperatu
         "md": settings,
     }
     return MdPlan(
-        directory=workspace.directory / "md" / f"{temperature:g}K-{config.seed}",
+        directory=workspace.directory / place_of_trajectory(temperature, config.seed),
         dynamics=dynamics,
         region=region,
         barostat=_barostat(config, torus, dynamics),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mlff_dyn.report.numbers import format_mean, format_percent
 from mlff_dyn.training.trusted_region import is_extrapolated
-from mlff_dyn.units import BOLTZMANN_EV_PER_K
+from mlff_dyn.units import BOLTZMANN_EV_PER_K, format_kelvin
 from mlff_dyn.workflows.stability import describe_extrapolation
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def trajectory_warnings(
     limits : TrajectoryLimits
     """
     lines = _of_forces(summary, trained, limit_relative) + _of_motion(summary, limits)
-    return [f"{summary.temperature_k:g} K: {line}" for line in lines]
+    return [f"{format_kelvin(summary.temperature_k)} K: {line}" for line in lines]
 
 
 def _of_forces(summary: TrajectorySummary, trained: TrainingSummary, limit_relative: float) -> list[str]:

@@ -17,7 +17,7 @@ from mlff_dyn.md.start import start_at_rest_positions
 from mlff_dyn.md.temperature import mean_temperature
 from mlff_dyn.store.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from mlff_dyn.store.trajectory import TrajectoryWriter, check_trajectory, part_path
-from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
+from mlff_dyn.units import EV_PER_ANGSTROM3_GPA, format_kelvin
 from mlff_dyn.workflows.md.md_analysis import equilibration_steps
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def run_trajectory(
     checkpoint, writer = _open(plan, force_field.torus, force=force)
     (plan.directory / "md.json").unlink(missing_ok=True)
     step, seconds = checkpoint.step, checkpoint.seconds
-    progress.start(plan.n_steps, f"dynamics at {plan.dynamics.temperature_kelvin:g} K")
+    progress.start(plan.n_steps, f"dynamics at {format_kelvin(plan.dynamics.temperature_kelvin)} K")
     progress.update(step)
     with writer:
         for chunk in _chunks(plan, force_field, checkpoint):
@@ -156,7 +156,7 @@ def _check_end(plan: MdPlan, chunk: Chunk, torus: Torus) -> None:
     largest = 100.0 * float(np.abs(np.linalg.eigvalsh(chunk.cell.strain)).max())
     limit = 100.0 * plan.barostat.strain_limit
     raise SimulationError(
-        f"at {plan.dynamics.temperature_kelvin:g} K, step {chunk.step}, "
+        f"at {format_kelvin(plan.dynamics.temperature_kelvin)} K, step {chunk.step}, "
         f"the cell is strained by {largest:.2g} %; md.strain_limit is {limit:.2g} %{kept}",
         fix="lower the temperature or the pressure, train on strained cells, or raise md.strain_limit",
     )

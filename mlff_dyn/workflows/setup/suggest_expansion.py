@@ -12,6 +12,7 @@ from mlff_dyn.model.search.expansion_search import cheapest_sufficient, search_e
 from mlff_dyn.report.answer import Report
 from mlff_dyn.store.atomic import atomic_write_text
 from mlff_dyn.store.dataset import read_snapshots
+from mlff_dyn.store.lock import reading
 from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
 
@@ -82,6 +83,8 @@ def suggest_expansion(
 
     Raises
     ------
+    UsageError
+        If another command works in the run directory.
     DataError
         If there are no snapshots, or they do not belong to the crystal.
     ConfigError
@@ -94,8 +97,9 @@ def suggest_expansion(
             f"there are no labelled snapshots in {workspace.directory} to compare expansions with",
             fix="run mlff-dyn train first, or give --dataset FILE.extxyz",
         )
-    trained = [each for each in read_snapshots(path) if each.provenance.set_aside is None]
-    data = frames_of_snapshots(path, trained, workspace.expansion)
+    with reading(workspace.directory):
+        trained = [each for each in read_snapshots(path) if each.provenance.set_aside is None]
+        data = frames_of_snapshots(path, trained, workspace.expansion)
     trials: list[Trial] = []
     progress.start(None, "comparing expansions")
     for trial in search_expansions(data, workspace.training_torus):

@@ -115,7 +115,7 @@ class TrainingData:
         self.rows += frames
         self.snapshots += read_snapshots(self._path)[len(self.snapshots) :]
 
-    def start_from(self, source: Path, snapshots: Sequence[Snapshot]) -> None:
+    def start_from(self, snapshots: Sequence[Snapshot], frames: Sequence[LabelledFrame]) -> None:
         """Put labelled snapshots of the user at the beginning; new ones may follow those of an earlier call.
 
         They are not calculations of this run, whoever labelled them.
@@ -123,11 +123,9 @@ class TrainingData:
         Raises
         ------
         DataError
-            If the file begins with other snapshots, calculations follow that would come before new ones, or
-            one does not belong to the crystal.
+            If the file begins with other snapshots, or calculations follow that would come before new ones.
         """
         given = [replace(snapshot, provenance=snapshot.provenance.as_given()) for snapshot in snapshots]
-        frames = frames_of_snapshots(source, given, self._expansion)
         n_common = min(len(given), len(self.snapshots))
         same = all(map(_same_structure, self.snapshots[:n_common], given[:n_common]))
         if not same or (self.n_calculations and len(given) > len(self.snapshots)):

@@ -22,6 +22,7 @@ from mlff_dyn.training.frame_choice import (
 )
 from mlff_dyn.training.initial import rattled_displacements
 from mlff_dyn.training.limits import LIMITS
+from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.setup.initialise import initial_displacements
 from mlff_dyn.workflows.snapshots import displaced_atoms, labelled_snapshot
 from mlff_dyn.workflows.training.second_look import confirmed
@@ -80,7 +81,8 @@ class TrainingLoop:
     def warnings(self) -> list[str]:
         """Temperatures at which the last dynamics left the trusted region, one line each."""
         return [
-            f"dynamics is unstable at {temperature:g} K with these data and this expansion: {stop}"
+            f"dynamics is unstable at {format_kelvin(temperature)} K with these data and this "
+            f"expansion: {stop}"
             for temperature, stop in sorted(self._stops.items())
         ]
 
@@ -157,7 +159,7 @@ class TrainingLoop:
         def show(steps: int, errors: MeanErrors) -> None:
             self._progress.update(
                 learner.n_calculations,
-                temperature=f"{temperature:g} K",
+                temperature=f"{format_kelvin(temperature)} K",
                 error=f"{100 * errors.predictive:.2f} %",
                 limit=f"{100 * limit:g} %",
                 steps=steps,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mlff_dyn.report.numbers import format_percent
+from mlff_dyn.units import format_kelvin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,5 +21,5 @@ def temperature_rows(temperatures: Sequence[Mapping[str, Any]]) -> list[tuple[st
                 parts.append(f"{text} {format_percent(values[name])}")
         count = values["n_calculations"]
         parts.append(f"{count} calculation{'s' if count != 1 else ''}, {values['n_steps']} MD steps")
-        rows.append((f"{values['temperature_kelvin']:g} K", "; ".join(parts)))
+        rows.append((f"{format_kelvin(values['temperature_kelvin'])} K", "; ".join(parts)))
     return rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from mlff_dyn.workflows.training.data_checks import check_engines, check_frames
 from mlff_dyn.workflows.training.engine_check import check_engines_of
 from mlff_dyn.workflows.training.label_checks import check_labels
 from mlff_dyn.workflows.training.learner import Learner
+from mlff_dyn.workflows.training.looked_at import LookedAt, file_digest
 from mlff_dyn.workflows.training.loop import TrainingLoop
 from mlff_dyn.workflows.training.outcome import advise, describe_temperatures, finished_told_on_failure
 from mlff_dyn.workflows.training.prior_sources import prior_digest, prior_guess
@@ -90,6 +90,10 @@ def train(
     if dry_run:
         return _dry_run(workspace, dataset, columns, static=static)
     engine = None if static else create_engine(**config.require_engine().model_dump())
+    looked_at = LookedAt.of(dataset, columns, engine, force=force)
+    unchanged = _unchanged_report(workspace, looked_at, static=static)
+    if unchanged is not None:
+        return unchanged
     given = read_snapshots(dataset, columns) if dataset is not None else ()
     with RunLock(workspace.directory):
         learner = Learner(workspace, grows=engine is not None)
@@ -97,27 +101,27 @@ def train(
         if dataset is not None:
             identity = None if engine is None else engine_identity(engine)
             warnings = check_engines(dataset, given, identity, force=force)
-            _check_given(workspace, dataset, given)
-            learner.data.start_from(dataset, given)
+            rows, _ = _check_given(workspace, dataset, given)
+            learner.data.start_from(given, rows)
         if engine is not None:
             _check_provenance(learner, engine_identity(engine), force=force)
-        finished = _finished_report(learner, static=static)
+        finished = _finished_report(workspace, static=static)
         if finished is not None:
             return finished
         learner.guess = prior_guess(workspace, progress)
         write_setup(workspace, learner.guess)
-        if engine is None:
-            return _static(learner, progress, warnings)
-        return _dynamic(learner, engine, progress, warnings)
+        return _finish(learner, _fit(learner, engine, progress, warnings), looked_at)
 
 
-def _check_given(workspace: Workspace, dataset: Path, given: Sequence[Snapshot]) -> tuple[str, ...]:
-    """Refuse frames that cannot be right before any is kept; warnings about the others."""
+def _check_given(
+    workspace: Workspace, dataset: Path, given: Sequence[Snapshot]
+) -> tuple[list[LabelledFrame], tuple[str, ...]]:
+    """Refuse frames that cannot be right before any is kept; their rows, and warnings about the others."""
     rows = frames_of_snapshots(dataset, given, workspace.expansion)
     found, uses_stress = check_frames(dataset, given, rows), workspace.config.training.fit.stress
     distinct = found.distinct(found.with_origins(rows))
     check_labels(dataset, distinct, workspace.expansion.basis, uses_stress=uses_stress)
-    return found.warnings
+    return rows, found.warnings
 
 
 def _dry_run(
@@ -126,7 +130,7 @@ def _dry_run(
     warnings: tuple[str, ...] = ()
     given = read_snapshots(dataset, columns) if dataset is not None else ()
     if dataset is not None:
-        warnings = _check_given(workspace, dataset, given)
+        _, warnings = _check_given(workspace, dataset, given)
     sizes: dict[str, object] = {
         "n_atoms": workspace.training_torus.n_atoms,
         "n_parameters": workspace.expansion.basis.n_parameters,
@@ -148,6 +152,19 @@ def _check_provenance(learner: Learner, identity: str, *, force: bool) -> None:
             )
 
 
+def _fit(learner: Learner, engine: Engine | None, progress: Progress, warnings: list[str]) -> TrainReport:
+    if engine is None:
+        return _static(learner, progress, warnings)
+    return _dynamic(learner, engine, progress, warnings)
+
+
+def _finish(learner: Learner, report: TrainReport, looked_at: LookedAt) -> TrainReport:
+    """Write the model and at once its answer, both of which are complete before."""
+    learner.journal.append("end", n_snapshots=len(learner.data), status=report.status)
+    write_trained(learner, report, _inputs(learner.workspace), looked_at)
+    return report
+
+
 def _static(learner: Learner, progress: Progress, warnings: list[str]) -> TrainReport:
     force_field = learner.force_field()
     data = learner.fit_data
@@ -159,7 +176,7 @@ def _static(learner: Learner, progress: Progress, warnings: list[str]) -> TrainR
         )
         for k, frame in enumerate(data.frames)
     ]
-    return _finish(learner, STATIC, mean_errors(frames), _logged(learner, progress, warnings))
+    return _report(learner, STATIC, mean_errors(frames), _logged(learner, progress, warnings))
 
 
 def _vibrational(force_field: ForceField, frame: LabelledFrame) -> NDArray[np.float64]:
@@ -174,7 +191,7 @@ def _dynamic(learner: Learner, engine: Engine, progress: Progress, warnings: lis
         status, errors = loop.run()
     progress.stop()
     warnings = [*warnings, *learner.warnings(), *loop.warnings()]
-    return _finish(learner, status, errors, warnings, no_errors="; ".join(loop.warnings()) or None)
+    return _report(learner, status, errors, warnings, no_errors="; ".join(loop.warnings()) or None)
 
 
 def _logged(learner: Learner, progress: Progress, warnings: list[str]) -> list[str]:
@@ -185,7 +202,7 @@ def _logged(learner: Learner, progress: Progress, warnings: list[str]) -> list[s
     return every
 
 
-def _finish(
+def _report(
     learner: Learner,
     status: str,
     errors: MeanErrors | None,
@@ -193,9 +210,8 @@ def _finish(
     *,
     no_errors: str | None = None,
 ) -> TrainReport:
-    """Write the model and at once its answer, both of which are complete before."""
     scores = learner.scores
-    report = TrainReport(
+    return TrainReport(
         status=status,
         n_labelled=len(learner.data),
         n_calculations=learner.n_calculations,
@@ -209,9 +225,6 @@ def _finish(
         advice=advise(learner, status, errors),
         null_reasons=why_unknown(learner.fit_data, no_errors),
     )
-    learner.journal.append("end", n_snapshots=len(learner.data), status=status)
-    write_trained(learner, report, _inputs(learner))
-    return report
 
 
 def _cautions(learner: Learner) -> list[str]:
@@ -224,27 +237,37 @@ def _cautions(learner: Learner) -> list[str]:
     return stability_warnings(force_field, torus) + coverage_warnings(force_field.on(torus), motions)
 
 
-def _finished_report(learner: Learner, *, static: bool) -> TrainReport | None:
+def _unchanged_report(workspace: Workspace, now: LookedAt, *, static: bool) -> TrainReport | None:
+    """Report of an earlier run that has looked at the same files, which need not be read once more."""
+    answer = workspace.directory / ANSWER_NAME
+    if not answer.exists():
+        return None
+    with RunLock(workspace.directory):
+        before = LookedAt.from_answer(read_report(answer, TrainReport))
+        if before is None or not before.covers(now):
+            return None
+        return _finished_report(workspace, static=static)
+
+
+def _finished_report(workspace: Workspace, *, static: bool) -> TrainReport | None:
     """Report of an earlier run if nothing has changed since."""
-    workspace = learner.workspace
     try:
         content = read_report(workspace.directory / ANSWER_NAME, TrainReport)
         workspace.read_model()
         is_of_model = is_answer_of(content, workspace)
-        inputs, *_ = (content.pop(name, None) for name in ("inputs", "model", "configuration"))
+        inputs, *_ = (content.pop(name, None) for name in ("inputs", "model", "configuration", "looked_at"))
         report = TrainReport(**content, up_to_date=True)
     except (DataError, TypeError):
         return None
     expected = (STATIC,) if static else (CONVERGED, LIMITED)
-    is_current = is_of_model and inputs == _inputs(learner)
+    is_current = is_of_model and inputs == _inputs(workspace)
     return report if report.status in expected and is_current else None
 
 
-def _inputs(learner: Learner) -> str:
+def _inputs(workspace: Workspace) -> str:
     """Digest of all that a training depends on: its configuration and its data."""
-    workspace = learner.workspace
     config = workspace.config
     sections = [json.loads(part.model_dump_json()) for part in (config.training, config.md, config.execution)]
-    data = hashlib.sha256(workspace.dataset_path.read_bytes()).hexdigest() if len(learner.data) else ""
+    data = file_digest(workspace.dataset_path) if workspace.dataset_path.exists() else ""
     prior = [] if config.training.prior is None else [prior_digest(config.training.prior)]
     return digest([workspace.basis_identity, *sections, config.seed, data, *prior])

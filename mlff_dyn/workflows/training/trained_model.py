@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mlff_dyn.engines.registry import configured_identity
-from mlff_dyn.errors import DataError, NotConverged
+from mlff_dyn.errors import NotConverged
 from mlff_dyn.report.answer import read_report, write_report
-from mlff_dyn.store.atomic import date_back, reading_fix
+from mlff_dyn.store.atomic import date_back
 from mlff_dyn.workflows.setup.workspace import digest
+from mlff_dyn.workflows.training.looked_at import file_digest
 from mlff_dyn.workflows.training.train_report import CONVERGED, STATIC, TrainReport
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.workflows.setup.workspace import Workspace
     from mlff_dyn.workflows.training.learner import Learner
+    from mlff_dyn.workflows.training.looked_at import LookedAt
 
 ANSWER_NAME = "train.json"
 _GO_ON = "mlff-dyn train CONFIG.yaml; --allow-unconverged takes the model as it is"
@@ -29,7 +31,7 @@ _PRIOR_FILES = ("model", "phonopy", "phono3py")
 _logger = logging.getLogger(__name__)
 
 
-def write_trained(learner: Learner, report: TrainReport, inputs: str) -> None:
+def write_trained(learner: Learner, report: TrainReport, inputs: str, looked_at: LookedAt) -> None:
     """Write the model and at once its answer, which names the model and the configuration it is of.
 
     The model of a training that did not converge is dated back like its answer, see `write_report`.
@@ -40,14 +42,16 @@ def write_trained(learner: Learner, report: TrainReport, inputs: str) -> None:
     report : TrainReport
     inputs : str
         Digest of all that the training depends on.
+    looked_at : LookedAt
+        What it found right on the way.
     """
     workspace = learner.workspace
     configuration = _configuration(workspace.config, is_static=report.status == STATIC)
     learner.write_model()
     if report.exit_code:
         date_back(workspace.model_path)
-    more = {"inputs": inputs, "model": _fingerprint(workspace.model_path), "configuration": configuration}
-    write_report(workspace.directory / ANSWER_NAME, report, **more)
+    more = {"inputs": inputs, "model": file_digest(workspace.model_path), "configuration": configuration}
+    write_report(workspace.directory / ANSWER_NAME, report, **more, looked_at=asdict(looked_at))
 
 
 def is_answer_of(answer: Mapping[str, Any], workspace: Workspace) -> bool:
@@ -113,7 +117,7 @@ def _doubt(model: Path, config: Config | None) -> str | None:
 
 def _mismatch(answer: Mapping[str, Any], model: Path, config: Config | None) -> str | None:
     """Why an answer is not that of a model, or of a configuration; None if it is."""
-    if answer.get("model") != _fingerprint(model):
+    if answer.get("model") != file_digest(model):
         return f"{ANSWER_NAME} beside it is the answer of another training"
     if config is None:
         return None
@@ -121,13 +125,6 @@ def _mismatch(answer: Mapping[str, Any], model: Path, config: Config | None) -> 
     if answer.get("configuration") != settings:
         return "it was trained with other settings of training or engine"
     return None
-
-
-def _fingerprint(model: Path) -> str:
-    try:
-        return hashlib.sha256(model.read_bytes()).hexdigest()
-    except OSError as error:
-        raise DataError(f"cannot read {model}: {error.strerror}", fix=reading_fix(error)) from error
 
 
 def _configuration(config: Config, *, is_static: bool) -> str:

@@ -107,6 +107,16 @@ def test_a_killed_process_goes_on_to_the_same_bytes(project: Path) -> None:
     assert_same(killed, trajectory(project))
 
 
+def test_close_temperatures_have_their_own_trajectories(project: Path) -> None:
+    close = configured(project, "md.temperatures_kelvin=[300.0001, 300.0002]", "md.n_steps=20")
+    first = run(close)
+    rows = dict(first.table())
+    for temperature in ("300.0001", "300.0002"):
+        assert (project / f"run/md/{temperature}K-7/md.json").exists()
+        assert f"{temperature} K" in rows
+    assert run(close).up_to_date
+
+
 def test_the_same_command_again_does_nothing(project: Path, config: Config) -> None:
     first = run(config)
     files = {path: path.stat().st_mtime_ns for path in (project / "run").rglob("*") if path.name != ".lock"}

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 from mlff_dyn.cli.app import app
 from mlff_dyn.config.load import load_config
 from mlff_dyn.store.dataset import write_snapshots
+from mlff_dyn.store.lock import RunLock
 from tests.models import copper, emt_snapshots
 from tests.workflows.training_project import refused
 
@@ -53,6 +54,13 @@ def test_a_dry_run_writes_nothing(project: Path) -> None:
     result = init(project, "--dataset", project / "frames.extxyz", "--dry-run")
     assert json.loads(result.stdout)["status"] == "dry run"
     assert (project / "c.yaml").read_text(encoding="utf-8") == CONFIG
+
+
+def test_a_run_directory_at_work_is_not_read(project: Path) -> None:
+    before = (project / "c.yaml").read_bytes()
+    with RunLock(load_config(project / "c.yaml", []).run_dir):
+        refused(init(project, "--dataset", project / "frames.extxyz"), 2, "in use by process")
+    assert (project / "c.yaml").read_bytes() == before
 
 
 def test_without_frames_it_says_what_to_do(project: Path) -> None:

@@ -1,0 +1,83 @@
+"""A rerun of `train` reads nothing of what the run before it found right, and all that changed."""
+
+from pathlib import Path
+
+import pytest
+
+from mlff_dyn.store.dataset import read_snapshots, write_snapshots
+from mlff_dyn.workflows.training import data, train
+from mlff_dyn.workflows.training.looked_at import LookedAt
+from tests.workflows.conftest import invoke
+from tests.workflows.training_project import content, refused
+
+LOOKED_AT = LookedAt("frames", "engine", force=False)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Data sets that were read, in their order."""
+    paths: list[Path] = []
+
+    def counted(path: Path, *more: object) -> object:
+        paths.append(path)
+        return read_snapshots(path, *more)
+
+    for module in (data, train):
+        monkeypatch.setattr(module, "read_snapshots", counted)
+    return paths
+
+
+@pytest.mark.parametrize("is_given", [True, False])
+def test_an_up_to_date_rerun_reads_no_frame(project: Path, reads: list[Path], is_given: bool) -> None:
+    before = content(project / "run")
+    given = ("--dataset", project / "frames.extxyz") if is_given else ()
+    again = invoke("train", project / "CONFIG.yaml", "--static", *given)
+    assert "up to date" in again.stdout, again.stderr
+    assert reads == []
+    assert content(project / "run") == before
+
+
+def test_a_changed_data_set_is_read_again(project: Path, reads: list[Path]) -> None:
+    frames = project / "frames.extxyz"
+    command = ("train", project / "CONFIG.yaml", "--static", "--dataset", frames)
+    write_snapshots(frames, read_snapshots(frames)[1:])
+    refused(invoke(*command), 3, "already holds other snapshots")
+    assert frames in reads
+    other = project / "run/dataset.extxyz"
+    write_snapshots(other, read_snapshots(other)[1:])
+    result = invoke(*command)
+    assert "4 (0 calculated" in result.stdout, result.stderr
+    assert "up to date" not in result.stdout
+
+
+def test_a_changed_column_is_read_again(project: Path, reads: list[Path]) -> None:
+    command = ("train", project / "CONFIG.yaml", "--static", "--dataset", project / "frames.extxyz")
+    refused(invoke(*command, "--columns", "forces=other"), 3, "there are no forces")
+    assert reads
+
+
+@pytest.mark.parametrize(
+    ("now", "is_covered"),
+    [
+        (LookedAt("frames", "engine", force=False), True),
+        (LookedAt(None, "engine", force=False), True),
+        (LookedAt("frames", "engine", force=True), True),
+        (LookedAt("more frames", "engine", force=False), False),
+        (LookedAt("frames", "other engine", force=False), False),
+        (LookedAt("frames", None, force=False), False),
+    ],
+)
+def test_checks_of_other_files_and_engines_are_made_again(now: LookedAt, is_covered: bool) -> None:
+    assert LOOKED_AT.covers(now) == is_covered
+
+
+def test_what_force_let_in_is_refused_without_it() -> None:
+    forced = LookedAt("frames", "engine", force=True)
+    assert forced.covers(forced)
+    assert not forced.covers(LOOKED_AT)
+
+
+def test_an_answer_that_does_not_say_what_was_looked_at() -> None:
+    assert LookedAt.from_answer({}) is None
+    assert LookedAt.from_answer({"looked_at": {"given": None}}) is None
+    assert LookedAt.from_answer({"looked_at": 3}) is None
