@@ -62,9 +62,10 @@ def serve() -> None:
     create, failure = _import_calculator(sys.argv[2])
     while (request := requests.take()) is not None:
         reply = failure if create is None else _answer(create, request)
+        # Before the reply: the next request may come as soon as it is read.
+        requests.is_busy = False
         replies.write(json.dumps(reply) + "\n")
         replies.flush()
-        requests.is_busy = False
 
 
 class _Requests:

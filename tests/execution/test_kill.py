@@ -178,7 +178,7 @@ def test_calculators_and_their_programs_end_with_the_command(tmp_path, environme
     wait_until(lambda: not any(is_running(pid) for pid in pids.read_text().split()))
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
