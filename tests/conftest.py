@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 # Before anything imports numpy: the tests themselves run on all cores.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
-# Jobs in the background ignore interrupts, and so would the commands that tests start and interrupt.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# Jobs in the background ignore signals, and so would the commands that tests start and interrupt.
+for _signal, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_signal) is signal.SIG_IGN:
+        signal.signal(_signal, _handler)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -23,6 +23,9 @@ class TrajectoryLimits:
     ----------
     unreliable_error_relative : float
         Expected error over the root mean square force above which the trajectory says little of the crystal.
+    least_femtoseconds : float
+        Length from which on temperatures are judged: a thermostat takes about 1 ps to forget the start, and
+        statistical errors of a few such times are too small.
     n_sd : float
         Statistical errors by which the mean temperature may differ from the one asked for.
     temperature_relative, energy_kept_temperature_relative : float
@@ -34,6 +37,7 @@ class TrajectoryLimits:
     """
 
     unreliable_error_relative: float = 0.5
+    least_femtoseconds: float = 5000.0
     n_sd: float = 4.0
     temperature_relative: float = 0.02
     energy_kept_temperature_relative: float = 0.1
@@ -81,6 +85,8 @@ def _of_forces(summary: TrajectorySummary, trained: TrainingSummary, limit_relat
 def _of_motion(summary: TrajectorySummary, limits: TrajectoryLimits) -> list[str]:
     mean, error, asked = summary.mean_temperature_k, summary.mean_temperature_error_k, summary.temperature_k
     if mean is None or error is None:
+        return []
+    if summary.ensemble != "nve" and summary.n_steps * summary.timestep_fs < limits.least_femtoseconds:
         return []
     lines = []
     keeps_energy = summary.ensemble == "nve"

@@ -26,13 +26,13 @@ class LookedAt:
 
     Attributes
     ----------
-    given : str or None        digest of the data set that was given and of its columns
-    engine : str or None       `engine_identity`, by which labels are compared
-    force : bool               whether labels of other engines were let in
+    given : str      digest of the data set that was given and of its columns; empty without one
+    engine : str     `engine_identity`, by which labels are compared; empty without one
+    force : bool     whether labels of other engines were let in
     """
 
-    given: str | None
-    engine: str | None
+    given: str
+    engine: str
     force: bool
 
     @classmethod
@@ -46,8 +46,8 @@ class LookedAt:
         DataError
             If the data set cannot be read.
         """
-        given = None if dataset is None else digest([file_digest(dataset), dict(columns or {})])
-        return cls(given, None if engine is None else engine_identity(engine), force)
+        given = "" if dataset is None else digest([file_digest(dataset), dict(columns or {})])
+        return cls(given, "" if engine is None else engine_identity(engine), force)
 
     @classmethod
     def from_answer(cls, answer: Mapping[str, Any]) -> Self | None:
@@ -59,7 +59,7 @@ class LookedAt:
 
     def covers(self, now: LookedAt) -> bool:
         """Whether the checks of another call are among those that passed."""
-        is_given = now.given in (None, self.given)
+        is_given = now.given in ("", self.given)
         return is_given and self.engine == now.engine and (now.force or not self.force)
 
 

@@ -60,7 +60,7 @@ def test_a_changed_column_is_read_again(project: Path, reads: list[Path]) -> Non
     ("now", "is_covered"),
     [
         (LookedAt("frames", "engine", force=False), True),
-        (LookedAt(None, "engine", force=False), True),
+        (LookedAt("", "engine", force=False), True),
         (LookedAt("frames", "engine", force=True), True),
         (LookedAt("more frames", "engine", force=False), False),
         (LookedAt("frames", "other engine", force=False), False),
