@@ -64,7 +64,7 @@ def test_a_changed_column_is_read_again(project: Path, reads: list[Path]) -> Non
         (LookedAt("frames", "engine", force=True), True),
         (LookedAt("more frames", "engine", force=False), False),
         (LookedAt("frames", "other engine", force=False), False),
-        (LookedAt("frames", None, force=False), False),
+        (LookedAt("frames", "", force=False), False),
     ],
 )
 def test_checks_of_other_files_and_engines_are_made_again(now: LookedAt, is_covered: bool) -> None:
