@@ -22,7 +22,9 @@ class OutlierLimits:
     Attributes
     ----------
     suspected_rms, suspected_component : float
-        Held-out errors over their sd at which a frame is left out of a fit to look at it again.
+        Held-out errors over their sd at which one of few frames is left out of a fit to look at it again.
+    caution : float
+        Of many frames, the same over the limits that contradict, as a wrong frame lets them appear.
     rms, component : float
         Errors over their sd, of a fit without the frame, that contradict all others.
     relative_rms, relative_component : float
@@ -44,6 +46,7 @@ class OutlierLimits:
 
     suspected_rms: float = 1.7
     suspected_component: float = 7.0
+    caution: float = 0.75
     rms: float = 4.0
     component: float = 14.0
     relative_rms: float = 0.02
@@ -79,11 +82,18 @@ class Misfit:
     error: float
     score: float
 
-    @property
-    def suspicion(self) -> float:
-        """Held-out error over that at which a frame is suspected."""
+    def suspicion(self, n_frames: int) -> float:
+        """Held-out error over that at which one of some frames is suspected.
+
+        A frame that is off by s sd raises the noise that all are judged by to sqrt(1 + s² / n_frames) of
+        itself: among many frames it can hide less.
+        """
         limits = OUTLIER_LIMITS
-        return max(self.rms_score / limits.suspected_rms, self.score / limits.suspected_component)
+        seen = limits.caution / float(np.sqrt(1.0 + limits.rms**2 / n_frames))
+        return max(
+            self.rms_score / max(limits.suspected_rms, seen * limits.rms),
+            self.score / max(limits.suspected_component, seen * limits.component),
+        )
 
     @property
     def is_local(self) -> bool:

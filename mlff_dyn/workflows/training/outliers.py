@@ -153,7 +153,7 @@ def _suspects(force_field: ForceField, data: FitData) -> list[int]:
     for k in range(len(data)):
         held = held_out_forces(force_field.posterior, data, k)
         sds = force_field.calibration * np.sqrt(held.noise_variances * (1.0 + held.leverages))
-        suspicions.append(misfit(held.errors, sds).suspicion)
+        suspicions.append(misfit(held.errors, sds).suspicion(len(data)))
     order = np.argsort(suspicions)[::-1][: OUTLIER_LIMITS.most_looks]
     return [int(k) for k in order if suspicions[k] > 1.0]
 
