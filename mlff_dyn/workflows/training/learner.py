@@ -71,6 +71,7 @@ class Learner:
         self.journal = TrainingJournal(workspace.journal_path, workspace.basis_identity)
         self.guess: PriorGuess | None = None
         self._force_field: ForceField | None = None
+        self._checked: list[tuple[int, float | None, float]] = []
         self._fit_data = FitData((), options, grows=grows)
         self._record_labels()
 
@@ -111,9 +112,15 @@ class Learner:
         self.force_field()
         return self._fit_data
 
+    def note_checked(self, rows: Sequence[LabelledFrame]) -> None:
+        """Remember frames whose labels were compared, so that a fit to just these does not do it again."""
+        self._checked = _labels_of(rows)
+
     def _fit(self) -> ForceField:
         rows, basis = self.data.fit_rows(), self.workspace.expansion.basis
-        check_labels(self.workspace.dataset_path, rows, basis, uses_stress=self.data.options.stress)
+        if self._checked != _labels_of(rows):
+            check_labels(self.workspace.dataset_path, rows, basis, uses_stress=self.data.options.stress)
+            self.note_checked(rows)
         self._fit_data = self._fit_data.updated(rows)
         return fit_force_field(basis, self._fit_data, guess=self.guess)
 
@@ -227,3 +234,8 @@ def _compared(
         found_force_error_relative=found / size,
         score=found / max(expected, 1e-12),
     )
+
+
+def _labels_of(rows: Sequence[LabelledFrame]) -> list[tuple[int, float | None, float]]:
+    """What tells the frames of one training apart."""
+    return [(frame.origin, frame.energy_ev, float(frame.forces @ frame.forces)) for frame in rows]

@@ -101,8 +101,9 @@ def train(
         if dataset is not None:
             identity = None if engine is None else engine_identity(engine)
             warnings = check_engines(dataset, given, identity, force=force)
-            rows, _ = _check_given(workspace, dataset, given)
+            rows, distinct, _ = _check_given(workspace, dataset, given)
             learner.data.start_from(given, rows)
+            learner.note_checked(distinct)
         if engine is not None:
             _check_provenance(learner, engine_identity(engine), force=force)
         finished = _finished_report(workspace, static=static)
@@ -115,13 +116,16 @@ def train(
 
 def _check_given(
     workspace: Workspace, dataset: Path, given: Sequence[Snapshot]
-) -> tuple[list[LabelledFrame], tuple[str, ...]]:
-    """Refuse frames that cannot be right before any is kept; their rows, and warnings about the others."""
+) -> tuple[list[LabelledFrame], list[LabelledFrame], tuple[str, ...]]:
+    """Refuse frames that cannot be right before any is kept.
+
+    Returns their rows, those that no other repeats, and warnings.
+    """
     rows = frames_of_snapshots(dataset, given, workspace.expansion)
     found, uses_stress = check_frames(dataset, given, rows), workspace.config.training.fit.stress
     distinct = found.distinct(found.with_origins(rows))
     check_labels(dataset, distinct, workspace.expansion.basis, uses_stress=uses_stress)
-    return rows, found.warnings
+    return rows, distinct, found.warnings
 
 
 def _dry_run(
@@ -130,7 +134,7 @@ def _dry_run(
     warnings: tuple[str, ...] = ()
     given = read_snapshots(dataset, columns) if dataset is not None else ()
     if dataset is not None:
-        _, warnings = _check_given(workspace, dataset, given)
+        *_, warnings = _check_given(workspace, dataset, given)
     sizes: dict[str, object] = {
         "n_atoms": workspace.training_torus.n_atoms,
         "n_parameters": workspace.expansion.basis.n_parameters,
