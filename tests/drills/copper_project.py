@@ -18,22 +18,12 @@ from mlff_dyn.model.calculator import ForceFieldCalculator
 from mlff_dyn.store.dataset import write_snapshots
 from mlff_dyn.store.model_file import read_model
 from tests.models import copper, emt_snapshots
+from tests.workflows.training_project import CONFIG_OF_KILLS
 
 REPOSITORY = Path(__file__).parents[2]
-CONFIG = """\
-structure: {file: Cu.vasp, supercell: [2, 2, 2]}
-expansion: {cutoffs_angstrom: {2: full, 3: 2.7}}
-engine:
-  kind: ase
-  parameters: {calculator: "tests.workflows.counting_calculator:CountingEMT"}
-training:
-  temperatures_kelvin: [200, 400]
-  n_steps: 800
-  max_calculations: 12
-  criterion: {force_error_limit_relative: 0.5}
-  initial: {n: 2}
-md: {temperatures_kelvin: [300], n_steps: 400, sample_every: 5, timestep_femtoseconds: 2.0}
-convergence: {force_error_limit_relative: 0.5, n_replicas: 2, n_steps: 400}
+CONFIG = f"""\
+{CONFIG_OF_KILLS}md: {{temperatures_kelvin: [300], n_steps: 400, sample_every: 5, timestep_femtoseconds: 2.0}}
+convergence: {{force_error_limit_relative: 0.5, n_replicas: 2, n_steps: 400}}
 """
 VERBS: dict[str, tuple[str, ...]] = {
     "train": ("train", "c.yaml"),

@@ -29,6 +29,21 @@ training:
 
 Train = Callable[..., Result]
 
+CONFIG_OF_KILLS = """\
+structure: {file: Cu.vasp, supercell: [2, 2, 2]}
+expansion: {cutoffs_angstrom: {2: full, 3: 2.7}}
+engine:
+  kind: ase
+  parameters: {calculator: "tests.workflows.counting_calculator:CountingEMT"}
+training:
+  temperatures_kelvin: [200, 400]
+  n_steps: 800
+  max_calculations: 12
+  criterion: {force_error_limit_relative: 0.5}
+  initial: {n: 2}
+"""
+"""A training of a few seconds and several calculations, whose calculator counts and can be killed."""
+
 
 def make_project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Write configuration and structure; the engine counts its runs in ``runs``."""

@@ -13,27 +13,15 @@ import ase.io
 import pytest
 
 from tests.models import copper
+from tests.workflows.training_project import CONFIG_OF_KILLS
 
 REPOSITORY = Path(__file__).parents[3]
-CONFIG = """\
-structure: {file: Cu.vasp, supercell: [2, 2, 2]}
-expansion: {cutoffs_angstrom: {2: full, 3: 2.7}}
-engine:
-  kind: ase
-  parameters: {calculator: "tests.workflows.counting_calculator:CountingEMT"}
-training:
-  temperatures_kelvin: [200, 400]
-  n_steps: 800
-  max_calculations: 12
-  criterion: {force_error_limit_relative: 0.5}
-  initial: {n: 2}
-"""
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     ase.io.write(tmp_path / "Cu.vasp", copper(), format="vasp", direct=True)
-    (tmp_path / "c.yaml").write_text(CONFIG, encoding="utf-8")
+    (tmp_path / "c.yaml").write_text(CONFIG_OF_KILLS, encoding="utf-8")
     return tmp_path
 
 
