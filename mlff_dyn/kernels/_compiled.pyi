@@ -111,3 +111,30 @@ class DesignPlan:
         rows: NDArray[np.float64],
         /,
     ) -> None: ...
+
+class LocalPlan:
+    def __init__(
+        self,
+        isa: str,
+        l_max: int,
+        n_functions: int,
+        cutoff: float,
+        radial: NDArray[np.float64],
+        kinds: NDArray[np.int32],
+        starts: NDArray[np.int32],
+        neighbor_kinds: NDArray[np.int32],
+        vectors: NDArray[np.float64],
+        functions: NDArray[np.int32],
+        weights: NDArray[np.float64],
+        /,
+    ) -> None: ...
+    def add_rows(
+        self,
+        neighbor_atoms: NDArray[np.int32],
+        vectors: NDArray[np.float64],
+        displacements: NDArray[np.float64],
+        atoms: NDArray[np.int32],
+        rows: NDArray[np.float64],
+        totals: NDArray[np.float64],
+        /,
+    ) -> None: ...

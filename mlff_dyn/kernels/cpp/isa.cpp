@@ -1,6 +1,7 @@
 // Compiled once per instruction set, with MLFF_ISA (a name) and MLFF_BYTES (bytes of a vector) defined.
 #include "forces.hpp"
 #include "gaussians.hpp"
+#include "local_rows.hpp"
 #include "stress.hpp"
 #include "torus_product.hpp"
 
@@ -18,6 +19,8 @@ const Kernels kernels = {MLFF_TEXT(MLFF_ISA),
                          row_variances,
                          reduced_rows,
                          stress_rows,
+                         local_sums,
+                         local_rows,
                          harmonic_forces<double>,
                          harmonic_forces<float>};
 

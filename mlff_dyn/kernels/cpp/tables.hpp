@@ -138,6 +138,10 @@ struct RadialTable {
 using GaussianFunction = void (*)(std::uint64_t key, std::ptrdiff_t count, double* out);
 constexpr std::ptrdiff_t kGaussianBlock = 16;
 
+struct LocalDesign;
+struct LocalFrame;
+struct LocalSums;
+
 // One set of kernels for one instruction set. Scratch is aligned to kMaxBytes.
 struct Kernels {
     const char* name;
@@ -152,6 +156,11 @@ struct Kernels {
     // Adds to rows[6][n_parameters] for displacements moves[6][n_slots][3] of the slots per unit strain.
     void (*stress)(const DesignChunk&, const Supercell&, const double* moves, std::ptrdiff_t n_slots, double* rows,
                    std::ptrdiff_t n_parameters, void* scratch);
+    // Adds to sums[n_atoms], and to rows[3 * n_atoms][n_functions] and totals[kTotalRows][n_functions] or nullptr.
+    void (*local_sums)(const LocalDesign&, const LocalFrame&, std::ptrdiff_t n_atoms, const std::int32_t* atoms,
+                       double* sums, void* scratch);
+    void (*local_rows)(const LocalDesign&, const LocalFrame&, const LocalSums&, std::ptrdiff_t n_atoms,
+                       const std::int32_t* atoms, double* rows, double* totals, void* scratch);
     HarmonicFunction<double> harmonic64;
     HarmonicFunction<float> harmonic32;
 };
