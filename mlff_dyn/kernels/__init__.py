@@ -46,6 +46,7 @@ if TYPE_CHECKING or BACKEND == "compiled":
         force_variances,
         local_force_rows,
         local_rows,
+        local_virial,
         reduced_rows,
         stress_rows,
     )
@@ -55,6 +56,7 @@ else:
         force_variances,
         local_force_rows,
         local_rows,
+        local_virial,
         reduced_rows,
         stress_rows,
     )
@@ -65,6 +67,7 @@ __all__ = [
     "force_variances",
     "local_force_rows",
     "local_rows",
+    "local_virial",
     "reduced_rows",
     "stress_rows",
 ]

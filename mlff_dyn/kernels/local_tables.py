@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.errors import check_shape
+from mlff_dyn.errors import DataError, check_shape
 from mlff_dyn.kernels.placement import check_range
 
 if TYPE_CHECKING:
@@ -171,6 +171,7 @@ class LocalTerms(_OnTorus):
         """Refuse arrays that do not fit."""
         check_shape("values", self.values, (self.tables.n_functions,))
         check_neighbors(self.tables, self.neighbor_atoms)
+        check_shape("strain", self.strain, (3, 3))
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,6 +193,7 @@ class LocalPlace(_OnTorus):
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit."""
+        _check_degree(self.tables)
         check_neighbors(self.tables, self.neighbor_atoms)
         check_shape("strain", self.strain, (3, 3))
 
@@ -230,3 +232,26 @@ def check_neighbors(tables: LocalTables, neighbor_atoms: NDArray[np.int32]) -> N
     """
     check_shape("neighbor_atoms", neighbor_atoms, (len(tables.slots), None))
     check_range("neighbor_atoms", neighbor_atoms, tables.n_sites * neighbor_atoms.shape[1])
+
+
+def check_local(terms: LocalTerms, n_atoms: int) -> LocalTerms:
+    """Refuse terms of another torus, or those that the compiled kernels cannot evaluate.
+
+    Raises
+    ------
+    DataError
+        If the numbers of atoms differ, or if l_max is larger than `LARGEST_L`.
+    """
+    if terms.n_atoms != n_atoms:
+        raise DataError(
+            f"the local part has {terms.n_atoms} atoms, the torus {n_atoms}", fix="use the same supercell"
+        )
+    _check_degree(terms.tables)
+    return terms
+
+
+def _check_degree(tables: LocalTables) -> None:
+    if not 0 <= tables.l_max <= LARGEST_L:
+        raise DataError(
+            f"l_max {tables.l_max} is not from 0 to {LARGEST_L}", fix=f"use l_max up to {LARGEST_L}"
+        )

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "harmonic_tables.hpp"
+#include "local_tables.hpp"
 
 namespace mlff {
 
@@ -124,16 +125,6 @@ template <typename Real>
 using ForceFunction = void (*)(const CellProgram<Real>&, std::ptrdiff_t first, std::ptrdiff_t last, const Real* u,
                                Real* forces, Real* energies, void* scratch);
 
-// Radial functions of the local part, see local_tables.py.
-template <typename Real>
-struct RadialTable {
-    std::ptrdiff_t n_radial;
-    std::ptrdiff_t n_polynomials;
-    Real cutoff;
-    // [n_polynomials][n_radial][2], of the polynomial factor and of its derivative by the distance.
-    const Real* coefficients;
-};
-
 // Standard normal numbers from a key; count is a multiple of kGaussianBlock.
 using GaussianFunction = void (*)(std::uint64_t key, std::ptrdiff_t count, double* out);
 constexpr std::ptrdiff_t kGaussianBlock = 16;
@@ -163,6 +154,8 @@ struct Kernels {
                        const std::int32_t* atoms, double* rows, double* totals, void* scratch);
     HarmonicFunction<double> harmonic64;
     HarmonicFunction<float> harmonic32;
+    LocalFunction<double> local64;
+    LocalFunction<float> local32;
 };
 
 }  // namespace mlff
