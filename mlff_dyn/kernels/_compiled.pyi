@@ -107,8 +107,7 @@ class DesignPlan:
         slot_atoms: NDArray[np.int32],
         displacements: NDArray[np.float64],
         moves: NDArray[np.float64],
-        first_site: int,
-        last_site: int,
+        site: int,
         widths: NDArray[np.int32],
         starts: NDArray[np.int32],
         rows: NDArray[np.int32],
@@ -116,6 +115,7 @@ class DesignPlan:
         factor: NDArray[np.float64],
         first_rows: NDArray[np.int32],
         last_rows: NDArray[np.int32],
+        further: NDArray[np.float64],
         variances: NDArray[np.float64],
         /,
     ) -> None: ...

@@ -116,7 +116,9 @@ struct FactorTable {
     std::ptrdiff_t n_groups;
     const std::int32_t* first_rows;
     const std::int32_t* last_rows;
-    const double* values;  // [n_columns][8 * n_groups]
+    const double* values;   // [n_columns][8 * n_groups]
+    const double* further;  // [8 * n_groups][3][n_further], added to the product of each atom's rows; nullptr for none
+    std::ptrdiff_t n_further;  // atoms, filled up to whole vectors
 };
 
 // Subtracts dE/du of a bundle of cells, first to last (multiples of the block), from the padded forces, and adds the
@@ -140,6 +142,7 @@ struct Kernels {
     ForceFunction<double> forces64;
     ForceFunction<float> forces32;
     GaussianFunction gaussians;
+    // Of the atoms of one site.
     void (*variances)(const DesignTables&, const Supercell&, const Reduction&, const FactorTable&, double* variances,
                       void* scratch);
     // Rows in independent parameters: rows[3 * atom + axis][n_columns].
