@@ -389,6 +389,6 @@ class SupercellExpansion:
             n_threads,
             None if stress_at_rest is None else volume * from_voigt(stress_at_rest),
             self.dipoles,
-            **({} if self.local is None else {"local": self._local_terms(parameters)}),
+            local=self._local_terms(parameters),
         )
         return StrainedKernel(torus, self.strain)
