@@ -73,6 +73,13 @@ class LocalBasis:
         """Number of functions."""
         return self.tables.n_functions
 
+    def has_functions_of(self, other: LocalBasis) -> bool:
+        """Whether values of the functions of another local part mean the same here."""
+        arrays = ("numbers", "radial", "pair_functions", "triple_functions")
+        return self.settings == other.settings and all(
+            np.array_equal(getattr(self.tables, name), getattr(other.tables, name)) for name in arrays[1:]
+        )
+
 
 def build_local_basis(
     lattice: NDArray[np.float64],
