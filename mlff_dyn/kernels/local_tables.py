@@ -187,7 +187,7 @@ def check_neighbors(tables: LocalTables, neighbor_atoms: NDArray[np.int32]) -> N
     """
     check_shape("neighbor_atoms", neighbor_atoms, (len(tables.slots), neighbor_atoms.shape[-1]))
     n_atoms = tables.n_sites * neighbor_atoms.shape[1]
-    if neighbor_atoms.size and not (0 <= neighbor_atoms.min() and neighbor_atoms.max() < n_atoms):
+    if neighbor_atoms.size and not (neighbor_atoms.min() >= 0 and neighbor_atoms.max() < n_atoms):
         raise DataError(
             f"neighbors name atoms from {neighbor_atoms.min()} to {neighbor_atoms.max()}",
             fix=f"this torus has the atoms 0 to {n_atoms - 1}",
