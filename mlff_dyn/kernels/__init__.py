@@ -45,4 +45,6 @@ if TYPE_CHECKING or BACKEND == "compiled":
 else:
     from mlff_dyn.kernels.reference import ForceKernel, force_variances, reduced_rows, stress_rows
 
-__all__ = ["BACKEND", "ForceKernel", "force_variances", "reduced_rows", "stress_rows"]
+from mlff_dyn.kernels.reference.local import local_rows  # noqa: E402
+
+__all__ = ["BACKEND", "ForceKernel", "force_variances", "local_rows", "reduced_rows", "stress_rows"]

@@ -1,7 +1,7 @@
 """Vocabulary of the local part of the energy: functions of the distances and angles around each atom.
 
-Atoms of one kind share their functions. With the distance r, the direction d and the kind of each neighbor j of
-an atom i,
+Atoms of one kind share their functions. With the distance r, the direction d and the kind of each neighbor j
+of an atom i,
 
     A_clm(i) = sum_(j of the kind of c) g_n(r_ij) Y_lm(d_ij),     c = (kind, n)
 

@@ -41,6 +41,8 @@ class LocalBasis:
     Attributes
     ----------
     settings : LocalSettings
+    largest_displacement : float
+        Å; farther from their sites, atoms might have neighbors that the tables do not have.
     tables : LocalTables
     bodies : ndarray of int, shape (n_functions,)
         2 for functions of distances, 3 for those of pairs of neighbors.
@@ -51,6 +53,7 @@ class LocalBasis:
     """
 
     settings: LocalSettings
+    largest_displacement: float
     tables: LocalTables
     bodies: NDArray[np.int64]
     radial_indices: NDArray[np.int64]
@@ -68,7 +71,7 @@ def build_local_basis(
     numbers: NDArray[np.int64],
     settings: LocalSettings,
     *,
-    margin: float,
+    largest_displacement: float,
     periodic: tuple[bool, bool, bool] = (True, True, True),
 ) -> LocalBasis:
     """Functions of a crystal: one set for each species of the central atom.
@@ -83,12 +86,12 @@ def build_local_basis(
     numbers : ndarray, shape (n_sites,)
         Atomic numbers.
     settings : LocalSettings
-    margin : float, Å
-        How much closer than in the crystal at rest a neighbor may come.
+    largest_displacement : float, Å
+        How far atoms may be from their sites.
     periodic : tuple of bool
     """
     kinds = np.unique(numbers, return_inverse=True)[1].astype(np.int32)
-    reach = settings.cutoff_angstrom + margin
+    reach = settings.cutoff_angstrom + 2.0 * largest_displacement
     found = find_environments(lattice, positions, kinds, reach, periodic)
     centers = kinds[np.repeat(np.arange(len(kinds)), np.diff(found.starts))]
     meets = np.zeros((kinds.max() + 1, kinds.max() + 1), bool)
@@ -107,7 +110,9 @@ def build_local_basis(
         n_functions=len(labels),
     )
     bodies, first, second, degrees = np.array(labels, np.int64).reshape(-1, 4).T
-    return LocalBasis(settings, tables, bodies, np.stack([first, second], axis=1), degrees)
+    return LocalBasis(
+        settings, largest_displacement, tables, bodies, np.stack([first, second], axis=1), degrees
+    )
 
 
 def _number(

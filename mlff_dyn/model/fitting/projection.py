@@ -80,7 +80,7 @@ def project_forces(expansion: Expansion, source: SourceForces, *, seed: int = 0)
             design = rows[:, columns]
             grams[order] += design.T @ design
             moments[order] += design.T @ forces[order].ravel()
-    result = np.zeros(basis.n_parameters)
+    result = np.zeros(expansion.n_parameters)
     for order, columns in known.items():
         result[columns] = _least_squares(grams[order], moments[order])
     return result

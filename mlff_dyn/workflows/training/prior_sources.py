@@ -87,13 +87,13 @@ def _from_model(workspace: Workspace, prior: PriorConfig, progress: Progress) ->
 def _from_files(workspace: Workspace, prior: PriorConfig, progress: Progress) -> PriorGuess:  # noqa: ARG001
     readers = ((prior.phonopy, read_phonopy_tensors), (prior.phono3py, read_phono3py_tensors))
     basis = workspace.expansion.basis
-    parameters = np.zeros(basis.n_parameters)
+    parameters = np.zeros(workspace.expansion.n_parameters)
     for path, read in readers:
         if path is None:
             continue
         with located(path):
             for tensor in read(path, basis.crystal.periodic):
-                here = basis.parameter_orders == tensor.order
+                here = workspace.expansion.parameter_orders == tensor.order
                 if not parameters[here].any():
                     source = TensorSource(tensor, workspace.training_torus)
                     parameters += project_forces(workspace.expansion, source)

@@ -137,7 +137,7 @@ def _dry_run(
         *_, warnings = _check_given(workspace, dataset, given)
     sizes: dict[str, object] = {
         "n_atoms": workspace.training_torus.n_atoms,
-        "n_parameters": workspace.expansion.basis.n_parameters,
+        "n_parameters": workspace.expansion.n_parameters,
         "n_labelled": len(given),
         "max_calculations": workspace.config.training.max_calculations,
     }

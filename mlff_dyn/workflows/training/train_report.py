@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlff_dyn.model.fitting.fit import force_constant_prior
+from mlff_dyn.model.fitting.energy_prior import decay_names, energy_prior
 from mlff_dyn.model.force_field import ForceErrors, energy_errors_of_row, stress_errors_of_rows
 from mlff_dyn.report.answer import Report
 from mlff_dyn.report.numbers import (
@@ -135,10 +135,10 @@ def describe_fit(force_field: ForceField) -> dict[str, Any]:
     """JSON values of a fit."""
     training, posterior = force_field.training, force_field.posterior
     noise, values = posterior.noise, posterior.hyperparameters.prior_values
-    prior = force_constant_prior(force_field.basis)
-    decays = [str(order) for order in force_field.basis.orders if order > 1]
+    prior = energy_prior(force_field.basis, force_field.local)
+    decays = decay_names(force_field.basis, force_field.local)
     return {
-        "n_parameters": force_field.basis.n_parameters,
+        "n_parameters": force_field.expansion.n_parameters,
         "rmse_force_ev_per_angstrom": training.rmse_force_ev_per_angstrom,
         "rmse_force_relative": training.rmse_force_ev_per_angstrom / training.force_rms_ev_per_angstrom,
         "rmse_energy_ev_per_atom": training.rmse_energy_ev_per_atom,
