@@ -1,4 +1,4 @@
-"""Vibrations by order 2 alone: frequencies, thermal displacements, and modes that are imaginary.
+"""Vibrations by order 2 of the energy: frequencies, thermal displacements, and modes that are imaginary.
 
 On a torus of n cells, order 2 belongs to the wave vectors q of the torus:
 
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.lattice.torus import Torus
-from mlff_dyn.model.force_constants import with_dipoles
+from mlff_dyn.model.force_constants import whole_force_constants
+from mlff_dyn.model.harmonic_forces import SMALL_STEP, is_of_order_2
 from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K
 
 if TYPE_CHECKING:
@@ -136,23 +137,23 @@ def modes_of_order_2(
     expansion: Expansion, parameters: NDArray[np.float64], torus: Torus
 ) -> HarmonicModes | None:
     """Return `harmonic_modes`, or None where the parameters have no order 2."""
-    has_order = bool(parameters[expansion.basis.parameter_orders == 2].any())
+    has_order = bool(parameters[is_of_order_2(expansion)].any())
     return harmonic_modes(expansion, parameters, torus) if has_order else None
 
 
 def harmonic_modes(expansion: Expansion, parameters: NDArray[np.float64], torus: Torus) -> HarmonicModes:
-    """Solve order 2, its long-range part included, on a torus.
+    """Solve order 2 of the whole energy on a torus.
 
     Parameters
     ----------
     expansion : Expansion
     parameters : ndarray, shape (n_parameters,)
-        Independent parameters of all orders.
+        Of all parts of the energy.
     torus : Torus
         Replaced by a smaller, nearly cubic one where the dynamical matrices would be large.
     """
     torus = _of_bounded_size(torus)
-    constants = with_dipoles(expansion, parameters, 2, torus)
+    constants = whole_force_constants(expansion, parameters, 2, torus)
     n_sites, n_cells = torus.crystal.n_sites, torus.n_cells
     sites, _ = np.divmod(constants.clusters[:, 0], n_cells)
     others, cells = np.divmod(constants.clusters[:, 1], n_cells)
@@ -215,9 +216,10 @@ def _folded(wavevector: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _square_sd(force_field: ForceField, torus: Torus, pattern: NDArray[np.float64]) -> float:
     """Standard deviation of omega^2 of a mode: it is linear in the parameters at a fixed pattern, 1/fs²."""
-    rows, _ = force_field.expansion.on(torus).rows(pattern)
-    of_order = force_field.basis.parameter_orders == 2
-    slope = np.where(of_order, pattern.reshape(-1) @ rows, 0.0)
+    supercell = force_field.expansion.on(torus)
+    there, back = (supercell.rows(step * pattern)[0] for step in (SMALL_STEP, -SMALL_STEP))
+    work = pattern.reshape(-1) @ (there - back) / (2.0 * SMALL_STEP)
+    slope = np.where(is_of_order_2(force_field.expansion), work, 0.0)
     inertia = AMU_ANGSTROM2_PER_FS2_EV * float(np.sum(torus.masses[:, None] * pattern**2))
     variance = float(force_field.posterior.variance(slope[None])[0])
     return force_field.calibration * float(np.sqrt(variance)) / inertia

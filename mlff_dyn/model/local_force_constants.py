@@ -33,36 +33,44 @@ def local_force_constants(
     found = []
     for site in range(tables.n_sites):
         terms = site_derivatives(tables, values, site, order)
-        slots = np.concatenate([[[site, 0, 0, 0]], tables.slots[terms.neighbors]])
-        atoms = torus.atom_indices(slots)[:, 0].astype(np.int64)
+        slots = np.concatenate([[[site, 0, 0, 0]], tables.slots[terms.neighbors]]).astype(np.int64)
+        atoms = slots[:, 0] * torus.n_cells + torus.cell_index(slots[:, 1:])
         found.append(_collected(atoms[terms.clusters], terms.blocks, torus))
     clusters, blocks = (np.concatenate(each) for each in zip(*found, strict=True))
     return _in_all_orders(*_collected(clusters, blocks, torus), torus)
 
 
-def _codes(clusters: NDArray[np.int64], torus: Torus) -> NDArray[np.int64]:
+def _numbers_in_all_orders(clusters: NDArray[np.int64], torus: Torus) -> NDArray[np.int64]:
     """Number of every cluster in every order, moved so that its first atom is in cell 0: (n_orders, n)."""
     order, n_cells = clusters.shape[1], torus.n_cells
     sites, cells = np.divmod(clusters, n_cells)
     offsets = torus.offsets[cells]
     home = [sites * n_cells + torus.cell_index(offsets - offsets[:, k : k + 1]) for k in range(order)]
-    arrangements = permutations(range(order))
     return np.stack(
-        [np.ravel_multi_index(tuple(home[a[0]][:, a].T), _shape(order, torus)) for a in arrangements]
+        [_number(home[each[0]][:, each], order, torus) for each in permutations(range(order))],
     )
 
 
-def _shape(order: int, torus: Torus) -> tuple[int, ...]:
-    return (torus.n_atoms,) * order
+def _number(clusters: NDArray[np.int64], order: int, torus: Torus) -> NDArray[np.int64]:
+    """One number for each cluster whose first atom is in cell 0."""
+    places = (clusters[:, 0] // torus.n_cells, *clusters[:, 1:].T)
+    return np.asarray(np.ravel_multi_index(places, _extents(order, torus)))
+
+
+def _clusters(numbers: NDArray[np.int64], order: int, torus: Torus) -> NDArray[np.int64]:
+    """Clusters by their numbers."""
+    clusters = np.stack(np.unravel_index(numbers, _extents(order, torus)), axis=1).astype(np.int64)
+    clusters[:, 0] *= torus.n_cells
+    return clusters
+
+
+def _extents(order: int, torus: Torus) -> tuple[int, ...]:
+    return (torus.crystal.n_sites, *(torus.n_atoms,) * (order - 1))
 
 
 def _axes(order: int) -> list[tuple[int, ...]]:
-    """Axes of blocks in the orders of `_codes`."""
+    """Axes of blocks in the orders of `_numbers_in_all_orders`."""
     return [(0, *(axis + 1 for axis in each)) for each in permutations(range(order))]
-
-
-def _clusters(codes: NDArray[np.int64], order: int, torus: Torus) -> NDArray[np.int64]:
-    return np.stack(np.unravel_index(codes, _shape(order, torus)), axis=1).astype(np.int64)
 
 
 def _collected(
@@ -70,10 +78,10 @@ def _collected(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Sum of the blocks of the same atoms, whatever their order and cell."""
     order = clusters.shape[1]
-    codes = _codes(clusters, torus)
-    lowest, rows = np.unique(codes.min(axis=0), return_inverse=True)
+    numbers = _numbers_in_all_orders(clusters, torus)
+    lowest, rows = np.unique(numbers.min(axis=0), return_inverse=True)
     result = np.zeros((len(lowest), *blocks.shape[1:]))
-    arrangements = codes.argmin(axis=0)
+    arrangements = numbers.argmin(axis=0)
     for arrangement, axes in enumerate(_axes(order)):
         mine = arrangements == arrangement
         np.add.at(result, rows[mine], blocks[mine].transpose(axes))
@@ -85,8 +93,8 @@ def _in_all_orders(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Sum over all orders of the atoms of clusters that `_collected` has told apart."""
     order = clusters.shape[1]
-    codes, rows = np.unique(_codes(clusters, torus), return_inverse=True)
-    result = np.zeros((len(codes), *blocks.shape[1:]))
+    numbers, rows = np.unique(_numbers_in_all_orders(clusters, torus), return_inverse=True)
+    result = np.zeros((len(numbers), *blocks.shape[1:]))
     for of_order, axes in zip(rows.reshape(-1, len(clusters)), _axes(order), strict=True):
         result[of_order] += blocks.transpose(axes)
-    return _clusters(codes, order, torus), result
+    return _clusters(numbers, order, torus), result

@@ -13,11 +13,12 @@ from phonopy import Phonopy
 from mlff_dyn.formats.phonopy_cells import compact_array, phonopy_cells
 from mlff_dyn.kernels.local_tables import LocalTables, LocalTerms
 from mlff_dyn.kernels.reference.local import local_energy_forces
-from mlff_dyn.lattice.crystal import build_crystal
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.local.basis import LocalSettings, build_local_basis
 from mlff_dyn.model.force_constants import ForceConstants
+from mlff_dyn.model.local_expansion import local_basis
 from mlff_dyn.model.local_force_constants import local_force_constants
+from tests.models import crystal_of
 
 ZINC_SULFIDE = bulk("ZnS", "wurtzite", a=3.8, c=6.2)
 SKEW = [[2, 1, 0], [0, 2, 1], [-1, 0, 1]]
@@ -34,15 +35,9 @@ def low_symmetry() -> Atoms:
     return atoms
 
 
-def torus_and_tables(
-    atoms: Atoms, supercell: object, cutoff: float = 4.3, size: tuple[int, int] = (3, 2)
-) -> tuple[Torus, LocalTables]:
-    crystal = build_crystal(atoms.cell.array, atoms.positions, atoms.numbers)
-    settings = LocalSettings(cutoff, *size)
-    basis = build_local_basis(
-        crystal.lattice, crystal.positions, crystal.numbers, settings, margin=0.4, periodic=crystal.periodic
-    )
-    return input_supercell(crystal, supercell), basis.tables
+def torus_and_tables(atoms: Atoms, supercell: object, cutoff: float = 4.3) -> tuple[Torus, LocalTables]:
+    crystal = crystal_of(atoms)
+    return input_supercell(crystal, supercell), local_basis(crystal, LocalSettings(cutoff, 3, 2)).tables
 
 
 def random_values(tables: LocalTables) -> np.ndarray:
@@ -132,13 +127,17 @@ def test_a_turn_of_a_crystal_without_forces_costs_nothing() -> None:
 
 
 def test_neighbors_beyond_the_cutoff_at_rest_add_nothing() -> None:
-    crystal = build_crystal(ZINC_SULFIDE.cell.array, ZINC_SULFIDE.positions, ZINC_SULFIDE.numbers)
+    crystal = crystal_of(ZINC_SULFIDE)
     torus = input_supercell(crystal, (2, 2, 1))
     found = []
-    for margin in (0.0, 1.0):
+    for reach in (0.0, 0.5):
         basis = build_local_basis(
-            crystal.lattice, crystal.positions, crystal.numbers, LocalSettings(4.3, 2, 1), margin=margin
+            crystal.lattice,
+            crystal.positions,
+            crystal.numbers,
+            LocalSettings(4.3, 2, 1),
+            largest_displacement=reach,
         )
         found.append(constants_of(basis.tables, 3, torus))
-    assert len(found[0].clusters) == len(found[1].clusters)
+    np.testing.assert_array_equal(found[0].clusters, found[1].clusters)
     np.testing.assert_allclose(found[0].blocks, found[1].blocks, rtol=0.0, atol=1e-12)
