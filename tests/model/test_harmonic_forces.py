@@ -1,0 +1,35 @@
+"""Forces of order 2: exact for force constants."""
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+from mlff_dyn.lattice.torus import Torus
+from mlff_dyn.model.force_field import ForceField
+from mlff_dyn.model.harmonic_forces import HarmonicForces
+from tests.models import random_force_field
+
+NONE = np.zeros((3, 3))
+STRAIN = np.array([[0.02, 0.01, 0.0], [0.01, -0.01, 0.0], [0.0, 0.0, 0.015]])
+
+
+def wurtzite() -> tuple[ForceField, Torus]:
+    return random_force_field(bulk("ZnS", "wurtzite", a=3.8, c=6.2), (2, 2, 1), {2: "full", 3: 2.9})
+
+
+def displaced(torus: Torus) -> np.ndarray:
+    return 0.1 * np.random.default_rng(0).standard_normal((torus.n_atoms, 3))
+
+
+def harmonic_forces(force_field: ForceField, torus: Torus) -> HarmonicForces:
+    return HarmonicForces(force_field.expansion, force_field.posterior.mean, torus)
+
+
+@pytest.mark.parametrize("strain", [NONE, STRAIN], ids=["at rest", "strained"])
+def test_of_force_constants_they_are_exact(strain: np.ndarray) -> None:
+    force_field, torus = wurtzite()
+    u = displaced(torus)
+    mean = np.where(force_field.basis.parameter_orders == 2, force_field.posterior.mean, 0.0)
+    kernel = force_field.expansion.on(torus, strain).kernel(mean)
+    found = harmonic_forces(force_field, torus)(u, strain)
+    np.testing.assert_allclose(found, kernel.energy_forces(u)[1], rtol=0.0, atol=1e-12 * np.abs(found).max())
