@@ -5,13 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ase.build import bulk
+from scipy.linalg import null_space
 
 from mlff_dyn.errors import DataError
+from mlff_dyn.lattice.basis import build_basis
+from mlff_dyn.lattice.crystal import build_crystal
 from mlff_dyn.lattice.torus import Torus
 from mlff_dyn.local.basis import LocalSettings
+from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.force_constants import force_constants_of
 from mlff_dyn.model.force_field import ForceField
 from mlff_dyn.model.harmonic_modes import harmonic_modes, imaginary_mode
+from mlff_dyn.model.local_expansion import LocalExpansion, local_basis
 from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV
 from tests.models import dipoles_of, random_force_field, with_local_part
 
@@ -88,3 +93,31 @@ def test_the_error_of_a_frequency_has_that_of_the_local_part() -> None:
     assert found is not None
     expected = 0.5 * abs(upper.frequencies_thz.min() - lower.frequencies_thz.min())
     assert found.frequency_sd_thz == pytest.approx(expected, rel=1e-3)
+
+
+def slowest_bending_mode(expansion: Expansion, values: np.ndarray, extent: int) -> float:
+    """Square of the frequency (1/fs²) at the longest wave of a sheet along its first vector."""
+    torus = Torus(expansion.basis.crystal, np.diag([extent, 1, 1]))
+    modes = harmonic_modes(expansion, np.append(np.zeros(expansion.basis.n_parameters), values), torus)
+    longest = int(np.flatnonzero(np.isclose(torus.wavevectors[:, 0] % 1.0, 1.0 / extent))[0])
+    upright = (np.abs(modes.polarizations[longest].reshape(2, 3, -1)[:, 2]) ** 2).sum(axis=0) > 0.99
+    return float(np.abs(modes.squares[longest][upright]).min())
+
+
+def test_a_sheet_bends_freely_where_its_local_part_does_not_stretch_it() -> None:
+    """Rotational sum rules: squares go as q^4 without stress at rest, as q^2 with it."""
+    cell = [[2.5, 0.0, 0.0], [-1.25, 2.5 * np.sqrt(0.75), 0.0], [0.0, 0.0, 15.0]]
+    crystal = build_crystal(
+        np.array(cell),
+        np.array([[1 / 3, 2 / 3, 0.5], [2 / 3, 1 / 3, 0.5]]) @ cell,
+        np.array([5, 7]),
+        periodic=(True, True, False),
+    )
+    local = local_basis(crystal, LocalSettings(4.0, 3, 2))
+    expansion = Expansion(build_basis(crystal, {2: 3.0}), None, local)
+    rest = LocalExpansion(local, Torus(crystal, np.eye(3, dtype=np.int64))).at_rest
+    unloaded = null_space(np.vstack([rest.forces, rest.virial.reshape(9, -1)]), rcond=1e-10)
+    values = np.random.default_rng(0).standard_normal(local.n_functions)
+    for chosen, power in ((values, 2), (unloaded @ (unloaded.T @ values), 4)):
+        shorter, longer = (slowest_bending_mode(expansion, chosen, extent) for extent in (20, 40))
+        assert np.log2(shorter / longer) == pytest.approx(power, abs=0.1)
