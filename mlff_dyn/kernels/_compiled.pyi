@@ -37,6 +37,23 @@ class ForceEvaluator64:
         products: NDArray[np.float64],
         /,
     ) -> None: ...
+    def set_local(
+        self,
+        isa: str,
+        l_max: int,
+        cutoff: float,
+        energy_at_rest: float,
+        kinds: NDArray[np.int32],
+        starts: NDArray[np.int32],
+        kinds_of_neighbors: NDArray[np.int32],
+        neighbor_atoms: NDArray[np.int32],
+        vectors: NDArray[np.float64],
+        radial: NDArray[np.float64],
+        pair: NDArray[np.float64],
+        triple: NDArray[np.float64],
+        /,
+    ) -> None: ...
+    def local_virial(self, displacements: NDArray[np.float64], virial: NDArray[np.float64], /) -> None: ...
     def energy_forces(self, displacements: NDArray[np.float64], forces: NDArray[np.float64], /) -> float: ...
     def run(
         self,

@@ -147,6 +147,7 @@ class LocalTerms:
         """Refuse arrays that do not fit."""
         check_shape("values", self.values, (self.tables.n_functions,))
         check_neighbors(self.tables, self.neighbor_atoms)
+        check_shape("strain", self.strain, (3, 3))
 
     @property
     def n_atoms(self) -> int:
@@ -192,3 +193,22 @@ def check_neighbors(tables: LocalTables, neighbor_atoms: NDArray[np.int32]) -> N
             f"neighbors name atoms from {neighbor_atoms.min()} to {neighbor_atoms.max()}",
             fix=f"this torus has the atoms 0 to {n_atoms - 1}",
         )
+
+
+def check_local(terms: LocalTerms, n_atoms: int) -> LocalTerms:
+    """Refuse terms of another torus, or those that the compiled kernels cannot evaluate.
+
+    Raises
+    ------
+    DataError
+        If the numbers of atoms differ, or if l_max is larger than `LARGEST_L`.
+    """
+    if terms.n_atoms != n_atoms:
+        raise DataError(
+            f"the local part has {terms.n_atoms} atoms, the torus {n_atoms}", fix="use the same supercell"
+        )
+    if not 0 <= terms.tables.l_max <= LARGEST_L:
+        raise DataError(
+            f"l_max {terms.tables.l_max} is not from 0 to {LARGEST_L}", fix=f"use l_max up to {LARGEST_L}"
+        )
+    return terms

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "harmonic_tables.hpp"
+#include "local_tables.hpp"
 
 namespace mlff {
 
@@ -144,6 +145,8 @@ struct Kernels {
                    std::ptrdiff_t n_parameters, void* scratch);
     HarmonicFunction<double> harmonic64;
     HarmonicFunction<float> harmonic32;
+    LocalFunction<double> local64;
+    LocalFunction<float> local32;
 };
 
 }  // namespace mlff
