@@ -104,11 +104,15 @@ class HarmonicModes:
         thermal = BOLTZMANN_EV_PER_K * temperature_kelvin / (inertias * self.torus.n_cells)
         return np.asarray(thermal[:, None, None] * sums)
 
-    def pattern(self, wavevector: int, mode: int) -> NDArray[np.float64]:
-        """Real displacements along a mode on the torus, shape (n_atoms, 3), of arbitrary length."""
-        phases = np.exp(2j * np.pi * self.torus.offsets @ self.torus.wavevectors[wavevector])
+    def pattern(self, wavevector: int, mode: int, torus: Torus | None = None) -> NDArray[np.float64]:
+        """Real displacements along a mode, of arbitrary length, shape (n_atoms, 3).
+
+        On the torus of the modes by default, else on any supercell that the wave vector fits.
+        """
+        torus = torus or self.torus
+        phases = np.exp(2j * np.pi * torus.offsets @ self.torus.wavevectors[wavevector])
         vectors = self.polarizations[wavevector, :, mode].reshape(-1, 1, 3) * phases[:, None]
-        moved = vectors.reshape(-1, 3) / np.sqrt(self.torus.masses)[:, None]
+        moved = vectors.reshape(-1, 3) / np.sqrt(torus.masses)[:, None]
         turned = moved * np.exp(-0.5j * np.angle(np.sum(moved**2)))
         return np.asarray(turned.real)
 
@@ -195,7 +199,8 @@ def imaginary_mode(modes: HarmonicModes, force_field: ForceField | None = None) 
     wavevector, mode = int(alike[0, 0]), int(alike[0, 1])
     sd = None
     if force_field is not None:
-        square_sd = _square_sd(force_field, modes.torus, modes.pattern(wavevector, mode))
+        torus = modes.torus.of_wave(wavevector)
+        square_sd = _square_sd(force_field, torus, modes.pattern(wavevector, mode, torus))
         if modes.squares[wavevector, mode] > -_LIMITS.significant_sd * square_sd:
             return None
         sd = square_sd / (2.0 * abs(lowest) * (2.0 * np.pi * THZ_FEMTOSECONDS) ** 2)

@@ -1,13 +1,17 @@
-"""Forces of order 2: exact for force constants."""
+"""Forces of order 2: exact for force constants, the limit of small displacements for the local part."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from ase.build import bulk
 
 from mlff_dyn.lattice.torus import Torus
+from mlff_dyn.local.basis import LocalSettings
+from mlff_dyn.model.force_constants import force_constants_of
 from mlff_dyn.model.force_field import ForceField
 from mlff_dyn.model.harmonic_forces import HarmonicForces
-from tests.models import random_force_field
+from tests.models import dipoles_of, random_force_field, with_local_part
 
 NONE = np.zeros((3, 3))
 STRAIN = np.array([[0.02, 0.01, 0.0], [0.01, -0.01, 0.0], [0.0, 0.0, 0.015]])
@@ -33,3 +37,15 @@ def test_of_force_constants_they_are_exact(strain: np.ndarray) -> None:
     kernel = force_field.expansion.on(torus, strain).kernel(mean)
     found = harmonic_forces(force_field, torus)(u, strain)
     np.testing.assert_allclose(found, kernel.energy_forces(u)[1], rtol=0.0, atol=1e-12 * np.abs(found).max())
+
+
+@pytest.mark.parametrize("with_dipoles", [False, True])
+def test_of_all_parts_they_are_those_of_the_force_constants(with_dipoles: bool) -> None:
+    force_field, torus = wurtzite()
+    if with_dipoles:
+        force_field = replace(force_field, long_range=dipoles_of(force_field.basis.crystal))
+    force_field = with_local_part(force_field, LocalSettings(4.3, 3, 2))
+    u, everything = displaced(torus), np.arange(torus.n_atoms)
+    phi = force_constants_of(force_field, 2, torus).dense(everything, everything)
+    found = harmonic_forces(force_field, torus)(u, NONE)
+    np.testing.assert_allclose(found, -np.einsum("ijab,jb->ia", phi, u), atol=1e-5 * np.abs(found).max())
