@@ -49,3 +49,16 @@ def test_of_all_parts_they_are_those_of_the_force_constants(with_dipoles: bool) 
     phi = force_constants_of(force_field, 2, torus).dense(everything, everything)
     found = harmonic_forces(force_field, torus)(u, NONE)
     np.testing.assert_allclose(found, -np.einsum("ijab,jb->ia", phi, u), atol=1e-5 * np.abs(found).max())
+
+
+def test_under_strain_they_are_linear_in_both() -> None:
+    """Rows of small strains and displacements, times the parameters, are an independent limit."""
+    force_field, torus = wurtzite()
+    force_field = with_local_part(force_field, LocalSettings(4.3, 3, 2))
+    u, step = displaced(torus), 1e-4
+    there, back = (
+        force_field.expansion.on(torus, sign * step * STRAIN).rows(sign * step * u)[0] for sign in (1.0, -1.0)
+    )
+    expected = ((there - back) / (2.0 * step)) @ force_field.posterior.mean
+    found = harmonic_forces(force_field, torus)(u, STRAIN)
+    np.testing.assert_allclose(found.ravel(), expected, atol=1e-5 * np.abs(found).max())
