@@ -50,6 +50,8 @@ class LocalBasis:
     Attributes
     ----------
     settings : LocalSettings
+    numbers : ndarray of int, shape (n_kinds,)
+        Atomic number of each kind.
     largest_displacement : float
         Å; farther from their sites, atoms might have neighbors that the tables do not have.
     tables : LocalTables
@@ -62,6 +64,7 @@ class LocalBasis:
     """
 
     settings: LocalSettings
+    numbers: NDArray[np.int64]
     largest_displacement: float
     tables: LocalTables
     bodies: NDArray[np.int64]
@@ -75,9 +78,10 @@ class LocalBasis:
 
     def has_functions_of(self, other: LocalBasis) -> bool:
         """Whether values of the functions of another local part mean the same here."""
-        arrays = ("numbers", "radial", "pair_functions", "triple_functions")
-        return self.settings == other.settings and all(
-            np.array_equal(getattr(self.tables, name), getattr(other.tables, name)) for name in arrays[1:]
+        same = self.settings == other.settings and np.array_equal(self.numbers, other.numbers)
+        arrays = ("radial", "pair_functions", "triple_functions")
+        return same and all(
+            np.array_equal(getattr(self.tables, name), getattr(other.tables, name)) for name in arrays
         )
 
 
@@ -106,7 +110,8 @@ def build_local_basis(
         How far atoms may be from their sites.
     periodic : tuple of bool
     """
-    kinds = np.unique(numbers, return_inverse=True)[1].astype(np.int32)
+    species, of_sites = np.unique(numbers, return_inverse=True)
+    kinds = of_sites.astype(np.int32)
     reach = settings.cutoff_angstrom + 2.0 * largest_displacement
     found = find_environments(lattice, positions, kinds, reach, periodic)
     centers = kinds[np.repeat(np.arange(len(kinds)), np.diff(found.starts))]
@@ -128,7 +133,7 @@ def build_local_basis(
     )
     bodies, first, second, degrees = np.array(labels, np.int64).reshape(-1, 4).T
     return LocalBasis(
-        settings, largest_displacement, tables, bodies, np.stack([first, second], axis=1), degrees
+        settings, species, largest_displacement, tables, bodies, np.stack([first, second], axis=1), degrees
     )
 
 

@@ -145,7 +145,8 @@ class Expansion:
             for order, classes in zip(self.basis.orders, self.basis.classes, strict=True)
             if order == 3
         )
-        lengths = np.concatenate([np.empty(0), *pairs])
+        reaches = [] if self.local is None else [np.array([self.local.settings.cutoff_angstrom])]
+        lengths = np.concatenate([np.empty(0), *pairs, *reaches])
         reach = float(lengths.max()) if len(lengths) else None
         return StrainedDipoles(self.long_range, self.basis.crystal, reach)
 
@@ -229,16 +230,16 @@ class SupercellExpansion:
         energy_row : ndarray, shape (n_parameters,)                 Å^order
             Of the energy measured from that of the unstrained crystal at rest.
         """
-        forces, energy = self._lattice_rows(displacements)
+        forces, energy = self.lattice_rows(displacements)
         if self.local is None:
             return forces, energy
         local = self.local.rows(displacements, self.strain)
         return np.hstack([forces, local.forces]), np.append(energy, local.energy)
 
-    def _lattice_rows(
+    def lattice_rows(
         self, displacements: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Rows of the force constants."""
+        """Rows of the force constants, the first columns of `rows`."""
         forces = self._reduced(displacements)
         if not self._place.is_strained:
             return forces, energy_row(forces, displacements, self.basis.parameter_orders)

@@ -132,6 +132,7 @@ def _write_local(group: h5py.Group, local: LocalBasis) -> None:
 def _read_local(group: h5py.Group) -> LocalBasis:
     return LocalBasis(
         settings=_read_fields(group["settings"], LocalSettings),
+        numbers=read_array(group["numbers"]),
         largest_displacement=float(group.attrs["largest_displacement"]),
         tables=_read_fields(group["tables"], LocalTables),
         bodies=read_array(group["bodies"]),

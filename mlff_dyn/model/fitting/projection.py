@@ -4,8 +4,8 @@ The forces F_n of order n are homogeneous polynomials of degree n - 1 in the dis
 the basis whose forces X_n w_n come nearest to F_n, averaged over independent normal displacements of all
 atoms, are found by least squares; where the basis holds F_n they are exact. Sum rules, symmetry, images in a
 supercell and cutoffs are thereby those of the basis, whatever those of the source. A long-range interaction
-that the expansion adds by itself is taken off order 2 before. The local part of a force field is carried as it
-is where the expansion has the same functions, and order by order where it has not.
+that the expansion adds by itself is taken off order 2 before. The local part of a force field is carried as
+it is where the expansion has the same functions, and order by order where it has not.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def project_forces(expansion: Expansion, source: SourceForces, *, seed: int = 0)
     for _ in range(n_frames):
         u = generator.standard_normal((source.torus.n_atoms, 3))
         u -= u.mean(axis=0)
-        rows, _ = supercell.rows(u)
+        rows, _ = supercell.lattice_rows(u)
         forces = dict(source.forces(u))
         if supercell.dipole_dipole is not None and 2 in forces:
             forces[2] = forces[2] - supercell.dipole_dipole.energy_forces(u)[1]
