@@ -61,6 +61,8 @@ class LocalBasis:
         Radial functions of the two channels; twice the same for two bodies.
     degrees : ndarray of int, shape (n_functions,)
         l; 0 for two bodies.
+    structure : ndarray, shape (n_functions, n_parameters), or None
+        Values of the functions per parameter, orthonormal columns; None: every value is a parameter.
     """
 
     settings: LocalSettings
@@ -70,11 +72,29 @@ class LocalBasis:
     bodies: NDArray[np.int64]
     radial_indices: NDArray[np.int64]
     degrees: NDArray[np.int64]
+    structure: NDArray[np.float64] | None = None
 
     @property
     def n_functions(self) -> int:
         """Number of functions."""
         return self.tables.n_functions
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of independent values."""
+        return self.n_functions if self.structure is None else self.structure.shape[1]
+
+    def values(self, parameters: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Values of the functions, shape (n_functions, ...), of parameters, shape (n_parameters, ...)."""
+        return parameters if self.structure is None else self.structure @ parameters
+
+    def parameters(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Parameters whose values come nearest to given ones."""
+        return values if self.structure is None else values @ self.structure
+
+    def reduce_columns(self, design: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Columns per parameter from columns per function, shape (..., n_functions)."""
+        return design if self.structure is None else design @ self.structure
 
     def has_functions_of(self, other: LocalBasis) -> bool:
         """Whether values of the functions of another local part mean the same here."""

@@ -102,7 +102,7 @@ class Expansion:
     @property
     def n_parameters(self) -> int:
         """Number of parameters of both parts."""
-        return self.basis.n_parameters + (0 if self.local is None else self.local.n_functions)
+        return self.basis.n_parameters + (0 if self.local is None else self.local.n_parameters)
 
     @property
     def parameter_orders(self) -> NDArray[np.int64]:
@@ -288,10 +288,12 @@ class SupercellExpansion:
             rows = self.rows(displacements)[0]
             every = np.asarray(((rows @ covariance_factor) ** 2).sum(axis=1)).reshape(-1, 3)
             return every if atoms is None else every[atoms]
-        local = None if self.local is None else self.local.place(displacements, self.strain)
-        return force_variances(
-            self._place, self._reduction, displacements, covariance_factor, atoms=atoms, local=local
-        )
+        local, factor = None, covariance_factor
+        if self.local is not None:
+            local = self.local.place(displacements, self.strain)
+            lattice, others = np.split(factor, [self.basis.n_parameters])
+            factor = np.vstack([lattice, self.local.basis.values(others)])
+        return force_variances(self._place, self._reduction, displacements, factor, atoms=atoms, local=local)
 
     def stress_rows(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
         """Rows of the stress at constant displacements, measured from that of the unstrained crystal at rest.

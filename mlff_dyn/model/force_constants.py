@@ -147,12 +147,12 @@ def whole_force_constants(
         If no part of the energy has that order.
     """
     basis, local = expansion.basis, expansion.local
-    of_basis, values = np.split(parameters, [basis.n_parameters])
+    of_basis, of_local = np.split(parameters, [basis.n_parameters])
     parts = []
     if order in basis.orders or local is None or not 1 <= order <= MAX_ORDER:
         parts.append(force_constants(basis, of_basis, order, torus))
     if local is not None:
-        found = local_force_constants(local.tables, values, order, torus)
+        found = local_force_constants(local.tables, local.values(of_local), order, torus)
         parts.append(ForceConstants(order, torus, *found))
     constants = parts[0] if len(parts) == 1 else _sum(*parts)
     return _with_dipoles(constants, expansion) if order == 2 else constants

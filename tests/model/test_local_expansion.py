@@ -1,5 +1,6 @@
 """The local part beside the force constants: one energy of both, and what only the local part can say."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -141,6 +142,27 @@ def test_model_file_keeps_the_local_part(tmp_path) -> None:
     np.testing.assert_array_equal(
         again.on(torus).energy_forces(u)[1], force_field.on(torus).energy_forces(u)[1]
     )
+
+
+def test_local_part_at_rest_has_neither_forces_nor_stress() -> None:
+    """Fits, kernels and errors take the fewer parameters; rows per function would tell otherwise."""
+    _, torus = zincblende()
+    crystal = torus.crystal
+    basis = build_basis(crystal, {2: 4.0}, torus)
+    local = local_basis(crystal, SETTINGS, is_at_rest=True)
+    assert local.n_parameters == local.n_functions - 1
+    expansion = Expansion(basis, local=local)
+    place = expansion.on(torus)
+    assert place.local is not None
+    assert np.abs(local.reduce_columns(place.local.at_rest.virial)).max() < 1e-10
+    u = displaced(torus)
+    frame = labelled_frame(place, u, -1.5 * u, 0.75 * float(np.sum(u**2)))
+    force_field = fit_force_field(basis, FitData([frame, replace(frame, displacements=1.01 * u)]))
+    rows, _ = place.rows(u)
+    forces = force_field.on(torus).energy_forces(u)[1]
+    np.testing.assert_allclose(forces.ravel(), rows @ force_field.posterior.mean, atol=1e-11)
+    expected = errors_of_rows(force_field, rows, place.force_conditions(u))
+    np.testing.assert_allclose(force_field.on(torus).force_errors(u).epistemic, expected.epistemic, rtol=1e-8)
 
 
 def test_atom_beyond_the_reach_of_the_neighbors_is_refused() -> None:

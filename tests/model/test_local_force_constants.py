@@ -12,7 +12,7 @@ from phonopy import Phonopy
 
 from mlff_dyn.formats.phonopy_cells import compact_array, phonopy_cells
 from mlff_dyn.kernels.local_tables import LocalTables, LocalTerms
-from mlff_dyn.kernels.reference.local import local_energy_forces
+from mlff_dyn.kernels.reference.local_energy import local_energy_forces
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.local.basis import LocalSettings, build_local_basis
 from mlff_dyn.model.force_constants import ForceConstants

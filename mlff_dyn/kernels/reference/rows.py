@@ -8,7 +8,7 @@ import numpy as np
 
 from mlff_dyn.errors import check_shape
 from mlff_dyn.kernels.reduction import Reduction, check_rows
-from mlff_dyn.kernels.reference.local import local_force_rows
+from mlff_dyn.kernels.reference.local_energy import local_force_rows
 from mlff_dyn.kernels.reference.nodes import (
     cell_chunks,
     group_starts,

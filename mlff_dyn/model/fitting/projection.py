@@ -52,8 +52,8 @@ class SourceForces(Protocol):
         """Orders that the source knows."""
 
     @property
-    def local_values(self) -> NDArray[np.float64] | None:
-        """Values of the functions of the local part of the expansion (eV); None where it knows none."""
+    def local_parameters(self) -> NDArray[np.float64] | None:
+        """Parameters of the local part of the expansion (eV); None where the source knows none."""
 
     def forces(self, displacements: NDArray[np.float64]) -> Mapping[int, NDArray[np.float64]]:
         """Forces of each order (eV/Å, shape (n_atoms, 3)) at displacements (Å) in the order of the torus."""
@@ -95,8 +95,8 @@ def project_forces(expansion: Expansion, source: SourceForces, *, seed: int = 0)
     result = np.zeros(expansion.n_parameters)
     for order, columns in known.items():
         result[columns] = _least_squares(grams[order], moments[order])
-    if source.local_values is not None:
-        result[basis.n_parameters :] = source.local_values
+    if source.local_parameters is not None:
+        result[basis.n_parameters :] = source.local_parameters
     return result
 
 
@@ -128,8 +128,9 @@ class ForceFieldSource:
         self.torus = torus
         n_lattice = force_field.basis.n_parameters
         own = force_field.local
-        same = own is not None and local is not None and own.has_functions_of(local)
-        self.local_values = force_field.posterior.mean[n_lattice:] if same else None
+        self.local_parameters: NDArray[np.float64] | None = None
+        if own is not None and local is not None and own.has_functions_of(local):
+            self.local_parameters = local.parameters(own.values(force_field.posterior.mean[n_lattice:]))
         self._map = map_crystal(force_field.basis.crystal, torus.crystal)
         carried, self._atoms = self._map.carry(torus)
         self._dipoles = force_field.expansion.on(carried).dipole_dipole
@@ -140,7 +141,7 @@ class ForceFieldSource:
             for order in force_field.basis.orders
         }
         self._local = None
-        if own is not None and not same:
+        if own is not None and self.local_parameters is None:
             alone = np.append(np.zeros(n_lattice), force_field.posterior.mean[n_lattice:])
             self._local = Expansion(force_field.basis, local=own).on(carried).kernel(alone)
 
@@ -257,7 +258,7 @@ class TensorSource:
         return (self._tensor.order,)
 
     @property
-    def local_values(self) -> None:
+    def local_parameters(self) -> None:
         """Nothing: force constants have no local part."""
 
     def forces(self, displacements: NDArray[np.float64]) -> dict[int, NDArray[np.float64]]:

@@ -38,7 +38,7 @@ def local_rows(
     forces = pairs.forces(slopes)
     virial = np.einsum("paf,pb->abf", slopes, tables.vectors[pairs.neighbors])
     return LocalRows(
-        forces.reshape(-1, tables.n_functions),
+        np.concatenate(forces),
         energy,
         0.5 * (virial + virial.transpose(1, 0, 2)),
     )
@@ -50,7 +50,7 @@ def local_force_rows(
     """Forces on some atoms; see `mlff_dyn.kernels.compiled.local_design.local_force_rows`."""
     rows = local_rows(place.tables, place.neighbor_atoms, displacements, strain=place.strain).forces
     by_atom = rows.reshape(place.n_atoms, 3, -1)[place.check_atoms(atoms)]
-    return by_atom.reshape(-1, place.tables.n_functions)
+    return np.concatenate(by_atom) if len(by_atom) else by_atom.reshape(0, place.tables.n_functions)
 
 
 def local_energy_forces(
@@ -63,7 +63,7 @@ def local_energy_forces(
 
 
 def local_virial(terms: LocalTerms, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Virial; see `mlff_dyn.kernels.compiled.local.local_virial`."""
+    """Virial; see `mlff_dyn.kernels.compiled.local_energy.local_virial`."""
     rows = local_rows(terms.tables, terms.neighbor_atoms, displacements, strain=terms.strain)
     virial = rows.virial @ terms.values
     return np.asarray(0.5 * (virial + virial.T))
