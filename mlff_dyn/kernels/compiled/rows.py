@@ -123,7 +123,7 @@ def _local_products(
     atoms: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     """Rows of the local part times the factor, shape (columns, 3, atoms); columns and atoms in whole groups."""
-    rows = local_force_rows(local, displacements, atoms).reshape(len(atoms), 3, -1)
+    rows = local_force_rows(local, displacements, atoms).reshape(len(atoms), 3, len(factor))
     products = np.zeros((_whole_groups(factor.shape[1]), 3, _whole_groups(len(atoms))))
     products[: factor.shape[1], :, : len(atoms)] = np.einsum("fk,iaf->kai", factor, rows, optimize=True)
     return products
