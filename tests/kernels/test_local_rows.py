@@ -1,12 +1,22 @@
-"""Rows of the local part, and variances of forces of both parts: twins, derivatives, potentials that lie in the span."""
+"""Rows of the local part and variances of both parts: twins, derivatives, potentials that lie in the span."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.neighborlist import neighbor_list
-from local_crystals import CRYSTALS, LocalCrystal, displacements_of, local_kernel, no_tables, strained
+from local_crystals import (
+    CRYSTALS,
+    LATTICE,
+    LocalCrystal,
+    displacements_of,
+    local_kernel,
+    no_tables,
+    strained,
+)
 from polynomials import Torus, random_polynomial
 
 from mlff_dyn.errors import DataError
@@ -33,7 +43,9 @@ def place_of(terms: LocalTerms) -> LocalPlace:
 
 
 def assert_same(found: np.ndarray, expected: np.ndarray, tolerance: float = 1e-12) -> None:
-    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * max(np.abs(expected).max(initial=0), 1.0))
+    np.testing.assert_allclose(
+        found, expected, rtol=0, atol=tolerance * max(np.abs(expected).max(initial=0), 1.0)
+    )
 
 
 @pytest.mark.parametrize("strain", STRAINS, ids=["at rest", "strained"])
@@ -61,7 +73,7 @@ def test_rows_times_values_are_energy_forces_and_virial(name, strain):
 @pytest.mark.parametrize("name", ["l 0", "l 3", "l 6", "one cell", "whole lanes"])
 def test_rows_are_derivatives_of_the_energy(name):
     terms = strained(CRYSTALS[name].terms(), STRAINS[1])
-    u, rng, step = displacements_of(terms), np.random.default_rng(3), 1e-3
+    u, rng, step = displacements_of(terms), np.random.default_rng(3), 1e-4
     direction, strain = rng.normal(size=u.shape), rng.normal(size=(3, 3))
     strain += strain.T
 
@@ -71,11 +83,11 @@ def test_rows_are_derivatives_of_the_energy(name):
 
     rows = rows_of(compiled, terms, u)
     by_displacement = derivative(lambda x: rows_of(compiled, terms, u + x * direction).energy)
-    assert_same(-direction.ravel() @ rows.forces, by_displacement, 1e-9)
+    assert_same(-direction.ravel() @ rows.forces, by_displacement, 1e-8)
     by_strain = derivative(
         lambda x: rows_of(compiled, strained(terms, terms.strain + 0.1 * x * strain), u).energy
     )
-    assert_same(0.1 * np.einsum("ab,abf->f", strain, rows.virial), by_strain, 1e-9)
+    assert_same(0.1 * np.einsum("ab,abf->f", strain, rows.virial), by_strain, 1e-8)
 
 
 def test_forces_add_up_to_nothing():
@@ -92,17 +104,15 @@ def test_functions_of_a_kind_are_shared_and_products_may_be_left_out():
     kept = np.array([k for k in range(terms.tables.n_functions) if k not in left_out])
     numbers = np.full(terms.tables.n_functions + 1, -1, np.int32)
     numbers[kept] = np.arange(len(kept)) // 2
-    tables = compiled_tables(terms, numbers, (len(kept) + 1) // 2)
+    tables = renumbered(terms, numbers, (len(kept) + 1) // 2)
     for backend in BACKENDS:
         found = backend.local_rows(tables, terms.neighbor_atoms, u, strain=terms.strain)
         pairs = np.add.reduceat(whole.forces[:, kept], np.arange(0, len(kept), 2), axis=1)
         assert_same(found.forces, pairs)
 
 
-def compiled_tables(terms: LocalTerms, numbers: np.ndarray, count: int):
+def renumbered(terms: LocalTerms, numbers: np.ndarray, count: int):
     """The tables with their functions numbered anew."""
-    from dataclasses import replace
-
     tables = terms.tables
     return replace(
         tables,
@@ -209,17 +219,16 @@ def embedded_atom(g, directions):
     return pair_potential(g, directions) - 0.8 * density + 0.15 * density**2
 
 
-def stillinger_weber(g, directions):
+def bond_bending(g, directions):
+    """As of Stillinger and Weber, with the pairs of a neighbor and itself."""
     h = g @ [0.2, 0.5, -0.1, 0.4]
     cosines = directions @ directions.T
     angular = np.outer(h, h) * (cosines + 1.0 / 3.0) ** 2
-    return pair_potential(g, directions) + 0.5 * (angular.sum() - np.trace(angular))
+    return pair_potential(g, directions) + 0.5 * angular.sum()
 
 
-@pytest.mark.parametrize("potential", [pair_potential, embedded_atom, stillinger_weber])
+@pytest.mark.parametrize("potential", [pair_potential, embedded_atom, bond_bending])
 def test_potentials_in_the_span_are_recovered_from_their_energies(potential):
-    from local_crystals import LATTICE
-
     terms = SINGLE.terms()
     rng = np.random.default_rng(6)
 
@@ -232,7 +241,7 @@ def test_potentials_in_the_span_are_recovered_from_their_energies(potential):
     scale = np.linalg.norm(rows, axis=0)
     found = np.linalg.lstsq(rows[:70] / scale, energies[:70], rcond=1e-14)[0] / scale
     assert_same(rows[70:] @ found, energies[70:], 1e-9)
-    u, step = frames[-1], 1e-3
+    u, step = frames[-1], 1e-4
     forces = rows_of(compiled, terms, u).forces @ found
     direction = rng.normal(size=u.shape)
     slope = (8 * (energy(u + step * direction) - energy(u - step * direction))) / (12 * step)

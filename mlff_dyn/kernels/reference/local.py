@@ -50,7 +50,7 @@ def local_force_rows(
     """Forces on some atoms; see `mlff_dyn.kernels.compiled.local_design.local_force_rows`."""
     rows = local_rows(place.tables, place.neighbor_atoms, displacements, strain=place.strain).forces
     chosen = 3 * place.check_atoms(atoms)[:, None] + np.arange(3)
-    return rows[chosen.ravel()]
+    return np.asarray(rows[chosen.ravel()])
 
 
 def local_energy_forces(
