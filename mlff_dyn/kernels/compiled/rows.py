@@ -122,7 +122,7 @@ def _local_products(
     factor: NDArray[np.float64],
     atoms: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Rows of the local part times the factor, shape (columns, 3, atoms); columns and atoms in whole groups."""
+    """Rows of the local part times the factor, (columns, 3, atoms); columns and atoms in whole groups."""
     rows = local_force_rows(local, displacements, atoms).reshape(len(atoms), 3, len(factor))
     products = np.zeros((_whole_groups(factor.shape[1]), 3, _whole_groups(len(atoms))))
     products[: factor.shape[1], :, : len(atoms)] = np.einsum("fk,iaf->kai", factor, rows, optimize=True)
