@@ -38,8 +38,8 @@ MLFF_INLINE bool any_less(Lanes<Real> a, Lanes<Real> b) {
     return any != 0;
 }
 
-// Starts the records of neighbors of which any lane is inside the cutoff; returns how many there are now. The vector
-// is kept, and the square of its length in the place of the inverse distance.
+// Starts the records of neighbors of which any lane is inside the cutoff; returns how many there are now. The distance
+// is kept in the place of the first radial function.
 template <typename Real>
 static std::ptrdiff_t find_inside(const LocalProgram<Real>& program, const LocalBlock<Real>& block,
                                   std::ptrdiff_t kind, const Real* u, std::ptrdiff_t n_records,
@@ -54,10 +54,12 @@ static std::ptrdiff_t find_inside(const LocalProgram<Real>& program, const Local
                                       rest[2] + (end.z - home.z)};
         const Lanes<Real> square = dot(vector, vector);
         if (!any_less<Real>(square, limit)) continue;
-        record[0] = vector.x;
-        record[1] = vector.y;
-        record[2] = vector.z;
-        record[kInverse] = square;
+        const Lanes<Real> distance = square_root<Real>(square), inverse = Real(1) / distance;
+        record[0] = vector.x * inverse;
+        record[1] = vector.y * inverse;
+        record[2] = vector.z * inverse;
+        record[kInverse] = inverse;
+        record[kRadial] = distance;
         record += program.record_size();
         scratch.numbers[n_records++] = number;
     }
@@ -72,10 +74,8 @@ MLFF_INLINE Vector3<Real> direction_of(const Lanes<Real>* record) {
 template <typename Real, int LMax>
 static void fill_records(const LocalProgram<Real>& program, Lanes<Real>* record, std::ptrdiff_t n_records) {
     for (std::ptrdiff_t k = 0; k < n_records; ++k, record += program.record_size()) {
-        const Lanes<Real> distance = square_root<Real>(record[kInverse]), inverse = Real(1) / distance;
-        record[kInverse] = inverse;
-        for (int axis = 0; axis < 3; ++axis) record[axis] *= inverse;
         Lanes<Real>* values = record + kRadial;
+        const Lanes<Real> distance = *values;
         radial_functions<Real>(program.radial, distance, values, values + program.radial.n_radial);
         harmonics<Real, LMax>(direction_of<Real>(record), values + 2 * program.radial.n_radial);
     }
@@ -125,14 +125,15 @@ MLFF_INLINE Vector3<Real> record_slope(std::ptrdiff_t n_radial, const Lanes<Real
     const Lanes<Real>* radial = record + kRadial;
     const Lanes<Real>* values = radial + 2 * n_radial;
     Lanes<Real> along = {};
-    for (int lm = 0; lm < n_harmonics(LMax); ++lm) weights[lm] = Lanes<Real>{};
     for_parts<kTileRows>(n_radial, [&](std::ptrdiff_t first, std::ptrdiff_t size) {
         with_size<kTileRows>(size, [&](auto rows) {
             LaneList<Real, rows.value> functions, sums;
             functions.load(radial + first);
             sums.fill(Lanes<Real>{});
             for (int lm = 0; lm < n_harmonics(LMax); ++lm) {
-                functions.add_column(lambda + lm * n_radial + first, values[lm], sums, weights[lm]);
+                Lanes<Real> weight = first == 0 ? Lanes<Real>{} : weights[lm];
+                functions.add_column(lambda + lm * n_radial + first, values[lm], sums, weight);
+                weights[lm] = weight;
             }
             along += sums.dot(radial + n_radial + first);
         });

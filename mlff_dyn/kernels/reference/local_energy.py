@@ -49,8 +49,8 @@ def local_force_rows(
 ) -> NDArray[np.float64]:
     """Forces on some atoms; see `mlff_dyn.kernels.compiled.local_design.local_force_rows`."""
     rows = local_rows(place.tables, place.neighbor_atoms, displacements, strain=place.strain).forces
-    by_atom = rows.reshape(place.n_atoms, 3, -1)[place.check_atoms(atoms)]
-    return np.concatenate(by_atom) if len(by_atom) else by_atom.reshape(0, place.tables.n_functions)
+    chosen = 3 * place.check_atoms(atoms)[:, None] + np.arange(3)
+    return np.asarray(rows[chosen.ravel()])
 
 
 def local_energy_forces(
@@ -136,7 +136,7 @@ class _Pairs:
 
     @cached_property
     def _channel_functions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """g_n Y_lm of every pair in each channel, (n_pairs, n_channels, n_lm); its derivative (..., 3)."""
+        """g_n Y_lm of every pair in each channel, (n_pairs, n_channels, n_lm), and its derivative (..., 3)."""
         tables, vectors = self.tables, self._inside[3]
         distances = np.linalg.norm(vectors, axis=1)
         directions = vectors / distances[:, None]

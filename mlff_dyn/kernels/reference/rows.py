@@ -96,7 +96,7 @@ def force_variances(
     further = np.zeros((place.n_sites, place.n_cells, 3, 1))
     if local:
         rows = local_force_rows(local, displacements, np.arange(place.n_atoms))
-        further = (rows @ of_local).reshape(place.n_sites, place.n_cells, 3, -1)
+        further = (rows @ of_local).reshape(place.n_sites, place.n_cells, 3, factor.shape[1])
     variances = np.empty((place.n_sites, place.n_cells, 3))
     for cells in cell_chunks(place.n_cells, 3 * place.n_sites * sum(columns.shape)):
         products = _cell_rows(place, place.slot_atoms[:, cells], displacements) @ columns
