@@ -94,13 +94,12 @@ static void sum_records(const LocalProgram<Real>& program, const Lanes<Real>* re
     });
 }
 
-// Lambda; returns the energy.
-template <typename Real>
-static Lanes<Real> differentiate(const LocalProgram<Real>& program, std::ptrdiff_t kind,
+// Lambda from coefficients p and 2 t; returns the energy.
+template <typename Real, typename Factor>
+static Lanes<Real> differentiate(const LocalProgram<Real>& program, const Factor* pair, const Factor* matrix,
                                  const LocalScratch<Real>& scratch) {
     const std::ptrdiff_t n_radial = program.radial.n_radial, n_harmonics = program.n_harmonics();
     const std::ptrdiff_t n_channels = program.n_channels();
-    const Real* matrix = program.triple + kind * (program.l_max + 1) * n_channels * n_channels;
     Lanes<Real> twice = {};
     for (std::ptrdiff_t l = 0; l <= program.l_max; ++l, matrix += n_channels * n_channels) {
         const Lanes<Real>* sums = scratch.sums + l * l;
@@ -108,7 +107,7 @@ static Lanes<Real> differentiate(const LocalProgram<Real>& program, std::ptrdiff
             const std::ptrdiff_t first = other * n_radial;
             Lanes<Real>* out = scratch.slopes + first * n_harmonics + l * l * n_radial;
             for_tiles(n_radial, 2 * l + 1, [&](std::ptrdiff_t n, std::ptrdiff_t m, auto rows, auto columns) {
-                const Real* bias = l == 0 ? program.pair + kind * n_channels + first + n : nullptr;
+                const Factor* bias = l == 0 ? pair + first + n : nullptr;
                 twice += multiply_symmetric<Real, rows.value, columns.value>(
                     matrix + first + n, bias, sums + m, n_harmonics, n_channels, first + n, out + m * n_radial + n, 1,
                     n_radial);
@@ -175,7 +174,10 @@ static double run_local_block(const LocalProgram<Real>& program, const LocalBloc
         sum_records(program, records, last - n_records, scratch.sums + kind * per_kind);
         n_records = last;
     }
-    const double energy = add_up<Real>(differentiate(program, block.kind, scratch));
+    const double energy = add_up<Real>(
+        block.is_mixed ? differentiate(program, reinterpret_cast<const Lanes<Real>*>(block.pair),
+                                       reinterpret_cast<const Lanes<Real>*>(block.triple), scratch)
+                       : differentiate(program, block.pair, block.triple, scratch));
     Vector3<Real> home = {};
     const Lanes<Real>* record = scratch.records;
     std::ptrdiff_t kind = 0;
