@@ -176,7 +176,7 @@ def _channels(nearest: NDArray[np.float64], radial: NDArray[np.float64], cutoff:
     distances = closest[..., None] + shares * (cutoff - closest)[..., None]
     sizes = np.abs(radial_functions(radial, cutoff, distances.ravel())[0])
     largest = sizes.reshape(*distances.shape, len(radial)).max(axis=2)
-    return np.asarray((largest > _NEGLIGIBLE) & (nearest < cutoff)[..., None])
+    return np.asarray(largest > _NEGLIGIBLE)
 
 
 def _number(
