@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlff_dyn.errors import BasisError
 from mlff_dyn.kernels.local_tables import LocalTables
 from mlff_dyn.local.environments import find_environments
 from mlff_dyn.local.radial import gaussians
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_MOST_FUNCTIONS = 5000
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,11 @@ def build_local_basis(
     largest_displacement : float, Å
         How far atoms may be from their sites.
     periodic : tuple of bool
+
+    Raises
+    ------
+    BasisError
+        If there are too many functions.
     """
     kinds = np.unique(numbers, return_inverse=True)[1].astype(np.int32)
     reach = settings.cutoff_angstrom + 2.0 * largest_displacement
@@ -96,6 +104,7 @@ def build_local_basis(
     centers = kinds[np.repeat(np.arange(len(kinds)), np.diff(found.starts))]
     meets = np.zeros((kinds.max() + 1, kinds.max() + 1), bool)
     meets[centers, kinds[found.slots[:, 0]]] = True
+    _check_number(meets, settings)
     pairs, triples, labels = _number(meets, settings)
     tables = LocalTables(
         kinds=kinds,
@@ -113,6 +122,18 @@ def build_local_basis(
     return LocalBasis(
         settings, largest_displacement, tables, bodies, np.stack([first, second], axis=1), degrees
     )
+
+
+def _check_number(meets: NDArray[np.bool_], settings: LocalSettings) -> None:
+    channels = meets.sum(axis=1) * settings.n_radial
+    products = int((channels * (channels + 1) // 2).sum()) * (settings.l_max + 1)
+    found = products + int(np.triu(meets).sum()) * settings.n_radial
+    if found > _MOST_FUNCTIONS:
+        raise BasisError(
+            f"the local part has {found} functions for {len(meets)} species; more than {_MOST_FUNCTIONS} "
+            "cannot be fitted",
+            fix="reduce expansion.local.n_radial or expansion.local.l_max",
+        )
 
 
 def _number(

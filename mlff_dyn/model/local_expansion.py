@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.errors import DataError
+from mlff_dyn.errors import BasisError, DataError
 from mlff_dyn.kernels import local_rows
 from mlff_dyn.kernels.local_tables import LocalRows, LocalTerms
 from mlff_dyn.local.basis import LocalBasis, LocalSettings, build_local_basis
@@ -23,13 +23,27 @@ _FARTHEST_OF_BOND = 0.5
 
 
 def local_basis(crystal: Crystal, settings: LocalSettings) -> LocalBasis:
-    """Local part of a crystal for atoms that stay nearer to their own sites than to the next ones."""
+    """Local part of a crystal for atoms that stay nearer to their own sites than to the next ones.
+
+    Raises
+    ------
+    BasisError
+        If no atom is within the cutoff of another, or there are too many functions.
+    """
+    nearest = crystal.nearest_neighbor_distance
+    if settings.cutoff_angstrom <= nearest:
+        raise BasisError(
+            f"the cutoff of the local part, {settings.cutoff_angstrom:g} Å, reaches no neighbor: the nearest "
+            f"ones are {nearest:.3g} Å apart",
+            fix=f"raise expansion.local.cutoff_angstrom to about {2.0 * nearest:.1f}, or set expansion.local "
+            "to null",
+        )
     return build_local_basis(
         crystal.lattice,
         crystal.positions,
         crystal.numbers,
         settings,
-        largest_displacement=_FARTHEST_OF_BOND * crystal.nearest_neighbor_distance,
+        largest_displacement=_FARTHEST_OF_BOND * nearest,
         periodic=crystal.periodic,
     )
 
