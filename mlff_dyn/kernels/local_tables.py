@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import DataError, check_shape
+from mlff_dyn.kernels.placement import check_range
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -121,8 +122,31 @@ class LocalTables:
         return padded[self.pair_functions], triple * off_diagonal
 
 
+class _OnTorus:
+    """Tables for the cells of a strained torus."""
+
+    tables: LocalTables
+    neighbor_atoms: NDArray[np.int32]
+    strain: NDArray[np.float64]
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms of the torus."""
+        return self.tables.n_sites * int(self.neighbor_atoms.shape[1])
+
+    @property
+    def vectors(self) -> NDArray[np.float64]:
+        """From each site to its neighbors in the strained crystal, shape (n_neighbors, 3), Å."""
+        return self.tables.vectors @ (np.eye(3) + self.strain)
+
+    def check_displacements(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Displacements as a contiguous array of shape (n_atoms, 3), or a message that says what is wrong."""
+        check_shape("displacements", displacements, (self.n_atoms, 3))
+        return np.ascontiguousarray(displacements, dtype=np.float64)
+
+
 @dataclass(frozen=True, eq=False)
-class LocalTerms:
+class LocalTerms(_OnTorus):
     """The local part of the energy of a torus at given values, as force kernels take it.
 
     Attributes
@@ -147,16 +171,37 @@ class LocalTerms:
         """Refuse arrays that do not fit."""
         check_shape("values", self.values, (self.tables.n_functions,))
         check_neighbors(self.tables, self.neighbor_atoms)
+        check_shape("strain", self.strain, (3, 3))
 
-    @property
-    def n_atoms(self) -> int:
-        """Atoms of the torus."""
-        return self.tables.n_sites * int(self.neighbor_atoms.shape[1])
 
-    @property
-    def vectors(self) -> NDArray[np.float64]:
-        """From each site to its neighbors in the strained crystal, shape (n_neighbors, 3), Å."""
-        return self.tables.vectors @ (np.eye(3) + self.strain)
+@dataclass(frozen=True, eq=False)
+class LocalPlace(_OnTorus):
+    """Functions of the local part on a torus, strained or not.
+
+    Attributes
+    ----------
+    tables : LocalTables
+    neighbor_atoms : ndarray, shape (n_neighbors, n_cells), int32
+        Atom that each neighbor of the tables means for each home cell.
+    strain : ndarray, shape (3, 3)
+        Neighbors are at (1 + strain) times their vectors, plus displacements.
+    """
+
+    tables: LocalTables
+    neighbor_atoms: NDArray[np.int32]
+    strain: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not fit."""
+        _check_degree(self.tables)
+        check_neighbors(self.tables, self.neighbor_atoms)
+        check_shape("strain", self.strain, (3, 3))
+
+    def check_atoms(self, atoms: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Refuse atoms that the torus does not have."""
+        check_shape("atoms", atoms, (None,))
+        check_range("atoms", atoms, self.n_atoms)
+        return atoms
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,10 +230,28 @@ def check_neighbors(tables: LocalTables, neighbor_atoms: NDArray[np.int32]) -> N
     DataError
         If the shape is wrong or an atom is out of range.
     """
-    check_shape("neighbor_atoms", neighbor_atoms, (len(tables.slots), neighbor_atoms.shape[-1]))
-    n_atoms = tables.n_sites * neighbor_atoms.shape[1]
-    if neighbor_atoms.size and not (neighbor_atoms.min() >= 0 and neighbor_atoms.max() < n_atoms):
+    check_shape("neighbor_atoms", neighbor_atoms, (len(tables.slots), None))
+    check_range("neighbor_atoms", neighbor_atoms, tables.n_sites * neighbor_atoms.shape[1])
+
+
+def check_local(terms: LocalTerms, n_atoms: int) -> LocalTerms:
+    """Refuse terms of another torus, or those that the compiled kernels cannot evaluate.
+
+    Raises
+    ------
+    DataError
+        If the numbers of atoms differ, or if l_max is larger than `LARGEST_L`.
+    """
+    if terms.n_atoms != n_atoms:
         raise DataError(
-            f"neighbors name atoms from {neighbor_atoms.min()} to {neighbor_atoms.max()}",
-            fix=f"this torus has the atoms 0 to {n_atoms - 1}",
+            f"the local part has {terms.n_atoms} atoms, the torus {n_atoms}", fix="use the same supercell"
+        )
+    _check_degree(terms.tables)
+    return terms
+
+
+def _check_degree(tables: LocalTables) -> None:
+    if not 0 <= tables.l_max <= LARGEST_L:
+        raise DataError(
+            f"l_max {tables.l_max} is not from 0 to {LARGEST_L}", fix=f"use l_max up to {LARGEST_L}"
         )

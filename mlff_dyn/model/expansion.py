@@ -283,11 +283,14 @@ class SupercellExpansion:
         has_net_force = (
             self._place.is_strained and np.abs(self._net_force_rows).max(initial=0.0) > _NO_NET_FORCE
         )
-        if has_net_force or self.local is not None:
+        if has_net_force:
             rows = self.rows(displacements)[0]
             every = np.asarray(((rows @ covariance_factor) ** 2).sum(axis=1)).reshape(-1, 3)
             return every if atoms is None else every[atoms]
-        return force_variances(self._place, self._reduction, displacements, covariance_factor, atoms=atoms)
+        local = None if self.local is None else self.local.place(displacements, self.strain)
+        return force_variances(
+            self._place, self._reduction, displacements, covariance_factor, atoms=atoms, local=local
+        )
 
     def stress_rows(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
         """Rows of the stress at constant displacements, measured from that of the unstrained crystal at rest.
@@ -350,7 +353,7 @@ class SupercellExpansion:
             n_threads,
             grid=self.torus.grid,
             harmonic=self.dipole_dipole,
-            **({} if self.local is None else {"local": self._local_terms(parameters)}),
+            local=self._local_terms(parameters),
         )
 
     def _local_terms(self, parameters: NDArray[np.float64]) -> LocalTerms | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from mlff_dyn.errors import BasisError, DataError
 from mlff_dyn.kernels import local_rows
-from mlff_dyn.kernels.local_tables import LocalRows, LocalTerms
+from mlff_dyn.kernels.local_tables import LocalPlace, LocalRows, LocalTerms
 from mlff_dyn.local.basis import LocalBasis, LocalSettings, build_local_basis
 
 if TYPE_CHECKING:
@@ -86,13 +86,18 @@ class LocalExpansion:
         DataError
             If an atom is so far from its site that neighbors are missing.
         """
-        self.check_displacements(displacements)
+        self._check(displacements)
         found = local_rows(self.basis.tables, self.neighbor_atoms, displacements, strain=strain)
         rest = self.at_rest
         energy = found.energy - rest.energy - np.einsum("abf,ab->f", rest.virial, strain)
         return LocalRows(found.forces, energy, found.virial - rest.virial)
 
-    def check_displacements(self, displacements: NDArray[np.float64]) -> None:
+    def place(self, displacements: NDArray[np.float64], strain: NDArray[np.float64]) -> LocalPlace:
+        """The functions on the supercell, for displacements within the reach of the tables."""
+        self._check(displacements)
+        return LocalPlace(self.basis.tables, self.neighbor_atoms, strain)
+
+    def _check(self, displacements: NDArray[np.float64]) -> None:
         """Refuse atoms that may have neighbors which are not in the tables."""
         farthest = float(np.sqrt((displacements**2).sum(axis=1).max(initial=0.0)))
         if farthest > self.basis.largest_displacement:

@@ -10,6 +10,7 @@
 #include "aligned.hpp"
 #include "harmonic.hpp"
 #include "lane_layout.hpp"
+#include "local.hpp"
 #include "tables.hpp"
 #include "team.hpp"
 
@@ -56,8 +57,14 @@ public:
 
     void set_harmonic(std::unique_ptr<TorusHarmonic<Real>> harmonic) { harmonic_ = std::move(harmonic); }
 
+    // Measured from an energy at rest.
+    void set_local(std::unique_ptr<TorusLocal<Real>> local, double energy_at_rest);
+
     void evaluate(const double* u, double* forces) override;
     double energy(std::ptrdiff_t replica) const override;
+
+    // Derivative of the local part by the strain of its vectors, row by row; of the first replica.
+    void local_virial(const double* u, double* virial);
 
 private:
     struct GroupData {
@@ -81,7 +88,9 @@ private:
     };
 
     std::vector<std::int32_t> pad(const std::int32_t* slot_atoms, std::ptrdiff_t n_slots) const;
+    const Real* convert_displacements(const double* u);
     void work(int member, const Real* u, Real* forces);
+    void add_local(int member, const Real* u, Real* forces);
 
     ForceFunction<Real> cell_forces_;
     std::ptrdiff_t n_cells_;
@@ -95,6 +104,9 @@ private:
     Real* energies_;  // of the cell in each lane
     std::vector<double> harmonic_energies_;
     std::unique_ptr<TorusHarmonic<Real>> harmonic_;
+    std::unique_ptr<TorusLocal<Real>> local_;
+    std::vector<double> local_energies_;  // of each block of each replica
+    double local_energy_at_rest_ = 0.0;
 };
 
 }  // namespace mlff

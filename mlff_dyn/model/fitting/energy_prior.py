@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from mlff_dyn.lattice.basis import ClusterClasses, ForceConstantBasis
     from mlff_dyn.local.basis import LocalBasis
 
-_DEGREE_AS_DISTANCE = 0.5
-
-
 def energy_prior(
     basis: ForceConstantBasis, local: LocalBasis | None, hyperpriors: Hyperpriors = HYPERPRIORS
 ) -> StructuredPrior:
@@ -57,12 +54,12 @@ def _local_blocks(local: LocalBasis, first_group: int) -> list[tuple[str, PriorB
     """Functions of two and of three bodies, of natural size: no data scale them.
 
     The decay counts the mean number of the radial functions, which is the distance from the atom in units of
-    their spacing, and half the degree of the angular one.
+    their spacing; degrees of the angular functions are alike.
     """
     blocks: list[tuple[str, PriorBlock]] = []
     for bodies in np.unique(local.bodies).tolist():
         mine = local.bodies == bodies
-        away = local.radial_indices[mine].mean(axis=1) + _DEGREE_AS_DISTANCE * local.degrees[mine]
+        away = local.radial_indices[mine].mean(axis=1)
         group = np.full(len(away), first_group + len(blocks))
         block = PriorBlock(np.eye(len(away)), group, away, np.zeros(len(away)))
         blocks.append((f"local {bodies}", block))
