@@ -30,6 +30,8 @@ class LocalLimits:
         (n_radial, l_max), the largest first.
     usual : int
         Place of the size to begin with.
+    first_of_search : int
+        Place of the size that a search begins with.
     most_functions : int
         With more, the next smaller size is taken.
     """
@@ -40,6 +42,7 @@ class LocalLimits:
     longest_cutoff_angstrom: float = 5.0
     sizes: tuple[tuple[int, int], ...] = ((7, 4), (5, 3), (4, 2), (3, 2), (2, 1))
     usual: int = 1
+    first_of_search: int = 2
     most_functions: int = 1000
 
     def cutoff_angstrom(self, nearest_angstrom: float) -> float:
@@ -51,6 +54,10 @@ class LocalLimits:
         )
         cutoff = max(float(wanted), self.least_of_nearest * nearest_angstrom)
         return round(float(np.ceil(cutoff / 0.05 - 1e-9)) * 0.05, 2)
+
+    def settings(self, nearest_angstrom: float, place: int) -> LocalSettings:
+        """Local part of a size for a distance of nearest neighbors, Å."""
+        return LocalSettings(self.cutoff_angstrom(nearest_angstrom), *self.sizes[place])
 
 
 LOCAL_LIMITS = LocalLimits()
@@ -80,8 +87,8 @@ class ProposedLocal:
 
 def propose_local(crystal: Crystal, limits: LocalLimits = LOCAL_LIMITS) -> ProposedLocal | None:
     """Choose a local part for a crystal; None where even the smallest has too many functions."""
-    cutoff = limits.cutoff_angstrom(crystal.nearest_neighbor_distance)
-    sizes = [_sized(crystal, LocalSettings(cutoff, *size)) for size in limits.sizes]
+    nearest = crystal.nearest_neighbor_distance
+    sizes = [_sized(crystal, limits.settings(nearest, place)) for place in range(len(limits.sizes))]
     for place in range(limits.usual, len(sizes)):
         chosen = sizes[place]
         if chosen is not None and chosen.n_functions <= limits.most_functions:

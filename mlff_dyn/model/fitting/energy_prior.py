@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mlff_dyn.lattice.basis import ClusterClasses, ForceConstantBasis
     from mlff_dyn.local.basis import LocalBasis
 
+
 def energy_prior(
     basis: ForceConstantBasis, local: LocalBasis | None, hyperpriors: Hyperpriors = HYPERPRIORS
 ) -> StructuredPrior:
