@@ -51,7 +51,7 @@ class SuggestionReport(Report):
     Attributes
     ----------
     status : str
-        ``written``, ``unchanged``, ``dry run``, or ``not written`` where there was not the time to compare with
+        ``written``, ``unchanged``, ``dry run``, or ``not written`` where there was no time to compare with
         the configured expansion.
     n_snapshots : int
     trials : tuple of Trial
