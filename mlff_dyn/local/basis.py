@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlff_dyn.errors import BasisError
 from mlff_dyn.kernels.local_tables import LocalTables
 from mlff_dyn.kernels.reference.local_functions import radial_functions
 from mlff_dyn.local.environments import find_environments
@@ -14,6 +15,8 @@ from mlff_dyn.local.radial import gaussians
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_MOST_FUNCTIONS = 5000
 
 
 _CLOSEST_OF_DISTANCE = 0.7
@@ -129,6 +132,11 @@ def build_local_basis(
     largest_displacement : float, Å
         How far atoms may be from their sites.
     periodic : tuple of bool
+
+    Raises
+    ------
+    BasisError
+        If there are too many functions.
     """
     species, of_sites = np.unique(numbers, return_inverse=True)
     kinds = of_sites.astype(np.int32)
@@ -138,7 +146,9 @@ def build_local_basis(
     nearest = np.full((kinds.max() + 1,) * 2, np.inf)
     np.minimum.at(nearest, (centers, kinds[found.slots[:, 0]]), np.linalg.norm(found.vectors, axis=1))
     radial = gaussians(settings.cutoff_angstrom, settings.n_radial)
-    pairs, triples, labels = _number(_channels(nearest, radial, settings.cutoff_angstrom), settings)
+    channels = _channels(nearest, radial, settings.cutoff_angstrom)
+    _check_number(channels, settings)
+    pairs, triples, labels = _number(channels, settings)
     tables = LocalTables(
         kinds=kinds,
         starts=found.starts,
@@ -177,6 +187,18 @@ def _channels(nearest: NDArray[np.float64], radial: NDArray[np.float64], cutoff:
     sizes = np.abs(radial_functions(radial, cutoff, distances.ravel())[0])
     largest = sizes.reshape(*distances.shape, len(radial)).max(axis=2)
     return np.asarray(largest > _NEGLIGIBLE)
+
+
+def _check_number(channels: NDArray[np.bool_], settings: LocalSettings) -> None:
+    counts = channels.sum(axis=(1, 2))
+    products = int((counts * (counts + 1) // 2).sum()) * (settings.l_max + 1)
+    found = products + int(np.triu(channels.any(axis=2)).sum()) * settings.n_radial
+    if found > _MOST_FUNCTIONS:
+        raise BasisError(
+            f"the local part has {found} functions for {len(channels)} species; more than {_MOST_FUNCTIONS} "
+            "cannot be fitted",
+            fix="reduce expansion.local.n_radial or expansion.local.l_max",
+        )
 
 
 def _number(

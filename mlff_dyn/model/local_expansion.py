@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.errors import DataError
+from mlff_dyn.errors import BasisError, DataError
 from mlff_dyn.kernels import local_rows
 from mlff_dyn.kernels.local_tables import LocalPlace, LocalRows, LocalTerms
 from mlff_dyn.lattice.torus import Torus
@@ -33,13 +33,26 @@ def local_basis(crystal: Crystal, settings: LocalSettings, *, is_at_rest: bool =
     is_at_rest : bool
         Whether the local part by itself has neither forces nor stress at rest, as rotational sum rules of the
         force constants beside it assume.
+
+    Raises
+    ------
+    BasisError
+        If no atom is within the cutoff of another, or there are too many functions.
     """
+    nearest = crystal.nearest_neighbor_distance
+    if settings.cutoff_angstrom <= nearest:
+        raise BasisError(
+            f"the cutoff of the local part, {settings.cutoff_angstrom:g} Å, reaches no neighbor: the nearest "
+            f"ones are {nearest:.3g} Å apart",
+            fix=f"raise expansion.local.cutoff_angstrom to about {2.0 * nearest:.1f}, or set expansion.local "
+            "to null",
+        )
     basis = build_local_basis(
         crystal.lattice,
         crystal.positions,
         crystal.numbers,
         settings,
-        largest_displacement=_FARTHEST_OF_BOND * crystal.nearest_neighbor_distance,
+        largest_displacement=_FARTHEST_OF_BOND * nearest,
         periodic=crystal.periodic,
     )
     if not is_at_rest:
