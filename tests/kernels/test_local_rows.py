@@ -197,7 +197,7 @@ SINGLE = LocalCrystal((14,), (3, 3, 3), LocalSettings(4.4, 4, 2), n_sites=1)
 
 
 def environments(terms: LocalTerms, lattice: np.ndarray, u: np.ndarray):
-    """Radial functions and directions of the neighbors of each atom, as ASE finds them; the first one is negligible."""
+    """Radial functions and directions of the neighbors of each atom, as ASE finds them."""
     cells = Torus(SINGLE.shape)._cells
     positions = cells @ lattice + u
     supercell = np.diag(SINGLE.shape).astype(float)
