@@ -10,8 +10,9 @@ from benchmarks.models import SNSE, Model, build_model
 from benchmarks.own import NAME, seconds_per_step
 from benchmarks.report import Measurement
 from benchmarks.timing import median_seconds
-from mlff_dyn.kernels import ForceKernel
-from mlff_dyn.kernels.local_tables import LocalTerms
+from mlff_dyn.kernels import ForceKernel, force_variances, local_rows
+from mlff_dyn.kernels.local_tables import LocalPlace, LocalTerms
+from mlff_dyn.kernels.placement import place_tables
 from mlff_dyn.local.basis import LocalSettings, build_local_basis
 
 if TYPE_CHECKING:
@@ -83,7 +84,32 @@ def measure_local_part() -> Iterator[Measurement]:
                 yield Measurement(quantity, label, name, seconds, "s")
             ideal = contraction_operations(terms) / speed
             yield Measurement(quantity, label, "numpy, products of as many operations", ideal, "s")
+            yield from measure_rows(terms, u, f"rows of a frame, {quantity}", label)
+    yield from measure_local_variances()
     yield from measure_local_dynamics()
+
+
+def measure_rows(terms: LocalTerms, u: np.ndarray, quantity: str, label: str) -> Iterator[Measurement]:
+    """Of energy, forces and virial."""
+    given = (terms.tables, terms.neighbor_atoms, u)
+    seconds = median_seconds(lambda: local_rows(*given, strain=terms.strain), budget=0.3)
+    yield Measurement(quantity, label, NAME, seconds, "s")
+
+
+def measure_local_variances() -> Iterator[Measurement]:
+    """Of the forces of both parts, for a full covariance."""
+    model = build_model(SNSE, cutoffs={2: 6.2, 3: 4.5})
+    torus = model.torus(SUPERCELLS[0])
+    terms = local_terms(model, torus, STANDARD)
+    local = LocalPlace(terms.tables, terms.neighbor_atoms, terms.strain)
+    tables, reduction = model.expansion.tables, model.expansion.reduction
+    place = place_tables(tables, torus.atom_indices(tables.slots))
+    n_parameters = reduction.n_columns + local.tables.n_functions
+    factor = np.triu(np.random.default_rng(0).normal(size=(n_parameters, n_parameters)))
+    u = np.random.default_rng(0).normal(scale=0.05, size=(torus.n_atoms, 3))
+    seconds = median_seconds(lambda: force_variances(place, reduction, u, factor, local=local))
+    label = f"SnSe {torus.n_atoms}"
+    yield Measurement("variance of all force components with a local part", label, NAME, seconds, "s")
 
 
 def measure_local_dynamics() -> Iterator[Measurement]:

@@ -44,6 +44,8 @@ if TYPE_CHECKING or BACKEND == "compiled":
     from mlff_dyn.kernels.compiled import (
         ForceKernel,
         force_variances,
+        local_force_rows,
+        local_rows,
         local_virial,
         reduced_rows,
         stress_rows,
@@ -52,9 +54,20 @@ else:
     from mlff_dyn.kernels.reference import (
         ForceKernel,
         force_variances,
+        local_force_rows,
+        local_rows,
         local_virial,
         reduced_rows,
         stress_rows,
     )
 
-__all__ = ["BACKEND", "ForceKernel", "force_variances", "local_virial", "reduced_rows", "stress_rows"]
+__all__ = [
+    "BACKEND",
+    "ForceKernel",
+    "force_variances",
+    "local_force_rows",
+    "local_rows",
+    "local_virial",
+    "reduced_rows",
+    "stress_rows",
+]

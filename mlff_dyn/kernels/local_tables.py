@@ -1,7 +1,7 @@
 """Vocabulary of the local part of the energy: functions of the distances and angles around each atom.
 
-Atoms of one kind share their functions. With the distance r, the direction d and the kind of each neighbor j of
-an atom i,
+Atoms of one kind share their functions. With the distance r, the direction d and the kind of each neighbor j
+of an atom i,
 
     A_clm(i) = sum_(j of the kind of c) g_n(r_ij) Y_lm(d_ij),     c = (kind, n)
 
@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import DataError, check_shape
+from mlff_dyn.kernels.placement import check_range
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,6 +50,7 @@ class LocalTables:
         Neighbors of site s are starts[s] to starts[s + 1].
     slots : ndarray, shape (n_neighbors, 4), int32
         (site, offset) of each neighbor, as seen from a site of the home cell; sorted by kind within a site.
+        Each of two neighbors has the other in its list.
     vectors : ndarray, shape (n_neighbors, 3), Å
         From the site to the neighbor in the crystal at rest.
     cutoff : float
@@ -121,8 +123,31 @@ class LocalTables:
         return padded[self.pair_functions], triple * off_diagonal
 
 
+class _OnTorus:
+    """Tables for the cells of a strained torus."""
+
+    tables: LocalTables
+    neighbor_atoms: NDArray[np.int32]
+    strain: NDArray[np.float64]
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms of the torus."""
+        return self.tables.n_sites * int(self.neighbor_atoms.shape[1])
+
+    @property
+    def vectors(self) -> NDArray[np.float64]:
+        """From each site to its neighbors in the strained crystal, shape (n_neighbors, 3), Å."""
+        return self.tables.vectors @ (np.eye(3) + self.strain)
+
+    def check_displacements(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Displacements as a contiguous array of shape (n_atoms, 3), or a message that says what is wrong."""
+        check_shape("displacements", displacements, (self.n_atoms, 3))
+        return np.ascontiguousarray(displacements, dtype=np.float64)
+
+
 @dataclass(frozen=True, eq=False)
-class LocalTerms:
+class LocalTerms(_OnTorus):
     """The local part of the energy of a torus at given values, as force kernels take it.
 
     Attributes
@@ -149,15 +174,35 @@ class LocalTerms:
         check_neighbors(self.tables, self.neighbor_atoms)
         check_shape("strain", self.strain, (3, 3))
 
-    @property
-    def n_atoms(self) -> int:
-        """Atoms of the torus."""
-        return self.tables.n_sites * int(self.neighbor_atoms.shape[1])
 
-    @property
-    def vectors(self) -> NDArray[np.float64]:
-        """From each site to its neighbors in the strained crystal, shape (n_neighbors, 3), Å."""
-        return self.tables.vectors @ (np.eye(3) + self.strain)
+@dataclass(frozen=True, eq=False)
+class LocalPlace(_OnTorus):
+    """Functions of the local part on a torus, strained or not.
+
+    Attributes
+    ----------
+    tables : LocalTables
+    neighbor_atoms : ndarray, shape (n_neighbors, n_cells), int32
+        Atom that each neighbor of the tables means for each home cell.
+    strain : ndarray, shape (3, 3)
+        Neighbors are at (1 + strain) times their vectors, plus displacements.
+    """
+
+    tables: LocalTables
+    neighbor_atoms: NDArray[np.int32]
+    strain: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not fit."""
+        _check_degree(self.tables)
+        check_neighbors(self.tables, self.neighbor_atoms)
+        check_shape("strain", self.strain, (3, 3))
+
+    def check_atoms(self, atoms: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Refuse atoms that the torus does not have."""
+        check_shape("atoms", atoms, (None,))
+        check_range("atoms", atoms, self.n_atoms)
+        return atoms
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,13 +231,8 @@ def check_neighbors(tables: LocalTables, neighbor_atoms: NDArray[np.int32]) -> N
     DataError
         If the shape is wrong or an atom is out of range.
     """
-    check_shape("neighbor_atoms", neighbor_atoms, (len(tables.slots), neighbor_atoms.shape[-1]))
-    n_atoms = tables.n_sites * neighbor_atoms.shape[1]
-    if neighbor_atoms.size and not (0 <= neighbor_atoms.min() and neighbor_atoms.max() < n_atoms):
-        raise DataError(
-            f"neighbors name atoms from {neighbor_atoms.min()} to {neighbor_atoms.max()}",
-            fix=f"this torus has the atoms 0 to {n_atoms - 1}",
-        )
+    check_shape("neighbor_atoms", neighbor_atoms, (len(tables.slots), None))
+    check_range("neighbor_atoms", neighbor_atoms, tables.n_sites * neighbor_atoms.shape[1])
 
 
 def check_local(terms: LocalTerms, n_atoms: int) -> LocalTerms:
@@ -207,8 +247,12 @@ def check_local(terms: LocalTerms, n_atoms: int) -> LocalTerms:
         raise DataError(
             f"the local part has {terms.n_atoms} atoms, the torus {n_atoms}", fix="use the same supercell"
         )
-    if not 0 <= terms.tables.l_max <= LARGEST_L:
-        raise DataError(
-            f"l_max {terms.tables.l_max} is not from 0 to {LARGEST_L}", fix=f"use l_max up to {LARGEST_L}"
-        )
+    _check_degree(terms.tables)
     return terms
+
+
+def _check_degree(tables: LocalTables) -> None:
+    if not 0 <= tables.l_max <= LARGEST_L:
+        raise DataError(
+            f"l_max {tables.l_max} is not from 0 to {LARGEST_L}", fix=f"use l_max up to {LARGEST_L}"
+        )

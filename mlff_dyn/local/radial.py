@@ -20,8 +20,8 @@ _CLOSEST_ANGSTROM = 0.6
 def gaussians(cutoff: float, n_radial: int) -> NDArray[np.float64]:
     """Chebyshev coefficients of Gaussians exp(-(r - r_n)^2 / Å^2), r_n evenly spaced from 0 to the cutoff.
 
-    They fall off at the cutoff as (1 + cos(pi r / r_c)) / 2 and are matched, by least squares beyond 0.6 Å, by
-    polynomials times the cutoff function of the kernels.
+    They fall off at the cutoff as (1 + cos(pi r / r_c)) / 2 and are matched, by least squares beyond 0.6 Å,
+    by polynomials times the cutoff function of the kernels.
 
     Parameters
     ----------

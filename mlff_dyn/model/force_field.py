@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlff_dyn.kernels import ForceKernel
     from mlff_dyn.kernels.strain.kernel import StrainedKernel
     from mlff_dyn.lattice.basis import ForceConstantBasis
+    from mlff_dyn.local.basis import LocalBasis
     from mlff_dyn.model.fitting.prior_guess import PriorGuessSummary
     from mlff_dyn.model.long_range import LongRange
     from mlff_dyn.regression.fit.posterior import Posterior
@@ -110,6 +111,8 @@ class ForceField:
         Errors of the stress; None where fewer than two stresses were fitted.
     long_range : LongRange or None
         Dipole-dipole interaction that is added to the expansion.
+    local : LocalBasis or None
+        Functions of distances and angles beside the force constants.
     prior_guess : PriorGuessSummary or None
         What a cheaper source contributed; None if there was none.
 
@@ -153,12 +156,13 @@ class ForceField:
     energy: ScalarModel | None = None
     stress: ScalarModel | None = None
     long_range: LongRange | None = None
+    local: LocalBasis | None = None
     prior_guess: PriorGuessSummary | None = None
 
     @cached_property
     def expansion(self) -> Expansion:
         """The basis with its kernel tables."""
-        return Expansion(self.basis, self.long_range)
+        return Expansion(self.basis, self.long_range, self.local)
 
     @cached_property
     def static_forces(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -30,7 +30,9 @@ class LocalCrystal:
     def terms(self, seed: int = 0, scale: float = 1.0) -> LocalTerms:
         numbers = np.array(self.numbers)
         positions = POSITIONS[: self.n_sites]
-        basis = build_local_basis(LATTICE, positions, numbers, self.settings, margin=MARGIN)
+        basis = build_local_basis(
+            LATTICE, positions, numbers, self.settings, largest_displacement=0.5 * MARGIN
+        )
         values = np.random.default_rng(seed).normal(scale=scale, size=basis.n_functions)
         atoms = Torus(self.shape).atom_indices(basis.tables.slots)
         return LocalTerms(basis.tables, values, atoms, np.zeros((3, 3)))

@@ -43,6 +43,11 @@ for name in ("l 0", "l 3", "l 6", "whole lanes"):
         for precision in ("double", "single")
     ]
     local, local_single = max(local, errors[0]), max(local_single, errors[1])
+    given = (terms.tables, terms.neighbor_atoms, u)
+    rows, expected = (twin.local_rows(*given, strain=terms.strain) for twin in (compiled, reference))
+    for part in ("forces", "energy", "virial"):
+        found, wanted = getattr(rows, part), getattr(expected, part)
+        local = max(local, np.abs(found - wanted).max() / np.abs(wanted).max())
 print(local, local_single)
 """
 

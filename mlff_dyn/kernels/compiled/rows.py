@@ -10,6 +10,7 @@ import numpy as np
 from mlff_dyn.errors import check_shape
 from mlff_dyn.kernels import _compiled
 from mlff_dyn.kernels.compiled.instruction_set import INSTRUCTION_SET
+from mlff_dyn.kernels.compiled.local_design import local_force_rows
 from mlff_dyn.kernels.compiled.tables.design_chunks import build_design_chunks
 from mlff_dyn.kernels.reduction import Reduction, check_rows
 from mlff_dyn.kernels.strain.moves import integrate_slopes, strain_displacements
@@ -18,7 +19,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.kernels.gather import GatherTables
+    from mlff_dyn.kernels.local_tables import LocalPlace
     from mlff_dyn.kernels.placement import Placement
+
+_GROUP = 8
+"""Columns of a factor, and atoms, that the kernel takes together."""
+_CHUNK_ATOMS = 512
+"""Atoms whose rows of the local part are kept at a time."""
 
 
 def reduced_rows(
@@ -59,6 +66,7 @@ def force_variances(
     factor: NDArray[np.float64],
     *,
     atoms: NDArray[np.int64] | None = None,
+    local: LocalPlace | None = None,
 ) -> NDArray[np.float64]:
     """Variance of the force components for a covariance of the independent parameters.
 
@@ -68,9 +76,12 @@ def force_variances(
     reduction : Reduction
     displacements : ndarray, shape (n_atoms, 3), Å
     factor : ndarray, shape (n_parameters, any)
-        Covariance = factor @ factor.T; zeros of a triangle cost nothing.
+        Covariance = factor @ factor.T; zeros of a triangle cost nothing. The parameters of the reduction come
+        first, then the functions of the local part.
     atoms : ndarray, optional
         Atoms whose variances are wanted, in this order; all by default.
+    local : LocalPlace, optional
+        The local part of the energy, none by default.
 
     Returns
     -------
@@ -81,34 +92,58 @@ def force_variances(
     DataError
         If the arrays do not fit the tables.
     """
-    check_rows(place.tables.n_parameters, reduction, factor)
+    check_rows(place.tables.n_parameters, reduction, factor, local.tables.n_functions if local else 0)
     displacements = place.check_displacements(displacements)
+    wanted = np.arange(place.n_atoms) if atoms is None else place.check_atoms(atoms)
+    sites, cells = np.divmod(wanted, place.n_cells)
     fill = _design_plan(place.tables).fill_variances
-    columns = (*reduction.arrays, *_grouped_columns(factor))
-    variances = np.empty((place.n_atoms if atoms is None else len(atoms), 3))
-    if atoms is None:
-        fill(place.slot_atoms, displacements, place.moves, 0, place.n_sites, *columns, variances)
-        return variances
-    sites, cells = np.divmod(place.check_atoms(atoms), place.n_cells)
+    of_lattice, of_local = np.split(factor, [reduction.n_columns])
+    columns = (*reduction.arrays, *_grouped_columns(of_lattice))
+    variances = np.empty((len(wanted), 3))
+    further = np.empty((0, 3, 0))
     for site in np.unique(sites).tolist():
-        members = np.flatnonzero(sites == site)
-        part = np.zeros((place.n_sites * len(members), 3))
-        own_cells = np.ascontiguousarray(place.slot_atoms[:, cells[members]])
-        fill(own_cells, displacements, place.moves, site, site + 1, *columns, part)
-        variances[members] = part[site * len(members) : (site + 1) * len(members)]
+        for members in _pieces(np.flatnonzero(sites == site), _CHUNK_ATOMS if local else len(wanted)):
+            own_cells = np.ascontiguousarray(place.slot_atoms[:, cells[members]])
+            if local:
+                further = _local_products(local, displacements, of_local, wanted[members])
+            part = np.empty((len(members), 3))
+            fill(own_cells, displacements, place.moves, site, *columns, further, part)
+            variances[members] = part
     return variances
+
+
+def _pieces(members: NDArray[np.int64], length: int) -> list[NDArray[np.int64]]:
+    return [members[first : first + length] for first in range(0, len(members), length)]
+
+
+def _local_products(
+    local: LocalPlace,
+    displacements: NDArray[np.float64],
+    factor: NDArray[np.float64],
+    atoms: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Rows of the local part times the factor, (columns, 3, atoms); columns and atoms in whole groups."""
+    rows = local_force_rows(local, displacements, atoms).reshape(len(atoms), 3, len(factor))
+    products = np.zeros((_whole_groups(factor.shape[1]), 3, _whole_groups(len(atoms))))
+    products[: factor.shape[1], :, : len(atoms)] = np.einsum("fk,iaf->kai", factor, rows, optimize=True)
+    return products
+
+
+def _whole_groups(count: int) -> int:
+    return -(-count // _GROUP) * _GROUP
 
 
 def _grouped_columns(
     factor: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int32]]:
     """Columns padded to groups of eight, first and last row of each group that is not zero."""
-    padded = np.zeros((len(factor), -(-factor.shape[1] // 8) * 8))
+    padded = np.zeros((len(factor), _whole_groups(factor.shape[1])))
     padded[:, : factor.shape[1]] = factor
-    filled = (padded.reshape(len(factor), -1, 8) != 0.0).any(axis=2)
-    first = np.where(filled.any(axis=0), np.argmax(filled, axis=0), 0).astype(np.int32)
-    last = np.where(filled.any(axis=0), len(factor) - np.argmax(filled[::-1], axis=0), 0).astype(np.int32)
-    return padded, first, last
+    filled = (padded.reshape(len(factor), padded.shape[1] // _GROUP, _GROUP) != 0.0).any(axis=2)
+    rows = np.arange(len(factor))[:, None]
+    last = np.where(filled, rows + 1, 0).max(axis=0, initial=0)
+    first = np.minimum(np.where(filled, rows, len(factor)).min(axis=0, initial=len(factor)), last)
+    return padded, first.astype(np.int32), last.astype(np.int32)
 
 
 def stress_rows(

@@ -38,4 +38,7 @@ inline void pad_atoms(const double* rows, std::ptrdiff_t n_atoms, double* padded
 // Adds the class DesignPlan to the module.
 void bind_design(nb::module_& module);
 
+// Adds the class LocalPlan to the module.
+void bind_local(nb::module_& module);
+
 }  // namespace mlff

@@ -175,4 +175,5 @@ NB_MODULE(_compiled, module) {
     mlff::bind_evaluator<double>(module, "ForceEvaluator64");
     mlff::bind_evaluator<float>(module, "ForceEvaluator32");
     mlff::bind_design(module);
+    mlff::bind_local(module);
 }

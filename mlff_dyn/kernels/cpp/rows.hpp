@@ -27,6 +27,10 @@ struct Vectors {
         value = Lanes<double>{};
         rest.clear();
     }
+    MLFF_INLINE_MEMBER void load(const double* in, std::ptrdiff_t stride) {
+        __builtin_memcpy(&value, in, sizeof value);
+        rest.load(in + stride, stride);
+    }
     MLFF_INLINE_MEMBER void add_scaled(Lanes<double> x, const double* factors) {
         value += x * broadcast(*factors);
         rest.add_scaled(x, factors + 1);
@@ -41,6 +45,7 @@ struct Vectors {
 template <>
 struct Vectors<0> {
     MLFF_INLINE_MEMBER void clear() {}
+    MLFF_INLINE_MEMBER void load(const double*, std::ptrdiff_t) {}
     MLFF_INLINE_MEMBER void add_scaled(Lanes<double>, const double*) {}
     MLFF_INLINE_MEMBER Lanes<double> norm() const { return Lanes<double>{}; }
     MLFF_INLINE_MEMBER void store(Lanes<double>*, std::ptrdiff_t) const {}
@@ -55,6 +60,12 @@ struct RowProducts {
         a.clear();
         b.clear();
         c.clear();
+    }
+    // Of the three rows in turn, each `stride` long.
+    MLFF_INLINE_MEMBER void load(const double* in, std::ptrdiff_t stride) {
+        a.load(in, 3 * stride);
+        b.load(in + stride, 3 * stride);
+        c.load(in + 2 * stride, 3 * stride);
     }
     MLFF_INLINE_MEMBER void add(const Lanes<double>* x, const double* columns) {
         a.add_scaled(x[0], columns);
@@ -182,12 +193,17 @@ static void reduced_rows(const DesignTables& tables, const Supercell& supercell,
 
 static void row_variances(const DesignTables& tables, const Supercell& supercell, const Reduction& reduction,
                           const FactorTable& factor, double* variances, void* scratch) {
+    const std::ptrdiff_t first = tables.chunks[0].site * supercell.n_cells;
     for_each_block(tables, supercell, reduction, scratch,
                    [&](std::ptrdiff_t atom, std::ptrdiff_t n_atoms, const Lanes<double>* x) {
         Lanes<double> squares[3] = {};
         for (std::ptrdiff_t group = 0; group < factor.n_groups; ++group) {
             RowProducts<8> products;
-            products.clear();
+            if (factor.further != nullptr) {
+                products.load(factor.further + 24 * group * factor.n_further + atom - first, factor.n_further);
+            } else {
+                products.clear();
+            }
             for (std::ptrdiff_t row = factor.first_rows[group]; row < factor.last_rows[group]; ++row) {
                 products.add(x + 3 * row, factor.values + 8 * (group + row * factor.n_groups));
             }
@@ -196,7 +212,7 @@ static void row_variances(const DesignTables& tables, const Supercell& supercell
             squares[2] += products.c.norm();
         }
         for (std::ptrdiff_t lane = 0; lane < n_atoms; ++lane) {
-            for (int axis = 0; axis < 3; ++axis) variances[3 * (atom + lane) + axis] = squares[axis][lane];
+            for (int axis = 0; axis < 3; ++axis) variances[3 * (atom - first + lane) + axis] = squares[axis][lane];
         }
     });
 }

@@ -12,7 +12,7 @@ from mlff_dyn.kernels.gather import GatherTables, check_precision, check_threads
 from mlff_dyn.kernels.harmonic import check_harmonic
 from mlff_dyn.kernels.local_tables import check_local
 from mlff_dyn.kernels.placement import place_tables
-from mlff_dyn.kernels.reference.local import local_energy_forces
+from mlff_dyn.kernels.reference.local_energy import local_energy_forces
 from mlff_dyn.kernels.reference.nodes import cell_chunks, group_starts, node_values, slot_variables
 from mlff_dyn.kernels.reference.random_numbers import draw_gaussians
 

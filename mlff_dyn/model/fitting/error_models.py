@@ -36,7 +36,8 @@ def noise_family(
     expected to be of the order of a force error on every bond.
     """
     amplitude = float(np.sqrt(np.mean([frame.amplitude_angstrom**2 for frame in data.frames])))
-    forces = TruncationNoise(_highest_complete_order(basis), amplitude, hyperpriors)
+    spread = 0.0 if data.expansion.local is None else hyperpriors.exponent_spread
+    forces = TruncationNoise(_highest_complete_order(basis), amplitude, spread, hyperpriors)
     n_atoms = float(np.mean([frame.n_atoms for frame in data.frames]))
     others = []
     if data.energy_means:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlff_dyn.errors import FitError
 from mlff_dyn.kernels.strain.moves import strain_components
 from mlff_dyn.model.fitting.labelled_frame import DEFAULT_OPTIONS, FitOptions, stress_design
 from mlff_dyn.regression.data.binning import Binning, bin_rows
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mlff_dyn.model.expansion import Expansion
     from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
     from mlff_dyn.regression.fit.evidence import Hyperparameters
 
@@ -161,6 +163,19 @@ class FitData:
     def _origins(self) -> tuple[int, ...]:
         """Origins of the frames, the only thing about them that data which share what is kept may change."""
         return tuple(frame.origin for frame in self.frames)
+
+    @property
+    def expansion(self) -> Expansion:
+        """The energy whose parameters are fitted.
+
+        Raises
+        ------
+        FitError
+            If there are no frames.
+        """
+        if not self.frames:
+            raise FitError("there is no labelled snapshot", fix="label some or give --dataset")
+        return self.frames[0].supercell.expansion
 
     def force_rows(self, index: int) -> NDArray[np.float64]:
         """Rows of the forces of a frame, shape (3 * n_atoms, n_parameters); not to be changed."""
@@ -319,7 +334,7 @@ class FitData:
     @cached_property
     def binning(self) -> Binning:
         """Atoms, energies and stresses of all frames sorted by noise."""
-        n_columns = self.frames[0].supercell.basis.n_parameters + self.n_free
+        n_columns = self.expansion.n_parameters + self.n_free
         return bin_rows(Conditions.joined([conditions for conditions, _ in self._conditions]), n_columns)
 
     def row_labels(self, index: int) -> NDArray[np.int64]:

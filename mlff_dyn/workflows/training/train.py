@@ -36,6 +36,7 @@ from mlff_dyn.workflows.training.train_report import (
     describe_errors,
     describe_fit,
     describe_labels,
+    n_parameters_of,
     why_unknown,
 )
 from mlff_dyn.workflows.training.trained_model import ANSWER_NAME, is_answer_of, write_trained
@@ -137,7 +138,7 @@ def _dry_run(
         *_, warnings = _check_given(workspace, dataset, given)
     sizes: dict[str, object] = {
         "n_atoms": workspace.training_torus.n_atoms,
-        "n_parameters": workspace.expansion.basis.n_parameters,
+        **n_parameters_of(workspace.expansion),
         "n_labelled": len(given),
         "max_calculations": workspace.config.training.max_calculations,
     }

@@ -31,7 +31,9 @@ REST = np.zeros((2 * TORUS.n_cells, 3))
 @cache
 def terms() -> LocalTerms:
     settings = LocalSettings(1.9 * np.linalg.norm(CRYSTAL.sites[1] - CRYSTAL.sites[0]), 3, 2)
-    basis = build_local_basis(CRYSTAL.lattice, CRYSTAL.sites, np.array([31, 33]), settings, margin=0.8)
+    basis = build_local_basis(
+        CRYSTAL.lattice, CRYSTAL.sites, np.array([31, 33]), settings, largest_displacement=0.4
+    )
     values = np.random.default_rng(0).normal(scale=0.1, size=basis.n_functions)
     found = LocalTerms(basis.tables, values, TORUS.atom_indices(basis.tables.slots), np.zeros((3, 3)))
     return replace(found, energy_at_rest=local_kernel(reference, found).energy_forces(REST)[0])

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from mlff_dyn.errors import check_shape
-from mlff_dyn.kernels.local_tables import LocalRows, LocalTables, LocalTerms, check_neighbors
+from mlff_dyn.kernels.local_tables import LocalPlace, LocalRows, LocalTables, LocalTerms
 from mlff_dyn.kernels.reference.local_functions import harmonics, radial_functions
 
 if TYPE_CHECKING:
@@ -23,11 +22,12 @@ def local_rows(
     displacements: NDArray[np.float64],
     *,
     strain: NDArray[np.float64],
-    atoms: NDArray[np.int64] | None = None,
 ) -> LocalRows:
-    """Forces, energy and virial as linear functions of the values; see `mlff_dyn.kernels.compiled.local`."""
-    check_neighbors(tables, neighbor_atoms)
-    pairs = _Pairs(tables, neighbor_atoms, displacements, tables.vectors @ (np.eye(3) + strain))
+    """Forces, energy and virial as linear functions of the values.
+
+    See `mlff_dyn.kernels.compiled.local_design.local_rows`.
+    """
+    pairs = _Pairs(LocalPlace(tables, neighbor_atoms, strain), displacements)
     energy = np.zeros(tables.n_functions)
     slopes = np.zeros((len(pairs.centers), 3, tables.n_functions))
     for kind in range(tables.n_kinds):
@@ -38,10 +38,19 @@ def local_rows(
     forces = pairs.forces(slopes)
     virial = np.einsum("paf,pb->abf", slopes, tables.vectors[pairs.neighbors])
     return LocalRows(
-        np.concatenate(forces if atoms is None else forces[atoms]),
+        np.concatenate(forces),
         energy,
         0.5 * (virial + virial.transpose(1, 0, 2)),
     )
+
+
+def local_force_rows(
+    place: LocalPlace, displacements: NDArray[np.float64], atoms: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Forces on some atoms; see `mlff_dyn.kernels.compiled.local_design.local_force_rows`."""
+    rows = local_rows(place.tables, place.neighbor_atoms, displacements, strain=place.strain).forces
+    chosen = 3 * place.check_atoms(atoms)[:, None] + np.arange(3)
+    return np.asarray(rows[chosen.ravel()])
 
 
 def local_energy_forces(
@@ -54,7 +63,7 @@ def local_energy_forces(
 
 
 def local_virial(terms: LocalTerms, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Virial; see `mlff_dyn.kernels.compiled.local.local_virial`."""
+    """Virial; see `mlff_dyn.kernels.compiled.local_energy.local_virial`."""
     rows = local_rows(terms.tables, terms.neighbor_atoms, displacements, strain=terms.strain)
     virial = rows.virial @ terms.values
     return np.asarray(0.5 * (virial + virial.T))
@@ -84,30 +93,32 @@ class _Pairs:
     Products are A_c00 of each channel, then those of two channels by l and (c, c'), c <= c'.
     """
 
-    tables: LocalTables
-    neighbor_atoms: NDArray[np.int32]
+    place: LocalPlace
     displacements: NDArray[np.float64]
-    vectors: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        check_shape("displacements", self.displacements, (self.n_atoms, 3))
+        self.place.check_displacements(self.displacements)
+
+    @property
+    def tables(self) -> LocalTables:
+        return self.place.tables
 
     @property
     def n_cells(self) -> int:
-        return int(self.neighbor_atoms.shape[1])
+        return int(self.place.neighbor_atoms.shape[1])
 
     @property
     def n_atoms(self) -> int:
-        return self.tables.n_sites * self.n_cells
+        return self.place.n_atoms
 
     @cached_property
     def _inside(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
         """Number of the neighbor in the tables, central atom, neighbor atom and vector of every pair."""
         places = np.repeat(np.arange(len(self.tables.slots)), self.n_cells)
         centers = (self.tables.centers[:, None] * self.n_cells + np.arange(self.n_cells)).reshape(-1)
-        ends = self.neighbor_atoms.reshape(-1).astype(np.int64)
+        ends = self.place.neighbor_atoms.reshape(-1).astype(np.int64)
         moved = self.displacements[ends] - self.displacements[centers]
-        vectors = self.vectors[places] + moved
+        vectors = self.place.vectors[places] + moved
         inside = np.linalg.norm(vectors, axis=1) < self.tables.cutoff
         return places[inside], centers[inside], ends[inside], vectors[inside]
 
@@ -125,7 +136,7 @@ class _Pairs:
 
     @cached_property
     def _channel_functions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """g_n Y_lm of every pair in each channel, (n_pairs, n_channels, n_lm), and its derivative (..., 3)."""
+        """g_n Y_lm of every pair in each channel, (n_pairs, n_channels, n_lm); its derivative (..., 3)."""
         tables, vectors = self.tables, self._inside[3]
         distances = np.linalg.norm(vectors, axis=1)
         directions = vectors / distances[:, None]
