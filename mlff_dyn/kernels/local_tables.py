@@ -50,6 +50,7 @@ class LocalTables:
         Neighbors of site s are starts[s] to starts[s + 1].
     slots : ndarray, shape (n_neighbors, 4), int32
         (site, offset) of each neighbor, as seen from a site of the home cell; sorted by kind within a site.
+        Each of two neighbors has the other in its list.
     vectors : ndarray, shape (n_neighbors, 3), Å
         From the site to the neighbor in the crystal at rest.
     cutoff : float

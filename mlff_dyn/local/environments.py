@@ -34,7 +34,7 @@ def find_environments(
     reach: float,
     periodic: tuple[bool, bool, bool] = (True, True, True),
 ) -> Environments:
-    """Neighbors within a distance, sorted by kind, then by distance.
+    """Neighbors within a distance, sorted by kind, then by distance; each has the other as a neighbor.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def find_environments(
     for position in positions:
         found = positions[:, None] + shifts - position
         distances = np.linalg.norm(found, axis=-1)
-        sites, places = np.nonzero((distances < reach) & (distances > _SAME_PLACE))
+        sites, places = np.nonzero((distances < reach - _SAME_PLACE) & (distances > _SAME_PLACE))
         order = np.lexsort((distances[sites, places].round(6), kinds[sites]))
         sites, places = sites[order], places[order]
         slots.append(np.concatenate([sites[:, None], offsets[places]], axis=1))

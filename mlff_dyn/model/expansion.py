@@ -102,7 +102,7 @@ class Expansion:
     @property
     def n_parameters(self) -> int:
         """Number of parameters of both parts."""
-        return self.basis.n_parameters + (0 if self.local is None else self.local.n_functions)
+        return self.basis.n_parameters + (0 if self.local is None else self.local.n_parameters)
 
     @property
     def parameter_orders(self) -> NDArray[np.int64]:
@@ -145,7 +145,8 @@ class Expansion:
             for order, classes in zip(self.basis.orders, self.basis.classes, strict=True)
             if order == 3
         )
-        lengths = np.concatenate([np.empty(0), *pairs])
+        reaches = [] if self.local is None else [np.array([self.local.settings.cutoff_angstrom])]
+        lengths = np.concatenate([np.empty(0), *pairs, *reaches])
         reach = float(lengths.max()) if len(lengths) else None
         return StrainedDipoles(self.long_range, self.basis.crystal, reach)
 
@@ -229,16 +230,16 @@ class SupercellExpansion:
         energy_row : ndarray, shape (n_parameters,)                 Å^order
             Of the energy measured from that of the unstrained crystal at rest.
         """
-        forces, energy = self._lattice_rows(displacements)
+        forces, energy = self.lattice_rows(displacements)
         if self.local is None:
             return forces, energy
         local = self.local.rows(displacements, self.strain)
         return np.hstack([forces, local.forces]), np.append(energy, local.energy)
 
-    def _lattice_rows(
+    def lattice_rows(
         self, displacements: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Rows of the force constants."""
+        """Rows of the force constants, the first columns of `rows`."""
         forces = self._reduced(displacements)
         if not self._place.is_strained:
             return forces, energy_row(forces, displacements, self.basis.parameter_orders)
@@ -287,10 +288,12 @@ class SupercellExpansion:
             rows = self.rows(displacements)[0]
             every = np.asarray(((rows @ covariance_factor) ** 2).sum(axis=1)).reshape(-1, 3)
             return every if atoms is None else every[atoms]
-        local = None if self.local is None else self.local.place(displacements, self.strain)
-        return force_variances(
-            self._place, self._reduction, displacements, covariance_factor, atoms=atoms, local=local
-        )
+        local, factor = None, covariance_factor
+        if self.local is not None:
+            local = self.local.place(displacements, self.strain)
+            lattice, others = np.split(factor, [self.basis.n_parameters])
+            factor = np.vstack([lattice, self.local.basis.values(others)])
+        return force_variances(self._place, self._reduction, displacements, factor, atoms=atoms, local=local)
 
     def stress_rows(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
         """Rows of the stress at constant displacements, measured from that of the unstrained crystal at rest.
@@ -389,6 +392,6 @@ class SupercellExpansion:
             n_threads,
             None if stress_at_rest is None else volume * from_voigt(stress_at_rest),
             self.dipoles,
-            **({} if self.local is None else {"local": self._local_terms(parameters)}),
+            local=self._local_terms(parameters),
         )
         return StrainedKernel(torus, self.strain)

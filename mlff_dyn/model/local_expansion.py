@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,19 +11,28 @@ import numpy as np
 from mlff_dyn.errors import BasisError, DataError
 from mlff_dyn.kernels import local_rows
 from mlff_dyn.kernels.local_tables import LocalPlace, LocalRows, LocalTerms
+from mlff_dyn.lattice.torus import Torus
 from mlff_dyn.local.basis import LocalBasis, LocalSettings, build_local_basis
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.lattice.crystal import Crystal
-    from mlff_dyn.lattice.torus import Torus
 
 _FARTHEST_OF_BOND = 0.5
+_NO_RULE = 1e-10
 
 
-def local_basis(crystal: Crystal, settings: LocalSettings) -> LocalBasis:
+def local_basis(crystal: Crystal, settings: LocalSettings, *, is_at_rest: bool = False) -> LocalBasis:
     """Local part of a crystal for atoms that stay nearer to their own sites than to the next ones.
+
+    Parameters
+    ----------
+    crystal : Crystal
+    settings : LocalSettings
+    is_at_rest : bool
+        Whether the local part by itself has neither forces nor stress at rest, as rotational sum rules of the
+        force constants beside it assume.
 
     Raises
     ------
@@ -38,7 +47,7 @@ def local_basis(crystal: Crystal, settings: LocalSettings) -> LocalBasis:
             fix=f"raise expansion.local.cutoff_angstrom to about {2.0 * nearest:.1f}, or set expansion.local "
             "to null",
         )
-    return build_local_basis(
+    basis = build_local_basis(
         crystal.lattice,
         crystal.positions,
         crystal.numbers,
@@ -46,6 +55,13 @@ def local_basis(crystal: Crystal, settings: LocalSettings) -> LocalBasis:
         largest_displacement=_FARTHEST_OF_BOND * nearest,
         periodic=crystal.periodic,
     )
+    if not is_at_rest:
+        return basis
+    at_rest = LocalExpansion(basis, Torus(crystal, np.eye(3, dtype=np.int64))).at_rest
+    rules = np.concatenate([at_rest.forces, at_rest.virial.reshape(9, -1)])
+    _, sizes, directions = np.linalg.svd(rules)
+    rank = int(np.count_nonzero(sizes > _NO_RULE * sizes.max(initial=0.0)))
+    return replace(basis, structure=np.ascontiguousarray(directions[rank:].T)) if rank else basis
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +87,7 @@ class LocalExpansion:
 
     @cached_property
     def at_rest(self) -> LocalRows:
-        """Rows of the unstrained crystal at rest; forces of one primitive cell, the others of the torus."""
+        """Rows per function of the crystal at rest; forces of one primitive cell, the others of the torus."""
         tables, n_cells = self.basis.tables, self.torus.n_cells
         one_cell = np.ascontiguousarray(tables.slots[:, :1])
         still = np.zeros((tables.n_sites, 3))
@@ -79,7 +95,7 @@ class LocalExpansion:
         return LocalRows(rows.forces, n_cells * rows.energy, n_cells * rows.virial)
 
     def rows(self, displacements: NDArray[np.float64], strain: NDArray[np.float64]) -> LocalRows:
-        """Rows of forces, energy and virial at displacements (Å, shape (n_atoms, 3)).
+        """Rows per parameter of forces, energy and virial at displacements (Å, shape (n_atoms, 3)).
 
         Raises
         ------
@@ -90,7 +106,8 @@ class LocalExpansion:
         found = local_rows(self.basis.tables, self.neighbor_atoms, displacements, strain=strain)
         rest = self.at_rest
         energy = found.energy - rest.energy - np.einsum("abf,ab->f", rest.virial, strain)
-        return LocalRows(found.forces, energy, found.virial - rest.virial)
+        virial = found.virial - rest.virial
+        return LocalRows(*map(self.basis.reduce_columns, (found.forces, energy, virial)))
 
     def place(self, displacements: NDArray[np.float64], strain: NDArray[np.float64]) -> LocalPlace:
         """The functions on the supercell, for displacements within the reach of the tables."""
@@ -107,7 +124,8 @@ class LocalExpansion:
                 fix="leave such a structure out, or set expansion.local to null",
             )
 
-    def terms(self, values: NDArray[np.float64], strain: NDArray[np.float64]) -> LocalTerms:
-        """The local part at given values (eV), as force kernels take it."""
+    def terms(self, parameters: NDArray[np.float64], strain: NDArray[np.float64]) -> LocalTerms:
+        """The local part at given parameters (eV), as force kernels take it."""
+        values = self.basis.values(parameters)
         rest = float(self.at_rest.energy @ values)
         return LocalTerms(self.basis.tables, values, self.neighbor_atoms, strain, rest)

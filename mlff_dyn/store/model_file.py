@@ -132,11 +132,13 @@ def _write_local(group: h5py.Group, local: LocalBasis) -> None:
 def _read_local(group: h5py.Group) -> LocalBasis:
     return LocalBasis(
         settings=_read_fields(group["settings"], LocalSettings),
+        numbers=read_array(group["numbers"]),
         largest_displacement=float(group.attrs["largest_displacement"]),
         tables=_read_fields(group["tables"], LocalTables),
         bodies=read_array(group["bodies"]),
         radial_indices=read_array(group["radial_indices"]),
         degrees=read_array(group["degrees"]),
+        structure=read_array(group["structure"]) if "structure" in group else None,
     )
 
 

@@ -1,8 +1,8 @@
 """Kernels in C++, behind the same signatures as their numpy twins."""
 
 from mlff_dyn.kernels.compiled.forces import ForceKernel
-from mlff_dyn.kernels.compiled.local import local_virial
 from mlff_dyn.kernels.compiled.local_design import local_force_rows, local_rows
+from mlff_dyn.kernels.compiled.local_energy import local_virial
 from mlff_dyn.kernels.compiled.rows import force_variances, reduced_rows, stress_rows
 
 __all__ = [

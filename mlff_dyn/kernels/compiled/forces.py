@@ -11,7 +11,7 @@ import numpy as np
 from mlff_dyn.errors import check_shape
 from mlff_dyn.kernels import _compiled
 from mlff_dyn.kernels.compiled.instruction_set import INSTRUCTION_SET
-from mlff_dyn.kernels.compiled.local import local_arguments
+from mlff_dyn.kernels.compiled.local_energy import local_arguments
 from mlff_dyn.kernels.compiled.tables.lifted import build_lifted_chunks
 from mlff_dyn.kernels.compiled.tables.site_groups import SiteGroup, build_site_groups
 from mlff_dyn.kernels.compiled.tables.transform_plan import build_transform_plan, transforms_pairs

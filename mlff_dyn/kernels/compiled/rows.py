@@ -122,8 +122,8 @@ def _local_products(
     factor: NDArray[np.float64],
     atoms: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Rows of the local part times the factor, shape (columns, 3, atoms); columns and atoms in whole groups."""
-    rows = local_force_rows(local, displacements, atoms).reshape(len(atoms), 3, -1)
+    """Rows of the local part times the factor, (columns, 3, atoms); columns and atoms in whole groups."""
+    rows = local_force_rows(local, displacements, atoms).reshape(len(atoms), 3, len(factor))
     products = np.zeros((_whole_groups(factor.shape[1]), 3, _whole_groups(len(atoms))))
     products[: factor.shape[1], :, : len(atoms)] = np.einsum("fk,iaf->kai", factor, rows, optimize=True)
     return products
@@ -139,10 +139,11 @@ def _grouped_columns(
     """Columns padded to groups of eight, first and last row of each group that is not zero."""
     padded = np.zeros((len(factor), _whole_groups(factor.shape[1])))
     padded[:, : factor.shape[1]] = factor
-    filled = (padded.reshape(len(factor), -1, _GROUP) != 0.0).any(axis=2)
-    first = np.where(filled.any(axis=0), np.argmax(filled, axis=0), 0).astype(np.int32)
-    last = np.where(filled.any(axis=0), len(factor) - np.argmax(filled[::-1], axis=0), 0).astype(np.int32)
-    return padded, first, last
+    filled = (padded.reshape(len(factor), padded.shape[1] // _GROUP, _GROUP) != 0.0).any(axis=2)
+    rows = np.arange(len(factor))[:, None]
+    last = np.where(filled, rows + 1, 0).max(axis=0, initial=0)
+    first = np.minimum(np.where(filled, rows, len(factor)).min(axis=0, initial=len(factor)), last)
+    return padded, first.astype(np.int32), last.astype(np.int32)
 
 
 def stress_rows(

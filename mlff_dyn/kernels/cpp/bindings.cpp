@@ -72,6 +72,7 @@ public:
         input.radial = copy(radial);
         input.pair = copy(pair);
         input.triple = copy(triple);
+        input.find_ends();
         evaluator_.set_local(std::make_unique<TorusLocal<Real>>(input, isa), energy_at_rest);
     }
 

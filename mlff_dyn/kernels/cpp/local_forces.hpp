@@ -38,8 +38,8 @@ MLFF_INLINE bool any_less(Lanes<Real> a, Lanes<Real> b) {
     return any != 0;
 }
 
-// Starts the records of neighbors of which any lane is inside the cutoff; returns how many there are now. The vector
-// is kept, and the square of its length in the place of the inverse distance.
+// Starts the records of neighbors of which any lane is inside the cutoff; returns how many there are now. The distance
+// is kept in the place of the first radial function.
 template <typename Real>
 static std::ptrdiff_t find_inside(const LocalProgram<Real>& program, const LocalBlock<Real>& block,
                                   std::ptrdiff_t kind, const Real* u, std::ptrdiff_t n_records,
@@ -54,10 +54,12 @@ static std::ptrdiff_t find_inside(const LocalProgram<Real>& program, const Local
                                       rest[2] + (end.z - home.z)};
         const Lanes<Real> square = dot(vector, vector);
         if (!any_less<Real>(square, limit)) continue;
-        record[0] = vector.x;
-        record[1] = vector.y;
-        record[2] = vector.z;
-        record[kInverse] = square;
+        const Lanes<Real> distance = square_root<Real>(square), inverse = Real(1) / distance;
+        record[0] = vector.x * inverse;
+        record[1] = vector.y * inverse;
+        record[2] = vector.z * inverse;
+        record[kInverse] = inverse;
+        record[kRadial] = distance;
         record += program.record_size();
         scratch.numbers[n_records++] = number;
     }
@@ -72,10 +74,8 @@ MLFF_INLINE Vector3<Real> direction_of(const Lanes<Real>* record) {
 template <typename Real, int LMax>
 static void fill_records(const LocalProgram<Real>& program, Lanes<Real>* record, std::ptrdiff_t n_records) {
     for (std::ptrdiff_t k = 0; k < n_records; ++k, record += program.record_size()) {
-        const Lanes<Real> distance = square_root<Real>(record[kInverse]), inverse = Real(1) / distance;
-        record[kInverse] = inverse;
-        for (int axis = 0; axis < 3; ++axis) record[axis] *= inverse;
         Lanes<Real>* values = record + kRadial;
+        const Lanes<Real> distance = *values;
         radial_functions<Real>(program.radial, distance, values, values + program.radial.n_radial);
         harmonics<Real, LMax>(direction_of<Real>(record), values + 2 * program.radial.n_radial);
     }
@@ -94,13 +94,12 @@ static void sum_records(const LocalProgram<Real>& program, const Lanes<Real>* re
     });
 }
 
-// Lambda; returns the energy.
-template <typename Real>
-static Lanes<Real> differentiate(const LocalProgram<Real>& program, std::ptrdiff_t kind,
+// Lambda from coefficients p and 2 t; returns the energy.
+template <typename Real, typename Factor>
+static Lanes<Real> differentiate(const LocalProgram<Real>& program, const Factor* pair, const Factor* matrix,
                                  const LocalScratch<Real>& scratch) {
     const std::ptrdiff_t n_radial = program.radial.n_radial, n_harmonics = program.n_harmonics();
     const std::ptrdiff_t n_channels = program.n_channels();
-    const Real* matrix = program.triple + kind * (program.l_max + 1) * n_channels * n_channels;
     Lanes<Real> twice = {};
     for (std::ptrdiff_t l = 0; l <= program.l_max; ++l, matrix += n_channels * n_channels) {
         const Lanes<Real>* sums = scratch.sums + l * l;
@@ -108,7 +107,7 @@ static Lanes<Real> differentiate(const LocalProgram<Real>& program, std::ptrdiff
             const std::ptrdiff_t first = other * n_radial;
             Lanes<Real>* out = scratch.slopes + first * n_harmonics + l * l * n_radial;
             for_tiles(n_radial, 2 * l + 1, [&](std::ptrdiff_t n, std::ptrdiff_t m, auto rows, auto columns) {
-                const Real* bias = l == 0 ? program.pair + kind * n_channels + first + n : nullptr;
+                const Factor* bias = l == 0 ? pair + first + n : nullptr;
                 twice += multiply_symmetric<Real, rows.value, columns.value>(
                     matrix + first + n, bias, sums + m, n_harmonics, n_channels, first + n, out + m * n_radial + n, 1,
                     n_radial);
@@ -125,14 +124,15 @@ MLFF_INLINE Vector3<Real> record_slope(std::ptrdiff_t n_radial, const Lanes<Real
     const Lanes<Real>* radial = record + kRadial;
     const Lanes<Real>* values = radial + 2 * n_radial;
     Lanes<Real> along = {};
-    for (int lm = 0; lm < n_harmonics(LMax); ++lm) weights[lm] = Lanes<Real>{};
     for_parts<kTileRows>(n_radial, [&](std::ptrdiff_t first, std::ptrdiff_t size) {
         with_size<kTileRows>(size, [&](auto rows) {
             LaneList<Real, rows.value> functions, sums;
             functions.load(radial + first);
             sums.fill(Lanes<Real>{});
             for (int lm = 0; lm < n_harmonics(LMax); ++lm) {
-                functions.add_column(lambda + lm * n_radial + first, values[lm], sums, weights[lm]);
+                Lanes<Real> weight = first == 0 ? Lanes<Real>{} : weights[lm];
+                functions.add_column(lambda + lm * n_radial + first, values[lm], sums, weight);
+                weights[lm] = weight;
             }
             along += sums.dot(radial + n_radial + first);
         });
@@ -174,7 +174,10 @@ static double run_local_block(const LocalProgram<Real>& program, const LocalBloc
         sum_records(program, records, last - n_records, scratch.sums + kind * per_kind);
         n_records = last;
     }
-    const double energy = add_up<Real>(differentiate(program, block.kind, scratch));
+    const double energy = add_up<Real>(
+        block.is_mixed ? differentiate(program, reinterpret_cast<const Lanes<Real>*>(block.pair),
+                                       reinterpret_cast<const Lanes<Real>*>(block.triple), scratch)
+                       : differentiate(program, block.pair, block.triple, scratch));
     Vector3<Real> home = {};
     const Lanes<Real>* record = scratch.records;
     std::ptrdiff_t kind = 0;

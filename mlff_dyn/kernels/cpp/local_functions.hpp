@@ -77,10 +77,10 @@ MLFF_INLINE void radial_tile(const RadialTable<Real>& table, std::ptrdiff_t firs
     const Real* coefficients = table.coefficients + 2 * first;
     RadialSums<Real, N> sums;
     sums.start(coefficients);
-    Lanes<Real> before = x, polynomial = one;
+    Lanes<Real> before = x, polynomial = one;  // T_-1 and T_0
     for (std::ptrdiff_t k = 1; k < table.n_polynomials; ++k) {
         coefficients += 2 * table.n_radial;
-        const Lanes<Real> next = k == 1 ? x : (x + x) * polynomial - before;
+        const Lanes<Real> next = (x + x) * polynomial - before;
         before = polynomial;
         polynomial = next;
         sums.add(coefficients, polynomial);
@@ -204,7 +204,8 @@ struct HarmonicParts {
                 out[L * (L + 1)] = {Lanes<Real>{}, Lanes<Real>{}, slope};
             } else {
                 const Lanes<Real> q = Real(M) * legendre[L * (L + 1) / 2 + M];
-                const Lanes<Real> by_x = q * real[M - 1], by_y = q * imaginary[M - 1];
+                const Lanes<Real> by_x = M == 1 ? q : q * real[M - 1];
+                const Lanes<Real> by_y = M == 1 ? Lanes<Real>{} : q * imaginary[M - 1];
                 out[L * (L + 1) + M] = {by_x, -by_y, slope * real[M]};
                 out[L * (L + 1) - M] = {by_y, by_x, slope * imaginary[M]};
             }
@@ -212,21 +213,29 @@ struct HarmonicParts {
         }
     }
 
-    // Adds the sum over l of weights[lm] times the derivatives by x, y, z, as if these were independent.
+    // Sum over l and m of weights[lm] times the derivatives by x, y, z, as if these were independent.
     template <int M = 0>
-    MLFF_INLINE_MEMBER void add_slope(const Lanes<Real>* weights, Vector3<Real>& slope) const {
+    MLFF_INLINE_MEMBER void sum_slopes(const Lanes<Real>* weights, Vector3<Real>& slope) const {
         if constexpr (M <= LMax) {
             if constexpr (M > 0) {
                 const Lanes<Real> plus = Real(M) * weighted<M, 1>(weights), minus = Real(M) * weighted<M, -1>(weights);
-                slope.x += plus * real[M - 1] + minus * imaginary[M - 1];
-                slope.y += minus * real[M - 1] - plus * imaginary[M - 1];
+                if constexpr (M == 1) {
+                    slope.x = plus;
+                    slope.y = minus;
+                } else {
+                    slope.x += plus * real[M - 1] + minus * imaginary[M - 1];
+                    slope.y += minus * real[M - 1] - plus * imaginary[M - 1];
+                }
             }
             if constexpr (M < LMax) {
                 const Lanes<Real> plus = weighted_slopes<M, 1>(weights);
-                slope.z += M == 0 ? plus : plus * real[M];
-                if constexpr (M > 0) slope.z += weighted_slopes<M, -1>(weights) * imaginary[M];
+                if constexpr (M == 0) {
+                    slope.z = plus;
+                } else {
+                    slope.z += plus * real[M] + weighted_slopes<M, -1>(weights) * imaginary[M];
+                }
             }
-            add_slope<M + 1>(weights, slope);
+            sum_slopes<M + 1>(weights, slope);
         }
     }
 
@@ -284,7 +293,7 @@ MLFF_INLINE Vector3<Real> harmonic_slope(const Vector3<Real>& direction, const L
     HarmonicParts<Real, LMax> parts;
     parts.form(direction);
     Vector3<Real> slope = {};
-    parts.add_slope(weights, slope);
+    parts.sum_slopes(weights, slope);
     return across(slope, direction);
 }
 

@@ -57,22 +57,31 @@ struct LaneList<Real, 0> {
     MLFF_INLINE_MEMBER void add_column(const Lanes<Real>*, Lanes<Real>, LaneList&, Lanes<Real>&) const {}
 };
 
+template <typename Real>
+MLFF_INLINE Lanes<Real> in_all_lanes(const Real& value) {
+    return broadcast(value);
+}
+
+template <typename Real>
+MLFF_INLINE Lanes<Real> in_all_lanes(const Lanes<Real>& value) {
+    return value;
+}
+
+// Factors and biases are numbers, or vectors with one for each lane.
 template <typename Real, int Rows, int Columns>
 struct LaneTile {
     LaneList<Real, Columns> row;
     LaneTile<Real, Rows - 1, Columns> rest;
 
     // The same bias in all columns of a row, or none.
-    MLFF_INLINE_MEMBER void start(const Real* bias) {
-        row.fill(bias == nullptr ? Lanes<Real>{} : broadcast(*bias));
+    template <typename Factor>
+    MLFF_INLINE_MEMBER void start(const Factor* bias) {
+        row.fill(bias == nullptr ? Lanes<Real>{} : in_all_lanes<Real>(*bias));
         rest.start(bias == nullptr ? nullptr : bias + 1);
     }
-    MLFF_INLINE_MEMBER void add(const Lanes<Real>* factors, const LaneList<Real, Columns>& columns) {
-        row.add(*factors, columns);
-        rest.add(factors + 1, columns);
-    }
-    MLFF_INLINE_MEMBER void add(const Real* factors, const LaneList<Real, Columns>& columns) {
-        row.add(broadcast(*factors), columns);
+    template <typename Factor>
+    MLFF_INLINE_MEMBER void add(const Factor* factors, const LaneList<Real, Columns>& columns) {
+        row.add(in_all_lanes<Real>(*factors), columns);
         rest.add(factors + 1, columns);
     }
     MLFF_INLINE_MEMBER void store(Lanes<Real>* out, std::ptrdiff_t row_stride, std::ptrdiff_t stride) const {
@@ -87,9 +96,10 @@ struct LaneTile {
 
 template <typename Real, int Columns>
 struct LaneTile<Real, 0, Columns> {
-    MLFF_INLINE_MEMBER void start(const Real*) {}
-    MLFF_INLINE_MEMBER void add(const Lanes<Real>*, const LaneList<Real, Columns>&) {}
-    MLFF_INLINE_MEMBER void add(const Real*, const LaneList<Real, Columns>&) {}
+    template <typename Factor>
+    MLFF_INLINE_MEMBER void start(const Factor*) {}
+    template <typename Factor>
+    MLFF_INLINE_MEMBER void add(const Factor*, const LaneList<Real, Columns>&) {}
     MLFF_INLINE_MEMBER void store(Lanes<Real>*, std::ptrdiff_t, std::ptrdiff_t) const {}
     MLFF_INLINE_MEMBER Lanes<Real> dot(const Lanes<Real>*, std::ptrdiff_t) const { return Lanes<Real>{}; }
 };
@@ -139,7 +149,7 @@ template <typename Real, int Rows, int Columns>
 static void sum_outer_products(const Lanes<Real>* rows, const Lanes<Real>* columns, std::ptrdiff_t count,
                                std::ptrdiff_t stride, Lanes<Real>* out, std::ptrdiff_t row_stride) {
     LaneTile<Real, Rows, Columns> tile;
-    tile.start(nullptr);
+    tile.template start<Real>(nullptr);
     for (std::ptrdiff_t k = 0; k < count; ++k) {
         LaneList<Real, Columns> factors;
         factors.load(columns);
@@ -151,8 +161,8 @@ static void sum_outer_products(const Lanes<Real>* rows, const Lanes<Real>* colum
 }
 
 // bias + matrix * in, a symmetric matrix of size count; returns the sum of the products with in, before and after bias.
-template <typename Real, int Rows, int Columns>
-static Lanes<Real> multiply_symmetric(const Real* matrix, const Real* bias, const Lanes<Real>* in,
+template <typename Real, int Rows, int Columns, typename Factor>
+static Lanes<Real> multiply_symmetric(const Factor* matrix, const Factor* bias, const Lanes<Real>* in,
                                       std::ptrdiff_t in_stride, std::ptrdiff_t count, std::ptrdiff_t row,
                                       Lanes<Real>* out, std::ptrdiff_t row_stride, std::ptrdiff_t stride) {
     LaneTile<Real, Rows, Columns> tile, biases;

@@ -15,11 +15,13 @@ struct RadialTable {
     const Real* coefficients;
 };
 
-// Atoms of one kind, one in each lane, with equally long lists of neighbors. What is missing stands for the central
-// atom of its lane, far away.
+// Atoms, one in each lane, with equally long lists of neighbors. What is missing stands for the central atom of its
+// lane, far away. Atoms of several kinds have their coefficients side by side in [lanes].
 template <typename Real>
 struct LocalBlock {
-    std::ptrdiff_t kind;
+    bool is_mixed;
+    const Real* pair;            // [n_channels], p
+    const Real* triple;          // [l_max + 1][n_channels][n_channels], 2 t, symmetric
     const std::int32_t* ends;    // [n_kinds + 1], neighbors of each kind
     const std::int32_t* places;  // [1 + n_neighbors][lanes], kStride * atom of a replica; central atoms first
     const Real* vectors;         // [n_neighbors][3][lanes], to the neighbors of the undisplaced crystal
@@ -30,8 +32,6 @@ struct LocalProgram {
     RadialTable<Real> radial;
     std::ptrdiff_t l_max;
     std::ptrdiff_t n_kinds;
-    const Real* pair;    // [n_kinds][n_channels], p
-    const Real* triple;  // [n_kinds][l_max + 1][n_channels][n_channels], 2 t, symmetric
     const LocalBlock<Real>* blocks;
     std::ptrdiff_t max_neighbors;  // of a block
 

@@ -12,7 +12,7 @@ from mlff_dyn.kernels.gather import GatherTables, check_precision, check_threads
 from mlff_dyn.kernels.harmonic import check_harmonic
 from mlff_dyn.kernels.local_tables import check_local
 from mlff_dyn.kernels.placement import place_tables
-from mlff_dyn.kernels.reference.local import local_energy_forces
+from mlff_dyn.kernels.reference.local_energy import local_energy_forces
 from mlff_dyn.kernels.reference.nodes import cell_chunks, group_starts, node_values, slot_variables
 from mlff_dyn.kernels.reference.random_numbers import draw_gaussians
 
@@ -93,12 +93,12 @@ class ForceKernel:
                 gradients = np.add.reduceat(products, self._starts, axis=0)
                 np.subtract.at(forces, (sites, cells, axes), gradients)
                 energy += float((by_site[sites, cells, axes] * gradients / self._orders[:, None]).sum())
-        forces = forces.reshape(-1, 3)
+        parts = [(energy, forces.reshape(-1, 3))]
         if self._harmonic is not None:
-            energy, forces = _plus((energy, forces), self._harmonic.energy_forces(displacements))
+            parts.append(self._harmonic.energy_forces(displacements))
         if self._local is not None:
-            energy, forces = _plus((energy, forces), local_energy_forces(self._local, displacements))
-        return energy, forces
+            parts.append(local_energy_forces(self._local, displacements))
+        return sum(part[0] for part in parts), np.sum([part[1] for part in parts], axis=0)
 
     def run(self, state: MdState, dynamics: Dynamics, n_steps: int, sample_every: int) -> MdRun:
         """Molecular dynamics; see `mlff_dyn.kernels.dynamics` for the equations.
@@ -144,12 +144,6 @@ class ForceKernel:
         return [
             self.run(state, own, n_steps, sample_every) for state, own in zip(states, dynamics, strict=True)
         ]
-
-
-def _plus(
-    first: tuple[float, NDArray[np.float64]], second: tuple[float, NDArray[np.float64]]
-) -> tuple[float, NDArray[np.float64]]:
-    return first[0] + second[0], first[1] + second[1]
 
 
 def _drift(

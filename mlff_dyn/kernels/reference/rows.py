@@ -8,7 +8,7 @@ import numpy as np
 
 from mlff_dyn.errors import check_shape
 from mlff_dyn.kernels.reduction import Reduction, check_rows
-from mlff_dyn.kernels.reference.local import local_force_rows
+from mlff_dyn.kernels.reference.local_energy import local_force_rows
 from mlff_dyn.kernels.reference.nodes import (
     cell_chunks,
     group_starts,
@@ -96,7 +96,7 @@ def force_variances(
     further = np.zeros((place.n_sites, place.n_cells, 3, 1))
     if local:
         rows = local_force_rows(local, displacements, np.arange(place.n_atoms))
-        further = (rows @ of_local).reshape(place.n_sites, place.n_cells, 3, -1)
+        further = (rows @ of_local).reshape(place.n_sites, place.n_cells, 3, factor.shape[1])
     variances = np.empty((place.n_sites, place.n_cells, 3))
     for cells in cell_chunks(place.n_cells, 3 * place.n_sites * sum(columns.shape)):
         products = _cell_rows(place, place.slot_atoms[:, cells], displacements) @ columns

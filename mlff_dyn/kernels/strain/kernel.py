@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import DataError, check_shape
-from mlff_dyn.kernels import ForceKernel
+from mlff_dyn.kernels import ForceKernel, local_virial
 from mlff_dyn.kernels.strain.moves import VOIGT, unit_strains
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState
     from mlff_dyn.kernels.harmonic import HarmonicTorus
+    from mlff_dyn.kernels.local_tables import LocalTerms
     from mlff_dyn.kernels.strain.energy import StrainEnergy
     from mlff_dyn.kernels.strain.harmonic import StrainableHarmonic
     from mlff_dyn.kernels.strain.polynomial import StrainTables
@@ -44,6 +45,9 @@ class StrainableTorus:
         Stress of the crystal at rest times the volume of its primitive cell, eV.
     harmonic : StrainableHarmonic or None
         Further interactions between all atoms.
+    local : LocalTerms or None
+        Functions of distances and angles, without strain. Their stress at rest is not contained in energies
+        and virials: it is part of `stress_at_rest`.
     force_kernel : type
         Backend; the one in use by default.
     """
@@ -56,6 +60,7 @@ class StrainableTorus:
     n_threads: int = 1
     stress_at_rest: NDArray[np.float64] | None = None
     harmonic: StrainableHarmonic | None = None
+    local: LocalTerms | None = None
     force_kernel: type[ForceKernel] = ForceKernel
 
     @property
@@ -73,12 +78,27 @@ class StrainableTorus:
         """Energy of a primitive cell at rest, of one column."""
         return self.strain_energy.with_parameters(self.parameters, self.stress_at_rest)
 
+    @cached_property
+    def local_virial_at_rest(self) -> NDArray[np.float64]:
+        """Virial of the local part of the undisplaced, unstrained torus, shape (3, 3), eV."""
+        if self.local is None:
+            return np.zeros((3, 3))
+        return local_virial(self.local, np.zeros((self.local.n_atoms, 3)))
+
+    def strained_local(self, strain: NDArray[np.float64]) -> LocalTerms | None:
+        """Local part at a strain, its energy measured from rest and the work of its stress at rest."""
+        if self.local is None:
+            return None
+        work = float((self.local_virial_at_rest * strain).sum())
+        return replace(self.local, strain=strain, energy_at_rest=self.local.energy_at_rest + work)
+
     def kernel(
         self,
         coefficients: list[NDArray[np.float64]],
         *,
         is_virial: bool = False,
         harmonic: HarmonicTorus | None = None,
+        local: LocalTerms | None = None,
     ) -> ForceKernel:
         """Force kernel of coefficients of all orders, for the virial of all but the highest."""
         return self.force_kernel(
@@ -89,6 +109,7 @@ class StrainableTorus:
             self.n_threads,
             grid=None if harmonic is None else harmonic.grid,
             harmonic=harmonic,
+            local=local,
         )
 
     @cached_property
@@ -121,12 +142,14 @@ class StrainedKernel:
         self._torus = torus
         self._coefficients = torus.tables.strain_coefficients(torus.coefficients, self.strain)
         rest = float(torus.rest_energy.energy(self.strain)[0])
+        self._local = torus.strained_local(self.strain)
         if torus.harmonic is None:
-            self._kernel = torus.kernel(self._coefficients)
+            self._kernel = torus.kernel(self._coefficients, local=self._local)
         else:
             first, *others = self._coefficients
             first = first + torus.harmonic.site_gradient(self.strain).ravel()
-            self._kernel = torus.kernel([first, *others], harmonic=torus.harmonic.strained(self.strain))
+            harmonic = torus.harmonic.strained(self.strain)
+            self._kernel = torus.kernel([first, *others], harmonic=harmonic, local=self._local)
             rest += float(torus.harmonic.rest_energy.energy(self.strain)[0])
         self.n_atoms: int = self._kernel.n_atoms
         self._rest = torus.n_cells * rest
@@ -171,6 +194,8 @@ class StrainedKernel:
                 virial[b, a] += value
         if self._torus.harmonic is not None:
             virial += self._torus.harmonic.virial(displacements, self.strain)
+        if self._local is not None:
+            virial += local_virial(self._local, displacements) - self._torus.local_virial_at_rest
         return virial
 
     def run(self, state: MdState, dynamics: Dynamics, n_steps: int, sample_every: int) -> MdRun:

@@ -38,32 +38,35 @@ def energy_prior(
         names += [f"{order}.{kind}" for kind in present]
         orders += [order] * len(present)
     if local is not None:
-        for name, block in _local_blocks(local, len(names)):
-            blocks.append(block)
-            names.append(name)
-            orders.append(1)
+        blocks += [block for _, block in _local_blocks(local, len(names))]
+        own = [f"local {n}" for n in np.unique(local.bodies).tolist()]
+        names += own
+        orders += [1] * len(own)
     return StructuredPrior(blocks, tuple(names), np.array(orders), hyperpriors)
 
 
 def decay_names(basis: ForceConstantBasis, local: LocalBasis | None) -> list[str]:
     """Name of each decay of `energy_prior`: orders from 2 on, then numbers of bodies of the local part."""
-    bodies = [] if local is None else np.unique(local.bodies).tolist()
-    return [*(str(order) for order in basis.orders if order > 1), *(f"local {n}" for n in bodies)]
+    own = [] if local is None else [decay for decay, _ in _local_blocks(local, 0)]
+    return [*(str(order) for order in basis.orders if order > 1), *own]
 
 
 def _local_blocks(local: LocalBasis, first_group: int) -> list[tuple[str, PriorBlock]]:
-    """Functions of two and of three bodies, of natural size: no data scale them.
+    """Functions of two and of three bodies, of natural size: no data scale them; and names of their decays.
 
     The decay counts the mean number of the radial functions, which is the distance from the atom in units of
-    their spacing; degrees of the angular functions are alike.
+    their spacing; degrees of the angular functions are alike. Values that rules tie together have one decay.
     """
-    blocks: list[tuple[str, PriorBlock]] = []
-    for bodies in np.unique(local.bodies).tolist():
-        mine = local.bodies == bodies
-        away = local.radial_indices[mine].mean(axis=1)
-        group = np.full(len(away), first_group + len(blocks))
-        block = PriorBlock(np.eye(len(away)), group, away, np.zeros(len(away)))
-        blocks.append((f"local {bodies}", block))
+    away = local.radial_indices.mean(axis=1)
+    bodies, groups = np.unique(local.bodies, return_inverse=True)
+    groups = first_group + groups
+    if local.structure is not None:
+        return [("local", PriorBlock(local.structure, groups, away, np.zeros(len(away))))]
+    blocks = []
+    for n in bodies.tolist():
+        mine = local.bodies == n
+        count = int(mine.sum())
+        blocks.append((f"local {n}", PriorBlock(np.eye(count), groups[mine], away[mine], np.zeros(count))))
     return blocks
 
 

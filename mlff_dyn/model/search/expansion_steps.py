@@ -68,7 +68,7 @@ class Candidate:
     @property
     def n_parameters(self) -> int:
         """Number of parameters of both parts."""
-        return self.basis.n_parameters + (0 if self.local is None else self.local.n_functions)
+        return self.basis.n_parameters + (0 if self.local is None else self.local.n_parameters)
 
     @property
     def name(self) -> tuple[str, LocalSettings | None]:

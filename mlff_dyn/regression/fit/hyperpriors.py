@@ -28,9 +28,9 @@ class Hyperpriors:
     exponent_sds : tuple of float
         Width of the prior of the growth exponent of the truncation, below and above its center.
     exponent_spread : float
-        Half the distance of the exponents of what a local part leaves out. With 0, c-BAs trained at 300 K errs
-        1.42 times as much at 900 K as expected; with 0.8 EMT copper trained at 600 K errs as expected at 300 K
-        too, which no single exponent gives.
+        Half the distance of the exponents of what a local part leaves out. With 0, c-BAs trained at 300 K
+        errs 1.4 times as much at 900 K as expected, and EMT copper trained at 600 K 1.2 times at 300 K; no
+        single exponent mends both.
     neighborhood_exponent_sd : float
         Width of the prior of the exponent of the neighborhood.
     start_far_share, start_relative : float

@@ -13,6 +13,7 @@ from mlff_dyn.lattice.deformation import strained_lattice, stress_of_strain_slop
 from mlff_dyn.md.anharmonicity import anharmonicity
 from mlff_dyn.md.correlated_means import correlated_mean
 from mlff_dyn.md.temperature import energy_drift, temperatures
+from mlff_dyn.model.harmonic_forces import HarmonicForces
 from mlff_dyn.store.trajectory import read_trajectory
 from mlff_dyn.store.trajectory_layout import open_trajectory, read_attributes, read_valid_steps
 from mlff_dyn.training.limits import LIMITS
@@ -165,19 +166,16 @@ def _measure_frames(path: Path, force_field: ForceField, torus: Torus, samples: 
     """One frame after the other: those of a changing cell have kernels of their own."""
     trajectory = read_trajectory(path, samples=samples)
     plain = force_field.on(torus)
-    harmonic = np.where(force_field.basis.parameter_orders == 2, force_field.posterior.mean, 0.0)
-    kernel = force_field.expansion.on(torus).kernel(harmonic)
+    harmonic_forces = HarmonicForces(force_field.expansion, force_field.posterior.mean, torus)
     frames = []
     inertias = AMU_ANGSTROM2_PER_FS2_EV * torus.masses
     samples_of = zip(trajectory.strains, trajectory.displacements, trajectory.velocities, strict=True)
     for strain, u, v in samples_of:
         supercell = plain.strained(strain) if strain.any() else plain
-        if strain.any():
-            kernel = force_field.expansion.on(torus, strain).kernel(harmonic)
         frames.append(
             _Frame(
                 forces=supercell.energy_forces(u)[1],
-                harmonic_forces=kernel.energy_forces(u)[1],
+                harmonic_forces=harmonic_forces(u, strain),
                 force_sd=_rms(supercell.force_errors(u).predictive),
                 pressure=_pressure(supercell, u),
                 displacement=_rms(u),

@@ -24,7 +24,7 @@ from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mlff_dyn.config.schema import Config
@@ -151,30 +151,33 @@ def suggest_expansion(
         data = frames_of_snapshots(path, trained, workspace.expansion)
     given = Candidate({}, config.expansion.cutoffs_angstrom, workspace.expansion.basis, workspace.local)
     time_limit = TimeLimit(60.0 * minutes)
-    trials: list[Trial] = []
-    search = COMPLETE
-    progress.start(None, "comparing expansions")
-    try:
-        for trial in search_expansions(
-            data,
-            workspace.training_torus,
-            first_local=_first_local(workspace, data),
-            given=given,
-            time_limit=time_limit,
-        ):
-            trials.append(trial)
-            progress.log(f"{_name(trial)}: {_describe(trial)}")
-            progress.update(len(trials))
-        search = OUT_OF_TIME if time_limit.is_over else COMPLETE
-    except KeyboardInterrupt:
-        if not trials:
-            raise
-        search = INTERRUPTED
-    progress.stop()
+    first_local = _first_local(workspace, data)
+    found = search_expansions(
+        data, workspace.training_torus, first_local=first_local, given=given, time_limit=time_limit
+    )
+    trials, search = _collect(found, time_limit, progress)
     suggested = cheapest_sufficient(trials)
     is_compared = any((trial.cutoffs_angstrom, trial.local) == _identity(given) for trial in trials)
     status = _write(config_path, suggested, dry_run=dry_run) if is_compared else NOT_WRITTEN
     return SuggestionReport(status, len(data), tuple(trials), suggested, search, time_limit.skipped)
+
+
+def _collect(found: Iterator[Trial], time_limit: TimeLimit, progress: Progress) -> tuple[list[Trial], str]:
+    """Trials of a search until it ends, and how it ended."""
+    trials: list[Trial] = []
+    progress.start(None, "comparing expansions")
+    try:
+        for trial in found:
+            trials.append(trial)
+            progress.log(f"{_name(trial)}: {_describe(trial)}")
+            progress.update(len(trials))
+    except KeyboardInterrupt:
+        if not trials:
+            raise
+        return trials, INTERRUPTED
+    finally:
+        progress.stop()
+    return trials, OUT_OF_TIME if time_limit.is_over else COMPLETE
 
 
 def _first_local(workspace: Workspace, data: Sequence[LabelledFrame]) -> LocalSettings | None:

@@ -170,7 +170,7 @@ class Workspace:
         if chosen is None:
             return None
         settings = LocalSettings(chosen.cutoff_angstrom, chosen.n_radial, chosen.l_max)
-        return local_basis(self.crystal, settings)
+        return local_basis(self.crystal, settings, is_at_rest=bool(self.rotational_sum_rules))
 
     @cached_property
     def long_range(self) -> LongRange | None:

@@ -80,7 +80,7 @@ def _from_model(workspace: Workspace, prior: PriorConfig, progress: Progress) ->
     path = prior.model or Path()
     force_field, _ = read_model(path)
     with located(path):
-        source = ForceFieldSource(force_field, workspace.training_torus)
+        source = ForceFieldSource(force_field, workspace.training_torus, workspace.expansion.local)
     return PriorGuess(str(path), project_forces(workspace.expansion, source))
 
 

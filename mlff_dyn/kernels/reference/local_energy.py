@@ -38,7 +38,7 @@ def local_rows(
     forces = pairs.forces(slopes)
     virial = np.einsum("paf,pb->abf", slopes, tables.vectors[pairs.neighbors])
     return LocalRows(
-        forces.reshape(-1, tables.n_functions),
+        np.concatenate(forces),
         energy,
         0.5 * (virial + virial.transpose(1, 0, 2)),
     )
@@ -49,8 +49,8 @@ def local_force_rows(
 ) -> NDArray[np.float64]:
     """Forces on some atoms; see `mlff_dyn.kernels.compiled.local_design.local_force_rows`."""
     rows = local_rows(place.tables, place.neighbor_atoms, displacements, strain=place.strain).forces
-    by_atom = rows.reshape(place.n_atoms, 3, -1)[place.check_atoms(atoms)]
-    return by_atom.reshape(-1, place.tables.n_functions)
+    chosen = 3 * place.check_atoms(atoms)[:, None] + np.arange(3)
+    return np.asarray(rows[chosen.ravel()])
 
 
 def local_energy_forces(
@@ -63,9 +63,15 @@ def local_energy_forces(
 
 
 def local_virial(terms: LocalTerms, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Virial; see `mlff_dyn.kernels.compiled.local.local_virial`."""
+    """Virial; see `mlff_dyn.kernels.compiled.local_energy.local_virial`."""
     rows = local_rows(terms.tables, terms.neighbor_atoms, displacements, strain=terms.strain)
-    return np.asarray(rows.virial @ terms.values)
+    virial = rows.virial @ terms.values
+    return np.asarray(0.5 * (virial + virial.T))
+
+
+def _rows(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """All axes but the first as one, however long the first is."""
+    return values.reshape(len(values), int(np.prod(values.shape[1:])))
 
 
 def _upper(n_channels: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -130,14 +136,14 @@ class _Pairs:
 
     @cached_property
     def _channel_functions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """g_n Y_lm of every pair in each channel, (n_pairs, n_channels, n_lm); its derivative (..., 3)."""
+        """g_n Y_lm of every pair in each channel, (n_pairs, n_channels, n_lm), and its derivative (..., 3)."""
         tables, vectors = self.tables, self._inside[3]
         distances = np.linalg.norm(vectors, axis=1)
         directions = vectors / distances[:, None]
         g, slope = radial_functions(tables.radial, tables.cutoff, distances)
         y, gradient = harmonics(directions, tables.l_max)
         of_kind = np.eye(tables.n_kinds)[tables.kinds[tables.slots[self.neighbors, 0]]]
-        g, slope = (np.einsum("pk,pn->pkn", of_kind, f).reshape(len(g), -1) for f in (g, slope))
+        g, slope = (np.einsum("pk,pn->pkn", of_kind, f).reshape(-1, tables.n_channels) for f in (g, slope))
         along = np.einsum("pc,pk,pa->pcka", slope, y, directions)
         across = np.einsum("pc,pka->pcka", g / distances[:, None], gradient)
         return np.einsum("pc,pk->pck", g, y), along + across
@@ -146,7 +152,7 @@ class _Pairs:
     def _sums(self) -> NDArray[np.float64]:
         """A of every atom, shape (n_atoms, n_channels, n_lm)."""
         values = self._channel_functions[0]
-        sums = self._incidence(self.centers) @ values.reshape(len(values), -1)
+        sums = self._incidence(self.centers) @ _rows(values)
         return np.asarray(sums).reshape(self.n_atoms, *values.shape[1:])
 
     def _incidence(self, atoms: NDArray[np.int64]) -> sparse.csr_matrix:
@@ -179,4 +185,4 @@ class _Pairs:
     def forces(self, slopes: NDArray[np.float64]) -> NDArray[np.float64]:
         """Forces from derivatives of the energy by the vectors, (n_pairs, 3, n): (n_atoms, 3, n)."""
         net = self._incidence(self.centers) - self._incidence(self._inside[2])
-        return np.asarray(net @ slopes.reshape(len(slopes), -1)).reshape(self.n_atoms, *slopes.shape[1:])
+        return np.asarray(net @ _rows(slopes)).reshape(self.n_atoms, *slopes.shape[1:])
