@@ -153,7 +153,12 @@ def suggest_expansion(
     time_limit = TimeLimit(60.0 * minutes)
     first_local = _first_local(workspace, data)
     found = search_expansions(
-        data, workspace.training_torus, first_local=first_local, given=given, time_limit=time_limit
+        data,
+        workspace.training_torus,
+        first_local=first_local,
+        given=given,
+        time_limit=time_limit,
+        rotational_sum_rules=workspace.rotational_sum_rules,
     )
     trials, search = _collect(found, time_limit, progress)
     suggested = cheapest_sufficient(trials)

@@ -148,7 +148,8 @@ def check_fit(path: Path, force_field: ForceField) -> list[str]:
         )
     return [
         *found_static,
-        f"{found}; lower the temperature, add an order or enlarge expansion.cutoffs_angstrom",
+        f"{found}; lower the temperature, add an order, or enlarge expansion.cutoffs_angstrom or "
+        "expansion.local",
     ]
 
 
