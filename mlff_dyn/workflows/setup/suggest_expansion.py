@@ -140,15 +140,7 @@ def suggest_expansion(
         If the file does not have the key.
     """
     workspace = Workspace(config)
-    path = dataset or workspace.dataset_path
-    if not path.exists():
-        raise DataError(
-            f"there are no labelled snapshots in {workspace.directory} to compare expansions with",
-            fix="run mlff-dyn train first, or give --dataset FILE.extxyz",
-        )
-    with reading(workspace.directory):
-        trained = [each for each in read_snapshots(path) if each.provenance.set_aside is None]
-        data = frames_of_snapshots(path, trained, workspace.expansion)
+    data = _read_frames(workspace, dataset or workspace.dataset_path)
     given = Candidate({}, config.expansion.cutoffs_angstrom, workspace.expansion.basis, workspace.local)
     time_limit = TimeLimit(60.0 * minutes)
     first_local = _first_local(workspace, data)
@@ -165,6 +157,17 @@ def suggest_expansion(
     is_compared = any((trial.cutoffs_angstrom, trial.local) == _identity(given) for trial in trials)
     status = _write(config_path, suggested, dry_run=dry_run) if is_compared else NOT_WRITTEN
     return SuggestionReport(status, len(data), tuple(trials), suggested, search, time_limit.skipped)
+
+
+def _read_frames(workspace: Workspace, path: Path) -> list[LabelledFrame]:
+    if not path.exists():
+        raise DataError(
+            f"there are no labelled snapshots in {workspace.directory} to compare expansions with",
+            fix="run mlff-dyn train first, or give --dataset FILE.extxyz",
+        )
+    with reading(workspace.directory):
+        trained = [each for each in read_snapshots(path) if each.provenance.set_aside is None]
+        return frames_of_snapshots(path, trained, workspace.expansion)
 
 
 def _collect(found: Iterator[Trial], time_limit: TimeLimit, progress: Progress) -> tuple[list[Trial], str]:

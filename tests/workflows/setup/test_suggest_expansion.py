@@ -159,26 +159,6 @@ def test_ctrl_c_keeps_the_best_so_far(project: Path, at: int, status: str, n_tri
         assert (project / "c.yaml").read_text(encoding="utf-8") == CONFIG
 
 
-def test_every_expansion_has_the_configured_sum_rules(project: Path) -> None:
-    """The configured one is order 2 alone, as is the first of the search: it is not fitted twice."""
-    rules = (
-        "--set",
-        "expansion.rotational_sum_rules=[huang]",
-        "--set",
-        "expansion.cutoffs_angstrom={2: full}",
-    )
-    frames = project / "frames.extxyz"
-    found = [
-        json.loads(init(project, "--dataset", frames, "--dry-run", "--minutes", "0.1", *given).stdout)
-        for given in ((), rules)
-    ]
-    sizes = [each["trials"][0]["n_parameters"] for each in found]
-    configured = json.loads(
-        CliRunner().invoke(app, ["init", str(project / "c.yaml"), "--json", "--dry-run", *rules]).stdout
-    )
-    assert sizes[0] > sizes[1] == configured["n_parameters"]
-
-
 def test_minutes_go_with_a_search(project: Path) -> None:
     result = CliRunner().invoke(app, ["init", str(project / "c.yaml"), "--minutes", "1"])
     assert result.exit_code == 2
