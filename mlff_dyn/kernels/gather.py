@@ -11,6 +11,7 @@ The energy follows from Euler's theorem: E_n = (1/n) sum_i u_i dE_n/du_i.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -74,6 +75,7 @@ class _DerivativeTerms(NamedTuple):
     factors: NDArray[np.int64]
 
 
+@lru_cache(maxsize=8)
 def build_gather_tables(polynomial: CellPolynomial) -> GatherTables:
     """Differentiate the polynomial with respect to every displacement of the home cell.
 
