@@ -83,7 +83,7 @@ class Objective:
         weights = 1.0 / variances
         precision = self._prior.precision(prior_values)
         matrix = unpack_lower(weights @ self._grams, self._moments.shape[1])
-        matrix[self._n_free :, self._n_free :] += precision.matrix
+        matrix[self._n_free :, self._n_free :] += precision.matrix.T
         factor = precision_factor(matrix, "posterior", may_shift=self._may_shift)
         mean = dpotrs(factor, weights @ self._moments, lower=1)[0]
         carried = np.array([packed_times(gram, mean) for gram in self._grams])
