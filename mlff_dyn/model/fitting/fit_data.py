@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
     from mlff_dyn.regression.fit.evidence import Hyperparameters
+    from mlff_dyn.regression.fit.posterior import Posterior
 
 _N_STRESS = 6
 _MOST_BYTES = 2**29
@@ -57,6 +58,7 @@ class _Kept:
     stresses: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     sums: GrowingSums | None = None
     starts: dict[tuple[int, ...], Hyperparameters] = field(default_factory=dict)
+    variances: dict[int, tuple[Posterior, NDArray[np.float64]]] = field(default_factory=dict)
 
 
 class FitData:
@@ -173,6 +175,17 @@ class FitData:
             kept.forces[index] = rows
             kept.room -= rows.nbytes
         return rows
+
+    def force_variances(self, index: int, posterior: Posterior) -> NDArray[np.float64]:
+        """Epistemic variance of the forces of a frame, shape (3 * n_atoms,), (eV/Å)²."""
+        known = self._kept.variances.get(index)
+        if known is not None and known[0] is posterior:
+            return known[1]
+        return posterior.variance(self.force_rows(index))
+
+    def keep_variances(self, index: int, posterior: Posterior, variances: NDArray[np.float64]) -> None:
+        """Keep the epistemic variance of the forces of a frame, found on the way to something else."""
+        self._kept.variances[index] = (posterior, variances)
 
     def energy_row(self, index: int) -> NDArray[np.float64]:
         """Row of the energy of a frame, shape (n_parameters,)."""

@@ -80,6 +80,11 @@ class Posterior:
         """Noise of the targets as a function of amplitude."""
         return self.hyperparameters.noise
 
+    @cached_property
+    def parameter_sds(self) -> NDArray[np.float64]:
+        """Standard deviation of each parameter, shape (n_parameters,)."""
+        return np.asarray(np.linalg.norm(self.covariance_factor, axis=1))
+
     def variance(self, design: NDArray[np.float64]) -> NDArray[np.float64]:
         """Epistemic variance diag(X S Xᵀ) of predictions, shape (n_rows,)."""
         projected = self._times_factor(design)

@@ -10,7 +10,7 @@ import numpy as np
 from mlff_dyn.engines.base import engine_identity
 from mlff_dyn.engines.registry import create_engine
 from mlff_dyn.errors import DataError, UsageError
-from mlff_dyn.model.force_field import errors_of_rows
+from mlff_dyn.model.force_field import errors_of_variances
 from mlff_dyn.report.answer import DryRun, Report, read_report
 from mlff_dyn.store.dataset import read_snapshots
 from mlff_dyn.store.lock import RunLock
@@ -175,7 +175,9 @@ def _static(learner: Learner, progress: Progress, warnings: list[str]) -> TrainR
     frames = [
         frame_errors(
             _vibrational(force_field, frame),
-            errors_of_rows(force_field, data.force_rows(k), frame.conditions),
+            errors_of_variances(
+                force_field, data.force_variances(k, force_field.posterior), frame.conditions
+            ),
             frame.displacements,
         )
         for k, frame in enumerate(data.frames)

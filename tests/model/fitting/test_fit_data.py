@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.model.expansion import Expansion, SupercellExpansion
+from mlff_dyn.model.fitting.error_models import held_out_forces
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.fitting.labelled_frame import LabelledFrame, labelled_frame
@@ -122,6 +123,17 @@ def test_each_design_matrix_is_made_once(
     fit_force_field(basis, data)
     fit_force_field(basis, data.updated([replace(frame, origin=k % 2) for k, frame in enumerate(frames)]))
     assert len(made) == len(frames)
+
+
+def test_variances_found_by_holding_out_are_those_of_the_posterior(frames: list[LabelledFrame]) -> None:
+    """With the free zeros of energies in the fit, and only for the posterior that they belong to."""
+    data = FitData(frames)
+    posterior = fit_force_field(frames[0].supercell.basis, data).posterior
+    held_out_forces(posterior, data, 3)
+    expected = posterior.variance(data.force_rows(3))
+    np.testing.assert_allclose(data.force_variances(3, posterior), expected, rtol=1e-10)
+    other = replace(posterior, covariance_factor=2.0 * posterior.covariance_factor)
+    np.testing.assert_allclose(data.force_variances(3, other), 4.0 * expected, rtol=1e-10)
 
 
 @pytest.mark.parametrize("n", [2, N_FRAMES])
