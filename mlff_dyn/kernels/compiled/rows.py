@@ -46,7 +46,7 @@ def reduced_rows(
     """
     check_rows(place.tables.n_parameters, reduction)
     displacements = place.check_displacements(displacements)
-    rows = np.empty((displacements.size, reduction.n_columns))
+    rows = np.zeros((displacements.size, reduction.n_columns))
     arrays = (place.slot_atoms, displacements, place.moves, *reduction.arrays)
     _design_plan(place.tables).fill_reduced(*arrays, rows)
     return rows
@@ -85,7 +85,7 @@ def force_variances(
     displacements = place.check_displacements(displacements)
     fill = _design_plan(place.tables).fill_variances
     columns = (*reduction.arrays, *_grouped_columns(factor))
-    variances = np.empty((place.n_atoms if atoms is None else len(atoms), 3))
+    variances = np.zeros((place.n_atoms if atoms is None else len(atoms), 3))
     if atoms is None:
         fill(place.slot_atoms, displacements, place.moves, 0, place.n_sites, *columns, variances)
         return variances
