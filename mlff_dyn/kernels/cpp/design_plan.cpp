@@ -51,7 +51,7 @@ public:
         const Reduction reduction = reduce(widths, starts, rows, weights);
         const FactorTable table = {static_cast<std::ptrdiff_t>(first_rows.shape(0)), first_rows.data(),
                                    last_rows.data(), factor.data()};
-        Workplace place(slot_atoms, displacements, moves, scratch_vectors_ + 3 * (n_parameters_ + reduction.n_columns));
+        Workplace place(slot_atoms, displacements, moves, scratch_vectors_ + reduced_vectors(reduction));
         kernels_.variances(tables(first_site, last_site), place.supercell, reduction, table, variances.data(),
                            place.scratch);
     }
@@ -61,7 +61,7 @@ public:
                       Ints<1> rows, Doubles<1> weights, Array<double, 2> reduced) const {
         const nb::gil_scoped_release release;
         const Reduction reduction = reduce(widths, starts, rows, weights);
-        Workplace place(slot_atoms, displacements, moves, scratch_vectors_ + 3 * (n_parameters_ + reduction.n_columns));
+        Workplace place(slot_atoms, displacements, moves, scratch_vectors_ + reduced_vectors(reduction));
         kernels_.reduced(tables(), place.supercell, reduction, reduced.data(), place.scratch);
     }
 
@@ -113,6 +113,11 @@ private:
         const auto n_panels = static_cast<std::ptrdiff_t>(widths.shape(0));
         return {n_panels, std::accumulate(widths.data(), widths.data() + n_panels, std::ptrdiff_t{0}), widths.data(),
                 starts.data(), rows.data(), weights.data()};
+    }
+
+    // Rows in all parameters of the blocks that are made together, and in independent ones of one.
+    std::ptrdiff_t reduced_vectors(const Reduction& reduction) const {
+        return 3 * (kBlocksTogether * n_parameters_ + reduction.n_columns);
     }
 
     const Kernels& kernels_;
