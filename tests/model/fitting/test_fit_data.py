@@ -13,7 +13,7 @@ from mlff_dyn.model.expansion import Expansion, SupercellExpansion
 from mlff_dyn.model.fitting.error_models import held_out_forces
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
-from mlff_dyn.model.fitting.labelled_frame import LabelledFrame, labelled_frame
+from mlff_dyn.model.fitting.labelled_frame import FitOptions, LabelledFrame, labelled_frame
 from mlff_dyn.model.force_field import ForceField
 from tests.models import crystal_of
 
@@ -98,6 +98,17 @@ def test_starts_of_data_with_other_origins_are_not_taken(frames: list[LabelledFr
     assert same_bytes(fit_force_field(basis, data), fit_force_field(basis, FitData(frames, grows=True)))
 
 
+@pytest.mark.parametrize("energies", [False, True])
+def test_fits_to_other_rows_leave_no_trace(frames: list[LabelledFrame], energies: bool) -> None:
+    """Neither their sums nor the ends of their searches, also where the kinds of rows are the same."""
+    basis, options = frames[0].supercell.basis, FitOptions(energies=energies)
+    other = FitData(frames[:10], FitOptions(energies=False))
+    fit_force_field(basis, other)
+    grown = other.with_options(options, grows=True).extended(frames[10:])
+    alone = FitData(frames, options, grows=True)
+    assert same_bytes(fit_force_field(basis, grown), fit_force_field(basis, alone))
+
+
 def test_two_sets_may_grow_from_the_same_beginning(frames: list[LabelledFrame]) -> None:
     basis, data = frames[0].supercell.basis, FitData(frames[:3])
     fit_force_field(basis, data)
@@ -122,6 +133,7 @@ def test_each_design_matrix_is_made_once(
     data = data.extended(frames[9:])
     fit_force_field(basis, data)
     fit_force_field(basis, data.updated([replace(frame, origin=k % 2) for k, frame in enumerate(frames)]))
+    fit_force_field(basis, data.with_options(FitOptions(energies=False)))
     assert len(made) == len(frames)
 
 
