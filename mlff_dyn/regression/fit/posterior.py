@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.regression.data.observations import Observations
-    from mlff_dyn.regression.fit.evidence_from_sums import Fit
+    from mlff_dyn.regression.fit.evidence_form import Fit
     from mlff_dyn.regression.fit.noise import NoiseFamily, NoiseModel
     from mlff_dyn.regression.fit.priors import Prior
 
