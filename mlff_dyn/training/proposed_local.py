@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -27,7 +28,9 @@ class LocalLimits:
         The same, at least, where neighbors are far apart.
     shortest_cutoff_angstrom, longest_cutoff_angstrom : float
     sizes : tuple of (int, int)
-        (n_radial, l_max), the largest first.
+        (n_radial, l_max) at the longest cutoff, the largest first. At others radial functions have the same
+        spacing: c-BAs, trained at 300 K on 4 calculations, errs at 900 K by 1.66 % with 5 functions to 4.2 Å,
+        1.54 % with 5 to 5 Å or 4 to 4.2 Å.
     usual : int
         Place of the size to begin with.
     first_of_search : int
@@ -57,7 +60,9 @@ class LocalLimits:
 
     def settings(self, nearest_angstrom: float, place: int) -> LocalSettings:
         """Local part of a size for a distance of nearest neighbors, Å."""
-        return LocalSettings(self.cutoff_angstrom(nearest_angstrom), *self.sizes[place])
+        cutoff, (n_radial, l_max) = self.cutoff_angstrom(nearest_angstrom), self.sizes[place]
+        scaled = round(1 + (n_radial - 1) * cutoff / self.longest_cutoff_angstrom)
+        return LocalSettings(cutoff, max(2, scaled), l_max)
 
 
 LOCAL_LIMITS = LocalLimits()
@@ -103,8 +108,13 @@ def propose_local(
     for place in range(limits.usual, len(sizes)):
         chosen = sizes[place]
         if chosen is not None and chosen.n_parameters <= limits.most_parameters:
-            cheaper = sizes[place + 1] if place + 1 < len(sizes) else None
-            return ProposedLocal(chosen, cheaper, sizes[place - 1] if place else None)
+            others = [size for size in sizes if size is not None]
+            fewer = [size for size in others if size.n_parameters < chosen.n_parameters]
+            more = [size for size in others if size.n_parameters > chosen.n_parameters]
+            by_number = attrgetter("n_parameters")
+            return ProposedLocal(
+                chosen, max(fewer, key=by_number, default=None), min(more, key=by_number, default=None)
+            )
     return None
 
 

@@ -211,17 +211,17 @@ def environments(terms: LocalTerms, lattice: np.ndarray, u: np.ndarray):
 
 
 def pair_potential(g, directions):
-    return 0.5 * (g @ [0.3, -1.2, 0.7, 0.2]).sum()
+    return 0.5 * (g @ [0.0, -1.2, 0.7, 0.2]).sum()
 
 
 def embedded_atom(g, directions):
-    density = (g @ [0.1, 0.4, 0.2, 0.3]).sum()
+    density = (g @ [0.0, 0.4, 0.2, 0.3]).sum()
     return pair_potential(g, directions) - 0.8 * density + 0.15 * density**2
 
 
 def bond_bending(g, directions):
     """As of Stillinger and Weber, with the pairs of a neighbor and itself."""
-    h = g @ [0.2, 0.5, -0.1, 0.4]
+    h = g @ [0.0, 0.5, -0.1, 0.4]
     cosines = directions @ directions.T
     angular = np.outer(h, h) * (cosines + 1.0 / 3.0) ** 2
     return pair_potential(g, directions) + 0.5 * angular.sum()

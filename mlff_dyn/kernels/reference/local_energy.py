@@ -136,7 +136,7 @@ class _Pairs:
 
     @cached_property
     def _channel_functions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """g_n Y_lm of every pair in each channel, (n_pairs, n_channels, n_lm), and its derivative (..., 3)."""
+        """g_n Y_lm of every pair in each channel, (n_pairs, n_channels, n_lm); its derivative (..., 3)."""
         tables, vectors = self.tables, self._inside[3]
         distances = np.linalg.norm(vectors, axis=1)
         directions = vectors / distances[:, None]
