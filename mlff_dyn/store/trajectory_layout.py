@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import h5py
 import numpy as np
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT = "mlff-dyn trajectory"
-VERSION = 3
+VERSION = 4
 _CHECKED_SINCE = 3
 
-HEADER = ("numbers", "lattice", "ideal_positions")
+HEADER = ("numbers", "lattice", "ideal_positions", "masses", "periodic")
 PER_ATOM = {"displacements": "angstrom", "velocities": "angstrom/femtosecond"}
 PER_SAMPLE = {"potential_energies": "electronvolt", "kinetic_energies": "electronvolt"}
 PER_CELL = "strains"
@@ -26,38 +27,79 @@ SAMPLES = (*PER_ATOM, *PER_SAMPLE, PER_CELL, "steps")
 CHECKS = "crc32"
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError)
 _COPY_BYTES = 2**26
+_CHUNK_BYTES = 2**14
+"""Of values before compression. A chunk that is not full is written again, elsewhere, when samples are added,
+and its place is lost: the smaller, the less; but small ones take more time.
+"""
+_COMPRESSION: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+"""Higher levels take up to three times as long for 1 % of the size; lzf is no faster."""
+_DTYPES: dict[str, np.dtype[Any]] = {"double": np.dtype(np.float64), "single": np.dtype(np.float32)}
+
+
+@dataclass(frozen=True)
+class Storage:
+    """What is kept of each sample.
+
+    Attributes
+    ----------
+    velocities : bool
+        Besides the displacements.
+    precision : {'double', 'single'}
+        Of displacements and velocities in the file.
+    """
+
+    velocities: bool = True
+    precision: Literal["double", "single"] = "double"
+
+    def bytes_per_sample(self, n_atoms: int) -> int:
+        """Size of displacements and velocities before compression."""
+        return (1 + self.velocities) * 3 * n_atoms * _DTYPES[self.precision].itemsize
+
+
+EVERYTHING = Storage()
+
+
+def storage_of(file: h5py.File) -> Storage:
+    """Return what a file keeps."""
+    is_single = file["displacements"].dtype == _DTYPES["single"]
+    return Storage("velocities" in file, "single" if is_single else "double")
 
 
 def create_layout(
-    file: h5py.File,
-    numbers: np.ndarray,
-    lattice: np.ndarray,
-    ideal_positions: np.ndarray,
-    attributes: Mapping[str, Any],
+    file: h5py.File, header: Mapping[str, np.ndarray], attributes: Mapping[str, Any], storage: Storage
 ) -> None:
-    """Create the empty data sets of a new file."""
+    """Create the empty data sets of a new file; ``header`` has values by the names of `HEADER`."""
     file.attrs["format"] = FORMAT
     file.attrs["version"] = VERSION
     group = file.create_group("attributes")
     for name, value in attributes.items():
         group.attrs[name] = value
-    file["numbers"] = np.asarray(numbers, dtype=np.int64)
-    file["lattice"] = np.asarray(lattice, dtype=float)
-    file["ideal_positions"] = np.asarray(ideal_positions, dtype=float)
-    n_atoms = len(numbers)
-    rows = max(1, min(256, 2**20 // (24 * n_atoms)))
+    for name, values in header.items():
+        file[name] = values
+    n_atoms, dtype = len(header["numbers"]), _DTYPES[storage.precision]
+    rows = max(1, _CHUNK_BYTES // (3 * dtype.itemsize * n_atoms))
     for name, unit in PER_ATOM.items():
-        dataset = file.create_dataset(
-            name, (0, n_atoms, 3), float, maxshape=(None, n_atoms, 3), chunks=(rows, n_atoms, 3)
-        )
+        if name == "velocities" and not storage.velocities:
+            continue
+        shape: dict[str, Any] = {
+            "shape": (0, n_atoms, 3),
+            "maxshape": (None, n_atoms, 3),
+            "chunks": (rows, n_atoms, 3),
+        }
+        dataset = file.create_dataset(name, dtype=dtype, **shape, **_COMPRESSION)
         dataset.attrs["unit"] = unit
     for name, unit in PER_SAMPLE.items():
         dataset = file.create_dataset(name, (0,), float, maxshape=(None,), chunks=(1024,))
         dataset.attrs["unit"] = unit
     file.create_dataset(PER_CELL, (0, 3, 3), float, maxshape=(None, 3, 3), chunks=(113, 3, 3))
     file.create_dataset(CHECKS, (0,), np.uint32, maxshape=(None,), chunks=(1024,))
-    file.attrs[CHECKS] = _checksum(file[name][()] for name in HEADER)
+    file.attrs[CHECKS] = _checksum(read_header(file).values())
     file.create_dataset("steps", (0,), np.int64, maxshape=(None,), chunks=(1024,), fillvalue=-1)
+
+
+def read_header(file: h5py.File) -> dict[str, np.ndarray]:
+    """Return what there is of the crystal, by name."""
+    return {name: np.asarray(file[name][()]) for name in HEADER if name in file}
 
 
 def extend(dataset: h5py.Dataset, values: np.ndarray) -> None:
@@ -82,8 +124,9 @@ def block_length(file: h5py.File) -> int:
 
 def add_samples(file: h5py.File, samples: Mapping[str, np.ndarray]) -> None:
     """Add samples with their checksums, the steps last."""
-    values = {name: np.ascontiguousarray(samples[name], file[name].dtype) for name in SAMPLES}
-    for name in SAMPLES[:-1]:
+    names = [name for name in SAMPLES if name in file]
+    values = {name: np.ascontiguousarray(samples[name], file[name].dtype) for name in names}
+    for name in names[:-1]:
         extend(file[name], values[name])
     extend(file[CHECKS], _checksums(values))
     file.flush()
@@ -111,7 +154,7 @@ def read_samples(file: h5py.File, rows: slice) -> dict[str, np.ndarray]:
 
 def _checksums(samples: Mapping[str, np.ndarray]) -> np.ndarray:
     """CRC-32 of each sample."""
-    columns = [samples[name] for name in SAMPLES]
+    columns = [samples[name] for name in SAMPLES if name in samples]
     return np.array([_checksum(each) for each in zip(*columns, strict=True)], np.uint32)
 
 
@@ -137,8 +180,9 @@ def open_trajectory(path: Path) -> h5py.File:
     except DAMAGE as error:
         raise DataError(f"{path} is damaged or not HDF5: {error}", fix="run the MD again") from error
     found, version = file.attrs.get("format"), file.attrs.get("version")
-    problem = None
+    problem, fix = None, "run the MD again with this program"
     if found != FORMAT:
+        fix = "give a trajectory.h5 of mlff-dyn run-md"
         problem = f"{path} has format {found!r}, expected {FORMAT!r}"
     elif version is None or version > VERSION:
         problem = f"{path} has version {version}, this program reads up to {VERSION}"
@@ -146,13 +190,13 @@ def open_trajectory(path: Path) -> h5py.File:
         problem = f"{path} is damaged: its crystal is not what was written"
     if problem is not None:
         file.close()
-        raise DataError(problem, fix="run the MD again with this program")
+        raise DataError(problem, fix=fix)
     return file
 
 
 def _is_header_sound(file: h5py.File) -> bool:
     try:
-        return CHECKS in file and int(file.attrs[CHECKS]) == _checksum(file[name][()] for name in HEADER)
+        return CHECKS in file and int(file.attrs[CHECKS]) == _checksum(read_header(file).values())
     except DAMAGE:
         return False
 
@@ -186,7 +230,7 @@ def read_valid_steps(file: h5py.File) -> np.ndarray:
     """Return the steps of the samples that are complete in every data set."""
     try:
         steps: np.ndarray = file["steps"][()]
-        needed = (*PER_ATOM, *PER_SAMPLE, "steps")
+        needed = ("displacements", *PER_SAMPLE, "steps")
         names = [name for name in (*SAMPLES, CHECKS) if name in needed or name in file]
         n_samples = min(file[name].shape[0] for name in names)
     except DAMAGE as error:

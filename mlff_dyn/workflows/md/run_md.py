@@ -16,6 +16,7 @@ from mlff_dyn.report.answer import DryRun, Report, explain_nulls, write_report
 from mlff_dyn.store.json_file import finite_or_null, read_json, to_plain, write_json
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.store.trajectory import check_trajectory
+from mlff_dyn.store.trajectory_layout import Storage
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.training.trusted_region import Motion, trusted_region
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
@@ -40,6 +41,7 @@ _logger = logging.getLogger(__name__)
 
 _STREAM = 5
 _BAROSTAT_KEYS = {"pressure_gigapascal", "barostat_shape", "barostat_interval_steps", "strain_limit"}
+_STORAGE_KEYS = ("store", "store_precision")
 _FORMAT, _VERSION = "mlff-dyn run-md", 1
 
 
@@ -105,12 +107,13 @@ def _report(
 def _dry_run(config: Config, torus: Torus) -> DryRun:
     md = config.md
     n_frames = md.n_steps // md.sample_every
+    n_bytes = n_frames * _storage(md).bytes_per_sample(torus.n_atoms)
     sizes: dict[str, object] = {
         "n_atoms": torus.n_atoms,
         "n_steps": md.n_steps,
         "temperatures_k": list(md.temperatures_kelvin),
         "n_frames_per_trajectory": n_frames,
-        "trajectory_size_mebibyte": round(48 * torus.n_atoms * n_frames / 2**20, 1),
+        "trajectory_size_mebibyte": round(n_bytes / 2**20, 1),
     }
     return DryRun(MdReport, sizes)
 
@@ -132,7 +135,9 @@ def _plan(workspace: Workspace, force_field: ForceField, torus: Torus, temperatu
         thermostat=md.thermostat,
     )
     unused = set() if md.ensemble == "npt" else _BAROSTAT_KEYS
-    excluded = {"temperatures_kelvin", "n_steps", "n_threads", *unused}
+    # Not in the digest when they are as in the time before there was a choice.
+    usual = {name for name in _STORAGE_KEYS if getattr(md, name) == type(md).model_fields[name].default}
+    excluded = {"temperatures_kelvin", "n_steps", "n_threads", *unused, *usual}
     settings = json.loads(md.model_dump_json(exclude=excluded))
     model = hashlib.sha256(workspace.model_path.read_bytes()).hexdigest()
     inputs = {
@@ -152,9 +157,14 @@ def _plan(workspace: Workspace, force_field: ForceField, torus: Torus, temperatu
         seed=config.seed,
         precision=md.precision,
         n_threads=md.n_threads,
+        storage=_storage(md),
         identity=digest(inputs),
         inputs=inputs,
     )
+
+
+def _storage(md: MdConfig) -> Storage:
+    return Storage(velocities="velocities" in md.store, precision=md.store_precision)
 
 
 def _barostat(config: Config, torus: Torus, dynamics: Dynamics) -> Barostat | None:
