@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from mlff_dyn.errors import DataError
+from mlff_dyn.store.compression import FILTERS, append_compressed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,9 +32,7 @@ _CHUNK_BYTES = 2**14
 """Of values before compression. A chunk that is not full is written again, elsewhere, when samples are added,
 and its place is lost: the smaller, the less; but small ones take more time.
 """
-_COMPRESSION: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-"""Higher levels take up to three times as long for 1 % of the size; lzf is no faster."""
-_DTYPES: dict[str, np.dtype[Any]] = {"double": np.dtype(np.float64), "single": np.dtype(np.float32)}
+_DTYPES: dict[str, np.dtype[Any]] = {"double": np.dtype("<f8"), "single": np.dtype("<f4")}
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def create_layout(
             "maxshape": (None, n_atoms, 3),
             "chunks": (rows, n_atoms, 3),
         }
-        dataset = file.create_dataset(name, dtype=dtype, **shape, **_COMPRESSION)
+        dataset = file.create_dataset(name, dtype=dtype, **shape, **FILTERS)
         dataset.attrs["unit"] = unit
     for name, unit in PER_SAMPLE.items():
         dataset = file.create_dataset(name, (0,), float, maxshape=(None,), chunks=(1024,))
@@ -127,7 +126,8 @@ def add_samples(file: h5py.File, samples: Mapping[str, np.ndarray]) -> None:
     names = [name for name in SAMPLES if name in file]
     values = {name: np.ascontiguousarray(samples[name], file[name].dtype) for name in names}
     for name in names[:-1]:
-        extend(file[name], values[name])
+        add = append_compressed if name in PER_ATOM else extend
+        add(file[name], values[name])
     extend(file[CHECKS], _checksums(values))
     file.flush()
     extend(file["steps"], values["steps"])
