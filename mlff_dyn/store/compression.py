@@ -1,9 +1,9 @@
 """Floats in compressed chunks that every HDF5 library reads: its filters shuffle and gzip.
 
-After the shuffle, the bytes of a chunk stand in planes: the last bytes of all numbers, ..., the first bytes of
-all numbers. Only sign, exponent and the leading digits of measured numbers repeat, so only their planes are
-compressed, each with a Huffman code of its own; the others are taken as they are. The filters of the library
-would look for repetitions everywhere, and make larger files in three to ten times the time.
+After the shuffle, the bytes of a chunk stand in planes: the last bytes of all numbers, ..., the first bytes
+of all numbers. Only sign, exponent and leading digits repeat among positions or velocities, so only their
+planes are compressed, each with a Huffman code of its own; the others are taken as they are. The filters of
+the library would look for repetitions everywhere, and make larger files in three to ten times the time.
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ def shuffle_and_deflate(values: np.ndarray) -> bytes:
     size = values.dtype.itemsize
     planes = np.ascontiguousarray(np.ascontiguousarray(values).view(np.uint8).reshape(-1, size).T)
     n_plain = size - _COMPRESSED_PLANES[size]
-    parts = [_deflate(planes[:n_plain], level=0)]
-    parts += [_deflate(plane, level=1) for plane in planes[n_plain:]]
+    parts = [_deflate(planes[:n_plain].data, level=0)]
+    parts += [_deflate(plane.data, level=1) for plane in planes[n_plain:]]
     end = _deflate(b"", level=1, is_last=True)
-    return b"".join([_HEADER, *parts, end, zlib.adler32(planes).to_bytes(4, "big")])
+    return b"".join([_HEADER, *parts, end, zlib.adler32(planes.data).to_bytes(4, "big")])
 
 
-def _deflate(content: np.ndarray | bytes, *, level: int, is_last: bool = False) -> bytes:
+def _deflate(content: memoryview | bytes, *, level: int, is_last: bool = False) -> bytes:
     """Part of a deflate stream; the next one begins at a new byte."""
     stream = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS, strategy=zlib.Z_HUFFMAN_ONLY)
     return stream.compress(content) + stream.flush(zlib.Z_FINISH if is_last else zlib.Z_FULL_FLUSH)
