@@ -152,6 +152,22 @@ def read_samples(file: h5py.File, rows: slice) -> dict[str, np.ndarray]:
     return samples
 
 
+def read_strains(file: h5py.File, rows: slice) -> np.ndarray:
+    """Return the strains of some samples, shape (n_samples, 3, 3); without looking at their checksums.
+
+    Raises
+    ------
+    DataError
+        If they cannot be read.
+    """
+    try:
+        if PER_CELL not in file:
+            return np.zeros((len(file["steps"][rows]), 3, 3))
+        return np.asarray(file[PER_CELL][rows])
+    except DAMAGE as error:
+        raise DataError(f"{file.filename} is damaged: {error}", fix="run the MD again") from error
+
+
 def _checksums(samples: Mapping[str, np.ndarray]) -> np.ndarray:
     """CRC-32 of each sample."""
     columns = [samples[name] for name in SAMPLES if name in samples]

@@ -19,6 +19,7 @@ from mlff_dyn.store.checkpoint import Checkpoint, read_checkpoint, write_checkpo
 from mlff_dyn.store.trajectory import TrajectoryWriter, check_trajectory, part_path
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA, format_kelvin
 from mlff_dyn.workflows.md.md_analysis import equilibration_steps
+from mlff_dyn.workflows.md.places import TRAJECTORY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +73,7 @@ class MdPlan:
     @property
     def trajectory_path(self) -> Path:
         """Finished trajectory."""
-        return self.directory / "trajectory.h5"
+        return self.directory / TRAJECTORY_NAME
 
     @property
     def checkpoint_path(self) -> Path:
