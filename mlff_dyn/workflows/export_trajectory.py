@@ -14,8 +14,7 @@ from mlff_dyn.formats.trajectory_frames import read_frames, read_outline
 from mlff_dyn.report.answer import Report
 from mlff_dyn.store.atomic import atomic_write, fix_of, reading_fix
 from mlff_dyn.store.lock import reading
-from mlff_dyn.store.trajectory import part_path
-from mlff_dyn.workflows.md.places import TRAJECTORY_NAME, place_of_trajectory
+from mlff_dyn.workflows.md.stored_trajectories import find_trajectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,14 +74,14 @@ def export_trajectory(
     Parameters
     ----------
     source : Path or Config
-        Trajectory, also an unfinished one; the run directory that holds it, or its configuration.
+        See `find_trajectory`.
     format : str
         A name of `mlff_dyn.formats.registry.TRAJECTORY_FORMATS`.
     output : Path
         The file.
     progress : Progress
     name : str, optional
-        Which trajectory of the run directory, like ``300K-1``, where there are several.
+        Which trajectory of the run directory.
     stride : int
         Every so many stored frames one is written, beginning with the first.
     force : bool
@@ -93,7 +92,8 @@ def export_trajectory(
     Raises
     ------
     UsageError
-        If several trajectories may be meant, the file has another content, or the run directory is in use.
+        If it is not clear which trajectory is meant, it is of another configuration, the file has another
+        content, or the run directory is in use.
     DataError
         If there is no trajectory, it is damaged or empty, or the file cannot be written.
     """
@@ -101,7 +101,7 @@ def export_trajectory(
         raise UsageError(f"{output} is a folder", fix=f"give a file with --output, like {output / format}")
     run_dir = source if isinstance(source, Path) else source.run_dir
     with nullcontext() if run_dir.is_file() else reading(run_dir):
-        path = _find_trajectory(source, name)
+        path = find_trajectory(source, name)
         outline = read_outline(path, stride=stride)
         if not outline.n_frames:
             raise DataError(f"{path} holds no frame", fix="lower md.sample_every, or raise md.n_steps")
@@ -164,45 +164,3 @@ def _holds(path: Path, pieces: Iterator[bytes]) -> bool:
             return all(file.read(len(piece)) == piece for piece in pieces) and not file.read(1)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}", fix=reading_fix(error)) from None
-
-
-def _find_trajectory(source: Path | Config, name: str | None) -> Path:
-    """Path of the one that is meant."""
-    if isinstance(source, Path) and (source.is_file() or not source.exists()):
-        if name is not None:
-            raise UsageError(f"{source} is one trajectory itself", fix="leave out --trajectory")
-        return source
-    run_dir = source if isinstance(source, Path) else source.run_dir
-    if (run_dir / TRAJECTORY_NAME).exists() and name is None:
-        return run_dir / TRAJECTORY_NAME
-    present = sorted(path.parent.name for path in run_dir.glob(f"md/*/{TRAJECTORY_NAME}"))
-    wanted = [name] if name is not None else present
-    if name is None and not isinstance(source, Path):
-        temperatures, seed = source.md.temperatures_kelvin, source.seed
-        wanted = [Path(place_of_trajectory(temperature, seed)).name for temperature in temperatures]
-    found = [each for each in wanted if each in present]
-    if len(found) == 1:
-        return run_dir / "md" / found[0] / TRAJECTORY_NAME
-    if found:
-        raise UsageError(
-            f"{run_dir} holds several trajectories: {', '.join(found)}",
-            fix=f"choose one, like --trajectory {found[0]}",
-        )
-    raise _missing(run_dir, wanted, present)
-
-
-def _missing(run_dir: Path, wanted: list[str], present: list[str]) -> DataError:
-    parts = [part_path(run_dir / "md" / name / TRAJECTORY_NAME) for name in wanted]
-    parts = [path for path in parts or sorted(run_dir.glob("md/*/*.part.h5")) if path.exists()]
-    if parts:
-        return DataError(
-            f"the trajectory {parts[0].parent.name} in {run_dir} is not finished",
-            fix=f"run mlff-dyn run-md again, or export what there is: mlff-dyn export {parts[0]}",
-        )
-    which = f" {' or '.join(wanted)}" if wanted else ""
-    if present:
-        return DataError(
-            f"{run_dir} holds no trajectory{which}",
-            fix=f"choose one with --trajectory: {', '.join(present)}",
-        )
-    return DataError(f"{run_dir} holds no trajectory{which}", fix="run mlff-dyn run-md first")

@@ -179,3 +179,14 @@ def test_a_full_disk_is_one_line(moved: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(Path, "open", full)
     line = refused(moved / "run", "-f", "extxyz", "-o", moved / "a.xyz", code=3)
     assert "No space left on device; fix: free some disk space" in line
+
+
+def test_a_configuration_gives_only_its_own_trajectory(moved: Path) -> None:
+    """One of other settings is in the run directory, where it can be had by its name."""
+    command = (moved / "CONFIG.yaml", "-f", "xdatcar", "-o", moved / "XDATCAR")
+    line = refused(moved / "CONFIG.yaml", "--set", "md.friction_per_picosecond=2", *command[1:], code=2)
+    path = moved / "run/md/300K-7/trajectory.h5"
+    assert f"{path} is of another model or other settings" in line
+    assert f"mlff-dyn export {path}" in line
+    for option in (("--set", "md.n_steps=400"), ("--trajectory", "300K-7", "--set", "md.ensemble=nve")):
+        assert invoke("export", command[0], *option, *command[1:]).exit_code == 0

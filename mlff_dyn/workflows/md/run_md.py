@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -21,6 +19,7 @@ from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.training.trusted_region import Motion, trusted_region
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
 from mlff_dyn.workflows.md.md_analysis import analyze_trajectory
+from mlff_dyn.workflows.md.md_inputs import inputs_of_trajectory
 from mlff_dyn.workflows.md.md_report import DONE, UNRELIABLE, WHY_NULL, MdReport, TrajectorySummary
 from mlff_dyn.workflows.md.places import place_of_trajectory
 from mlff_dyn.workflows.md.trajectory_checks import TRAJECTORY_LIMITS, trajectory_warnings
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 _STREAM = 5
-_BAROSTAT_KEYS = {"pressure_gigapascal", "barostat_shape", "barostat_interval_steps", "strain_limit"}
-_STORAGE_KEYS = ("store", "store_precision")
 _FORMAT, _VERSION = "mlff-dyn run-md", 1
 
 
@@ -134,19 +131,7 @@ def _plan(workspace: Workspace, force_field: ForceField, torus: Torus, temperatu
         displacement_limit=region.displacement_limit_angstrom,
         thermostat=md.thermostat,
     )
-    unused = set() if md.ensemble == "npt" else _BAROSTAT_KEYS
-    # Not in the digest when they are as in the time before there was a choice.
-    usual = {name for name in _STORAGE_KEYS if getattr(md, name) == type(md).model_fields[name].default}
-    excluded = {"temperatures_kelvin", "n_steps", "n_threads", *unused, *usual}
-    settings = json.loads(md.model_dump_json(exclude=excluded))
-    model = hashlib.sha256(workspace.model_path.read_bytes()).hexdigest()
-    inputs = {
-        "model": model,
-        "supercell": torus.matrix.tolist(),
-        "temperature_kelvin": temperature,
-        "seed": config.seed,
-        "md": settings,
-    }
+    inputs = inputs_of_trajectory(workspace, torus, temperature)
     return MdPlan(
         directory=workspace.directory / place_of_trajectory(temperature, config.seed),
         dynamics=dynamics,
