@@ -11,6 +11,7 @@ from ase.data import chemical_symbols
 from mlff_dyn.md.temperature import temperatures
 from mlff_dyn.store.trajectory import read_blocks
 from mlff_dyn.store.trajectory_layout import (
+    damage_told,
     open_trajectory,
     read_attributes,
     read_header,
@@ -101,7 +102,7 @@ def read_outline(path: Path, *, stride: int) -> Outline:
     DataError
         If the file is missing or damaged.
     """
-    with open_trajectory(path) as file:
+    with open_trajectory(path) as file, damage_told(path):
         header = read_header(file)
         strains = read_strains(file, slice(0, len(read_valid_steps(file)), stride))
         return Outline(

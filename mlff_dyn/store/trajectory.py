@@ -26,6 +26,7 @@ from mlff_dyn.store.trajectory_layout import (
     block_length,
     copy_samples,
     create_layout,
+    damage_told,
     open_trajectory,
     read_attributes,
     read_header,
@@ -278,13 +279,10 @@ def check_trajectory(path: Path) -> np.ndarray:
     DataError
         If the file is missing or damaged.
     """
-    with open_trajectory(path) as file:
+    with open_trajectory(path) as file, damage_told(path):
         steps, rows = read_valid_steps(file), block_length(file)
-        try:
-            for start in range(0, len(steps), rows):
-                read_samples(file, slice(start, min(start + rows, len(steps))))
-        except DAMAGE as error:
-            raise DataError(f"{path} is damaged: {error}", fix="run the MD again") from error
+        for start in range(0, len(steps), rows):
+            read_samples(file, slice(start, min(start + rows, len(steps))))
     return steps
 
 
@@ -308,7 +306,7 @@ def read_trajectory(path: Path, *, samples: slice = slice(None)) -> Trajectory:
     DataError
         If the file is missing, damaged, of another format, or newer than this program.
     """
-    with open_trajectory(path) as file:
+    with open_trajectory(path) as file, damage_told(path):
         steps = read_valid_steps(file)
         start, stop, stride = samples.indices(len(steps))
         return _read(file, slice(start, max(start, stop), stride))
@@ -329,19 +327,16 @@ def read_blocks(path: Path, *, stride: int = 1) -> Iterator[Trajectory]:
     DataError
         As `read_trajectory`; where a sample is damaged, after those before it.
     """
-    with open_trajectory(path) as file:
+    with open_trajectory(path) as file, damage_told(path):
         n_samples, length = len(read_valid_steps(file)), stride * block_length(file)
         for start in range(0, n_samples, length):
             yield _read(file, slice(start, min(start + length, n_samples), stride))
 
 
 def _read(file: h5py.File, rows: slice) -> Trajectory:
-    try:
-        samples = read_samples(file, rows)
-        kept: dict[str, Any] = {"velocities": None, **samples}
-        for name in PER_ATOM:
-            if name in samples:
-                kept[name] = samples[name].astype(float)
-        return Trajectory(**read_header(file), attributes=read_attributes(file), **kept)
-    except DAMAGE as error:
-        raise DataError(f"{file.filename} is damaged: {error}", fix="run the MD again") from error
+    samples = read_samples(file, rows)
+    kept: dict[str, Any] = {"velocities": None, **samples}
+    for name in PER_ATOM:
+        if name in samples:
+            kept[name] = samples[name].astype(float)
+    return Trajectory(**read_header(file), attributes=read_attributes(file), **kept)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import zlib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,10 +12,11 @@ import h5py
 import numpy as np
 
 from mlff_dyn.errors import DataError
+from mlff_dyn.store.atomic import reading_fix
 from mlff_dyn.store.compression import FILTERS, append_compressed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 FORMAT = "mlff-dyn trajectory"
@@ -28,6 +31,9 @@ SAMPLES = (*PER_ATOM, *PER_SAMPLE, PER_CELL, "steps")
 CHECKS = "crc32"
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError)
 _COPY_BYTES = 2**26
+_SUPERBLOCKS = (b"\x89HDF\r\n\x1a\n\x02", b"\x89HDF\r\n\x1a\n\x03")
+_END_OF_FILE = slice(28, 36)
+"""Where these say how long the file is."""
 _CHUNK_BYTES = 2**14
 """Of values before compression. A chunk that is not full is written again, elsewhere, when samples are added,
 and its place is lost: the smaller, the less; but small ones take more time.
@@ -56,6 +62,20 @@ class Storage:
 
 
 EVERYTHING = Storage()
+
+
+@contextmanager
+def damage_told(path: Path | str) -> Iterator[None]:
+    """Name the file where HDF5, or a sample that is not what was written, ends the block.
+
+    Raises
+    ------
+    DataError
+    """
+    try:
+        yield
+    except DAMAGE as error:
+        raise DataError(f"{path} is damaged: {error}", fix="run the MD again") from error
 
 
 def storage_of(file: h5py.File) -> Storage:
@@ -157,15 +177,15 @@ def read_strains(file: h5py.File, rows: slice) -> np.ndarray:
 
     Raises
     ------
-    DataError
-        If they cannot be read.
+    ValueError
+        If one is beyond all reason.
     """
-    try:
-        if PER_CELL not in file:
-            return np.zeros((len(file["steps"][rows]), 3, 3))
-        return np.asarray(file[PER_CELL][rows])
-    except DAMAGE as error:
-        raise DataError(f"{file.filename} is damaged: {error}", fix="run the MD again") from error
+    if PER_CELL not in file:
+        return np.zeros((len(file["steps"][rows]), 3, 3))
+    strains = np.asarray(file[PER_CELL][rows])
+    if not (np.abs(strains) < 1.0).all():
+        raise ValueError("a strain is not what was written")
+    return strains
 
 
 def _checksums(samples: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -195,7 +215,8 @@ def open_trajectory(path: Path) -> h5py.File:
         file = _open_checked(path)
     except DAMAGE as error:
         raise DataError(f"{path} is damaged or not HDF5: {error}", fix="run the MD again") from error
-    found, version = file.attrs.get("format"), file.attrs.get("version")
+    with damage_told(path):
+        found, version = file.attrs.get("format"), file.attrs.get("version")
     problem, fix = None, "run the MD again with this program"
     if found != FORMAT:
         fix = "give a trajectory.h5 of mlff-dyn run-md"
@@ -218,39 +239,28 @@ def _is_header_sound(file: h5py.File) -> bool:
 
 
 def _open_checked(path: Path) -> h5py.File:
-    """Open a file that is whole: HDF5 reads zeros, without a word, from where a file was cut."""
+    """Open a file that is whole: HDF5 reads zeros, or waits for ever, where a file was cut."""
+    try:
+        with path.open("rb") as file:
+            start, size = file.read(_END_OF_FILE.stop), file.seek(0, os.SEEK_END)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}", fix=reading_fix(error)) from None
+    end = int.from_bytes(start[_END_OF_FILE], "little")
+    if start.startswith(_SUPERBLOCKS) and size < end:
+        raise OSError(f"it ends after {size} bytes of {end}")
     try:
         return h5py.File(path, "r", libver="latest", locking="best-effort")
     except OSError:
-        file = h5py.File(path, "r", swmr=True, libver="latest", locking="best-effort")
-    try:
-        end = max((_last_byte(item) for item in file.values() if isinstance(item, h5py.Dataset)), default=0)
-    except BaseException:
-        file.close()
-        raise
-    if end > path.stat().st_size:
-        file.close()
-        raise OSError(f"it ends after {path.stat().st_size} bytes of {end}")
-    return file
-
-
-def _last_byte(dataset: h5py.Dataset) -> int:
-    if dataset.chunks is None:
-        return int((dataset.id.get_offset() or 0) + dataset.id.get_storage_size())
-    ends = [0]
-    dataset.id.chunk_iter(lambda chunk: ends.append(chunk.byte_offset + chunk.size))
-    return max(ends)
+        return h5py.File(path, "r", swmr=True, libver="latest", locking="best-effort")
 
 
 def read_valid_steps(file: h5py.File) -> np.ndarray:
     """Return the steps of the samples that are complete in every data set."""
-    try:
+    with damage_told(file.filename):
         steps: np.ndarray = file["steps"][()]
         needed = ("displacements", *PER_SAMPLE, "steps")
         names = [name for name in (*SAMPLES, CHECKS) if name in needed or name in file]
         n_samples = min(file[name].shape[0] for name in names)
-    except DAMAGE as error:
-        raise DataError(f"{file.filename} is damaged: {error}", fix="run the MD again") from error
     unwritten = np.flatnonzero(steps[:n_samples] < 0)
     return steps[: unwritten[0] if len(unwritten) else n_samples]
 

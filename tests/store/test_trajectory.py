@@ -160,6 +160,29 @@ def test_killed_writer_leaves_whole_samples_and_can_be_resumed(tmp_path, wait):
     )
 
 
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_cut_file_is_refused_at_once(tmp_path, finished):
+    """Wherever it is cut: HDF5 would wait for ever for an index that is gone."""
+    path = tmp_path / "trajectory.h5"
+    writer = TrajectoryWriter.create(path, **HEADER)
+    for first in range(0, 3000, 500):
+        writer.append(**samples(first, 500))
+    if finished:
+        writer.finish()
+    content = (path if finished else part_path(path)).read_bytes()
+    cut = tmp_path / "cut.h5"
+    for size in np.linspace(0, len(content) - 1, 150).astype(int).tolist():
+        cut.write_bytes(content[:size])
+        with pytest.raises(DataError, match=r"cut\.h5 is damaged"):
+            check_trajectory(cut)
+    writer.close()
+
+
+def test_what_cannot_be_read_is_not_called_damaged(tmp_path):
+    with pytest.raises(DataError, match=r"cannot read .*: Is a directory; fix: give a file"):
+        read_trajectory(tmp_path)
+
+
 def test_refusals_name_the_file(tmp_path):
     path = tmp_path / "trajectory.h5"
     with pytest.raises(DataError, match="does not exist"):

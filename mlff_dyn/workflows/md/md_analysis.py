@@ -14,7 +14,7 @@ from mlff_dyn.md.anharmonicity import anharmonicity
 from mlff_dyn.md.correlated_means import correlated_mean
 from mlff_dyn.md.temperature import energy_drift, temperatures
 from mlff_dyn.store.trajectory import read_trajectory
-from mlff_dyn.store.trajectory_layout import open_trajectory, read_attributes, read_valid_steps
+from mlff_dyn.store.trajectory_layout import damage_told, open_trajectory, read_attributes, read_valid_steps
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K, EV_PER_ANGSTROM3_GPA
 
@@ -94,7 +94,7 @@ def analyze_trajectory(
     equilibration : int
         MD steps to leave out at the start.
     """
-    with open_trajectory(path) as file:
+    with open_trajectory(path) as file, damage_told(path):
         steps = read_valid_steps(file)
         kinetic, potential = (file[f"{kind}_energies"][: len(steps)] for kind in ("kinetic", "potential"))
         strains = file["strains"][: len(steps)]

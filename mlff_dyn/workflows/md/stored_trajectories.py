@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.store.trajectory import part_path
-from mlff_dyn.store.trajectory_layout import open_trajectory, read_attributes
+from mlff_dyn.store.trajectory_layout import damage_told, open_trajectory, read_attributes
 from mlff_dyn.workflows.md.md_inputs import inputs_of_trajectory
 from mlff_dyn.workflows.md.places import TRAJECTORY_NAME, place_of_trajectory
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
@@ -75,7 +75,7 @@ def _of_config(config: Config) -> Path:
         return path
     torus = workspace.supercell(config.md.supercell)
     inputs = inputs_of_trajectory(workspace, torus, places[path.parent.name])
-    with open_trajectory(path) as file:
+    with open_trajectory(path) as file, damage_told(path):
         identity = read_attributes(file).get("identity")
     if identity != digest(inputs):
         raise UsageError(
