@@ -116,7 +116,7 @@ def prediction(folder: Path) -> Prediction:
 
 
 _TIMES = ("up_to_date", "steps_per_second")
-_PLACES = ("directory", "model", "file", "folder", "report", "parity", "calibration")
+_PLACES = ("directory", "model", "file", "folder", "report", "parity", "calibration", "trajectory")
 
 
 def numbers(answer: str) -> Any:
