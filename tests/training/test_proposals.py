@@ -162,11 +162,11 @@ def test_the_cutoff_of_a_local_part(nearest: float, cutoff: float) -> None:
 def test_many_species_have_fewer_functions_each() -> None:
     mixed = bulk("NaCl", "rocksalt", a=5.64, cubic=True)
     found = []
-    for numbers in ([11] * 4 + [17] * 4, [11, 19] * 2 + [17] * 4, [11, 19, 37, 55] + [17] * 4):
+    for numbers in ([11] * 4 + [17] * 4, [11, 19] * 2 + [17] * 4, [11, 19, 37, 55] + [17] * 4, range(11, 19)):
         mixed.numbers[:] = numbers
         proposed = propose_local(crystal_of(mixed))
         found.append(None if proposed is None else proposed.chosen.settings.n_radial)
-    assert found == [5, 4, 2]
+    assert found == [5, 4, 2, None]
     assert propose_local(crystal_of(mixed), replace(LOCAL_LIMITS, most_parameters=10)) is None
 
 
