@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mlff_dyn.config.fields import Integer, OrderCutoffs, Real, Supercell, Temperatures
+from mlff_dyn.config.fields import Integer, OrderCutoffs, Real, Stored, Supercell, Temperatures
 from mlff_dyn.errors import ConfigError
 
 
@@ -264,6 +264,15 @@ class MdConfig(Section):
     timestep_femtoseconds: Real = Field(default=1.0, gt=0.0, description="Time step.")
     n_steps: Integer = Field(default=100000, ge=1, description="Length of a trajectory.")
     sample_every: Integer = Field(default=10, ge=1, description="Steps between two stored frames.")
+    store: Stored = Field(
+        default=("positions", "velocities"),
+        description="What is stored of a frame; without velocities the file is half as large.",
+    )
+    store_precision: Literal["double", "single"] = Field(
+        default="double",
+        description="Numbers of the stored frames; `single` is good to 1e-7 of displacements and velocities, "
+        "in half the size, and the dynamics are the same.",
+    )
     displacement_limit_angstrom: Real | None = Field(
         default=None,
         gt=0.0,

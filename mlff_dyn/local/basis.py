@@ -146,9 +146,9 @@ def build_local_basis(
     nearest = np.full((kinds.max() + 1,) * 2, np.inf)
     np.minimum.at(nearest, (centers, kinds[found.slots[:, 0]]), np.linalg.norm(found.vectors, axis=1))
     radial = gaussians(settings.cutoff_angstrom, settings.n_radial)
-    channels = _channels(nearest, radial, settings.cutoff_angstrom)
-    _check_number(channels, settings)
-    pairs, triples, labels = _number(channels, settings)
+    present = _channels(nearest, radial, settings.cutoff_angstrom)
+    _check_number(present, settings)
+    pairs, triples, labels = _number(present, settings)
     tables = LocalTables(
         kinds=kinds,
         starts=found.starts,
@@ -165,6 +165,18 @@ def build_local_basis(
     return LocalBasis(
         settings, species, largest_displacement, tables, bodies, np.stack([first, second], axis=1), degrees
     )
+
+
+def _check_number(present: NDArray[np.bool_], settings: LocalSettings) -> None:
+    channels = present.sum(axis=(1, 2))
+    products = int((channels * (channels + 1) // 2).sum()) * (settings.l_max + 1)
+    found = products + int(present[np.triu_indices(len(present))].sum())
+    if found > _MOST_FUNCTIONS:
+        raise BasisError(
+            f"the local part has {found} functions for {len(present)} species; more than {_MOST_FUNCTIONS} "
+            "cannot be fitted",
+            fix="reduce expansion.local.n_radial or expansion.local.l_max",
+        )
 
 
 def _channels(nearest: NDArray[np.float64], radial: NDArray[np.float64], cutoff: float) -> NDArray[np.bool_]:
@@ -187,18 +199,6 @@ def _channels(nearest: NDArray[np.float64], radial: NDArray[np.float64], cutoff:
     sizes = np.abs(radial_functions(radial, cutoff, distances.ravel())[0])
     largest = sizes.reshape(*distances.shape, len(radial)).max(axis=2)
     return np.asarray(largest > _NEGLIGIBLE)
-
-
-def _check_number(channels: NDArray[np.bool_], settings: LocalSettings) -> None:
-    counts = channels.sum(axis=(1, 2))
-    products = int((counts * (counts + 1) // 2).sum()) * (settings.l_max + 1)
-    found = products + int(np.triu(channels.any(axis=2)).sum()) * settings.n_radial
-    if found > _MOST_FUNCTIONS:
-        raise BasisError(
-            f"the local part has {found} functions for {len(channels)} species; more than {_MOST_FUNCTIONS} "
-            "cannot be fitted",
-            fix="reduce expansion.local.n_radial or expansion.local.l_max",
-        )
 
 
 def _number(

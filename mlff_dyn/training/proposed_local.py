@@ -35,7 +35,7 @@ class LocalLimits:
         Place of the size to begin with.
     first_of_search : int
         Place of the size that a search begins with.
-    most_functions : int
+    most_parameters : int
         With more, the next smaller size is taken.
     """
 
@@ -46,7 +46,7 @@ class LocalLimits:
     sizes: tuple[tuple[int, int], ...] = ((7, 4), (5, 3), (4, 2), (3, 2), (2, 1))
     usual: int = 1
     first_of_search: int = 2
-    most_functions: int = 1000
+    most_parameters: int = 1000
 
     def cutoff_angstrom(self, nearest_angstrom: float) -> float:
         """Cutoff for a distance of nearest neighbors, Å."""
@@ -69,10 +69,10 @@ LOCAL_LIMITS = LocalLimits()
 
 
 class SizedLocal(NamedTuple):
-    """Settings of a local part and the number of its functions."""
+    """Settings of a local part and the number of its parameters."""
 
     settings: LocalSettings
-    n_functions: int
+    n_parameters: int
 
 
 @dataclass(frozen=True)
@@ -90,25 +90,36 @@ class ProposedLocal:
     larger: SizedLocal | None
 
 
-def propose_local(crystal: Crystal, limits: LocalLimits = LOCAL_LIMITS) -> ProposedLocal | None:
-    """Choose a local part for a crystal; None where even the smallest has too many functions."""
+def propose_local(
+    crystal: Crystal, limits: LocalLimits = LOCAL_LIMITS, *, is_at_rest: bool = False
+) -> ProposedLocal | None:
+    """Choose a local part for a crystal; None where even the smallest has too many parameters.
+
+    Parameters
+    ----------
+    crystal : Crystal
+    limits : LocalLimits
+    is_at_rest : bool
+        See `mlff_dyn.model.local_expansion.local_basis`.
+    """
     nearest = crystal.nearest_neighbor_distance
-    sizes = [_sized(crystal, limits.settings(nearest, place)) for place in range(len(limits.sizes))]
+    every = [limits.settings(nearest, place) for place in range(len(limits.sizes))]
+    sizes = [_sized(crystal, settings, is_at_rest=is_at_rest) for settings in every]
     for place in range(limits.usual, len(sizes)):
         chosen = sizes[place]
-        if chosen is not None and chosen.n_functions <= limits.most_functions:
+        if chosen is not None and chosen.n_parameters <= limits.most_parameters:
             others = [size for size in sizes if size is not None]
-            fewer = [size for size in others if size.n_functions < chosen.n_functions]
-            more = [size for size in others if size.n_functions > chosen.n_functions]
-            by_number = attrgetter("n_functions")
+            fewer = [size for size in others if size.n_parameters < chosen.n_parameters]
+            more = [size for size in others if size.n_parameters > chosen.n_parameters]
+            by_number = attrgetter("n_parameters")
             return ProposedLocal(
                 chosen, max(fewer, key=by_number, default=None), min(more, key=by_number, default=None)
             )
     return None
 
 
-def _sized(crystal: Crystal, settings: LocalSettings) -> SizedLocal | None:
+def _sized(crystal: Crystal, settings: LocalSettings, *, is_at_rest: bool) -> SizedLocal | None:
     try:
-        return SizedLocal(settings, local_basis(crystal, settings).n_functions)
+        return SizedLocal(settings, local_basis(crystal, settings, is_at_rest=is_at_rest).n_parameters)
     except BasisError:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -144,10 +145,10 @@ def test_a_local_part_reaches_neighbors_and_can_be_fitted(name: str) -> None:
     crystal = crystal_of(CRYSTALS[name])
     proposed = propose_local(crystal)
     assert proposed is not None
-    assert proposed.chosen.n_functions <= LOCAL_LIMITS.most_functions
+    assert proposed.chosen.n_parameters <= LOCAL_LIMITS.most_parameters
     assert proposed.chosen.settings.cutoff_angstrom >= 1.35 * crystal.nearest_neighbor_distance
     for other, sign in ((proposed.cheaper, 1), (proposed.larger, -1)):
-        assert other is None or sign * (proposed.chosen.n_functions - other.n_functions) > 0
+        assert other is None or sign * (proposed.chosen.n_parameters - other.n_parameters) > 0
 
 
 @pytest.mark.parametrize(
@@ -166,6 +167,7 @@ def test_many_species_have_fewer_functions_each() -> None:
         proposed = propose_local(crystal_of(mixed))
         found.append(None if proposed is None else proposed.chosen.settings.n_radial)
     assert found == [5, 4, 2, None]
+    assert propose_local(crystal_of(mixed), replace(LOCAL_LIMITS, most_parameters=10)) is None
 
 
 def test_order_4_is_left_to_the_local_part() -> None:

@@ -53,7 +53,7 @@ def reduced_rows(
     """
     check_rows(place.tables.n_parameters, reduction)
     displacements = place.check_displacements(displacements)
-    rows = np.empty((displacements.size, reduction.n_columns))
+    rows = np.zeros((displacements.size, reduction.n_columns))
     arrays = (place.slot_atoms, displacements, place.moves, *reduction.arrays)
     _design_plan(place.tables).fill_reduced(*arrays, rows)
     return rows

@@ -55,7 +55,7 @@ public:
                                    factor.data(),
                                    further.shape(0) > 0 ? further.data() : nullptr,
                                    static_cast<std::ptrdiff_t>(further.shape(2))};
-        Workplace place(slot_atoms, displacements, moves, scratch_vectors_ + 3 * (n_parameters_ + reduction.n_columns));
+        Workplace place(slot_atoms, displacements, moves, scratch_vectors_ + reduced_vectors(reduction));
         kernels_.variances(tables(site, site + 1), place.supercell, reduction, table, variances.data(), place.scratch);
     }
 
@@ -64,7 +64,7 @@ public:
                       Ints<1> rows, Doubles<1> weights, Array<double, 2> reduced) const {
         const nb::gil_scoped_release release;
         const Reduction reduction = reduce(widths, starts, rows, weights);
-        Workplace place(slot_atoms, displacements, moves, scratch_vectors_ + 3 * (n_parameters_ + reduction.n_columns));
+        Workplace place(slot_atoms, displacements, moves, scratch_vectors_ + reduced_vectors(reduction));
         kernels_.reduced(tables(), place.supercell, reduction, reduced.data(), place.scratch);
     }
 
@@ -116,6 +116,11 @@ private:
         const auto n_panels = static_cast<std::ptrdiff_t>(widths.shape(0));
         return {n_panels, std::accumulate(widths.data(), widths.data() + n_panels, std::ptrdiff_t{0}), widths.data(),
                 starts.data(), rows.data(), weights.data()};
+    }
+
+    // Rows in all parameters of the blocks that are made together, and in independent ones of one.
+    std::ptrdiff_t reduced_vectors(const Reduction& reduction) const {
+        return 3 * (kBlocksTogether * n_parameters_ + reduction.n_columns);
     }
 
     const Kernels& kernels_;

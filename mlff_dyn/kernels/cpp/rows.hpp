@@ -1,6 +1,8 @@
 // Rows of the design matrix in independent parameters, block by block of cells: themselves, or the variances of the forces.
 #pragma once
 
+#include <algorithm>
+
 #include "design.hpp"
 
 namespace mlff::MLFF_ISA {
@@ -105,25 +107,32 @@ MLFF_INLINE void reduce_block(const Reduction& reduction, const Lanes<double>* f
     }
 }
 
-// Runs visit(first atom, number of atoms, reduced rows) for every site and block of cells.
+// Runs visit(first atom, number of atoms, reduced rows) for every site and block of cells. A chunk serves some blocks at
+// once, for which it is read from memory but once.
 template <typename Visit>
 MLFF_INLINE void for_each_block(const DesignTables& tables, const Supercell& supercell, const Reduction& reduction,
                                 void* memory, const Visit& visit) {
-    constexpr int n_lanes = kLanes<double>;
+    constexpr std::ptrdiff_t n_lanes = kLanes<double>, n_together = n_lanes * kBlocksTogether;
     Lanes<double>* x = static_cast<Lanes<double>*>(memory);
     Lanes<double>* full = x + 3 * reduction.n_columns;
-    Lanes<double>* scratch = full + 3 * tables.n_parameters;
+    Lanes<double>* scratch = full + kBlocksTogether * 3 * tables.n_parameters;
     for (std::ptrdiff_t first = 0, last = 0; first < tables.n_chunks; first = last) {
         const std::int32_t site = tables.chunks[first].site;
         while (last < tables.n_chunks && tables.chunks[last].site == site) ++last;
-        for (std::ptrdiff_t k = 0; k < 3 * tables.n_parameters; ++k) full[k] = Lanes<double>{};
-        for (std::ptrdiff_t cell = 0; cell < supercell.n_cells; cell += n_lanes) {
+        for (std::ptrdiff_t k = 0; k < kBlocksTogether * 3 * tables.n_parameters; ++k) full[k] = Lanes<double>{};
+        for (std::ptrdiff_t start = 0; start < supercell.n_cells; start += n_together) {
+            const std::ptrdiff_t stop = std::min(start + n_together, supercell.n_cells);
             for (std::ptrdiff_t chunk = first; chunk < last; ++chunk) {
-                design_block(tables.chunks[chunk], supercell, cell, full, scratch);
+                Lanes<double>* out = full;
+                for (std::ptrdiff_t cell = start; cell < stop; cell += n_lanes, out += 3 * tables.n_parameters) {
+                    design_block(tables.chunks[chunk], supercell, cell, out, scratch);
+                }
             }
-            reduce_block(reduction, full, x);
-            const std::ptrdiff_t missing = supercell.n_cells - cell;
-            visit(site * supercell.n_cells + cell, missing < n_lanes ? missing : n_lanes, x);
+            const Lanes<double>* rows = full;
+            for (std::ptrdiff_t cell = start; cell < stop; cell += n_lanes, rows += 3 * tables.n_parameters) {
+                reduce_block(reduction, rows, x);
+                visit(site * supercell.n_cells + cell, std::min(stop - cell, n_lanes), x);
+            }
         }
     }
 }

@@ -102,6 +102,9 @@ struct Supercell {
 // entries in the same rows form panels of kPanelWidth; others stand alone.
 constexpr int kPanelWidth = 4;
 
+// Blocks of cells that a chunk is read for at once.
+constexpr std::ptrdiff_t kBlocksTogether = 4;
+
 struct Reduction {
     std::ptrdiff_t n_panels;
     std::ptrdiff_t n_columns;

@@ -111,7 +111,10 @@ def held_out_scores(
 
 def held_out_forces(posterior: Posterior, data: FitData, index: int) -> HeldOut:
     """Predict all forces of one supercell by a fit to the others."""
-    return _held_out(posterior, data, index, np.arange(len(data.frames[index].forces)))
+    found = _held_out(posterior, data, index, np.arange(len(data.frames[index].forces)))
+    if found.fitted_variances is not None:
+        data.keep_variances(index, posterior, found.fitted_variances)
+    return found
 
 
 def _held_out(posterior: Posterior, data: FitData, index: int, scored: NDArray[np.int64]) -> HeldOut:

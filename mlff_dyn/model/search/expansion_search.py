@@ -71,6 +71,7 @@ def search_expansions(
     first_local: LocalSettings | None = None,
     given: Candidate | None = None,
     time_limit: TimeLimit | None = None,
+    rotational_sum_rules: Collection[str] = (),
 ) -> Iterator[Trial]:
     """Fit nested expansions, the next ones around the best of the last.
 
@@ -85,6 +86,8 @@ def search_expansions(
     given : Candidate, optional
         An expansion to compare with.
     time_limit : TimeLimit, optional
+    rotational_sum_rules : collection of str
+        Of all expansions.
 
     Yields
     ------
@@ -98,7 +101,7 @@ def search_expansions(
     """
     if not data:
         raise FitError("there is no labelled snapshot", fix="label some or give --dataset")
-    steps = Steps(torus, limits, first_local)
+    steps = Steps(torus, limits, first_local, rotational_sum_rules)
     search = _Search(data, steps, limits, time_limit or TimeLimit())
     taken = yield from search.measure(steps.first())
     if given is not None:

@@ -17,7 +17,7 @@ from mlff_dyn.lattice.wigner_seitz import largest_safe_cutoff
 from mlff_dyn.model.search.local_steps import LocalStep, LocalSteps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from mlff_dyn.lattice.basis import ForceConstantBasis
     from mlff_dyn.lattice.torus import Torus
@@ -68,7 +68,7 @@ class Candidate:
     @property
     def n_parameters(self) -> int:
         """Number of parameters of both parts."""
-        return self.basis.n_parameters + (0 if self.local is None else self.local.n_functions)
+        return self.basis.n_parameters + (0 if self.local is None else self.local.n_parameters)
 
     @property
     def name(self) -> tuple[str, LocalSettings | None]:
@@ -87,17 +87,30 @@ class Steps:
         Larger expansions than those are left out.
     first_local : LocalSettings, optional
         Local part to begin with; without it there are force constants alone.
+    rotational_sum_rules : collection of str
+        Of all expansions.
     """
 
-    def __init__(self, torus: Torus, limits: SearchLimits, first_local: LocalSettings | None = None) -> None:
+    def __init__(
+        self,
+        torus: Torus,
+        limits: SearchLimits,
+        first_local: LocalSettings | None = None,
+        rotational_sum_rules: Collection[str] = (),
+    ) -> None:
         self._torus = torus
-        self._local = None if first_local is None else LocalSteps(torus.crystal, first_local, limits)
+        self._rules = tuple(rotational_sum_rules)
+        self._local = (
+            None
+            if first_local is None
+            else LocalSteps(torus.crystal, first_local, limits, is_at_rest=bool(self._rules))
+        )
         self._most_parameters = limits.most_parameters
         self._reaches = _shell_reaches(torus, limits.margin_angstrom)
 
     def first(self) -> Candidate:
         """Return the second order alone."""
-        return Candidate({}, {2: FULL}, build_basis(self._torus.crystal, {2: FULL}, self._torus))
+        return Candidate({}, {2: FULL}, self._basis({2: FULL}))
 
     def beyond(self, start: Candidate, n_shells: int) -> Iterator[Step]:
         """Steps from an expansion; an order needs the one below it."""
@@ -166,7 +179,7 @@ class Steps:
     def _candidate(self, shells: dict[int, tuple[int, int]], local: LocalBasis | None) -> Candidate | None:
         cutoffs = self._cutoffs(shells)
         try:
-            basis = build_basis(self._torus.crystal, cutoffs, self._torus)
+            basis = self._basis(cutoffs)
         except BasisError:
             return None
         n_bodies = {
@@ -178,6 +191,9 @@ class Steps:
             for order, (pairs, larger) in shells.items()
         }
         return self._fitting(Candidate(present, self._cutoffs(present), basis, local))
+
+    def _basis(self, cutoffs: Cutoffs) -> ForceConstantBasis:
+        return build_basis(self._torus.crystal, cutoffs, self._torus, rotational_sum_rules=self._rules)
 
     def _fitting(self, candidate: Candidate) -> Candidate | None:
         return candidate if candidate.n_parameters <= self._most_parameters else None

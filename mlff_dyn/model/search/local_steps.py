@@ -37,11 +37,16 @@ class LocalSteps:
     first : LocalSettings
         The one to begin with.
     limits : SearchLimits
+    is_at_rest : bool
+        See `mlff_dyn.model.local_expansion.local_basis`.
     """
 
-    def __init__(self, crystal: Crystal, first: LocalSettings, limits: SearchLimits) -> None:
+    def __init__(
+        self, crystal: Crystal, first: LocalSettings, limits: SearchLimits, *, is_at_rest: bool = False
+    ) -> None:
         self._crystal = crystal
         self._first = first
+        self._is_at_rest = is_at_rest
         self._most = (limits.most_radial, limits.largest_l, limits.largest_local_cutoff_angstrom)
         self._units = (1, 1, limits.local_cutoff_step_angstrom)
         self._built: dict[LocalSettings, LocalBasis | None] = {}
@@ -74,7 +79,7 @@ class LocalSteps:
             return None
         if settings not in self._built:
             try:
-                self._built[settings] = local_basis(self._crystal, settings)
+                self._built[settings] = local_basis(self._crystal, settings, is_at_rest=self._is_at_rest)
             except BasisError:
                 self._built[settings] = None
         return self._built[settings]

@@ -15,11 +15,12 @@ from mlff_dyn.md.correlated_means import correlated_mean
 from mlff_dyn.md.temperature import energy_drift, temperatures
 from mlff_dyn.model.harmonic_forces import HarmonicForces
 from mlff_dyn.store.trajectory import read_trajectory
-from mlff_dyn.store.trajectory_layout import open_trajectory, read_attributes, read_valid_steps
+from mlff_dyn.store.trajectory_layout import damage_told, open_trajectory, read_attributes, read_valid_steps
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K, EV_PER_ANGSTROM3_GPA
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from mlff_dyn.lattice.torus import Torus
@@ -38,7 +39,7 @@ class TrajectoryAnalysis:
     n_frames : int                                  in the whole file
     mean_temperature_k, mean_temperature_error_k : float or None
     temperatures_by_element_k : dict of float or None
-        From the kinetic energy of the atoms of each element; equal in equilibrium.
+        From the kinetic energy of the atoms of each element; equal in equilibrium. None without velocities.
     energy_drift_mev_per_atom_per_ps : float or None
         Of the total energy, where no thermostat changes it.
     force_sd_mean, force_sd_max : float or None     eV/Å
@@ -94,7 +95,7 @@ def analyze_trajectory(
     equilibration : int
         MD steps to leave out at the start.
     """
-    with open_trajectory(path) as file:
+    with open_trajectory(path) as file, damage_told(path):
         steps = read_valid_steps(file)
         kinetic, potential = (file[f"{kind}_energies"][: len(steps)] for kind in ("kinetic", "potential"))
         strains = file["strains"][: len(steps)]
@@ -111,7 +112,7 @@ def analyze_trajectory(
     return TrajectoryAnalysis(
         n_frames=len(steps),
         **_thermal(torus, attributes, steps[first:], kinetic[first:], potential[first:]),
-        temperatures_by_element_k=_by_element(torus, np.array([f.kinetic_energies for f in frames])),
+        temperatures_by_element_k=_by_element(torus, frames),
         force_sd_mean=float(sd.mean()),
         force_sd_max=float(sd.max()),
         force_rms_ev_per_angstrom=_rms(forces - force_field.static_forces_on(torus)),
@@ -140,10 +141,13 @@ def _thermal(
     }
 
 
-def _by_element(torus: Torus, kinetic_energies: np.ndarray) -> dict[str, float]:
-    """Temperature of each element from kinetic energies of its atoms, eV, shape (n_frames, n_atoms)."""
+def _by_element(torus: Torus, frames: Sequence[_Frame]) -> dict[str, float] | None:
+    """Temperature of each element from kinetic energies of its atoms; None where they are not known."""
+    kinetic_energies = [each.kinetic_energies for each in frames if each.kinetic_energies is not None]
+    if not kinetic_energies:
+        return None
     freedoms = 3.0 * (1.0 - torus.masses / torus.masses.sum())
-    per_atom = 2.0 * kinetic_energies.mean(axis=0) / (np.maximum(freedoms, 1e-12) * BOLTZMANN_EV_PER_K)
+    per_atom = 2.0 * np.mean(kinetic_energies, axis=0) / (np.maximum(freedoms, 1e-12) * BOLTZMANN_EV_PER_K)
     return {
         chemical_symbols[number]: float(per_atom[torus.numbers == number].mean())
         for number in sorted(set(torus.numbers.tolist()))
@@ -159,7 +163,7 @@ class _Frame(NamedTuple):
     pressure: float
     displacement: float
     largest_displacement: float
-    kinetic_energies: np.ndarray
+    kinetic_energies: np.ndarray | None
 
 
 def _measure_frames(path: Path, force_field: ForceField, torus: Torus, samples: slice) -> list[_Frame]:
@@ -169,8 +173,8 @@ def _measure_frames(path: Path, force_field: ForceField, torus: Torus, samples: 
     harmonic_forces = HarmonicForces(force_field.expansion, force_field.posterior.mean, torus)
     frames = []
     inertias = AMU_ANGSTROM2_PER_FS2_EV * torus.masses
-    samples_of = zip(trajectory.strains, trajectory.displacements, trajectory.velocities, strict=True)
-    for strain, u, v in samples_of:
+    velocities = trajectory.velocities
+    for k, (strain, u) in enumerate(zip(trajectory.strains, trajectory.displacements, strict=True)):
         supercell = plain.strained(strain) if strain.any() else plain
         frames.append(
             _Frame(
@@ -180,7 +184,9 @@ def _measure_frames(path: Path, force_field: ForceField, torus: Torus, samples: 
                 pressure=_pressure(supercell, u),
                 displacement=_rms(u),
                 largest_displacement=float(np.linalg.norm(u, axis=1).max()),
-                kinetic_energies=0.5 * inertias * (v**2).sum(axis=1),
+                kinetic_energies=None
+                if velocities is None
+                else 0.5 * inertias * (velocities[k] ** 2).sum(axis=1),
             )
         )
     return frames

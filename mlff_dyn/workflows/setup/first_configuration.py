@@ -84,7 +84,7 @@ def first_configuration(structure: Path, folder: Path, overrides: Sequence[str])
     expanded: dict[str, Any] = {}
     wanted = _Wanted(rules, first.expansion.local is not None)
     if first.expansion.local != other.expansion.local:
-        local = propose_local(crystal)
+        local = propose_local(crystal, is_at_rest=bool(rules))
         expanded["local"] = None if local is None else asdict(local.chosen.settings)
         wanted = _Wanted(rules, local is not None)
         notes[_LOCAL] = [] if local is None else _local_notes(local)
@@ -197,13 +197,13 @@ def _expansion_notes(torus: Torus, wanted: _Wanted, chosen: ProposedExpansion) -
 
 
 def _local_notes(local: ProposedLocal) -> list[str]:
-    lines = [f"This one: {local.chosen.n_functions} parameters."]
+    lines = [f"This one: {local.chosen.n_parameters} parameters."]
     others = (("Cheaper", local.cheaper), ("Larger", local.larger))
     return lines + [f"{name}: {_sized(other)}." for name, other in others if other is not None]
 
 
 def _sized(local: SizedLocal) -> str:
-    return f"{_flow(asdict(local.settings))}: {local.n_functions} parameters"
+    return f"{_flow(asdict(local.settings))}: {local.n_parameters} parameters"
 
 
 def _describe(cell: TrainingCell, expansion: ProposedExpansion) -> str:

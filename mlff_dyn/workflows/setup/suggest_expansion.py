@@ -24,7 +24,7 @@ from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mlff_dyn.config.schema import Config
@@ -140,7 +140,26 @@ def suggest_expansion(
         If the file does not have the key.
     """
     workspace = Workspace(config)
-    path = dataset or workspace.dataset_path
+    data = _read_frames(workspace, dataset or workspace.dataset_path)
+    given = Candidate({}, config.expansion.cutoffs_angstrom, workspace.expansion.basis, workspace.local)
+    time_limit = TimeLimit(60.0 * minutes)
+    first_local = _first_local(workspace, data)
+    found = search_expansions(
+        data,
+        workspace.training_torus,
+        first_local=first_local,
+        given=given,
+        time_limit=time_limit,
+        rotational_sum_rules=workspace.rotational_sum_rules,
+    )
+    trials, search = _collect(found, time_limit, progress)
+    suggested = cheapest_sufficient(trials)
+    is_compared = any((trial.cutoffs_angstrom, trial.local) == _identity(given) for trial in trials)
+    status = _write(config_path, suggested, dry_run=dry_run) if is_compared else NOT_WRITTEN
+    return SuggestionReport(status, len(data), tuple(trials), suggested, search, time_limit.skipped)
+
+
+def _read_frames(workspace: Workspace, path: Path) -> list[LabelledFrame]:
     if not path.exists():
         raise DataError(
             f"there are no labelled snapshots in {workspace.directory} to compare expansions with",
@@ -148,33 +167,25 @@ def suggest_expansion(
         )
     with reading(workspace.directory):
         trained = [each for each in read_snapshots(path) if each.provenance.set_aside is None]
-        data = frames_of_snapshots(path, trained, workspace.expansion)
-    given = Candidate({}, config.expansion.cutoffs_angstrom, workspace.expansion.basis, workspace.local)
-    time_limit = TimeLimit(60.0 * minutes)
+        return frames_of_snapshots(path, trained, workspace.expansion)
+
+
+def _collect(found: Iterator[Trial], time_limit: TimeLimit, progress: Progress) -> tuple[list[Trial], str]:
+    """Trials of a search until it ends, and how it ended."""
     trials: list[Trial] = []
-    search = COMPLETE
     progress.start(None, "comparing expansions")
     try:
-        for trial in search_expansions(
-            data,
-            workspace.training_torus,
-            first_local=_first_local(workspace, data),
-            given=given,
-            time_limit=time_limit,
-        ):
+        for trial in found:
             trials.append(trial)
             progress.log(f"{_name(trial)}: {_describe(trial)}")
             progress.update(len(trials))
-        search = OUT_OF_TIME if time_limit.is_over else COMPLETE
     except KeyboardInterrupt:
         if not trials:
             raise
-        search = INTERRUPTED
-    progress.stop()
-    suggested = cheapest_sufficient(trials)
-    is_compared = any((trial.cutoffs_angstrom, trial.local) == _identity(given) for trial in trials)
-    status = _write(config_path, suggested, dry_run=dry_run) if is_compared else NOT_WRITTEN
-    return SuggestionReport(status, len(data), tuple(trials), suggested, search, time_limit.skipped)
+        return trials, INTERRUPTED
+    finally:
+        progress.stop()
+    return trials, OUT_OF_TIME if time_limit.is_over else COMPLETE
 
 
 def _first_local(workspace: Workspace, data: Sequence[LabelledFrame]) -> LocalSettings | None:

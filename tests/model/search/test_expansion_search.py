@@ -14,6 +14,9 @@ from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fitting.labelled_frame import labelled_frame
 from mlff_dyn.model.local_expansion import local_basis
 from mlff_dyn.model.search.expansion_search import Trial, cheapest_sufficient, search_expansions
+from mlff_dyn.model.search.expansion_steps import Steps
+from mlff_dyn.model.search.local_steps import LocalStep
+from mlff_dyn.model.search.search_limits import SEARCH_LIMITS
 from tests.models import crystal_of
 
 SILICON = crystal_of(bulk("Si", cubic=True))
@@ -102,3 +105,13 @@ def test_a_local_part_is_found_where_the_data_have_one():
     assert suggested.n_parameters < supercell.expansion.n_parameters + 25 + 20
     alone = [trial.held_out_error_relative for trial in trials if trial.local is None]
     assert suggested.held_out_error_relative < 0.5 * min(alone)
+
+
+def test_every_expansion_has_the_sum_rules_that_are_asked_for():
+    torus = input_supercell(crystal_of(bulk("Mg")), (3, 3, 2))
+    local = LocalSettings(4.0, 2, 1)
+    free, bound = (Steps(torus, SEARCH_LIMITS, local, rules) for rules in ((), ("huang", "born-huang")))
+    assert bound.first().n_parameters < free.first().n_parameters
+    step = LocalStep(0, 1, "first")
+    sizes = [each.take(each.first(), step).n_parameters - each.first().n_parameters for each in (free, bound)]
+    assert sizes[1] < sizes[0]

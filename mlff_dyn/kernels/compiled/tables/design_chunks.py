@@ -66,8 +66,9 @@ def build_design_chunks(tables: GatherTables) -> tuple[DesignChunk, ...]:
         counts = np.bincount(tables.entry_parameters[entries], minlength=tables.n_parameters)
         piece_of_parameter = _pieces(counts)
         pieces = piece_of_parameter[tables.entry_parameters[entries]]
-        numbers = np.unique(pieces) if len(entries) else [0]
-        chunks += [_build_chunk(tables, site, entries[pieces == piece]) for piece in numbers]
+        order, ends = np.argsort(pieces, kind="stable"), np.cumsum(np.bincount(pieces))[:-1]
+        parts = np.split(entries[order], ends)
+        chunks += [_build_chunk(tables, site, part) for part in parts if len(part) or len(parts) == 1]
     return tuple(chunks)
 
 
