@@ -39,11 +39,15 @@ class LocalSettings:
         Radial functions per kind of neighbor.
     l_max : int
         Largest degree of the angular functions.
+    kinds : str
+        Whose functions are the same: those of atoms of a ``species``, or only of ``sites`` that the space group
+        maps onto each other.
     """
 
     cutoff_angstrom: float = 5.0
     n_radial: int = 5
     l_max: int = 3
+    kinds: str = "species"
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,12 +119,13 @@ def build_local_basis(
     settings: LocalSettings,
     *,
     largest_displacement: float,
+    sites: NDArray[np.int64] | None = None,
     periodic: tuple[bool, bool, bool] = (True, True, True),
 ) -> LocalBasis:
-    """Functions of a crystal: one set for each species of the central atom.
+    """Functions of a crystal: one set for each kind of the central atom.
 
-    A function of the distance between two species is the same from either side. Functions of species that are
-    not within the cutoff of each other are left out.
+    A function of the distance between two kinds is the same from either side. Functions of kinds that are not
+    within the cutoff of each other are left out.
 
     Parameters
     ----------
@@ -131,6 +136,8 @@ def build_local_basis(
     settings : LocalSettings
     largest_displacement : float, Å
         How far atoms may be from their sites.
+    sites : ndarray, shape (n_sites,), optional
+        Equal numbers for sites whose functions are the same; those of a species by default.
     periodic : tuple of bool
 
     Raises
@@ -138,8 +145,10 @@ def build_local_basis(
     BasisError
         If there are too many functions.
     """
-    species, of_sites = np.unique(numbers, return_inverse=True)
-    kinds = of_sites.astype(np.int32)
+    _, places, of_sites = np.unique(
+        numbers if sites is None else sites, return_index=True, return_inverse=True
+    )
+    species, kinds = numbers[places], of_sites.astype(np.int32)
     reach = settings.cutoff_angstrom + 2.0 * largest_displacement
     found = find_environments(lattice, positions, kinds, reach, periodic)
     centers = kinds[np.repeat(np.arange(len(kinds)), np.diff(found.starts))]
