@@ -111,7 +111,7 @@ def check_harmonic(harmonic: HarmonicTorus, n_atoms: int) -> int:
 def second_order(
     tables: GatherTables,
     parameters: NDArray[np.float64],
-    slot_atoms: NDArray[np.int32],
+    home_atoms: NDArray[np.int32],
     grid: tuple[int, int, int],
 ) -> HarmonicTorus:
     """Order 2 of a polynomial on a torus.
@@ -120,15 +120,15 @@ def second_order(
     ----------
     tables : GatherTables
     parameters : ndarray, shape (n_parameters,)
-    slot_atoms : ndarray, shape (n_slots, n_cells), int32
-        Atom that each slot of the tables means for each home cell.
+    home_atoms : ndarray, shape (n_slots,), int32
+        Atom that each slot of the tables means for cell 0.
     grid : tuple of 3 int
         Extents of the torus.
     """
-    n_components, n_cells = 3 * tables.polynomial.n_sites, slot_atoms.shape[1]
+    n_components, n_cells = 3 * tables.polynomial.n_sites, int(np.prod(grid, dtype=np.int64))
     chosen = tables.polynomial.parameter_orders[tables.entry_parameters] == 2
     slots, axes = np.divmod(tables.node_variables[tables.entry_nodes[chosen]], 3)
-    sites, cells = np.divmod(slot_atoms[slots, 0], n_cells)
+    sites, cells = np.divmod(home_atoms[slots], n_cells)
     weights = tables.entry_factors[chosen] * parameters[tables.entry_parameters[chosen]]
     blocks = np.zeros((n_components, n_components, n_cells))
     np.add.at(blocks, (tables.entry_targets[chosen], 3 * sites + axes, cells), weights)

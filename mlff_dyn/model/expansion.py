@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.kernels.harmonic import HarmonicTorus
+    from mlff_dyn.kernels.slot_atoms import TorusSlots
     from mlff_dyn.kernels.strain.harmonic import StrainableHarmonic
     from mlff_dyn.lattice.basis import ForceConstantBasis
     from mlff_dyn.lattice.torus import Torus
@@ -126,9 +127,9 @@ class _Supercell:
     torus: Torus
 
     @cached_property
-    def slot_atoms(self) -> NDArray[np.int32]:
+    def slot_atoms(self) -> TorusSlots:
         """Atom that each slot of the kernel tables means for each cell."""
-        return self.torus.atom_indices(self.expansion.tables.slots)
+        return self.torus.slot_atoms(self.expansion.tables.slots)
 
     @cached_property
     def bonds(self) -> Bonds:
@@ -319,7 +320,7 @@ class SupercellExpansion:
             self._expansion.strain_tables,
             self._expansion.strain_energy,
             self.basis.expand(parameters),
-            self.torus.atom_indices,
+            self.torus.slot_atoms,
             precision,
             n_threads,
             None if stress_at_rest is None else volume * from_voigt(stress_at_rest),

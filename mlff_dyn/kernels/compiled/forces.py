@@ -19,6 +19,7 @@ from mlff_dyn.kernels.gather import GatherTables, check_precision, check_threads
 from mlff_dyn.kernels.harmonic import check_harmonic, second_order
 from mlff_dyn.kernels.pair_terms import BondTerms, build_bond_terms
 from mlff_dyn.kernels.placement import place_tables
+from mlff_dyn.kernels.slot_atoms import atoms_of_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from mlff_dyn.kernels.compiled.tables.tiles import LiftedChunk
     from mlff_dyn.kernels.harmonic import HarmonicTorus
+    from mlff_dyn.kernels.slot_atoms import SlotAtoms
 
     _Evaluator = _compiled.ForceEvaluator64
 
@@ -40,7 +42,7 @@ class ForceKernel:
     ----------
     tables : GatherTables
     parameters : ndarray, shape (n_parameters,)
-    slot_atoms : ndarray, shape (n_slots, n_cells), int32
+    slot_atoms : SlotAtoms, or ndarray, shape (n_slots, n_cells), int32
         Atom that each slot of the tables means for each home cell.
     precision : str
         ``double``, or ``single`` for forces good to about 1e-6 of their size; positions and velocities are
@@ -62,7 +64,7 @@ class ForceKernel:
         self,
         tables: GatherTables,
         parameters: NDArray[np.float64],
-        slot_atoms: NDArray[np.int32],
+        slot_atoms: SlotAtoms | NDArray[np.int32],
         precision: str = "double",
         n_threads: int = 1,
         *,
@@ -72,13 +74,13 @@ class ForceKernel:
         check_shape("parameters", parameters, (tables.n_parameters,))
         self._place = place_tables(tables, slot_atoms)
         self.n_atoms = self._place.n_atoms
-        slot_atoms = self._place.slot_atoms
+        slots = self._place.slot_atoms
         self._evaluator_type = _EVALUATORS[check_precision(precision)]
         self._n_threads = check_threads(n_threads)
-        with_pairs = not transforms_pairs(tables, slot_atoms, grid, harmonic)
+        with_pairs = not transforms_pairs(tables, slots.home, grid, harmonic)
         if grid is not None and not with_pairs:
-            harmonic = second_order(tables, parameters, slot_atoms, grid).plus(harmonic)
-        self._programs = _plan_programs(tables, parameters, slot_atoms, with_pairs=with_pairs)
+            harmonic = second_order(tables, parameters, slots.home, grid).plus(harmonic)
+        self._programs = _plan_programs(tables, parameters, slots, with_pairs=with_pairs)
         self._harmonic = None if harmonic is None else self._plan_harmonic(harmonic)
         self._evaluator = self._make_evaluator(1, self._n_threads)
         self._team: tuple[int, list[_Evaluator]] = (0, [])
@@ -100,6 +102,8 @@ class ForceKernel:
     def _make_evaluator(self, n_replicas: int, n_threads: int) -> _Evaluator:
         sizes = (self._place.n_sites, self._place.n_cells, n_replicas)
         evaluator = self._evaluator_type(*sizes, INSTRUCTION_SET, n_threads)
+        if self._place.slot_atoms.grid is not None:
+            evaluator.set_grid(*self._place.slot_atoms.grid)
         for program, groups in self._programs:
             evaluator.add_program(*program)
             for group in groups:
@@ -195,7 +199,7 @@ class ForceKernel:
 def _plan_programs(
     tables: GatherTables,
     parameters: NDArray[np.float64],
-    slot_atoms: NDArray[np.int32],
+    slot_atoms: SlotAtoms,
     *,
     with_pairs: bool,
 ) -> list[tuple[tuple[Any, ...], list[SiteGroup]]]:
@@ -203,11 +207,12 @@ def _plan_programs(
     coefficients = _high_order_coefficients(tables, parameters)
     chunks = _lifted_chunks(tables, _orders_of_differences(tables, coefficients))
     flat = np.concatenate([np.empty(0), *coefficients.values()])
-    extra, groups = build_site_groups(tables, parameters, slot_atoms, chunks[0].slots, with_pairs=with_pairs)
+    home = slot_atoms.home
+    extra, groups = build_site_groups(tables, parameters, home, chunks[0].slots, with_pairs=with_pairs)
     programs = []
     for chunk in chunks:
         program = (
-            np.ascontiguousarray(slot_atoms[np.concatenate([chunk.slots, extra])]),
+            atoms_of_program(slot_atoms, np.concatenate([chunk.slots, extra])),
             len(chunk.slots),
             chunk.n_lifted,
             chunk.lifts,

@@ -12,6 +12,7 @@ from mlff_dyn.kernels import _compiled
 from mlff_dyn.kernels.compiled.instruction_set import INSTRUCTION_SET
 from mlff_dyn.kernels.compiled.tables.design_chunks import build_design_chunks
 from mlff_dyn.kernels.reduction import Reduction, check_rows
+from mlff_dyn.kernels.slot_atoms import EVERY_CELL, cell_slices
 from mlff_dyn.kernels.strain.moves import integrate_slopes, strain_displacements
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def reduced_rows(
     check_rows(place.tables.n_parameters, reduction)
     displacements = place.check_displacements(displacements)
     rows = np.empty((displacements.size, reduction.n_columns))
-    arrays = (place.slot_atoms, displacements, place.moves, *reduction.arrays)
+    every = place.slot_atoms.of_cells(EVERY_CELL)
+    arrays = (every, displacements, place.moves, *reduction.arrays)
     _design_plan(place.tables).fill_reduced(*arrays, rows)
     return rows
 
@@ -85,15 +87,20 @@ def force_variances(
     displacements = place.check_displacements(displacements)
     fill = _design_plan(place.tables).fill_variances
     columns = (*reduction.arrays, *_grouped_columns(factor))
-    variances = np.empty((place.n_atoms if atoms is None else len(atoms), 3))
     if atoms is None:
-        fill(place.slot_atoms, displacements, place.moves, 0, place.n_sites, *columns, variances)
-        return variances
+        by_site = np.empty((place.n_sites, place.n_cells, 3))
+        for piece in cell_slices(place.n_cells, len(place.tables.slots)):
+            table = place.slot_atoms.of_cells(piece)
+            part = np.empty((place.n_sites * table.shape[1], 3))
+            fill(table, displacements, place.moves, 0, place.n_sites, *columns, part)
+            by_site[:, piece] = part.reshape(place.n_sites, -1, 3)
+        return by_site.reshape(-1, 3)
+    variances = np.empty((len(atoms), 3))
     sites, cells = np.divmod(place.check_atoms(atoms), place.n_cells)
     for site in np.unique(sites).tolist():
         members = np.flatnonzero(sites == site)
         part = np.zeros((place.n_sites * len(members), 3))
-        own_cells = np.ascontiguousarray(place.slot_atoms[:, cells[members]])
+        own_cells = place.slot_atoms.of_cells(cells[members])
         fill(own_cells, displacements, place.moves, site, site + 1, *columns, part)
         variances[members] = part[site * len(members) : (site + 1) * len(members)]
     return variances
@@ -140,10 +147,11 @@ def stress_rows(
     displacements = place.check_displacements(displacements)
     directions = np.ascontiguousarray(strain_displacements(positions))
     plan = _design_plan(place.tables)
+    every = place.slot_atoms.of_cells(EVERY_CELL)
 
     def slopes(u: NDArray[np.float64]) -> NDArray[np.float64]:
         rows = np.zeros((6, place.tables.n_parameters))
-        plan.add_stress(place.slot_atoms, u, place.moves, directions, rows)
+        plan.add_stress(every, u, place.moves, directions, rows)
         return rows
 
     return integrate_slopes(place, slopes, displacements)

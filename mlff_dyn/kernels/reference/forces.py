@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.kernels.harmonic import HarmonicTorus
+    from mlff_dyn.kernels.slot_atoms import SlotAtoms
 
 
 class ForceKernel:
@@ -29,7 +30,7 @@ class ForceKernel:
     ----------
     tables : GatherTables
     parameters : ndarray, shape (n_parameters,)
-    slot_atoms : ndarray, shape (n_slots, n_cells), int32
+    slot_atoms : SlotAtoms, or ndarray, shape (n_slots, n_cells), int32
         Atom that each slot of the tables means for each home cell.
     precision : str
         ``double`` or ``single``; this version computes in double in either case.
@@ -50,7 +51,7 @@ class ForceKernel:
         self,
         tables: GatherTables,
         parameters: NDArray[np.float64],
-        slot_atoms: NDArray[np.int32],
+        slot_atoms: SlotAtoms | NDArray[np.int32],
         precision: str = "double",
         n_threads: int = 1,
         *,
@@ -80,7 +81,7 @@ class ForceKernel:
         energy = 0.0
         sites, axes = np.divmod(self._targets[:, None], 3)
         for cells in cell_chunks(place.n_cells, len(tables.entry_nodes) + len(tables.node_parents)):
-            nodes = node_values(tables, slot_variables(place.slot_atoms[:, cells], displacements))
+            nodes = node_values(tables, slot_variables(place.slot_atoms.of_cells(cells), displacements))
             products = self._coefficients[:, None] * nodes[tables.entry_nodes]
             if len(self._starts):
                 gradients = np.add.reduceat(products, self._starts, axis=0)

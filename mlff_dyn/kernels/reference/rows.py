@@ -15,6 +15,7 @@ from mlff_dyn.kernels.reference.nodes import (
     node_values,
     slot_variables,
 )
+from mlff_dyn.kernels.slot_atoms import EVERY_CELL
 from mlff_dyn.kernels.strain.moves import integrate_slopes, strain_displacements
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ def design_matrix(
     ndarray, shape (3 * n_atoms, n_parameters)
         Row 3 * atom + axis: force = -dE/du = row @ parameters.
     """
-    design = _cell_rows(place, place.slot_atoms, place.check_displacements(displacements))
+    design = _cell_rows(
+        place, place.slot_atoms.of_cells(EVERY_CELL), place.check_displacements(displacements)
+    )
     return design.reshape(3 * place.n_atoms, place.tables.n_parameters)
 
 
@@ -91,7 +94,7 @@ def force_variances(
     columns = reduction.dense() @ factor
     variances = np.empty((place.n_sites, place.n_cells, 3))
     for cells in cell_chunks(place.n_cells, 3 * place.n_sites * sum(columns.shape)):
-        rows = _cell_rows(place, place.slot_atoms[:, cells], displacements)
+        rows = _cell_rows(place, place.slot_atoms.of_cells(cells), displacements)
         variances[:, cells] = ((rows @ columns) ** 2).sum(axis=-1)
     flat = variances.reshape(place.n_atoms, 3)
     return flat if atoms is None else flat[place.check_atoms(atoms)]
@@ -124,7 +127,7 @@ def _strain_slopes(
     by_site = displacements.reshape(place.n_sites, place.n_cells, 3)
     directions = strain_displacements(positions).reshape(6, -1)
     for cells in cell_chunks(place.n_cells, len(tables.entry_nodes) + 2 * len(tables.node_parents)):
-        variables = slot_variables(place.slot_atoms[:, cells], displacements, place.moves)
+        variables = slot_variables(place.slot_atoms.of_cells(cells), displacements, place.moves)
         nodes = node_values(tables, variables)
         for component in range(6):
             slopes = node_slopes(tables, variables, nodes, directions[component])

@@ -19,6 +19,7 @@ from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K, EV_PER_ANGSTROM3_GPA
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from mlff_dyn.lattice.torus import Torus
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _MOST_FRAMES, _LEAST_FRAMES = 100, 4
 _MOST_COMPONENTS = 2_000_000
+_LARGEST_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -104,19 +106,19 @@ def analyze_trajectory(
         return TrajectoryAnalysis(len(steps))
     wanted = max(_LEAST_FRAMES, min(_MOST_FRAMES, _MOST_COMPONENTS // (3 * torus.n_atoms)))
     stride = max(1, n_frames // wanted)
-    frames = _measure_frames(path, force_field, torus, slice(first, None, stride))
-    forces, sd = np.array([f.forces for f in frames]), np.array([f.force_sd for f in frames])
-    pressure = correlated_mean(EV_PER_ANGSTROM3_GPA * np.array([[f.pressure for f in frames]]))
+    frames = _measure_frames(path, force_field, torus, range(first, len(steps), stride))
+    pressure = correlated_mean(EV_PER_ANGSTROM3_GPA * np.array(frames.pressures)[None])
+    sd = np.array(frames.force_sds)
     return TrajectoryAnalysis(
         n_frames=len(steps),
         **_thermal(torus, attributes, steps[first:], kinetic[first:], potential[first:]),
-        temperatures_by_element_k=_by_element(torus, np.array([f.kinetic_energies for f in frames])),
+        temperatures_by_element_k=_by_element(torus, frames.kinetic_energies),
         force_sd_mean=float(sd.mean()),
         force_sd_max=float(sd.max()),
-        force_rms_ev_per_angstrom=_rms(forces - force_field.static_forces_on(torus)),
-        sigma_a=anharmonicity(forces, np.array([f.harmonic_forces for f in frames])),
-        displacement_rms_angstrom=_rms(np.array([f.displacement for f in frames])),
-        largest_displacement_angstrom=max(f.largest_displacement for f in frames),
+        force_rms_ev_per_angstrom=_rms(frames.forces - force_field.static_forces_on(torus)),
+        sigma_a=anharmonicity(frames.forces, frames.harmonic_forces),
+        displacement_rms_angstrom=_rms(np.array(frames.displacements)),
+        largest_displacement_angstrom=max(frames.largest_displacements),
         pressure_gigapascal=pressure.mean,
         pressure_error_gigapascal=pressure.statistical_error,
         **_mean_cell(torus, strains[first:]),
@@ -149,43 +151,52 @@ def _by_element(torus: Torus, kinetic_energies: np.ndarray) -> dict[str, float]:
     }
 
 
-class _Frame(NamedTuple):
-    """Of one frame: forces and predictive error, eV/Å, pressure, eV/Å³, displacements, Å, energies, eV."""
+class _Frames(NamedTuple):
+    """Frames of a trajectory: forces and their predictive errors, eV/Å, pressures, eV/Å³, and so on.
+
+    Arrays have the shape (n_frames, n_atoms, 3) or (n_frames, n_atoms), lists an entry for each frame.
+    """
 
     forces: np.ndarray
     harmonic_forces: np.ndarray
-    force_sd: float
-    pressure: float
-    displacement: float
-    largest_displacement: float
     kinetic_energies: np.ndarray
+    force_sds: list[float]
+    pressures: list[float]
+    displacements: list[float]
+    largest_displacements: list[float]
 
 
-def _measure_frames(path: Path, force_field: ForceField, torus: Torus, samples: slice) -> list[_Frame]:
+def _measure_frames(path: Path, force_field: ForceField, torus: Torus, samples: range) -> _Frames:
     """One frame after the other: those of a changing cell have kernels of their own."""
-    trajectory = read_trajectory(path, samples=samples)
     plain = force_field.on(torus)
     harmonic = np.where(force_field.basis.parameter_orders == 2, force_field.posterior.mean, 0.0)
     kernel = force_field.expansion.on(torus).kernel(harmonic)
-    frames = []
+    shape = (len(samples), torus.n_atoms)
+    frames = _Frames(np.empty((*shape, 3)), np.empty((*shape, 3)), np.empty(shape), [], [], [], [])
     inertias = AMU_ANGSTROM2_PER_FS2_EV * torus.masses
-    samples_of = zip(trajectory.strains, trajectory.displacements, trajectory.velocities, strict=True)
-    for strain, u, v in samples_of:
+    for place, (strain, u, v) in enumerate(_read_frames(path, samples, torus.n_atoms)):
         supercell = plain.strained(strain) if strain.any() else plain
         if strain.any():
             kernel = force_field.expansion.on(torus, strain).kernel(harmonic)
-        frames.append(
-            _Frame(
-                forces=supercell.energy_forces(u)[1],
-                harmonic_forces=kernel.energy_forces(u)[1],
-                force_sd=_rms(supercell.force_errors(u).predictive),
-                pressure=_pressure(supercell, u),
-                displacement=_rms(u),
-                largest_displacement=float(np.linalg.norm(u, axis=1).max()),
-                kinetic_energies=0.5 * inertias * (v**2).sum(axis=1),
-            )
-        )
+        frames.forces[place] = supercell.energy_forces(u)[1]
+        frames.harmonic_forces[place] = kernel.energy_forces(u)[1]
+        frames.kinetic_energies[place] = 0.5 * inertias * (v**2).sum(axis=1)
+        frames.force_sds.append(_rms(supercell.force_errors(u).predictive))
+        frames.pressures.append(_pressure(supercell, u))
+        frames.displacements.append(_rms(u))
+        frames.largest_displacements.append(float(np.linalg.norm(u, axis=1).max()))
     return frames
+
+
+def _read_frames(
+    path: Path, samples: range, n_atoms: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Strain, displacements and velocities of samples, few of which are in memory together."""
+    most = max(1, _LARGEST_BYTES // (48 * n_atoms))
+    for start in range(0, len(samples), most):
+        part = samples[start : start + most]
+        trajectory = read_trajectory(path, samples=slice(part.start, part.stop, part.step))
+        yield from zip(trajectory.strains, trajectory.displacements, trajectory.velocities, strict=True)
 
 
 def _pressure(supercell: SupercellForceField, displacements: np.ndarray) -> float:

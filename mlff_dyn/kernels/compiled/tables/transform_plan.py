@@ -64,7 +64,7 @@ def build_transform_plan(harmonic: HarmonicTorus) -> TransformPlan:
 
 def transforms_pairs(
     tables: GatherTables,
-    slot_atoms: NDArray[np.int32],
+    home_atoms: NDArray[np.int32],
     grid: tuple[int, int, int] | None,
     harmonic: HarmonicTorus | None,
 ) -> bool:
@@ -76,7 +76,7 @@ def transforms_pairs(
     Parameters
     ----------
     tables : GatherTables
-    slot_atoms : ndarray, shape (n_slots, n_cells), int32
+    home_atoms : ndarray, shape (n_slots,), int32
     grid : tuple of 3 int or None
         Extents of the torus; None where they are not known.
     harmonic : HarmonicTorus or None
@@ -89,7 +89,7 @@ def transforms_pairs(
     if harmonic is not None or not len(variables):
         return harmonic is not None and len(variables) > 0
     n_sites = tables.polynomial.n_sites
-    n_columns = len(np.unique(slot_atoms[variables // 3, 0]))
+    n_columns = len(np.unique(home_atoms[variables // 3]))
     pairs = n_columns * (_LOOK_UP + 9 * n_sites)
     stages = sum(_STAGE + _RADIX * radix for extent in grid for radix in radices(extent))
     packed = packed_size(n_sites)
