@@ -282,7 +282,7 @@ class SupercellExpansion:
         return self._supercell.dipoles
 
     def kernel(
-        self, parameters: NDArray[np.float64], *, precision: str = "double", n_threads: int = 1
+        self, parameters: NDArray[np.float64], *, precision: str = "double", n_threads: int | None = 1
     ) -> ForceKernel | StrainedKernel:
         """Compiled energy, forces and dynamics for given independent parameters, the long range included."""
         if self._place.is_strained:
@@ -303,7 +303,7 @@ class SupercellExpansion:
         *,
         stress_at_rest: NDArray[np.float64] | None = None,
         precision: str = "double",
-        n_threads: int = 1,
+        n_threads: int | None = 1,
     ) -> StrainedKernel:
         """Compile a kernel that knows its virial and can be strained, the long range included.
 
@@ -313,7 +313,7 @@ class SupercellExpansion:
         stress_at_rest : ndarray, shape (6,), optional
             Of the unstrained crystal, eV/Å³; zero by default.
         precision : str
-        n_threads : int
+        n_threads : int or None
         """
         volume = abs(float(np.linalg.det(self.basis.crystal.lattice)))
         torus = StrainableTorus(

@@ -181,7 +181,7 @@ class ForceField:
         *,
         strain: NDArray[np.float64] | None = None,
         precision: str = "double",
-        n_threads: int = 1,
+        n_threads: int | None = 1,
     ) -> SupercellForceField:
         """Return the force field on a supercell.
 
@@ -192,8 +192,8 @@ class ForceField:
             Symmetric; displacements are then measured from the sites (1 + strain) R.
         precision : str
             ``double`` or ``single`` arithmetic of the kernel.
-        n_threads : int
-            Threads of the kernel.
+        n_threads : int or None
+            Threads of the kernel; None: as many as pay.
         """
         return SupercellForceField(self, self.expansion.on(torus, strain), precision, n_threads)
 
@@ -207,7 +207,7 @@ class SupercellForceField:
     supercell : SupercellExpansion
     precision : str
         ``double`` or ``single`` arithmetic of energy, forces and dynamics.
-    n_threads : int
+    n_threads : int or None
     known_kernel : StrainedKernel, optional
         Of the same supercell under any strain, which makes the one of this strain at little cost.
     """
@@ -217,7 +217,7 @@ class SupercellForceField:
         force_field: ForceField,
         supercell: SupercellExpansion,
         precision: str = "double",
-        n_threads: int = 1,
+        n_threads: int | None = 1,
         *,
         known_kernel: StrainedKernel | None = None,
     ) -> None:

@@ -13,13 +13,14 @@ from mlff_dyn.kernels import _compiled
 from mlff_dyn.kernels.compiled.instruction_set import INSTRUCTION_SET
 from mlff_dyn.kernels.compiled.tables.lifted import build_lifted_chunks
 from mlff_dyn.kernels.compiled.tables.site_groups import SiteGroup, build_site_groups
-from mlff_dyn.kernels.compiled.tables.transform_plan import build_transform_plan, transforms_pairs
+from mlff_dyn.kernels.compiled.tables.transform_plan import LOOK_UP, build_transform_plan, transforms_pairs
 from mlff_dyn.kernels.dynamics import THERMOSTATS, Dynamics, MdRun, MdState, check_replicas, check_run
-from mlff_dyn.kernels.gather import GatherTables, check_precision, check_threads
+from mlff_dyn.kernels.gather import GatherTables, check_precision
 from mlff_dyn.kernels.harmonic import check_harmonic, second_order
 from mlff_dyn.kernels.pair_terms import BondTerms, build_bond_terms
 from mlff_dyn.kernels.placement import place_tables
 from mlff_dyn.kernels.slot_atoms import atoms_of_program
+from mlff_dyn.kernels.threads import available_cores, check_threads, paying_threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,8 +48,9 @@ class ForceKernel:
     precision : str
         ``double``, or ``single`` for forces good to about 1e-6 of their size; positions and velocities are
         double in either case.
-    n_threads : int
-        Threads that share the cells of one call; the numbers depend on it in the last digits only.
+    n_threads : int or None
+        Threads that share the cells of one call; the numbers depend on it in the last digits only. None: as
+        many as pay, see `mlff_dyn.kernels.threads`.
     grid : tuple of 3 int, optional
         Extents of the torus. With them order 2 is evaluated by Fourier transform where that is cheaper.
     harmonic : HarmonicTorus, optional
@@ -66,7 +68,7 @@ class ForceKernel:
         parameters: NDArray[np.float64],
         slot_atoms: SlotAtoms | NDArray[np.int32],
         precision: str = "double",
-        n_threads: int = 1,
+        n_threads: int | None = 1,
         *,
         grid: tuple[int, int, int] | None = None,
         harmonic: HarmonicTorus | None = None,
@@ -82,7 +84,8 @@ class ForceKernel:
             harmonic = second_order(tables, parameters, slots.home, grid).plus(harmonic)
         self._programs = _plan_programs(tables, parameters, slots, with_pairs=with_pairs)
         self._harmonic = None if harmonic is None else self._plan_harmonic(harmonic)
-        self._evaluator = self._make_evaluator(1, self._n_threads)
+        self._work = self._place.n_cells * work_of_programs(self._programs)
+        self._evaluator = self._make_evaluator(1, self._threads_of_each(1))
         self._team: tuple[int, list[_Evaluator]] = (0, [])
 
     def _plan_harmonic(self, harmonic: HarmonicTorus) -> tuple[Any, ...]:
@@ -189,11 +192,29 @@ class ForceKernel:
             return [self._evaluator]
         size, team = self._team
         if size != n_replicas:
-            n_members = min(self._n_threads, n_replicas)
+            n_members = min(self._n_threads or available_cores(), n_replicas)
             sizes = [len(part) for part in np.array_split(np.arange(n_replicas), n_members)]
-            team = [self._make_evaluator(size, self._n_threads // n_members) for size in sizes]
+            team = [self._make_evaluator(size, self._threads_of_each(n_members)) for size in sizes]
             self._team = (n_replicas, team)
         return team
+
+    def _threads_of_each(self, n_members: int) -> int:
+        """Threads of each of some evaluators that work at the same time."""
+        if self._n_threads is None:
+            return paying_threads(self._work, available_cores() // n_members)
+        return self._n_threads // n_members
+
+
+def work_of_programs(programs: list[tuple[tuple[Any, ...], list[SiteGroup]]]) -> float:
+    """Work for one cell in multiplications, a look-up of an atom counting as several.
+
+    Each coefficient is multiplied on the way to the energy and on the way back to the forces.
+    """
+    work = 0.0
+    for (slot_atoms, n_lifted_slots, _, _, _, _, coefficients), groups in programs:
+        work += LOOK_UP * (len(slot_atoms) + n_lifted_slots) + 2 * len(coefficients)
+        work += sum(len(group.coefficients) for group in groups)
+    return work
 
 
 def _plan_programs(

@@ -31,6 +31,8 @@ std::vector<Real> convert(const std::vector<double>& values) {
     return {values.begin(), values.end()};
 }
 
+constexpr std::size_t kLeastShared = 1 << 16;  // numbers that one thread adds faster than several
+
 }  // namespace
 
 template <typename Real>
@@ -185,8 +187,8 @@ void CellEvaluator<Real>::work(int member, const Real* u, Real* forces) {
 template <typename Real>
 void CellEvaluator<Real>::add_up(const std::vector<const Real*>& parts, double* forces) {
     const std::size_t n_members = parts.size();
-    team_.run([&](int member) {
-        const std::size_t first = n_padded() * member / n_members, last = n_padded() * (member + 1) / n_members;
+    const auto add_share = [&](std::size_t member, std::size_t n_shares) {
+        const std::size_t first = n_padded() * member / n_shares, last = n_padded() * (member + 1) / n_shares;
         for (std::size_t part = 0; part < n_members; ++part) {
             if constexpr (std::is_same_v<Real, double>) {
                 if (part == 0) continue;
@@ -196,7 +198,12 @@ void CellEvaluator<Real>::add_up(const std::vector<const Real*>& parts, double* 
             }
             for (std::size_t k = first; k < last; ++k) forces[k] += parts[part][k];
         }
-    });
+    };
+    if (n_padded() < kLeastShared) {
+        add_share(0, 1);
+    } else {
+        team_.run([&](int member) { add_share(static_cast<std::size_t>(member), n_members); });
+    }
 }
 
 template <typename Real>

@@ -8,11 +8,12 @@ import numpy as np
 
 from mlff_dyn.errors import check_shape
 from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState, check_replicas, check_run
-from mlff_dyn.kernels.gather import GatherTables, check_precision, check_threads
+from mlff_dyn.kernels.gather import GatherTables, check_precision
 from mlff_dyn.kernels.harmonic import check_harmonic
 from mlff_dyn.kernels.placement import place_tables
 from mlff_dyn.kernels.reference.nodes import cell_chunks, group_starts, node_values, slot_variables
 from mlff_dyn.kernels.reference.random_numbers import draw_gaussians
+from mlff_dyn.kernels.threads import check_threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,7 @@ class ForceKernel:
         Atom that each slot of the tables means for each home cell.
     precision : str
         ``double`` or ``single``; this version computes in double in either case.
-    n_threads : int
+    n_threads : int or None
         Taken for the sake of the compiled version; this one has one thread.
     grid : tuple of 3 int, optional
         Extents of the torus; taken for the sake of the compiled version.
@@ -53,7 +54,7 @@ class ForceKernel:
         parameters: NDArray[np.float64],
         slot_atoms: SlotAtoms | NDArray[np.int32],
         precision: str = "double",
-        n_threads: int = 1,
+        n_threads: int | None = 1,
         *,
         grid: tuple[int, int, int] | None = None,  # noqa: ARG002 (the compiled version needs it)
         harmonic: HarmonicTorus | None = None,

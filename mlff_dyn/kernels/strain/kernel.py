@@ -42,7 +42,7 @@ class StrainableTorus:
         From slots, shape (n_slots, 4), to the atoms that they mean for each home cell.
     precision : str
         See `ForceKernel`.
-    n_threads : int
+    n_threads : int or None
     stress_at_rest : ndarray, shape (3, 3), or None
         Stress of the crystal at rest times the volume of its primitive cell, eV.
     harmonic : StrainableHarmonic or None
@@ -56,7 +56,7 @@ class StrainableTorus:
     parameters: NDArray[np.float64]
     atom_indices: Callable[[NDArray[np.int32]], SlotAtoms | NDArray[np.int32]]
     precision: str = "double"
-    n_threads: int = 1
+    n_threads: int | None = 1
     stress_at_rest: NDArray[np.float64] | None = None
     harmonic: StrainableHarmonic | None = None
     force_kernel: type[ForceKernel] = ForceKernel

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlff_dyn.kernels.harmonic import HarmonicTorus
 
 _STRIDE = 4
-_LOOK_UP, _PACKING, _STAGE, _RADIX, _PRODUCT = 12.0, 12.0, 6.0, 3.3, 2.0
+LOOK_UP, _PACKING, _STAGE, _RADIX, _PRODUCT = 12.0, 12.0, 6.0, 3.3, 2.0
 """Costs per cell, in units of a multiplication of the sum over pairs; measured on an x86-64 processor."""
 
 
@@ -90,7 +90,7 @@ def transforms_pairs(
         return harmonic is not None and len(variables) > 0
     n_sites = tables.polynomial.n_sites
     n_columns = len(np.unique(home_atoms[variables // 3]))
-    pairs = n_columns * (_LOOK_UP + 9 * n_sites)
+    pairs = n_columns * (LOOK_UP + 9 * n_sites)
     stages = sum(_STAGE + _RADIX * radix for extent in grid for radix in radices(extent))
     packed = packed_size(n_sites)
     return packed * (_PACKING + stages) + _PRODUCT * 6 * n_sites * packed < pairs
