@@ -84,6 +84,7 @@ class ForceKernel:
             harmonic = second_order(tables, parameters, slots.home, grid).plus(harmonic)
         self._programs = _plan_programs(tables, parameters, slots, with_pairs=with_pairs)
         self._harmonic = None if harmonic is None else self._plan_harmonic(harmonic)
+        del harmonic
         self._work = self._place.n_cells * work_of_programs(self._programs)
         self._evaluator = self._make_evaluator(1, self._threads_of_each(1))
         self._team: tuple[int, list[_Evaluator]] = (0, [])

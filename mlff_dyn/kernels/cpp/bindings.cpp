@@ -55,7 +55,8 @@ public:
             list.push_back({stages(k, 0), stages(k, 1), stages(k, 2), stages(k, 3), stages(k, 4), stages(k, 5)});
         }
         evaluator_.set_harmonic(std::make_unique<TorusHarmonic<Real>>(
-            n_sites, n_cells, isa, n_packed, std::move(list), copy(twiddles), copy(pairs), copy(products)));
+            n_sites, n_cells, isa, n_packed, std::move(list), copy(twiddles), copy(pairs),
+            SharedProducts{products.data(), products.shape(0), std::make_shared<const Doubles<1>>(products)}));
     }
 
     // Sum over the replicas.

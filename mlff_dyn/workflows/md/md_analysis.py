@@ -169,23 +169,31 @@ class _Frames(NamedTuple):
 def _measure_frames(path: Path, force_field: ForceField, torus: Torus, samples: range) -> _Frames:
     """One frame after the other: those of a changing cell have kernels of their own."""
     plain = force_field.on(torus)
-    harmonic = np.where(force_field.basis.parameter_orders == 2, force_field.posterior.mean, 0.0)
-    kernel = force_field.expansion.on(torus).kernel(harmonic)
     shape = (len(samples), torus.n_atoms)
-    frames = _Frames(np.empty((*shape, 3)), np.empty((*shape, 3)), np.empty(shape), [], [], [], [])
+    harmonic = _harmonic_forces(path, force_field, torus, samples)
+    frames = _Frames(np.empty((*shape, 3)), harmonic, np.empty(shape), [], [], [], [])
     inertias = AMU_ANGSTROM2_PER_FS2_EV * torus.masses
     for place, (strain, u, v) in enumerate(_read_frames(path, samples, torus.n_atoms)):
         supercell = plain.strained(strain) if strain.any() else plain
-        if strain.any():
-            kernel = force_field.expansion.on(torus, strain).kernel(harmonic)
         frames.forces[place] = supercell.energy_forces(u)[1]
-        frames.harmonic_forces[place] = kernel.energy_forces(u)[1]
         frames.kinetic_energies[place] = 0.5 * inertias * (v**2).sum(axis=1)
         frames.force_sds.append(_rms(supercell.force_errors(u).predictive))
         frames.pressures.append(_pressure(supercell, u))
         frames.displacements.append(_rms(u))
         frames.largest_displacements.append(float(np.linalg.norm(u, axis=1).max()))
     return frames
+
+
+def _harmonic_forces(path: Path, force_field: ForceField, torus: Torus, samples: range) -> np.ndarray:
+    """Forces of order 2 alone, apart from the others: two large kernels are not in memory together."""
+    order_2 = np.where(force_field.basis.parameter_orders == 2, force_field.posterior.mean, 0.0)
+    kernel = force_field.expansion.on(torus).kernel(order_2)
+    forces = np.empty((len(samples), torus.n_atoms, 3))
+    for place, (strain, u, _) in enumerate(_read_frames(path, samples, torus.n_atoms)):
+        if strain.any():
+            kernel = force_field.expansion.on(torus, strain).kernel(order_2)
+        forces[place] = kernel.energy_forces(u)[1]
+    return forces
 
 
 def _read_frames(

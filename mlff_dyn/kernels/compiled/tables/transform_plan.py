@@ -142,10 +142,11 @@ def _exponentials(turns: NDArray[np.float64]) -> NDArray[np.float64]:
 def _table(harmonic: HarmonicTorus, n_packed: int, chosen: NDArray[np.int32]) -> NDArray[np.float64]:
     n_components, n_cells = 3 * harmonic.n_sites, harmonic.blocks.shape[2]
     site, axis = np.divmod(np.arange(n_components), 3)
-    rows = (site % 2) * n_packed + _STRIDE * (site // 2) + axis
-    spectrum = harmonic.spectrum.reshape(n_components, n_components, n_cells)[:, :, chosen].transpose(2, 1, 0)
+    places = (site % 2) * n_packed + _STRIDE * (site // 2) + axis
     table = np.zeros((len(chosen), n_components, 2, 2 * n_packed))
-    table[:, :, 0, rows] = spectrum.real
-    table[:, :, 1, rows] = spectrum.imag
+    for rows, part in harmonic.spectrum_parts():
+        spectrum = part.reshape(-1, n_components, n_cells)[:, :, chosen].transpose(2, 1, 0)
+        table[:, :, 0, places[rows]] = spectrum.real
+        table[:, :, 1, places[rows]] = spectrum.imag
     table *= -0.5 / n_cells
     return table
