@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mlff_dyn.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True)
@@ -61,3 +66,15 @@ def check_threads(n_threads: int | None) -> int | None:
     if n_threads is not None and n_threads < 1:
         raise DataError(f"n_threads {n_threads} is not positive", fix="give a number of threads from 1")
     return n_threads
+
+
+def share(work: Callable[[slice], None], pieces: list[slice], n_threads: int | None) -> None:
+    """Do some work for all pieces, several at a time; None: as many as there are cores."""
+    n_members = min(len(pieces), n_threads or available_cores(), THREAD_LIMITS.most_threads)
+    if n_members <= 1:
+        for piece in pieces:
+            work(piece)
+        return
+    with ThreadPoolExecutor(n_members) as pool:
+        for _ in pool.map(work, pieces):
+            pass

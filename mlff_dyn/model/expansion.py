@@ -218,6 +218,7 @@ class SupercellExpansion:
         covariance_factor: NDArray[np.float64],
         *,
         atoms: NDArray[np.int64] | None = None,
+        n_threads: int | None = 1,
     ) -> NDArray[np.float64]:
         """Variance of the force components, in memory that does not grow with the design matrix.
 
@@ -227,6 +228,8 @@ class SupercellExpansion:
         covariance_factor : ndarray, shape (n_parameters, any)
         atoms : ndarray, optional
             Atoms whose variances are wanted; all by default.
+        n_threads : int or None
+            Threads for a large torus; None: all cores.
 
         Returns
         -------
@@ -236,7 +239,8 @@ class SupercellExpansion:
             rows = self.rows(displacements)[0]
             every = np.asarray(((rows @ covariance_factor) ** 2).sum(axis=1)).reshape(-1, 3)
             return every if atoms is None else every[atoms]
-        return force_variances(self._place, self._reduction, displacements, covariance_factor, atoms=atoms)
+        given = (self._place, self._reduction, displacements, covariance_factor)
+        return force_variances(*given, atoms=atoms, n_threads=n_threads)
 
     def stress_rows(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
         """Rows of the stress at constant displacements, measured from that of the unstrained crystal at rest.

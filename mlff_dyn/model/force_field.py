@@ -299,7 +299,7 @@ class SupercellForceField:
     def force_errors(self, displacements: NDArray[np.float64]) -> ForceErrors:
         """Standard deviations of all force components at given displacements (Å, shape (n_atoms, 3))."""
         variances = self._supercell.force_variances(
-            displacements, self.force_field.posterior.covariance_factor
+            displacements, self.force_field.posterior.covariance_factor, n_threads=self._n_threads
         )
         return _errors(self.force_field, variances, self._supercell.force_conditions(displacements))
 

@@ -14,6 +14,7 @@ from mlff_dyn.kernels.compiled.tables.design_chunks import build_design_chunks
 from mlff_dyn.kernels.reduction import Reduction, check_rows
 from mlff_dyn.kernels.slot_atoms import EVERY_CELL, cell_slices
 from mlff_dyn.kernels.strain.moves import integrate_slopes, strain_displacements
+from mlff_dyn.kernels.threads import share
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,6 +62,7 @@ def force_variances(
     factor: NDArray[np.float64],
     *,
     atoms: NDArray[np.int64] | None = None,
+    n_threads: int | None = 1,
 ) -> NDArray[np.float64]:
     """Variance of the force components for a covariance of the independent parameters.
 
@@ -73,6 +75,8 @@ def force_variances(
         Covariance = factor @ factor.T; zeros of a triangle cost nothing.
     atoms : ndarray, optional
         Atoms whose variances are wanted, in this order; all by default.
+    n_threads : int or None
+        Threads that share the atoms of a large torus, which changes no number; None: all cores.
 
     Returns
     -------
@@ -89,11 +93,14 @@ def force_variances(
     columns = (*reduction.arrays, *_grouped_columns(factor))
     if atoms is None:
         by_site = np.empty((place.n_sites, place.n_cells, 3))
-        for piece in cell_slices(place.n_cells, len(place.tables.slots)):
+
+        def fill_piece(piece: slice) -> None:
             table = place.slot_atoms.of_cells(piece)
             part = np.empty((place.n_sites * table.shape[1], 3))
             fill(table, displacements, place.moves, 0, place.n_sites, *columns, part)
             by_site[:, piece] = part.reshape(place.n_sites, -1, 3)
+
+        share(fill_piece, cell_slices(place.n_cells, len(place.tables.slots)), n_threads)
         return by_site.reshape(-1, 3)
     variances = np.empty((len(atoms), 3))
     sites, cells = np.divmod(place.check_atoms(atoms), place.n_cells)

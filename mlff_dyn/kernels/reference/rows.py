@@ -84,6 +84,7 @@ def force_variances(
     factor: NDArray[np.float64],
     *,
     atoms: NDArray[np.int64] | None = None,
+    n_threads: int | None = 1,  # noqa: ARG001 (the compiled version shares the atoms)
 ) -> NDArray[np.float64]:
     """Variance of the force components for a covariance of the independent parameters.
 

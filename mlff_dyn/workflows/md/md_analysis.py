@@ -82,7 +82,7 @@ def equilibration_steps(n_steps: int, timestep_femtoseconds: float) -> int:
 
 
 def analyze_trajectory(
-    path: Path, force_field: ForceField, torus: Torus, *, equilibration: int
+    path: Path, force_field: ForceField, torus: Torus, *, equilibration: int, n_threads: int | None = 1
 ) -> TrajectoryAnalysis:
     """Average over a trajectory.
 
@@ -94,6 +94,8 @@ def analyze_trajectory(
         Supercell of the trajectory.
     equilibration : int
         MD steps to leave out at the start.
+    n_threads : int or None
+        Of the kernels; None: as many as pay.
     """
     with open_trajectory(path) as file:
         steps = read_valid_steps(file)
@@ -106,7 +108,9 @@ def analyze_trajectory(
         return TrajectoryAnalysis(len(steps))
     wanted = max(_LEAST_FRAMES, min(_MOST_FRAMES, _MOST_COMPONENTS // (3 * torus.n_atoms)))
     stride = max(1, n_frames // wanted)
-    frames = _measure_frames(path, force_field, torus, range(first, len(steps), stride))
+    frames = _measure_frames(
+        path, force_field.on(torus, n_threads=n_threads), range(first, len(steps), stride)
+    )
     pressure = correlated_mean(EV_PER_ANGSTROM3_GPA * np.array(frames.pressures)[None])
     sd = np.array(frames.force_sds)
     return TrajectoryAnalysis(
@@ -166,11 +170,11 @@ class _Frames(NamedTuple):
     largest_displacements: list[float]
 
 
-def _measure_frames(path: Path, force_field: ForceField, torus: Torus, samples: range) -> _Frames:
+def _measure_frames(path: Path, plain: SupercellForceField, samples: range) -> _Frames:
     """One frame after the other: those of a changing cell have kernels of their own."""
-    plain = force_field.on(torus)
+    torus = plain.torus
     shape = (len(samples), torus.n_atoms)
-    harmonic = _harmonic_forces(path, force_field, torus, samples)
+    harmonic = _harmonic_forces(path, plain.force_field, torus, samples)
     frames = _Frames(np.empty((*shape, 3)), harmonic, np.empty(shape), [], [], [], [])
     inertias = AMU_ANGSTROM2_PER_FS2_EV * torus.masses
     for place, (strain, u, v) in enumerate(_read_frames(path, samples, torus.n_atoms)):

@@ -203,7 +203,13 @@ def _run_one(
         force=force,
         progress=progress,
     )
-    analysis = analyze_trajectory(plan.trajectory_path, force_field, torus, equilibration=plan.equilibration)
+    analysis = analyze_trajectory(
+        plan.trajectory_path,
+        force_field,
+        torus,
+        equilibration=plan.equilibration,
+        n_threads=plan.n_threads,
+    )
     summary = TrajectorySummary(
         directory=f"md/{plan.directory.name}",
         temperature_k=plan.dynamics.temperature_kelvin,
