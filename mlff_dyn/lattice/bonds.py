@@ -8,6 +8,7 @@ displacement, whose bonds are strained more.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -49,16 +50,24 @@ class Bonds:
         """Bonds of some cells after the other, so that memory does not grow with the torus."""
         n_cells = self.torus.n_cells
         length = max(1, _MOST_PAIRS // len(self.sites))
+        if n_cells <= length:
+            yield self._all_pairs
+            return
         for start in range(0, n_cells, length):
-            cells = np.arange(start, min(start + length, n_cells))
-            home = self.sites[:, None] * n_cells + cells
-            yield BondPairs(
-                cells=cells,
-                local=(self.sites[:, None] * len(cells) + np.arange(len(cells))).ravel(),
-                first=home.ravel(),
-                second=self.partners.of_cells(cells).ravel(),
-                vectors=np.repeat(self.vectors, len(cells), axis=0),
-            )
+            yield self._pairs(np.arange(start, min(start + length, n_cells)))
+
+    @cached_property
+    def _all_pairs(self) -> BondPairs:
+        return self._pairs(np.arange(self.torus.n_cells))
+
+    def _pairs(self, cells: NDArray[np.int64]) -> BondPairs:
+        return BondPairs(
+            cells=cells,
+            local=(self.sites[:, None] * len(cells) + np.arange(len(cells))).ravel(),
+            first=(self.sites[:, None] * self.torus.n_cells + cells).ravel(),
+            second=self.partners.of_cells(cells).ravel(),
+            vectors=np.repeat(self.vectors, len(cells), axis=0),
+        )
 
 
 class BondPairs(NamedTuple):
