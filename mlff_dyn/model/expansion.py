@@ -12,6 +12,7 @@ from mlff_dyn.kernels import ForceKernel, force_variances, reduced_rows, stress_
 from mlff_dyn.kernels.gather import GatherTables, build_gather_tables, energy_row
 from mlff_dyn.kernels.placement import place_tables
 from mlff_dyn.kernels.reduction import Reduction, block_reduction
+from mlff_dyn.kernels.slot_atoms import cell_slices
 from mlff_dyn.kernels.strain.energy import StrainEnergy, build_strain_energy
 from mlff_dyn.kernels.strain.kernel import StrainableTorus, StrainedKernel, check_strain
 from mlff_dyn.kernels.strain.moves import gauss_sum, slot_positions
@@ -236,11 +237,22 @@ class SupercellExpansion:
         ndarray, shape (n_atoms or len(atoms), 3)     (eV/Å)²
         """
         if self._place.is_strained and np.abs(self._net_force_rows).max(initial=0.0) > _NO_NET_FORCE:
-            rows = self.rows(displacements)[0]
-            every = np.asarray(((rows @ covariance_factor) ** 2).sum(axis=1)).reshape(-1, 3)
+            every = self._variances_without_net_force(displacements, covariance_factor)
             return every if atoms is None else every[atoms]
         given = (self._place, self._reduction, displacements, covariance_factor)
         return force_variances(*given, atoms=atoms, n_threads=n_threads)
+
+    def _variances_without_net_force(
+        self, displacements: NDArray[np.float64], covariance_factor: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        place = self._place
+        variances = np.empty((place.n_sites, place.n_cells, 3))
+        for cells in cell_slices(place.n_cells, 3 * place.n_sites * self.basis.n_parameters):
+            rows = reduced_rows(place, self._reduction, displacements, cells)
+            rows = (rows.reshape(-1, 3, rows.shape[1]) - self._net_force_rows).reshape(rows.shape)
+            part = ((rows @ covariance_factor) ** 2).sum(axis=1)
+            variances[:, cells] = part.reshape(place.n_sites, -1, 3)
+        return variances.reshape(-1, 3)
 
     def stress_rows(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
         """Rows of the stress at constant displacements, measured from that of the unstrained crystal at rest.

@@ -27,6 +27,7 @@ def reduced_rows(
     place: Placement,
     reduction: Reduction,
     displacements: NDArray[np.float64],
+    cells: slice = EVERY_CELL,
 ) -> NDArray[np.float64]:
     """Forces as a linear function of the independent parameters.
 
@@ -35,11 +36,13 @@ def reduced_rows(
     place : Placement
     reduction : Reduction
     displacements : ndarray, shape (n_atoms, 3), Å
+    cells : slice
+        Cells whose atoms are wanted; all by default.
 
     Returns
     -------
     ndarray, shape (3 * n_atoms, reduction.n_columns)
-        Rows of the design matrix times the reduction.
+        Rows of the design matrix times the reduction; atoms of the wanted cells only, site by site.
 
     Raises
     ------
@@ -48,9 +51,9 @@ def reduced_rows(
     """
     check_rows(place.tables.n_parameters, reduction)
     displacements = place.check_displacements(displacements)
-    rows = np.empty((displacements.size, reduction.n_columns))
-    every = place.slot_atoms.of_cells(EVERY_CELL)
-    arrays = (every, displacements, place.moves, *reduction.arrays)
+    table = place.slot_atoms.of_cells(cells)
+    rows = np.empty((3 * place.n_sites * table.shape[1], reduction.n_columns))
+    arrays = (table, displacements, place.moves, *reduction.arrays)
     _design_plan(place.tables).fill_reduced(*arrays, rows)
     return rows
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 def design_matrix(
     place: Placement,
     displacements: NDArray[np.float64],
+    cells: slice = EVERY_CELL,
 ) -> NDArray[np.float64]:
     """Forces as a linear function of the parameters.
 
@@ -34,16 +35,16 @@ def design_matrix(
     ----------
     place : Placement
     displacements : ndarray, shape (n_atoms, 3), Å
+    cells : slice
+        Cells whose atoms are wanted; all by default.
 
     Returns
     -------
     ndarray, shape (3 * n_atoms, n_parameters)
         Row 3 * atom + axis: force = -dE/du = row @ parameters.
     """
-    design = _cell_rows(
-        place, place.slot_atoms.of_cells(EVERY_CELL), place.check_displacements(displacements)
-    )
-    return design.reshape(3 * place.n_atoms, place.tables.n_parameters)
+    design = _cell_rows(place, place.slot_atoms.of_cells(cells), place.check_displacements(displacements))
+    return design.reshape(-1, place.tables.n_parameters)
 
 
 def _cell_rows(
@@ -68,13 +69,14 @@ def reduced_rows(
     place: Placement,
     reduction: Reduction,
     displacements: NDArray[np.float64],
+    cells: slice = EVERY_CELL,
 ) -> NDArray[np.float64]:
     """Forces as a linear function of the independent parameters.
 
     See `mlff_dyn.kernels.compiled.rows.reduced_rows`.
     """
     check_rows(place.tables.n_parameters, reduction)
-    return np.asarray(design_matrix(place, displacements) @ reduction.dense())
+    return np.asarray(design_matrix(place, displacements, cells) @ reduction.dense())
 
 
 def force_variances(
