@@ -12,7 +12,7 @@ from mlff_dyn.report.progress import NullProgress, PlainProgress, Progress, Time
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
-    from rich.progress import TaskID
+    from rich.progress import Task, TaskID
 
 stderr = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 TRACEBACK_LEVEL = 5
@@ -64,14 +64,22 @@ class RichProgress:
         """Draw a new bar."""
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as BarsOnConsole
+        from rich.table import Column
+        from rich.text import Text
+
+        class Time(TimeElapsedColumn):
+            """Time left where it is known, else the time so far."""
+
+            def render(self, task: Task) -> Text:
+                left = str(task.fields["left"])
+                return Text(left, style="progress.remaining") if left else super().render(task)
 
         self.stop()
         self._bars = BarsOnConsole(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=10),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}", markup=False),
+            Time(table_column=Column(no_wrap=True, min_width=len("0:00:00 left"))),
             TextColumn("{task.fields[values]}", markup=False),
             TextColumn("{task.fields[part]}", markup=False),
             console=stderr,
