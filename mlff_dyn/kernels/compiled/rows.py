@@ -52,7 +52,7 @@ def reduced_rows(
     check_rows(place.tables.n_parameters, reduction)
     displacements = place.check_displacements(displacements)
     table = place.slot_atoms.of_cells(cells)
-    rows = np.empty((3 * place.n_sites * table.shape[1], reduction.n_columns))
+    rows = np.zeros((3 * place.n_sites * table.shape[1], reduction.n_columns))
     arrays = (table, displacements, place.moves, *reduction.arrays)
     _design_plan(place.tables).fill_reduced(*arrays, rows)
     return rows
@@ -99,7 +99,7 @@ def force_variances(
 
         def fill_piece(piece: slice) -> None:
             table = place.slot_atoms.of_cells(piece)
-            part = np.empty((place.n_sites * table.shape[1], 3))
+            part = np.zeros((place.n_sites * table.shape[1], 3))
             fill(table, displacements, place.moves, 0, place.n_sites, *columns, part)
             by_site[:, piece] = part.reshape(place.n_sites, -1, 3)
 

@@ -44,7 +44,7 @@ def design_matrix(
         Row 3 * atom + axis: force = -dE/du = row @ parameters.
     """
     design = _cell_rows(place, place.slot_atoms.of_cells(cells), place.check_displacements(displacements))
-    return design.reshape(-1, place.tables.n_parameters)
+    return design.reshape(3 * design.shape[0] * design.shape[1], place.tables.n_parameters)
 
 
 def _cell_rows(
