@@ -28,7 +28,10 @@ def parse_arguments() -> argparse.Namespace:
         "--full", action="store_true", help="also hiPhive's basis of orders 2-6, which takes minutes"
     )
     parser.add_argument(
-        "--only", nargs="+", metavar="PART", help="own, hiphive, symfc, sklearn, lammps, growth"
+        "--only",
+        nargs="+",
+        metavar="PART",
+        help="own, local, hiphive, symfc, sklearn, lammps, polymlp, growth",
     )
     return parser.parse_args()
 
@@ -49,16 +52,19 @@ def parts(
     arguments: argparse.Namespace,
 ) -> dict[str, tuple[tuple[str, ...], Callable[[], Iterable[Measurement]]]]:
     """Modules that each part needs, and what measures it."""
-    from benchmarks import lammps_peer, own, peers
+    from benchmarks import lammps_peer, local_part, own, peers, polymlp_peer
 
     orders = (4, 6) if arguments.full else (4,)
     return {
         "own": ((), lambda: [*own.measure_basis(), *own.measure_forces()]),
         "own-data": (("matscipy",), lambda: [*own.measure_regression(50), *own.measure_dynamics()]),
+        "local": ((), local_part.measure_local_part),
         "hiphive": (("hiphive",), lambda: peers.measure_hiphive(orders)),
         "symfc": (("symfc",), peers.measure_symfc),
         "sklearn": (("sklearn", "matscipy"), lambda: peers.measure_sklearn(50)),
         "lammps": (("lammps", "mpich"), lammps_peer.measure_lammps),
+        "polymlp": (("pypolymlp",), polymlp_peer.measure_polymlp),
+        "lammps-local": (("lammps", "mpich"), lammps_peer.measure_general_potentials),
     }
 
 

@@ -1,6 +1,7 @@
 """Small crystals, data and force fields that several folders of tests use."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from ase import Atoms
@@ -11,11 +12,13 @@ from numpy.typing import NDArray
 from mlff_dyn.lattice.basis import ForceConstantBasis, build_basis
 from mlff_dyn.lattice.crystal import Crystal, build_crystal
 from mlff_dyn.lattice.torus import Torus, input_supercell
+from mlff_dyn.local.basis import LocalSettings
 from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.fitting.labelled_frame import labelled_frame
 from mlff_dyn.model.force_field import ForceField, TrainingSummary
+from mlff_dyn.model.local_expansion import local_basis
 from mlff_dyn.model.long_range import LongRange
 from mlff_dyn.regression.fit.evidence import Hyperparameters
 from mlff_dyn.regression.fit.noise import NoiseModel
@@ -100,6 +103,14 @@ def with_parameters(basis: ForceConstantBasis, mean: NDArray[np.float64]) -> For
         n_targets=10 * n_parameters,
     )
     return ForceField(basis, posterior, 1.0, TrainingSummary(5, 0.1, 0.5, 1.0, 0.0, 0.0, -3.0))
+
+
+def with_local_part(force_field: ForceField, settings: LocalSettings, seed: int = 5) -> ForceField:
+    """The force field with a local part of random values, eV, beside it."""
+    local = local_basis(force_field.basis.crystal, settings)
+    values = np.random.default_rng(seed).standard_normal(local.n_functions)
+    known = with_parameters(force_field.basis, np.append(force_field.posterior.mean, values))
+    return replace(known, local=local, long_range=force_field.long_range)
 
 
 def fitted_to_harmonic(

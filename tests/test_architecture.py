@@ -5,6 +5,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import permutations
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
@@ -20,11 +21,11 @@ LAYERS = (
     ("config", "formats", "report"),
     ("engines", "execution", "store", "training", "md", "observables"),
     ("model",),
-    ("lattice", "regression"),
+    ("lattice", "local", "regression"),
     ("kernels",),
     ("errors", "units"),
 )
-FORBIDDEN = {("regression", "lattice"), ("lattice", "regression")}
+FORBIDDEN = set(permutations(("lattice", "local", "regression"), 2))
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 MAX_FOLDERS_OF_A_NAME = 2

@@ -3,11 +3,12 @@
 import logging
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from mlff_dyn.cli.console import stderr
+from mlff_dyn.cli.interrupts import INTERRUPTS
 from mlff_dyn.cli.options import CONFIG_SUFFIXES, Given, takes
 from mlff_dyn.cli.session import require_file
 from mlff_dyn.errors import UsageError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from mlff_dyn.config.schema import Config
 
 DEFAULT_CONFIG = Path("CONFIG.yaml")
+DEFAULT_MINUTES = 5.0
 _logger = logging.getLogger(__name__)
 
 Output = Annotated[
@@ -31,7 +33,8 @@ Suggest = Annotated[
     bool,
     typer.Option(
         "--suggest",
-        help="Compare orders and cutoffs on labelled frames; write the smallest that suffice to CONFIG.yaml.",
+        help="Compare orders, cutoffs and local parts on labelled frames; write the smallest that suffice to "
+        "CONFIG.yaml.",
     ),
 ]
 Dataset = Annotated[
@@ -39,6 +42,11 @@ Dataset = Annotated[
     typer.Option(
         "--dataset", metavar="FILE.extxyz", help="Labelled frames for --suggest [default: the run's]."
     ),
+]
+
+Minutes = Annotated[
+    float | None,
+    typer.Option("--minutes", min=0.1, help="Time that --suggest may take [default: 5]."),
 ]
 
 
@@ -53,6 +61,7 @@ def init(
     output: Output = None,
     suggest: Suggest = False,
     dataset: Dataset = None,
+    minutes: Minutes = None,
 ) -> None:
     """Set up a run: a commented configuration for a structure, the basis, the first structures."""
     from mlff_dyn.store.structure_yaml import is_phonopy_yaml
@@ -60,6 +69,8 @@ def init(
     is_config = source.suffix in CONFIG_SUFFIXES and not is_phonopy_yaml(source)
     if dataset is not None and not suggest:
         raise typer.BadParameter("--dataset goes with --suggest; train takes --dataset, too")
+    if minutes is not None and not suggest:
+        raise typer.BadParameter("--minutes goes with --suggest")
     if suggest and not is_config:
         raise typer.BadParameter("--suggest changes a configuration; write one first: init STRUCTURE")
     if is_config and output is not None:
@@ -69,20 +80,35 @@ def init(
     else:
         config = _start_config(require_file(source, "structure"), output or DEFAULT_CONFIG, given)
     if suggest:
-        if dataset is not None:
-            require_file(dataset, "data set")
-
-        from mlff_dyn.workflows.setup.suggest_expansion import suggest_expansion
-
-        progress, dry_run = given.progress, given.dry_run
-        report = suggest_expansion(config, source, dataset=dataset, dry_run=dry_run, progress=progress)
-        given.finish(report)
+        _suggest(given, config, source, dataset, minutes)
 
     from mlff_dyn.workflows.setup.initialise import initialise
 
     again = "" if is_config else _same_again(source, output, given)
     made = initialise(config, dry_run=given.dry_run, again=again)
     given.finish(made, results=[config.run_dir / "basis.h5"])
+
+
+def _suggest(
+    given: Given, config: "Config", source: Path, dataset: Path | None, minutes: float | None
+) -> NoReturn:
+    if dataset is not None:
+        require_file(dataset, "data set")
+
+    from mlff_dyn.workflows.setup.suggest_expansion import suggest_expansion
+
+    report = suggest_expansion(
+        config,
+        source,
+        dataset=dataset,
+        dry_run=given.dry_run,
+        progress=given.progress,
+        minutes=DEFAULT_MINUTES if minutes is None else minutes,
+    )
+    if report.exit_code:
+        stderr.print("interrupted; the search ends with what it has")
+        INTERRUPTS.is_told = True
+    given.finish(report)
 
 
 def _start_config(structure: Path, target: Path, given: Given) -> "Config":

@@ -147,6 +147,12 @@ def _is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _check_stored(names: tuple[str, ...]) -> tuple[str, ...]:
+    if "positions" not in names:
+        raise ValueError("should hold positions, which every analysis needs")
+    return tuple(sorted(set(names)))
+
+
 def _check_distinct(values: tuple[float, ...]) -> tuple[float, ...]:
     if len(set(values)) != len(values):
         raise ValueError("a temperature is given twice")
@@ -155,6 +161,7 @@ def _check_distinct(values: tuple[float, ...]) -> tuple[float, ...]:
 
 Supercell = Annotated[Matrix, BeforeValidator(parse_supercell), PlainSerializer(shorten_supercell)]
 OrderCutoffs = Annotated[Cutoffs, BeforeValidator(parse_cutoffs)]
+Stored = Annotated[tuple[Literal["positions", "velocities"], ...], AfterValidator(_check_stored)]
 Temperatures = Annotated[
     tuple[Annotated[Real, Field(gt=0.0)], ...], Field(min_length=1), AfterValidator(_check_distinct)
 ]

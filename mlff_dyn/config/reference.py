@@ -97,7 +97,8 @@ def _annotation_text(annotation: Any) -> str:  # noqa: ANN401 (what typing calls
     if origin is Literal:
         return " or ".join(f"`{choice}`" for choice in choices)
     if origin is tuple:
-        return f"list of {_annotation_text(choices[0])}s"
+        item = _annotation_text(choices[0])
+        return f"list of {item}" if item.endswith("`") else f"list of {item}s"
     if origin is not dict and choices:
         return " or ".join(_annotation_text(choice) for choice in choices)
     name = str((origin or annotation).__name__)

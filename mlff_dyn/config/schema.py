@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mlff_dyn.config.fields import Integer, OrderCutoffs, Real, Supercell, Temperatures
+from mlff_dyn.config.fields import Integer, OrderCutoffs, Real, Stored, Supercell, Temperatures
 from mlff_dyn.errors import ConfigError
 
 
@@ -52,8 +52,20 @@ class StructureConfig(Section):
     )
 
 
+class LocalConfig(Section):
+    """Functions of distances and angles around each atom beside the Taylor expansion; null: none."""
+
+    cutoff_angstrom: Real = Field(
+        default=5.0, gt=0.0, le=12.0, description="Distance at which atoms no longer count for each other."
+    )
+    n_radial: Integer = Field(
+        default=5, ge=1, le=12, description="Radial functions for each species of neighbors."
+    )
+    l_max: Integer = Field(default=3, ge=0, le=6, description="Largest degree of the angular functions.")
+
+
 class ExpansionConfig(Section):
-    """Taylor expansion of the energy in displacements."""
+    """Taylor expansion of the energy in displacements, and what it cannot say."""
 
     cutoffs_angstrom: OrderCutoffs = Field(
         description="Largest distance within a cluster, per order (2, 3, ... up to 6, no gap) or per order "
@@ -61,6 +73,7 @@ class ExpansionConfig(Section):
         "(orders 2 and 3) takes every pair or triple in the training cell. A number of bodies that is left "
         "out has no clusters."
     )
+    local: LocalConfig | None = Field(default=None, description=LocalConfig.__doc__)
     rotational_sum_rules: tuple[Literal["huang", "born-huang"], ...] | None = Field(
         default=None,
         description="Rules of order 2 for a crystal without forces and stress at rest: `huang` (symmetric "
@@ -251,6 +264,15 @@ class MdConfig(Section):
     timestep_femtoseconds: Real = Field(default=1.0, gt=0.0, description="Time step.")
     n_steps: Integer = Field(default=100000, ge=1, description="Length of a trajectory.")
     sample_every: Integer = Field(default=10, ge=1, description="Steps between two stored frames.")
+    store: Stored = Field(
+        default=("positions", "velocities"),
+        description="What is stored of a frame; without velocities the file is half as large.",
+    )
+    store_precision: Literal["double", "single"] = Field(
+        default="double",
+        description="Numbers of the stored frames; `single` is good to 1e-7 of displacements and velocities, "
+        "in half the size, and the dynamics are the same.",
+    )
     displacement_limit_angstrom: Real | None = Field(
         default=None,
         gt=0.0,

@@ -170,6 +170,39 @@ def replace_value(text: str, path: tuple[Hashable, ...], value: object) -> str:
     return text[: node.start_mark.index] + written + text[_last_index(node) :]
 
 
+def insert_value(text: str, after: tuple[Hashable, ...], key: str, value: object) -> str:
+    """Add a key behind another one of the same mapping; everything else of the text stays.
+
+    Parameters
+    ----------
+    text : str
+        YAML that `parse_yaml` accepts.
+    after : tuple
+        Keys from the top to the entry before.
+    key : str
+    value : object
+        Plain value, which is written in braces and brackets.
+
+    Raises
+    ------
+    KeyError
+        If there is no such entry before.
+    """
+    loader = _StrictLoader(text)
+    try:
+        parent: yaml.Node = loader.get_single_node() or yaml.ScalarNode("", "")
+        for name in after[:-1]:
+            parent = _entry(loader, parent, name)
+        end = _last_index(_entry(loader, parent, after[-1]))
+    finally:
+        loader.dispose()
+    written = f"{key}: {format_yaml(value, flow=True, width=10**6).strip().removesuffix('...').strip()}"
+    if isinstance(parent, yaml.CollectionNode) and parent.flow_style:
+        return f"{text[:end]}, {written}{text[end:]}"
+    line_end = end + len(text[end:].partition("\n")[0])
+    return f"{text[:line_end]}\n{' ' * parent.start_mark.column}{written}{text[line_end:]}"
+
+
 def _entry(loader: _StrictLoader, node: yaml.Node, key: Hashable) -> yaml.Node:
     entries: list[tuple[yaml.Node, yaml.Node]] = node.value if isinstance(node, yaml.MappingNode) else []
     for key_node, value_node in entries:

@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING
 from mlff_dyn.errors import UsageError
 from mlff_dyn.formats.phono3py_files import write_phono3py
 from mlff_dyn.formats.phonopy_files import write_phonopy
+from mlff_dyn.formats.trajectory_extxyz import format_extxyz
+from mlff_dyn.formats.trajectory_lammps import format_lammps_dump
+from mlff_dyn.formats.trajectory_xdatcar import format_xdatcar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
+
+    from mlff_dyn.formats.trajectory_frames import Frame, Outline
 
     Writer = Callable[..., tuple[str, ...]]
+    TrajectoryFormatter = Callable[[Outline, Iterable[Frame]], Iterator[str]]
 
 FORMATS: dict[str, Writer] = {"phonopy": write_phonopy, "phono3py": write_phono3py}
 """Writers: each takes a force field, the supercell of its highest order and an empty directory, puts its
@@ -21,6 +27,13 @@ order 2 as ``harmonic``.
 
 ORDERS: dict[str, tuple[int, ...]] = {"phonopy": (2,), "phono3py": (2, 3)}
 """Orders that the files of a format hold."""
+
+TRAJECTORY_FORMATS: dict[str, TrajectoryFormatter] = {
+    "extxyz": format_extxyz,
+    "xdatcar": format_xdatcar,
+    "lammps-dump": format_lammps_dump,
+}
+"""Formats of trajectories: each takes an outline and the frames, and yields the text of the file."""
 
 
 def find_format(name: str) -> tuple[Writer, tuple[int, ...]]:
@@ -32,5 +45,6 @@ def find_format(name: str) -> tuple[Writer, tuple[int, ...]]:
         If the name is unknown; with all names.
     """
     if name not in FORMATS:
-        raise UsageError(f"format {name!r} is unknown", fix=f"use one of {', '.join(FORMATS)}")
+        names = (*FORMATS, *TRAJECTORY_FORMATS)
+        raise UsageError(f"format {name!r} is unknown", fix=f"use one of {', '.join(names)}")
     return FORMATS[name], ORDERS[name]

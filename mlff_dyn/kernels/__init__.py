@@ -41,8 +41,33 @@ BACKEND = _choose_backend()
 """Version in use: compiled or reference."""
 
 if TYPE_CHECKING or BACKEND == "compiled":
-    from mlff_dyn.kernels.compiled import ForceKernel, force_variances, reduced_rows, stress_rows
+    from mlff_dyn.kernels.compiled import (
+        ForceKernel,
+        force_variances,
+        local_force_rows,
+        local_rows,
+        local_virial,
+        reduced_rows,
+        stress_rows,
+    )
 else:
-    from mlff_dyn.kernels.reference import ForceKernel, force_variances, reduced_rows, stress_rows
+    from mlff_dyn.kernels.reference import (
+        ForceKernel,
+        force_variances,
+        local_force_rows,
+        local_rows,
+        local_virial,
+        reduced_rows,
+        stress_rows,
+    )
 
-__all__ = ["BACKEND", "ForceKernel", "force_variances", "reduced_rows", "stress_rows"]
+__all__ = [
+    "BACKEND",
+    "ForceKernel",
+    "force_variances",
+    "local_force_rows",
+    "local_rows",
+    "local_virial",
+    "reduced_rows",
+    "stress_rows",
+]

@@ -38,6 +38,23 @@ class ForceEvaluator64:
         products: NDArray[np.float64],
         /,
     ) -> None: ...
+    def set_local(
+        self,
+        isa: str,
+        l_max: int,
+        cutoff: float,
+        energy_at_rest: float,
+        kinds: NDArray[np.int32],
+        starts: NDArray[np.int32],
+        kinds_of_neighbors: NDArray[np.int32],
+        neighbor_atoms: NDArray[np.int32],
+        vectors: NDArray[np.float64],
+        radial: NDArray[np.float64],
+        pair: NDArray[np.float64],
+        triple: NDArray[np.float64],
+        /,
+    ) -> None: ...
+    def local_virial(self, displacements: NDArray[np.float64], virial: NDArray[np.float64], /) -> None: ...
     def energy_forces(self, displacements: NDArray[np.float64], forces: NDArray[np.float64], /) -> float: ...
     def run(
         self,
@@ -91,8 +108,7 @@ class DesignPlan:
         slot_atoms: NDArray[np.int32],
         displacements: NDArray[np.float64],
         moves: NDArray[np.float64],
-        first_site: int,
-        last_site: int,
+        site: int,
         widths: NDArray[np.int32],
         starts: NDArray[np.int32],
         rows: NDArray[np.int32],
@@ -100,6 +116,7 @@ class DesignPlan:
         factor: NDArray[np.float64],
         first_rows: NDArray[np.int32],
         last_rows: NDArray[np.int32],
+        further: NDArray[np.float64],
         variances: NDArray[np.float64],
         /,
     ) -> None: ...
@@ -110,5 +127,32 @@ class DesignPlan:
         moves: NDArray[np.float64],
         directions: NDArray[np.float64],
         rows: NDArray[np.float64],
+        /,
+    ) -> None: ...
+
+class LocalPlan:
+    def __init__(
+        self,
+        isa: str,
+        l_max: int,
+        n_functions: int,
+        cutoff: float,
+        radial: NDArray[np.float64],
+        kinds: NDArray[np.int32],
+        starts: NDArray[np.int32],
+        neighbor_kinds: NDArray[np.int32],
+        vectors: NDArray[np.float64],
+        functions: NDArray[np.int32],
+        weights: NDArray[np.float64],
+        /,
+    ) -> None: ...
+    def add_rows(
+        self,
+        neighbor_atoms: NDArray[np.int32],
+        vectors: NDArray[np.float64],
+        displacements: NDArray[np.float64],
+        atoms: NDArray[np.int32],
+        rows: NDArray[np.float64],
+        totals: NDArray[np.float64],
         /,
     ) -> None: ...

@@ -11,6 +11,7 @@ The energy follows from Euler's theorem: E_n = (1/n) sum_i u_i dE_n/du_i.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -74,6 +75,7 @@ class _DerivativeTerms(NamedTuple):
     factors: NDArray[np.int64]
 
 
+@lru_cache(maxsize=8)
 def build_gather_tables(polynomial: CellPolynomial) -> GatherTables:
     """Differentiate the polynomial with respect to every displacement of the home cell.
 
@@ -245,18 +247,19 @@ def _collect_entries(
     polynomial: CellPolynomial, derivatives: list[_DerivativeTerms], nodes: list[NDArray[np.int64]]
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
     """Sparse table (target, parameter, node) -> factor; equal keys are added."""
-    keys: list[NDArray[np.int32]] = [np.empty((0, 3), dtype=np.int32)]
-    values: list[NDArray[np.float64]] = [np.empty(0)]
+    n_nodes = 1 + max((int(node.max(initial=0)) for node in nodes), default=0)
+    shape = (3 * polynomial.n_sites, max(1, polynomial.n_parameters), n_nodes)
+    keys, values = [np.empty(0, np.int64)], [np.empty(0)]
     offsets = polynomial.parameter_offsets
     for terms, offset, piece, node in zip(polynomial.orders, offsets, derivatives, nodes, strict=False):
         counts = np.diff(terms.indptr)[piece.sources]
         term = np.repeat(np.arange(len(piece.sources)), counts)
         first = np.repeat(terms.indptr[piece.sources] - (np.cumsum(counts) - counts), counts)
         entry = first + np.arange(len(term))
-        columns = [piece.targets[term], terms.indices[entry] + offset, node[term]]
-        keys.append(np.stack(columns, axis=1).astype(np.int32))
+        columns = (piece.targets[term], terms.indices[entry] + offset, node[term])
+        keys.append(np.ravel_multi_index(columns, shape))
         values.append(piece.factors[term] * terms.data[entry])
-    unique, inverse = unique_rows(np.concatenate(keys))
+    unique, inverse = np.unique(np.concatenate(keys), return_inverse=True)
     factors = np.bincount(inverse, weights=np.concatenate(values), minlength=len(unique)).astype(np.float64)
-    targets, parameters, entry_nodes = (np.ascontiguousarray(column) for column in unique.T)
+    targets, parameters, entry_nodes = (part.astype(np.int32) for part in np.unravel_index(unique, shape))
     return targets, parameters, entry_nodes, factors

@@ -89,7 +89,7 @@ class Placement:
         DataError
         """
         check_shape("atoms", atoms, (None,))
-        _check_range("atoms", atoms, self.n_atoms)
+        check_range("atoms", atoms, self.n_atoms)
         return atoms
 
 
@@ -122,7 +122,7 @@ def place_tables(
     known = as_slot_atoms(slot_atoms)
     atoms = known.table if isinstance(known, SlotTable) else known.home[:, None]
     check_shape("slot_atoms", atoms, (n_slots, None))
-    _check_range("slot_atoms", atoms, known.n_cells * tables.polynomial.n_sites)
+    check_range("slot_atoms", atoms, known.n_cells * tables.polynomial.n_sites)
     if moves is not None:
         check_shape("moves", moves, (n_slots, 3))
     return Placement(
@@ -132,7 +132,13 @@ def place_tables(
     )
 
 
-def _check_range(name: str, atoms: NDArray[np.int32] | NDArray[np.int64], n_atoms: int) -> None:
+def check_range(name: str, atoms: NDArray[np.int32] | NDArray[np.int64], n_atoms: int) -> None:
+    """Refuse atoms that are not among 0 to n_atoms - 1.
+
+    Raises
+    ------
+    DataError
+    """
     if atoms.size and (atoms.min() < 0 or atoms.max() >= n_atoms):
         raise DataError(
             f"{name} has an atom outside 0..{n_atoms - 1}", fix="number the atoms of the supercell from 0"

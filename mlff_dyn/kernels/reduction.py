@@ -109,7 +109,12 @@ def _panels(block: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
         column += width
 
 
-def check_rows(n_parameters: int, reduction: Reduction, factor: NDArray[np.float64] | None = None) -> None:
+def check_rows(
+    n_parameters: int,
+    reduction: Reduction,
+    factor: NDArray[np.float64] | None = None,
+    n_further: int = 0,
+) -> None:
     """Refuse a reduction that does not fit the tables, or a factor that does not fit the reduction.
 
     Parameters
@@ -117,7 +122,9 @@ def check_rows(n_parameters: int, reduction: Reduction, factor: NDArray[np.float
     n_parameters : int
         Columns of the design matrix.
     reduction : Reduction
-    factor : ndarray, shape (reduction.n_columns, any), optional
+    factor : ndarray, shape (reduction.n_columns + n_further, any), optional
+    n_further : int
+        Parameters that the reduction does not know.
 
     Raises
     ------
@@ -125,4 +132,4 @@ def check_rows(n_parameters: int, reduction: Reduction, factor: NDArray[np.float
     """
     check_shape("reduction", np.empty((reduction.n_rows, 0)), (n_parameters, 0))
     if factor is not None:
-        check_shape("factor", factor, (reduction.n_columns, None))
+        check_shape("factor", factor, (reduction.n_columns + n_further, None))

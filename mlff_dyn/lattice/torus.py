@@ -131,6 +131,23 @@ class Torus:
         diagonal, v = self._smith
         return np.asarray(_grid_points(diagonal) / diagonal @ v.T)
 
+    def of_wave(self, wavevector: int) -> Torus:
+        """Smallest supercell that one of the wave vectors fits: as many cells as its order in the torus."""
+        period = self.grid[2]
+        multiples = np.rint(period * self.wavevectors[wavevector]).astype(np.int64)
+        divisor = np.gcd.reduce([*multiples, period])
+        multiples //= divisor
+        vectors = np.eye(3, dtype=np.int64)
+        while np.count_nonzero(multiples) > 1:
+            smallest = np.abs(multiples[multiples != 0]).min()
+            pivot = int(np.flatnonzero(np.abs(multiples) == smallest)[0])
+            times = multiples // multiples[pivot]
+            times[pivot] = 0
+            multiples -= times * multiples[pivot]
+            vectors -= times[:, None] * vectors[pivot]
+        vectors[np.abs(multiples).argmax()] *= period // divisor
+        return Torus(self.crystal, vectors)
+
     @cached_property
     def positions(self) -> NDArray[np.float64]:
         """Ideal Cartesian positions of all atoms inside the supercell, shape (n_atoms, 3), Å."""

@@ -20,16 +20,19 @@ from mlff_dyn.kernels.strain.polynomial import StrainTables, build_strain_tables
 from mlff_dyn.lattice.bonds import Bonds, bonded_atoms, neighborhood_amplitudes, relative_amplitude
 from mlff_dyn.lattice.deformation import from_voigt, strained_lattice, stress_of_strain_slope, to_voigt
 from mlff_dyn.model.dipole_strain import StrainedDipoles
+from mlff_dyn.model.local_expansion import LocalExpansion
 from mlff_dyn.regression.data.conditions import Conditions, RowKind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.kernels.harmonic import HarmonicTorus
+    from mlff_dyn.kernels.local_tables import LocalTerms
     from mlff_dyn.kernels.slot_atoms import TorusSlots
     from mlff_dyn.kernels.strain.harmonic import StrainableHarmonic
     from mlff_dyn.lattice.basis import ForceConstantBasis
     from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.local.basis import LocalBasis
     from mlff_dyn.model.long_range import LongRange
 
 _SMALLEST_AMPLITUDE = 1e-12
@@ -41,13 +44,17 @@ _NO_NET_FORCE = 1e-9
 
 
 class Expansion:
-    """A force-constant basis with its kernel tables; lay it on any supercell with `on`.
+    """The energy as a linear function of parameters, with its kernel tables; lay it on a supercell with `on`.
+
+    Parameters are those of the force constants, then one for each function of the local part.
 
     Parameters
     ----------
     basis : ForceConstantBasis
     long_range : LongRange, optional
         Dipoles, whose forces are no part of the basis.
+    local : LocalBasis, optional
+        Functions of distances and angles beside the force constants.
 
     Examples
     --------
@@ -66,9 +73,15 @@ class Expansion:
     ((96, 3), (3,))
     """
 
-    def __init__(self, basis: ForceConstantBasis, long_range: LongRange | None = None) -> None:
+    def __init__(
+        self,
+        basis: ForceConstantBasis,
+        long_range: LongRange | None = None,
+        local: LocalBasis | None = None,
+    ) -> None:
         self.basis = basis
         self.long_range = long_range
+        self.local = local
         self.tables: GatherTables = build_gather_tables(basis.polynomial)
         self.reduction: Reduction = block_reduction(basis.nullspaces)
         self._on: dict[bytes, SupercellExpansion] = {}
@@ -87,6 +100,25 @@ class Expansion:
             self._on[key] = SupercellExpansion(_Supercell(self, torus))
         plain = self._on[key]
         return plain if strain is None or not np.any(strain) else plain.strained(strain)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameters of both parts."""
+        return self.basis.n_parameters + (0 if self.local is None else self.local.n_parameters)
+
+    @property
+    def parameter_orders(self) -> NDArray[np.int64]:
+        """Order of each parameter, 0 for those of the local part; shape (n_parameters,)."""
+        own = self.basis.parameter_orders
+        return np.append(own, np.zeros(self.n_parameters - len(own), own.dtype))
+
+    @property
+    def displacement_powers(self) -> NDArray[np.int64]:
+        """Power of displacements that the force per parameter grows with, shape (n_parameters,).
+
+        Functions of the local part have a natural size, and are not scaled.
+        """
+        return np.maximum(self.parameter_orders - 1, 0)
 
     @cached_property
     def slot_positions(self) -> NDArray[np.float64]:
@@ -115,7 +147,8 @@ class Expansion:
             for order, classes in zip(self.basis.orders, self.basis.classes, strict=True)
             if order == 3
         )
-        lengths = np.concatenate([np.empty(0), *pairs])
+        reaches = [] if self.local is None else [np.array([self.local.settings.cutoff_angstrom])]
+        lengths = np.concatenate([np.empty(0), *pairs, *reaches])
         reach = float(lengths.max()) if len(lengths) else None
         return StrainedDipoles(self.long_range, self.basis.crystal, reach)
 
@@ -131,6 +164,12 @@ class _Supercell:
     def slot_atoms(self) -> TorusSlots:
         """Atom that each slot of the kernel tables means for each cell."""
         return self.torus.slot_atoms(self.expansion.tables.slots)
+
+    @cached_property
+    def local(self) -> LocalExpansion | None:
+        """The local part; None where the energy has none."""
+        local = self.expansion.local
+        return None if local is None else LocalExpansion(local, self.torus)
 
     @cached_property
     def bonds(self) -> Bonds:
@@ -155,12 +194,13 @@ class SupercellExpansion:
 
     def __init__(self, supercell: _Supercell, strain: NDArray[np.float64] | None = None) -> None:
         expansion = supercell.expansion
+        self.expansion = expansion
         self.basis = expansion.basis
         self.long_range = expansion.long_range
+        self.local = supercell.local
         self.torus = supercell.torus
         self.strain = np.zeros((3, 3)) if strain is None else check_strain(strain)
         self._supercell = supercell
-        self._expansion = expansion
         self._reduction = expansion.reduction
         moves = None if strain is None else expansion.slot_positions @ self.strain
         self._place = place_tables(expansion.tables, supercell.slot_atoms, moves)
@@ -192,13 +232,23 @@ class SupercellExpansion:
         energy_row : ndarray, shape (n_parameters,)                 Å^order
             Of the energy measured from that of the unstrained crystal at rest.
         """
+        forces, energy = self.lattice_rows(displacements)
+        if self.local is None:
+            return forces, energy
+        local = self.local.rows(displacements, self.strain)
+        return np.hstack([forces, local.forces]), np.append(energy, local.energy)
+
+    def lattice_rows(
+        self, displacements: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Rows of the force constants, the first columns of `rows`."""
         forces = self._reduced(displacements)
         if not self._place.is_strained:
             return forces, energy_row(forces, displacements, self.basis.parameter_orders)
         centered = displacements - displacements.mean(axis=0)
         degree = int(self.basis.parameter_orders.max()) - 1
         work = gauss_sum(lambda x: centered.ravel() @ self._reduced(x * centered), degree)
-        rest = self.torus.n_cells * self._expansion.strain_energy.energy(self.strain)
+        rest = self.torus.n_cells * self.expansion.strain_energy.energy(self.strain)
         by_atom = forces.reshape(len(displacements), 3, -1) - self._net_force_rows
         return by_atom.reshape(forces.shape), self.basis.reduce_columns(rest) - work
 
@@ -239,19 +289,29 @@ class SupercellExpansion:
         if self._place.is_strained and np.abs(self._net_force_rows).max(initial=0.0) > _NO_NET_FORCE:
             every = self._variances_without_net_force(displacements, covariance_factor)
             return every if atoms is None else every[atoms]
-        given = (self._place, self._reduction, displacements, covariance_factor)
-        return force_variances(*given, atoms=atoms, n_threads=n_threads)
+        local, factor = None, covariance_factor
+        if self.local is not None:
+            local = self.local.place(displacements, self.strain)
+            lattice, others = np.split(factor, [self.basis.n_parameters])
+            factor = np.vstack([lattice, self.local.basis.values(others)])
+        given = (self._place, self._reduction, displacements, factor)
+        return force_variances(*given, atoms=atoms, local=local, n_threads=n_threads)
 
     def _variances_without_net_force(
         self, displacements: NDArray[np.float64], covariance_factor: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         place = self._place
+        lattice, local = np.split(covariance_factor, [self.basis.n_parameters])
+        atoms = np.arange(place.n_atoms).reshape(place.n_sites, place.n_cells)
         variances = np.empty((place.n_sites, place.n_cells, 3))
-        for cells in cell_slices(place.n_cells, 3 * place.n_sites * self.basis.n_parameters):
+        for cells in cell_slices(place.n_cells, 3 * place.n_sites * self.expansion.n_parameters):
             rows = reduced_rows(place, self._reduction, displacements, cells)
             rows = (rows.reshape(-1, 3, rows.shape[1]) - self._net_force_rows).reshape(rows.shape)
-            part = ((rows @ covariance_factor) ** 2).sum(axis=1)
-            variances[:, cells] = part.reshape(place.n_sites, -1, 3)
+            products = rows @ lattice
+            if self.local is not None:
+                own = self.local.force_rows(displacements, self.strain, atoms[:, cells].ravel())
+                products += own @ local
+            variances[:, cells] = (products**2).sum(axis=1).reshape(place.n_sites, -1, 3)
         return variances.reshape(-1, 3)
 
     def stress_rows(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -270,10 +330,14 @@ class SupercellExpansion:
             Components xx, yy, zz, yz, xz, xy, positive under tension: stress = row @ parameters, eV/Å³.
         """
         centered = displacements - displacements.mean(axis=0)
-        slope = stress_rows(self._place, self._expansion.slot_positions, centered)
+        slope = stress_rows(self._place, self.expansion.slot_positions, centered)
         if self._place.is_strained:
-            slope = slope + self.torus.n_cells * to_voigt(self._expansion.strain_energy.gradient(self.strain))
-        return self.basis.reduce_columns(stress_of_strain_slope(slope, self.strain)) / self.volume
+            slope = slope + self.torus.n_cells * to_voigt(self.expansion.strain_energy.gradient(self.strain))
+        stress = self.basis.reduce_columns(stress_of_strain_slope(slope, self.strain)) / self.volume
+        if self.local is None:
+            return stress
+        local = to_voigt(self.local.rows(displacements, self.strain).virial)
+        return np.hstack([stress, stress_of_strain_slope(local, self.strain) / self.volume])
 
     def amplitude(self, displacements: NDArray[np.float64]) -> float:
         """Relative amplitude of a frame, which truncation errors grow with (Å); displacements in Å."""
@@ -305,13 +369,19 @@ class SupercellExpansion:
             return self.strained_kernel(parameters, precision=precision, n_threads=n_threads)
         return ForceKernel(
             self._place.tables,
-            self.basis.expand(parameters),
+            self.basis.expand(parameters[: self.basis.n_parameters]),
             self._place.slot_atoms,
             precision,
             n_threads,
             grid=self.torus.grid,
             harmonic=self.dipole_dipole,
+            local=self._local_terms(parameters),
         )
+
+    def _local_terms(self, parameters: NDArray[np.float64]) -> LocalTerms | None:
+        if self.local is None:
+            return None
+        return self.local.terms(parameters[self.basis.n_parameters :], np.zeros((3, 3)))
 
     def strained_kernel(
         self,
@@ -333,13 +403,14 @@ class SupercellExpansion:
         """
         volume = abs(float(np.linalg.det(self.basis.crystal.lattice)))
         torus = StrainableTorus(
-            self._expansion.strain_tables,
-            self._expansion.strain_energy,
-            self.basis.expand(parameters),
+            self.expansion.strain_tables,
+            self.expansion.strain_energy,
+            self.basis.expand(parameters[: self.basis.n_parameters]),
             self.torus.slot_atoms,
             precision,
             n_threads,
             None if stress_at_rest is None else volume * from_voigt(stress_at_rest),
             self.dipoles,
+            local=self._local_terms(parameters),
         )
         return StrainedKernel(torus, self.strain)

@@ -1,8 +1,7 @@
-"""Force-constant tensors on a supercell, from the polynomial of a basis.
+"""Force-constant tensors on a supercell: derivatives of the whole energy at rest.
 
-The tensor element of order n is the n-th derivative of the energy at rest, so a monomial of coefficient c
-adds c to the element of each of the n! orders of its variables. On a supercell all images of an atom are one
-atom, and their elements add up.
+A monomial of coefficient c adds c to the element of each of the n! orders of its variables. On a supercell
+all images of an atom are one atom, and their elements add up.
 """
 
 from __future__ import annotations
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import DataError
+from mlff_dyn.kernels.polynomial import MAX_ORDER
+from mlff_dyn.model.local_force_constants import local_force_constants
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -81,7 +82,7 @@ class ForceConstants:
 def force_constants(
     basis: ForceConstantBasis, parameters: NDArray[np.float64], order: int, torus: Torus
 ) -> ForceConstants:
-    """Expand parameters into the force constants of one order.
+    """Expand the parameters of a basis into the force constants of one order.
 
     Parameters
     ----------
@@ -111,7 +112,7 @@ def force_constants(
 
 
 def force_constants_of(force_field: ForceField, order: int, torus: Torus) -> ForceConstants:
-    """Force constants of a force field at its posterior mean, the long-range part included.
+    """Force constants of a force field at its posterior mean, all parts of its energy together.
 
     Parameters
     ----------
@@ -122,31 +123,57 @@ def force_constants_of(force_field: ForceField, order: int, torus: Torus) -> For
     Raises
     ------
     DataError
-        As `force_constants`.
+        As `whole_force_constants`.
     """
-    return with_dipoles(force_field.expansion, force_field.posterior.mean, order, torus)
+    return whole_force_constants(force_field.expansion, force_field.posterior.mean, order, torus)
 
 
-def with_dipoles(
+def whole_force_constants(
     expansion: Expansion, parameters: NDArray[np.float64], order: int, torus: Torus
 ) -> ForceConstants:
-    """Force constants of an expansion for given parameters, the long-range part included.
+    """Force constants of an expansion, its local and its long-range part included.
 
     Parameters
     ----------
     expansion : Expansion
     parameters : ndarray, shape (n_parameters,)
     order : int
+        With a local part also orders that the basis does not have.
     torus : Torus
 
     Raises
     ------
     DataError
-        As `force_constants`.
+        If no part of the energy has that order.
     """
-    constants = force_constants(expansion.basis, parameters, order, torus)
+    basis, local = expansion.basis, expansion.local
+    of_basis, of_local = np.split(parameters, [basis.n_parameters])
+    parts = []
+    if order in basis.orders or local is None or not 1 <= order <= MAX_ORDER:
+        parts.append(force_constants(basis, of_basis, order, torus))
+    if local is not None:
+        found = local_force_constants(local.tables, local.values(of_local), order, torus)
+        parts.append(ForceConstants(order, torus, *found))
+    constants = parts[0] if len(parts) == 1 else _sum(*parts)
+    return _with_dipoles(constants, expansion) if order == 2 else constants
+
+
+def _sum(first: ForceConstants, second: ForceConstants) -> ForceConstants:
+    """Sum of force constants of one order on one torus."""
+    both = np.concatenate([first.clusters, second.clusters])
+    clusters, rows = np.unique(both, axis=0, return_inverse=True)
+    blocks = np.zeros((len(clusters), *first.blocks.shape[1:]))
+    here, there = np.split(rows.reshape(-1), [len(first.clusters)])
+    blocks[here] = first.blocks
+    blocks[there] += second.blocks
+    return ForceConstants(first.order, first.torus, clusters, blocks)
+
+
+def _with_dipoles(constants: ForceConstants, expansion: Expansion) -> ForceConstants:
+    """Order 2 with the long-range part."""
+    torus = constants.torus
     dipoles = expansion.on(torus).dipole_dipole
-    if order != 2 or dipoles is None:
+    if dipoles is None:
         return constants
     n_sites, n_cells = torus.crystal.n_sites, torus.n_cells
     blocks = dipoles.blocks.reshape(n_sites, 3, n_sites, 3, n_cells).transpose(0, 2, 4, 1, 3)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlff_dyn.kernels import ForceKernel
     from mlff_dyn.kernels.strain.kernel import StrainedKernel
     from mlff_dyn.lattice.basis import ForceConstantBasis
+    from mlff_dyn.local.basis import LocalBasis
     from mlff_dyn.model.fitting.prior_guess import PriorGuessSummary
     from mlff_dyn.model.long_range import LongRange
     from mlff_dyn.regression.fit.posterior import Posterior
@@ -110,6 +111,8 @@ class ForceField:
         Errors of the stress; None where fewer than two stresses were fitted.
     long_range : LongRange or None
         Dipole-dipole interaction that is added to the expansion.
+    local : LocalBasis or None
+        Functions of distances and angles beside the force constants.
     prior_guess : PriorGuessSummary or None
         What a cheaper source contributed; None if there was none.
 
@@ -153,12 +156,13 @@ class ForceField:
     energy: ScalarModel | None = None
     stress: ScalarModel | None = None
     long_range: LongRange | None = None
+    local: LocalBasis | None = None
     prior_guess: PriorGuessSummary | None = None
 
     @cached_property
     def expansion(self) -> Expansion:
         """The basis with its kernel tables."""
-        return Expansion(self.basis, self.long_range)
+        return Expansion(self.basis, self.long_range, self.local)
 
     @cached_property
     def static_forces(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -301,7 +305,9 @@ class SupercellForceField:
         variances = self._supercell.force_variances(
             displacements, self.force_field.posterior.covariance_factor, n_threads=self._n_threads
         )
-        return _errors(self.force_field, variances, self._supercell.force_conditions(displacements))
+        return errors_of_variances(
+            self.force_field, variances, self._supercell.force_conditions(displacements)
+        )
 
     def energy_errors(self, displacements: NDArray[np.float64]) -> ForceErrors | None:
         """Standard deviations of the energy per atom (eV), each of shape (1,); None if it was not fitted."""
@@ -319,7 +325,7 @@ class SupercellForceField:
 
 
 def errors_of_rows(force_field: ForceField, rows: NDArray[np.float64], conditions: Conditions) -> ForceErrors:
-    """Standard deviations of forces whose rows are at hand.
+    """Standard deviations of forces whose rows are at hand; see `errors_of_variances`.
 
     Parameters
     ----------
@@ -329,8 +335,16 @@ def errors_of_rows(force_field: ForceField, rows: NDArray[np.float64], condition
     conditions : Conditions, of n_atoms
         See `SupercellExpansion.force_conditions`.
     """
-    variances = force_field.posterior.variance(rows).reshape(-1, 3)
-    return _errors(force_field, variances, conditions)
+    return errors_of_variances(force_field, force_field.posterior.variance(rows), conditions)
+
+
+def errors_of_variances(
+    force_field: ForceField, variances: NDArray[np.float64], conditions: Conditions
+) -> ForceErrors:
+    """Standard deviations of forces whose epistemic variances, n_atoms times 3, are at hand."""
+    noise = force_field.posterior.noise.variance(conditions.amplitudes, conditions.ratios)
+    by_atom = variances.reshape(-1, 3)
+    return _parts(force_field.calibration, by_atom, np.broadcast_to(noise[:, None], by_atom.shape))
 
 
 def energy_errors_of_row(
@@ -358,11 +372,6 @@ def stress_errors_of_rows(
     if force_field.stress is None:
         return None
     return _scalar_errors(force_field, force_field.stress, RowKind.STRESS, rows, amplitude_angstrom)
-
-
-def _errors(force_field: ForceField, variances: NDArray[np.float64], conditions: Conditions) -> ForceErrors:
-    noise = force_field.posterior.noise.variance(conditions.amplitudes, conditions.ratios)
-    return _parts(force_field.calibration, variances, np.broadcast_to(noise[:, None], variances.shape))
 
 
 def _scalar_errors(

@@ -1,4 +1,4 @@
-"""Vibrations by order 2 alone: frequencies, thermal displacements, and modes that are imaginary.
+"""Vibrations by order 2 of the energy: frequencies, thermal displacements, and modes that are imaginary.
 
 On a torus of n cells, order 2 belongs to the wave vectors q of the torus:
 
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.lattice.torus import Torus
-from mlff_dyn.model.force_constants import with_dipoles
+from mlff_dyn.model.force_constants import whole_force_constants
+from mlff_dyn.model.harmonic_forces import SMALL_STEP, is_of_order_2
 from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K
 
 if TYPE_CHECKING:
@@ -113,11 +114,15 @@ class HarmonicModes:
         thermal = BOLTZMANN_EV_PER_K * temperature_kelvin / (inertias * self.torus.n_cells)
         return np.asarray(thermal[:, None, None] * sums)
 
-    def pattern(self, wavevector: int, mode: int) -> NDArray[np.float64]:
-        """Real displacements along a mode on the torus, shape (n_atoms, 3), of arbitrary length."""
-        phases = np.exp(2j * np.pi * self.torus.offsets @ self.torus.wavevectors[wavevector])
+    def pattern(self, wavevector: int, mode: int, torus: Torus | None = None) -> NDArray[np.float64]:
+        """Real displacements along a mode, of arbitrary length, shape (n_atoms, 3).
+
+        On the torus of the modes by default, else on any supercell that the wave vector fits.
+        """
+        torus = torus or self.torus
+        phases = np.exp(2j * np.pi * torus.offsets @ self.torus.wavevectors[wavevector])
         vectors = self.polarizations[wavevector, :, mode].reshape(-1, 1, 3) * phases[:, None]
-        moved = vectors.reshape(-1, 3) / np.sqrt(self.torus.masses)[:, None]
+        moved = vectors.reshape(-1, 3) / np.sqrt(torus.masses)[:, None]
         turned = moved * np.exp(-0.5j * np.angle(np.sum(moved**2)))
         return np.asarray(turned.real)
 
@@ -146,23 +151,23 @@ def modes_of_order_2(
     expansion: Expansion, parameters: NDArray[np.float64], torus: Torus
 ) -> HarmonicModes | None:
     """Return `harmonic_modes`, or None where the parameters have no order 2."""
-    has_order = bool(parameters[expansion.basis.parameter_orders == 2].any())
+    has_order = bool(parameters[is_of_order_2(expansion)].any())
     return harmonic_modes(expansion, parameters, torus) if has_order else None
 
 
 def harmonic_modes(expansion: Expansion, parameters: NDArray[np.float64], torus: Torus) -> HarmonicModes:
-    """Solve order 2, its long-range part included, on a torus.
+    """Solve order 2 of the whole energy on a torus.
 
     Parameters
     ----------
     expansion : Expansion
     parameters : ndarray, shape (n_parameters,)
-        Independent parameters of all orders.
+        Of all parts of the energy.
     torus : Torus
         Replaced by a smaller, nearly cubic one where the dynamical matrices would be large.
     """
     torus = _of_bounded_size(torus)
-    constants = with_dipoles(expansion, parameters, 2, torus)
+    constants = whole_force_constants(expansion, parameters, 2, torus)
     n_sites, n_cells = torus.crystal.n_sites, torus.n_cells
     sites, _ = np.divmod(constants.clusters[:, 0], n_cells)
     others, cells = np.divmod(constants.clusters[:, 1], n_cells)
@@ -218,7 +223,8 @@ def imaginary_mode(modes: HarmonicModes, force_field: ForceField | None = None) 
     wavevector, mode = int(alike[0, 0]), int(alike[0, 1])
     sd = None
     if force_field is not None:
-        square_sd = _square_sd(force_field, modes.torus, modes.pattern(wavevector, mode))
+        torus = modes.torus.of_wave(wavevector)
+        square_sd = _square_sd(force_field, torus, modes.pattern(wavevector, mode, torus))
         if modes.squares[wavevector, mode] > -_LIMITS.significant_sd * square_sd:
             return None
         sd = square_sd / (2.0 * abs(lowest) * (2.0 * np.pi * THZ_FEMTOSECONDS) ** 2)
@@ -239,9 +245,10 @@ def _folded(wavevector: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _square_sd(force_field: ForceField, torus: Torus, pattern: NDArray[np.float64]) -> float:
     """Standard deviation of omega^2 of a mode: it is linear in the parameters at a fixed pattern, 1/fs²."""
-    rows, _ = force_field.expansion.on(torus).rows(pattern)
-    of_order = force_field.basis.parameter_orders == 2
-    slope = np.where(of_order, pattern.reshape(-1) @ rows, 0.0)
+    supercell = force_field.expansion.on(torus)
+    there, back = (supercell.rows(step * pattern)[0] for step in (SMALL_STEP, -SMALL_STEP))
+    work = pattern.reshape(-1) @ (there - back) / (2.0 * SMALL_STEP)
+    slope = np.where(is_of_order_2(force_field.expansion), work, 0.0)
     inertia = AMU_ANGSTROM2_PER_FS2_EV * float(np.sum(torus.masses[:, None] * pattern**2))
     variance = float(force_field.posterior.variance(slope[None])[0])
     return force_field.calibration * float(np.sqrt(variance)) / inertia

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from mlff_dyn.kernels.local_tables import LocalTables
 from mlff_dyn.kernels.polynomial import CellPolynomial, OrderTerms
 from mlff_dyn.lattice.basis import ClusterClasses, ForceConstantBasis
 from mlff_dyn.lattice.crystal import Crystal
+from mlff_dyn.local.basis import LocalBasis, LocalSettings
 from mlff_dyn.model.fitting.prior_guess import PriorGuessSummary
 from mlff_dyn.model.force_field import ForceField, ScalarModel, TrainingSummary
 from mlff_dyn.model.long_range import LongRange
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     import h5py
 
 BASIS_FORMAT = SealedFormat("mlff-dyn basis", version=3, sealed_since=3)
-MODEL_FORMAT = SealedFormat("mlff-dyn model", version=3, sealed_since=3, fix="run mlff-dyn train again")
+MODEL_FORMAT = SealedFormat("mlff-dyn model", version=4, sealed_since=3, fix="run mlff-dyn train again")
 _SCALARS = ("energy", "stress")
 
 T = TypeVar("T")
@@ -76,6 +78,8 @@ def write_model(path: Path, force_field: ForceField, metadata: Mapping[str, Any]
             _write_fields(file.create_group("transfer"), force_field.prior_guess)
         if force_field.long_range is not None:
             _write_fields(file.create_group("long_range"), force_field.long_range)
+        if force_field.local is not None:
+            _write_local(file.create_group("local"), force_field.local)
 
 
 def read_model(path: Path) -> tuple[ForceField, dict[str, Any]]:
@@ -114,7 +118,27 @@ def _read_model_group(file: h5py.File) -> ForceField:
         training=_read_fields(file["training"], TrainingSummary),
         prior_guess=_read_fields(file["transfer"], PriorGuessSummary) if "transfer" in file else None,
         long_range=_read_fields(file["long_range"], LongRange) if "long_range" in file else None,
+        local=_read_local(file["local"]) if "local" in file else None,
         **{name: _read_fields(group[name], ScalarModel) for name in _SCALARS if name in group},
+    )
+
+
+def _write_local(group: h5py.Group, local: LocalBasis) -> None:
+    _write_fields(group.create_group("settings"), local.settings)
+    _write_fields(group.create_group("tables"), local.tables)
+    _write_fields(group, replace(local, settings=None, tables=None))  # type: ignore[arg-type]
+
+
+def _read_local(group: h5py.Group) -> LocalBasis:
+    return LocalBasis(
+        settings=_read_fields(group["settings"], LocalSettings),
+        numbers=read_array(group["numbers"]),
+        largest_displacement=float(group.attrs["largest_displacement"]),
+        tables=_read_fields(group["tables"], LocalTables),
+        bodies=read_array(group["bodies"]),
+        radial_indices=read_array(group["radial_indices"]),
+        degrees=read_array(group["degrees"]),
+        structure=read_array(group["structure"]) if "structure" in group else None,
     )
 
 

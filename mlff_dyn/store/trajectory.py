@@ -18,20 +18,25 @@ from mlff_dyn.errors import DataError, check_shape
 from mlff_dyn.store.atomic import atomic_write, fix_of, require_space, sync_path
 from mlff_dyn.store.trajectory_layout import (
     DAMAGE,
-    HEADER,
+    EVERYTHING,
+    PER_ATOM,
     PER_CELL,
+    Storage,
     add_samples,
     block_length,
     copy_samples,
     create_layout,
+    damage_told,
     open_trajectory,
     read_attributes,
+    read_header,
     read_samples,
     read_valid_steps,
+    storage_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -56,10 +61,14 @@ class Trajectory:
     steps : ndarray of int, shape (n_samples,)
         MD step of each sample, ascending.
     displacements : ndarray, shape (n_samples, n_atoms, 3), Å
-    velocities : ndarray, shape (n_samples, n_atoms, 3), Å/fs
+    velocities : ndarray, shape (n_samples, n_atoms, 3), Å/fs; or None
+        None where they are not stored.
     potential_energies, kinetic_energies : ndarray, shape (n_samples,), eV
     strains : ndarray, shape (n_samples, 3, 3)
         Symmetric; zeros at constant volume. Atoms are at (1 + strain) ideal position + displacement.
+    masses : ndarray, shape (n_atoms,), amu; or None
+    periodic : ndarray of bool, shape (3,); or None
+        False along vectors with vacuum. Files of versions before 4 have neither.
     """
 
     numbers: np.ndarray
@@ -68,10 +77,12 @@ class Trajectory:
     attributes: dict[str, Any]
     steps: np.ndarray
     displacements: np.ndarray
-    velocities: np.ndarray
+    velocities: np.ndarray | None
     potential_energies: np.ndarray
     kinetic_energies: np.ndarray
     strains: np.ndarray
+    masses: np.ndarray | None = None
+    periodic: np.ndarray | None = None
 
     @property
     def lattices(self) -> np.ndarray:
@@ -116,6 +127,10 @@ class TrajectoryWriter:
         lattice: np.ndarray,
         ideal_positions: np.ndarray,
         attributes: Mapping[str, Any],
+        *,
+        masses: np.ndarray | None = None,
+        periodic: np.ndarray | None = None,
+        storage: Storage = EVERYTHING,
     ) -> Self:
         """Begin a new trajectory; an unfinished one of this name is replaced.
 
@@ -128,6 +143,9 @@ class TrajectoryWriter:
         ideal_positions : ndarray, shape (n_atoms, 3), Å
         attributes : mapping
             Numbers and strings that describe the run.
+        masses : ndarray, shape (n_atoms,), amu, optional
+        periodic : ndarray of bool, shape (3,), optional
+        storage : Storage
 
         Raises
         ------
@@ -136,12 +154,21 @@ class TrajectoryWriter:
         """
         check_shape("lattice", lattice, (3, 3))
         check_shape("ideal_positions", ideal_positions, (len(numbers), 3))
+        header = {
+            "numbers": np.asarray(numbers, np.int64),
+            "lattice": np.asarray(lattice, float),
+            "ideal_positions": np.asarray(ideal_positions, float),
+        }
+        if masses is not None:
+            header["masses"] = np.asarray(masses, float)
+        if periodic is not None:
+            header["periodic"] = np.asarray(periodic, bool)
         part = part_path(path)
         try:
             with atomic_write(part) as temporary:
                 require_space(part.parent, 0)
                 with h5py.File(temporary, "w", libver="latest") as file:
-                    create_layout(file, numbers, lattice, ideal_positions, attributes)
+                    create_layout(file, header, attributes, storage)
         except OSError as error:
             raise DataError(f"cannot write {part}: {error}", fix=fix_of(error)) from error
         return cls(path)
@@ -168,8 +195,7 @@ class TrajectoryWriter:
             n_keep = int(np.searchsorted(read_valid_steps(old), last_step, side="right"))
             try:
                 with atomic_write(part) as temporary, h5py.File(temporary, "w", libver="latest") as new:
-                    header = {name: old[name][()] for name in HEADER}
-                    create_layout(new, **header, attributes=read_attributes(old))
+                    create_layout(new, read_header(old), read_attributes(old), storage_of(old))
                     copy_samples(old, new, n_keep)
             except DAMAGE as error:
                 raise DataError(f"cannot resume {part}: {error}", fix="start again with --force") from error
@@ -191,6 +217,7 @@ class TrajectoryWriter:
         ----------
         displacements : ndarray, shape (n_samples, n_atoms, 3), Å
         velocities : ndarray, shape (n_samples, n_atoms, 3), Å/fs
+            Left out where they are not to be kept.
         potential_energies, kinetic_energies : ndarray, shape (n_samples,), eV
         steps : ndarray of int, shape (n_samples,)
         strains : ndarray, shape (n_samples, 3, 3), optional
@@ -209,6 +236,8 @@ class TrajectoryWriter:
             PER_CELL: np.zeros((len(steps), 3, 3)) if strains is None else strains,
         }
         for name, values in samples.items():
+            if name not in self._file:
+                continue
             check_shape(name, values, (len(steps), *self._file[name].shape[1:]))
         require_space(self.path.parent, sum(np.asarray(values).nbytes for values in samples.values()))
         try:
@@ -250,13 +279,10 @@ def check_trajectory(path: Path) -> np.ndarray:
     DataError
         If the file is missing or damaged.
     """
-    with open_trajectory(path) as file:
+    with open_trajectory(path) as file, damage_told(path):
         steps, rows = read_valid_steps(file), block_length(file)
-        try:
-            for start in range(0, len(steps), rows):
-                read_samples(file, slice(start, min(start + rows, len(steps))))
-        except DAMAGE as error:
-            raise DataError(f"{path} is damaged: {error}", fix="run the MD again") from error
+        for start in range(0, len(steps), rows):
+            read_samples(file, slice(start, min(start + rows, len(steps))))
     return steps
 
 
@@ -280,15 +306,37 @@ def read_trajectory(path: Path, *, samples: slice = slice(None)) -> Trajectory:
     DataError
         If the file is missing, damaged, of another format, or newer than this program.
     """
-    with open_trajectory(path) as file:
+    with open_trajectory(path) as file, damage_told(path):
         steps = read_valid_steps(file)
         start, stop, stride = samples.indices(len(steps))
-        rows = slice(start, max(start, stop), stride)
-        try:
-            return Trajectory(
-                **{name: file[name][()] for name in HEADER},
-                attributes=read_attributes(file),
-                **read_samples(file, rows),
-            )
-        except DAMAGE as error:
-            raise DataError(f"{path} is damaged: {error}", fix="run the MD again") from error
+        return _read(file, slice(start, max(start, stop), stride))
+
+
+def read_blocks(path: Path, *, stride: int = 1) -> Iterator[Trajectory]:
+    """Read a trajectory piece by piece, each of about 64 MB or one sample.
+
+    Parameters
+    ----------
+    path : Path
+        As that of `read_trajectory`.
+    stride : int
+        Every so many samples one is read, beginning with the first.
+
+    Raises
+    ------
+    DataError
+        As `read_trajectory`; where a sample is damaged, after those before it.
+    """
+    with open_trajectory(path) as file, damage_told(path):
+        n_samples, length = len(read_valid_steps(file)), stride * block_length(file)
+        for start in range(0, n_samples, length):
+            yield _read(file, slice(start, min(start + length, n_samples), stride))
+
+
+def _read(file: h5py.File, rows: slice) -> Trajectory:
+    samples = read_samples(file, rows)
+    kept: dict[str, Any] = {"velocities": None, **samples}
+    for name in PER_ATOM:
+        if name in samples:
+            kept[name] = samples[name].astype(float)
+    return Trajectory(**read_header(file), attributes=read_attributes(file), **kept)

@@ -93,13 +93,13 @@ def outlook(
         learning_curve(*rows, posterior.covariance_factor, n_calibrated),
         scale_uncertainty(n_snapshots, scores),
         truncation_is_known=can_judge_truncation(force_field),
-        truncation_is_likely=n_snapshots > 1 and posterior.n_targets >= force_field.basis.n_parameters,
+        truncation_is_likely=n_snapshots > 1 and posterior.n_targets >= force_field.expansion.n_parameters,
     )
 
 
 def can_judge_truncation(force_field: ForceField, limits: DecisionLimits = LIMITS) -> bool:
     """Whether the data suffice to tell truncation from lack of data."""
-    enough_rows = force_field.posterior.n_targets >= 2 * force_field.basis.n_parameters
+    enough_rows = force_field.posterior.n_targets >= 2 * force_field.expansion.n_parameters
     return enough_rows and force_field.training.n_snapshots >= limits.enough_snapshots
 
 

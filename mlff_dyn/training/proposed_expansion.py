@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,6 +40,8 @@ class ExpansionLimits:
         Of an order, before sum rules.
     most_clusters : int
         That are worth counting.
+    highest_beside_local : int
+        Highest order beside functions of distances and angles, which hold more of the higher ones.
     """
 
     search_radius_angstrom: float = 6.5
@@ -48,6 +50,13 @@ class ExpansionLimits:
     margin_angstrom: float = 0.05
     most_parameters: int = 2000
     most_clusters: int = 200_000
+    highest_beside_local: int = 3
+
+    def beside_local(self) -> ExpansionLimits:
+        """Limits of the force constants of an energy with a local part."""
+        return replace(
+            self, shells=tuple(each for each in self.shells if each[0] <= self.highest_beside_local)
+        )
 
 
 EXPANSION_LIMITS = ExpansionLimits()

@@ -145,7 +145,8 @@ class TrustedRegion:
         if run.stopped_step is None or self._runs_away(run, torus):
             return (
                 f"the force field is not stable there, whatever md.displacement_limit_angstrom: {train}, "
-                "add the next even order to expansion.cutoffs_angstrom, or lower the temperature"
+                "add the next even order to expansion.cutoffs_angstrom, set expansion.local, or lower the "
+                "temperature"
             )
         farthest = max(_stopped_distance(run), LIMITS.thermal_margin * (self.expected_angstrom or 0.0))
         value = f"set md.displacement_limit_angstrom to {_rounded_up(LIMITS.advised_margin * farthest):g}"

@@ -119,6 +119,14 @@ def test_an_unknown_key_is_an_error_with_the_nearest_name(key: str, nearest: str
         ("expansion.cutoffs_angstrom={2: -1.0}", "order 2: -1.0 should be a positive length"),
         ("expansion.cutoffs_angstrom={2: 5.0, 3: {4: 3.0}}", "order 3: the numbers of bodies"),
         ("expansion.cutoffs_angstrom={two: 5.0}", "order 'two' should be an integer"),
+        ("expansion.local=true", "expansion.local: should be a section"),
+        ("expansion.local.cutoff_angstrom=0", "local.cutoff_angstrom: should be greater than 0"),
+        ("expansion.local.cutoff_angstrom=50", "local.cutoff_angstrom: should be less than or equal to 12"),
+        ("expansion.local.n_radial=13", "local.n_radial: should be less than or equal to 12"),
+        ("expansion.local.n_radial=2.5", "local.n_radial: should be a whole number"),
+        ("expansion.local.l_max=-1", "local.l_max: should be greater than or equal to 0"),
+        ("expansion.local.l_max=7", "local.l_max: should be less than or equal to 6"),
+        ("expansion.local.lmax=3", "did you mean expansion.local.l_max?"),
     ],
 )
 def test_an_impossible_value_is_refused_by_its_dotted_name(override: str, expected: str) -> None:

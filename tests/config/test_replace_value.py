@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlff_dyn.config.yaml_source import parse_yaml, replace_value
+from mlff_dyn.config.yaml_source import insert_value, parse_yaml, replace_value
 
 FLOW = "a: 1  # one\nb: {c: {2: full, 3: 4.0}, d: [x]}  # two\ne: end\n"
 BLOCK = """\
@@ -52,3 +52,18 @@ def test_missing_keys_are_named(path):
 def test_empty_text_has_no_keys():
     with pytest.raises(KeyError):
         replace_value("", ("a",), 1)
+
+
+@pytest.mark.parametrize("text", [FLOW, BLOCK, SCALAR, "b:\n  c: 1"])
+@pytest.mark.parametrize("value", [{"n": 5, "l": 2.5}, None])
+def test_a_new_key_stands_behind_another(text, value):
+    before, _ = parse_yaml(text, "before")
+    changed = insert_value(text, ("b", "c"), "new", value)
+    after, _ = parse_yaml(changed, "after")
+    assert after == {**before, "b": {**before["b"], "new": value}}
+    assert list(after["b"]).index("new") == list(after["b"]).index("c") + 1
+    assert [line for line in changed.splitlines() if "new" not in line] == [
+        line for line in text.splitlines() if text is BLOCK or "c:" not in line or "\n  c: 1" in text
+    ]
+    with pytest.raises(KeyError, match="x"):
+        insert_value(text, ("b", "x"), "new", value)

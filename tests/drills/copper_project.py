@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "run-md longer": ("run-md", "c.yaml", "--set", "md.n_steps=600"),
     "check-convergence": ("check-convergence", "c.yaml"),
     "export": ("export", "c.yaml", "--format", "phonopy", "--output", "exported"),
+    "export a trajectory": ("export", "c.yaml", "--format", "extxyz", "--output", "frames.extxyz"),
     "validate": ("validate", "c.yaml", "test.extxyz"),
 }
 """Command lines of the verbs that work on a run directory, to be run in the folder of the project."""
@@ -115,7 +116,7 @@ def prediction(folder: Path) -> Prediction:
 
 
 _TIMES = ("up_to_date", "steps_per_second")
-_PLACES = ("directory", "model", "file", "folder", "report", "parity", "calibration")
+_PLACES = ("directory", "model", "file", "folder", "report", "parity", "calibration", "trajectory")
 
 
 def numbers(answer: str) -> Any:

@@ -12,7 +12,7 @@ from tests.drills.copper_project import VERBS, faults_of_ending, make_project, s
 
 pytestmark = pytest.mark.drill
 
-WRITING = ("train", "run-md", "check-convergence", "export", "validate")
+WRITING = ("train", "run-md", "check-convergence", "export", "export a trajectory", "validate")
 SIZE = "24m"
 
 
@@ -53,6 +53,7 @@ def test_each_verb_says_so_and_goes_on(small_disk: Path, n_free: int) -> None:
             found.append(f"{verb}: exit code {process.returncode} on a full disk\n{text}")
         filler.unlink()
         shutil.rmtree(folder / "exported", ignore_errors=True)
+        (folder / "frames.extxyz").unlink(missing_ok=True)
         process = start(folder, *VERBS[verb])
         _, errors = process.communicate(timeout=300)
         if process.returncode:

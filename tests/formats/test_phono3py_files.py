@@ -10,7 +10,10 @@ from ase.build import bulk
 from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.formats import phono3py_files
 from mlff_dyn.formats.phono3py_files import write_phono3py
-from tests.models import random_force_field
+from mlff_dyn.formats.phonopy_cells import compact_array
+from mlff_dyn.local.basis import LocalSettings
+from mlff_dyn.model.force_constants import force_constants_of
+from tests.models import random_force_field, with_local_part
 
 phono3py = pytest.importorskip("phono3py")
 
@@ -57,6 +60,24 @@ def test_it_reads_back_the_derivatives_of_our_forces(
         np.testing.assert_allclose(cubic, expected, atol=1e-6)
         harmonic = (forces_at(step * first) - forces_at(-step * first)) / (2 * step)
         np.testing.assert_allclose(harmonic, -np.einsum("jab,a->jb", loaded.fc2[row], first[atom]), atol=1e-6)
+
+
+def test_order_3_may_come_from_the_local_part_alone(tmp_path: Path) -> None:
+    force_field, torus = random_force_field(bulk("ZnS", "wurtzite", a=3.8, c=6.2), (2, 2, 1), {2: "full"})
+    force_field = with_local_part(force_field, LocalSettings(4.3, 2, 1))
+    write_phono3py(force_field, torus, tmp_path)
+    loaded = phono3py.load(
+        tmp_path / "phono3py_params.yaml",
+        fc2_filename=tmp_path / "fc2.hdf5",
+        fc3_filename=tmp_path / "fc3.hdf5",
+        symmetrize_fc=False,
+        log_level=0,
+    )
+    for order, read in ((2, loaded.fc2), (3, loaded.fc3)):
+        constants = force_constants_of(force_field, order, torus)
+        expected = compact_array(constants, loaded.supercell, loaded.primitive.p2s_map)
+        assert np.abs(expected).max() > 0.1
+        np.testing.assert_allclose(read, expected, atol=1e-12)
 
 
 def test_an_expansion_without_order_3_is_refused(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_reduction_is_the_block_diagonal_matrix():
     np.testing.assert_array_equal(block_reduction(blocks).dense(), expected)
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 5), (4, 4, 12)])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 5), (5, 3, 3), (4, 4, 12)])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_reduced_rows_are_rows_times_the_reduction(backend, shape):
     place, reduction, displacements = make_case(shape)
@@ -61,6 +61,28 @@ def test_variances_are_quadratic_forms_of_the_rows(backend, triangle):
     expected = np.einsum("ip,pq,iq->i", rows, factor @ factor.T, rows).reshape(-1, 3)
     found = backend.force_variances(place, reduction, displacements, factor)
     np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-12 * expected.max())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_site_without_terms_has_zeros(backend):
+    """Whatever the memory held before that the results are written to."""
+    rng = np.random.default_rng(6)
+    tables = build_gather_tables(random_polynomial(rng, (2, 3), n_sites=5, n_slots=2))
+    place = place_tables(tables, Torus((2, 2, 2)).atom_indices(tables.slots))
+    empty = np.setdiff1d(np.arange(5), tables.entry_targets // 3)
+    assert len(empty) >= 3
+    n, u = tables.n_parameters, rng.normal(scale=0.4, size=(place.n_atoms, 3))
+    reduction, kernel = (
+        block_reduction([np.eye(n)]),
+        backend.ForceKernel(tables, np.ones(n), place.slot_atoms),
+    )
+    for _ in range(5):
+        garbage = [np.full((place.n_atoms, size), np.nan) for size in (3, 3 * n)]
+        del garbage
+        rows = backend.reduced_rows(place, reduction, u).reshape(5, -1)
+        variances = backend.force_variances(place, reduction, u, np.eye(n)).reshape(5, -1)
+        forces = kernel.energy_forces(u)[1].reshape(5, -1)
+        assert not any(found[empty].any() for found in (rows, variances, forces))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

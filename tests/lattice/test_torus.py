@@ -55,6 +55,18 @@ def test_cell_index_is_a_homomorphism(matrix: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("matrix", MATRICES)
+def test_a_wave_fits_a_supercell_of_as_many_cells_as_its_order(matrix: np.ndarray) -> None:
+    torus = Torus(crystal_of(bulk("Si")), matrix)
+    multiples = np.arange(1, torus.n_cells + 1)[:, None]
+    for index, wavevector in enumerate(torus.wavevectors):
+        smallest = torus.of_wave(index)
+        fitting = np.abs(multiples * wavevector - np.rint(multiples * wavevector)).max(axis=1) < 1e-9
+        assert smallest.n_cells == multiples[fitting].min()
+        phases = smallest.matrix @ wavevector
+        np.testing.assert_allclose(phases, np.rint(phases), atol=1e-9)
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
 def test_atom_indices_mean_the_positions(matrix: np.ndarray) -> None:
     """Every slot runs over every atom of its site once, and each lies where lattice vectors say."""
     crystal = crystal_of(quartz())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -17,6 +18,7 @@ from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.lattice.wigner_seitz import compatible_operations, largest_safe_cutoff
 from mlff_dyn.training.proposed_cell import CELL_LIMITS, TrainingCell, propose_cell
 from mlff_dyn.training.proposed_expansion import EXPANSION_LIMITS, propose_expansion
+from mlff_dyn.training.proposed_local import LOCAL_LIMITS, propose_local
 from tests.models import crystal_of
 
 
@@ -136,6 +138,42 @@ def test_the_cutoffs_do_not_depend_on_the_choice_of_cell() -> None:
     same = input_supercell(primitive, 2 * np.array([[-1, 1, 1], [1, -1, 1], [1, 1, -1]]))
     assert propose_expansion(torus) == propose_expansion(same)
     assert propose_expansion(torus).cutoffs_angstrom == {2: "full", 3: 4.6, 4: 3.9}
+
+
+@pytest.mark.parametrize("name", CRYSTALS)
+def test_a_local_part_reaches_neighbors_and_can_be_fitted(name: str) -> None:
+    crystal = crystal_of(CRYSTALS[name])
+    proposed = propose_local(crystal)
+    assert proposed is not None
+    assert proposed.chosen.n_parameters <= LOCAL_LIMITS.most_parameters
+    assert proposed.chosen.settings.cutoff_angstrom >= 1.35 * crystal.nearest_neighbor_distance
+    for other, sign in ((proposed.cheaper, 1), (proposed.larger, -1)):
+        assert other is None or sign * (proposed.chosen.n_parameters - other.n_parameters) > 0
+
+
+@pytest.mark.parametrize(
+    ("nearest", "cutoff"), [(0.74, 4.0), (2.07, 4.15), (2.55, 5.0), (2.75, 5.0), (3.95, 5.55)]
+)
+def test_the_cutoff_of_a_local_part(nearest: float, cutoff: float) -> None:
+    """Molecules, and what was measured: c-BAs, copper, SnSe; cesium iodide, whose neighbors are far apart."""
+    assert LOCAL_LIMITS.cutoff_angstrom(nearest) == cutoff
+
+
+def test_many_species_have_fewer_functions_each() -> None:
+    mixed = bulk("NaCl", "rocksalt", a=5.64, cubic=True)
+    found = []
+    for numbers in ([11] * 4 + [17] * 4, [11, 19] * 2 + [17] * 4, [11, 19, 37, 55] + [17] * 4, range(11, 19)):
+        mixed.numbers[:] = numbers
+        proposed = propose_local(crystal_of(mixed))
+        found.append(None if proposed is None else proposed.chosen.settings.n_radial)
+    assert found == [5, 4, 2, None]
+    assert propose_local(crystal_of(mixed), replace(LOCAL_LIMITS, most_parameters=10)) is None
+
+
+def test_order_4_is_left_to_the_local_part() -> None:
+    torus = input_supercell(crystal_of(bulk("Si", cubic=True)), (2, 2, 2))
+    beside = propose_expansion(torus, EXPANSION_LIMITS.beside_local())
+    assert beside.cutoffs_angstrom == {2: "full", 3: 4.6}
 
 
 def _shortest(lattice: np.ndarray) -> float:

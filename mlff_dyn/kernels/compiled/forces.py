@@ -11,12 +11,14 @@ import numpy as np
 from mlff_dyn.errors import check_shape
 from mlff_dyn.kernels import _compiled
 from mlff_dyn.kernels.compiled.instruction_set import INSTRUCTION_SET
+from mlff_dyn.kernels.compiled.local_energy import local_arguments, work_of_local
 from mlff_dyn.kernels.compiled.tables.lifted import build_lifted_chunks
 from mlff_dyn.kernels.compiled.tables.site_groups import SiteGroup, build_site_groups
 from mlff_dyn.kernels.compiled.tables.transform_plan import LOOK_UP, build_transform_plan, transforms_pairs
 from mlff_dyn.kernels.dynamics import THERMOSTATS, Dynamics, MdRun, MdState, check_replicas, check_run
 from mlff_dyn.kernels.gather import GatherTables, check_precision
 from mlff_dyn.kernels.harmonic import check_harmonic, second_order
+from mlff_dyn.kernels.local_tables import check_local
 from mlff_dyn.kernels.pair_terms import BondTerms, build_bond_terms
 from mlff_dyn.kernels.placement import place_tables
 from mlff_dyn.kernels.slot_atoms import atoms_of_program
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from mlff_dyn.kernels.compiled.tables.tiles import LiftedChunk
     from mlff_dyn.kernels.harmonic import HarmonicTorus
+    from mlff_dyn.kernels.local_tables import LocalTerms
     from mlff_dyn.kernels.slot_atoms import SlotAtoms
 
     _Evaluator = _compiled.ForceEvaluator64
@@ -55,6 +58,8 @@ class ForceKernel:
         Extents of the torus. With them order 2 is evaluated by Fourier transform where that is cheaper.
     harmonic : HarmonicTorus, optional
         Further interactions of order 2, between all atoms.
+    local : LocalTerms, optional
+        Functions of distances and angles.
 
     Raises
     ------
@@ -72,6 +77,7 @@ class ForceKernel:
         *,
         grid: tuple[int, int, int] | None = None,
         harmonic: HarmonicTorus | None = None,
+        local: LocalTerms | None = None,
     ) -> None:
         check_shape("parameters", parameters, (tables.n_parameters,))
         self._place = place_tables(tables, slot_atoms)
@@ -85,7 +91,9 @@ class ForceKernel:
         self._programs = _plan_programs(tables, parameters, slots, with_pairs=with_pairs)
         self._harmonic = None if harmonic is None else self._plan_harmonic(harmonic)
         del harmonic
-        self._work = self._place.n_cells * work_of_programs(self._programs)
+        self._local = None if local is None else local_arguments(check_local(local, self.n_atoms))
+        of_local = 0.0 if local is None else work_of_local(local.tables)
+        self._work = self._place.n_cells * (work_of_programs(self._programs) + of_local)
         self._evaluator = self._make_evaluator(1, self._threads_of_each(1))
         self._team: tuple[int, list[_Evaluator]] = (0, [])
 
@@ -114,6 +122,8 @@ class ForceKernel:
                 evaluator.add_site_group(*group)
         if self._harmonic is not None:
             evaluator.set_harmonic(*self._harmonic)
+        if self._local is not None:
+            evaluator.set_local(*self._local)
         return evaluator
 
     def energy_forces(self, displacements: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:

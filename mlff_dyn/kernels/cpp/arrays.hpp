@@ -22,9 +22,9 @@ using Ints = Array<const std::int32_t, Axes>;
 template <int Axes>
 using Doubles = Array<const double, Axes>;
 
-template <typename Scalar>
-std::vector<std::remove_const_t<Scalar>> copy(const Array<Scalar, 1>& array) {
-    return {array.data(), array.data() + array.shape(0)};
+template <typename Scalar, typename... Layout>
+std::vector<std::remove_const_t<Scalar>> copy(const nb::ndarray<Scalar, Layout...>& array) {
+    return {array.data(), array.data() + array.size()};
 }
 
 inline void pad_atoms(const double* rows, std::ptrdiff_t n_atoms, double* padded) {
@@ -37,5 +37,8 @@ inline void pad_atoms(const double* rows, std::ptrdiff_t n_atoms, double* padded
 
 // Adds the class DesignPlan to the module.
 void bind_design(nb::module_& module);
+
+// Adds the class LocalPlan to the module.
+void bind_local(nb::module_& module);
 
 }  // namespace mlff

@@ -59,6 +59,35 @@ public:
             SharedProducts{products.data(), products.shape(0), std::make_shared<const Doubles<1>>(products)}));
     }
 
+    void set_local(const std::string& isa, std::ptrdiff_t l_max, double cutoff, double energy_at_rest, Ints<1> kinds,
+                   Ints<1> starts, Ints<1> kinds_of_neighbors, Ints<2> neighbor_atoms, Doubles<2> vectors,
+                   Doubles<3> radial, Doubles<2> pair, Doubles<4> triple) {
+        LocalInput input;
+        input.n_cells = static_cast<std::ptrdiff_t>(neighbor_atoms.shape(1));
+        input.kinds = copy(kinds);
+        input.starts = copy(starts);
+        input.kinds_of_neighbors = copy(kinds_of_neighbors);
+        input.neighbor_atoms = copy(neighbor_atoms);
+        input.vectors = copy(vectors);
+        input.cutoff = cutoff;
+        input.n_polynomials = static_cast<std::ptrdiff_t>(radial.shape(0));
+        input.l_max = l_max;
+        input.n_kinds = static_cast<std::ptrdiff_t>(pair.shape(0));
+        input.radial = copy(radial);
+        input.pair = copy(pair);
+        input.triple = copy(triple);
+        input.find_ends();
+        evaluator_.set_local(std::make_unique<TorusLocal<Real>>(input, isa), energy_at_rest);
+    }
+
+    void local_virial(Doubles<2> displacements, Array<double, 2> virial) {
+        const nb::gil_scoped_release release;
+        const std::lock_guard<std::mutex> lock(mutex_);
+        double* u = displacements_.reserve(evaluator_.n_padded());
+        pad_atoms(displacements.data(), evaluator_.n_atoms(), u);
+        evaluator_.local_virial(u, virial.data());
+    }
+
     // Sum over the replicas.
     double energy_forces(Doubles<2> displacements, Array<double, 2> forces) {
         const nb::gil_scoped_release release;
@@ -121,6 +150,8 @@ void bind_evaluator(nb::module_& module, const char* name) {
         .def("add_program", &Bound::add_program)
         .def("add_site_group", &Bound::add_site_group)
         .def("set_harmonic", &Bound::set_harmonic)
+        .def("set_local", &Bound::set_local)
+        .def("local_virial", &Bound::local_virial)
         .def("energy_forces", &Bound::energy_forces)
         .def("run", &Bound::run);
 }
@@ -149,4 +180,5 @@ NB_MODULE(_compiled, module) {
     mlff::bind_evaluator<double>(module, "ForceEvaluator64");
     mlff::bind_evaluator<float>(module, "ForceEvaluator32");
     mlff::bind_design(module);
+    mlff::bind_local(module);
 }

@@ -42,18 +42,21 @@ public:
         kept_doubles_.push_back(entry_factors);
     }
 
-    // Variances of the force components of the given sites, for a factor of the covariance whose columns are padded to
-    // groups of eight.
-    void fill_variances(Ints<2> slot_atoms, Doubles<2> displacements, Doubles<2> moves, std::int32_t first_site,
-                        std::int32_t last_site, Ints<1> widths, Ints<1> starts, Ints<1> rows, Doubles<1> weights,
-                        Doubles<2> factor, Ints<1> first_rows, Ints<1> last_rows, Array<double, 2> variances) const {
+    // Variances of the force components of the atoms of a site, for a factor of the covariance whose columns are padded to
+    // groups of eight. The products of further rows with further parameters, if there are any, are [column][axis][atom].
+    void fill_variances(Ints<2> slot_atoms, Doubles<2> displacements, Doubles<2> moves, std::int32_t site,
+                        Ints<1> widths, Ints<1> starts, Ints<1> rows, Doubles<1> weights, Doubles<2> factor,
+                        Ints<1> first_rows, Ints<1> last_rows, Doubles<3> further, Array<double, 2> variances) const {
         const nb::gil_scoped_release release;
         const Reduction reduction = reduce(widths, starts, rows, weights);
-        const FactorTable table = {static_cast<std::ptrdiff_t>(first_rows.shape(0)), first_rows.data(),
-                                   last_rows.data(), factor.data()};
-        Workplace place(slot_atoms, displacements, moves, scratch_vectors_ + 3 * (n_parameters_ + reduction.n_columns));
-        kernels_.variances(tables(first_site, last_site), place.supercell, reduction, table, variances.data(),
-                           place.scratch);
+        const FactorTable table = {static_cast<std::ptrdiff_t>(first_rows.shape(0)),
+                                   first_rows.data(),
+                                   last_rows.data(),
+                                   factor.data(),
+                                   further.shape(0) > 0 ? further.data() : nullptr,
+                                   static_cast<std::ptrdiff_t>(further.shape(2))};
+        Workplace place(slot_atoms, displacements, moves, scratch_vectors_ + reduced_vectors(reduction));
+        kernels_.variances(tables(site, site + 1), place.supercell, reduction, table, variances.data(), place.scratch);
     }
 
     // Fills the rows in independent parameters.
@@ -61,7 +64,7 @@ public:
                       Ints<1> rows, Doubles<1> weights, Array<double, 2> reduced) const {
         const nb::gil_scoped_release release;
         const Reduction reduction = reduce(widths, starts, rows, weights);
-        Workplace place(slot_atoms, displacements, moves, scratch_vectors_ + 3 * (n_parameters_ + reduction.n_columns));
+        Workplace place(slot_atoms, displacements, moves, scratch_vectors_ + reduced_vectors(reduction));
         kernels_.reduced(tables(), place.supercell, reduction, reduced.data(), place.scratch);
     }
 
@@ -113,6 +116,11 @@ private:
         const auto n_panels = static_cast<std::ptrdiff_t>(widths.shape(0));
         return {n_panels, std::accumulate(widths.data(), widths.data() + n_panels, std::ptrdiff_t{0}), widths.data(),
                 starts.data(), rows.data(), weights.data()};
+    }
+
+    // Rows in all parameters of the blocks that are made together, and in independent ones of one.
+    std::ptrdiff_t reduced_vectors(const Reduction& reduction) const {
+        return 3 * (kBlocksTogether * n_parameters_ + reduction.n_columns);
     }
 
     const Kernels& kernels_;

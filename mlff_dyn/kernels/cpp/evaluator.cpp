@@ -1,6 +1,7 @@
 #include "evaluator.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <type_traits>
 #include <utility>
 
@@ -181,6 +182,48 @@ void CellEvaluator<Real>::work(int member, const Real* u, Real* forces) {
             }
         }
     }
+    if (local_) add_local(member, u, forces);
+}
+
+template <typename Real>
+void CellEvaluator<Real>::set_local(std::unique_ptr<TorusLocal<Real>> local, double energy_at_rest) {
+    local_ = std::move(local);
+    local_energies_.assign(static_cast<std::size_t>(n_replicas() * local_->n_blocks()), 0.0);
+    local_energy_at_rest_ = energy_at_rest;
+}
+
+// The share of a member in the blocks of all replicas.
+template <typename Real>
+void CellEvaluator<Real>::add_local(int member, const Real* u, Real* forces) {
+    const std::ptrdiff_t n_blocks = local_->n_blocks(), total = n_replicas() * n_blocks;
+    const std::ptrdiff_t last = total * (member + 1) / team_.n_members();
+    for (std::ptrdiff_t k = total * member / team_.n_members(); k < last;) {
+        const std::ptrdiff_t replica = k / n_blocks, end = std::min(last, (replica + 1) * n_blocks);
+        const std::ptrdiff_t atoms = kStride * replica * n_atoms();
+        local_->add_forces(k - replica * n_blocks, end - replica * n_blocks, u + atoms, forces + atoms,
+                           local_energies_.data() + replica * n_blocks, nullptr, workspaces_[member].scratch);
+        k = end;
+    }
+}
+
+template <typename Real>
+void CellEvaluator<Real>::local_virial(const double* u, double* virial) {
+    std::fill_n(virial, 9, 0.0);
+    if (!local_) return;
+    Workspace& own = workspaces_[0];
+    local_->add_forces(0, local_->n_blocks(), convert_displacements(u), own.forces.reserve(n_padded()),
+                       local_energies_.data(), virial, own.scratch);
+}
+
+template <typename Real>
+const Real* CellEvaluator<Real>::convert_displacements(const double* u) {
+    if constexpr (std::is_same_v<Real, double>) {
+        return u;
+    } else {
+        Real* converted = displacements_.reserve(n_padded());
+        for (std::size_t k = 0; k < n_padded(); ++k) converted[k] = static_cast<Real>(u[k]);
+        return converted;
+    }
 }
 
 // Each member adds its share of all parts, which are the forces already where they are double and the first.
@@ -208,14 +251,7 @@ void CellEvaluator<Real>::add_up(const std::vector<const Real*>& parts, double* 
 
 template <typename Real>
 void CellEvaluator<Real>::evaluate(const double* u, double* forces) {
-    const Real* own_u = nullptr;
-    if constexpr (std::is_same_v<Real, double>) {
-        own_u = u;
-    } else {
-        Real* converted = displacements_.reserve(n_padded());
-        for (std::size_t k = 0; k < n_padded(); ++k) converted[k] = static_cast<Real>(u[k]);
-        own_u = converted;
-    }
+    const Real* own_u = convert_displacements(u);
     std::vector<const Real*> parts(team_.n_members());
     team_.run([&](int member) {
         Real* target = workspaces_[member].forces.reserve(n_padded());
@@ -237,7 +273,10 @@ double CellEvaluator<Real>::energy(std::ptrdiff_t replica) const {
     double energy = 0.0;
     const std::ptrdiff_t* lanes = layout_.lanes.data() + replica * n_cells_;
     for (std::ptrdiff_t cell = 0; cell < n_cells_; ++cell) energy += static_cast<double>(energies_[lanes[cell]]);
-    return energy + harmonic_energies_[replica];
+    energy += harmonic_energies_[replica];
+    if (!local_) return energy;
+    const auto first = local_energies_.begin() + replica * local_->n_blocks();
+    return energy + (std::accumulate(first, first + local_->n_blocks(), 0.0) - local_energy_at_rest_);
 }
 
 template class CellEvaluator<double>;

@@ -11,6 +11,7 @@
 #include "aligned.hpp"
 #include "harmonic.hpp"
 #include "lane_layout.hpp"
+#include "local.hpp"
 #include "tables.hpp"
 #include "team.hpp"
 
@@ -66,8 +67,14 @@ public:
 
     void set_harmonic(std::unique_ptr<TorusHarmonic<Real>> harmonic) { harmonic_ = std::move(harmonic); }
 
+    // Measured from an energy at rest.
+    void set_local(std::unique_ptr<TorusLocal<Real>> local, double energy_at_rest);
+
     void evaluate(const double* u, double* forces) override;
     double energy(std::ptrdiff_t replica) const override;
+
+    // Derivative of the local part by the strain of its vectors, row by row; of the first replica.
+    void local_virial(const double* u, double* virial);
 
 private:
     struct GroupData {
@@ -103,7 +110,9 @@ private:
     void store_places(const SlotAtoms& slot_atoms, ProgramData& program) const;
     void work_out_places(const ProgramData& program, std::ptrdiff_t lane, std::int32_t* places) const;
     void add_up(const std::vector<const Real*>& parts, double* forces);
+    const Real* convert_displacements(const double* u);
     void work(int member, const Real* u, Real* forces);
+    void add_local(int member, const Real* u, Real* forces);
 
     ForceFunction<Real> cell_forces_;
     std::ptrdiff_t n_cells_;
@@ -118,6 +127,9 @@ private:
     Real* energies_;  // of the cell in each lane
     std::vector<double> harmonic_energies_;
     std::unique_ptr<TorusHarmonic<Real>> harmonic_;
+    std::unique_ptr<TorusLocal<Real>> local_;
+    std::vector<double> local_energies_;  // of each block of each replica
+    double local_energy_at_rest_ = 0.0;
 };
 
 }  // namespace mlff

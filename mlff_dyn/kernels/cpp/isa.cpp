@@ -1,6 +1,8 @@
 // Compiled once per instruction set, with MLFF_ISA (a name) and MLFF_BYTES (bytes of a vector) defined.
 #include "forces.hpp"
 #include "gaussians.hpp"
+#include "local_forces.hpp"
+#include "local_rows.hpp"
 #include "stress.hpp"
 #include "torus_product.hpp"
 
@@ -18,7 +20,11 @@ const Kernels kernels = {MLFF_TEXT(MLFF_ISA),
                          row_variances,
                          reduced_rows,
                          stress_rows,
+                         local_sums,
+                         local_rows,
                          harmonic_forces<double>,
-                         harmonic_forces<float>};
+                         harmonic_forces<float>,
+                         local_forces<double>,
+                         local_forces<float>};
 
 }  // namespace mlff::MLFF_ISA

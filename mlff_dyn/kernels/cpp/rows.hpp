@@ -1,6 +1,8 @@
 // Rows of the design matrix in independent parameters, block by block of cells: themselves, or the variances of the forces.
 #pragma once
 
+#include <algorithm>
+
 #include "design.hpp"
 
 namespace mlff::MLFF_ISA {
@@ -27,6 +29,10 @@ struct Vectors {
         value = Lanes<double>{};
         rest.clear();
     }
+    MLFF_INLINE_MEMBER void load(const double* in, std::ptrdiff_t stride) {
+        __builtin_memcpy(&value, in, sizeof value);
+        rest.load(in + stride, stride);
+    }
     MLFF_INLINE_MEMBER void add_scaled(Lanes<double> x, const double* factors) {
         value += x * broadcast(*factors);
         rest.add_scaled(x, factors + 1);
@@ -41,6 +47,7 @@ struct Vectors {
 template <>
 struct Vectors<0> {
     MLFF_INLINE_MEMBER void clear() {}
+    MLFF_INLINE_MEMBER void load(const double*, std::ptrdiff_t) {}
     MLFF_INLINE_MEMBER void add_scaled(Lanes<double>, const double*) {}
     MLFF_INLINE_MEMBER Lanes<double> norm() const { return Lanes<double>{}; }
     MLFF_INLINE_MEMBER void store(Lanes<double>*, std::ptrdiff_t) const {}
@@ -55,6 +62,12 @@ struct RowProducts {
         a.clear();
         b.clear();
         c.clear();
+    }
+    // Of the three rows in turn, each `stride` long.
+    MLFF_INLINE_MEMBER void load(const double* in, std::ptrdiff_t stride) {
+        a.load(in, 3 * stride);
+        b.load(in + stride, 3 * stride);
+        c.load(in + 2 * stride, 3 * stride);
     }
     MLFF_INLINE_MEMBER void add(const Lanes<double>* x, const double* columns) {
         a.add_scaled(x[0], columns);
@@ -94,25 +107,32 @@ MLFF_INLINE void reduce_block(const Reduction& reduction, const Lanes<double>* f
     }
 }
 
-// Runs visit(first atom, number of atoms, reduced rows) for every site and block of cells.
+// Runs visit(first atom, number of atoms, reduced rows) for every site and block of cells. A chunk serves some blocks at
+// once, for which it is read from memory but once.
 template <typename Visit>
 MLFF_INLINE void for_each_block(const DesignTables& tables, const Supercell& supercell, const Reduction& reduction,
                                 void* memory, const Visit& visit) {
-    constexpr int n_lanes = kLanes<double>;
+    constexpr std::ptrdiff_t n_lanes = kLanes<double>, n_together = n_lanes * kBlocksTogether;
     Lanes<double>* x = static_cast<Lanes<double>*>(memory);
     Lanes<double>* full = x + 3 * reduction.n_columns;
-    Lanes<double>* scratch = full + 3 * tables.n_parameters;
+    Lanes<double>* scratch = full + kBlocksTogether * 3 * tables.n_parameters;
     for (std::ptrdiff_t first = 0, last = 0; first < tables.n_chunks; first = last) {
         const std::int32_t site = tables.chunks[first].site;
         while (last < tables.n_chunks && tables.chunks[last].site == site) ++last;
-        for (std::ptrdiff_t k = 0; k < 3 * tables.n_parameters; ++k) full[k] = Lanes<double>{};
-        for (std::ptrdiff_t cell = 0; cell < supercell.n_cells; cell += n_lanes) {
+        for (std::ptrdiff_t k = 0; k < kBlocksTogether * 3 * tables.n_parameters; ++k) full[k] = Lanes<double>{};
+        for (std::ptrdiff_t start = 0; start < supercell.n_cells; start += n_together) {
+            const std::ptrdiff_t stop = std::min(start + n_together, supercell.n_cells);
             for (std::ptrdiff_t chunk = first; chunk < last; ++chunk) {
-                design_block(tables.chunks[chunk], supercell, cell, full, scratch);
+                Lanes<double>* out = full;
+                for (std::ptrdiff_t cell = start; cell < stop; cell += n_lanes, out += 3 * tables.n_parameters) {
+                    design_block(tables.chunks[chunk], supercell, cell, out, scratch);
+                }
             }
-            reduce_block(reduction, full, x);
-            const std::ptrdiff_t missing = supercell.n_cells - cell;
-            visit(site * supercell.n_cells + cell, missing < n_lanes ? missing : n_lanes, x);
+            const Lanes<double>* rows = full;
+            for (std::ptrdiff_t cell = start; cell < stop; cell += n_lanes, rows += 3 * tables.n_parameters) {
+                reduce_block(reduction, rows, x);
+                visit(site * supercell.n_cells + cell, std::min(stop - cell, n_lanes), x);
+            }
         }
     }
 }
@@ -182,12 +202,17 @@ static void reduced_rows(const DesignTables& tables, const Supercell& supercell,
 
 static void row_variances(const DesignTables& tables, const Supercell& supercell, const Reduction& reduction,
                           const FactorTable& factor, double* variances, void* scratch) {
+    const std::ptrdiff_t first = tables.chunks[0].site * supercell.n_cells;
     for_each_block(tables, supercell, reduction, scratch,
                    [&](std::ptrdiff_t atom, std::ptrdiff_t n_atoms, const Lanes<double>* x) {
         Lanes<double> squares[3] = {};
         for (std::ptrdiff_t group = 0; group < factor.n_groups; ++group) {
             RowProducts<8> products;
-            products.clear();
+            if (factor.further != nullptr) {
+                products.load(factor.further + 24 * group * factor.n_further + atom - first, factor.n_further);
+            } else {
+                products.clear();
+            }
             for (std::ptrdiff_t row = factor.first_rows[group]; row < factor.last_rows[group]; ++row) {
                 products.add(x + 3 * row, factor.values + 8 * (group + row * factor.n_groups));
             }
@@ -196,7 +221,7 @@ static void row_variances(const DesignTables& tables, const Supercell& supercell
             squares[2] += products.c.norm();
         }
         for (std::ptrdiff_t lane = 0; lane < n_atoms; ++lane) {
-            for (int axis = 0; axis < 3; ++axis) variances[3 * (atom + lane) + axis] = squares[axis][lane];
+            for (int axis = 0; axis < 3; ++axis) variances[3 * (atom - first + lane) + axis] = squares[axis][lane];
         }
     });
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "harmonic_tables.hpp"
+#include "local_tables.hpp"
 
 namespace mlff {
 
@@ -101,6 +102,9 @@ struct Supercell {
 // entries in the same rows form panels of kPanelWidth; others stand alone.
 constexpr int kPanelWidth = 4;
 
+// Blocks of cells that a chunk is read for at once.
+constexpr std::ptrdiff_t kBlocksTogether = 4;
+
 struct Reduction {
     std::ptrdiff_t n_panels;
     std::ptrdiff_t n_columns;
@@ -115,7 +119,9 @@ struct FactorTable {
     std::ptrdiff_t n_groups;
     const std::int32_t* first_rows;
     const std::int32_t* last_rows;
-    const double* values;  // [n_columns][8 * n_groups]
+    const double* values;   // [n_columns][8 * n_groups]
+    const double* further;  // [8 * n_groups][3][n_further], added to the product of each atom's rows; nullptr for none
+    std::ptrdiff_t n_further;  // atoms, filled up to whole vectors
 };
 
 // Subtracts dE/du of a bundle of cells, first to last (multiples of the block), from the padded forces, and adds the
@@ -128,6 +134,10 @@ using ForceFunction = void (*)(const CellProgram<Real>&, std::ptrdiff_t first, s
 using GaussianFunction = void (*)(std::uint64_t key, std::ptrdiff_t count, double* out);
 constexpr std::ptrdiff_t kGaussianBlock = 16;
 
+struct LocalDesign;
+struct LocalFrame;
+struct LocalSums;
+
 // One set of kernels for one instruction set. Scratch is aligned to kMaxBytes.
 struct Kernels {
     const char* name;
@@ -135,6 +145,7 @@ struct Kernels {
     ForceFunction<double> forces64;
     ForceFunction<float> forces32;
     GaussianFunction gaussians;
+    // Of the atoms of one site.
     void (*variances)(const DesignTables&, const Supercell&, const Reduction&, const FactorTable&, double* variances,
                       void* scratch);
     // Rows in independent parameters: rows[3 * atom + axis][n_columns].
@@ -142,8 +153,15 @@ struct Kernels {
     // Adds to rows[6][n_parameters] for displacements moves[6][n_slots][3] of the slots per unit strain.
     void (*stress)(const DesignChunk&, const Supercell&, const double* moves, std::ptrdiff_t n_slots, double* rows,
                    std::ptrdiff_t n_parameters, void* scratch);
+    // Adds to sums[n_atoms], and to rows[3 * n_atoms][n_functions] and totals[kTotalRows][n_functions] or nullptr.
+    void (*local_sums)(const LocalDesign&, const LocalFrame&, std::ptrdiff_t n_atoms, const std::int32_t* atoms,
+                       double* sums, void* scratch);
+    void (*local_rows)(const LocalDesign&, const LocalFrame&, const LocalSums&, std::ptrdiff_t n_atoms,
+                       const std::int32_t* atoms, double* rows, double* totals, void* scratch);
     HarmonicFunction<double> harmonic64;
     HarmonicFunction<float> harmonic32;
+    LocalFunction<double> local64;
+    LocalFunction<float> local32;
 };
 
 }  // namespace mlff

@@ -1,6 +1,15 @@
 """Readable numpy twins of the compiled kernels."""
 
 from mlff_dyn.kernels.reference.forces import ForceKernel
+from mlff_dyn.kernels.reference.local_energy import local_force_rows, local_rows, local_virial
 from mlff_dyn.kernels.reference.rows import force_variances, reduced_rows, stress_rows
 
-__all__ = ["ForceKernel", "force_variances", "reduced_rows", "stress_rows"]
+__all__ = [
+    "ForceKernel",
+    "force_variances",
+    "local_force_rows",
+    "local_rows",
+    "local_virial",
+    "reduced_rows",
+    "stress_rows",
+]

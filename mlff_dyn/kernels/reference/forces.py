@@ -10,7 +10,9 @@ from mlff_dyn.errors import check_shape
 from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState, check_replicas, check_run
 from mlff_dyn.kernels.gather import GatherTables, check_precision
 from mlff_dyn.kernels.harmonic import check_harmonic
+from mlff_dyn.kernels.local_tables import check_local
 from mlff_dyn.kernels.placement import place_tables
+from mlff_dyn.kernels.reference.local_energy import local_energy_forces
 from mlff_dyn.kernels.reference.nodes import cell_chunks, group_starts, node_values, slot_variables
 from mlff_dyn.kernels.reference.random_numbers import draw_gaussians
 from mlff_dyn.kernels.threads import check_threads
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.kernels.harmonic import HarmonicTorus
+    from mlff_dyn.kernels.local_tables import LocalTerms
     from mlff_dyn.kernels.slot_atoms import SlotAtoms
 
 
@@ -41,6 +44,8 @@ class ForceKernel:
         Extents of the torus; taken for the sake of the compiled version.
     harmonic : HarmonicTorus, optional
         Further interactions of order 2, between all atoms.
+    local : LocalTerms, optional
+        Functions of distances and angles.
 
     Raises
     ------
@@ -58,6 +63,7 @@ class ForceKernel:
         *,
         grid: tuple[int, int, int] | None = None,  # noqa: ARG002 (the compiled version needs it)
         harmonic: HarmonicTorus | None = None,
+        local: LocalTerms | None = None,
     ) -> None:
         check_precision(precision)
         check_threads(n_threads)
@@ -67,6 +73,7 @@ class ForceKernel:
         self._harmonic = harmonic
         if harmonic is not None:
             check_harmonic(harmonic, self.n_atoms)
+        self._local = None if local is None else check_local(local, self.n_atoms)
         self._coefficients = tables.entry_factors * parameters[tables.entry_parameters]
         orders = tables.polynomial.parameter_orders[tables.entry_parameters]
         self._starts = group_starts(tables.entry_targets, orders)
@@ -88,10 +95,12 @@ class ForceKernel:
                 gradients = np.add.reduceat(products, self._starts, axis=0)
                 np.subtract.at(forces, (sites, cells, axes), gradients)
                 energy += float((by_site[sites, cells, axes] * gradients / self._orders[:, None]).sum())
-        if self._harmonic is None:
-            return energy, forces.reshape(-1, 3)
-        further = self._harmonic.energy_forces(displacements)
-        return energy + further[0], forces.reshape(-1, 3) + further[1]
+        parts = [(energy, forces.reshape(-1, 3))]
+        if self._harmonic is not None:
+            parts.append(self._harmonic.energy_forces(displacements))
+        if self._local is not None:
+            parts.append(local_energy_forces(self._local, displacements))
+        return sum(part[0] for part in parts), np.sum([part[1] for part in parts], axis=0)
 
     def run(self, state: MdState, dynamics: Dynamics, n_steps: int, sample_every: int) -> MdRun:
         """Molecular dynamics; see `mlff_dyn.kernels.dynamics` for the equations.

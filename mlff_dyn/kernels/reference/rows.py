@@ -8,6 +8,7 @@ import numpy as np
 
 from mlff_dyn.errors import check_shape
 from mlff_dyn.kernels.reduction import Reduction, check_rows
+from mlff_dyn.kernels.reference.local_energy import local_force_rows
 from mlff_dyn.kernels.reference.nodes import (
     cell_chunks,
     group_starts,
@@ -21,6 +22,7 @@ from mlff_dyn.kernels.strain.moves import integrate_slopes, strain_displacements
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mlff_dyn.kernels.local_tables import LocalPlace
     from mlff_dyn.kernels.placement import Placement
 
 
@@ -87,18 +89,24 @@ def force_variances(
     *,
     atoms: NDArray[np.int64] | None = None,
     n_threads: int | None = 1,  # noqa: ARG001 (the compiled version shares the atoms)
+    local: LocalPlace | None = None,
 ) -> NDArray[np.float64]:
     """Variance of the force components for a covariance of the independent parameters.
 
     See `mlff_dyn.kernels.compiled.rows.force_variances`.
     """
-    check_rows(place.tables.n_parameters, reduction, factor)
+    check_rows(place.tables.n_parameters, reduction, factor, local.tables.n_functions if local else 0)
     displacements = place.check_displacements(displacements)
-    columns = reduction.dense() @ factor
+    of_lattice, of_local = np.split(factor, [reduction.n_columns])
+    columns = reduction.dense() @ of_lattice
+    further = np.zeros((place.n_sites, place.n_cells, 3, 1))
+    if local:
+        rows = local_force_rows(local, displacements, np.arange(place.n_atoms))
+        further = (rows @ of_local).reshape(place.n_sites, place.n_cells, 3, factor.shape[1])
     variances = np.empty((place.n_sites, place.n_cells, 3))
     for cells in cell_chunks(place.n_cells, 3 * place.n_sites * sum(columns.shape)):
-        rows = _cell_rows(place, place.slot_atoms.of_cells(cells), displacements)
-        variances[:, cells] = ((rows @ columns) ** 2).sum(axis=-1)
+        products = _cell_rows(place, place.slot_atoms.of_cells(cells), displacements) @ columns
+        variances[:, cells] = ((products + further[:, cells]) ** 2).sum(axis=-1)
     flat = variances.reshape(place.n_atoms, 3)
     return flat if atoms is None else flat[place.check_atoms(atoms)]
 

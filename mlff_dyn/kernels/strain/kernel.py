@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import DataError, check_shape
-from mlff_dyn.kernels import ForceKernel
+from mlff_dyn.kernels import ForceKernel, local_virial
 from mlff_dyn.kernels.slot_atoms import as_slot_atoms
 from mlff_dyn.kernels.strain.moves import VOIGT, unit_strains
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState
     from mlff_dyn.kernels.harmonic import HarmonicTorus
+    from mlff_dyn.kernels.local_tables import LocalTerms
     from mlff_dyn.kernels.slot_atoms import SlotAtoms
     from mlff_dyn.kernels.strain.energy import StrainEnergy
     from mlff_dyn.kernels.strain.harmonic import StrainableHarmonic
@@ -47,6 +48,9 @@ class StrainableTorus:
         Stress of the crystal at rest times the volume of its primitive cell, eV.
     harmonic : StrainableHarmonic or None
         Further interactions between all atoms.
+    local : LocalTerms or None
+        Functions of distances and angles, without strain. Their stress at rest is not contained in energies
+        and virials: it is part of `stress_at_rest`.
     force_kernel : type
         Backend; the one in use by default.
     """
@@ -59,6 +63,7 @@ class StrainableTorus:
     n_threads: int | None = 1
     stress_at_rest: NDArray[np.float64] | None = None
     harmonic: StrainableHarmonic | None = None
+    local: LocalTerms | None = None
     force_kernel: type[ForceKernel] = ForceKernel
 
     @property
@@ -76,12 +81,27 @@ class StrainableTorus:
         """Energy of a primitive cell at rest, of one column."""
         return self.strain_energy.with_parameters(self.parameters, self.stress_at_rest)
 
+    @cached_property
+    def local_virial_at_rest(self) -> NDArray[np.float64]:
+        """Virial of the local part of the undisplaced, unstrained torus, shape (3, 3), eV."""
+        if self.local is None:
+            return np.zeros((3, 3))
+        return local_virial(self.local, np.zeros((self.local.n_atoms, 3)))
+
+    def strained_local(self, strain: NDArray[np.float64]) -> LocalTerms | None:
+        """Local part at a strain, its energy measured from rest and the work of its stress at rest."""
+        if self.local is None:
+            return None
+        work = float((self.local_virial_at_rest * strain).sum())
+        return replace(self.local, strain=strain, energy_at_rest=self.local.energy_at_rest + work)
+
     def kernel(
         self,
         coefficients: list[NDArray[np.float64]],
         *,
         is_virial: bool = False,
         harmonic: HarmonicTorus | None = None,
+        local: LocalTerms | None = None,
     ) -> ForceKernel:
         """Force kernel of coefficients of all orders, for the virial of all but the highest."""
         return self.force_kernel(
@@ -92,6 +112,7 @@ class StrainableTorus:
             self.n_threads,
             grid=None if harmonic is None else harmonic.grid,
             harmonic=harmonic,
+            local=local,
         )
 
     @cached_property
@@ -127,6 +148,7 @@ class StrainedKernel:
         self._torus = torus
         self._coefficients = torus.tables.strain_coefficients(torus.coefficients, self.strain)
         rest = float(torus.rest_energy.energy(self.strain)[0])
+        self._local = torus.strained_local(self.strain)
         if torus.harmonic is not None:
             rest += float(torus.harmonic.rest_energy.energy(self.strain)[0])
         self.n_atoms: int = torus.n_cells * torus.tables.gather.polynomial.n_sites
@@ -136,10 +158,11 @@ class StrainedKernel:
     def _kernel(self) -> ForceKernel:
         harmonic = self._torus.harmonic
         if harmonic is None:
-            return self._torus.kernel(self._coefficients)
+            return self._torus.kernel(self._coefficients, local=self._local)
         first, *others = self._coefficients
         first = first + harmonic.site_gradient(self.strain).ravel()
-        return self._torus.kernel([first, *others], harmonic=harmonic.strained(self.strain))
+        strained = harmonic.strained(self.strain)
+        return self._torus.kernel([first, *others], harmonic=strained, local=self._local)
 
     def strained(self, strain: NDArray[np.float64]) -> StrainedKernel:
         """Return the same crystal under another strain, shape (3, 3), not on top of the present one."""
@@ -183,6 +206,8 @@ class StrainedKernel:
                 virial[b, a] += value
         if self._torus.harmonic is not None:
             virial += self._torus.harmonic.virial(displacements, self.strain)
+        if self._local is not None:
+            virial += local_virial(self._local, displacements) - self._torus.local_virial_at_rest
         return virial
 
     def run(self, state: MdState, dynamics: Dynamics, n_steps: int, sample_every: int) -> MdRun:

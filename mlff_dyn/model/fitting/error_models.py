@@ -36,7 +36,8 @@ def noise_family(
     expected to be of the order of a force error on every bond.
     """
     amplitude = float(np.sqrt(np.mean([frame.amplitude_angstrom**2 for frame in data.frames])))
-    forces = TruncationNoise(_highest_complete_order(basis), amplitude, hyperpriors)
+    spread = 0.0 if data.expansion.local is None else hyperpriors.exponent_spread
+    forces = TruncationNoise(_highest_complete_order(basis), amplitude, spread, hyperpriors)
     n_atoms = float(np.mean([frame.n_atoms for frame in data.frames]))
     others = []
     if data.energy_means:
@@ -110,7 +111,10 @@ def held_out_scores(
 
 def held_out_forces(posterior: Posterior, data: FitData, index: int) -> HeldOut:
     """Predict all forces of one supercell by a fit to the others."""
-    return _held_out(posterior, data, index, np.arange(len(data.frames[index].forces)))
+    found = _held_out(posterior, data, index, np.arange(len(data.frames[index].forces)))
+    if found.fitted_variances is not None:
+        data.keep_variances(index, posterior, found.fitted_variances)
+    return found
 
 
 def _held_out(posterior: Posterior, data: FitData, index: int, scored: NDArray[np.int64]) -> HeldOut:

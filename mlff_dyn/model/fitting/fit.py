@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import FitError
+from mlff_dyn.model.fitting.energy_prior import energy_prior
 from mlff_dyn.model.fitting.error_models import (
     energy_model,
     held_out_scores,
@@ -20,13 +21,12 @@ from mlff_dyn.regression.errors.held_out import calibration_scale
 from mlff_dyn.regression.fit.evidence import maximize_evidence
 from mlff_dyn.regression.fit.hyperpriors import HYPERPRIORS, Hyperpriors
 from mlff_dyn.regression.fit.posterior import fit_posterior
-from mlff_dyn.regression.fit.priors import PriorBlock, StructuredPrior
 from mlff_dyn.regression.linalg.threads import one_thread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mlff_dyn.lattice.basis import ClusterClasses, ForceConstantBasis
+    from mlff_dyn.lattice.basis import ForceConstantBasis
     from mlff_dyn.model.fitting.fit_data import FitData
     from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
     from mlff_dyn.model.fitting.prior_guess import PriorGuess, PriorGuessSummary
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mlff_dyn.regression.fit.evidence import Hyperparameters
     from mlff_dyn.regression.fit.noise_by_kind import KindNoise
     from mlff_dyn.regression.fit.posterior import Posterior
+    from mlff_dyn.regression.fit.priors import StructuredPrior
 
 _SMALLEST_SHARE = 1e-7
 
@@ -82,7 +83,8 @@ def fit_force_field(
         summary,
         energy=energy,
         stress=stress_model(posterior, data, scores),
-        long_range=data.frames[0].supercell.long_range,
+        long_range=data.expansion.long_range,
+        local=data.expansion.local,
         prior_guess=prior_guess,
     )
 
@@ -97,7 +99,7 @@ def _search(
         fitted, summary = fit_with_guess(
             *problem.model,
             guess=guess,
-            parameter_orders=basis.parameter_orders,
+            parameter_orders=data.expansion.parameter_orders,
             column_scale=problem.scale,
             noise_hint=problem.noise_hint,
         )
@@ -126,17 +128,16 @@ class _Problem:
 
 
 def _pose(basis: ForceConstantBasis, data: FitData, hyperpriors: Hyperpriors) -> _Problem:
-    if not len(data):
-        raise FitError("there is no labelled snapshot", fix="label some or give --dataset")
+    expansion = data.expansion
     displacement_rms = _rms(np.concatenate([frame.displacements.ravel() for frame in data.frames]))
     if displacement_rms < 1e-6:
         raise FitError("no atom is displaced in the data", fix="add displaced snapshots to the data set")
     unit = float(2.0 ** np.rint(np.log2(displacement_rms)))
-    scale = np.asarray(unit ** (basis.parameter_orders - 1.0), np.float64)
+    scale = np.asarray(unit ** expansion.displacement_powers.astype(float), np.float64)
     observations = data.observations(scale)
     model = (
         observations,
-        force_constant_prior(basis, hyperpriors),
+        energy_prior(basis, expansion.local, hyperpriors),
         noise_family(basis, data, hyperpriors),
     )
     noise_hint = hyperpriors.noise_hint_relative * observations.target_rms
@@ -198,48 +199,6 @@ def _representatives(data: FitData, most: int) -> list[int]:
     chosen = np.rint(np.linspace(0, len(data) - 1, count)).astype(int)
     order = np.argsort([frame.amplitude_angstrom for frame in data.frames], kind="stable")
     return [int(k) for k in order[chosen]]
-
-
-def force_constant_prior(
-    basis: ForceConstantBasis, hyperpriors: Hyperpriors = HYPERPRIORS
-) -> StructuredPrior:
-    """Prior of the force constants: a scale per order and kind, a decay over distance per order.
-
-    Kinds are the numbers of bodies, on-site terms being one body; pairs along their bond, whose force
-    constants are far larger than those across it, have a scale of their own.
-    """
-    blocks: list[PriorBlock] = []
-    names: list[str] = []
-    orders: list[int] = []
-    for order, classes in zip(basis.orders, basis.classes, strict=True):
-        kinds = _kinds(order, classes)
-        present, groups = np.unique(kinds, return_inverse=True)
-        distances = _beyond_first_shell(classes) if order > 1 else None
-        log_weights = np.log(classes.multiplicities)
-        blocks.append(PriorBlock(classes.whitened, len(names) + groups, distances, log_weights))
-        names += [f"{order}.{kind}" for kind in present]
-        orders += [order] * len(present)
-    return StructuredPrior(blocks, tuple(names), np.array(orders), hyperpriors)
-
-
-def _beyond_first_shell(classes: ClusterClasses) -> NDArray[np.float64]:
-    """Distance (Å) that the decay counts: from the smallest clusters on; none for on-site terms.
-
-    The distance of a cluster is its longest step from atom to atom: a chain of bonds is as strong as a bond,
-    however far apart its ends are. The scales are those of the first shell, which data tell best, and hardly
-    depend on the decay.
-    """
-    apart = classes.n_bodies > 1
-    first = float(classes.longest_steps[apart].min(initial=np.inf)) if apart.any() else 0.0
-    return np.where(apart, classes.longest_steps - first, 0.0)
-
-
-def _kinds(order: int, classes: ClusterClasses) -> NDArray[np.str_]:
-    """Kind of each orbit parameter."""
-    kinds = np.minimum(classes.n_bodies, order).astype(str)
-    if classes.is_longitudinal is not None:
-        kinds = np.where(classes.is_longitudinal, np.char.add(kinds, " along"), kinds)
-    return kinds
 
 
 def _residual_rms(fitted: Posterior, posterior: Posterior, problem: _Problem) -> float:

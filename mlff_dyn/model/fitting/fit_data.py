@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlff_dyn.errors import FitError
 from mlff_dyn.kernels.strain.moves import strain_components
 from mlff_dyn.model.fitting.labelled_frame import DEFAULT_OPTIONS, FitOptions, stress_design
 from mlff_dyn.regression.data.binning import Binning, bin_rows
@@ -23,11 +24,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mlff_dyn.model.expansion import Expansion
     from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
     from mlff_dyn.regression.fit.evidence import Hyperparameters
+    from mlff_dyn.regression.fit.posterior import Posterior
 
 _N_STRESS = 6
 _MOST_BYTES = 2**29
+
+_StartKey = tuple[FitOptions, bool, tuple[int, ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +61,8 @@ class _Kept:
     energies: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     stresses: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     sums: GrowingSums | None = None
-    starts: dict[tuple[int, ...], Hyperparameters] = field(default_factory=dict)
+    starts: dict[_StartKey, Hyperparameters] = field(default_factory=dict)
+    variances: dict[int, tuple[Posterior, NDArray[np.float64]]] = field(default_factory=dict)
 
 
 class FitData:
@@ -126,6 +132,10 @@ class FitData:
         """Return the data of the first frames."""
         return self.updated(self.frames[:n_frames])
 
+    def with_options(self, options: FitOptions, *, grows: bool = False) -> FitData:
+        """Return the data of the same frames with other kinds of rows; what is known of forces is shared."""
+        return FitData(self.frames, options, grows=grows, most_bytes=self._most_bytes, _kept=self._kept)
+
     def updated(self, frames: Sequence[LabelledFrame]) -> FitData:
         """Return the data of given frames; what is known of the same frames in the same places is kept."""
         kept, frames = self._kept, list(frames)
@@ -145,22 +155,35 @@ class FitData:
         new.energies = {k: row for k, row in old.energies.items() if k < common}
         new.stresses = {k: rows for k, rows in old.stresses.items() if k < common}
         new.room -= sum(rows.nbytes for rows in new.forces.values())
-        new.starts = {origins: start for origins, start in old.starts.items() if len(origins) <= common}
+        new.starts = {key: start for key, start in old.starts.items() if len(key[-1]) <= common}
         return new
 
     @property
     def start(self) -> Hyperparameters | None:
         """Hyperparameters of a fit to exactly these data, where it is known."""
-        return self._kept.starts.get(self._origins)
+        return self._kept.starts.get(self._start_key)
 
     def remember(self, hyperparameters: Hyperparameters) -> None:
         """Keep the hyperparameters of a fit to these data."""
-        self._kept.starts[self._origins] = hyperparameters
+        self._kept.starts[self._start_key] = hyperparameters
 
     @property
-    def _origins(self) -> tuple[int, ...]:
-        """Origins of the frames, the only thing about them that data which share what is kept may change."""
-        return tuple(frame.origin for frame in self.frames)
+    def _start_key(self) -> _StartKey:
+        """All that data which share what is kept may have different, the origins of the frames last."""
+        return self.options, self.grows, tuple(frame.origin for frame in self.frames)
+
+    @property
+    def expansion(self) -> Expansion:
+        """The energy whose parameters are fitted.
+
+        Raises
+        ------
+        FitError
+            If there are no frames.
+        """
+        if not self.frames:
+            raise FitError("there is no labelled snapshot", fix="label some or give --dataset")
+        return self.frames[0].supercell.expansion
 
     def force_rows(self, index: int) -> NDArray[np.float64]:
         """Rows of the forces of a frame, shape (3 * n_atoms, n_parameters); not to be changed."""
@@ -173,6 +196,17 @@ class FitData:
             kept.forces[index] = rows
             kept.room -= rows.nbytes
         return rows
+
+    def force_variances(self, index: int, posterior: Posterior) -> NDArray[np.float64]:
+        """Epistemic variance of the forces of a frame, shape (3 * n_atoms,), (eV/Å)²."""
+        known = self._kept.variances.get(index)
+        if known is not None and known[0] is posterior:
+            return known[1]
+        return posterior.variance(self.force_rows(index))
+
+    def keep_variances(self, index: int, posterior: Posterior, variances: NDArray[np.float64]) -> None:
+        """Keep the epistemic variance of the forces of a frame, found on the way to something else."""
+        self._kept.variances[index] = (posterior, variances)
 
     def energy_row(self, index: int) -> NDArray[np.float64]:
         """Row of the energy of a frame, shape (n_parameters,)."""
@@ -319,7 +353,7 @@ class FitData:
     @cached_property
     def binning(self) -> Binning:
         """Atoms, energies and stresses of all frames sorted by noise."""
-        n_columns = self.frames[0].supercell.basis.n_parameters + self.n_free
+        n_columns = self.expansion.n_parameters + self.n_free
         return bin_rows(Conditions.joined([conditions for conditions, _ in self._conditions]), n_columns)
 
     def row_labels(self, index: int) -> NDArray[np.int64]:

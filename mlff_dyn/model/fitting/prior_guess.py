@@ -47,7 +47,7 @@ class PriorGuessSummary:
         False where the data are more probable without the guess; the fit is then one without it.
     log_evidence_gain : float
         Log evidence with the guess minus that without.
-    orders : ndarray of int, shape (n_orders,)     orders that the guess holds something of
+    orders : ndarray of int, shape (n_orders,)     orders that the guess holds something of, 0: the local part
     scales : ndarray, shape (n_orders,)            factors on the guess
     scale_sds : ndarray, shape (n_orders,)         their posterior standard deviations
     """
@@ -61,7 +61,7 @@ class PriorGuessSummary:
 
     def to_json(self) -> dict[str, object]:
         """Return plain values."""
-        names = [str(order) for order in self.orders.tolist()]
+        names = [str(order) if order else "local" for order in self.orders.tolist()]
         return {
             "source": self.source,
             "used": self.is_used,

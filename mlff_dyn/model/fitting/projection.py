@@ -4,7 +4,8 @@ The forces F_n of order n are homogeneous polynomials of degree n - 1 in the dis
 the basis whose forces X_n w_n come nearest to F_n, averaged over independent normal displacements of all
 atoms, are found by least squares; where the basis holds F_n they are exact. Sum rules, symmetry, images in a
 supercell and cutoffs are thereby those of the basis, whatever those of the source. A long-range interaction
-that the expansion adds by itself is taken off order 2 before.
+that the expansion adds by itself is taken off order 2 before. The local part of a force field is carried as
+it is where the expansion has the same functions, and order by order where it has not.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from math import factorial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from numpy.polynomial import chebyshev, polynomial
 
 from mlff_dyn.lattice.topology import map_crystal
 from mlff_dyn.lattice.torus import Torus
@@ -25,11 +27,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mlff_dyn.kernels import ForceKernel
+    from mlff_dyn.kernels.strain.kernel import StrainedKernel
+    from mlff_dyn.local.basis import LocalBasis
     from mlff_dyn.model.force_field import ForceField
 
 _ROWS_PER_PARAMETER = 2.0
 _FEWEST_FRAMES = 4
 _NULL = 1e-11
+_ORDERS_OF_LOCAL = (2, 3, 4)
+_N_POINTS = 9
+_NEAR_REST_ANGSTROM = 0.1
 
 
 class SourceForces(Protocol):
@@ -42,6 +50,10 @@ class SourceForces(Protocol):
     @property
     def orders(self) -> tuple[int, ...]:
         """Orders that the source knows."""
+
+    @property
+    def local_parameters(self) -> NDArray[np.float64] | None:
+        """Parameters of the local part of the expansion (eV); None where the source knows none."""
 
     def forces(self, displacements: NDArray[np.float64]) -> Mapping[int, NDArray[np.float64]]:
         """Forces of each order (eV/Å, shape (n_atoms, 3)) at displacements (Å) in the order of the torus."""
@@ -59,7 +71,7 @@ def project_forces(expansion: Expansion, source: SourceForces, *, seed: int = 0)
 
     Returns
     -------
-    ndarray, shape (n_parameters,)     eV/Å^order; zero for orders that the source does not know
+    ndarray, shape (n_parameters,)     eV/Å^order; zero for what the source does not know
     """
     basis, supercell = expansion.basis, expansion.on(source.torus)
     generator = np.random.default_rng(seed)
@@ -72,7 +84,7 @@ def project_forces(expansion: Expansion, source: SourceForces, *, seed: int = 0)
     for _ in range(n_frames):
         u = generator.standard_normal((source.torus.n_atoms, 3))
         u -= u.mean(axis=0)
-        rows, _ = supercell.rows(u)
+        rows, _ = supercell.lattice_rows(u)
         forces = dict(source.forces(u))
         if supercell.dipole_dipole is not None and 2 in forces:
             forces[2] = forces[2] - supercell.dipole_dipole.energy_forces(u)[1]
@@ -80,9 +92,11 @@ def project_forces(expansion: Expansion, source: SourceForces, *, seed: int = 0)
             design = rows[:, columns]
             grams[order] += design.T @ design
             moments[order] += design.T @ forces[order].ravel()
-    result = np.zeros(basis.n_parameters)
+    result = np.zeros(expansion.n_parameters)
     for order, columns in known.items():
         result[columns] = _least_squares(grams[order], moments[order])
+    if source.local_parameters is not None:
+        result[basis.n_parameters :] = source.local_parameters
     return result
 
 
@@ -101,6 +115,8 @@ class ForceFieldSource:
     force_field : ForceField
     torus : Torus
         Of the crystal of the basis.
+    local : LocalBasis, optional
+        Local part of the expansion that takes the forces.
 
     Raises
     ------
@@ -108,31 +124,56 @@ class ForceFieldSource:
         If the crystals are not of the same topology.
     """
 
-    def __init__(self, force_field: ForceField, torus: Torus) -> None:
+    def __init__(self, force_field: ForceField, torus: Torus, local: LocalBasis | None = None) -> None:
         self.torus = torus
+        n_lattice = force_field.basis.n_parameters
+        own = force_field.local
+        self.local_parameters: NDArray[np.float64] | None = None
+        if own is not None and local is not None and own.has_functions_of(local):
+            self.local_parameters = local.parameters(own.values(force_field.posterior.mean[n_lattice:]))
         self._map = map_crystal(force_field.basis.crystal, torus.crystal)
         carried, self._atoms = self._map.carry(torus)
         self._dipoles = force_field.expansion.on(carried).dipole_dipole
         supercell = Expansion(force_field.basis).on(carried)
-        orders, mean = force_field.basis.parameter_orders, force_field.posterior.mean
+        orders, mean = force_field.basis.parameter_orders, force_field.posterior.mean[:n_lattice]
         self._kernels = {
             order: supercell.kernel(np.where(orders == order, mean, 0.0))
             for order in force_field.basis.orders
         }
+        self._local = None
+        if own is not None and self.local_parameters is None:
+            alone = np.append(np.zeros(n_lattice), force_field.posterior.mean[n_lattice:])
+            self._local = Expansion(force_field.basis, local=own).on(carried).kernel(alone)
 
     @property
     def orders(self) -> tuple[int, ...]:
         """Orders that the source knows."""
-        return tuple(self._kernels)
+        own = set(self._kernels)
+        return tuple(sorted(own if self._local is None else own | set(_ORDERS_OF_LOCAL)))
 
     def forces(self, displacements: NDArray[np.float64]) -> dict[int, NDArray[np.float64]]:
         """Forces of each order."""
         theirs = np.zeros_like(displacements)
         theirs[self._atoms] = displacements @ self._map.rotation.T
         found = {order: kernel.energy_forces(theirs)[1] for order, kernel in self._kernels.items()}
+        if self._local is not None:
+            for order, forces in _forces_by_order(self._local, theirs).items():
+                found[order] = found.get(order, 0.0) + forces
         if self._dipoles is not None and 2 in found:
             found[2] = found[2] + self._dipoles.energy_forces(theirs)[1]
         return {order: forces[self._atoms] @ self._map.rotation for order, forces in found.items()}
+
+
+def _forces_by_order(
+    kernel: ForceKernel | StrainedKernel, displacements: NDArray[np.float64]
+) -> dict[int, NDArray[np.float64]]:
+    """Terms of the Taylor series of the forces along a displacement, from forces at points near rest."""
+    largest = float(np.linalg.norm(displacements, axis=1).max(initial=0.0))
+    points = chebyshev.chebpts1(_N_POINTS)
+    scale = _NEAR_REST_ANGSTROM / max(largest, _NEAR_REST_ANGSTROM)
+    forces = [kernel.energy_forces(x * scale * displacements)[1].ravel() for x in points]
+    series = polynomial.polyfit(points, np.array(forces), _N_POINTS - 1)
+    return {n: (series[n - 1] / scale ** (n - 1)).reshape(-1, 3) for n in _ORDERS_OF_LOCAL}
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,6 +256,10 @@ class TensorSource:
     def orders(self) -> tuple[int, ...]:
         """Orders that the source knows."""
         return (self._tensor.order,)
+
+    @property
+    def local_parameters(self) -> None:
+        """Nothing: force constants have no local part."""
 
     def forces(self, displacements: NDArray[np.float64]) -> dict[int, NDArray[np.float64]]:
         """Forces of its order."""

@@ -121,8 +121,13 @@ class GrowingSums:
         designs, targets = zip(*(rows_of(k) for k in frames), strict=True)
         joined = np.concatenate([labels[k] for k in frames])
         order = np.argsort(joined, kind="stable")
-        rows = (designs[0] if len(designs) == 1 else np.concatenate(designs))[order]
-        rows /= self._scale
+        places = np.empty_like(order)
+        places[order] = np.arange(len(order))
+        rows = np.empty((len(order), len(self._scale)))
+        for design, here in zip(
+            designs, np.split(places, np.cumsum([len(d) for d in designs])[:-1]), strict=True
+        ):
+            rows[here] = design / self._scale
         wanted = np.concatenate(targets)[order]
         found, starts = np.unique(joined[order], return_index=True)
         for label, start, stop in zip(found.tolist(), starts, [*starts[1:], len(rows)], strict=True):

@@ -34,7 +34,7 @@ Leave-one-out of linear smoothers: Allen, Technometrics 16, 125 (1974), for bloc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,11 +67,14 @@ class HeldOut:
     errors : ndarray, shape (n_rows,)         prediction minus target, up to sign; unit of the targets
     leverages : ndarray, shape (n_rows,)      epistemic variance over noise variance
     noise_variances : ndarray, shape (n_rows,)
+    fitted_variances : ndarray, shape (n_rows,), or None
+        Epistemic variance by the fit to all data, this configuration included.
     """
 
     errors: NDArray[np.float64]
     leverages: NDArray[np.float64]
     noise_variances: NDArray[np.float64]
+    fitted_variances: NDArray[np.float64] | None = None
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -81,11 +84,12 @@ class HeldOut:
     def with_noise(self, noise_variances: NDArray[np.float64]) -> HeldOut:
         """Return the same predictions of rows whose noise is not the variance that they had in the fit."""
         leverages = self.leverages * self.noise_variances / noise_variances
-        return HeldOut(self.errors, leverages, noise_variances)
+        return replace(self, leverages=leverages, noise_variances=noise_variances)
 
     def take(self, rows: NDArray[np.bool_]) -> HeldOut:
         """Return some of the rows."""
-        return HeldOut(self.errors[rows], self.leverages[rows], self.noise_variances[rows])
+        fitted = None if self.fitted_variances is None else self.fitted_variances[rows]
+        return HeldOut(self.errors[rows], self.leverages[rows], self.noise_variances[rows], fitted)
 
 
 def hold_out(
@@ -121,13 +125,14 @@ def hold_out(
     prediction, projected = posterior.project(design, free_design)
     projected /= noise_sd[:, None]
     residuals = (targets - prediction) / noise_sd
-    sizes = np.abs(design) @ np.linalg.norm(posterior.covariance_factor, axis=1) + np.abs(targets)
+    sizes = np.abs(design) @ posterior.parameter_sds + np.abs(targets)
     smallest_gap = max(_SMALLEST_GAP, _ROUNDING * float((sizes / noise_sd).max()))
     gaps = (_SMALLEST_SINGLE_GAP, smallest_gap) if is_rough else (smallest_gap,)
-    errors, leverages = _hold_out(projected, residuals, slice(None) if scored is None else scored, gaps)
-    if scored is not None:
-        noise_sd, variances = noise_sd[scored], variances[scored]
-    return HeldOut(errors * noise_sd, np.maximum(leverages, 0.0), variances)
+    chosen = slice(None) if scored is None else scored
+    errors, leverages = _hold_out(projected, residuals, chosen, gaps)
+    variances = variances[chosen]
+    fitted = np.einsum("ij,ij->i", projected[chosen], projected[chosen]) * variances
+    return HeldOut(errors * noise_sd[chosen], np.maximum(leverages, 0.0), variances, fitted)
 
 
 def _hold_out(

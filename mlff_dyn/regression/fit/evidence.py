@@ -59,8 +59,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.regression.data.observations import Observations
-    from mlff_dyn.regression.fit.evidence_forms import EvidenceObjective
-    from mlff_dyn.regression.fit.evidence_from_sums import Fit
+    from mlff_dyn.regression.fit.evidence_form import EvidenceForm, Fit
     from mlff_dyn.regression.fit.noise import NoiseFamily, NoiseModel
     from mlff_dyn.regression.fit.priors import Prior
 
@@ -226,7 +225,7 @@ class _Hold:
 
 
 def _penalized(
-    objective: EvidenceObjective,
+    objective: EvidenceForm,
     hold: _Hold,
     noise: NoiseFamily,
     noise_values: NDArray[np.float64],

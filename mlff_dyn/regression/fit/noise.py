@@ -3,9 +3,11 @@
 What a truncated expansion leaves out grows with the displacements. The noise of the force on an atom with the
 amplitude b of its neighborhood, in a frame of amplitude a, is
 
-    variance = floor^2 + truncation^2 (a / a0)^(2 p) [f + (1 - f) (b / a)^(2 q)]
+    variance = floor^2 + truncation^2 (a / a0)^(2 p) cosh(2 d log(a / a0)) [f + (1 - f) (b / a)^(2 q)]
 
-with all five numbers found by evidence. An order left out acts through the neighbors, and q is of the size of
+with five numbers found by evidence. The spread d is known beforehand: where a polynomial is all there is, one
+order dominates and d = 0; what functions of distances and angles leave out is of all orders, half of it of
+p - d, half of p + d. An order left out acts through the neighbors, and q is of the size of
 p; a range left out acts through atoms farther away, which the share f stands for. Where frames of one
 amplitude cannot tell the exponent p, a prior holds it near its expected value: the next order of an expansion
 to order N contributes a^N to the forces, the next range of a lower order n only a^(n - 1). The prior is wider
@@ -20,6 +22,7 @@ rows: `bounds` take the smallest share of the targets that can be told.
 |---|---|
 | floor, truncation, p, q | floor_sd, truncation_sd, exponent, neighborhood_exponent |
 | f | far_share |
+| d | exponent_spread |
 | a, a0, b / a | amplitude, reference_amplitude, ratio |
 """
 
@@ -53,6 +56,7 @@ class NoiseModel:
     reference_amplitude : float      unit of the amplitudes
     neighborhood_exponent : float
     far_share : float                share of the truncation variance that is the same for all neighborhoods
+    exponent_spread : float
     """
 
     floor_sd: float
@@ -61,6 +65,7 @@ class NoiseModel:
     reference_amplitude: float = 1.0
     neighborhood_exponent: float = 0.0
     far_share: float = 0.0
+    exponent_spread: float = 0.0
 
     def variance(self, amplitude: ArrayLike, ratio: ArrayLike = 1.0) -> NDArray[np.float64]:
         """Noise variance at amplitudes of frames and ratios of neighborhoods to them, shape of both."""
@@ -69,7 +74,8 @@ class NoiseModel:
     def truncation_variance(self, amplitude: ArrayLike, ratio: ArrayLike = 1.0) -> NDArray[np.float64]:
         """Mean square of what the expansion leaves out, shape of both arguments."""
         relative = np.asarray(amplitude, float) / self.reference_amplitude
-        return np.asarray(self.truncation_sd**2 * relative ** (2 * self.exponent) * self.local_factor(ratio))
+        grown = relative ** (2 * self.exponent) * _mixed_orders(relative, self.exponent_spread)
+        return np.asarray(self.truncation_sd**2 * grown * self.local_factor(ratio))
 
     def local_factor(self, ratio: ArrayLike) -> NDArray[np.float64]:
         """Mean square of what is left out in a neighborhood, over that where the ratio is one."""
@@ -99,6 +105,13 @@ class NoiseModel:
         tempered = local**power
         tempered *= np.average(local, weights=counts) / np.average(tempered, weights=counts)
         return np.asarray(self.floor_sd**2 + self.truncation_variance(amplitude) * tempered)
+
+
+def _mixed_orders(relative: NDArray[np.float64], spread: float) -> NDArray[np.float64]:
+    """Mean of two powers, 2 spread below and above none, of positive amplitudes; 1 without a spread."""
+    if spread == 0.0:
+        return np.ones_like(relative)
+    return np.asarray(0.5 * (relative ** (2 * spread) + relative ** (-2 * spread)))
 
 
 class NoiseFamily(Protocol):
@@ -141,11 +154,13 @@ class TruncationNoise:
     ----------
     max_order : int                 highest order N of the expansion
     reference_amplitude : float
+    exponent_spread : float
     hyperpriors : Hyperpriors
     """
 
     max_order: int
     reference_amplitude: float
+    exponent_spread: float = 0.0
     hyperpriors: Hyperpriors = HYPERPRIORS
 
     @property
@@ -175,7 +190,13 @@ class TruncationNoise:
         floor, truncation = np.exp(values[:2])
         exponent, local, far_share = values[2:].tolist()
         return NoiseModel(
-            float(floor), float(truncation), exponent, self.reference_amplitude, local, far_share
+            float(floor),
+            float(truncation),
+            exponent,
+            self.reference_amplitude,
+            local,
+            far_share,
+            self.exponent_spread,
         )
 
     def other_models(self, values: NDArray[np.float64]) -> dict[int, NoiseModel]:  # noqa: ARG002 (none)
@@ -203,6 +224,7 @@ class TruncationNoise:
         log_relative = np.log(conditions.amplitudes / self.reference_amplitude)
         log_ratio = np.log(conditions.ratios)
         grown = np.exp(2 * (values[1] + values[2] * log_relative)) * by_variance
+        grown *= _mixed_orders(np.exp(log_relative), self.exponent_spread)
         local = np.exp(2 * values[3] * log_ratio)
         near = (1.0 - values[4]) * grown * local
         truncation = values[4] * grown + near

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.regression.data.observations import Observations
-    from mlff_dyn.regression.fit.evidence_from_sums import Fit
+    from mlff_dyn.regression.fit.evidence_form import Fit
     from mlff_dyn.regression.fit.noise import NoiseFamily, NoiseModel
     from mlff_dyn.regression.fit.priors import Prior
 
@@ -79,6 +79,11 @@ class Posterior:
     def noise(self) -> NoiseModel:
         """Noise of the targets as a function of amplitude."""
         return self.hyperparameters.noise
+
+    @cached_property
+    def parameter_sds(self) -> NDArray[np.float64]:
+        """Standard deviation of each parameter, shape (n_parameters,)."""
+        return np.asarray(np.linalg.norm(self.covariance_factor, axis=1))
 
     def variance(self, design: NDArray[np.float64]) -> NDArray[np.float64]:
         """Epistemic variance diag(X S Xᵀ) of predictions, shape (n_rows,)."""

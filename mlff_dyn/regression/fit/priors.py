@@ -6,6 +6,8 @@ on the sum rules, is
 
     x_j ~ N(0, v_j),   v_j = m_j t_g^2 (exp(-2 d (r_j - r0)) + eps^2),   precision of w:  N^T diag(1 / v) N
 
+whose inverse is N^T v^(1/2) Π v^(1/2) N with the projector Π onto the range of v^(-1/2) N
+
 (eps = 1e-6; v_j = m_j t_g^2 in blocks without decay) with one scale t_g per group g (order and number of
 bodies), one decay rate d per block (order), the distance r_j and the multiplicity m_j of each structural
 parameter.
@@ -16,6 +18,7 @@ parameter.
 | g, r - r0, log m | PriorBlock.groups, .distances, .log_weights |
 | log t, d | values |
 | v | variances, at least 1e-11 of the largest of the block to keep it well conditioned |
+| Π | PriorPrecision.projectors, block by block |
 """
 
 from __future__ import annotations
@@ -26,14 +29,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from scipy.linalg import block_diag
-from scipy.linalg.lapack import dpotri, dpotrs
 
 from mlff_dyn.regression.fit.hyperpriors import HYPERPRIORS, Hyperpriors
-from mlff_dyn.regression.linalg.factorization import precision_factor, times_upper
+from mlff_dyn.regression.linalg.factorization import times_upper
+from mlff_dyn.regression.linalg.projector import Projector, ScaledColumns
 from mlff_dyn.regression.linalg.triangles import positive_diagonal, triangle_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -66,14 +69,14 @@ class PriorPrecision:
     log_determinant : float
     variances : ndarray, shape (n_structural,)           v
     by_values : ndarray, shape (n_structural, n_values)  derivatives of log v
-    factors : tuple of ndarray                           lower Cholesky factor of the precision of each block
+    projectors : tuple of Projector                      Π of each block
     """
 
     matrix: NDArray[np.float64]
     log_determinant: float
     variances: NDArray[np.float64]
     by_values: NDArray[np.float64]
-    factors: tuple[NDArray[np.float64], ...]
+    projectors: tuple[Projector, ...]
 
 
 class Prior(Protocol):
@@ -212,15 +215,30 @@ class StructuredPrior:
         scales = [(value + low, value + high) for value in start[: self.n_groups]]
         return scales + [(0.0, self.hyperpriors.largest_decay)] * len(self._decaying)
 
-    def precision(self, values: NDArray[np.float64]) -> PriorPrecision:
-        """Evaluate the prior.
+    @cached_property
+    def _columns(self) -> tuple[ScaledColumns, ...]:
+        return tuple(ScaledColumns(block.structure) for block in self.blocks)
 
-        Raises
-        ------
-        FitError
-            If the precision is not positive definite.
-        """
-        return self._evaluate(values, lambda _, matrix: precision_factor(matrix, "prior"))
+    def precision(self, values: NDArray[np.float64]) -> PriorPrecision:
+        """Evaluate the prior."""
+        scale = np.exp(2 * values[: self.n_groups])[self._groups] * np.exp(self._log_weights)
+        decay = np.exp(2 * self._decay_features @ values[self.n_groups :])
+        scaled = scale * (decay + self._residual)
+        shares = scale * decay / scaled
+        by_values = np.concatenate([self._group_features, self._decay_features * shares[:, None]], axis=1)
+        variances, by_values = self._raised(scaled, 2 * by_values)
+        matrix, projectors = np.zeros((self.n_parameters, self.n_parameters)), []
+        log_determinant, first, parameter = 0.0, 0, 0
+        for block, columns in zip(self.blocks, self._columns, strict=True):
+            sds = np.sqrt(variances[first : first + len(block.groups)])
+            scaled = block.structure / sds[:, None]
+            here = slice(parameter, parameter + scaled.shape[1])
+            matrix[here, here] = scaled.T @ scaled
+            projector, own = columns.projector(sds)
+            projectors.append(projector)
+            log_determinant += own
+            first, parameter = first + len(block.groups), here.stop
+        return PriorPrecision(matrix, log_determinant, variances, by_values, tuple(projectors))
 
     def rooted(self, values: NDArray[np.float64]) -> tuple[PriorPrecision, NDArray[np.float64]]:
         """Evaluate the prior by QR decompositions.
@@ -231,39 +249,13 @@ class StructuredPrior:
         root : ndarray, shape (n_parameters, n_parameters)
             Upper triangle P with PᵀP = precision.
         """
-        precision = self._evaluate(values, lambda rows, _: positive_diagonal(triangle_of(rows)).T)
-        return precision, np.asarray(block_diag(*(factor.T for factor in precision.factors)))
-
-    def _evaluate(
-        self,
-        values: NDArray[np.float64],
-        factor_of: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]],
-    ) -> PriorPrecision:
-        """Evaluate with a factor of the precision of each block from its rows, or from the matrix itself."""
-        scale = np.exp(2 * values[: self.n_groups])[self._groups] * np.exp(self._log_weights)
-        decay = np.exp(2 * self._decay_features @ values[self.n_groups :])
-        scaled = scale * (decay + self._residual)
-        shares = scale * decay / scaled
-        by_values = np.concatenate([self._group_features, self._decay_features * shares[:, None]], axis=1)
-        variances, by_values = self._raised(scaled, 2 * by_values)
-        together, factors = np.zeros((self.n_parameters, self.n_parameters)), []
-        log_determinant, first, parameter = 0.0, 0, 0
+        precision = self.precision(values)
+        sds, first, roots = np.sqrt(precision.variances), 0, []
         for block in self.blocks:
-            scaled = block.structure / np.sqrt(variances[first : first + len(block.groups), None])
-            matrix = scaled.T @ scaled
-            factor = factor_of(scaled, matrix)
-            here = slice(parameter, parameter + len(matrix))
-            together[here, here] = matrix
-            factors.append(factor)
-            log_determinant += 2 * float(np.log(np.diag(factor)).sum())
-            first, parameter = first + len(block.groups), here.stop
-        return PriorPrecision(
-            matrix=together,
-            log_determinant=log_determinant,
-            variances=variances,
-            by_values=by_values,
-            factors=tuple(factors),
-        )
+            rows = block.structure / sds[first : first + len(block.groups), None]
+            roots.append(positive_diagonal(triangle_of(rows)))
+            first += len(block.groups)
+        return precision, np.asarray(block_diag(*roots))
 
     def _raised(
         self, variances: NDArray[np.float64], by_values: NDArray[np.float64]
@@ -293,25 +285,28 @@ class StructuredPrior:
         It is that of the mean square of x over its prior variance under the sum rules.
         """
         excess, first = [], 0
-        for block, factor in zip(self.blocks, precision.factors, strict=True):
+        for block in self.blocks:
             here = slice(first, first + block.structure.shape[1])
-            gain = np.tril(covariance[here, here]) - dpotri(factor, lower=1)[0]
-            gain[np.diag_indices_from(gain)] *= 0.5
-            products = 2.0 * times_upper(block.structure, gain.T)
-            excess.append((block.structure @ mean[here]) ** 2 + (products * block.structure).sum(axis=1))
+            half = covariance[here, here].copy()
+            half[np.diag_indices_from(half)] *= 0.5
+            spread = np.einsum("ij,ij->i", times_upper(block.structure, half), block.structure)
+            excess.append((block.structure @ mean[here]) ** 2 + 2.0 * spread)
             first = here.stop
-        return np.asarray(0.5 * precision.by_values.T @ (np.concatenate(excess) / precision.variances))
+        known = np.concatenate([projector.diagonal for projector in precision.projectors])
+        beyond = np.concatenate(excess) / precision.variances - known
+        return np.asarray(0.5 * precision.by_values.T @ beyond)
 
     def sensitivity(
         self, precision: PriorPrecision, mean: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Minus the derivatives of the precision times the mean, and the prior covariance times them."""
         pull, carried, first, parameter = [], [], 0, 0
-        for block, factor in zip(self.blocks, precision.factors, strict=True):
+        for block, projector in zip(self.blocks, precision.projectors, strict=True):
             here = slice(first, first + len(block.groups))
+            sds = np.sqrt(precision.variances[here, None])
             structural = block.structure @ mean[parameter : parameter + block.structure.shape[1]]
-            weighted = precision.by_values[here] * (structural / precision.variances[here])[:, None]
-            pull.append(block.structure.T @ weighted)
-            carried.append(dpotrs(factor, pull[-1], lower=1)[0])
+            weighted = precision.by_values[here] * (structural[:, None] / sds)
+            pull.append(block.structure.T @ (weighted / sds))
+            carried.append(block.structure.T @ (sds * (projector @ weighted)))
             first, parameter = here.stop, parameter + block.structure.shape[1]
         return np.concatenate(pull), np.concatenate(carried)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.linalg.blas import dtrmm, strmm
 from scipy.linalg.lapack import dpotrf
 
 from mlff_dyn.errors import FitError
@@ -13,7 +13,6 @@ from mlff_dyn.errors import FitError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_STRIPS = 4
 _ROUNDING_SHIFTS = (0.0, 1e-14, 1e-13, 1e-12)
 
 
@@ -54,16 +53,15 @@ def precision_factor(
 
 
 def times_upper(rows: NDArray[Any], upper: NDArray[Any]) -> NDArray[Any]:
-    """Rows times an upper triangular matrix, a strip of columns at a time, without most of its zeros.
+    """Rows times an upper triangular matrix.
 
     Parameters
     ----------
     rows : ndarray, shape (n_rows, n)
     upper : ndarray, shape (n, n)
+        Read on and above the diagonal.
     """
-    n = len(upper)
-    product = np.empty((len(rows), n), np.result_type(rows, upper))
-    bounds = np.linspace(0, n, min(n, _STRIPS) + 1).astype(int).tolist()
-    for first, last in itertools.pairwise(bounds):
-        np.matmul(rows[:, :last], upper[:last, first:last], out=product[:, first:last])
-    return product
+    if not rows.size:
+        return rows
+    multiply = strmm if rows.dtype == upper.dtype == np.float32 else dtrmm
+    return np.asarray(multiply(1.0, upper.T, rows.T, lower=1).T)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from mlff_dyn.regression.planning.forecast import Outlook
 
 EXPANSION_IS_THE_LIMIT = (
-    "what the expansion leaves out alone exceeds the limit: add an order or enlarge a cutoff in "
-    "expansion.cutoffs_angstrom"
+    "what the expansion leaves out alone exceeds the limit: add an order, or enlarge "
+    "expansion.cutoffs_angstrom or expansion.local"
 )
 
 _ERRORS = ("force", "predictive", "epistemic", "truncation")

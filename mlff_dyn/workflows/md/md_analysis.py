@@ -13,8 +13,9 @@ from mlff_dyn.lattice.deformation import strained_lattice, stress_of_strain_slop
 from mlff_dyn.md.anharmonicity import anharmonicity
 from mlff_dyn.md.correlated_means import correlated_mean
 from mlff_dyn.md.temperature import energy_drift, temperatures
+from mlff_dyn.model.harmonic_forces import HarmonicForces
 from mlff_dyn.store.trajectory import read_trajectory
-from mlff_dyn.store.trajectory_layout import open_trajectory, read_attributes, read_valid_steps
+from mlff_dyn.store.trajectory_layout import damage_told, open_trajectory, read_attributes, read_valid_steps
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K, EV_PER_ANGSTROM3_GPA
 
@@ -39,7 +40,7 @@ class TrajectoryAnalysis:
     n_frames : int                                  in the whole file
     mean_temperature_k, mean_temperature_error_k : float or None
     temperatures_by_element_k : dict of float or None
-        From the kinetic energy of the atoms of each element; equal in equilibrium.
+        From the kinetic energy of the atoms of each element; equal in equilibrium. None without velocities.
     energy_drift_mev_per_atom_per_ps : float or None
         Of the total energy, where no thermostat changes it.
     force_sd_mean, force_sd_max : float or None     eV/Å
@@ -97,7 +98,7 @@ def analyze_trajectory(
     n_threads : int or None
         Of the kernels; None: as many as pay.
     """
-    with open_trajectory(path) as file:
+    with open_trajectory(path) as file, damage_told(path):
         steps = read_valid_steps(file)
         kinetic, potential = (file[f"{kind}_energies"][: len(steps)] for kind in ("kinetic", "potential"))
         strains = file["strains"][: len(steps)]
@@ -145,10 +146,12 @@ def _thermal(
     }
 
 
-def _by_element(torus: Torus, kinetic_energies: np.ndarray) -> dict[str, float]:
-    """Temperature of each element from kinetic energies of its atoms, eV, shape (n_frames, n_atoms)."""
+def _by_element(torus: Torus, kinetic_energies: list[np.ndarray]) -> dict[str, float] | None:
+    """Temperature of each element from kinetic energies of its atoms; None where they are not known."""
+    if not kinetic_energies:
+        return None
     freedoms = 3.0 * (1.0 - torus.masses / torus.masses.sum())
-    per_atom = 2.0 * kinetic_energies.mean(axis=0) / (np.maximum(freedoms, 1e-12) * BOLTZMANN_EV_PER_K)
+    per_atom = 2.0 * np.mean(kinetic_energies, axis=0) / (np.maximum(freedoms, 1e-12) * BOLTZMANN_EV_PER_K)
     return {
         chemical_symbols[number]: float(per_atom[torus.numbers == number].mean())
         for number in sorted(set(torus.numbers.tolist()))
@@ -158,12 +161,13 @@ def _by_element(torus: Torus, kinetic_energies: np.ndarray) -> dict[str, float]:
 class _Frames(NamedTuple):
     """Frames of a trajectory: forces and their predictive errors, eV/Å, pressures, eV/Å³, and so on.
 
-    Arrays have the shape (n_frames, n_atoms, 3) or (n_frames, n_atoms), lists an entry for each frame.
+    Arrays have the shape (n_frames, n_atoms, 3), lists an entry for each frame; kinetic energies of the atoms
+    are missing where velocities are.
     """
 
     forces: np.ndarray
     harmonic_forces: np.ndarray
-    kinetic_energies: np.ndarray
+    kinetic_energies: list[np.ndarray]
     force_sds: list[float]
     pressures: list[float]
     displacements: list[float]
@@ -173,14 +177,14 @@ class _Frames(NamedTuple):
 def _measure_frames(path: Path, plain: SupercellForceField, samples: range) -> _Frames:
     """One frame after the other: those of a changing cell have kernels of their own."""
     torus = plain.torus
-    shape = (len(samples), torus.n_atoms)
     harmonic = _harmonic_forces(path, plain.force_field, torus, samples)
-    frames = _Frames(np.empty((*shape, 3)), harmonic, np.empty(shape), [], [], [], [])
+    frames = _Frames(np.empty_like(harmonic), harmonic, [], [], [], [], [])
     inertias = AMU_ANGSTROM2_PER_FS2_EV * torus.masses
     for place, (strain, u, v) in enumerate(_read_frames(path, samples, torus.n_atoms)):
         supercell = plain.strained(strain) if strain.any() else plain
         frames.forces[place] = supercell.energy_forces(u)[1]
-        frames.kinetic_energies[place] = 0.5 * inertias * (v**2).sum(axis=1)
+        if v is not None:
+            frames.kinetic_energies.append(0.5 * inertias * (v**2).sum(axis=1))
         frames.force_sds.append(_rms(supercell.force_errors(u).predictive))
         frames.pressures.append(_pressure(supercell, u))
         frames.displacements.append(_rms(u))
@@ -190,25 +194,23 @@ def _measure_frames(path: Path, plain: SupercellForceField, samples: range) -> _
 
 def _harmonic_forces(path: Path, force_field: ForceField, torus: Torus, samples: range) -> np.ndarray:
     """Forces of order 2 alone, apart from the others: two large kernels are not in memory together."""
-    order_2 = np.where(force_field.basis.parameter_orders == 2, force_field.posterior.mean, 0.0)
-    kernel = force_field.expansion.on(torus).kernel(order_2)
+    of_order_2 = HarmonicForces(force_field.expansion, force_field.posterior.mean, torus)
     forces = np.empty((len(samples), torus.n_atoms, 3))
     for place, (strain, u, _) in enumerate(_read_frames(path, samples, torus.n_atoms)):
-        if strain.any():
-            kernel = force_field.expansion.on(torus, strain).kernel(order_2)
-        forces[place] = kernel.energy_forces(u)[1]
+        forces[place] = of_order_2(u, strain)
     return forces
 
 
 def _read_frames(
     path: Path, samples: range, n_atoms: int
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Strain, displacements and velocities of samples, few of which are in memory together."""
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+    """Strain, displacements and velocities, if kept, of samples, few of which are in memory together."""
     most = max(1, _LARGEST_BYTES // (48 * n_atoms))
     for start in range(0, len(samples), most):
         part = samples[start : start + most]
         trajectory = read_trajectory(path, samples=slice(part.start, part.stop, part.step))
-        yield from zip(trajectory.strains, trajectory.displacements, trajectory.velocities, strict=True)
+        velocities = [None] * len(part) if trajectory.velocities is None else trajectory.velocities
+        yield from zip(trajectory.strains, trajectory.displacements, velocities, strict=True)
 
 
 def _pressure(supercell: SupercellForceField, displacements: np.ndarray) -> float:

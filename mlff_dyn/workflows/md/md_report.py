@@ -24,6 +24,7 @@ DONE, UNRELIABLE = "done", "done, but the forces are wrong by more than half of 
 _NO_SAMPLE = "no sample after the first steps, which are left out"
 WHY_NULL = {
     **{item.name: _NO_SAMPLE for item in fields(TrajectoryAnalysis)},
+    "temperatures_by_element_k": f"{_NO_SAMPLE}, or md.store is without velocities",
     **dict.fromkeys(
         ("pressure_gigapascal", "pressure_error_gigapascal"),
         "no sample, or expansion.born_file, for which it is not known",

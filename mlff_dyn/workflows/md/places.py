@@ -2,6 +2,8 @@
 
 from mlff_dyn.units import format_kelvin
 
+TRAJECTORY_NAME = "trajectory.h5"
+
 
 def place_of_trajectory(temperature_kelvin: float, seed: int) -> str:
     """Directory of a trajectory in the run directory; other temperatures have other ones."""

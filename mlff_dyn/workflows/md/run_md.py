@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -16,10 +14,12 @@ from mlff_dyn.report.answer import DryRun, Report, explain_nulls, write_report
 from mlff_dyn.store.json_file import finite_or_null, read_json, to_plain, write_json
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.store.trajectory import check_trajectory
+from mlff_dyn.store.trajectory_layout import Storage
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.training.trusted_region import Motion, trusted_region
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
 from mlff_dyn.workflows.md.md_analysis import analyze_trajectory
+from mlff_dyn.workflows.md.md_inputs import inputs_of_trajectory
 from mlff_dyn.workflows.md.md_report import DONE, UNRELIABLE, WHY_NULL, MdReport, TrajectorySummary
 from mlff_dyn.workflows.md.places import place_of_trajectory
 from mlff_dyn.workflows.md.trajectory_checks import TRAJECTORY_LIMITS, trajectory_warnings
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 _STREAM = 5
-_BAROSTAT_KEYS = {"pressure_gigapascal", "barostat_shape", "barostat_interval_steps", "strain_limit"}
 _FORMAT, _VERSION = "mlff-dyn run-md", 1
 
 
@@ -105,12 +104,13 @@ def _report(
 def _dry_run(config: Config, torus: Torus) -> DryRun:
     md = config.md
     n_frames = md.n_steps // md.sample_every
+    n_bytes = n_frames * _storage(md).bytes_per_sample(torus.n_atoms)
     sizes: dict[str, object] = {
         "n_atoms": torus.n_atoms,
         "n_steps": md.n_steps,
         "temperatures_k": list(md.temperatures_kelvin),
         "n_frames_per_trajectory": n_frames,
-        "trajectory_size_mebibyte": round(48 * torus.n_atoms * n_frames / 2**20, 1),
+        "trajectory_size_mebibyte": round(n_bytes / 2**20, 1),
     }
     return DryRun(MdReport, sizes)
 
@@ -131,17 +131,7 @@ def _plan(workspace: Workspace, force_field: ForceField, torus: Torus, temperatu
         displacement_limit=region.displacement_limit_angstrom,
         thermostat=md.thermostat,
     )
-    unused = set() if md.ensemble == "npt" else _BAROSTAT_KEYS
-    excluded = {"temperatures_kelvin", "n_steps", "n_threads", *unused}
-    settings = json.loads(md.model_dump_json(exclude=excluded))
-    model = hashlib.sha256(workspace.model_path.read_bytes()).hexdigest()
-    inputs = {
-        "model": model,
-        "supercell": torus.matrix.tolist(),
-        "temperature_kelvin": temperature,
-        "seed": config.seed,
-        "md": settings,
-    }
+    inputs = inputs_of_trajectory(workspace, torus, temperature)
     return MdPlan(
         directory=workspace.directory / place_of_trajectory(temperature, config.seed),
         dynamics=dynamics,
@@ -152,9 +142,14 @@ def _plan(workspace: Workspace, force_field: ForceField, torus: Torus, temperatu
         seed=config.seed,
         precision=md.precision,
         n_threads=md.n_threads,
+        storage=_storage(md),
         identity=digest(inputs),
         inputs=inputs,
     )
+
+
+def _storage(md: MdConfig) -> Storage:
+    return Storage(velocities="velocities" in md.store, precision=md.store_precision)
 
 
 def _barostat(config: Config, torus: Torus, dynamics: Dynamics) -> Barostat | None:

@@ -19,6 +19,7 @@ from mlff_dyn.store.checkpoint import Checkpoint, read_checkpoint, write_checkpo
 from mlff_dyn.store.trajectory import TrajectoryWriter, check_trajectory, part_path
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA, format_kelvin
 from mlff_dyn.workflows.md.md_analysis import equilibration_steps
+from mlff_dyn.workflows.md.places import TRAJECTORY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from mlff_dyn.md.chunks import Chunk
     from mlff_dyn.model.force_field import SupercellForceField
     from mlff_dyn.report.progress import Progress
+    from mlff_dyn.store.trajectory_layout import Storage
     from mlff_dyn.training.trusted_region import TrustedRegion
 
 _logger = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ class MdPlan:
     n_steps, sample_every, seed : int
     precision : str     of the forces
     n_threads : int or None
+    storage : Storage    what is kept of a sample
     identity : str      digest of ``inputs``
     inputs : dict       all that the trajectory depends on but its length; plain values
     """
@@ -63,13 +66,14 @@ class MdPlan:
     seed: int
     precision: str
     n_threads: int | None
+    storage: Storage
     identity: str
     inputs: dict[str, Any]
 
     @property
     def trajectory_path(self) -> Path:
         """Finished trajectory."""
-        return self.directory / "trajectory.h5"
+        return self.directory / TRAJECTORY_NAME
 
     @property
     def checkpoint_path(self) -> Path:
@@ -193,7 +197,14 @@ def _open(plan: MdPlan, torus: Torus, *, force: bool) -> tuple[Checkpoint, Traje
         attributes["barostat_shape"] = plan.barostat.shape
         attributes["barostat_interval_steps"] = plan.barostat.interval_steps
     crystal = (torus.numbers, torus.lattice, torus.positions)
-    writer = TrajectoryWriter.create(plan.trajectory_path, *crystal, attributes)
+    writer = TrajectoryWriter.create(
+        plan.trajectory_path,
+        *crystal,
+        attributes,
+        masses=torus.masses,
+        periodic=np.array(torus.crystal.periodic),
+        storage=plan.storage,
+    )
     return Checkpoint(plan.identity, 0, 0.0, state), writer
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from mlff_dyn.errors import BasisError
 from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.training.proposed_cell import propose_cell
 from mlff_dyn.training.proposed_expansion import EXPANSION_LIMITS, WIDER_LIMITS, propose_expansion
+from mlff_dyn.training.proposed_local import ProposedLocal, SizedLocal, propose_local
 from mlff_dyn.workflows.setup.first_engine import first_engine
 from mlff_dyn.workflows.setup.workspace import Workspace
 
@@ -29,7 +31,26 @@ if TYPE_CHECKING:
     from mlff_dyn.training.proposed_expansion import ExpansionLimits, ProposedExpansion
 
 Notes = dict[tuple[str, ...], list[str]]
-Rules = tuple[str, ...]
+_LOCAL = ("expansion", "local")
+_CUTOFFS = ("expansion", "cutoffs_angstrom")
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a proposal of cutoffs heeds."""
+
+    rules: tuple[str, ...]
+    has_local: bool
+
+    def expansion(self, torus: Torus, limits: ExpansionLimits = EXPANSION_LIMITS) -> ProposedExpansion:
+        limits = limits.beside_local() if self.has_local else limits
+        return propose_expansion(torus, limits, rotational_sum_rules=self.rules)
+
+    def expansion_or_none(self, torus: Torus, limits: ExpansionLimits) -> ProposedExpansion | None:
+        try:
+            return self.expansion(torus, limits)
+        except BasisError:
+            return None
 
 
 def first_configuration(structure: Path, folder: Path, overrides: Sequence[str]) -> tuple[Config, str]:
@@ -57,47 +78,71 @@ def first_configuration(structure: Path, folder: Path, overrides: Sequence[str])
         If an override is not valid.
     """
     file = {"file": str(structure.absolute())}
-    first, other = (
-        _parse(
-            {"structure": {**file, "supercell": [n] * 3}, "engine": {"kind": kind}},
-            structure,
-            folder,
-            overrides,
-        )
-        for n, kind in ((1, "espresso"), (2, "ase"))
-    )
-    workspace = Workspace(first)
+    first, other = _as_given(file, structure, folder, overrides)
+    workspace, notes = Workspace(first), Notes()
     crystal, rules = workspace.crystal, workspace.rotational_sum_rules
-    notes: Notes = {}
+    expanded: dict[str, Any] = {}
+    wanted = _Wanted(rules, first.expansion.local is not None)
+    if first.expansion.local != other.expansion.local:
+        local = propose_local(crystal, is_at_rest=bool(rules))
+        expanded["local"] = None if local is None else asdict(local.chosen.settings)
+        wanted = _Wanted(rules, local is not None)
+        notes[_LOCAL] = [] if local is None else _local_notes(local)
     if first.structure.supercell == other.structure.supercell:
         supercell = np.array(first.structure.supercell)
-        expansion = propose_expansion(input_supercell(crystal, supercell), rotational_sum_rules=rules)
+        expansion = wanted.expansion(input_supercell(crystal, supercell))
     else:
-        supercell, expansion = _propose(crystal, rules, notes)
+        supercell, expansion = _propose(crystal, wanted, notes)
     torus = input_supercell(crystal, supercell)
-    notes["expansion", "cutoffs_angstrom"] = _expansion_notes(torus, rules, expansion)
-    kinds = {first.require_engine().kind, other.require_engine().kind}
-    if len(kinds) == 1:
-        engine: dict[str, Any] = {"kind": kinds.pop()}
-    else:
-        elements = list(dict.fromkeys(chemical_symbols[n] for n in crystal.input_numbers))
-        lattice = crystal.input_lattice
-        cells = (lattice, supercell @ lattice)
-        engine, notes["engine",] = first_engine(structure, elements, *cells, periodic=crystal.periodic)
+    notes[_CUTOFFS] = _expansion_notes(torus, wanted, expansion)
+    kinds: set[str] = {first.require_engine().kind, other.require_engine().kind}
+    engine = _engine(kinds, structure, crystal, supercell, notes)
     vacuum = {} if all(crystal.periodic) else {"periodic": list(crystal.periodic)}
     values = {
         "structure": {**file, "supercell": shorten_supercell(_rows(supercell)), **vacuum},
-        "expansion": {"cutoffs_angstrom": expansion.cutoffs_angstrom},
+        "expansion": {"cutoffs_angstrom": expansion.cutoffs_angstrom, **expanded},
         "engine": engine,
     }
     config = _parse(values, structure, folder, overrides)
     return config, config_template(config, folder, _still_true(notes, config, values))
 
 
+def _as_given(
+    file: dict[str, str], structure: Path, folder: Path, overrides: Sequence[str]
+) -> tuple[Config, Config]:
+    """Two configurations that differ in all that is proposed, and agree in what the overrides set."""
+    least = {"n_radial": 1, "l_max": 0}
+    first, other = (
+        _parse(
+            {
+                "structure": {**file, "supercell": [n] * 3},
+                "expansion": {"cutoffs_angstrom": {2: "full"}, "local": local},
+                "engine": {"kind": kind},
+            },
+            structure,
+            folder,
+            overrides,
+        )
+        for n, kind, local in ((1, "espresso", least), (2, "ase", None))
+    )
+    return first, other
+
+
+def _engine(
+    kinds: set[str], structure: Path, crystal: Crystal, supercell: np.ndarray, notes: Notes
+) -> dict[str, Any]:
+    if len(kinds) == 1:
+        return {"kind": kinds.pop()}
+    elements = list(dict.fromkeys(chemical_symbols[n] for n in crystal.input_numbers))
+    lattice = crystal.input_lattice
+    cells = (lattice, supercell @ lattice)
+    engine, notes["engine",] = first_engine(structure, elements, *cells, periodic=crystal.periodic)
+    return engine
+
+
 def _parse(values: dict[str, Any], structure: Path, folder: Path, overrides: Sequence[str]) -> Config:
-    complete = {"expansion": {"cutoffs_angstrom": {2: "full"}}, **values}
     return parse_config(
-        format_yaml(complete, flow=False, width=100),
+        format_yaml(values, flow=False, width=100),
         source=f"configuration of {structure}",
         folder=folder,
         overrides=overrides,
@@ -106,26 +151,27 @@ def _parse(values: dict[str, Any], structure: Path, folder: Path, overrides: Seq
 
 def _still_true(notes: Notes, config: Config, values: Mapping[str, Any]) -> Notes:
     """Leave out notes on what an override has changed."""
+    local = config.expansion.local
     changed: dict[tuple[str, ...], bool] = {
+        _LOCAL: (None if local is None else local.model_dump()) != values["expansion"].get("local"),
         ("structure", "supercell"): shorten_supercell(config.structure.supercell)
         != values["structure"]["supercell"],
-        ("expansion", "cutoffs_angstrom"): config.expansion.cutoffs_angstrom
-        != values["expansion"]["cutoffs_angstrom"],
+        _CUTOFFS: config.expansion.cutoffs_angstrom != values["expansion"]["cutoffs_angstrom"],
     }
     return {key: lines for key, lines in notes.items() if not changed.get(key)}
 
 
-def _propose(crystal: Crystal, rules: Rules, notes: Notes) -> tuple[np.ndarray, ProposedExpansion]:
+def _propose(crystal: Crystal, wanted: _Wanted, notes: Notes) -> tuple[np.ndarray, ProposedExpansion]:
     cells = propose_cell(crystal)
     torus = input_supercell(crystal, cells.proposed.matrix)
-    expansion = propose_expansion(torus, rotational_sum_rules=rules)
+    expansion = wanted.expansion(torus)
     lines = [f"This one: {_describe(cells.proposed, expansion)}."]
     if not cells.proposed.is_plain:
         lines.append("Its rows: " + "; ".join(_row(row, crystal) for row in cells.proposed.matrix) + ".")
     for name, cell in (("Cheaper", cells.cheaper), ("Larger", cells.larger)):
         other = None
         if cell is not None:
-            other = _try(input_supercell(crystal, cell.matrix), EXPANSION_LIMITS, rules)
+            other = wanted.expansion_or_none(input_supercell(crystal, cell.matrix), EXPANSION_LIMITS)
         if cell is not None and other is not None:
             matrix = _flow(shorten_supercell(_rows(np.array(cell.matrix))))
             counted = f"{other.n_parameters} parameters"
@@ -136,7 +182,7 @@ def _propose(crystal: Crystal, rules: Rules, notes: Notes) -> tuple[np.ndarray, 
     return np.array(cells.proposed.matrix), expansion
 
 
-def _expansion_notes(torus: Torus, rules: Rules, chosen: ProposedExpansion) -> list[str]:
+def _expansion_notes(torus: Torus, wanted: _Wanted, chosen: ProposedExpansion) -> list[str]:
     lines = [f"This one: {chosen.n_parameters} parameters."]
     counts, cutoffs = chosen.n_parameters_per_order, chosen.cutoffs_angstrom
     highest = max(cutoffs)
@@ -144,17 +190,20 @@ def _expansion_notes(torus: Torus, rules: Rules, chosen: ProposedExpansion) -> l
         fewer = {order: cutoff for order, cutoff in cutoffs.items() if order < highest}
         n_fewer = sum(n for order, n in counts.items() if order < highest)
         lines.append(f"Cheaper: {_flow(fewer)}: {n_fewer} parameters.")
-    wider = _try(torus, WIDER_LIMITS, rules)
+    wider = wanted.expansion_or_none(torus, WIDER_LIMITS)
     if wider is not None and wider.n_parameters > chosen.n_parameters:
         lines.append(f"Larger: {_flow(wider.cutoffs_angstrom)}: {wider.n_parameters} parameters.")
     return lines
 
 
-def _try(torus: Torus, limits: ExpansionLimits, rules: Rules) -> ProposedExpansion | None:
-    try:
-        return propose_expansion(torus, limits, rotational_sum_rules=rules)
-    except BasisError:
-        return None
+def _local_notes(local: ProposedLocal) -> list[str]:
+    lines = [f"This one: {local.chosen.n_parameters} parameters."]
+    others = (("Cheaper", local.cheaper), ("Larger", local.larger))
+    return lines + [f"{name}: {_sized(other)}." for name, other in others if other is not None]
+
+
+def _sized(local: SizedLocal) -> str:
+    return f"{_flow(asdict(local.settings))}: {local.n_parameters} parameters"
 
 
 def _describe(cell: TrainingCell, expansion: ProposedExpansion) -> str:

@@ -58,6 +58,7 @@ class InitReport(Report):
     warnings : tuple of str
     magnetic_order : str or None
     again : str                               command that writes the configuration anew; may be empty
+    n_parameters_local : int                  functions of distances and angles beside the orders
     """
 
     verb = "init"
@@ -73,6 +74,12 @@ class InitReport(Report):
     warnings: tuple[str, ...] = ()
     magnetic_order: str | None = None
     again: str = ""
+    n_parameters_local: int = 0
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameters of all orders and of the local part."""
+        return sum(self.parameters_per_order.values()) + self.n_parameters_local
 
     def why_null(self) -> Mapping[str, str]:
         """Say why values are None."""
@@ -90,8 +97,9 @@ class InitReport(Report):
             **({} if self.magnetic_order is None else {"magnetic_order": self.magnetic_order}),
             "looser_symmetry": None if self.looser is None else vars(self.looser),
             "orders": list(counts),
-            "n_parameters": sum(counts.values()),
+            "n_parameters": self.n_parameters,
             "n_parameters_per_order": counts,
+            "n_parameters_local": self.n_parameters_local,
             "largest_safe_cutoffs_angstrom": dict.fromkeys((order for order in counts if order > 1), cutoff),
             "distance_from_ideal_angstrom": self.distance_from_ideal_angstrom,
             "warnings": list(self.warnings),
@@ -99,7 +107,8 @@ class InitReport(Report):
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the rows for people."""
-        counts = ", ".join(f"order {order}: {n}" for order, n in self.parameters_per_order.items())
+        parts = [f"order {order}: {n}" for order, n in self.parameters_per_order.items()]
+        counts = ", ".join([*parts, *([f"local: {n}"] if (n := self.n_parameters_local) else [])])
         distance = self.distance_from_ideal_angstrom
         ideal = f"the given cell is up to {distance:.2g} Å off; the ideal one is used"
         looser = [] if self.looser is None else [("more symmetry", _advice(self.looser, self.again))]
@@ -110,7 +119,7 @@ class InitReport(Report):
             *([("ideal crystal", ideal)] if distance > _ROUNDING_ANGSTROM else []),
             *looser,
             ("atoms", f"{self.n_atoms} in the training cell, {self.n_sites} in the primitive cell"),
-            ("parameters", f"{sum(self.parameters_per_order.values())} ({counts})"),
+            ("parameters", f"{self.n_parameters} ({counts})"),
             ("largest safe cutoff", f"{self.largest_safe_cutoff_angstrom:.3f} Å"),
             *(("warning", line) for line in self.warnings),
         ]
@@ -138,7 +147,7 @@ def initialise(config: Config, *, dry_run: bool, again: str = "") -> InitReport:
     numbers = workspace.crystal.input_numbers
     looser = looser_symmetry(config)
     try:
-        parameters = workspace.expansion.basis.n_parameters_per_order
+        expansion = workspace.expansion
     except BasisError as error:
         advice = "" if looser is None else f"; or there is more symmetry: {_advice(looser, again)}"
         raise BasisError(error.message, fix=f"{error.fix}{advice}") from error
@@ -149,12 +158,13 @@ def initialise(config: Config, *, dry_run: bool, again: str = "") -> InitReport:
         n_sites=workspace.crystal.n_sites,
         space_group=workspace.crystal.space_group,
         looser=looser,
-        parameters_per_order=parameters,
+        parameters_per_order=expansion.basis.n_parameters_per_order,
         largest_safe_cutoff_angstrom=largest_safe_cutoff(workspace.training_torus),
         distance_from_ideal_angstrom=distance_from_given(workspace.crystal),
         warnings=tuple(prior_warnings(workspace)),
         magnetic_order=describe_order(workspace.crystal),
         again=again,
+        n_parameters_local=expansion.n_parameters - expansion.basis.n_parameters,
         status="dry run" if dry_run else "initialized",
     )
     if not dry_run:

@@ -1,30 +1,47 @@
-"""`init --suggest`: orders and cutoffs that the labelled snapshots support, written to the configuration."""
+"""`init --suggest`: orders, cutoffs and local part that labelled snapshots support, written to the file."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mlff_dyn.config.load import parse_config
-from mlff_dyn.config.yaml_source import format_yaml, replace_value
-from mlff_dyn.errors import ConfigError, DataError
+from mlff_dyn.config.yaml_source import format_yaml, insert_value, replace_value
+from mlff_dyn.errors import ConfigError, DataError, Interrupted
+from mlff_dyn.model.local_expansion import local_basis
 from mlff_dyn.model.search.expansion_search import cheapest_sufficient, search_expansions
+from mlff_dyn.model.search.expansion_steps import Candidate
+from mlff_dyn.model.search.time_limit import TimeLimit
 from mlff_dyn.report.answer import Report
 from mlff_dyn.store.atomic import atomic_write_text
 from mlff_dyn.store.dataset import read_snapshots
 from mlff_dyn.store.lock import reading
+from mlff_dyn.training.proposed_local import LOCAL_LIMITS
 from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mlff_dyn.config.schema import Config
+    from mlff_dyn.local.basis import LocalSettings
+    from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
     from mlff_dyn.model.search.expansion_search import Trial
+    from mlff_dyn.model.search.expansion_steps import Cutoffs
+    from mlff_dyn.model.search.time_limit import Skipped
     from mlff_dyn.report.progress import Progress
 
-_KEY = ("expansion", "cutoffs_angstrom")
+_CUTOFFS = ("expansion", "cutoffs_angstrom")
+_LOCAL = ("expansion", "local")
+COMPLETE = "complete"
+OUT_OF_TIME = "out of time"
+INTERRUPTED = "interrupted"
+NOT_WRITTEN = "not written"
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -33,53 +50,85 @@ class SuggestionReport(Report):
 
     Attributes
     ----------
-    status : str               ``written``, ``unchanged`` or ``dry run``
+    status : str
+        ``written``, ``unchanged``, ``dry run``, or ``not written`` where there was no time to compare with
+        the configured expansion.
     n_snapshots : int
     trials : tuple of Trial
     suggested : Trial
+    search : str               ``complete``, ``out of time`` or ``interrupted``
+    skipped : tuple of Skipped
+        For lack of time.
     """
 
     verb = "suggestion"
     n_snapshots: int
     trials: tuple[Trial, ...]
     suggested: Trial
+    search: str = COMPLETE
+    skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0, or that of an interrupted command."""
+        return Interrupted.exit_code if self.search == INTERRUPTED else 0
 
     def values(self) -> dict[str, object]:
         """Return the JSON values."""
         return {
             "n_snapshots": self.n_snapshots,
             "suggested_cutoffs_angstrom": self.suggested.cutoffs_angstrom,
-            "trials": [_trial_json(trial) for trial in self.trials],
+            "suggested_local": _settings(self.suggested.local),
+            "search": self.search,
+            "trials": [{**vars(trial), "local": _settings(trial.local)} for trial in self.trials],
+            "skipped": [{**each._asdict(), "local": _settings(each.local)} for each in self.skipped],
         }
 
     def why_null(self) -> Mapping[str, str]:
         """Say why values are None."""
-        return {"held_out_error_relative": "too few snapshots to hold one out"}
+        without = "force constants alone"
+        held_out = "too few snapshots to hold one out"
+        return {"held_out_error_relative": held_out, "local": without, "suggested_local": without}
 
     def table(self) -> list[tuple[str, str]]:
         """Return the rows for people, the expansions in the order of their size."""
         ordered = sorted(self.trials, key=lambda trial: trial.n_parameters)
-        return [
-            *((_in_braces(trial), _describe(trial)) for trial in ordered),
-            ("suggested", f"{_in_braces(self.suggested)} ({self.status})"),
-        ]
+        rows = [(_name(trial), _describe(trial)) for trial in ordered]
+        if self.skipped:
+            rows.append(("left out", _describe_skipped(self.skipped)))
+        if self.search != COMPLETE:
+            rows.append(("search", f"{self.search}, larger expansions may be better: --minutes"))
+        if self.status == NOT_WRITTEN:
+            rows.append(("configured", "not compared for lack of time, so it stays: --minutes"))
+        return [*rows, ("suggested", f"{_name(self.suggested)} ({self.status})")]
 
 
 def suggest_expansion(
-    config: Config, config_path: Path, *, dataset: Path | None, dry_run: bool, progress: Progress
+    config: Config,
+    config_path: Path,
+    *,
+    dataset: Path | None,
+    dry_run: bool,
+    progress: Progress,
+    minutes: float,
 ) -> SuggestionReport:
-    """Compare nested expansions on labelled snapshots and write the smallest sufficient one.
+    """Compare expansions on labelled snapshots and write the smallest sufficient one.
+
+    An interrupt, or the end of the time, ends the search with what it has.
 
     Parameters
     ----------
     config : Config
     config_path : Path
-        File whose ``expansion.cutoffs_angstrom`` is replaced, everything else in it stays.
+        File whose ``expansion.cutoffs_angstrom`` and ``expansion.local`` are replaced, everything else in it
+        stays.
     dataset : Path, optional
         Labelled snapshots; those of the run directory if left out.
     dry_run : bool
         Compare, write nothing.
     progress : Progress
+    minutes : float
+        Time of the search.
 
     Raises
     ------
@@ -91,7 +140,26 @@ def suggest_expansion(
         If the file does not have the key.
     """
     workspace = Workspace(config)
-    path = dataset or workspace.dataset_path
+    data = _read_frames(workspace, dataset or workspace.dataset_path)
+    given = Candidate({}, config.expansion.cutoffs_angstrom, workspace.expansion.basis, workspace.local)
+    time_limit = TimeLimit(60.0 * minutes)
+    first_local = _first_local(workspace, data)
+    found = search_expansions(
+        data,
+        workspace.training_torus,
+        first_local=first_local,
+        given=given,
+        time_limit=time_limit,
+        rotational_sum_rules=workspace.rotational_sum_rules,
+    )
+    trials, search = _collect(found, time_limit, progress)
+    suggested = cheapest_sufficient(trials)
+    is_compared = any((trial.cutoffs_angstrom, trial.local) == _identity(given) for trial in trials)
+    status = _write(config_path, suggested, dry_run=dry_run) if is_compared else NOT_WRITTEN
+    return SuggestionReport(status, len(data), tuple(trials), suggested, search, time_limit.skipped)
+
+
+def _read_frames(workspace: Workspace, path: Path) -> list[LabelledFrame]:
     if not path.exists():
         raise DataError(
             f"there are no labelled snapshots in {workspace.directory} to compare expansions with",
@@ -99,17 +167,36 @@ def suggest_expansion(
         )
     with reading(workspace.directory):
         trained = [each for each in read_snapshots(path) if each.provenance.set_aside is None]
-        data = frames_of_snapshots(path, trained, workspace.expansion)
+        return frames_of_snapshots(path, trained, workspace.expansion)
+
+
+def _collect(found: Iterator[Trial], time_limit: TimeLimit, progress: Progress) -> tuple[list[Trial], str]:
+    """Trials of a search until it ends, and how it ended."""
     trials: list[Trial] = []
     progress.start(None, "comparing expansions")
-    for trial in search_expansions(data, workspace.training_torus):
-        trials.append(trial)
-        progress.log(f"{_in_braces(trial)}: {_describe(trial)}")
-        progress.update(len(trials))
-    progress.stop()
-    suggested = cheapest_sufficient(trials)
-    status = _write(config_path, suggested, dry_run=dry_run)
-    return SuggestionReport(status, len(data), tuple(trials), suggested)
+    try:
+        for trial in found:
+            trials.append(trial)
+            progress.log(f"{_name(trial)}: {_describe(trial)}")
+            progress.update(len(trials))
+    except KeyboardInterrupt:
+        if not trials:
+            raise
+        return trials, INTERRUPTED
+    finally:
+        progress.stop()
+    return trials, OUT_OF_TIME if time_limit.is_over else COMPLETE
+
+
+def _first_local(workspace: Workspace, data: Sequence[LabelledFrame]) -> LocalSettings | None:
+    """Local part to begin with; None where atoms have left their sites."""
+    crystal = workspace.crystal
+    settings = LOCAL_LIMITS.settings(crystal.nearest_neighbor_distance, LOCAL_LIMITS.first_of_search)
+    farthest = max((float(np.linalg.norm(each.displacements, axis=1).max()) for each in data), default=0.0)
+    if farthest > local_basis(crystal, settings).largest_displacement:
+        _logger.info("an atom is %.2g Å from its site, too far for a local part", farthest)
+        return None
+    return settings
 
 
 def _write(path: Path, suggested: Trial, *, dry_run: bool) -> str:
@@ -117,21 +204,38 @@ def _write(path: Path, suggested: Trial, *, dry_run: bool) -> str:
         return "dry run"
     text = path.read_text(encoding="utf-8")
     try:
-        changed = replace_value(text, _KEY, suggested.cutoffs_angstrom)
+        changed = replace_value(text, _CUTOFFS, suggested.cutoffs_angstrom)
     except KeyError:
         raise ConfigError(
             f"{path} has no expansion.cutoffs_angstrom to write to",
             fix="add the section expansion with the key cutoffs_angstrom",
         ) from None
-    before, after = (parse_config(each, source=str(path), folder=path.parent) for each in (text, changed))
-    if before == after:
+    before = parse_config(text, source=str(path), folder=path.parent)
+    local, wanted = before.expansion.local, _settings(suggested.local)
+    if (None if local is None else local.model_dump()) != wanted:
+        try:
+            changed = replace_value(changed, _LOCAL, wanted)
+        except KeyError:
+            changed = insert_value(changed, _CUTOFFS, _LOCAL[-1], wanted)
+    if before == parse_config(changed, source=str(path), folder=path.parent):
         return "unchanged"
     atomic_write_text(path, changed)
     return "written"
 
 
-def _in_braces(trial: Trial) -> str:
-    return format_yaml(trial.cutoffs_angstrom, flow=True, width=10**6).strip()
+def _identity(given: Candidate) -> tuple[Cutoffs, LocalSettings | None]:
+    return given.cutoffs_angstrom, given.local_settings
+
+
+def _settings(local: LocalSettings | None) -> dict[str, object] | None:
+    return None if local is None else asdict(local)
+
+
+def _name(trial: Trial) -> str:
+    cutoffs = format_yaml(trial.cutoffs_angstrom, flow=True, width=10**6).strip()
+    if trial.local is None:
+        return cutoffs
+    return f"{cutoffs} + local {format_yaml(asdict(trial.local), flow=True, width=10**6).strip()}"
 
 
 def _describe(trial: Trial) -> str:
@@ -143,11 +247,8 @@ def _describe(trial: Trial) -> str:
     )
 
 
-def _trial_json(trial: Trial) -> dict[str, object]:
-    return {
-        "cutoffs_angstrom": trial.cutoffs_angstrom,
-        "n_parameters": trial.n_parameters,
-        "log_evidence": trial.log_evidence,
-        "held_out_error_relative": trial.held_out_error_relative,
-        "force_call_milliseconds": trial.force_call_milliseconds,
-    }
+def _describe_skipped(skipped: Sequence[Skipped]) -> str:
+    sizes = sorted(each.n_parameters for each in skipped)
+    longest = max(each.expected_seconds for each in skipped)
+    span = f"{sizes[0]}" if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]}"
+    return f"{len(skipped)} of {span} parameters, fits of up to {longest:.0f} s"

@@ -19,7 +19,9 @@ from mlff_dyn.lattice.crystal import Crystal, build_crystal
 from mlff_dyn.lattice.ideal_cell import distance_from_given
 from mlff_dyn.lattice.rotations import ROTATIONAL_SUM_RULES
 from mlff_dyn.lattice.torus import Torus, input_supercell
+from mlff_dyn.local.basis import LocalBasis, LocalSettings
 from mlff_dyn.model.expansion import Expansion
+from mlff_dyn.model.local_expansion import local_basis
 from mlff_dyn.store.atomic import atomic_write_text
 from mlff_dyn.store.model_file import read_basis, read_model, write_basis
 from mlff_dyn.store.structure_file import read_structure
@@ -150,9 +152,25 @@ class Workspace:
         Raises
         ------
         BasisError
-            If the cutoffs do not fit the training supercell.
+            If the cutoffs do not fit the training supercell, or the local part does not fit the crystal.
         """
-        return Expansion(self._stored_basis() or self.build_basis(), self.long_range)
+        local = self.local
+        return Expansion(self._stored_basis() or self.build_basis(), self.long_range, local)
+
+    @property
+    def local(self) -> LocalBasis | None:
+        """Functions of distances and angles; None where the configuration has none.
+
+        Raises
+        ------
+        BasisError
+            If they are too many, or reach no neighbor.
+        """
+        chosen = self.config.expansion.local
+        if chosen is None:
+            return None
+        settings = LocalSettings(chosen.cutoff_angstrom, chosen.n_radial, chosen.l_max)
+        return local_basis(self.crystal, settings, is_at_rest=bool(self.rotational_sum_rules))
 
     @cached_property
     def long_range(self) -> LongRange | None:
@@ -202,11 +220,13 @@ class Workspace:
 
     @cached_property
     def basis_identity(self) -> str:
-        """Digest of all that the basis is built from, and of the dipoles beside it."""
+        """Digest of all that the basis is built from, and of the dipoles and the local part beside it."""
         structure, expansion = self.config.structure, self.config.expansion
         crystal = self.crystal
         arrays = (crystal.input_lattice, crystal.input_positions, crystal.input_numbers, crystal.input_masses)
-        expanded = json.loads(expansion.model_dump_json(exclude={"born_file"}))
+        expanded = json.loads(expansion.model_dump_json(exclude={"born_file", "local"}))
+        if expansion.local is not None:
+            expanded["local"] = json.loads(expansion.local.model_dump_json())
         expanded["rotational_sum_rules"] = self.rotational_sum_rules
         if not all(crystal.periodic):
             expanded["periodic"] = crystal.periodic

@@ -9,7 +9,7 @@ from mlff_dyn.report.numbers import format_percent
 if TYPE_CHECKING:
     from mlff_dyn.training.criteria import MeanErrors
 
-_EXPANSION = "add an order or enlarge expansion.cutoffs_angstrom"
+_EXPANSION = "add an order, or enlarge expansion.cutoffs_angstrom or expansion.local"
 
 
 def advice_for_limited() -> str:
@@ -35,7 +35,7 @@ def advice_for_budget(errors: MeanErrors | None, limit_relative: float, *, is_te
     >>> advice_for_budget(MeanErrors(1.0, 0.08, 0.02, 0.082), 0.05, is_tested=True)
     'raise training.max_calculations and run the same command again'
     >>> advice_for_budget(MeanErrors(1.0, 0.02, 0.08, 0.082), 0.05, is_tested=True)[:46]
-    'add an order or enlarge expansion.cutoffs_angs'
+    'add an order, or enlarge expansion.cutoffs_ang'
     """
     more = "raise training.max_calculations and run the same command again"
     if errors is None or not errors.predictive >= 0.0:

@@ -148,7 +148,7 @@ def check_fit(path: Path, force_field: ForceField) -> list[str]:
         )
     return [
         *found_static,
-        f"{found}; lower the temperature, add an order or enlarge expansion.cutoffs_angstrom",
+        f"{found}; lower the temperature, add an order, enlarge cutoffs_angstrom or local of expansion",
     ]
 
 

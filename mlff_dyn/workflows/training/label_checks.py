@@ -14,7 +14,6 @@ import numpy as np
 
 from mlff_dyn.errors import DataError
 from mlff_dyn.model.fitting.fit import fit_force_field
-from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.fitting.labelled_frame import FitOptions
 from mlff_dyn.units import BOHR_ANGSTROM, EV_PER_ANGSTROM3_GPA, HARTREE_EV, RYDBERG_EV
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.lattice.basis import ForceConstantBasis
+    from mlff_dyn.model.fitting.fit_data import FitData
     from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
     from mlff_dyn.model.force_field import ForceField
 
@@ -91,7 +91,7 @@ class _Slope:
 
 def check_labels(
     path: Path,
-    rows: Sequence[LabelledFrame],
+    data: FitData,
     basis: ForceConstantBasis,
     *,
     uses_stress: bool = False,
@@ -103,7 +103,7 @@ def check_labels(
     ----------
     path : Path
         File of the frames, for the messages.
-    rows : sequence of LabelledFrame
+    data : FitData
     basis : ForceConstantBasis
     uses_stress : bool
         Whether stresses are fitted.
@@ -115,6 +115,7 @@ def check_labels(
     DataError
         If a label has another sign or unit.
     """
+    rows = data.frames
     groups = _groups(rows)
     together = _groups([replace(frame, origin=0) for frame in rows])
     works = np.array([_work(frame) for frame in rows])
@@ -129,7 +130,7 @@ def check_labels(
         return
     if is_sure and not has_stress:
         return
-    data = FitData(rows, FitOptions(energies=False))
+    data = data.with_options(FitOptions(energies=False))
     fitted = fit_force_field(basis, data)
     slope = quick if is_sure else _slope(groups, rows, *predicted_energies(fitted, data))
     if slope is None or not slope.is_clear:

@@ -112,16 +112,18 @@ class Learner:
         self.force_field()
         return self._fit_data
 
-    def note_checked(self, rows: Sequence[LabelledFrame]) -> None:
+    def note_checked(self, data: FitData) -> None:
         """Remember frames whose labels were compared, so that a fit to just these does not do it again."""
-        self._checked = _labels_of(rows)
+        self._checked = _labels_of(data.frames)
+        self._fit_data = data.with_options(self._fit_data.options, grows=self._fit_data.grows)
 
     def _fit(self) -> ForceField:
         rows, basis = self.data.fit_rows(), self.workspace.expansion.basis
-        if self._checked != _labels_of(rows):
-            check_labels(self.workspace.dataset_path, rows, basis, uses_stress=self.data.options.stress)
-            self.note_checked(rows)
         self._fit_data = self._fit_data.updated(rows)
+        if self._checked != _labels_of(rows):
+            uses_stress = self.data.options.stress
+            check_labels(self.workspace.dataset_path, self._fit_data, basis, uses_stress=uses_stress)
+            self._checked = _labels_of(rows)
         return fit_force_field(basis, self._fit_data, guess=self.guess)
 
     def _set_outliers_aside(self, force_field: ForceField) -> bool:

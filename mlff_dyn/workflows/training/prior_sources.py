@@ -80,20 +80,20 @@ def _from_model(workspace: Workspace, prior: PriorConfig, progress: Progress) ->
     path = prior.model or Path()
     force_field, _ = read_model(path)
     with located(path):
-        source = ForceFieldSource(force_field, workspace.training_torus)
+        source = ForceFieldSource(force_field, workspace.training_torus, workspace.expansion.local)
     return PriorGuess(str(path), project_forces(workspace.expansion, source))
 
 
 def _from_files(workspace: Workspace, prior: PriorConfig, progress: Progress) -> PriorGuess:  # noqa: ARG001
     readers = ((prior.phonopy, read_phonopy_tensors), (prior.phono3py, read_phono3py_tensors))
     basis = workspace.expansion.basis
-    parameters = np.zeros(basis.n_parameters)
+    parameters = np.zeros(workspace.expansion.n_parameters)
     for path, read in readers:
         if path is None:
             continue
         with located(path):
             for tensor in read(path, basis.crystal.periodic):
-                here = basis.parameter_orders == tensor.order
+                here = workspace.expansion.parameter_orders == tensor.order
                 if not parameters[here].any():
                     source = TensorSource(tensor, workspace.training_torus)
                     parameters += project_forces(workspace.expansion, source)

@@ -10,7 +10,8 @@ import numpy as np
 from mlff_dyn.engines.base import engine_identity
 from mlff_dyn.engines.registry import create_engine
 from mlff_dyn.errors import DataError, UsageError
-from mlff_dyn.model.force_field import errors_of_rows
+from mlff_dyn.model.fitting.fit_data import FitData
+from mlff_dyn.model.force_field import errors_of_variances
 from mlff_dyn.report.answer import DryRun, Report, read_report
 from mlff_dyn.store.dataset import read_snapshots
 from mlff_dyn.store.lock import RunLock
@@ -36,6 +37,7 @@ from mlff_dyn.workflows.training.train_report import (
     describe_errors,
     describe_fit,
     describe_labels,
+    n_parameters_of,
     why_unknown,
 )
 from mlff_dyn.workflows.training.trained_model import ANSWER_NAME, is_answer_of, write_trained
@@ -116,14 +118,14 @@ def train(
 
 def _check_given(
     workspace: Workspace, dataset: Path, given: Sequence[Snapshot]
-) -> tuple[list[LabelledFrame], list[LabelledFrame], tuple[str, ...]]:
+) -> tuple[list[LabelledFrame], FitData, tuple[str, ...]]:
     """Refuse frames that cannot be right before any is kept.
 
-    Returns their rows, those that no other repeats, and warnings.
+    Returns their rows, the data of those that no other repeats, and warnings.
     """
     rows = frames_of_snapshots(dataset, given, workspace.expansion)
     found, uses_stress = check_frames(dataset, given, rows), workspace.config.training.fit.stress
-    distinct = found.distinct(found.with_origins(rows))
+    distinct = FitData(found.distinct(found.with_origins(rows)))
     check_labels(dataset, distinct, workspace.expansion.basis, uses_stress=uses_stress)
     return rows, distinct, found.warnings
 
@@ -137,7 +139,7 @@ def _dry_run(
         *_, warnings = _check_given(workspace, dataset, given)
     sizes: dict[str, object] = {
         "n_atoms": workspace.training_torus.n_atoms,
-        "n_parameters": workspace.expansion.basis.n_parameters,
+        **n_parameters_of(workspace.expansion),
         "n_labelled": len(given),
         "max_calculations": workspace.config.training.max_calculations,
     }
@@ -175,7 +177,9 @@ def _static(learner: Learner, progress: Progress, warnings: list[str]) -> TrainR
     frames = [
         frame_errors(
             _vibrational(force_field, frame),
-            errors_of_rows(force_field, data.force_rows(k), frame.conditions),
+            errors_of_variances(
+                force_field, data.force_variances(k, force_field.posterior), frame.conditions
+            ),
             frame.displacements,
         )
         for k, frame in enumerate(data.frames)

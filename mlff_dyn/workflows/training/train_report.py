@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlff_dyn.model.fitting.fit import force_constant_prior
+from mlff_dyn.model.fitting.energy_prior import decay_names, energy_prior
 from mlff_dyn.model.force_field import ForceErrors, energy_errors_of_row, stress_errors_of_rows
 from mlff_dyn.report.answer import Report
 from mlff_dyn.report.numbers import (
@@ -23,6 +23,7 @@ from mlff_dyn.workflows.training.temperature_rows import temperature_rows
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from mlff_dyn.model.expansion import Expansion
     from mlff_dyn.model.fitting.fit_data import FitData
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.training.criteria import MeanErrors
@@ -43,7 +44,7 @@ class TrainReport(Report):
     ----------
     n_labelled, n_calculations : int                 snapshots, and those calculated in this run
     n_steps : int                                    of exploring dynamics
-    n_parameters : int
+    n_parameters : int                               of both parts of the energy
     rmse_force_ev_per_angstrom, rmse_force_relative, rmse_energy_ev_per_atom : float or None
         Of the fit; None where it had no such labels.
     log_evidence, noise_sd, noise_exponent : float
@@ -61,6 +62,7 @@ class TrainReport(Report):
     temperatures : sequence of dict                  see `TemperatureSummary`; empty of a static fit
     advice : str                                     what to do if the limit was not reached
     null_reasons : dict of str                       why values are None, by their names
+    n_parameters_local : int                         those of the local part
     """
 
     verb = "train"
@@ -89,6 +91,7 @@ class TrainReport(Report):
     temperatures: Sequence[dict[str, Any]] = ()
     advice: str = ""
     null_reasons: dict[str, str] = field(default_factory=dict)
+    n_parameters_local: int = 0
 
     def why_null(self) -> Mapping[str, str]:
         """Say why values are None."""
@@ -105,6 +108,7 @@ class TrainReport(Report):
         rows = [
             ("labelled snapshots", f"{self.n_labelled} ({self.n_calculations} calculated in this run)"),
             ("MD steps", f"{self.n_steps}"),
+            *([("parameters", self._describe_parameters())] if self.n_parameters_local else []),
             ("fit, force rmse", format_error(self.rmse_force_ev_per_angstrom)),
             ("fit, relative", format_percent(self.rmse_force_relative)),
         ]
@@ -127,18 +131,28 @@ class TrainReport(Report):
         rows += [("warning", line) for line in self.warnings]
         return rows + ([("advice", self.advice)] if self.advice else [])
 
+    def _describe_parameters(self) -> str:
+        n_local = self.n_parameters_local
+        return f"{self.n_parameters - n_local} of force constants, {n_local} of the local part"
+
     def _holds_for(self) -> str:
         return format_displacements(self.displacement_rms_angstrom, self.displacement_max_angstrom)
+
+
+def n_parameters_of(expansion: Expansion) -> dict[str, int]:
+    """JSON values of the numbers of parameters: of all, and of the local part."""
+    n_local = expansion.n_parameters - expansion.basis.n_parameters
+    return {"n_parameters": expansion.n_parameters, "n_parameters_local": n_local}
 
 
 def describe_fit(force_field: ForceField) -> dict[str, Any]:
     """JSON values of a fit."""
     training, posterior = force_field.training, force_field.posterior
     noise, values = posterior.noise, posterior.hyperparameters.prior_values
-    prior = force_constant_prior(force_field.basis)
-    decays = [str(order) for order in force_field.basis.orders if order > 1]
+    prior = energy_prior(force_field.basis, force_field.local)
+    decays = decay_names(force_field.basis, force_field.local)
     return {
-        "n_parameters": force_field.basis.n_parameters,
+        **n_parameters_of(force_field.expansion),
         "rmse_force_ev_per_angstrom": training.rmse_force_ev_per_angstrom,
         "rmse_force_relative": training.rmse_force_ev_per_angstrom / training.force_rms_ev_per_angstrom,
         "rmse_energy_ev_per_atom": training.rmse_energy_ev_per_atom,

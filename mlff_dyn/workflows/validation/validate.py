@@ -10,6 +10,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from mlff_dyn.errors import DataError
+from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.regression.errors.agreement import agreement, calibration
 from mlff_dyn.regression.errors.outliers import misfit
 from mlff_dyn.report.answer import write_report
@@ -104,7 +105,7 @@ def validate(
     rows = frames_of_snapshots(file, snapshots, force_field.expansion)
     findings = check_frames(file, snapshots, rows)
     kept = [k for k in range(len(rows)) if k not in findings.repeated]
-    distinct = findings.distinct(findings.with_origins(rows))
+    distinct = FitData(findings.distinct(findings.with_origins(rows)))
     options = {"uses_stress": force_field.stress is not None, "knows_direction": True}
     check_labels(file, distinct, force_field.basis, **options)
     frames = [_compare(force_field, rows[k], snapshots[k]) for k in kept]

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.model.expansion import Expansion, SupercellExpansion
+from mlff_dyn.model.fitting.error_models import held_out_forces
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
-from mlff_dyn.model.fitting.labelled_frame import LabelledFrame, labelled_frame
+from mlff_dyn.model.fitting.labelled_frame import FitOptions, LabelledFrame, labelled_frame
 from mlff_dyn.model.force_field import ForceField
 from tests.models import crystal_of
 
@@ -97,6 +98,17 @@ def test_starts_of_data_with_other_origins_are_not_taken(frames: list[LabelledFr
     assert same_bytes(fit_force_field(basis, data), fit_force_field(basis, FitData(frames, grows=True)))
 
 
+@pytest.mark.parametrize("energies", [False, True])
+def test_fits_to_other_rows_leave_no_trace(frames: list[LabelledFrame], energies: bool) -> None:
+    """Neither their sums nor the ends of their searches, also where the kinds of rows are the same."""
+    basis, options = frames[0].supercell.basis, FitOptions(energies=energies)
+    other = FitData(frames[:10], FitOptions(energies=False))
+    fit_force_field(basis, other)
+    grown = other.with_options(options, grows=True).extended(frames[10:])
+    alone = FitData(frames, options, grows=True)
+    assert same_bytes(fit_force_field(basis, grown), fit_force_field(basis, alone))
+
+
 def test_two_sets_may_grow_from_the_same_beginning(frames: list[LabelledFrame]) -> None:
     basis, data = frames[0].supercell.basis, FitData(frames[:3])
     fit_force_field(basis, data)
@@ -121,7 +133,19 @@ def test_each_design_matrix_is_made_once(
     data = data.extended(frames[9:])
     fit_force_field(basis, data)
     fit_force_field(basis, data.updated([replace(frame, origin=k % 2) for k, frame in enumerate(frames)]))
+    fit_force_field(basis, data.with_options(FitOptions(energies=False)))
     assert len(made) == len(frames)
+
+
+def test_variances_found_by_holding_out_are_those_of_the_posterior(frames: list[LabelledFrame]) -> None:
+    """With the free zeros of energies in the fit, and only for the posterior that they belong to."""
+    data = FitData(frames)
+    posterior = fit_force_field(frames[0].supercell.basis, data).posterior
+    held_out_forces(posterior, data, 3)
+    expected = posterior.variance(data.force_rows(3))
+    np.testing.assert_allclose(data.force_variances(3, posterior), expected, rtol=1e-10)
+    other = replace(posterior, covariance_factor=2.0 * posterior.covariance_factor)
+    np.testing.assert_allclose(data.force_variances(3, other), 4.0 * expected, rtol=1e-10)
 
 
 @pytest.mark.parametrize("n", [2, N_FRAMES])

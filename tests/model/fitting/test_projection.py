@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import Torus, input_supercell
+from mlff_dyn.local.basis import LocalSettings
 from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fitting.projection import CompactTensor, ForceFieldSource, TensorSource, project_forces
-from mlff_dyn.model.force_constants import force_constants
+from mlff_dyn.model.force_constants import force_constants, whole_force_constants
 from mlff_dyn.model.force_field import ForceField
+from mlff_dyn.model.local_expansion import local_basis
 from tests.lattice.test_topology import turned
-from tests.models import Cutoffs, crystal_of, dipoles_of, random_force_field
+from tests.models import Cutoffs, crystal_of, dipoles_of, random_force_field, with_parameters
 
 SILICON: Cutoffs = {2: "full", 3: 2.5, 4: {2: 2.5}}
 
@@ -105,3 +107,32 @@ def test_tensors_give_the_forces_of_the_polynomial(order: int, supercell: list[i
     found = project_forces(force_field.expansion, source)
     np.testing.assert_allclose(found[here], force_field.posterior.mean[here], atol=1e-8)
     assert not found[~here].any()
+
+
+def local_force_field(settings: LocalSettings, scale: float = 1.0) -> tuple[ForceField, Torus]:
+    bare, torus = random_force_field(bulk("Si", cubic=True), (2, 2, 2), {2: "full", 3: 4.0})
+    local = local_basis(bare.basis.crystal, settings)
+    values = scale * np.random.default_rng(3).standard_normal(local.n_functions)
+    posterior = with_parameters(bare.basis, np.append(bare.posterior.mean, values)).posterior
+    return replace(bare, local=local, posterior=posterior), torus
+
+
+def test_local_part_with_the_same_functions_is_carried_as_it_is() -> None:
+    force_field, torus = local_force_field(LocalSettings(4.5, 3, 2))
+    found = project_forces(force_field.expansion, ForceFieldSource(force_field, torus, force_field.local))
+    np.testing.assert_allclose(found, force_field.posterior.mean, atol=1e-8)
+
+
+def test_local_part_is_carried_order_by_order_to_an_expansion_without_it() -> None:
+    """Order 2 of the whole training cell has room for all that the local part adds to it."""
+    source, torus = local_force_field(LocalSettings(4.0, 3, 2), scale=0.1)
+    target = Expansion(source.basis)
+    found = project_forces(target, ForceFieldSource(source, torus))
+    expected, ours = (
+        whole_force_constants(expansion, parameters, 2, torus)
+        for expansion, parameters in ((source.expansion, source.posterior.mean), (target, found))
+    )
+    atoms = np.arange(torus.n_atoms)
+    first = atoms[:: torus.n_cells]
+    wanted = expected.dense(first, atoms)
+    np.testing.assert_allclose(ours.dense(first, atoms), wanted, atol=1e-5 * np.abs(wanted).max())

@@ -9,9 +9,14 @@ from ase.build import bulk
 from mlff_dyn.errors import FitError
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import input_supercell
+from mlff_dyn.local.basis import LocalSettings
 from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fitting.labelled_frame import labelled_frame
+from mlff_dyn.model.local_expansion import local_basis
 from mlff_dyn.model.search.expansion_search import Trial, cheapest_sufficient, search_expansions
+from mlff_dyn.model.search.expansion_steps import Steps
+from mlff_dyn.model.search.local_steps import LocalStep
+from mlff_dyn.model.search.search_limits import SEARCH_LIMITS
 from tests.models import crystal_of
 
 SILICON = crystal_of(bulk("Si", cubic=True))
@@ -78,3 +83,35 @@ def test_the_smallest_of_those_as_good_is_taken():
 def test_no_data_are_refused():
     with pytest.raises(FitError, match="no labelled snapshot"):
         next(search_expansions([], TORUS))
+
+
+def test_a_local_part_is_found_where_the_data_have_one():
+    """Data of order 2 and of a small local part; steps back from one that is too large."""
+    first = LocalSettings(4.0, 2, 0)
+    local = local_basis(SILICON, first)
+    supercell = Expansion(build_basis(SILICON, {2: 2.5}, TORUS), local=local).on(TORUS)
+    generator = np.random.default_rng(1)
+    parameters = generator.standard_normal(supercell.expansion.n_parameters)
+    rows = []
+    for _ in range(4):
+        u = 0.1 * generator.standard_normal((TORUS.n_atoms, 3))
+        energy, forces = supercell.kernel(parameters).energy_forces(u)
+        rows.append(labelled_frame(supercell, u, forces + 1e-3 * generator.standard_normal(u.shape), energy))
+    trials = list(search_expansions(rows, TORUS, first_local=replace(first, n_radial=3, l_max=1)))
+    assert {trial.local is None for trial in trials} == {True, False}
+    suggested = cheapest_sufficient(trials)
+    assert suggested.cutoffs_angstrom == {2: "full"}
+    assert suggested.local is not None
+    assert suggested.n_parameters < supercell.expansion.n_parameters + 25 + 20
+    alone = [trial.held_out_error_relative for trial in trials if trial.local is None]
+    assert suggested.held_out_error_relative < 0.5 * min(alone)
+
+
+def test_every_expansion_has_the_sum_rules_that_are_asked_for():
+    torus = input_supercell(crystal_of(bulk("Mg")), (3, 3, 2))
+    local = LocalSettings(4.0, 2, 1)
+    free, bound = (Steps(torus, SEARCH_LIMITS, local, rules) for rules in ((), ("huang", "born-huang")))
+    assert bound.first().n_parameters < free.first().n_parameters
+    step = LocalStep(0, 1, "first")
+    sizes = [each.take(each.first(), step).n_parameters - each.first().n_parameters for each in (free, bound)]
+    assert sizes[1] < sizes[0]

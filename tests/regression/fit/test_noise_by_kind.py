@@ -22,7 +22,7 @@ VALUES = np.array([0.2])
 NOISE = NoiseModel(0.1, 0.3, 2.0, 1.0)
 ENERGY_NOISE = {int(RowKind.ENERGY): NoiseModel(0.05, 0.02, 3.0, 1.0)}
 FAMILY = KindNoise(
-    TruncationNoise(max_order=3, reference_amplitude=0.9),
+    TruncationNoise(max_order=3, reference_amplitude=0.9, exponent_spread=0.4),
     (KindSettings(RowKind.ENERGY, 1.0, 0.1, 0.3), KindSettings(RowKind.STRESS, 0.0, 0.2, 0.1)),
 )
 
@@ -151,3 +151,10 @@ def test_weights_of_a_fit_have_the_mean_of_the_noise_and_vary_less() -> None:
             assert np.array_equal(np.argsort(weighted), np.argsort(true))
         else:
             np.testing.assert_allclose(weighted, true, rtol=1e-12)
+
+
+def test_noise_of_mixed_orders_is_the_mean_of_two_powers() -> None:
+    amplitudes, spread = np.array([0.5, 1.0, 1.5, 3.0]), 0.7
+    mixed = NoiseModel(0.0, 0.3, 2.0, 1.0, exponent_spread=spread).variance(amplitudes)
+    powers = [NoiseModel(0.0, 0.3, 2.0 + sign * spread, 1.0).variance(amplitudes) for sign in (-1, 1)]
+    np.testing.assert_allclose(mixed, np.mean(powers, axis=0), rtol=1e-12)

@@ -29,8 +29,13 @@ def test_only_the_lower_triangle_of_a_fortran_array_is_read() -> None:
     np.testing.assert_array_equal(pack(lower), pack(whole))
 
 
-@pytest.mark.parametrize("n", [1, 3, 30])
-def test_triangular_products_are_products(n: int) -> None:
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize(("n_rows", "n"), [(7, 1), (7, 3), (7, 30), (0, 3), (3, 0)])
+def test_triangular_products_are_products(n_rows: int, n: int, kind: type) -> None:
     generator = np.random.default_rng(4)
-    rows, upper = generator.standard_normal((7, n)), np.triu(generator.standard_normal((n, n)))
-    np.testing.assert_allclose(times_upper(rows, upper), rows @ upper, rtol=0, atol=1e-14 * n)
+    rows, upper = (generator.standard_normal((m, n)).astype(kind) for m in (n_rows, n))
+    product = times_upper(rows, upper)
+    assert product.dtype == kind
+    np.testing.assert_allclose(
+        product, rows @ np.triu(upper), rtol=0, atol=100 * np.finfo(kind).eps * (n + 1)
+    )

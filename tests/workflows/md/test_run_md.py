@@ -9,12 +9,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
 from mlff_dyn.config.load import load_config
 from mlff_dyn.config.schema import Config
-from mlff_dyn.errors import DataError, SimulationError, UsageError
+from mlff_dyn.errors import ConfigError, DataError, SimulationError, UsageError
 from mlff_dyn.kernels import BACKEND
 from mlff_dyn.report.progress import NullProgress
 from mlff_dyn.store.trajectory import Trajectory, part_path, read_trajectory
@@ -133,7 +134,8 @@ def test_a_damaged_trajectory_is_not_taken_for_done(project: Path, config: Confi
     path = project / "run" / "md" / "300K-7" / "trajectory.h5"
     sound = trajectory(project)
     before = path.read_bytes()
-    start = before.index(sound.velocities[-1].tobytes())
+    with h5py.File(path, "r") as file:
+        start = file["velocities"].id.get_chunk_info(0).byte_offset
     damaged = {"empty": b"", "cut": before[:start], "zeroed": before[:start] + bytes(len(before) - start)}
     path.write_bytes(damaged[content])
     assert not run(config).up_to_date
@@ -214,6 +216,34 @@ def trajectory_of_settings(project: Path, *settings: str) -> np.ndarray:
     return trajectory(project).displacements
 
 
+def test_what_is_stored_does_not_change_the_dynamics(project: Path, config: Config) -> None:
+    """Runs that store less go on from the state in double precision, of the atoms and their velocities."""
+    full = run(config).trajectories[0]
+    expected = trajectory(project)
+    settings = ("md.store=[positions]", "md.store_precision=single")
+    with pytest.raises(UsageError, match=r"other inputs \(changed: md\)"):
+        run(configured(project, *settings))
+    (project / "run" / "md" / "300K-7").rename(project / "finished")
+    with pytest.raises(KeyboardInterrupt):
+        run(configured(project, *settings), progress=InterruptAt(30))
+    report = run(configured(project, *settings))
+    found, summary = trajectory(project), report.trajectories[0]
+    assert found.velocities is None
+    np.testing.assert_array_equal(found.displacements, expected.displacements.astype(np.float32))
+    for name in ("steps", "potential_energies", "kinetic_energies"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    assert summary.mean_temperature_k == full.mean_temperature_k
+    assert summary.force_sd_mean == pytest.approx(full.force_sd_mean, rel=1e-5)
+    assert summary.temperatures_by_element_k is None
+    assert "md.store" in report.to_json()["null_reasons"]["temperatures_by_element_k"]
+    assert run(configured(project, *settings)).up_to_date
+
+
+def test_positions_are_always_stored(project: Path) -> None:
+    with pytest.raises(ConfigError, match=r"md\.store.*should hold positions"):
+        configured(project, "md.store=[velocities]")
+
+
 def test_other_threads_may_go_on(project: Path, config: Config) -> None:
     run(config)
     assert run(configured(project, "md.n_threads=2")).up_to_date
@@ -238,7 +268,8 @@ def test_a_run_that_leaves_the_limit_stops_and_keeps_its_frames(project: Path) -
 def test_a_dry_run_writes_nothing(project: Path) -> None:
     result = invoke("run-md", project / "CONFIG.yaml", "-n", "--json")
     assert result.exit_code == 0
-    assert json.loads(result.stdout)["n_frames_per_trajectory"] == 80
+    answer = json.loads(result.stdout)
+    assert (answer["n_frames_per_trajectory"], answer["trajectory_size_mebibyte"]) == (80, 0.1)
     assert not (project / "run" / "md").exists()
 
 

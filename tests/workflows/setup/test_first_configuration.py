@@ -19,6 +19,8 @@ from mlff_dyn.engines.ase_calculator import AseEngine
 from mlff_dyn.engines.espresso import EspressoEngine
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import input_supercell
+from mlff_dyn.local.basis import LocalSettings
+from mlff_dyn.model.local_expansion import local_basis
 from mlff_dyn.store.structure_file import read_structure
 from tests.models import crystal_of
 
@@ -72,7 +74,8 @@ def test_what_it_says_of_a_crystal(folder: Path) -> None:
     report = json.loads(init("BAs.vasp", "--json").stdout)
     assert (report["formula"], report["n_atoms_structure"]) == ("B4As4", 8)
     assert report["looser_symmetry"] is None
-    assert report["n_parameters"] == 371
+    assert report["n_parameters_per_order"] == {"2": 40, "3": 155}
+    assert report["n_parameters_local"] == 234
     table = init("CONFIG.yaml").stdout
     assert "B4As4, 8 atoms" in table
     assert "more symmetry" not in table
@@ -90,7 +93,8 @@ def test_symmetry_behind_noise_is_named_with_the_command(folder: Path) -> None:
     again = json.loads(init(*command[1].split(), "--json").stdout)
     assert again["space_group"] == "F-43m (216)"
     assert again["looser_symmetry"] is None
-    assert again["n_parameters"] < 0.4 * report["n_parameters"]
+    lattice = [sum(each["n_parameters_per_order"].values()) for each in (again, report)]
+    assert lattice[0] < 0.4 * lattice[1]
 
 
 def test_an_expansion_that_is_refused_names_the_symmetry(folder: Path) -> None:
@@ -112,10 +116,37 @@ def test_alternatives_are_accepted_as_they_are_written(folder: Path) -> None:
     for matrix, n_atoms, _ in cells:
         assert input_supercell(crystal, yaml.safe_load(matrix)).n_atoms == int(n_atoms)
     expansions = re.findall(r"# (?:Cheaper|Larger): (\{.*?\}): (\d+) parameters", text)
-    assert len(expansions) == 2
-    for cutoffs, n_parameters in expansions:
-        basis = build_basis(crystal, yaml.safe_load(cutoffs), input_supercell(crystal, (2, 2, 2)))
-        assert basis.n_parameters == int(n_parameters)
+    assert len(expansions) == 3
+    for written_as, n_parameters in expansions:
+        values = yaml.safe_load(written_as)
+        if "l_max" in values:
+            found = local_basis(crystal, LocalSettings(**values)).n_functions
+        else:
+            found = build_basis(crystal, values, input_supercell(crystal, (2, 2, 2))).n_parameters
+        assert found == int(n_parameters)
+
+
+def test_without_a_local_part_orders_go_higher(folder: Path) -> None:
+    written(folder, "BAs.vasp")
+    report = json.loads(init("BAs.vasp", "--json", "--set", "expansion.local=null").stdout)
+    assert (report["n_parameters"], report["n_parameters_local"]) == (371, 0)
+    assert report["orders"] == [2, 3, 4]
+    assert "parameters" not in (folder / "CONFIG.yaml").read_text().split("  local: null")[1].split("  #")[0]
+
+
+def test_a_size_of_the_command_line_is_heeded(folder: Path) -> None:
+    written(folder, "BAs.vasp")
+    init("BAs.vasp", "--set", "expansion.local.l_max=1")
+    chosen = load_config(folder / "CONFIG.yaml").expansion
+    assert chosen.local is not None
+    assert (chosen.local.cutoff_angstrom, chosen.local.n_radial, chosen.local.l_max) == (4.15, 4, 1)
+    assert set(chosen.cutoffs_angstrom) == {2, 3}
+    assert "234 parameters" not in (folder / "CONFIG.yaml").read_text()
+    sizes = "expansion.local={cutoff_angstrom: 4.5, n_radial: 3, l_max: 2}"
+    init("BAs.vasp", "--force", "--set", sizes)
+    given = load_config(folder / "CONFIG.yaml").expansion.local
+    assert given is not None
+    assert (given.cutoff_angstrom, given.n_radial, given.l_max) == (4.5, 3, 2)
 
 
 def test_a_given_cell_gets_cutoffs_that_fit(folder: Path) -> None:

@@ -142,9 +142,9 @@ def test_init_of_a_structure_writes_a_sheet(project: Path, tmp_path: Path, name:
     assert written["structure"]["periodic"] == [True, True, False]
     assert written["structure"]["supercell"] == [6, 6, 1]
     assert written["engine"]["parameters"]["kpoints"] == [2, 2, 1]
-    assert json.loads(result.stdout)["n_parameters"] == int(
-        re.search(r"This one: (\d+) parameters", (tmp_path / "new.yaml").read_text(encoding="utf-8"))[1]
-    )
+    counted = re.findall(r"This one: (\d+) parameters", (tmp_path / "new.yaml").read_text(encoding="utf-8"))
+    assert json.loads(result.stdout)["n_parameters"] == sum(map(int, counted))
+    assert len(counted) == 2
 
 
 @pytest.mark.parametrize("name", ["phonopy", "model"])

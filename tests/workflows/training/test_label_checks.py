@@ -12,6 +12,7 @@ from mlff_dyn.errors import DataError
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.model.expansion import Expansion
+from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
 from mlff_dyn.units import BOHR_ANGSTROM, EV_PER_ANGSTROM3_GPA, RYDBERG_EV
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
@@ -58,7 +59,8 @@ def changed(
 def check(expansion: Expansion, frames: Sequence[Snapshot], *, uses_stress: bool = True) -> None:
     rows = frames_of_snapshots(FILE, frames, expansion)
     found = check_frames(FILE, frames, rows)
-    check_labels(FILE, found.distinct(found.with_origins(rows)), expansion.basis, uses_stress=uses_stress)
+    data = FitData(found.distinct(found.with_origins(rows)))
+    check_labels(FILE, data, expansion.basis, uses_stress=uses_stress)
 
 
 @pytest.mark.parametrize("n", [1, 2, 6])

@@ -52,7 +52,7 @@ def test_a_spent_budget_is_not_raised_where_the_expansion_is_the_limit(
     assert result.exit_code == 4
     parts = answer["force_sd_ev_per_angstrom"]
     assert parts["truncation"] > parts["epistemic"]
-    assert answer["advice"].startswith("add an order or enlarge expansion.cutoffs_angstrom")
+    assert answer["advice"].startswith("add an order, or enlarge expansion.cutoffs_angstrom")
     assert "raise training.max_calculations" not in answer["advice"]
 
 

@@ -106,7 +106,7 @@ def test_aluminium_runs_where_it_moves_far(cases: Path) -> None:
         "expansion: {cutoffs_angstrom: {2: full, 3: 2.9, 4: 2.9}}\n"
         'engine: {kind: ase, parameters: {calculator: "ase.calculators.emt:EMT"}}\n'
         "training: {temperatures_kelvin: [800], criterion: {force_error_limit_relative: 0.1}}\n"
-        "md: {temperatures_kelvin: [800], timestep_femtoseconds: 2, n_steps: 20000}\n",
+        "md: {temperatures_kelvin: [800], timestep_femtoseconds: 2, n_steps: 100000}\n",
         encoding="utf-8",
     )
     trained = invoke("train", config, "--json")

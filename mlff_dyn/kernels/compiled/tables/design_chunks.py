@@ -49,7 +49,7 @@ class DesignChunk:
 
 
 def build_design_chunks(tables: GatherTables) -> tuple[DesignChunk, ...]:
-    """Cut the gather tables into pieces.
+    """Cut the gather tables into pieces, at least one for each site.
 
     Parameters
     ----------
@@ -66,7 +66,9 @@ def build_design_chunks(tables: GatherTables) -> tuple[DesignChunk, ...]:
         counts = np.bincount(tables.entry_parameters[entries], minlength=tables.n_parameters)
         piece_of_parameter = _pieces(counts)
         pieces = piece_of_parameter[tables.entry_parameters[entries]]
-        chunks += [_build_chunk(tables, site, entries[pieces == piece]) for piece in np.unique(pieces)]
+        order, ends = np.argsort(pieces, kind="stable"), np.cumsum(np.bincount(pieces))[:-1]
+        parts = np.split(entries[order], ends)
+        chunks += [_build_chunk(tables, site, part) for part in parts if len(part) or len(parts) == 1]
     return tuple(chunks)
 
 

@@ -1,0 +1,258 @@
+"""Vocabulary of the local part of the energy: functions of the distances and angles around each atom.
+
+Atoms of one kind share their functions. With the distance r, the direction d and the kind of each neighbor j
+of an atom i,
+
+    A_clm(i) = sum_(j of the kind of c) g_n(r_ij) Y_lm(d_ij),     c = (kind, n)
+
+    E = sum_i [ sum_c p_c A_c00(i) + sum_l sum_cc' t_lcc' sum_m A_clm(i) A_c'lm(i) ]
+
+    g_n(r) = (1 - r^2 / r_c^2)^3 sum_k G_nk T_k(2 r / r_c - 1)  for r < r_c,  else 0
+
+with real spherical harmonics whose squares add up to 1 for each l, so that the sum over m is that over pairs
+of neighbors of g_n(r_ij) g_n'(r_ij') P_l(cos), and Chebyshev polynomials T_k.
+
+| symbol | variable |
+|---|---|
+| r_c | LocalTables.cutoff |
+| G | LocalTables.radial |
+| p, t | LocalTables.coefficients |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff_dyn.errors import DataError, check_shape
+from mlff_dyn.kernels.placement import check_range
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CUTOFF_POWER = 3
+"""Power of 1 - r^2 / r_c^2: functions have two continuous derivatives at the cutoff."""
+LARGEST_L = 6
+"""Largest l that the compiled kernels know."""
+
+
+@dataclass(frozen=True, eq=False)
+class LocalTables:
+    """Functions of a crystal and the neighbors that each site may have.
+
+    Attributes
+    ----------
+    kinds : ndarray, shape (n_sites,), int32
+        Kind of each site, numbered from 0.
+    starts : ndarray, shape (n_sites + 1,), int32
+        Neighbors of site s are starts[s] to starts[s + 1].
+    slots : ndarray, shape (n_neighbors, 4), int32
+        (site, offset) of each neighbor, as seen from a site of the home cell; sorted by kind within a site.
+        Each of two neighbors has the other in its list.
+    vectors : ndarray, shape (n_neighbors, 3), Å
+        From the site to the neighbor in the crystal at rest.
+    cutoff : float
+        Å.
+    radial : ndarray, shape (n_radial, n_polynomials)
+        Chebyshev coefficients of the radial functions.
+    l_max : int
+    pair_functions : ndarray, shape (n_kinds, n_channels), int32
+        Function that each A_c00 of a kind of central atom belongs to, -1 for none; channel = kind * n_radial
+        + n.
+    triple_functions : ndarray, shape (n_kinds, l_max + 1, n_channels, n_channels), int32
+        The same for products of two channels, symmetric.
+    n_functions : int
+    """
+
+    kinds: NDArray[np.int32]
+    starts: NDArray[np.int32]
+    slots: NDArray[np.int32]
+    vectors: NDArray[np.float64]
+    cutoff: float
+    radial: NDArray[np.float64]
+    l_max: int
+    pair_functions: NDArray[np.int32]
+    triple_functions: NDArray[np.int32]
+    n_functions: int
+
+    @property
+    def n_sites(self) -> int:
+        """Sites of a primitive cell."""
+        return len(self.kinds)
+
+    @property
+    def n_kinds(self) -> int:
+        """Kinds of atoms."""
+        return len(self.pair_functions)
+
+    @property
+    def n_radial(self) -> int:
+        """Radial functions."""
+        return len(self.radial)
+
+    @property
+    def n_channels(self) -> int:
+        """Channels (kind of neighbor, radial function)."""
+        return self.n_kinds * self.n_radial
+
+    @property
+    def centers(self) -> NDArray[np.int64]:
+        """Site whose neighbor each one is, shape (n_neighbors,)."""
+        return np.repeat(np.arange(self.n_sites), np.diff(self.starts))
+
+    def coefficients(self, values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Coefficients p of A_c00 and t of the products of two channels, from one value for each function.
+
+        Parameters
+        ----------
+        values : ndarray, shape (n_functions,)
+            eV.
+
+        Returns
+        -------
+        pair : ndarray, shape (n_kinds, n_channels)
+        triple : ndarray, shape (n_kinds, l_max + 1, n_channels, n_channels)
+            Symmetric; a product of two different channels is shared by its two places.
+        """
+        check_shape("values", values, (self.n_functions,))
+        padded = np.append(values, 0.0)
+        triple = padded[self.triple_functions]
+        off_diagonal = 0.5 + 0.5 * np.eye(self.n_channels)
+        return padded[self.pair_functions], triple * off_diagonal
+
+
+class _OnTorus:
+    """Tables for the cells of a strained torus."""
+
+    tables: LocalTables
+    neighbor_atoms: NDArray[np.int32]
+    strain: NDArray[np.float64]
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms of the torus."""
+        return self.tables.n_sites * int(self.neighbor_atoms.shape[1])
+
+    @property
+    def vectors(self) -> NDArray[np.float64]:
+        """From each site to its neighbors in the strained crystal, shape (n_neighbors, 3), Å."""
+        return self.tables.vectors @ (np.eye(3) + self.strain)
+
+    def check_displacements(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Displacements as a contiguous array of shape (n_atoms, 3), or a message that says what is wrong."""
+        check_shape("displacements", displacements, (self.n_atoms, 3))
+        return np.ascontiguousarray(displacements, dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class LocalTerms(_OnTorus):
+    """The local part of the energy of a torus at given values, as force kernels take it.
+
+    Attributes
+    ----------
+    tables : LocalTables
+    values : ndarray, shape (n_functions,), eV
+    neighbor_atoms : ndarray, shape (n_neighbors, n_cells), int32
+        Atom that each neighbor of the tables means for each home cell.
+    strain : ndarray, shape (3, 3)
+        Neighbors are at (1 + strain) times their vectors, plus displacements.
+    energy_at_rest : float
+        eV of the whole torus, which is taken off.
+    """
+
+    tables: LocalTables
+    values: NDArray[np.float64]
+    neighbor_atoms: NDArray[np.int32]
+    strain: NDArray[np.float64]
+    energy_at_rest: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not fit."""
+        check_shape("values", self.values, (self.tables.n_functions,))
+        check_neighbors(self.tables, self.neighbor_atoms)
+        check_shape("strain", self.strain, (3, 3))
+
+
+@dataclass(frozen=True, eq=False)
+class LocalPlace(_OnTorus):
+    """Functions of the local part on a torus, strained or not.
+
+    Attributes
+    ----------
+    tables : LocalTables
+    neighbor_atoms : ndarray, shape (n_neighbors, n_cells), int32
+        Atom that each neighbor of the tables means for each home cell.
+    strain : ndarray, shape (3, 3)
+        Neighbors are at (1 + strain) times their vectors, plus displacements.
+    """
+
+    tables: LocalTables
+    neighbor_atoms: NDArray[np.int32]
+    strain: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not fit."""
+        _check_degree(self.tables)
+        check_neighbors(self.tables, self.neighbor_atoms)
+        check_shape("strain", self.strain, (3, 3))
+
+    def check_atoms(self, atoms: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Refuse atoms that the torus does not have."""
+        check_shape("atoms", atoms, (None,))
+        check_range("atoms", atoms, self.n_atoms)
+        return atoms
+
+
+@dataclass(frozen=True, eq=False)
+class LocalRows:
+    """Linear functions of the values of the local part.
+
+    Attributes
+    ----------
+    forces : ndarray, shape (3 * n_atoms, n_functions)     1/Å
+        Row 3 * atom + axis: force = row @ values.
+    energy : ndarray, shape (n_functions,)                 of the whole torus, not measured from rest
+    virial : ndarray, shape (3, 3, n_functions)
+        Derivative of the energy by the strain at constant displacements, symmetric.
+    """
+
+    forces: NDArray[np.float64]
+    energy: NDArray[np.float64]
+    virial: NDArray[np.float64]
+
+
+def check_neighbors(tables: LocalTables, neighbor_atoms: NDArray[np.int32]) -> None:
+    """Refuse neighbors that the tables or the torus do not have.
+
+    Raises
+    ------
+    DataError
+        If the shape is wrong or an atom is out of range.
+    """
+    check_shape("neighbor_atoms", neighbor_atoms, (len(tables.slots), None))
+    check_range("neighbor_atoms", neighbor_atoms, tables.n_sites * neighbor_atoms.shape[1])
+
+
+def check_local(terms: LocalTerms, n_atoms: int) -> LocalTerms:
+    """Refuse terms of another torus, or those that the compiled kernels cannot evaluate.
+
+    Raises
+    ------
+    DataError
+        If the numbers of atoms differ, or if l_max is larger than `LARGEST_L`.
+    """
+    if terms.n_atoms != n_atoms:
+        raise DataError(
+            f"the local part has {terms.n_atoms} atoms, the torus {n_atoms}", fix="use the same supercell"
+        )
+    _check_degree(terms.tables)
+    return terms
+
+
+def _check_degree(tables: LocalTables) -> None:
+    if not 0 <= tables.l_max <= LARGEST_L:
+        raise DataError(
+            f"l_max {tables.l_max} is not from 0 to {LARGEST_L}", fix=f"use l_max up to {LARGEST_L}"
+        )

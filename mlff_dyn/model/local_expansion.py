@@ -1,0 +1,141 @@
+"""The local part of the energy on a supercell: rows, measured from the crystal at rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlff_dyn.errors import BasisError, DataError
+from mlff_dyn.kernels import local_force_rows, local_rows
+from mlff_dyn.kernels.local_tables import LocalPlace, LocalRows, LocalTerms
+from mlff_dyn.lattice.torus import Torus
+from mlff_dyn.local.basis import LocalBasis, LocalSettings, build_local_basis
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mlff_dyn.lattice.crystal import Crystal
+
+_FARTHEST_OF_BOND = 0.5
+_NO_RULE = 1e-10
+
+
+def local_basis(crystal: Crystal, settings: LocalSettings, *, is_at_rest: bool = False) -> LocalBasis:
+    """Local part of a crystal for atoms that stay nearer to their own sites than to the next ones.
+
+    Parameters
+    ----------
+    crystal : Crystal
+    settings : LocalSettings
+    is_at_rest : bool
+        Whether the local part by itself has neither forces nor stress at rest, as rotational sum rules of the
+        force constants beside it assume.
+
+    Raises
+    ------
+    BasisError
+        If no atom is within the cutoff of another, or there are too many functions.
+    """
+    nearest = crystal.nearest_neighbor_distance
+    if settings.cutoff_angstrom <= nearest:
+        raise BasisError(
+            f"the cutoff of the local part, {settings.cutoff_angstrom:g} Å, reaches no neighbor: the nearest "
+            f"ones are {nearest:.3g} Å apart",
+            fix=f"raise expansion.local.cutoff_angstrom to about {2.0 * nearest:.1f}, or set expansion.local "
+            "to null",
+        )
+    basis = build_local_basis(
+        crystal.lattice,
+        crystal.positions,
+        crystal.numbers,
+        settings,
+        largest_displacement=_FARTHEST_OF_BOND * nearest,
+        periodic=crystal.periodic,
+    )
+    if not is_at_rest:
+        return basis
+    at_rest = LocalExpansion(basis, Torus(crystal, np.eye(3, dtype=np.int64))).at_rest
+    rules = np.concatenate([at_rest.forces, at_rest.virial.reshape(9, -1)])
+    _, sizes, directions = np.linalg.svd(rules)
+    rank = int(np.count_nonzero(sizes > _NO_RULE * sizes.max(initial=0.0)))
+    return replace(basis, structure=np.ascontiguousarray(directions[rank:].T)) if rank else basis
+
+
+@dataclass(frozen=True, eq=False)
+class LocalExpansion:
+    """The local part on one supercell.
+
+    Energies are measured from the unstrained crystal at rest, without the work that a strain does against the
+    stress at rest: what the crystal at rest is like belongs to neither part.
+
+    Attributes
+    ----------
+    basis : LocalBasis
+    torus : Torus
+    """
+
+    basis: LocalBasis
+    torus: Torus
+
+    @cached_property
+    def neighbor_atoms(self) -> NDArray[np.int32]:
+        """Atom that each neighbor means for each cell, shape (n_neighbors, n_cells)."""
+        return self.torus.atom_indices(self.basis.tables.slots)
+
+    @cached_property
+    def at_rest(self) -> LocalRows:
+        """Rows per function of the crystal at rest; forces of one primitive cell, the others of the torus."""
+        tables, n_cells = self.basis.tables, self.torus.n_cells
+        one_cell = np.ascontiguousarray(tables.slots[:, :1])
+        still = np.zeros((tables.n_sites, 3))
+        rows = local_rows(tables, one_cell, still, strain=np.zeros((3, 3)))
+        return LocalRows(rows.forces, n_cells * rows.energy, n_cells * rows.virial)
+
+    def rows(self, displacements: NDArray[np.float64], strain: NDArray[np.float64]) -> LocalRows:
+        """Rows per parameter of forces, energy and virial at displacements (Å, shape (n_atoms, 3)).
+
+        Raises
+        ------
+        DataError
+            If an atom is so far from its site that neighbors are missing.
+        """
+        self._check(displacements)
+        found = local_rows(self.basis.tables, self.neighbor_atoms, displacements, strain=strain)
+        rest = self.at_rest
+        energy = found.energy - rest.energy - np.einsum("abf,ab->f", rest.virial, strain)
+        virial = found.virial - rest.virial
+        return LocalRows(*map(self.basis.reduce_columns, (found.forces, energy, virial)))
+
+    def force_rows(
+        self,
+        displacements: NDArray[np.float64],
+        strain: NDArray[np.float64],
+        atoms: NDArray[np.int64],
+    ) -> NDArray[np.float64]:
+        """Rows per parameter of the forces on some atoms, shape (3 * len(atoms), n_parameters)."""
+        rows = local_force_rows(self.place(displacements, strain), displacements, atoms)
+        return self.basis.reduce_columns(rows)
+
+    def place(self, displacements: NDArray[np.float64], strain: NDArray[np.float64]) -> LocalPlace:
+        """The functions on the supercell, for displacements within the reach of the tables."""
+        self._check(displacements)
+        return LocalPlace(self.basis.tables, self.neighbor_atoms, strain)
+
+    def _check(self, displacements: NDArray[np.float64]) -> None:
+        """Refuse atoms that may have neighbors which are not in the tables."""
+        farthest = float(np.sqrt((displacements**2).sum(axis=1).max(initial=0.0)))
+        if farthest > self.basis.largest_displacement:
+            raise DataError(
+                f"an atom is {farthest:.3g} Å from its site, nearer to another one; the local part of the "
+                f"energy ends at {self.basis.largest_displacement:.3g} Å",
+                fix="leave such a structure out, or set expansion.local to null",
+            )
+
+    def terms(self, parameters: NDArray[np.float64], strain: NDArray[np.float64]) -> LocalTerms:
+        """The local part at given parameters (eV), as force kernels take it."""
+        values = self.basis.values(parameters)
+        rest = float(self.at_rest.energy @ values)
+        return LocalTerms(self.basis.tables, values, self.neighbor_atoms, strain, rest)
