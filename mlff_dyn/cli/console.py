@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from mlff_dyn.report.progress import NullProgress, PlainProgress, Progress, format_fields
+from mlff_dyn.report.progress import NullProgress, PlainProgress, Progress, TimeLeft, format_fields
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
-    from rich.progress import TaskID
+    from rich.progress import Task, TaskID
 
 stderr = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 TRACEBACK_LEVEL = 5
@@ -57,29 +57,52 @@ class RichProgress:
     def __init__(self) -> None:
         self._bars: Bars | None = None
         self._task: TaskID | None = None
+        self._total: int | None = None
+        self._left = self._left_of_part = TimeLeft()
 
     def start(self, total: int | None, description: str) -> None:
         """Draw a new bar."""
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as BarsOnConsole
+        from rich.table import Column
+        from rich.text import Text
+
+        class Time(TimeElapsedColumn):
+            """Time left where it is known, else the time so far."""
+
+            def render(self, task: Task) -> Text:
+                left = str(task.fields["left"])
+                return Text(left, style="progress.remaining") if left else super().render(task)
 
         self.stop()
         self._bars = BarsOnConsole(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=10),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
+            Time(table_column=Column(no_wrap=True, min_width=len("0:00:00 left"))),
             TextColumn("{task.fields[values]}", markup=False),
+            TextColumn("{task.fields[part]}", markup=False),
             console=stderr,
             transient=True,
         )
-        self._task = self._bars.add_task(description, total=total, values="")
+        self._task = self._bars.add_task(description, total=total, left="", values="", part="")
+        self._total = total
+        self._left = TimeLeft()
         self._bars.start()
 
     def update(self, completed: int, **fields: object) -> None:
         """Move the bar and show the values behind it."""
         if self._bars is not None and self._task is not None:
-            self._bars.update(self._task, completed=completed, values=format_fields(fields))
+            left = "" if "left" in fields else self._left.estimate(completed, self._total)
+            values = format_fields(fields)
+            self._bars.update(self._task, completed=completed, left=left, values=values, part="")
+
+    def part(self, completed: int, total: int, description: str) -> None:
+        """Show the part behind the values."""
+        if self._bars is not None and self._task is not None:
+            left = self._left_of_part.estimate(completed, total)
+            text = f"{description} {completed}/{total} {left}"
+            self._bars.update(self._task, part=text.rstrip())
 
     def log(self, message: str) -> None:
         """Write a line above the bar."""

@@ -288,10 +288,11 @@ class MdConfig(Section):
         default="double",
         description="Arithmetic of the forces; `single` is faster and good to about 1e-6 of their size.",
     )
-    n_threads: Integer = Field(
-        default=1,
+    n_threads: Integer | None = Field(
+        default=None,
         ge=1,
-        description="Threads that share the atoms of a large cell; in `check-convergence`, the trajectories.",
+        description="Threads that share the atoms of a large cell; in `check-convergence`, the trajectories. "
+        "null: as many of the cores as pay, one for a trajectory of a small cell.",
     )
 
 

@@ -150,26 +150,6 @@ def check_precision(precision: str) -> str:
     return precision
 
 
-def check_threads(n_threads: int) -> int:
-    """Refuse a number of threads that is not positive.
-
-    Parameters
-    ----------
-    n_threads : int
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    DataError
-    """
-    if n_threads < 1:
-        raise DataError(f"n_threads {n_threads} is not positive", fix="give a number of threads from 1")
-    return n_threads
-
-
 def unique_rows(rows: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Distinct rows in lexicographic order, and for each row its place among them.
 

@@ -19,11 +19,16 @@ import numpy as np
 from mlff_dyn.errors import check_shape
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from mlff_dyn.kernels.gather import GatherTables
 
 _AXES = (-3, -2, -1)
+
+_MOST_NUMBERS = 1 << 19
+"""Complex numbers of a spectrum beyond which it is worked out in parts, and not kept."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +64,17 @@ class HarmonicTorus:
     @cached_property
     def spectrum(self) -> NDArray[np.complex128]:
         """Phi(q), shape (3 * n_sites, 3 * n_sites, d1, d2, d3), eV/Å²."""
-        on_grid = self.blocks.reshape(*self.blocks.shape[:2], *self.grid)
+        return self.spectrum_of(slice(None))
+
+    def spectrum_of(self, rows: slice) -> NDArray[np.complex128]:
+        """Some rows of Phi(q), worked out anew."""
+        on_grid = self.blocks[rows].reshape(-1, self.blocks.shape[1], *self.grid)
         return np.asarray(np.fft.ifftn(on_grid, axes=_AXES) * np.prod(self.grid))
+
+    def spectrum_parts(self) -> Iterator[tuple[slice, NDArray[np.complex128]]]:
+        """Phi(q) in parts of few rows, or the whole of a small one; the rows and their values."""
+        for rows in row_slices(*self.blocks.shape):
+            yield rows, self.spectrum if rows == slice(0, len(self.blocks)) else self.spectrum_of(rows)
 
     def plus(self, other: HarmonicTorus | None) -> HarmonicTorus:
         """Both interactions together; with None, this one."""
@@ -72,9 +86,18 @@ class HarmonicTorus:
         check_shape("displacements", displacements, (self.n_sites * n_cells, 3))
         by_component = displacements.reshape(self.n_sites, n_cells, 3).swapaxes(1, 2)
         waves = np.fft.fftn(by_component.reshape(-1, *self.grid), axes=_AXES)
-        forces = np.fft.ifftn(-np.einsum("abxyz,bxyz->axyz", self.spectrum, waves), axes=_AXES).real
+        products = np.empty(waves.shape, np.complex128)
+        for rows, spectrum in self.spectrum_parts():
+            products[rows] = -np.einsum("abxyz,bxyz->axyz", spectrum, waves)
+        forces = np.fft.ifftn(products, axes=_AXES).real
         forces = forces.reshape(self.n_sites, 3, n_cells).swapaxes(1, 2).reshape(-1, 3)
         return -0.5 * float((displacements * forces).sum()), forces
+
+
+def row_slices(n_rows: int, n_columns: int, n_cells: int) -> list[slice]:
+    """Rows of a spectrum in parts that are small, all together where they are few."""
+    step = min(n_rows, max(1, _MOST_NUMBERS // max(1, n_columns * n_cells)))
+    return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)] if n_rows else []
 
 
 def opposite_pairs(grid: tuple[int, int, int]) -> NDArray[np.int32]:
@@ -111,7 +134,7 @@ def check_harmonic(harmonic: HarmonicTorus, n_atoms: int) -> int:
 def second_order(
     tables: GatherTables,
     parameters: NDArray[np.float64],
-    slot_atoms: NDArray[np.int32],
+    home_atoms: NDArray[np.int32],
     grid: tuple[int, int, int],
 ) -> HarmonicTorus:
     """Order 2 of a polynomial on a torus.
@@ -120,15 +143,15 @@ def second_order(
     ----------
     tables : GatherTables
     parameters : ndarray, shape (n_parameters,)
-    slot_atoms : ndarray, shape (n_slots, n_cells), int32
-        Atom that each slot of the tables means for each home cell.
+    home_atoms : ndarray, shape (n_slots,), int32
+        Atom that each slot of the tables means for cell 0.
     grid : tuple of 3 int
         Extents of the torus.
     """
-    n_components, n_cells = 3 * tables.polynomial.n_sites, slot_atoms.shape[1]
+    n_components, n_cells = 3 * tables.polynomial.n_sites, int(np.prod(grid, dtype=np.int64))
     chosen = tables.polynomial.parameter_orders[tables.entry_parameters] == 2
     slots, axes = np.divmod(tables.node_variables[tables.entry_nodes[chosen]], 3)
-    sites, cells = np.divmod(slot_atoms[slots, 0], n_cells)
+    sites, cells = np.divmod(home_atoms[slots], n_cells)
     weights = tables.entry_factors[chosen] * parameters[tables.entry_parameters[chosen]]
     blocks = np.zeros((n_components, n_components, n_cells))
     np.add.at(blocks, (tables.entry_targets[chosen], 3 * sites + axes, cells), weights)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import DataError, check_shape
+from mlff_dyn.kernels.slot_atoms import SlotTable, as_slot_atoms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.kernels.gather import GatherTables
+    from mlff_dyn.kernels.slot_atoms import SlotAtoms
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,14 +24,14 @@ class Placement:
     Attributes
     ----------
     tables : GatherTables
-    slot_atoms : ndarray, shape (n_slots, n_cells), int32
+    slot_atoms : SlotAtoms
         Atom that each slot of the tables means for each home cell.
     moves : ndarray, shape (n_slots, 3), or (0, 3) without strain, Å
         What a strain adds to the displacements of the slots.
     """
 
     tables: GatherTables
-    slot_atoms: NDArray[np.int32]
+    slot_atoms: SlotAtoms
     moves: NDArray[np.float64]
 
     @property
@@ -40,7 +42,7 @@ class Placement:
     @property
     def n_cells(self) -> int:
         """Cells of the torus."""
-        return int(self.slot_atoms.shape[1])
+        return self.slot_atoms.n_cells
 
     @property
     def n_atoms(self) -> int:
@@ -92,14 +94,16 @@ class Placement:
 
 
 def place_tables(
-    tables: GatherTables, slot_atoms: NDArray[np.int32], moves: NDArray[np.float64] | None = None
+    tables: GatherTables,
+    slot_atoms: SlotAtoms | NDArray[np.int32],
+    moves: NDArray[np.float64] | None = None,
 ) -> Placement:
     """Put the tables on a torus.
 
     Parameters
     ----------
     tables : GatherTables
-    slot_atoms : ndarray, shape (n_slots, n_cells)
+    slot_atoms : SlotAtoms, or ndarray, shape (n_slots, n_cells)
         Atom that each slot of the tables means for each home cell.
     moves : ndarray, shape (n_slots, 3), optional, Å
         What a strain adds to the displacements of the slots: positions @ strain, see
@@ -115,13 +119,15 @@ def place_tables(
         If a shape or an atom number does not fit the tables.
     """
     n_slots = len(tables.slots)
-    check_shape("slot_atoms", slot_atoms, (n_slots, None))
-    check_range("slot_atoms", slot_atoms, slot_atoms.shape[1] * tables.polynomial.n_sites)
+    known = as_slot_atoms(slot_atoms)
+    atoms = known.table if isinstance(known, SlotTable) else known.home[:, None]
+    check_shape("slot_atoms", atoms, (n_slots, None))
+    check_range("slot_atoms", atoms, known.n_cells * tables.polynomial.n_sites)
     if moves is not None:
         check_shape("moves", moves, (n_slots, 3))
     return Placement(
         tables,
-        np.ascontiguousarray(slot_atoms, dtype=np.int32),
+        known,
         np.empty((0, 3)) if moves is None else np.ascontiguousarray(moves, dtype=np.float64),
     )
 

@@ -7,6 +7,8 @@ displacement, whose bonds are strained more.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -14,25 +16,78 @@ import numpy as np
 from mlff_dyn.lattice.clusters import decode, neighbors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
+    from mlff_dyn.kernels.slot_atoms import TorusSlots
     from mlff_dyn.lattice.torus import Torus
 
 _SHELL = 1.2
 _NORMAL_SIXTHS = 21.0
+_MOST_PAIRS = 1 << 17
+"""Pairs that are looked at together."""
 
 
-class Bonds(NamedTuple):
-    """Pairs of atoms, shape (n_pairs, 2), and the vectors from the first to the second, (n_pairs, 3), Å."""
+@dataclass(frozen=True, eq=False)
+class Bonds:
+    """Bonds of the atoms of a cell, from which those of all cells follow.
 
-    pairs: NDArray[np.int32]
+    Attributes
+    ----------
+    torus : Torus
+    sites : ndarray of int, shape (n_bonds,)       site of the first atom, ascending
+    partners : TorusSlots                          the second atom
+    vectors : ndarray, shape (n_bonds, 3), Å       from the first to the second
+    """
+
+    torus: Torus
+    sites: NDArray[np.int64]
+    partners: TorusSlots
+    vectors: NDArray[np.float64]
+
+    def pieces(self) -> Iterator[BondPairs]:
+        """Bonds of some cells after the other, so that memory does not grow with the torus."""
+        n_cells = self.torus.n_cells
+        length = max(1, _MOST_PAIRS // len(self.sites))
+        if n_cells <= length:
+            yield self._all_pairs
+            return
+        for start in range(0, n_cells, length):
+            yield self._pairs(np.arange(start, min(start + length, n_cells)))
+
+    @cached_property
+    def _all_pairs(self) -> BondPairs:
+        return self._pairs(np.arange(self.torus.n_cells))
+
+    def _pairs(self, cells: NDArray[np.int64]) -> BondPairs:
+        return BondPairs(
+            cells=cells,
+            local=(self.sites[:, None] * len(cells) + np.arange(len(cells))).ravel(),
+            first=(self.sites[:, None] * self.torus.n_cells + cells).ravel(),
+            second=self.partners.of_cells(cells).ravel(),
+            vectors=np.repeat(self.vectors, len(cells), axis=0),
+        )
+
+
+class BondPairs(NamedTuple):
+    """Pairs of atoms of some cells.
+
+    ``first`` and ``second`` are atoms, shape (n_pairs,); ``local`` numbers the first ones site by site among
+    the ``cells``; ``vectors``, (n_pairs, 3), lead from the first to the second, Å.
+    """
+
+    cells: NDArray[np.int64]
+    local: NDArray[np.int64]
+    first: NDArray[np.int64]
+    second: NDArray[np.int32]
     vectors: NDArray[np.float64]
 
 
 def bonded_atoms(torus: Torus) -> Bonds:
     """Pairs of atoms closer than 1.2 times the shortest bond of the first one."""
     crystal = torus.crystal
-    pairs, vectors = [], []
+    sites, slots, vectors = [], [], []
     for site in range(crystal.n_sites):
         reach = 2.0 * crystal.nearest_neighbor_distance
         codes, positions = neighbors(crystal, site, reach)
@@ -43,13 +98,11 @@ def bonded_atoms(torus: Torus) -> Bonds:
             distances = np.linalg.norm(positions - crystal.positions[site], axis=1)
         shortest = np.partition(distances, 1)[1]
         is_bonded = (distances > 0.5 * shortest) & (distances <= _SHELL * shortest)
-        bonded = codes[is_bonded]
-        sites, offsets = decode(bonded, crystal.n_sites)
-        partners = torus.atom_indices(np.column_stack([sites, offsets]))
-        home = np.broadcast_to(site * torus.n_cells + np.arange(torus.n_cells), partners.shape)
-        pairs.append(np.stack([home.ravel(), partners.ravel()], axis=1))
-        vectors.append(np.repeat(positions[is_bonded] - crystal.positions[site], torus.n_cells, axis=0))
-    return Bonds(np.concatenate(pairs).astype(np.int32), np.concatenate(vectors))
+        slots.append(np.column_stack(decode(codes[is_bonded], crystal.n_sites)))
+        sites.append(np.full(len(slots[-1]), site))
+        vectors.append(positions[is_bonded] - crystal.positions[site])
+    partners = torus.slot_atoms(np.concatenate(slots))
+    return Bonds(torus, np.concatenate(sites), partners, np.concatenate(vectors))
 
 
 def relative_amplitude(
@@ -66,7 +119,12 @@ def relative_amplitude(
     displacements : ndarray, shape (n_atoms, 3)     Å
     strain : ndarray, shape (3, 3)
     """
-    return float(np.sqrt(0.5 * np.mean(_stretches(bonds, displacements, strain) ** 2)))
+    mean = 0.0
+    n_cells = bonds.torus.n_cells
+    for pairs in bonds.pieces():
+        squares = _stretches(pairs, displacements, strain) ** 2
+        mean += float(np.mean(squares)) * (len(pairs.cells) / n_cells)
+    return float(np.sqrt(0.5 * mean))
 
 
 def neighborhood_amplitudes(
@@ -84,23 +142,26 @@ def neighborhood_amplitudes(
     Parameters
     ----------
     bonds : Bonds
-        Each atom first in some of the pairs.
     displacements : ndarray, shape (n_atoms, 3)     Å
     strain : ndarray, shape (3, 3)
     """
-    first, n_atoms = bonds.pairs[:, 0], len(displacements)
-    stretches = _stretches(bonds, displacements, strain)
-    directions = bonds.vectors / np.linalg.norm(bonds.vectors, axis=1, keepdims=True)
-    along = 0.5 * np.einsum("ij,ij->i", stretches, directions) ** 2
-    across = np.maximum(0.25 * np.einsum("ij,ij->i", stretches, stretches) - 0.5 * along, 0.0)
-    sixths = (along**3 + across**3) / _NORMAL_SIXTHS
-    counts = np.bincount(first, minlength=n_atoms)
-    return np.asarray((np.bincount(first, weights=sixths, minlength=n_atoms) / counts) ** (1.0 / 6.0))
+    n_sites = bonds.torus.crystal.n_sites
+    amplitudes = np.empty((n_sites, bonds.torus.n_cells))
+    for pairs in bonds.pieces():
+        stretches = _stretches(pairs, displacements, strain)
+        directions = pairs.vectors / np.linalg.norm(pairs.vectors, axis=1, keepdims=True)
+        along = 0.5 * np.einsum("ij,ij->i", stretches, directions) ** 2
+        across = np.maximum(0.25 * np.einsum("ij,ij->i", stretches, stretches) - 0.5 * along, 0.0)
+        sixths = (along**3 + across**3) / _NORMAL_SIXTHS
+        n_atoms = n_sites * len(pairs.cells)
+        counts = np.bincount(pairs.local, minlength=n_atoms)
+        means = np.bincount(pairs.local, weights=sixths, minlength=n_atoms) / counts
+        amplitudes[:, pairs.cells] = (means ** (1.0 / 6.0)).reshape(n_sites, -1)
+    return amplitudes.reshape(-1)
 
 
 def _stretches(
-    bonds: Bonds, displacements: NDArray[np.float64], strain: NDArray[np.float64]
+    pairs: BondPairs, displacements: NDArray[np.float64], strain: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """What displacements and strain add to the vector of each pair, shape (n_pairs, 3), Å."""
-    first, second = bonds.pairs.T
-    return np.asarray(displacements[second] - displacements[first] + bonds.vectors @ strain)
+    return np.asarray(displacements[pairs.second] - displacements[pairs.first] + pairs.vectors @ strain)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import BasisError
+from mlff_dyn.kernels.slot_atoms import EVERY_CELL, TorusSlots
 from mlff_dyn.lattice.aperiodic import leave_vacuum_alone
 
 if TYPE_CHECKING:
@@ -117,8 +118,7 @@ class Torus:
     def offsets(self) -> NDArray[np.int64]:
         """Offset of every cell, folded into the supercell; shape (n_cells, 3)."""
         diagonal, v = self._smith
-        grid = np.array(list(np.ndindex(*diagonal)), np.int64)
-        raw = grid @ np.rint(np.linalg.inv(v)).astype(np.int64)
+        raw = _grid_points(diagonal) @ np.rint(np.linalg.inv(v)).astype(np.int64)
         fold = np.floor(raw @ np.linalg.inv(self.matrix) + 1e-9).astype(np.int64)
         return raw - fold @ self.matrix
 
@@ -129,7 +129,7 @@ class Torus:
         exp(2πi q.n) has the period of the torus in n. Wave vectors are numbered by the grid as cells are.
         """
         diagonal, v = self._smith
-        return np.asarray(np.array(list(np.ndindex(*diagonal))) / diagonal @ v.T)
+        return np.asarray(_grid_points(diagonal) / diagonal @ v.T)
 
     def of_wave(self, wavevector: int) -> Torus:
         """Smallest supercell that one of the wave vectors fits: as many cells as its order in the torus."""
@@ -180,9 +180,13 @@ class Torus:
 
     def atom_indices(self, slots: ArrayLike) -> NDArray[np.int32]:
         """Atom that each slot (site, offset) means when the home cell is cell c; shape (n_slots, n_cells)."""
-        table = np.asarray(slots, np.int64)
-        cells = self.cell_index(table[:, None, 1:] + self.offsets[None])
-        return (table[:, :1] * self.n_cells + cells).astype(np.int32)
+        return self.slot_atoms(slots).of_cells(EVERY_CELL)
+
+    def slot_atoms(self, slots: ArrayLike) -> TorusSlots:
+        """Atoms of slots (site, offset), shape (n_slots, 4), without a table of all cells."""
+        table = np.asarray(slots, np.int64).reshape(-1, 4)
+        home = table[:, 0] * self.n_cells + self.cell_index(table[:, 1:])
+        return TorusSlots(home.astype(np.int32), self.grid)
 
     def match(self, positions: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Nearest ideal atom of each position and the displacement from it.
@@ -210,6 +214,11 @@ class Torus:
         chosen = offsets.reshape(len(relative), -1, 3)[rows, best]
         displacements = residual.reshape(len(relative), -1, 3)[rows, best]
         return site * self.n_cells + self.cell_index(chosen), displacements
+
+
+def _grid_points(extents: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All points of a grid, the last direction fastest, shape (n_points, 3)."""
+    return np.stack([axis.ravel() for axis in np.indices(extents.tolist(), np.int64)], axis=1)
 
 
 def input_supercell(crystal: Crystal, supercell: ArrayLike) -> Torus:

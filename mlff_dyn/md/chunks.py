@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlff_dyn.kernels.dynamics import Dynamics, MdKernel, MdRun, MdState
     from mlff_dyn.md.barostat import CellState
 
-_LARGEST_BYTES = 1 << 26
+_LARGEST_BYTES = 1 << 24
 _LARGEST_GROWTH = 8.0
 
 

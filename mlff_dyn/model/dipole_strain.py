@@ -82,7 +82,8 @@ class StrainedDipoles:
         slopes: tuple[HarmonicTorus, ...] = ()
         if self.pair_reach is not None:
             waves = opposite_pairs(torus.grid)[:, 0]
-            slopes = tuple(torus_of_spectrum(torus, half) for half in self.slopes(torus.wavevectors[waves]))
+            halves = self._slopes(torus.wavevectors[waves])
+            slopes = tuple(torus_of_spectrum(torus, halves.pop(0)) for _ in VOIGT)
         return StrainableHarmonic(
             self.long_range.on(torus), slopes, self.coupling, self.coupling_slopes, self.rest_energy
         )
@@ -100,18 +101,23 @@ class StrainedDipoles:
         ndarray, shape (6, n_q, 3 * n_sites, 3 * n_sites)
             Strains xx, yy, zz, yz, xz, xy; eV/Å².
         """
+        return np.array(self._slopes(wavevectors))
+
+    def _slopes(self, wavevectors: NDArray[np.float64]) -> list[NDArray[np.complex128]]:
+        """One array for each strain, to be used up one after the other."""
         folded = wavevectors - np.rint(wavevectors)
         n = 3 * self.crystal.n_sites
-        result = np.empty((6, len(folded), n, n), np.complex128)
+        result = [np.empty((len(folded), n, n), np.complex128) for _ in VOIGT]
         n_chunks = 1 + len(folded) * len(self._vectors) * n // _CHUNK_NUMBERS
         for rows in np.array_split(np.arange(len(folded)), n_chunks):
-            result[:, rows] = self._sums(folded[rows])
+            for of_strain, part in zip(result, self._sums(folded[rows]), strict=True):
+                of_strain[rows] = part
         for k, (symmetric, antisymmetric) in enumerate(self._self_slopes):
             if antisymmetric.any():
                 result[k] += shared_among_pairs(antisymmetric, self.crystal, folded, self._vectors)
             for site, block in enumerate(symmetric):
                 place = slice(3 * site, 3 * site + 3)
-                result[k, :, place, place] -= block
+                result[k][:, place, place] -= block
         return result
 
     @cached_property

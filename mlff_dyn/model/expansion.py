@@ -12,6 +12,7 @@ from mlff_dyn.kernels import ForceKernel, force_variances, reduced_rows, stress_
 from mlff_dyn.kernels.gather import GatherTables, build_gather_tables, energy_row
 from mlff_dyn.kernels.placement import place_tables
 from mlff_dyn.kernels.reduction import Reduction, block_reduction
+from mlff_dyn.kernels.slot_atoms import cell_slices
 from mlff_dyn.kernels.strain.energy import StrainEnergy, build_strain_energy
 from mlff_dyn.kernels.strain.kernel import StrainableTorus, StrainedKernel, check_strain
 from mlff_dyn.kernels.strain.moves import gauss_sum, slot_positions
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from mlff_dyn.kernels.harmonic import HarmonicTorus
     from mlff_dyn.kernels.local_tables import LocalTerms
+    from mlff_dyn.kernels.slot_atoms import TorusSlots
     from mlff_dyn.kernels.strain.harmonic import StrainableHarmonic
     from mlff_dyn.lattice.basis import ForceConstantBasis
     from mlff_dyn.lattice.torus import Torus
@@ -159,9 +161,9 @@ class _Supercell:
     torus: Torus
 
     @cached_property
-    def slot_atoms(self) -> NDArray[np.int32]:
+    def slot_atoms(self) -> TorusSlots:
         """Atom that each slot of the kernel tables means for each cell."""
-        return self.torus.atom_indices(self.expansion.tables.slots)
+        return self.torus.slot_atoms(self.expansion.tables.slots)
 
     @cached_property
     def local(self) -> LocalExpansion | None:
@@ -267,6 +269,7 @@ class SupercellExpansion:
         covariance_factor: NDArray[np.float64],
         *,
         atoms: NDArray[np.int64] | None = None,
+        n_threads: int | None = 1,
     ) -> NDArray[np.float64]:
         """Variance of the force components, in memory that does not grow with the design matrix.
 
@@ -276,24 +279,40 @@ class SupercellExpansion:
         covariance_factor : ndarray, shape (n_parameters, any)
         atoms : ndarray, optional
             Atoms whose variances are wanted; all by default.
+        n_threads : int or None
+            Threads for a large torus; None: all cores.
 
         Returns
         -------
         ndarray, shape (n_atoms or len(atoms), 3)     (eV/Å)²
         """
-        has_net_force = (
-            self._place.is_strained and np.abs(self._net_force_rows).max(initial=0.0) > _NO_NET_FORCE
-        )
-        if has_net_force:
-            rows = self.rows(displacements)[0]
-            every = np.asarray(((rows @ covariance_factor) ** 2).sum(axis=1)).reshape(-1, 3)
+        if self._place.is_strained and np.abs(self._net_force_rows).max(initial=0.0) > _NO_NET_FORCE:
+            every = self._variances_without_net_force(displacements, covariance_factor)
             return every if atoms is None else every[atoms]
         local, factor = None, covariance_factor
         if self.local is not None:
             local = self.local.place(displacements, self.strain)
             lattice, others = np.split(factor, [self.basis.n_parameters])
             factor = np.vstack([lattice, self.local.basis.values(others)])
-        return force_variances(self._place, self._reduction, displacements, factor, atoms=atoms, local=local)
+        given = (self._place, self._reduction, displacements, factor)
+        return force_variances(*given, atoms=atoms, local=local, n_threads=n_threads)
+
+    def _variances_without_net_force(
+        self, displacements: NDArray[np.float64], covariance_factor: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        place = self._place
+        lattice, local = np.split(covariance_factor, [self.basis.n_parameters])
+        atoms = np.arange(place.n_atoms).reshape(place.n_sites, place.n_cells)
+        variances = np.empty((place.n_sites, place.n_cells, 3))
+        for cells in cell_slices(place.n_cells, 3 * place.n_sites * self.expansion.n_parameters):
+            rows = reduced_rows(place, self._reduction, displacements, cells)
+            rows = (rows.reshape(-1, 3, rows.shape[1]) - self._net_force_rows).reshape(rows.shape)
+            products = rows @ lattice
+            if self.local is not None:
+                own = self.local.force_rows(displacements, self.strain, atoms[:, cells].ravel())
+                products += own @ local
+            variances[:, cells] = (products**2).sum(axis=1).reshape(place.n_sites, -1, 3)
+        return variances.reshape(-1, 3)
 
     def stress_rows(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
         """Rows of the stress at constant displacements, measured from that of the unstrained crystal at rest.
@@ -343,7 +362,7 @@ class SupercellExpansion:
         return self._supercell.dipoles
 
     def kernel(
-        self, parameters: NDArray[np.float64], *, precision: str = "double", n_threads: int = 1
+        self, parameters: NDArray[np.float64], *, precision: str = "double", n_threads: int | None = 1
     ) -> ForceKernel | StrainedKernel:
         """Compiled energy, forces and dynamics for given independent parameters, the long range included."""
         if self._place.is_strained:
@@ -370,7 +389,7 @@ class SupercellExpansion:
         *,
         stress_at_rest: NDArray[np.float64] | None = None,
         precision: str = "double",
-        n_threads: int = 1,
+        n_threads: int | None = 1,
     ) -> StrainedKernel:
         """Compile a kernel that knows its virial and can be strained, the long range included.
 
@@ -380,14 +399,14 @@ class SupercellExpansion:
         stress_at_rest : ndarray, shape (6,), optional
             Of the unstrained crystal, eV/Å³; zero by default.
         precision : str
-        n_threads : int
+        n_threads : int or None
         """
         volume = abs(float(np.linalg.det(self.basis.crystal.lattice)))
         torus = StrainableTorus(
             self.expansion.strain_tables,
             self.expansion.strain_energy,
             self.basis.expand(parameters[: self.basis.n_parameters]),
-            self.torus.atom_indices,
+            self.torus.slot_atoms,
             precision,
             n_threads,
             None if stress_at_rest is None else volume * from_voigt(stress_at_rest),

@@ -185,7 +185,7 @@ class ForceField:
         *,
         strain: NDArray[np.float64] | None = None,
         precision: str = "double",
-        n_threads: int = 1,
+        n_threads: int | None = 1,
     ) -> SupercellForceField:
         """Return the force field on a supercell.
 
@@ -196,8 +196,8 @@ class ForceField:
             Symmetric; displacements are then measured from the sites (1 + strain) R.
         precision : str
             ``double`` or ``single`` arithmetic of the kernel.
-        n_threads : int
-            Threads of the kernel.
+        n_threads : int or None
+            Threads of the kernel; None: as many as pay.
         """
         return SupercellForceField(self, self.expansion.on(torus, strain), precision, n_threads)
 
@@ -211,7 +211,7 @@ class SupercellForceField:
     supercell : SupercellExpansion
     precision : str
         ``double`` or ``single`` arithmetic of energy, forces and dynamics.
-    n_threads : int
+    n_threads : int or None
     known_kernel : StrainedKernel, optional
         Of the same supercell under any strain, which makes the one of this strain at little cost.
     """
@@ -221,7 +221,7 @@ class SupercellForceField:
         force_field: ForceField,
         supercell: SupercellExpansion,
         precision: str = "double",
-        n_threads: int = 1,
+        n_threads: int | None = 1,
         *,
         known_kernel: StrainedKernel | None = None,
     ) -> None:
@@ -303,7 +303,7 @@ class SupercellForceField:
     def force_errors(self, displacements: NDArray[np.float64]) -> ForceErrors:
         """Standard deviations of all force components at given displacements (Å, shape (n_atoms, 3))."""
         variances = self._supercell.force_variances(
-            displacements, self.force_field.posterior.covariance_factor
+            displacements, self.force_field.posterior.covariance_factor, n_threads=self._n_threads
         )
         return errors_of_variances(
             self.force_field, variances, self._supercell.force_conditions(displacements)

@@ -10,6 +10,8 @@ The three modes that move the crystal as a whole are left out.
 
 from __future__ import annotations
 
+import functools
+import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,12 +45,15 @@ class ModeLimits:
         Standard deviations of omega^2 by which it has to be negative.
     same_frequency : float
         Relative difference below which frequencies are equal by symmetry.
+    elements_at_once : int
+        Elements of the dynamical matrices that are worked on together, beside those that are kept.
     """
 
     largest_size: int = 10_000_000
     least_thz: float = 0.05
     significant_sd: float = 2.0
     same_frequency: float = 1.0e-6
+    elements_at_once: int = 200_000
 
 
 _LIMITS = ModeLimits()
@@ -99,7 +104,12 @@ class HarmonicModes:
             return None
         weights = np.where(kept, 1.0 / np.where(kept, self.squares, 1.0), 0.0)
         vectors = self.polarizations.reshape(len(weights), -1, 3, weights.shape[1])
-        sums = np.einsum("qsaj,qsbj,qj->sab", vectors, vectors.conj(), weights, optimize=True).real
+        parts = (
+            np.einsum("qsaj,qsbj,qj->sab", own, own.conj(), weights[some], optimize=True).real
+            for some in _pieces(len(weights), self.polarizations[0].size)
+            for own in [vectors[some]]
+        )
+        sums = np.asarray(functools.reduce(operator.add, parts))
         inertias = self.torus.crystal.masses * AMU_ANGSTROM2_PER_FS2_EV
         thermal = BOLTZMANN_EV_PER_K * temperature_kelvin / (inertias * self.torus.n_cells)
         return np.asarray(thermal[:, None, None] * sums)
@@ -161,15 +171,29 @@ def harmonic_modes(expansion: Expansion, parameters: NDArray[np.float64], torus:
     n_sites, n_cells = torus.crystal.n_sites, torus.n_cells
     sites, _ = np.divmod(constants.clusters[:, 0], n_cells)
     others, cells = np.divmod(constants.clusters[:, 1], n_cells)
-    blocks = np.zeros((n_sites, n_sites, n_cells, 3, 3))
-    blocks[sites, others, cells] = constants.blocks
     inertias = torus.crystal.masses * AMU_ANGSTROM2_PER_FS2_EV
-    blocks /= np.sqrt(inertias[:, None] * inertias)[:, :, None, None, None]
-    by_grid = blocks.reshape(n_sites, n_sites, *torus.grid, 3, 3)
-    matrices = n_cells * np.fft.ifftn(by_grid, axes=(2, 3, 4)).reshape(n_sites, n_sites, n_cells, 3, 3)
-    matrices = matrices.transpose(2, 0, 3, 1, 4).reshape(n_cells, 3 * n_sites, 3 * n_sites)
-    squares, polarizations = np.linalg.eigh(0.5 * (matrices + matrices.conj().swapaxes(1, 2)))
+    matrices = np.empty((n_cells, n_sites, 3, n_sites, 3), np.complex128)
+    for rows in _pieces(n_sites, 9 * n_sites * n_cells):
+        own = (sites >= rows.start) & (sites < rows.stop)
+        blocks = np.zeros((rows.stop - rows.start, n_sites, n_cells, 3, 3))
+        blocks[sites[own] - rows.start, others[own], cells[own]] = constants.blocks[own]
+        blocks /= np.sqrt(inertias[rows, None] * inertias)[:, :, None, None, None]
+        by_grid = blocks.reshape(-1, n_sites, *torus.grid, 3, 3)
+        waves = n_cells * np.fft.ifftn(by_grid, axes=(2, 3, 4)).reshape(blocks.shape)
+        matrices[:, rows] = waves.transpose(2, 0, 3, 1, 4)
+    del constants
+    polarizations = matrices.reshape(n_cells, 3 * n_sites, 3 * n_sites)
+    squares = np.empty(polarizations.shape[:2])
+    for some in _pieces(n_cells, polarizations[0].size):
+        part = polarizations[some]
+        squares[some], polarizations[some] = np.linalg.eigh(0.5 * (part + part.conj().swapaxes(1, 2)))
     return HarmonicModes(torus, squares, polarizations)
+
+
+def _pieces(length: int, elements_of_each: int) -> list[slice]:
+    """Slices of an axis with few elements each; one slice where there are few altogether."""
+    step = max(1, _LIMITS.elements_at_once // elements_of_each)
+    return [slice(start, min(start + step, length)) for start in range(0, length, step)]
 
 
 def _of_bounded_size(torus: Torus) -> Torus:

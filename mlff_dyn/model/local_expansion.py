@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import BasisError, DataError
-from mlff_dyn.kernels import local_rows
+from mlff_dyn.kernels import local_force_rows, local_rows
 from mlff_dyn.kernels.local_tables import LocalPlace, LocalRows, LocalTerms
 from mlff_dyn.lattice.torus import Torus
 from mlff_dyn.local.basis import LocalBasis, LocalSettings, build_local_basis
@@ -109,6 +109,16 @@ class LocalExpansion:
         energy = found.energy - rest.energy - np.einsum("abf,ab->f", rest.virial, strain)
         virial = found.virial - rest.virial
         return LocalRows(*map(self.basis.reduce_columns, (found.forces, energy, virial)))
+
+    def force_rows(
+        self,
+        displacements: NDArray[np.float64],
+        strain: NDArray[np.float64],
+        atoms: NDArray[np.int64],
+    ) -> NDArray[np.float64]:
+        """Rows per parameter of the forces on some atoms, shape (3 * len(atoms), n_parameters)."""
+        rows = local_force_rows(self.place(displacements, strain), displacements, atoms)
+        return self.basis.reduce_columns(rows)
 
     def place(self, displacements: NDArray[np.float64], strain: NDArray[np.float64]) -> LocalPlace:
         """The functions on the supercell, for displacements within the reach of the tables."""

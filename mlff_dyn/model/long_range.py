@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import DataError, check_shape
-from mlff_dyn.kernels.harmonic import HarmonicTorus, opposite_pairs
+from mlff_dyn.kernels.harmonic import HarmonicTorus, opposite_pairs, row_slices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -171,12 +171,15 @@ class LongRange:
 def torus_of_spectrum(torus: Torus, half: NDArray[np.complex128]) -> HarmonicTorus:
     """Force constants on a supercell from Phi(q) at the first wave vector of each of its opposite pairs."""
     waves, opposite = opposite_pairs(torus.grid).T
-    spectrum = np.empty((torus.n_cells, *half.shape[1:]), np.complex128)
-    spectrum[opposite] = half.conj()
-    spectrum[waves] = half
-    on_grid = spectrum.transpose(1, 2, 0).reshape(*spectrum.shape[1:], *torus.grid)
-    blocks = np.fft.fftn(on_grid, axes=(-3, -2, -1)).real / torus.n_cells
-    return HarmonicTorus(torus.grid, blocks.reshape(*spectrum.shape[1:], torus.n_cells))
+    blocks = np.empty((*half.shape[1:], torus.n_cells))
+    for rows in row_slices(*blocks.shape):
+        spectrum = np.empty((torus.n_cells, *half[0, rows].shape), np.complex128)
+        spectrum[opposite] = half[:, rows].conj()
+        spectrum[waves] = half[:, rows]
+        on_grid = spectrum.transpose(1, 2, 0).reshape(*spectrum.shape[1:], *torus.grid)
+        on_cells = np.fft.fftn(on_grid, axes=(-3, -2, -1)).real / torus.n_cells
+        blocks[rows] = on_cells.reshape(blocks[rows].shape)
+    return HarmonicTorus(torus.grid, blocks)
 
 
 def self_term(at_rest: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Protocol, TextIO
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LEAST_SECONDS = 1.0
 
 
 class Progress(Protocol):
@@ -13,7 +20,13 @@ class Progress(Protocol):
         """Begin a task of ``total`` units; None where the length is not known."""
 
     def update(self, completed: int, **fields: object) -> None:
-        """Say that ``completed`` units of the task are done; ``fields`` are short values shown beside it."""
+        """Say that ``completed`` units of the task are done; ``fields`` are short values shown beside it.
+
+        A field ``left`` stands for the time left where that does not follow from the speed.
+        """
+
+    def part(self, completed: int, total: int, description: str) -> None:
+        """Say how far the present part of the task is; shown on a terminal only, until the next update."""
 
     def log(self, message: str) -> None:
         """Write one line that stays."""
@@ -29,6 +42,9 @@ class NullProgress:
         """Begin a task."""
 
     def update(self, completed: int, **fields: object) -> None:
+        """Take note of nothing."""
+
+    def part(self, completed: int, total: int, description: str) -> None:
         """Take note of nothing."""
 
     def log(self, message: str) -> None:
@@ -72,6 +88,9 @@ class PlainProgress:
                 f"{self._description}: {10 * tenths} % ({completed}/{self._total}){values and ' ' + values}"
             )
 
+    def part(self, completed: int, total: int, description: str) -> None:
+        """Write nothing: lines are for whole tasks."""
+
     def log(self, message: str) -> None:
         """Write the line."""
         self._write(message)
@@ -82,6 +101,35 @@ class PlainProgress:
 
     def _write(self, line: str) -> None:
         print(line, file=self._stream or sys.stderr, flush=True)
+
+
+class TimeLeft:
+    """Time that a task still takes, at the mean speed since it was first seen.
+
+    Parameters
+    ----------
+    clock : callable
+        Seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._first: tuple[int, float] | None = None
+        self._last = 0
+
+    def estimate(self, completed: int, total: int | None) -> str:
+        """Time left as text, such as ``0:01:30 left``; empty while it is not known.
+
+        What an earlier run did before the first call does not count. Less than before: something new began.
+        """
+        now = self._clock()
+        if self._first is None or completed < self._last:
+            self._first = (completed, now)
+        self._last = completed
+        done, seconds = completed - self._first[0], now - self._first[1]
+        if total is None or done <= 0 or seconds < _LEAST_SECONDS:
+            return ""
+        return f"{timedelta(seconds=round(max(0, total - completed) * seconds / done))} left"
 
 
 def format_fields(fields: dict[str, object]) -> str:

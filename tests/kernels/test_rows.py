@@ -41,6 +41,16 @@ def test_reduced_rows_are_rows_times_the_reduction(backend, shape):
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_rows_of_some_cells_are_those_of_the_whole(backend):
+    place, reduction, displacements = make_case()
+    every = backend.reduced_rows(place, reduction, displacements)
+    some = backend.reduced_rows(place, reduction, displacements, slice(5, 19))
+    by_cell = every.reshape(place.n_sites, place.n_cells, -1)
+    expected = by_cell[:, 5:19].reshape(some.shape)
+    np.testing.assert_allclose(some, expected, rtol=1e-13, atol=1e-13 * np.abs(every).max())
+
+
 @pytest.mark.parametrize("triangle", [np.triu, np.tril, np.asarray])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_variances_are_quadratic_forms_of_the_rows(backend, triangle):

@@ -8,12 +8,13 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
+from rich.console import Console
 
 from mlff_dyn.cli.console import RichProgress, stderr
 from mlff_dyn.errors import DataError
 from mlff_dyn.report.answer import format_json
 from mlff_dyn.report.plots import ErrorTrace, plot_convergence, plot_parity
-from mlff_dyn.report.progress import NullProgress, PlainProgress, Progress
+from mlff_dyn.report.progress import NullProgress, PlainProgress, Progress, TimeLeft
 from mlff_dyn.report.tables import print_table
 
 
@@ -59,6 +60,7 @@ def test_progress_is_patient(progress: Progress) -> None:
     progress.update(3)
     progress.start(None, "search")
     progress.update(5, error=0.25)
+    progress.part(3, 10, "trial")
     progress.start(0, "nothing")
     progress.update(0)
     progress.log("a line")
@@ -80,6 +82,35 @@ def test_plain_progress_writes_one_line_per_tenth() -> None:
     assert [line.split()[1] for line in lines[1:-1]] == [str(tenth) for tenth in range(10, 101, 10)]
     assert lines[1] == "dynamics: 10 % (105/1000) error=0.01235"
     assert lines[-1] == "done"
+
+
+def test_time_left_follows_from_the_speed_of_this_run() -> None:
+    """At 10 units a second 9000 of them take 15 minutes, wherever an earlier run has stopped."""
+    times = iter([100.0, 100.5, 110.0, 1000.0, 2000.0, 2005.0, 2010.0])
+    left = TimeLeft(lambda: next(times))
+    assert left.estimate(900, 10000) == ""
+    assert left.estimate(905, 10000) == ""
+    assert left.estimate(1000, 10000) == "0:15:00 left"
+    assert left.estimate(10000, 10000) == "0:00:00 left"
+    assert left.estimate(950, 10000) == ""
+    assert left.estimate(1000, 10000) == "0:15:00 left"
+    assert left.estimate(5000, None) == ""
+
+
+def test_a_terminal_shows_the_time_left_and_a_log_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal, log = Terminal(), io.StringIO()
+    monkeypatch.setattr("mlff_dyn.cli.console.stderr", Console(file=terminal, width=200, force_terminal=True))
+    monkeypatch.setattr("mlff_dyn.report.progress._LEAST_SECONDS", 0.0)
+    for progress in (RichProgress(), PlainProgress(log)):
+        progress.start(1000, "dynamics")
+        progress.update(0)
+        progress.update(999, speed="1/s")
+        progress.part(0, 200, "exploration")
+        progress.part(199, 200, "exploration")
+        progress.stop()
+    assert "0:00:00 left" in terminal.getvalue()
+    assert "exploration 199/200 0:00:00 left" in terminal.getvalue()
+    assert log.getvalue() == "dynamics: started\ndynamics: 90 % (999/1000) speed=1/s\n"
 
 
 def make_trace(temperature: float, size: float) -> ErrorTrace:

@@ -11,16 +11,18 @@ import numpy as np
 from mlff_dyn.errors import check_shape
 from mlff_dyn.kernels import _compiled
 from mlff_dyn.kernels.compiled.instruction_set import INSTRUCTION_SET
-from mlff_dyn.kernels.compiled.local_energy import local_arguments
+from mlff_dyn.kernels.compiled.local_energy import local_arguments, work_of_local
 from mlff_dyn.kernels.compiled.tables.lifted import build_lifted_chunks
 from mlff_dyn.kernels.compiled.tables.site_groups import SiteGroup, build_site_groups
-from mlff_dyn.kernels.compiled.tables.transform_plan import build_transform_plan, transforms_pairs
+from mlff_dyn.kernels.compiled.tables.transform_plan import LOOK_UP, build_transform_plan, transforms_pairs
 from mlff_dyn.kernels.dynamics import THERMOSTATS, Dynamics, MdRun, MdState, check_replicas, check_run
-from mlff_dyn.kernels.gather import GatherTables, check_precision, check_threads
+from mlff_dyn.kernels.gather import GatherTables, check_precision
 from mlff_dyn.kernels.harmonic import check_harmonic, second_order
 from mlff_dyn.kernels.local_tables import check_local
 from mlff_dyn.kernels.pair_terms import BondTerms, build_bond_terms
 from mlff_dyn.kernels.placement import place_tables
+from mlff_dyn.kernels.slot_atoms import atoms_of_program
+from mlff_dyn.kernels.threads import available_cores, check_threads, paying_threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from mlff_dyn.kernels.compiled.tables.tiles import LiftedChunk
     from mlff_dyn.kernels.harmonic import HarmonicTorus
     from mlff_dyn.kernels.local_tables import LocalTerms
+    from mlff_dyn.kernels.slot_atoms import SlotAtoms
 
     _Evaluator = _compiled.ForceEvaluator64
 
@@ -43,13 +46,14 @@ class ForceKernel:
     ----------
     tables : GatherTables
     parameters : ndarray, shape (n_parameters,)
-    slot_atoms : ndarray, shape (n_slots, n_cells), int32
+    slot_atoms : SlotAtoms, or ndarray, shape (n_slots, n_cells), int32
         Atom that each slot of the tables means for each home cell.
     precision : str
         ``double``, or ``single`` for forces good to about 1e-6 of their size; positions and velocities are
         double in either case.
-    n_threads : int
-        Threads that share the cells of one call; the numbers depend on it in the last digits only.
+    n_threads : int or None
+        Threads that share the cells of one call; the numbers depend on it in the last digits only. None: as
+        many as pay, see `mlff_dyn.kernels.threads`.
     grid : tuple of 3 int, optional
         Extents of the torus. With them order 2 is evaluated by Fourier transform where that is cheaper.
     harmonic : HarmonicTorus, optional
@@ -67,9 +71,9 @@ class ForceKernel:
         self,
         tables: GatherTables,
         parameters: NDArray[np.float64],
-        slot_atoms: NDArray[np.int32],
+        slot_atoms: SlotAtoms | NDArray[np.int32],
         precision: str = "double",
-        n_threads: int = 1,
+        n_threads: int | None = 1,
         *,
         grid: tuple[int, int, int] | None = None,
         harmonic: HarmonicTorus | None = None,
@@ -78,16 +82,19 @@ class ForceKernel:
         check_shape("parameters", parameters, (tables.n_parameters,))
         self._place = place_tables(tables, slot_atoms)
         self.n_atoms = self._place.n_atoms
-        slot_atoms = self._place.slot_atoms
+        slots = self._place.slot_atoms
         self._evaluator_type = _EVALUATORS[check_precision(precision)]
         self._n_threads = check_threads(n_threads)
-        with_pairs = not transforms_pairs(tables, slot_atoms, grid, harmonic)
+        with_pairs = not transforms_pairs(tables, slots.home, grid, harmonic)
         if grid is not None and not with_pairs:
-            harmonic = second_order(tables, parameters, slot_atoms, grid).plus(harmonic)
-        self._programs = _plan_programs(tables, parameters, slot_atoms, with_pairs=with_pairs)
+            harmonic = second_order(tables, parameters, slots.home, grid).plus(harmonic)
+        self._programs = _plan_programs(tables, parameters, slots, with_pairs=with_pairs)
         self._harmonic = None if harmonic is None else self._plan_harmonic(harmonic)
+        del harmonic
         self._local = None if local is None else local_arguments(check_local(local, self.n_atoms))
-        self._evaluator = self._make_evaluator(1, self._n_threads)
+        of_local = 0.0 if local is None else work_of_local(local.tables)
+        self._work = self._place.n_cells * (work_of_programs(self._programs) + of_local)
+        self._evaluator = self._make_evaluator(1, self._threads_of_each(1))
         self._team: tuple[int, list[_Evaluator]] = (0, [])
 
     def _plan_harmonic(self, harmonic: HarmonicTorus) -> tuple[Any, ...]:
@@ -107,6 +114,8 @@ class ForceKernel:
     def _make_evaluator(self, n_replicas: int, n_threads: int) -> _Evaluator:
         sizes = (self._place.n_sites, self._place.n_cells, n_replicas)
         evaluator = self._evaluator_type(*sizes, INSTRUCTION_SET, n_threads)
+        if self._place.slot_atoms.grid is not None:
+            evaluator.set_grid(*self._place.slot_atoms.grid)
         for program, groups in self._programs:
             evaluator.add_program(*program)
             for group in groups:
@@ -194,17 +203,35 @@ class ForceKernel:
             return [self._evaluator]
         size, team = self._team
         if size != n_replicas:
-            n_members = min(self._n_threads, n_replicas)
+            n_members = min(self._n_threads or available_cores(), n_replicas)
             sizes = [len(part) for part in np.array_split(np.arange(n_replicas), n_members)]
-            team = [self._make_evaluator(size, self._n_threads // n_members) for size in sizes]
+            team = [self._make_evaluator(size, self._threads_of_each(n_members)) for size in sizes]
             self._team = (n_replicas, team)
         return team
+
+    def _threads_of_each(self, n_members: int) -> int:
+        """Threads of each of some evaluators that work at the same time."""
+        if self._n_threads is None:
+            return paying_threads(self._work, available_cores() // n_members)
+        return self._n_threads // n_members
+
+
+def work_of_programs(programs: list[tuple[tuple[Any, ...], list[SiteGroup]]]) -> float:
+    """Work for one cell in multiplications, a look-up of an atom counting as several.
+
+    Each coefficient is multiplied on the way to the energy and on the way back to the forces.
+    """
+    work = 0.0
+    for (slot_atoms, n_lifted_slots, _, _, _, _, coefficients), groups in programs:
+        work += LOOK_UP * (len(slot_atoms) + n_lifted_slots) + 2 * len(coefficients)
+        work += sum(len(group.coefficients) for group in groups)
+    return work
 
 
 def _plan_programs(
     tables: GatherTables,
     parameters: NDArray[np.float64],
-    slot_atoms: NDArray[np.int32],
+    slot_atoms: SlotAtoms,
     *,
     with_pairs: bool,
 ) -> list[tuple[tuple[Any, ...], list[SiteGroup]]]:
@@ -212,11 +239,12 @@ def _plan_programs(
     coefficients = _high_order_coefficients(tables, parameters)
     chunks = _lifted_chunks(tables, _orders_of_differences(tables, coefficients))
     flat = np.concatenate([np.empty(0), *coefficients.values()])
-    extra, groups = build_site_groups(tables, parameters, slot_atoms, chunks[0].slots, with_pairs=with_pairs)
+    home = slot_atoms.home
+    extra, groups = build_site_groups(tables, parameters, home, chunks[0].slots, with_pairs=with_pairs)
     programs = []
     for chunk in chunks:
         program = (
-            np.ascontiguousarray(slot_atoms[np.concatenate([chunk.slots, extra])]),
+            atoms_of_program(slot_atoms, np.concatenate([chunk.slots, extra])),
             len(chunk.slots),
             chunk.n_lifted,
             chunk.lifts,

@@ -14,7 +14,7 @@ from mlff_dyn.kernels.compiled.tables.radial_coefficients import radial_coeffici
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mlff_dyn.kernels.local_tables import LocalTerms
+    from mlff_dyn.kernels.local_tables import LocalTables, LocalTerms
 
 
 def local_arguments(terms: LocalTerms) -> tuple[Any, ...]:
@@ -35,6 +35,14 @@ def local_arguments(terms: LocalTerms) -> tuple[Any, ...]:
             for each in (terms.vectors, radial_coefficients(tables), pair, triple)
         ),
     )
+
+
+def work_of_local(tables: LocalTables) -> float:
+    """Work for one cell in multiplications, as if all neighbors were inside the cutoff."""
+    n_harmonics = (tables.l_max + 1) ** 2
+    of_neighbor = tables.n_radial * (2 * tables.radial.shape[1] + 4 * n_harmonics)
+    of_atom = 2 * tables.n_channels**2 * n_harmonics
+    return float(len(tables.slots) * of_neighbor + tables.n_sites * of_atom)
 
 
 def local_virial(terms: LocalTerms, displacements: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,7 +13,9 @@ from mlff_dyn.kernels.compiled.instruction_set import INSTRUCTION_SET
 from mlff_dyn.kernels.compiled.local_design import local_force_rows
 from mlff_dyn.kernels.compiled.tables.design_chunks import build_design_chunks
 from mlff_dyn.kernels.reduction import Reduction, check_rows
+from mlff_dyn.kernels.slot_atoms import EVERY_CELL, LARGEST_TABLE, cell_slices
 from mlff_dyn.kernels.strain.moves import integrate_slopes, strain_displacements
+from mlff_dyn.kernels.threads import share
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,6 +34,7 @@ def reduced_rows(
     place: Placement,
     reduction: Reduction,
     displacements: NDArray[np.float64],
+    cells: slice = EVERY_CELL,
 ) -> NDArray[np.float64]:
     """Forces as a linear function of the independent parameters.
 
@@ -40,11 +43,13 @@ def reduced_rows(
     place : Placement
     reduction : Reduction
     displacements : ndarray, shape (n_atoms, 3), Å
+    cells : slice
+        Cells whose atoms are wanted; all by default.
 
     Returns
     -------
     ndarray, shape (3 * n_atoms, reduction.n_columns)
-        Rows of the design matrix times the reduction.
+        Rows of the design matrix times the reduction; atoms of the wanted cells only, site by site.
 
     Raises
     ------
@@ -53,8 +58,9 @@ def reduced_rows(
     """
     check_rows(place.tables.n_parameters, reduction)
     displacements = place.check_displacements(displacements)
-    rows = np.zeros((displacements.size, reduction.n_columns))
-    arrays = (place.slot_atoms, displacements, place.moves, *reduction.arrays)
+    table = place.slot_atoms.of_cells(cells)
+    rows = np.empty((3 * place.n_sites * table.shape[1], reduction.n_columns))
+    arrays = (table, displacements, place.moves, *reduction.arrays)
     _design_plan(place.tables).fill_reduced(*arrays, rows)
     return rows
 
@@ -66,6 +72,7 @@ def force_variances(
     factor: NDArray[np.float64],
     *,
     atoms: NDArray[np.int64] | None = None,
+    n_threads: int | None = 1,
     local: LocalPlace | None = None,
 ) -> NDArray[np.float64]:
     """Variance of the force components for a covariance of the independent parameters.
@@ -80,6 +87,8 @@ def force_variances(
         first, then the functions of the local part.
     atoms : ndarray, optional
         Atoms whose variances are wanted, in this order; all by default.
+    n_threads : int or None
+        Threads that share the atoms of a large torus, which changes no number; None: all cores.
     local : LocalPlace, optional
         The local part of the energy, none by default.
 
@@ -94,26 +103,61 @@ def force_variances(
     """
     check_rows(place.tables.n_parameters, reduction, factor, local.tables.n_functions if local else 0)
     displacements = place.check_displacements(displacements)
-    wanted = np.arange(place.n_atoms) if atoms is None else place.check_atoms(atoms)
-    sites, cells = np.divmod(wanted, place.n_cells)
-    fill = _design_plan(place.tables).fill_variances
-    of_lattice, of_local = np.split(factor, [reduction.n_columns])
-    columns = (*reduction.arrays, *_grouped_columns(of_lattice))
-    variances = np.empty((len(wanted), 3))
-    further = np.empty((0, 3, 0))
-    for site in np.unique(sites).tolist():
-        for members in _pieces(np.flatnonzero(sites == site), _CHUNK_ATOMS if local else len(wanted)):
-            own_cells = np.ascontiguousarray(place.slot_atoms[:, cells[members]])
-            if local:
-                further = _local_products(local, displacements, of_local, wanted[members])
-            part = np.empty((len(members), 3))
-            fill(own_cells, displacements, place.moves, site, *columns, further, part)
-            variances[members] = part
-    return variances
+    norms = _RowNorms(place, reduction, displacements, factor, local)
+    return norms.of_all(n_threads) if atoms is None else norms.of_some(place.check_atoms(atoms))
 
 
-def _pieces(members: NDArray[np.int64], length: int) -> list[NDArray[np.int64]]:
-    return [members[first : first + length] for first in range(0, len(members), length)]
+class _RowNorms:
+    """Squared lengths of the rows of the forces times a factor."""
+
+    def __init__(
+        self,
+        place: Placement,
+        reduction: Reduction,
+        displacements: NDArray[np.float64],
+        factor: NDArray[np.float64],
+        local: LocalPlace | None,
+    ) -> None:
+        of_lattice, self._of_local = np.split(factor, [reduction.n_columns])
+        self._place, self._displacements, self._local = place, displacements, local
+        self._fill = _design_plan(place.tables).fill_variances
+        self._columns = (*reduction.arrays, *_grouped_columns(of_lattice))
+        self._n_slots = max(len(place.tables.slots), LARGEST_TABLE // _CHUNK_ATOMS if local else 0)
+
+    def of_all(self, n_threads: int | None) -> NDArray[np.float64]:
+        """Of all atoms, shape (n_atoms, 3)."""
+        place = self._place
+        norms = np.empty((place.n_sites, place.n_cells, 3))
+        numbers = np.arange(place.n_atoms).reshape(place.n_sites, place.n_cells)
+
+        def fill_piece(cells: slice) -> None:
+            table = place.slot_atoms.of_cells(cells)
+            for site in range(place.n_sites):
+                norms[site, cells] = self._of_site(table, site, numbers[site, cells])
+
+        share(fill_piece, cell_slices(place.n_cells, self._n_slots), n_threads)
+        return norms.reshape(-1, 3)
+
+    def of_some(self, atoms: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Of some atoms, shape (len(atoms), 3)."""
+        norms = np.empty((len(atoms), 3))
+        sites, cells = np.divmod(atoms, self._place.n_cells)
+        for site in np.unique(sites).tolist():
+            members = np.flatnonzero(sites == site)
+            for piece in cell_slices(len(members), self._n_slots):
+                own = members[piece]
+                norms[own] = self._of_site(self._place.slot_atoms.of_cells(cells[own]), site, atoms[own])
+        return norms
+
+    def _of_site(self, table: NDArray[np.int32], site: int, atoms: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Of atoms of one site, in the cells of the table."""
+        further = np.empty((0, 3, 0))
+        if self._local:
+            further = _local_products(self._local, self._displacements, self._of_local, atoms)
+        norms = np.empty((len(atoms), 3))
+        u, moves = self._displacements, self._place.moves
+        self._fill(table, u, moves, site, *self._columns, further, norms)
+        return norms
 
 
 def _local_products(
@@ -175,10 +219,11 @@ def stress_rows(
     displacements = place.check_displacements(displacements)
     directions = np.ascontiguousarray(strain_displacements(positions))
     plan = _design_plan(place.tables)
+    every = place.slot_atoms.of_cells(EVERY_CELL)
 
     def slopes(u: NDArray[np.float64]) -> NDArray[np.float64]:
         rows = np.zeros((6, place.tables.n_parameters))
-        plan.add_stress(place.slot_atoms, u, place.moves, directions, rows)
+        plan.add_stress(every, u, place.moves, directions, rows)
         return rows
 
     return integrate_slopes(place, slopes, displacements)

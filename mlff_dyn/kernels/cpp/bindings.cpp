@@ -36,10 +36,13 @@ public:
             tile_list.push_back({tiles(k, 0), tiles(k, 1), tiles(k, 2), tiles(k, 3), tiles(k, 4), tiles(k, 5),
                                  tiles(k, 6)});
         }
-        evaluator_.add_program(slot_atoms.data(), static_cast<std::ptrdiff_t>(slot_atoms.shape(0)), n_lifted_slots,
-                               n_lifted, std::move(lift_list), std::move(tile_list), copy(columns),
-                               copy(coefficients));
+        const SlotAtoms slots = {slot_atoms.data(), static_cast<std::ptrdiff_t>(slot_atoms.shape(0)),
+                                 static_cast<std::ptrdiff_t>(slot_atoms.shape(1))};
+        evaluator_.add_program(slots, n_lifted_slots, n_lifted, std::move(lift_list), std::move(tile_list),
+                               copy(columns), copy(coefficients));
     }
+
+    void set_grid(std::ptrdiff_t d1, std::ptrdiff_t d2, std::ptrdiff_t d3) { evaluator_.set_grid(d1, d2, d3); }
 
     void add_site_group(Ints<1> home, Ints<1> columns, Doubles<1> coefficients, Doubles<1> bias) {
         evaluator_.add_site_group(copy(home), copy(columns), copy(coefficients), copy(bias));
@@ -52,7 +55,8 @@ public:
             list.push_back({stages(k, 0), stages(k, 1), stages(k, 2), stages(k, 3), stages(k, 4), stages(k, 5)});
         }
         evaluator_.set_harmonic(std::make_unique<TorusHarmonic<Real>>(
-            n_sites, n_cells, isa, n_packed, std::move(list), copy(twiddles), copy(pairs), copy(products)));
+            n_sites, n_cells, isa, n_packed, std::move(list), copy(twiddles), copy(pairs),
+            SharedProducts{products.data(), products.shape(0), std::make_shared<const Doubles<1>>(products)}));
     }
 
     void set_local(const std::string& isa, std::ptrdiff_t l_max, double cutoff, double energy_at_rest, Ints<1> kinds,
@@ -142,6 +146,7 @@ void bind_evaluator(nb::module_& module, const char* name) {
     nb::class_<Bound>(module, name)
         .def(nb::init<std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t, const std::string&, int>(), "n_sites"_a,
              "n_cells"_a, "n_replicas"_a, "isa"_a, "n_threads"_a)
+        .def("set_grid", &Bound::set_grid)
         .def("add_program", &Bound::add_program)
         .def("add_site_group", &Bound::add_site_group)
         .def("set_harmonic", &Bound::set_harmonic)

@@ -32,6 +32,8 @@ std::vector<Real> convert(const std::vector<double>& values) {
     return {values.begin(), values.end()};
 }
 
+constexpr std::size_t kLeastShared = 1 << 16;  // numbers that one thread adds faster than several
+
 }  // namespace
 
 template <typename Real>
@@ -48,31 +50,80 @@ CellEvaluator<Real>::CellEvaluator(std::ptrdiff_t n_sites, std::ptrdiff_t n_cell
       harmonic_energies_(static_cast<std::size_t>(n_replicas), 0.0) {}
 
 template <typename Real>
-std::vector<std::int32_t> CellEvaluator<Real>::pad(const std::int32_t* slot_atoms, std::ptrdiff_t n_slots) const {
-    const std::ptrdiff_t missing = kStride * n_replicas() * n_atoms();
-    std::vector<std::int32_t> places(n_slots * layout_.size(), static_cast<std::int32_t>(missing));
-    for (std::ptrdiff_t slot = 0; slot < n_slots; ++slot) {
-        for (std::ptrdiff_t replica = 0; replica < n_replicas(); ++replica) {
-            for (std::ptrdiff_t cell = 0; cell < n_cells_; ++cell) {
-                const std::ptrdiff_t lane = layout_.lanes[replica * n_cells_ + cell];
-                const std::ptrdiff_t block = lane / layout_.n_lanes;
-                const std::ptrdiff_t atom = replica * n_atoms() + slot_atoms[slot * n_cells_ + cell];
-                places[(block * n_slots + slot) * layout_.n_lanes + lane % layout_.n_lanes] =
-                    static_cast<std::int32_t>(kStride * atom);
-            }
-        }
+auto CellEvaluator<Real>::place_on_grid(const SlotAtoms& slot_atoms) const -> std::vector<GridSlot> {
+    std::vector<GridSlot> slots;
+    const auto [n_x, n_y, n_z] = grid_;
+    for (std::ptrdiff_t slot = 0; slot_atoms.n_columns < n_cells_ && slot < slot_atoms.n_slots; ++slot) {
+        const std::ptrdiff_t atom = slot_atoms.atoms[slot], cell = atom % n_cells_;
+        slots.push_back({static_cast<std::int32_t>(atom - cell), static_cast<std::int32_t>(cell / (n_y * n_z)),
+                         static_cast<std::int32_t>(cell / n_z % n_y), static_cast<std::int32_t>(cell % n_z)});
     }
-    return places;
+    return slots;
 }
 
 template <typename Real>
-void CellEvaluator<Real>::add_program(const std::int32_t* slot_atoms, std::ptrdiff_t n_slots,
-                                      std::ptrdiff_t n_lifted_slots, std::ptrdiff_t n_lifted, std::vector<Lift> lifts,
-                                      std::vector<Tile> tiles, std::vector<std::int32_t> columns,
-                                      const std::vector<double>& coefficients) {
-    programs_.push_back({pad(slot_atoms, n_slots), std::move(lifts), std::move(tiles), std::move(columns),
+void CellEvaluator<Real>::work_out_places(const ProgramData& program, std::ptrdiff_t lane,
+                                          std::int32_t* places) const {
+    const std::int32_t n_lanes = static_cast<std::int32_t>(layout_.n_lanes);
+    const std::int32_t n_x = static_cast<std::int32_t>(grid_[0]), n_y = static_cast<std::int32_t>(grid_[1]),
+                       n_z = static_cast<std::int32_t>(grid_[2]);
+    const std::ptrdiff_t n_whole = n_cells_ / n_lanes * n_lanes;
+    const std::int32_t replica = static_cast<std::int32_t>(lane / n_whole * n_atoms());
+    for (std::int32_t done = 0; done < n_lanes;) {
+        const std::int32_t cell = static_cast<std::int32_t>(lane % n_whole) + done;
+        const std::int32_t x = cell / (n_y * n_z), y = cell / n_z % n_y, z = cell % n_z;
+        const std::int32_t end = std::min(n_lanes, done + n_z - z);
+        std::int32_t* row = places;
+        for (const GridSlot& slot : program.grid_slots) {
+            const std::int32_t own_x = x + slot.x - (x + slot.x < n_x ? 0 : n_x);
+            const std::int32_t own_y = y + slot.y - (y + slot.y < n_y ? 0 : n_y);
+            const std::int32_t first = replica + slot.first + (own_x * n_y + own_y) * n_z;
+            const std::int32_t shift = z + slot.z - done;
+            for (std::int32_t k = done; k < end; ++k) {
+                const std::int32_t own_z = shift + k - (shift + k < n_z ? 0 : n_z);
+                row[k] = static_cast<std::int32_t>(kStride) * (first + own_z);
+            }
+            row += n_lanes;
+        }
+        done = end;
+    }
+}
+
+template <typename Real>
+void CellEvaluator<Real>::store_places(const SlotAtoms& slot_atoms, ProgramData& program) const {
+    const std::ptrdiff_t n_slots = slot_atoms.n_slots, n_lanes = layout_.n_lanes, first_lane = program.first_stored;
+    const std::int32_t missing = static_cast<std::int32_t>(kStride * n_replicas() * n_atoms());
+    program.places.assign(n_slots * (layout_.size() - first_lane), missing);
+    for (std::ptrdiff_t replica = 0; replica < n_replicas(); ++replica) {
+        for (std::ptrdiff_t cell = 0; cell < n_cells_; ++cell) {
+            const std::ptrdiff_t lane = layout_.lanes[replica * n_cells_ + cell] - first_lane;
+            for (std::ptrdiff_t slot = 0; lane >= 0 && slot < n_slots; ++slot) {
+                std::ptrdiff_t atom = slot_atoms.atoms[slot * slot_atoms.n_columns + cell % slot_atoms.n_columns];
+                if (!program.grid_slots.empty()) atom = atom_of_cell(program.grid_slots[slot], cell);
+                program.places[(lane / n_lanes * n_slots + slot) * n_lanes + lane % n_lanes] =
+                    static_cast<std::int32_t>(kStride * (replica * n_atoms() + atom));
+            }
+        }
+    }
+}
+
+template <typename Real>
+std::ptrdiff_t CellEvaluator<Real>::atom_of_cell(const GridSlot& slot, std::ptrdiff_t cell) const {
+    const auto [n_x, n_y, n_z] = grid_;
+    const std::ptrdiff_t x = (cell / (n_y * n_z) + slot.x) % n_x, y = (cell / n_z + slot.y) % n_y;
+    return slot.first + (x * n_y + y) * n_z + (cell + slot.z) % n_z;
+}
+
+template <typename Real>
+void CellEvaluator<Real>::add_program(const SlotAtoms& slot_atoms, std::ptrdiff_t n_lifted_slots,
+                                      std::ptrdiff_t n_lifted, std::vector<Lift> lifts, std::vector<Tile> tiles,
+                                      std::vector<std::int32_t> columns, const std::vector<double>& coefficients) {
+    const std::ptrdiff_t n_slots = slot_atoms.n_slots;
+    programs_.push_back({place_on_grid(slot_atoms), 0, {}, std::move(lifts), std::move(tiles), std::move(columns),
                          convert<Real>(coefficients), {}, {}, {}});
     ProgramData& data = programs_.back();
+    if (!data.grid_slots.empty()) data.first_stored = n_replicas() * (n_cells_ / layout_.n_lanes * layout_.n_lanes);
+    store_places(slot_atoms, data);
     data.view = {n_slots,
                  n_lifted_slots,
                  data.places.data(),
@@ -118,8 +169,17 @@ void CellEvaluator<Real>::work(int member, const Real* u, Real* forces) {
     std::fill(energies_ + bundles[first], energies_ + bundles[last], Real(0));
     void* scratch = own.scratch.reserve(scratch_vectors_ * kMaxBytes);
     for (const ProgramData& program : programs_) {
+        CellProgram<Real> block = program.view;
+        std::int32_t* places = own.places.reserve(static_cast<std::size_t>(block.n_slots * layout_.n_lanes));
+        block.places = places;
         for (std::ptrdiff_t k = first; k < last; ++k) {
-            cell_forces_(program.view, bundles[k], bundles[k + 1], u, forces, energies_, scratch);
+            const std::ptrdiff_t lane = bundles[k], n_lanes = bundles[k + 1] - lane, stored = program.first_stored;
+            if (lane < stored) {
+                work_out_places(program, lane, places);
+                cell_forces_(block, 0, n_lanes, u, forces, energies_ + lane, scratch);
+            } else {
+                cell_forces_(program.view, lane - stored, lane - stored + n_lanes, u, forces, energies_ + stored, scratch);
+            }
         }
     }
     if (local_) add_local(member, u, forces);
@@ -166,6 +226,29 @@ const Real* CellEvaluator<Real>::convert_displacements(const double* u) {
     }
 }
 
+// Each member adds its share of all parts, which are the forces already where they are double and the first.
+template <typename Real>
+void CellEvaluator<Real>::add_up(const std::vector<const Real*>& parts, double* forces) {
+    const std::size_t n_members = parts.size();
+    const auto add_share = [&](std::size_t member, std::size_t n_shares) {
+        const std::size_t first = n_padded() * member / n_shares, last = n_padded() * (member + 1) / n_shares;
+        for (std::size_t part = 0; part < n_members; ++part) {
+            if constexpr (std::is_same_v<Real, double>) {
+                if (part == 0) continue;
+            } else if (part == 0) {
+                std::copy(parts[0] + first, parts[0] + last, forces + first);
+                continue;
+            }
+            for (std::size_t k = first; k < last; ++k) forces[k] += parts[part][k];
+        }
+    };
+    if (n_padded() < kLeastShared) {
+        add_share(0, 1);
+    } else {
+        team_.run([&](int member) { add_share(static_cast<std::size_t>(member), n_members); });
+    }
+}
+
 template <typename Real>
 void CellEvaluator<Real>::evaluate(const double* u, double* forces) {
     const Real* own_u = convert_displacements(u);
@@ -178,15 +261,7 @@ void CellEvaluator<Real>::evaluate(const double* u, double* forces) {
         parts[member] = target;
         work(member, own_u, target);
     });
-    for (int member = 0; member < team_.n_members(); ++member) {
-        if constexpr (std::is_same_v<Real, double>) {
-            if (member == 0) continue;
-        } else if (member == 0) {
-            std::copy_n(parts[0], n_padded(), forces);
-            continue;
-        }
-        for (std::size_t k = 0; k < n_padded(); ++k) forces[k] += parts[member][k];
-    }
+    add_up(parts, forces);
     for (std::ptrdiff_t replica = 0; harmonic_ && replica < n_replicas(); ++replica) {
         const std::ptrdiff_t first = kStride * replica * n_atoms();
         harmonic_energies_[replica] = harmonic_->add_forces(u + first, forces + first);

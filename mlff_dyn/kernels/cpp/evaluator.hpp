@@ -1,6 +1,7 @@
 // Energy and forces of replicas of one torus for given coefficients; owns its tables and scratch memory.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -15,6 +16,12 @@
 #include "team.hpp"
 
 namespace mlff {
+
+// Atom of each slot for each cell, [n_slots][n_columns]; a single column is that of cell 0.
+struct SlotAtoms {
+    const std::int32_t* atoms;
+    std::ptrdiff_t n_slots, n_columns;
+};
 
 class ForceEvaluator {
 public:
@@ -46,10 +53,13 @@ public:
     CellEvaluator(std::ptrdiff_t n_sites, std::ptrdiff_t n_cells, std::ptrdiff_t n_replicas, const std::string& isa,
                   int n_threads);
 
+    // Extents of the torus; needed where programs are given the slots of cell 0 alone.
+    void set_grid(std::ptrdiff_t d1, std::ptrdiff_t d2, std::ptrdiff_t d3) { grid_ = {d1, d2, d3}; }
+
     // Orders 3 and higher, and the slots for orders 1 and 2, which may be empty for all programs but the first.
-    void add_program(const std::int32_t* slot_atoms, std::ptrdiff_t n_slots, std::ptrdiff_t n_lifted_slots,
-                     std::ptrdiff_t n_lifted, std::vector<Lift> lifts, std::vector<Tile> tiles,
-                     std::vector<std::int32_t> columns, const std::vector<double>& coefficients);
+    void add_program(const SlotAtoms& slot_atoms, std::ptrdiff_t n_lifted_slots, std::ptrdiff_t n_lifted,
+                     std::vector<Lift> lifts, std::vector<Tile> tiles, std::vector<std::int32_t> columns,
+                     const std::vector<double>& coefficients);
 
     // Orders 1 and 2 of up to three sites, added to the last program.
     void add_site_group(const std::vector<std::int32_t>& home, std::vector<std::int32_t> columns,
@@ -71,7 +81,14 @@ private:
         std::vector<std::int32_t> columns;
         std::vector<Real> coefficients, bias;
     };
+    // An atom of cell 0 on the grid.
+    struct GridSlot {
+        std::int32_t first;  // atom of its site in the first cell
+        std::int32_t x, y, z;
+    };
     struct ProgramData {
+        std::vector<GridSlot> grid_slots;
+        std::ptrdiff_t first_stored;  // lane; the places of those before are worked out block by block
         std::vector<std::int32_t> places;
         std::vector<Lift> lifts;
         std::vector<Tile> tiles;
@@ -85,15 +102,21 @@ private:
     struct Workspace {
         AlignedBuffer<char> scratch;
         AlignedBuffer<Real> forces;
+        AlignedBuffer<std::int32_t> places;
     };
 
-    std::vector<std::int32_t> pad(const std::int32_t* slot_atoms, std::ptrdiff_t n_slots) const;
+    std::vector<GridSlot> place_on_grid(const SlotAtoms& slot_atoms) const;
+    std::ptrdiff_t atom_of_cell(const GridSlot& slot, std::ptrdiff_t cell) const;
+    void store_places(const SlotAtoms& slot_atoms, ProgramData& program) const;
+    void work_out_places(const ProgramData& program, std::ptrdiff_t lane, std::int32_t* places) const;
+    void add_up(const std::vector<const Real*>& parts, double* forces);
     const Real* convert_displacements(const double* u);
     void work(int member, const Real* u, Real* forces);
     void add_local(int member, const Real* u, Real* forces);
 
     ForceFunction<Real> cell_forces_;
     std::ptrdiff_t n_cells_;
+    std::array<std::ptrdiff_t, 3> grid_ = {};
     LaneLayout layout_;
     std::ptrdiff_t largest_bundle_;  // blocks
     std::deque<ProgramData> programs_;

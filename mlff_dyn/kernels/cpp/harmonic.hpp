@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -12,16 +13,30 @@
 
 namespace mlff {
 
+// The largest table, which evaluators share: it lives as long as one of its owners.
+struct SharedProducts {
+    const double* values;
+    std::size_t size;
+    std::shared_ptr<const void> owner;
+};
+
 template <typename Real>
 class TorusHarmonic {
 public:
     TorusHarmonic(std::ptrdiff_t n_sites, std::ptrdiff_t n_cells, const std::string& isa, std::ptrdiff_t n_packed,
                   std::vector<TransformStage> stages, const std::vector<double>& twiddles,
-                  std::vector<std::int32_t> pairs, const std::vector<double>& products)
+                  std::vector<std::int32_t> pairs, const SharedProducts& products)
         : stages_(std::move(stages)),
           pairs_(std::move(pairs)),
-          twiddles_(twiddles.begin(), twiddles.end()),
-          products_(products.begin(), products.end()) {
+          twiddles_(twiddles.begin(), twiddles.end()) {
+        const Real* own_products = nullptr;
+        if constexpr (std::is_same_v<Real, double>) {
+            shared_ = products;
+            own_products = products.values;
+        } else {
+            converted_.assign(products.values, products.values + products.size);
+            own_products = converted_.data();
+        }
         std::ptrdiff_t largest_radix = 0;
         for (const TransformStage& stage : stages_) {
             largest_radix = std::max<std::ptrdiff_t>(largest_radix, stage.radix);
@@ -34,7 +49,7 @@ public:
                   twiddles_.data(),
                   static_cast<std::ptrdiff_t>(pairs_.size() / 2),
                   pairs_.data(),
-                  products_.data(),
+                  own_products,
                   largest_radix};
         if constexpr (std::is_same_v<Real, double>) {
             function_ = find_kernels(isa).harmonic64;
@@ -55,7 +70,8 @@ public:
 private:
     std::vector<TransformStage> stages_;
     std::vector<std::int32_t> pairs_;
-    std::vector<Real> twiddles_, products_;
+    std::vector<Real> twiddles_, converted_;
+    SharedProducts shared_ = {};
     HarmonicTable<Real> table_;
     HarmonicFunction<Real> function_;
     AlignedBuffer<Real> scratch_;

@@ -8,13 +8,14 @@ import numpy as np
 
 from mlff_dyn.errors import check_shape
 from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState, check_replicas, check_run
-from mlff_dyn.kernels.gather import GatherTables, check_precision, check_threads
+from mlff_dyn.kernels.gather import GatherTables, check_precision
 from mlff_dyn.kernels.harmonic import check_harmonic
 from mlff_dyn.kernels.local_tables import check_local
 from mlff_dyn.kernels.placement import place_tables
 from mlff_dyn.kernels.reference.local_energy import local_energy_forces
 from mlff_dyn.kernels.reference.nodes import cell_chunks, group_starts, node_values, slot_variables
 from mlff_dyn.kernels.reference.random_numbers import draw_gaussians
+from mlff_dyn.kernels.threads import check_threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from mlff_dyn.kernels.harmonic import HarmonicTorus
     from mlff_dyn.kernels.local_tables import LocalTerms
+    from mlff_dyn.kernels.slot_atoms import SlotAtoms
 
 
 class ForceKernel:
@@ -32,11 +34,11 @@ class ForceKernel:
     ----------
     tables : GatherTables
     parameters : ndarray, shape (n_parameters,)
-    slot_atoms : ndarray, shape (n_slots, n_cells), int32
+    slot_atoms : SlotAtoms, or ndarray, shape (n_slots, n_cells), int32
         Atom that each slot of the tables means for each home cell.
     precision : str
         ``double`` or ``single``; this version computes in double in either case.
-    n_threads : int
+    n_threads : int or None
         Taken for the sake of the compiled version; this one has one thread.
     grid : tuple of 3 int, optional
         Extents of the torus; taken for the sake of the compiled version.
@@ -55,9 +57,9 @@ class ForceKernel:
         self,
         tables: GatherTables,
         parameters: NDArray[np.float64],
-        slot_atoms: NDArray[np.int32],
+        slot_atoms: SlotAtoms | NDArray[np.int32],
         precision: str = "double",
-        n_threads: int = 1,
+        n_threads: int | None = 1,
         *,
         grid: tuple[int, int, int] | None = None,  # noqa: ARG002 (the compiled version needs it)
         harmonic: HarmonicTorus | None = None,
@@ -87,7 +89,7 @@ class ForceKernel:
         energy = 0.0
         sites, axes = np.divmod(self._targets[:, None], 3)
         for cells in cell_chunks(place.n_cells, len(tables.entry_nodes) + len(tables.node_parents)):
-            nodes = node_values(tables, slot_variables(place.slot_atoms[:, cells], displacements))
+            nodes = node_values(tables, slot_variables(place.slot_atoms.of_cells(cells), displacements))
             products = self._coefficients[:, None] * nodes[tables.entry_nodes]
             if len(self._starts):
                 gradients = np.add.reduceat(products, self._starts, axis=0)

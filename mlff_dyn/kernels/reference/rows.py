@@ -16,6 +16,7 @@ from mlff_dyn.kernels.reference.nodes import (
     node_values,
     slot_variables,
 )
+from mlff_dyn.kernels.slot_atoms import EVERY_CELL
 from mlff_dyn.kernels.strain.moves import integrate_slopes, strain_displacements
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 def design_matrix(
     place: Placement,
     displacements: NDArray[np.float64],
+    cells: slice = EVERY_CELL,
 ) -> NDArray[np.float64]:
     """Forces as a linear function of the parameters.
 
@@ -35,14 +37,16 @@ def design_matrix(
     ----------
     place : Placement
     displacements : ndarray, shape (n_atoms, 3), Å
+    cells : slice
+        Cells whose atoms are wanted; all by default.
 
     Returns
     -------
     ndarray, shape (3 * n_atoms, n_parameters)
         Row 3 * atom + axis: force = -dE/du = row @ parameters.
     """
-    design = _cell_rows(place, place.slot_atoms, place.check_displacements(displacements))
-    return design.reshape(3 * place.n_atoms, place.tables.n_parameters)
+    design = _cell_rows(place, place.slot_atoms.of_cells(cells), place.check_displacements(displacements))
+    return design.reshape(3 * design.shape[0] * design.shape[1], place.tables.n_parameters)
 
 
 def _cell_rows(
@@ -67,13 +71,14 @@ def reduced_rows(
     place: Placement,
     reduction: Reduction,
     displacements: NDArray[np.float64],
+    cells: slice = EVERY_CELL,
 ) -> NDArray[np.float64]:
     """Forces as a linear function of the independent parameters.
 
     See `mlff_dyn.kernels.compiled.rows.reduced_rows`.
     """
     check_rows(place.tables.n_parameters, reduction)
-    return np.asarray(design_matrix(place, displacements) @ reduction.dense())
+    return np.asarray(design_matrix(place, displacements, cells) @ reduction.dense())
 
 
 def force_variances(
@@ -83,6 +88,7 @@ def force_variances(
     factor: NDArray[np.float64],
     *,
     atoms: NDArray[np.int64] | None = None,
+    n_threads: int | None = 1,  # noqa: ARG001 (the compiled version shares the atoms)
     local: LocalPlace | None = None,
 ) -> NDArray[np.float64]:
     """Variance of the force components for a covariance of the independent parameters.
@@ -99,7 +105,7 @@ def force_variances(
         further = (rows @ of_local).reshape(place.n_sites, place.n_cells, 3, factor.shape[1])
     variances = np.empty((place.n_sites, place.n_cells, 3))
     for cells in cell_chunks(place.n_cells, 3 * place.n_sites * sum(columns.shape)):
-        products = _cell_rows(place, place.slot_atoms[:, cells], displacements) @ columns
+        products = _cell_rows(place, place.slot_atoms.of_cells(cells), displacements) @ columns
         variances[:, cells] = ((products + further[:, cells]) ** 2).sum(axis=-1)
     flat = variances.reshape(place.n_atoms, 3)
     return flat if atoms is None else flat[place.check_atoms(atoms)]
@@ -132,7 +138,7 @@ def _strain_slopes(
     by_site = displacements.reshape(place.n_sites, place.n_cells, 3)
     directions = strain_displacements(positions).reshape(6, -1)
     for cells in cell_chunks(place.n_cells, len(tables.entry_nodes) + 2 * len(tables.node_parents)):
-        variables = slot_variables(place.slot_atoms[:, cells], displacements, place.moves)
+        variables = slot_variables(place.slot_atoms.of_cells(cells), displacements, place.moves)
         nodes = node_values(tables, variables)
         for component in range(6):
             slopes = node_slopes(tables, variables, nodes, directions[component])

@@ -10,19 +10,23 @@ import numpy as np
 
 from mlff_dyn.errors import DataError, check_shape
 from mlff_dyn.kernels import ForceKernel, local_virial
+from mlff_dyn.kernels.slot_atoms import as_slot_atoms
 from mlff_dyn.kernels.strain.moves import VOIGT, unit_strains
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState
     from mlff_dyn.kernels.harmonic import HarmonicTorus
     from mlff_dyn.kernels.local_tables import LocalTerms
+    from mlff_dyn.kernels.slot_atoms import SlotAtoms
     from mlff_dyn.kernels.strain.energy import StrainEnergy
     from mlff_dyn.kernels.strain.harmonic import StrainableHarmonic
     from mlff_dyn.kernels.strain.polynomial import StrainTables
+
+_MOST_ATOMS_OF_KEPT_KERNELS = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +40,10 @@ class StrainableTorus:
         Of every parameter.
     parameters : ndarray, shape (n_parameters,)
     atom_indices : callable
-        From slots, shape (n_slots, 4), to the atoms that they mean for each home cell, shape
-        (n_slots, n_cells).
+        From slots, shape (n_slots, 4), to the atoms that they mean for each home cell.
     precision : str
         See `ForceKernel`.
-    n_threads : int
+    n_threads : int or None
     stress_at_rest : ndarray, shape (3, 3), or None
         Stress of the crystal at rest times the volume of its primitive cell, eV.
     harmonic : StrainableHarmonic or None
@@ -55,9 +58,9 @@ class StrainableTorus:
     tables: StrainTables
     strain_energy: StrainEnergy
     parameters: NDArray[np.float64]
-    atom_indices: Callable[[NDArray[np.int32]], NDArray[np.int32]]
+    atom_indices: Callable[[NDArray[np.int32]], SlotAtoms | NDArray[np.int32]]
     precision: str = "double"
-    n_threads: int = 1
+    n_threads: int | None = 1
     stress_at_rest: NDArray[np.float64] | None = None
     harmonic: StrainableHarmonic | None = None
     local: LocalTerms | None = None
@@ -66,7 +69,7 @@ class StrainableTorus:
     @property
     def n_cells(self) -> int:
         """Primitive cells of the torus."""
-        return int(self._slot_atoms[0].shape[1])
+        return self._slot_atoms[0].n_cells
 
     @cached_property
     def coefficients(self) -> list[NDArray[np.float64]]:
@@ -113,10 +116,13 @@ class StrainableTorus:
         )
 
     @cached_property
-    def _slot_atoms(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    def _slot_atoms(self) -> tuple[SlotAtoms, SlotAtoms]:
         """For all orders, and for the virial."""
-        tables = self.tables
-        return self.atom_indices(tables.gather.slots), self.atom_indices(tables.virial_gather.slots)
+        of_all, of_virial = (
+            as_slot_atoms(self.atom_indices(tables.slots))
+            for tables in (self.tables.gather, self.tables.virial_gather)
+        )
+        return of_all, of_virial
 
 
 class StrainedKernel:
@@ -143,16 +149,20 @@ class StrainedKernel:
         self._coefficients = torus.tables.strain_coefficients(torus.coefficients, self.strain)
         rest = float(torus.rest_energy.energy(self.strain)[0])
         self._local = torus.strained_local(self.strain)
-        if torus.harmonic is None:
-            self._kernel = torus.kernel(self._coefficients, local=self._local)
-        else:
-            first, *others = self._coefficients
-            first = first + torus.harmonic.site_gradient(self.strain).ravel()
-            harmonic = torus.harmonic.strained(self.strain)
-            self._kernel = torus.kernel([first, *others], harmonic=harmonic, local=self._local)
+        if torus.harmonic is not None:
             rest += float(torus.harmonic.rest_energy.energy(self.strain)[0])
-        self.n_atoms: int = self._kernel.n_atoms
+        self.n_atoms: int = torus.n_cells * torus.tables.gather.polynomial.n_sites
         self._rest = torus.n_cells * rest
+
+    @cached_property
+    def _kernel(self) -> ForceKernel:
+        harmonic = self._torus.harmonic
+        if harmonic is None:
+            return self._torus.kernel(self._coefficients, local=self._local)
+        first, *others = self._coefficients
+        first = first + harmonic.site_gradient(self.strain).ravel()
+        strained = harmonic.strained(self.strain)
+        return self._torus.kernel([first, *others], harmonic=strained, local=self._local)
 
     def strained(self, strain: NDArray[np.float64]) -> StrainedKernel:
         """Return the same crystal under another strain, shape (3, 3), not on top of the present one."""
@@ -187,7 +197,9 @@ class StrainedKernel:
             Symmetric; dE = sum_ab virial_ab dstrain_ab.
         """
         virial = np.array(self._virial_at_rest)
-        for (a, b), kernel in zip(VOIGT, self._virial_kernels, strict=True):
+        is_large = self.n_atoms > _MOST_ATOMS_OF_KEPT_KERNELS
+        kernels = self._make_virial_kernels() if is_large else self._virial_kernels
+        for (a, b), kernel in zip(VOIGT, kernels, strict=True):
             value = kernel.energy_forces(displacements)[0]
             virial[a, b] += value
             if a != b:
@@ -219,15 +231,17 @@ class StrainedKernel:
 
     @cached_property
     def _virial_kernels(self) -> list[ForceKernel]:
+        return list(self._make_virial_kernels())
+
+    def _make_virial_kernels(self) -> Iterator[ForceKernel]:
+        """One after the other, so that those of a large torus need not be in memory together."""
         tables = self._torus.tables
-        kernels = []
         for unit in unit_strains():
             slopes = [
                 tables.remove(order, unit, self._coefficients[order - 1])
                 for order in range(2, tables.max_order + 1)
             ] or [np.zeros_like(self._coefficients[0])]
-            kernels.append(self._torus.kernel(slopes, is_virial=True))
-        return kernels
+            yield self._torus.kernel(slopes, is_virial=True)
 
 
 def check_strain(strain: NDArray[np.float64]) -> NDArray[np.float64]:

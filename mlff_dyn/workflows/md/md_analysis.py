@@ -20,7 +20,7 @@ from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K, EV_PER_ANGSTROM3_GPA
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from mlff_dyn.lattice.torus import Torus
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _MOST_FRAMES, _LEAST_FRAMES = 100, 4
 _MOST_COMPONENTS = 2_000_000
+_LARGEST_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def equilibration_steps(n_steps: int, timestep_femtoseconds: float) -> int:
 
 
 def analyze_trajectory(
-    path: Path, force_field: ForceField, torus: Torus, *, equilibration: int
+    path: Path, force_field: ForceField, torus: Torus, *, equilibration: int, n_threads: int | None = 1
 ) -> TrajectoryAnalysis:
     """Average over a trajectory.
 
@@ -94,6 +95,8 @@ def analyze_trajectory(
         Supercell of the trajectory.
     equilibration : int
         MD steps to leave out at the start.
+    n_threads : int or None
+        Of the kernels; None: as many as pay.
     """
     with open_trajectory(path) as file, damage_told(path):
         steps = read_valid_steps(file)
@@ -106,19 +109,21 @@ def analyze_trajectory(
         return TrajectoryAnalysis(len(steps))
     wanted = max(_LEAST_FRAMES, min(_MOST_FRAMES, _MOST_COMPONENTS // (3 * torus.n_atoms)))
     stride = max(1, n_frames // wanted)
-    frames = _measure_frames(path, force_field, torus, slice(first, None, stride))
-    forces, sd = np.array([f.forces for f in frames]), np.array([f.force_sd for f in frames])
-    pressure = correlated_mean(EV_PER_ANGSTROM3_GPA * np.array([[f.pressure for f in frames]]))
+    frames = _measure_frames(
+        path, force_field.on(torus, n_threads=n_threads), range(first, len(steps), stride)
+    )
+    pressure = correlated_mean(EV_PER_ANGSTROM3_GPA * np.array(frames.pressures)[None])
+    sd = np.array(frames.force_sds)
     return TrajectoryAnalysis(
         n_frames=len(steps),
         **_thermal(torus, attributes, steps[first:], kinetic[first:], potential[first:]),
-        temperatures_by_element_k=_by_element(torus, frames),
+        temperatures_by_element_k=_by_element(torus, frames.kinetic_energies),
         force_sd_mean=float(sd.mean()),
         force_sd_max=float(sd.max()),
-        force_rms_ev_per_angstrom=_rms(forces - force_field.static_forces_on(torus)),
-        sigma_a=anharmonicity(forces, np.array([f.harmonic_forces for f in frames])),
-        displacement_rms_angstrom=_rms(np.array([f.displacement for f in frames])),
-        largest_displacement_angstrom=max(f.largest_displacement for f in frames),
+        force_rms_ev_per_angstrom=_rms(frames.forces - force_field.static_forces_on(torus)),
+        sigma_a=anharmonicity(frames.forces, frames.harmonic_forces),
+        displacement_rms_angstrom=_rms(np.array(frames.displacements)),
+        largest_displacement_angstrom=max(frames.largest_displacements),
         pressure_gigapascal=pressure.mean,
         pressure_error_gigapascal=pressure.statistical_error,
         **_mean_cell(torus, strains[first:]),
@@ -141,9 +146,8 @@ def _thermal(
     }
 
 
-def _by_element(torus: Torus, frames: Sequence[_Frame]) -> dict[str, float] | None:
+def _by_element(torus: Torus, kinetic_energies: list[np.ndarray]) -> dict[str, float] | None:
     """Temperature of each element from kinetic energies of its atoms; None where they are not known."""
-    kinetic_energies = [each.kinetic_energies for each in frames if each.kinetic_energies is not None]
     if not kinetic_energies:
         return None
     freedoms = 3.0 * (1.0 - torus.masses / torus.masses.sum())
@@ -154,42 +158,59 @@ def _by_element(torus: Torus, frames: Sequence[_Frame]) -> dict[str, float] | No
     }
 
 
-class _Frame(NamedTuple):
-    """Of one frame: forces and predictive error, eV/Å, pressure, eV/Å³, displacements, Å, energies, eV."""
+class _Frames(NamedTuple):
+    """Frames of a trajectory: forces and their predictive errors, eV/Å, pressures, eV/Å³, and so on.
+
+    Arrays have the shape (n_frames, n_atoms, 3), lists an entry for each frame; kinetic energies of the atoms
+    are missing where velocities are.
+    """
 
     forces: np.ndarray
     harmonic_forces: np.ndarray
-    force_sd: float
-    pressure: float
-    displacement: float
-    largest_displacement: float
-    kinetic_energies: np.ndarray | None
+    kinetic_energies: list[np.ndarray]
+    force_sds: list[float]
+    pressures: list[float]
+    displacements: list[float]
+    largest_displacements: list[float]
 
 
-def _measure_frames(path: Path, force_field: ForceField, torus: Torus, samples: slice) -> list[_Frame]:
+def _measure_frames(path: Path, plain: SupercellForceField, samples: range) -> _Frames:
     """One frame after the other: those of a changing cell have kernels of their own."""
-    trajectory = read_trajectory(path, samples=samples)
-    plain = force_field.on(torus)
-    harmonic_forces = HarmonicForces(force_field.expansion, force_field.posterior.mean, torus)
-    frames = []
+    torus = plain.torus
+    harmonic = _harmonic_forces(path, plain.force_field, torus, samples)
+    frames = _Frames(np.empty_like(harmonic), harmonic, [], [], [], [], [])
     inertias = AMU_ANGSTROM2_PER_FS2_EV * torus.masses
-    velocities = trajectory.velocities
-    for k, (strain, u) in enumerate(zip(trajectory.strains, trajectory.displacements, strict=True)):
+    for place, (strain, u, v) in enumerate(_read_frames(path, samples, torus.n_atoms)):
         supercell = plain.strained(strain) if strain.any() else plain
-        frames.append(
-            _Frame(
-                forces=supercell.energy_forces(u)[1],
-                harmonic_forces=harmonic_forces(u, strain),
-                force_sd=_rms(supercell.force_errors(u).predictive),
-                pressure=_pressure(supercell, u),
-                displacement=_rms(u),
-                largest_displacement=float(np.linalg.norm(u, axis=1).max()),
-                kinetic_energies=None
-                if velocities is None
-                else 0.5 * inertias * (velocities[k] ** 2).sum(axis=1),
-            )
-        )
+        frames.forces[place] = supercell.energy_forces(u)[1]
+        if v is not None:
+            frames.kinetic_energies.append(0.5 * inertias * (v**2).sum(axis=1))
+        frames.force_sds.append(_rms(supercell.force_errors(u).predictive))
+        frames.pressures.append(_pressure(supercell, u))
+        frames.displacements.append(_rms(u))
+        frames.largest_displacements.append(float(np.linalg.norm(u, axis=1).max()))
     return frames
+
+
+def _harmonic_forces(path: Path, force_field: ForceField, torus: Torus, samples: range) -> np.ndarray:
+    """Forces of order 2 alone, apart from the others: two large kernels are not in memory together."""
+    of_order_2 = HarmonicForces(force_field.expansion, force_field.posterior.mean, torus)
+    forces = np.empty((len(samples), torus.n_atoms, 3))
+    for place, (strain, u, _) in enumerate(_read_frames(path, samples, torus.n_atoms)):
+        forces[place] = of_order_2(u, strain)
+    return forces
+
+
+def _read_frames(
+    path: Path, samples: range, n_atoms: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+    """Strain, displacements and velocities, if kept, of samples, few of which are in memory together."""
+    most = max(1, _LARGEST_BYTES // (48 * n_atoms))
+    for start in range(0, len(samples), most):
+        part = samples[start : start + most]
+        trajectory = read_trajectory(path, samples=slice(part.start, part.stop, part.step))
+        velocities = [None] * len(part) if trajectory.velocities is None else trajectory.velocities
+        yield from zip(trajectory.strains, trajectory.displacements, velocities, strict=True)
 
 
 def _pressure(supercell: SupercellForceField, displacements: np.ndarray) -> float:

@@ -192,9 +192,19 @@ def _run_one(
             f"{plan.directory} holds a trajectory of {finished.n_steps} steps, more than md.n_steps",
             fix="raise md.n_steps, or replace it with --force",
         )
-    supercell = force_field.on(torus, precision=plan.precision, n_threads=plan.n_threads)
-    seconds = run_trajectory(plan, supercell, force=force, progress=progress)
-    analysis = analyze_trajectory(plan.trajectory_path, force_field, torus, equilibration=plan.equilibration)
+    seconds = run_trajectory(
+        plan,
+        force_field.on(torus, precision=plan.precision, n_threads=plan.n_threads),
+        force=force,
+        progress=progress,
+    )
+    analysis = analyze_trajectory(
+        plan.trajectory_path,
+        force_field,
+        torus,
+        equilibration=plan.equilibration,
+        n_threads=plan.n_threads,
+    )
     summary = TrajectorySummary(
         directory=f"md/{plan.directory.name}",
         temperature_k=plan.dynamics.temperature_kelvin,

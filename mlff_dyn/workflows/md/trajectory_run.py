@@ -51,7 +51,7 @@ class MdPlan:
     barostat : Barostat or None
     n_steps, sample_every, seed : int
     precision : str     of the forces
-    n_threads : int
+    n_threads : int or None
     storage : Storage    what is kept of a sample
     identity : str      digest of ``inputs``
     inputs : dict       all that the trajectory depends on but its length; plain values
@@ -65,7 +65,7 @@ class MdPlan:
     sample_every: int
     seed: int
     precision: str
-    n_threads: int
+    n_threads: int | None
     storage: Storage
     identity: str
     inputs: dict[str, Any]

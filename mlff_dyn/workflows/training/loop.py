@@ -165,6 +165,7 @@ class TrainingLoop:
                 steps=steps,
                 left=self._time_left(),
             )
+            self._progress.part(steps, training.n_steps, "exploration")
 
         force_field = learner.force_field().on(self._exploring_torus())
         exploration = explore(force_field, self._criterion(temperature), plan, show)

@@ -27,7 +27,7 @@ class SiteGroup(NamedTuple):
 def build_site_groups(
     tables: GatherTables,
     parameters: NDArray[np.float64],
-    slot_atoms: NDArray[np.int32],
+    home_atoms: NDArray[np.int32],
     present: NDArray[np.int32],
     *,
     with_pairs: bool = True,
@@ -38,7 +38,7 @@ def build_site_groups(
     ----------
     tables : GatherTables
     parameters : ndarray, shape (n_parameters,)
-    slot_atoms : ndarray, shape (n_slots, n_cells), int32
+    home_atoms : ndarray, shape (n_slots,), int32
     present : ndarray, shape (n_present,), int32
         Slots of the gather tables that are looked up in any case.
     with_pairs : bool
@@ -51,7 +51,7 @@ def build_site_groups(
     groups : list of SiteGroup
         Their slots are places in `present` followed by `extra`.
     """
-    _, first_slot, merged = np.unique(slot_atoms[:, 0], return_index=True, return_inverse=True)
+    _, first_slot, merged = np.unique(home_atoms, return_index=True, return_inverse=True)
     orders = tables.polynomial.parameter_orders[tables.entry_parameters]
     bias = _contract(tables, parameters, orders == 1)
     targets = 3 * tables.polynomial.n_sites

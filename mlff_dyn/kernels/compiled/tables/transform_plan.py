@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlff_dyn.kernels.harmonic import HarmonicTorus
 
 _STRIDE = 4
-_LOOK_UP, _PACKING, _STAGE, _RADIX, _PRODUCT = 12.0, 12.0, 6.0, 3.3, 2.0
+LOOK_UP, _PACKING, _STAGE, _RADIX, _PRODUCT = 12.0, 12.0, 6.0, 3.3, 2.0
 """Costs per cell, in units of a multiplication of the sum over pairs; measured on an x86-64 processor."""
 
 
@@ -64,7 +64,7 @@ def build_transform_plan(harmonic: HarmonicTorus) -> TransformPlan:
 
 def transforms_pairs(
     tables: GatherTables,
-    slot_atoms: NDArray[np.int32],
+    home_atoms: NDArray[np.int32],
     grid: tuple[int, int, int] | None,
     harmonic: HarmonicTorus | None,
 ) -> bool:
@@ -76,7 +76,7 @@ def transforms_pairs(
     Parameters
     ----------
     tables : GatherTables
-    slot_atoms : ndarray, shape (n_slots, n_cells), int32
+    home_atoms : ndarray, shape (n_slots,), int32
     grid : tuple of 3 int or None
         Extents of the torus; None where they are not known.
     harmonic : HarmonicTorus or None
@@ -89,8 +89,8 @@ def transforms_pairs(
     if harmonic is not None or not len(variables):
         return harmonic is not None and len(variables) > 0
     n_sites = tables.polynomial.n_sites
-    n_columns = len(np.unique(slot_atoms[variables // 3, 0]))
-    pairs = n_columns * (_LOOK_UP + 9 * n_sites)
+    n_columns = len(np.unique(home_atoms[variables // 3]))
+    pairs = n_columns * (LOOK_UP + 9 * n_sites)
     stages = sum(_STAGE + _RADIX * radix for extent in grid for radix in radices(extent))
     packed = packed_size(n_sites)
     return packed * (_PACKING + stages) + _PRODUCT * 6 * n_sites * packed < pairs
@@ -142,10 +142,11 @@ def _exponentials(turns: NDArray[np.float64]) -> NDArray[np.float64]:
 def _table(harmonic: HarmonicTorus, n_packed: int, chosen: NDArray[np.int32]) -> NDArray[np.float64]:
     n_components, n_cells = 3 * harmonic.n_sites, harmonic.blocks.shape[2]
     site, axis = np.divmod(np.arange(n_components), 3)
-    rows = (site % 2) * n_packed + _STRIDE * (site // 2) + axis
-    spectrum = harmonic.spectrum.reshape(n_components, n_components, n_cells)[:, :, chosen].transpose(2, 1, 0)
+    places = (site % 2) * n_packed + _STRIDE * (site // 2) + axis
     table = np.zeros((len(chosen), n_components, 2, 2 * n_packed))
-    table[:, :, 0, rows] = spectrum.real
-    table[:, :, 1, rows] = spectrum.imag
+    for rows, part in harmonic.spectrum_parts():
+        spectrum = part.reshape(-1, n_components, n_cells)[:, :, chosen].transpose(2, 1, 0)
+        table[:, :, 0, places[rows]] = spectrum.real
+        table[:, :, 1, places[rows]] = spectrum.imag
     table *= -0.5 / n_cells
     return table
