@@ -64,8 +64,8 @@ class LocalConfig(Section):
     l_max: Integer = Field(default=3, ge=0, le=6, description="Largest degree of the angular functions.")
     kinds: Literal["species", "sites"] = Field(
         default="species",
-        description="Whose functions are the same: those of atoms of a `species`, or only of `sites` that the "
-        "space group maps onto each other.",
+        description="Whose functions are the same: those of atoms of a `species`, or only of `sites` that "
+        "symmetry maps onto each other.",
     )
 
 

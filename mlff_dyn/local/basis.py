@@ -10,7 +10,7 @@ import numpy as np
 from mlff_dyn.errors import BasisError
 from mlff_dyn.kernels.local_tables import LocalTables
 from mlff_dyn.kernels.reference.local_functions import radial_functions
-from mlff_dyn.local.environments import find_environments
+from mlff_dyn.local.environments import Environments, find_environments
 from mlff_dyn.local.radial import gaussians
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class LocalSettings:
     l_max : int
         Largest degree of the angular functions.
     kinds : str
-        Whose functions are the same: those of atoms of a ``species``, or only of ``sites`` that the space group
+        Whose functions are the same: those of atoms of a ``species``, or only of ``sites`` that symmetry
         maps onto each other.
     """
 
@@ -151,11 +151,8 @@ def build_local_basis(
     species, kinds = numbers[places], of_sites.astype(np.int32)
     reach = settings.cutoff_angstrom + 2.0 * largest_displacement
     found = find_environments(lattice, positions, kinds, reach, periodic)
-    centers = kinds[np.repeat(np.arange(len(kinds)), np.diff(found.starts))]
-    nearest = np.full((kinds.max() + 1,) * 2, np.inf)
-    np.minimum.at(nearest, (centers, kinds[found.slots[:, 0]]), np.linalg.norm(found.vectors, axis=1))
     radial = gaussians(settings.cutoff_angstrom, settings.n_radial)
-    present = _channels(nearest, radial, settings.cutoff_angstrom)
+    present = _channels(_nearest(kinds, found), radial, settings.cutoff_angstrom)
     _check_number(present, settings)
     pairs, triples, labels = _number(present, settings)
     tables = LocalTables(
@@ -174,6 +171,14 @@ def build_local_basis(
     return LocalBasis(
         settings, species, largest_displacement, tables, bodies, np.stack([first, second], axis=1), degrees
     )
+
+
+def _nearest(kinds: NDArray[np.int32], found: Environments) -> NDArray[np.float64]:
+    """Smallest distance of two kinds in the crystal at rest, Å, shape (n_kinds, n_kinds)."""
+    nearest = np.full((kinds.max() + 1,) * 2, np.inf)
+    centers = kinds[np.repeat(np.arange(len(kinds)), np.diff(found.starts))]
+    np.minimum.at(nearest, (centers, kinds[found.slots[:, 0]]), np.linalg.norm(found.vectors, axis=1))
+    return nearest
 
 
 def _check_number(present: NDArray[np.bool_], settings: LocalSettings) -> None:
