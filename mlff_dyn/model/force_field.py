@@ -275,7 +275,15 @@ class SupercellForceField:
         )
 
     def energy_forces(self, displacements: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        """Energy (eV, the reference energy included) and forces (eV/Å, shape (n_atoms, 3))."""
+        """Energy (eV, the reference energy included) and forces (eV/Å, shape (n_atoms, 3)).
+
+        Raises
+        ------
+        DataError
+            If an atom is farther from its site than the local part knows neighbors for.
+        """
+        if self._supercell.local is not None:
+            self._supercell.local.check_displacements(displacements)
         energy, forces = self.kernel.energy_forces(displacements)
         rest = self.force_field.training.reference_energy_ev_per_cell * self.torus.n_cells
         return energy + rest, forces

@@ -103,7 +103,7 @@ class LocalExpansion:
         DataError
             If an atom is so far from its site that neighbors are missing.
         """
-        self._check(displacements)
+        self.check_displacements(displacements)
         found = local_rows(self.basis.tables, self.neighbor_atoms, displacements, strain=strain)
         rest = self.at_rest
         energy = found.energy - rest.energy - np.einsum("abf,ab->f", rest.virial, strain)
@@ -122,11 +122,17 @@ class LocalExpansion:
 
     def place(self, displacements: NDArray[np.float64], strain: NDArray[np.float64]) -> LocalPlace:
         """The functions on the supercell, for displacements within the reach of the tables."""
-        self._check(displacements)
+        self.check_displacements(displacements)
         return LocalPlace(self.basis.tables, self.neighbor_atoms, strain)
 
-    def _check(self, displacements: NDArray[np.float64]) -> None:
-        """Refuse atoms that may have neighbors which are not in the tables."""
+    def check_displacements(self, displacements: NDArray[np.float64]) -> None:
+        """Refuse atoms that may have neighbors which are not in the tables.
+
+        Raises
+        ------
+        DataError
+            If there are any.
+        """
         farthest = float(np.sqrt((displacements**2).sum(axis=1).max(initial=0.0)))
         if farthest > self.basis.largest_displacement:
             raise DataError(

@@ -57,6 +57,7 @@ class TrustedRegion:
     temperature_kelvin : float
     displacement_limit_angstrom : float
     is_given : bool                            the limit is the user's
+    is_of_local : bool                         the limit is where the local part has no more neighbors
     expected_angstrom : float or None
         Largest displacement that order 2 predicts in all the steps; None where it is not stable.
     expected_rms_angstrom : float or None
@@ -70,6 +71,7 @@ class TrustedRegion:
     temperature_kelvin: float
     displacement_limit_angstrom: float
     is_given: bool
+    is_of_local: bool
     expected_angstrom: float | None
     expected_rms_angstrom: float | None
     trained_angstrom: float
@@ -128,7 +130,9 @@ class TrustedRegion:
 
     def describe_limit(self) -> str:
         """Say where the limit of the displacement comes from."""
-        if self.is_given:
+        if self.is_of_local:
+            origin = "half way to the next site, where the local part of the energy ends"
+        elif self.is_given:
             origin = "md.displacement_limit_angstrom"
         elif self.expected_angstrom is None:
             origin = "order 2 is not stable and predicts no displacement"
@@ -148,6 +152,8 @@ class TrustedRegion:
                 "add the next even order to expansion.cutoffs_angstrom, set expansion.local, or lower the "
                 "temperature"
             )
+        if self.is_of_local:
+            return f"an atom changed its site: {train}, or lower the temperature"
         farthest = max(_stopped_distance(run), LIMITS.thermal_margin * (self.expected_angstrom or 0.0))
         value = f"set md.displacement_limit_angstrom to {_rounded_up(LIMITS.advised_margin * farthest):g}"
         return f"{value} to go on" + (", or leave it out" if self.is_given else f", or {train}")
@@ -184,14 +190,17 @@ def trusted_region(
         expected, rms = _expected_displacements(modes, torus.n_atoms, motion)
     derived = _plausible_limit(expected, torus, limits)
     given = motion.displacement_limit_angstrom
+    wanted = given or max(limits.data_margin * trained, derived)
+    farthest = np.inf if model.local is None else model.local.largest_displacement
     thermal = BOLTZMANN_EV_PER_K * motion.temperature_kelvin
     n_freedoms = 3 * max(1, torus.n_atoms - 1)
     unlikely = float(chdtri(n_freedoms, limits.hot_probability))
     depth = limits.energy_margin_sd * thermal * float(np.sqrt(0.5 * n_freedoms))
     return TrustedRegion(
         temperature_kelvin=motion.temperature_kelvin,
-        displacement_limit_angstrom=given or max(limits.data_margin * trained, derived),
+        displacement_limit_angstrom=min(wanted, farthest),
         is_given=given is not None,
+        is_of_local=wanted > farthest,
         expected_angstrom=expected,
         expected_rms_angstrom=rms,
         trained_angstrom=trained,

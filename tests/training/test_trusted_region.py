@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from mlff_dyn.errors import ConfigError
+from mlff_dyn.errors import ConfigError, DataError
 from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import Torus, input_supercell
+from mlff_dyn.local.basis import LocalSettings
 from mlff_dyn.md.start import start_at_rest_positions
 from mlff_dyn.model.force_field import ForceField
 from mlff_dyn.model.harmonic_modes import harmonic_modes
+from mlff_dyn.model.local_expansion import local_basis
 from mlff_dyn.training.trusted_region import Motion, trusted_region
 from mlff_dyn.units import BOLTZMANN_EV_PER_K
 from tests.models import crystal_of, fitted_to_harmonic, spring_hessian
@@ -122,3 +124,21 @@ def test_a_step_that_does_not_resolve_the_fastest_vibration_is_refused() -> None
         region.check_timestep(1.001 * longest)
     value = float(str(error.value.fix).split()[3])
     assert 0.9 * longest < value <= longest
+
+
+def test_a_local_part_ends_dynamics_where_its_neighbors_end() -> None:
+    """Whatever limit is asked for; at the limit there is an energy, beyond it none."""
+    bare, torus = springs(5.0, 2.0)
+    local = local_basis(bare.basis.crystal, LocalSettings(4.0, 2, 1))
+    mean = np.append(bare.posterior.mean, np.zeros(local.n_parameters))
+    factor = np.pad(bare.posterior.covariance_factor, ((0, local.n_parameters), (0, 0)))
+    known = replace(bare.posterior, mean=mean, covariance_factor=factor)
+    place = replace(bare, local=local, posterior=known).on(torus)
+    region = trusted_region(place, Motion(300.0, 1.0, 100, displacement_limit_angstrom=9.0))
+    assert region.displacement_limit_angstrom == pytest.approx(local.largest_displacement)
+    assert "the local part of the energy ends" in region.describe_limit()
+    u = np.zeros((torus.n_atoms, 3))
+    u[0, 1] = region.displacement_limit_angstrom
+    assert np.isfinite(place.energy_forces(u)[0])
+    with pytest.raises(DataError, match="the local part of the energy ends"):
+        place.energy_forces(1.01 * u)
