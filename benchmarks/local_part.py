@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mlff_dyn.lattice.torus import Torus
 
-MARGIN_ANGSTROM = 0.8
+LARGEST_DISPLACEMENT_ANGSTROM = 0.4
 SIZES = ((5.0, 3, 1), (5.0, 5, 2), (4.0, 5, 3), (5.0, 5, 3), (6.0, 5, 3), (5.0, 8, 4), (5.0, 8, 6))
 """Cutoff in Å, radial functions, largest l."""
 STANDARD = LocalSettings()
@@ -31,7 +31,11 @@ def local_terms(model: Model, torus: Torus, settings: LocalSettings) -> LocalTer
     """Local part of random values, so small that they move nothing."""
     crystal = model.crystal
     basis = build_local_basis(
-        crystal.lattice, crystal.positions, crystal.numbers, settings, margin=MARGIN_ANGSTROM
+        crystal.lattice,
+        crystal.positions,
+        crystal.numbers,
+        settings,
+        largest_displacement=LARGEST_DISPLACEMENT_ANGSTROM,
     )
     values = np.random.default_rng(0).normal(scale=1e-6, size=basis.n_functions)
     return LocalTerms(basis.tables, values, torus.atom_indices(basis.tables.slots), np.zeros((3, 3)))

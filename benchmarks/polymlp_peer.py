@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 N_GAUSSIANS = (4, 19)
-"""Beside one without a Gaussian: 115 and 460 functions, for the 455 of the standard local part."""
+"""Beside one without a Gaussian: 115 and 460 functions, for the 373 of the standard local part."""
 
 
 def measure_polymlp() -> Iterator[Measurement]:

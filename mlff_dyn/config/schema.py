@@ -62,6 +62,11 @@ class LocalConfig(Section):
         default=5, ge=1, le=12, description="Radial functions for each species of neighbors."
     )
     l_max: Integer = Field(default=3, ge=0, le=6, description="Largest degree of the angular functions.")
+    kinds: Literal["species", "sites"] = Field(
+        default="species",
+        description="Whose functions are the same: those of atoms of a `species`, or only of `sites` that "
+        "symmetry maps onto each other.",
+    )
 
 
 class ExpansionConfig(Section):

@@ -10,7 +10,7 @@ import numpy as np
 from mlff_dyn.errors import BasisError
 from mlff_dyn.kernels.local_tables import LocalTables
 from mlff_dyn.kernels.reference.local_functions import radial_functions
-from mlff_dyn.local.environments import find_environments
+from mlff_dyn.local.environments import Environments, find_environments
 from mlff_dyn.local.radial import gaussians
 
 if TYPE_CHECKING:
@@ -39,11 +39,15 @@ class LocalSettings:
         Radial functions per kind of neighbor.
     l_max : int
         Largest degree of the angular functions.
+    kinds : str
+        Whose functions are the same: those of atoms of a ``species``, or only of ``sites`` that symmetry
+        maps onto each other.
     """
 
     cutoff_angstrom: float = 5.0
     n_radial: int = 5
     l_max: int = 3
+    kinds: str = "species"
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,12 +119,13 @@ def build_local_basis(
     settings: LocalSettings,
     *,
     largest_displacement: float,
+    sites: NDArray[np.int64] | None = None,
     periodic: tuple[bool, bool, bool] = (True, True, True),
 ) -> LocalBasis:
-    """Functions of a crystal: one set for each species of the central atom.
+    """Functions of a crystal: one set for each kind of the central atom.
 
-    A function of the distance between two species is the same from either side. Functions of species that are
-    not within the cutoff of each other are left out.
+    A function of the distance between two kinds is the same from either side. Functions of kinds that are not
+    within the cutoff of each other are left out.
 
     Parameters
     ----------
@@ -131,6 +136,8 @@ def build_local_basis(
     settings : LocalSettings
     largest_displacement : float, Å
         How far atoms may be from their sites.
+    sites : ndarray, shape (n_sites,), optional
+        Equal numbers for sites whose functions are the same; those of a species by default.
     periodic : tuple of bool
 
     Raises
@@ -138,15 +145,14 @@ def build_local_basis(
     BasisError
         If there are too many functions.
     """
-    species, of_sites = np.unique(numbers, return_inverse=True)
-    kinds = of_sites.astype(np.int32)
+    _, places, of_sites = np.unique(
+        numbers if sites is None else sites, return_index=True, return_inverse=True
+    )
+    species, kinds = numbers[places], of_sites.astype(np.int32)
     reach = settings.cutoff_angstrom + 2.0 * largest_displacement
     found = find_environments(lattice, positions, kinds, reach, periodic)
-    centers = kinds[np.repeat(np.arange(len(kinds)), np.diff(found.starts))]
-    nearest = np.full((kinds.max() + 1,) * 2, np.inf)
-    np.minimum.at(nearest, (centers, kinds[found.slots[:, 0]]), np.linalg.norm(found.vectors, axis=1))
     radial = gaussians(settings.cutoff_angstrom, settings.n_radial)
-    present = _channels(nearest, radial, settings.cutoff_angstrom)
+    present = _channels(_nearest(kinds, found), radial, settings.cutoff_angstrom)
     _check_number(present, settings)
     pairs, triples, labels = _number(present, settings)
     tables = LocalTables(
@@ -165,6 +171,14 @@ def build_local_basis(
     return LocalBasis(
         settings, species, largest_displacement, tables, bodies, np.stack([first, second], axis=1), degrees
     )
+
+
+def _nearest(kinds: NDArray[np.int32], found: Environments) -> NDArray[np.float64]:
+    """Smallest distance of two kinds in the crystal at rest, Å, shape (n_kinds, n_kinds)."""
+    nearest = np.full((kinds.max() + 1,) * 2, np.inf)
+    centers = kinds[np.repeat(np.arange(len(kinds)), np.diff(found.starts))]
+    np.minimum.at(nearest, (centers, kinds[found.slots[:, 0]]), np.linalg.norm(found.vectors, axis=1))
+    return nearest
 
 
 def _check_number(present: NDArray[np.bool_], settings: LocalSettings) -> None:

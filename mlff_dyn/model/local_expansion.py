@@ -54,6 +54,7 @@ def local_basis(crystal: Crystal, settings: LocalSettings, *, is_at_rest: bool =
         crystal.numbers,
         settings,
         largest_displacement=_FARTHEST_OF_BOND * nearest,
+        sites=crystal.site_map.min(axis=0) if settings.kinds == "sites" else None,
         periodic=crystal.periodic,
     )
     if not is_at_rest:

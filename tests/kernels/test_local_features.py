@@ -55,7 +55,9 @@ def test_features_of_each_n_and_l_are_theirs(tmp_path):
     theirs /= np.linalg.norm(theirs, axis=0)
     rows = compiled.local_rows(terms.tables, terms.neighbor_atoms, u, strain=terms.strain)
     ours = np.vstack([rows.energy, rows.forces])
-    basis = build_local_basis(LATTICE, POSITIONS, np.array(CRYSTAL.numbers), SETTINGS, margin=MARGIN)
+    basis = build_local_basis(
+        LATTICE, POSITIONS, np.array(CRYSTAL.numbers), SETTINGS, largest_displacement=0.5 * MARGIN
+    )
     for bodies, degree in [(2, 0), *((3, degree) for degree in range(SETTINGS.l_max + 1))]:
         same = (
             (basis.bodies == bodies) & (basis.degrees == degree) & (np.ptp(basis.radial_indices, axis=1) == 0)

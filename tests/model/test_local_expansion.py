@@ -9,6 +9,7 @@ from ase.build import bulk
 
 from mlff_dyn.errors import DataError
 from mlff_dyn.lattice.basis import build_basis
+from mlff_dyn.lattice.crystal import build_crystal
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.local.basis import LocalSettings
 from mlff_dyn.model.expansion import Expansion
@@ -176,6 +177,21 @@ def test_local_part_at_rest_has_neither_forces_nor_stress() -> None:
     np.testing.assert_allclose(forces.ravel(), rows @ force_field.posterior.mean, atol=1e-11)
     expected = errors_of_rows(force_field, rows, place.force_conditions(u))
     np.testing.assert_allclose(force_field.on(torus).force_errors(u).epistemic, expected.epistemic, rtol=1e-8)
+
+
+def test_sites_of_a_species_may_have_functions_of_their_own() -> None:
+    """Three sites of oxygen in a distorted perovskite; in the cubic one, symmetry makes them one."""
+    cell = np.diag([4.0, 4.0, 4.2])
+    shares = np.array([[0, 0, 0], [0.5, 0.5, 0.48], [0.5, 0.5, 0.02], [0.5, 0, 0.53], [0, 0.5, 0.53]])
+    numbers = np.array([56, 22, 8, 8, 8])
+    crystal = build_crystal(cell, shares @ cell, numbers)
+    of_species, of_sites = (
+        local_basis(crystal, LocalSettings(4.5, 3, 1, kinds)) for kinds in ("species", "sites")
+    )
+    assert of_species.numbers.tolist() == [8, 22, 56]
+    assert sorted(of_sites.numbers.tolist()) == [8, 8, 22, 56]
+    assert len(np.unique(of_sites.tables.kinds[crystal.numbers == 8])) == 2
+    assert of_sites.n_functions > of_species.n_functions
 
 
 def test_atom_beyond_the_reach_of_the_neighbors_is_refused() -> None:

@@ -77,13 +77,14 @@ MLFF_INLINE void radial_tile(const RadialTable<Real>& table, std::ptrdiff_t firs
     const Real* coefficients = table.coefficients + 2 * first;
     RadialSums<Real, N> sums;
     sums.start(coefficients);
-    Lanes<Real> before = x, polynomial = one;  // T_-1 and T_0
+    // Each polynomial is started before the one before it is used, so that nothing waits for it.
+    Lanes<Real> before = one, polynomial = x;
     for (std::ptrdiff_t k = 1; k < table.n_polynomials; ++k) {
         coefficients += 2 * table.n_radial;
         const Lanes<Real> next = (x + x) * polynomial - before;
+        sums.add(coefficients, polynomial);
         before = polynomial;
         polynomial = next;
-        sums.add(coefficients, polynomial);
     }
     const Lanes<Real> inside = larger<Real>(one - ratio * ratio, Lanes<Real>{});
     const Lanes<Real> square = inside * inside;

@@ -33,11 +33,13 @@ def noise_family(
     """Noise of forces, and of the energies and stresses among the rows.
 
     Errors of forces, summed along the paths of the atoms, are an error of the energy; those of the stress are
-    expected to be of the order of a force error on every bond.
+    expected to be of the order of a force error on every bond. A local part knows order 3 well enough.
     """
     amplitude = float(np.sqrt(np.mean([frame.amplitude_angstrom**2 for frame in data.frames])))
-    spread = 0.0 if data.expansion.local is None else hyperpriors.exponent_spread
-    forces = TruncationNoise(_highest_complete_order(basis), amplitude, spread, hyperpriors)
+    order, spread = _highest_complete_order(basis), 0.0
+    if data.expansion.local is not None:
+        order, spread = max(order, _TRIPLE), hyperpriors.exponent_spread
+    forces = TruncationNoise(order, amplitude, spread, hyperpriors)
     n_atoms = float(np.mean([frame.n_atoms for frame in data.frames]))
     others = []
     if data.energy_means:
