@@ -149,6 +149,7 @@ class LocalPlan:
     def add_rows(
         self,
         neighbor_atoms: NDArray[np.int32],
+        grid: tuple[int, int, int],
         vectors: NDArray[np.float64],
         displacements: NDArray[np.float64],
         atoms: NDArray[np.int32],

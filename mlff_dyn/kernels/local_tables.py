@@ -22,15 +22,19 @@ of neighbors of g_n(r_ij) g_n'(r_ij') P_l(cos), and Chebyshev polynomials T_k.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlff_dyn.errors import DataError, check_shape
-from mlff_dyn.kernels.placement import check_range
+from mlff_dyn.kernels.placement import check_range, check_slot_atoms
+from mlff_dyn.kernels.slot_atoms import as_slot_atoms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from mlff_dyn.kernels.slot_atoms import SlotAtoms
 
 CUTOFF_POWER = 3
 """Power of 1 - r^2 / r_c^2: functions have two continuous derivatives at the cutoff."""
@@ -127,13 +131,23 @@ class _OnTorus:
     """Tables for the cells of a strained torus."""
 
     tables: LocalTables
-    neighbor_atoms: NDArray[np.int32]
+    neighbor_atoms: SlotAtoms | NDArray[np.int32]
     strain: NDArray[np.float64]
 
     @property
     def n_atoms(self) -> int:
         """Atoms of the torus."""
-        return self.tables.n_sites * int(self.neighbor_atoms.shape[1])
+        return self.tables.n_sites * self.slot_atoms.n_cells
+
+    @cached_property
+    def slot_atoms(self) -> SlotAtoms:
+        """Atom that each neighbor of the tables means for each home cell."""
+        return as_slot_atoms(self.neighbor_atoms)
+
+    def check_neighbors(self) -> None:
+        """Refuse neighbors that the tables or the torus do not have."""
+        tables = self.tables
+        check_slot_atoms("neighbor_atoms", self.neighbor_atoms, len(tables.slots), tables.n_sites)
 
     @property
     def vectors(self) -> NDArray[np.float64]:
@@ -154,7 +168,7 @@ class LocalTerms(_OnTorus):
     ----------
     tables : LocalTables
     values : ndarray, shape (n_functions,), eV
-    neighbor_atoms : ndarray, shape (n_neighbors, n_cells), int32
+    neighbor_atoms : SlotAtoms, or ndarray, shape (n_neighbors, n_cells), int32
         Atom that each neighbor of the tables means for each home cell.
     strain : ndarray, shape (3, 3)
         Neighbors are at (1 + strain) times their vectors, plus displacements.
@@ -164,14 +178,14 @@ class LocalTerms(_OnTorus):
 
     tables: LocalTables
     values: NDArray[np.float64]
-    neighbor_atoms: NDArray[np.int32]
+    neighbor_atoms: SlotAtoms | NDArray[np.int32]
     strain: NDArray[np.float64]
     energy_at_rest: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit."""
         check_shape("values", self.values, (self.tables.n_functions,))
-        check_neighbors(self.tables, self.neighbor_atoms)
+        self.check_neighbors()
         check_shape("strain", self.strain, (3, 3))
 
 
@@ -182,20 +196,20 @@ class LocalPlace(_OnTorus):
     Attributes
     ----------
     tables : LocalTables
-    neighbor_atoms : ndarray, shape (n_neighbors, n_cells), int32
+    neighbor_atoms : SlotAtoms, or ndarray, shape (n_neighbors, n_cells), int32
         Atom that each neighbor of the tables means for each home cell.
     strain : ndarray, shape (3, 3)
         Neighbors are at (1 + strain) times their vectors, plus displacements.
     """
 
     tables: LocalTables
-    neighbor_atoms: NDArray[np.int32]
+    neighbor_atoms: SlotAtoms | NDArray[np.int32]
     strain: NDArray[np.float64]
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit."""
         _check_degree(self.tables)
-        check_neighbors(self.tables, self.neighbor_atoms)
+        self.check_neighbors()
         check_shape("strain", self.strain, (3, 3))
 
     def check_atoms(self, atoms: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -221,18 +235,6 @@ class LocalRows:
     forces: NDArray[np.float64]
     energy: NDArray[np.float64]
     virial: NDArray[np.float64]
-
-
-def check_neighbors(tables: LocalTables, neighbor_atoms: NDArray[np.int32]) -> None:
-    """Refuse neighbors that the tables or the torus do not have.
-
-    Raises
-    ------
-    DataError
-        If the shape is wrong or an atom is out of range.
-    """
-    check_shape("neighbor_atoms", neighbor_atoms, (len(tables.slots), None))
-    check_range("neighbor_atoms", neighbor_atoms, tables.n_sites * neighbor_atoms.shape[1])
 
 
 def check_local(terms: LocalTerms, n_atoms: int) -> LocalTerms:

@@ -119,10 +119,7 @@ def place_tables(
         If a shape or an atom number does not fit the tables.
     """
     n_slots = len(tables.slots)
-    known = as_slot_atoms(slot_atoms)
-    atoms = known.table if isinstance(known, SlotTable) else known.home[:, None]
-    check_shape("slot_atoms", atoms, (n_slots, None))
-    check_range("slot_atoms", atoms, known.n_cells * tables.polynomial.n_sites)
+    known = check_slot_atoms("slot_atoms", slot_atoms, n_slots, tables.polynomial.n_sites)
     if moves is not None:
         check_shape("moves", moves, (n_slots, 3))
     return Placement(
@@ -130,6 +127,23 @@ def place_tables(
         known,
         np.empty((0, 3)) if moves is None else np.ascontiguousarray(moves, dtype=np.float64),
     )
+
+
+def check_slot_atoms(
+    name: str, slot_atoms: SlotAtoms | NDArray[np.int32], n_slots: int, n_sites: int
+) -> SlotAtoms:
+    """Atoms of slots, or a message that says what is wrong.
+
+    Raises
+    ------
+    DataError
+        If there are not so many slots, or an atom is out of range.
+    """
+    known = as_slot_atoms(slot_atoms)
+    atoms = known.table if isinstance(known, SlotTable) else known.home[:, None]
+    check_shape(name, atoms, (n_slots, None))
+    check_range(name, atoms, known.n_cells * n_sites)
+    return known
 
 
 def check_range(name: str, atoms: NDArray[np.int32] | NDArray[np.int64], n_atoms: int) -> None:

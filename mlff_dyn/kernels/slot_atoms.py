@@ -123,7 +123,8 @@ def cell_slices(n_cells: int, n_slots: int) -> list[slice]:
     return [slice(first, min(first + length, n_cells)) for first in range(0, n_cells, length)]
 
 
-def atoms_of_program(slot_atoms: SlotAtoms, slots: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Atoms of some slots for all cells; for cell 0 alone where a kernel should work out the others."""
-    is_large = slot_atoms.grid is not None and len(slots) * slot_atoms.n_cells > LARGEST_TABLE
+def atoms_for_kernel(slot_atoms: SlotAtoms, slots: Cells = EVERY_CELL) -> NDArray[np.int32]:
+    """Atoms of (some) slots for all cells; for cell 0 alone where a kernel should work out the others."""
+    n_entries = len(slot_atoms.home[slots]) * slot_atoms.n_cells
+    is_large = slot_atoms.grid is not None and n_entries > LARGEST_TABLE
     return slot_atoms.of_cells(slice(0, 1) if is_large else EVERY_CELL, slots)

@@ -17,6 +17,7 @@ from mlff_dyn.local.basis import LocalBasis, LocalSettings, build_local_basis
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mlff_dyn.kernels.slot_atoms import TorusSlots
     from mlff_dyn.lattice.crystal import Crystal
 
 _FARTHEST_OF_BOND = 0.5
@@ -82,9 +83,9 @@ class LocalExpansion:
     torus: Torus
 
     @cached_property
-    def neighbor_atoms(self) -> NDArray[np.int32]:
-        """Atom that each neighbor means for each cell, shape (n_neighbors, n_cells)."""
-        return self.torus.atom_indices(self.basis.tables.slots)
+    def neighbor_atoms(self) -> TorusSlots:
+        """Atom that each neighbor means for each cell."""
+        return self.torus.slot_atoms(self.basis.tables.slots)
 
     @cached_property
     def at_rest(self) -> LocalRows:

@@ -7,16 +7,24 @@ from ase.build import bulk
 from mlff_dyn.kernels import slot_atoms
 from mlff_dyn.kernels.dynamics import Dynamics
 from mlff_dyn.lattice.torus import Torus, input_supercell
+from mlff_dyn.local.basis import LocalSettings
 from mlff_dyn.md.start import start_at_rest_positions
 from mlff_dyn.model.force_field import ForceField
-from tests.models import random_force_field
+from mlff_dyn.model.local_expansion import LocalExpansion
+from tests.models import random_force_field, with_local_part
 
+STRAIN = np.array([[0.01, 0.004, 0.0], [0.004, -0.01, 0.002], [0.0, 0.002, 0.005]])
 SUPERCELLS = [[3, 3, 5], [[2, 1, 0], [0, 3, 1], [-1, 0, 4]], [2, 3, 3]]
 
 
 @pytest.fixture(scope="module")
 def model() -> ForceField:
     return random_force_field(bulk("NaCl", "rocksalt", a=5.6, cubic=True), (2, 2, 2), {2: 5.0, 3: 3.0})[0]
+
+
+@pytest.fixture(scope="module")
+def model_with_local_part(model: ForceField) -> ForceField:
+    return with_local_part(model, LocalSettings(cutoff_angstrom=4.3, n_radial=3, l_max=1))
 
 
 @pytest.fixture
@@ -66,3 +74,25 @@ def test_kernels_give_the_same_bits(
     found = everything(model, torus_of(model, supercell), precision=precision, n_threads=n_threads)
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("supercell", SUPERCELLS)
+@pytest.mark.parametrize(("precision", "n_threads"), [("double", 2), ("single", 1)])
+def test_the_local_part_is_the_same(
+    model_with_local_part: ForceField,
+    supercell: list,
+    precision: str,
+    n_threads: int,
+    request: pytest.FixtureRequest,
+) -> None:
+    model = model_with_local_part
+    torus = torus_of(model, supercell)
+    u = 0.05 * np.random.default_rng(2).standard_normal((torus.n_atoms, 3))
+    expected = everything(model, torus, precision=precision, n_threads=n_threads)
+    rows = LocalExpansion(model.local, torus).rows(u, STRAIN).forces
+    request.getfixturevalue("in_pieces")
+    anew = LocalExpansion(model.local, torus_of(model, supercell))
+    np.testing.assert_array_equal(anew.rows(u, STRAIN).forces, rows)
+    found = everything(model, torus_of(model, supercell), precision=precision, n_threads=n_threads)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)

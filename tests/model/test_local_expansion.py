@@ -20,7 +20,7 @@ from mlff_dyn.model.force_field import ForceField, errors_of_rows
 from mlff_dyn.model.local_expansion import local_basis
 from mlff_dyn.store.model_file import read_model, write_model
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
-from tests.models import copper, crystal_of, emt_snapshots
+from tests.models import copper, crystal_of, emt_snapshots, random_force_field, with_local_part
 
 SETTINGS = LocalSettings(cutoff_angstrom=4.5, n_radial=4, l_max=2)
 STRAIN = np.array([[0.01, 0.004, 0.0], [0.004, -0.01, 0.002], [0.0, 0.002, 0.005]])
@@ -110,6 +110,19 @@ def test_errors_are_those_of_the_rows(strain: np.ndarray | None) -> None:
     supercell = force_field.expansion.on(torus, strain)
     expected = errors_of_rows(force_field, supercell.rows(u)[0], supercell.force_conditions(u))
     np.testing.assert_allclose(place.force_errors(u).predictive, expected.predictive, rtol=1e-8)
+
+
+def test_errors_of_a_polar_crystal_under_strain_are_those_of_the_rows() -> None:
+    """Its force constants have a net force, which is taken off."""
+    force_field, torus = random_force_field(bulk("ZnO", "wurtzite", 3.25, 5.2), (3, 3, 2), {2: 3.5, 3: 2.1})
+    force_field = with_local_part(force_field, LocalSettings(cutoff_angstrom=3.4, n_radial=2, l_max=1))
+    supercell, u = force_field.expansion.on(torus, STRAIN), displaced(torus)
+    assert np.abs(supercell._net_force_rows).max() > 1e-3
+    factor = np.random.default_rng(4).standard_normal((force_field.expansion.n_parameters, 5))
+    expected = ((supercell.rows(u)[0] @ factor) ** 2).sum(axis=1).reshape(-1, 3)
+    atoms = np.array([torus.n_atoms - 1, 2, 7])
+    np.testing.assert_allclose(supercell.force_variances(u, factor), expected, rtol=1e-10)
+    np.testing.assert_allclose(supercell.force_variances(u, factor, atoms=atoms), expected[atoms], rtol=1e-10)
 
 
 def test_larger_supercell_has_the_same_energy_per_cell() -> None:

@@ -21,7 +21,7 @@ from mlff_dyn.kernels.harmonic import check_harmonic, second_order
 from mlff_dyn.kernels.local_tables import check_local
 from mlff_dyn.kernels.pair_terms import BondTerms, build_bond_terms
 from mlff_dyn.kernels.placement import place_tables
-from mlff_dyn.kernels.slot_atoms import atoms_of_program
+from mlff_dyn.kernels.slot_atoms import atoms_for_kernel
 from mlff_dyn.kernels.threads import available_cores, check_threads, paying_threads
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ class ForceKernel:
         self._harmonic = None if harmonic is None else self._plan_harmonic(harmonic)
         del harmonic
         self._local = None if local is None else local_arguments(check_local(local, self.n_atoms))
+        self._grid = slots.grid or (None if local is None else local.slot_atoms.grid)
         of_local = 0.0 if local is None else work_of_local(local.tables)
         self._work = self._place.n_cells * (work_of_programs(self._programs) + of_local)
         self._evaluator = self._make_evaluator(1, self._threads_of_each(1))
@@ -114,8 +115,8 @@ class ForceKernel:
     def _make_evaluator(self, n_replicas: int, n_threads: int) -> _Evaluator:
         sizes = (self._place.n_sites, self._place.n_cells, n_replicas)
         evaluator = self._evaluator_type(*sizes, INSTRUCTION_SET, n_threads)
-        if self._place.slot_atoms.grid is not None:
-            evaluator.set_grid(*self._place.slot_atoms.grid)
+        if self._grid is not None:
+            evaluator.set_grid(*self._grid)
         for program, groups in self._programs:
             evaluator.add_program(*program)
             for group in groups:
@@ -244,7 +245,7 @@ def _plan_programs(
     programs = []
     for chunk in chunks:
         program = (
-            atoms_of_program(slot_atoms, np.concatenate([chunk.slots, extra])),
+            atoms_for_kernel(slot_atoms, np.concatenate([chunk.slots, extra])),
             len(chunk.slots),
             chunk.n_lifted,
             chunk.lifts,

@@ -11,16 +11,19 @@ from mlff_dyn.kernels import _compiled
 from mlff_dyn.kernels.compiled.instruction_set import INSTRUCTION_SET
 from mlff_dyn.kernels.compiled.tables.radial_coefficients import radial_coefficients
 from mlff_dyn.kernels.local_tables import LocalPlace, LocalRows, LocalTables
+from mlff_dyn.kernels.slot_atoms import atoms_for_kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from mlff_dyn.kernels.slot_atoms import SlotAtoms
 
 _VOIGT = np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])
 
 
 def local_rows(
     tables: LocalTables,
-    neighbor_atoms: NDArray[np.int32],
+    neighbor_atoms: SlotAtoms | NDArray[np.int32],
     displacements: NDArray[np.float64],
     *,
     strain: NDArray[np.float64],
@@ -30,7 +33,7 @@ def local_rows(
     Parameters
     ----------
     tables : LocalTables
-    neighbor_atoms : ndarray, shape (n_neighbors, n_cells)
+    neighbor_atoms : SlotAtoms, or ndarray, shape (n_neighbors, n_cells)
         Atom that each neighbor of the tables means for each home cell.
     displacements : ndarray, shape (n_atoms, 3), Å
     strain : ndarray, shape (3, 3)
@@ -83,7 +86,8 @@ def _force_rows(
 ) -> NDArray[np.float64]:
     rows = np.zeros((3 * len(atoms), place.tables.n_functions))
     _local_plan(place.tables).add_rows(
-        np.ascontiguousarray(place.neighbor_atoms, dtype=np.int32),
+        atoms_for_kernel(place.slot_atoms),
+        place.slot_atoms.grid or (1, 1, 1),
         np.ascontiguousarray(place.vectors),
         place.check_displacements(displacements),
         place.check_atoms(atoms).astype(np.int32),

@@ -10,6 +10,7 @@ from mlff_dyn.errors import check_shape
 from mlff_dyn.kernels import _compiled
 from mlff_dyn.kernels.compiled.instruction_set import INSTRUCTION_SET
 from mlff_dyn.kernels.compiled.tables.radial_coefficients import radial_coefficients
+from mlff_dyn.kernels.slot_atoms import atoms_for_kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def local_arguments(terms: LocalTerms) -> tuple[Any, ...]:
-    """Arguments of set_local."""
+    """Arguments of set_local; where it gets the neighbors of cell 0 alone, set_grid comes before."""
     tables = terms.tables
     pair, triple = tables.coefficients(terms.values)
     return (
@@ -28,8 +29,9 @@ def local_arguments(terms: LocalTerms) -> tuple[Any, ...]:
         terms.energy_at_rest,
         *(
             np.ascontiguousarray(each, np.int32)
-            for each in (tables.kinds, tables.starts, tables.kinds[tables.slots[:, 0]], terms.neighbor_atoms)
+            for each in (tables.kinds, tables.starts, tables.kinds[tables.slots[:, 0]])
         ),
+        atoms_for_kernel(terms.slot_atoms),
         *(
             np.ascontiguousarray(each, np.float64)
             for each in (terms.vectors, radial_coefficients(tables), pair, triple)
@@ -60,8 +62,10 @@ def local_virial(terms: LocalTerms, displacements: NDArray[np.float64]) -> NDArr
         Symmetric; dE = sum_ab virial_ab dstrain_ab.
     """
     check_shape("displacements", displacements, (terms.n_atoms, 3))
-    sizes = (terms.tables.n_sites, terms.neighbor_atoms.shape[1], 1)
+    sizes = (terms.tables.n_sites, terms.slot_atoms.n_cells, 1)
     evaluator = _compiled.ForceEvaluator64(*sizes, INSTRUCTION_SET, 1)
+    if terms.slot_atoms.grid is not None:
+        evaluator.set_grid(*terms.slot_atoms.grid)
     evaluator.set_local(*local_arguments(terms))
     of_strained = np.empty((3, 3))
     evaluator.local_virial(np.ascontiguousarray(displacements, np.float64), of_strained)

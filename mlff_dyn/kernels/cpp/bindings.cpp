@@ -36,9 +36,7 @@ public:
             tile_list.push_back({tiles(k, 0), tiles(k, 1), tiles(k, 2), tiles(k, 3), tiles(k, 4), tiles(k, 5),
                                  tiles(k, 6)});
         }
-        const SlotAtoms slots = {slot_atoms.data(), static_cast<std::ptrdiff_t>(slot_atoms.shape(0)),
-                                 static_cast<std::ptrdiff_t>(slot_atoms.shape(1))};
-        evaluator_.add_program(slots, n_lifted_slots, n_lifted, std::move(lift_list), std::move(tile_list),
+        evaluator_.add_program(evaluator_.slots(slot_atoms.data(), slot_atoms.shape(0), slot_atoms.shape(1)), n_lifted_slots, n_lifted, std::move(lift_list), std::move(tile_list),
                                copy(columns), copy(coefficients));
     }
 
@@ -63,11 +61,11 @@ public:
                    Ints<1> starts, Ints<1> kinds_of_neighbors, Ints<2> neighbor_atoms, Doubles<2> vectors,
                    Doubles<3> radial, Doubles<2> pair, Doubles<4> triple) {
         LocalInput input;
-        input.n_cells = static_cast<std::ptrdiff_t>(neighbor_atoms.shape(1));
+        input.neighbor_atoms = evaluator_.slots(neighbor_atoms.data(), neighbor_atoms.shape(0), neighbor_atoms.shape(1));
+        input.n_cells = input.neighbor_atoms.n_cells;
         input.kinds = copy(kinds);
         input.starts = copy(starts);
         input.kinds_of_neighbors = copy(kinds_of_neighbors);
-        input.neighbor_atoms = copy(neighbor_atoms);
         input.vectors = copy(vectors);
         input.cutoff = cutoff;
         input.n_polynomials = static_cast<std::ptrdiff_t>(radial.shape(0));

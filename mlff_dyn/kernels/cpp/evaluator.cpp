@@ -53,7 +53,7 @@ template <typename Real>
 auto CellEvaluator<Real>::place_on_grid(const SlotAtoms& slot_atoms) const -> std::vector<GridSlot> {
     std::vector<GridSlot> slots;
     const auto [n_x, n_y, n_z] = grid_;
-    for (std::ptrdiff_t slot = 0; slot_atoms.n_columns < n_cells_ && slot < slot_atoms.n_slots; ++slot) {
+    for (std::ptrdiff_t slot = 0; !slot_atoms.is_table() && slot < slot_atoms.n_slots; ++slot) {
         const std::ptrdiff_t atom = slot_atoms.atoms[slot], cell = atom % n_cells_;
         slots.push_back({static_cast<std::int32_t>(atom - cell), static_cast<std::int32_t>(cell / (n_y * n_z)),
                          static_cast<std::int32_t>(cell / n_z % n_y), static_cast<std::int32_t>(cell % n_z)});
@@ -98,20 +98,11 @@ void CellEvaluator<Real>::store_places(const SlotAtoms& slot_atoms, ProgramData&
         for (std::ptrdiff_t cell = 0; cell < n_cells_; ++cell) {
             const std::ptrdiff_t lane = layout_.lanes[replica * n_cells_ + cell] - first_lane;
             for (std::ptrdiff_t slot = 0; lane >= 0 && slot < n_slots; ++slot) {
-                std::ptrdiff_t atom = slot_atoms.atoms[slot * slot_atoms.n_columns + cell % slot_atoms.n_columns];
-                if (!program.grid_slots.empty()) atom = atom_of_cell(program.grid_slots[slot], cell);
                 program.places[(lane / n_lanes * n_slots + slot) * n_lanes + lane % n_lanes] =
-                    static_cast<std::int32_t>(kStride * (replica * n_atoms() + atom));
+                    static_cast<std::int32_t>(kStride * (replica * n_atoms() + slot_atoms.atom(slot, cell)));
             }
         }
     }
-}
-
-template <typename Real>
-std::ptrdiff_t CellEvaluator<Real>::atom_of_cell(const GridSlot& slot, std::ptrdiff_t cell) const {
-    const auto [n_x, n_y, n_z] = grid_;
-    const std::ptrdiff_t x = (cell / (n_y * n_z) + slot.x) % n_x, y = (cell / n_z + slot.y) % n_y;
-    return slot.first + (x * n_y + y) * n_z + (cell + slot.z) % n_z;
 }
 
 template <typename Real>

@@ -12,16 +12,11 @@
 #include "harmonic.hpp"
 #include "lane_layout.hpp"
 #include "local.hpp"
+#include "slot_atoms.hpp"
 #include "tables.hpp"
 #include "team.hpp"
 
 namespace mlff {
-
-// Atom of each slot for each cell, [n_slots][n_columns]; a single column is that of cell 0.
-struct SlotAtoms {
-    const std::int32_t* atoms;
-    std::ptrdiff_t n_slots, n_columns;
-};
 
 class ForceEvaluator {
 public:
@@ -55,6 +50,11 @@ public:
 
     // Extents of the torus; needed where programs are given the slots of cell 0 alone.
     void set_grid(std::ptrdiff_t d1, std::ptrdiff_t d2, std::ptrdiff_t d3) { grid_ = {d1, d2, d3}; }
+
+    // A table of all cells, or of cell 0 alone, on this torus.
+    SlotAtoms slots(const std::int32_t* atoms, std::ptrdiff_t n_slots, std::ptrdiff_t n_columns) const {
+        return {atoms, n_slots, n_columns, n_cells_, grid_};
+    }
 
     // Orders 3 and higher, and the slots for orders 1 and 2, which may be empty for all programs but the first.
     void add_program(const SlotAtoms& slot_atoms, std::ptrdiff_t n_lifted_slots, std::ptrdiff_t n_lifted,
@@ -106,7 +106,6 @@ private:
     };
 
     std::vector<GridSlot> place_on_grid(const SlotAtoms& slot_atoms) const;
-    std::ptrdiff_t atom_of_cell(const GridSlot& slot, std::ptrdiff_t cell) const;
     void store_places(const SlotAtoms& slot_atoms, ProgramData& program) const;
     void work_out_places(const ProgramData& program, std::ptrdiff_t lane, std::int32_t* places) const;
     void add_up(const std::vector<const Real*>& parts, double* forces);

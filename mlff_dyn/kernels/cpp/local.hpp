@@ -71,12 +71,13 @@ private:
 
     std::vector<std::int32_t> places_of(const LocalInput& input, const LocalPlan& plan) const {
         std::vector<std::int32_t> places;
+        places.reserve(static_cast<std::size_t>((plan.ends.back() + 1) * n_lanes_));
         for (std::int32_t place = -1; place < plan.ends.back(); ++place) {
             for (std::ptrdiff_t lane = 0; lane < n_lanes_; ++lane) {
                 const std::ptrdiff_t own = lane < plan.size() ? lane : 0, cell = plan.cells[own];
                 const std::int32_t neighbor = place < 0 ? -1 : plan.neighbor(input, lane, place);
                 const std::ptrdiff_t atom = neighbor < 0 ? plan.sites[own] * input.n_cells + cell
-                                                         : input.neighbor_atoms[neighbor * input.n_cells + cell];
+                                                         : input.neighbor_atoms.atom(neighbor, cell);
                 places.push_back(static_cast<std::int32_t>(kStride * atom));
             }
         }

@@ -1,6 +1,7 @@
 // Plain views of the tables of the local part that the kernels of its rows read.
 #pragma once
 
+#include "slot_atoms.hpp"
 #include "tables.hpp"
 
 namespace mlff {
@@ -27,9 +28,9 @@ struct LocalDesign {
 // One configuration.
 struct LocalFrame {
     std::ptrdiff_t n_cells;
-    const std::int32_t* neighbor_atoms;  // [n_neighbors][n_cells]
-    const double* vectors;               // [n_neighbors][3], strained
-    const double* displacements;         // [n_atoms][3]
+    SlotAtoms neighbor_atoms;
+    const double* vectors;        // [n_neighbors][3], strained
+    const double* displacements;  // [n_atoms][3]
 };
 
 // Sums A of some atoms, [lm][channel] each.

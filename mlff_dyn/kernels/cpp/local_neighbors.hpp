@@ -66,7 +66,7 @@ public:
             for (std::ptrdiff_t lane = 0; lane < n_lanes && first + lane < count; ++lane) {
                 const auto number = static_cast<std::ptrdiff_t>(numbers_[first + lane]);
                 visit(Neighbor{number,
-                               frame.neighbor_atoms[number * frame.n_cells + cell],
+                               frame.neighbor_atoms.atom(number, cell),
                                {direction.x[lane], direction.y[lane], direction.z[lane]},
                                reinterpret_cast<const double*>(values_) + lane,
                                reinterpret_cast<const double*>(slopes_) + lane,
@@ -85,7 +85,7 @@ private:
         const double limit = design_.radial.cutoff * design_.radial.cutoff;
         std::ptrdiff_t count = 0;
         for (std::ptrdiff_t k = design_.starts[site]; k < design_.starts[site + 1]; ++k) {
-            const double* moved = frame.displacements + 3 * frame.neighbor_atoms[k * frame.n_cells + cell];
+            const double* moved = frame.displacements + 3 * frame.neighbor_atoms.atom(k, cell);
             const double* vector = frame.vectors + 3 * k;
             const double x = vector[0] + moved[0] - home[0], y = vector[1] + moved[1] - home[1],
                          z = vector[2] + moved[2] - home[2];

@@ -1,7 +1,9 @@
 // Python face of the rows of the local part. Shapes are checked in compiled/local_design.py.
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/string.h>
 
 #include <algorithm>
+#include <array>
 #include <string>
 
 #include "aligned.hpp"
@@ -38,11 +40,13 @@ public:
 
     // Adds to the rows of the forces on some atoms, and, if totals has rows, the share of these atoms to the rows of the
     // virial and of the energy.
-    void add_rows(Ints<2> neighbor_atoms, Doubles<2> vectors, Doubles<2> displacements, Ints<1> atoms,
+    void add_rows(Ints<2> neighbor_atoms, std::array<std::ptrdiff_t, 3> grid, Doubles<2> vectors, Doubles<2> displacements, Ints<1> atoms,
                   Array<double, 2> rows, Array<double, 2> totals) const {
         const nb::gil_scoped_release release;
-        const LocalFrame frame = {static_cast<std::ptrdiff_t>(neighbor_atoms.shape(1)), neighbor_atoms.data(),
-                                  vectors.data(), displacements.data()};
+        const auto n_cells = static_cast<std::ptrdiff_t>(displacements.shape(0) / kinds_.shape(0));
+        const SlotAtoms slots = {neighbor_atoms.data(), static_cast<std::ptrdiff_t>(neighbor_atoms.shape(0)),
+                                 static_cast<std::ptrdiff_t>(neighbor_atoms.shape(1)), n_cells, grid};
+        const LocalFrame frame = {n_cells, slots, vectors.data(), displacements.data()};
         const auto n_atoms = static_cast<std::ptrdiff_t>(atoms.shape(0));
         std::vector<std::int32_t> places(displacements.shape(0), -1);
         const std::vector<std::int32_t> needed = with_neighbors(frame, n_atoms, atoms.data(), places);
@@ -70,7 +74,7 @@ private:
             const std::ptrdiff_t site = atoms[k] / frame.n_cells, cell = atoms[k] % frame.n_cells;
             note(atoms[k]);
             for (std::ptrdiff_t neighbor = design_.starts[site]; neighbor < design_.starts[site + 1]; ++neighbor) {
-                note(frame.neighbor_atoms[neighbor * frame.n_cells + cell]);
+                note(static_cast<std::int32_t>(frame.neighbor_atoms.atom(neighbor, cell)));
             }
         }
         return found;

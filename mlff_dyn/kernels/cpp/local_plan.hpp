@@ -7,12 +7,15 @@
 #include <numeric>
 #include <vector>
 
+#include "slot_atoms.hpp"
+
 namespace mlff {
 
 // As it comes from Python; see LocalTables and LocalTerms in local_tables.py.
 struct LocalInput {
     std::ptrdiff_t n_cells;
-    std::vector<std::int32_t> kinds, starts, kinds_of_neighbors, neighbor_atoms;
+    SlotAtoms neighbor_atoms;
+    std::vector<std::int32_t> kinds, starts, kinds_of_neighbors;
     std::vector<double> vectors;
     double cutoff;
     std::ptrdiff_t n_polynomials, l_max, n_kinds;

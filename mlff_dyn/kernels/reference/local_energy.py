@@ -11,14 +11,17 @@ from scipy import sparse
 
 from mlff_dyn.kernels.local_tables import LocalPlace, LocalRows, LocalTables, LocalTerms
 from mlff_dyn.kernels.reference.local_functions import harmonics, radial_functions
+from mlff_dyn.kernels.slot_atoms import EVERY_CELL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mlff_dyn.kernels.slot_atoms import SlotAtoms
+
 
 def local_rows(
     tables: LocalTables,
-    neighbor_atoms: NDArray[np.int32],
+    neighbor_atoms: SlotAtoms | NDArray[np.int32],
     displacements: NDArray[np.float64],
     *,
     strain: NDArray[np.float64],
@@ -105,7 +108,7 @@ class _Pairs:
 
     @property
     def n_cells(self) -> int:
-        return int(self.place.neighbor_atoms.shape[1])
+        return self.place.slot_atoms.n_cells
 
     @property
     def n_atoms(self) -> int:
@@ -116,7 +119,7 @@ class _Pairs:
         """Number of the neighbor in the tables, central atom, neighbor atom and vector of every pair."""
         places = np.repeat(np.arange(len(self.tables.slots)), self.n_cells)
         centers = (self.tables.centers[:, None] * self.n_cells + np.arange(self.n_cells)).reshape(-1)
-        ends = self.place.neighbor_atoms.reshape(-1).astype(np.int64)
+        ends = self.place.slot_atoms.of_cells(EVERY_CELL).reshape(-1).astype(np.int64)
         moved = self.displacements[ends] - self.displacements[centers]
         vectors = self.place.vectors[places] + moved
         inside = np.linalg.norm(vectors, axis=1) < self.tables.cutoff
