@@ -146,7 +146,7 @@ class _OwnFit:
 
 
 class _Repeated:
-    """A peer, with as many choices of the frames as its speed allows, and the fewest frames it can be fitted to."""
+    """A peer, with as many choices of the frames as its speed allows, and the fewest it can be fitted to."""
 
     def __init__(
         self, peer: HiphiveFit | BayesianRidgeFit | PolymlpFit, repeats: int, fewest: int = 1

@@ -77,7 +77,7 @@ class PolymlpFit:
         """Force errors on the test frames, eV/Å."""
         structures = PolymlpStructures(training[0].supercell.torus)
         trials = [_fit(structures, size, LOG_REGULARIZATIONS, training[:-1], training[-1:]) for size in SIZES]
-        size, best = min(zip(SIZES, trials, strict=True), key=lambda trial: trial[1].summary.rmse)
+        size, best = min(zip(SIZES, trials, strict=True), key=lambda trial: trial[1].summary.rmse_test)
         exponent = float(np.log10(best.summary.alpha))
         fitted = _fit(structures, size, (exponent, exponent, 1), training, training[-1:])
         places, _, forces = structures.arguments(test)
