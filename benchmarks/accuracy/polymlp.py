@@ -14,12 +14,21 @@ if TYPE_CHECKING:
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
 
+_LINEAR = {"model_type": 1, "max_p": 1}
 SIZES: tuple[dict[str, Any], ...] = (
-    {"cutoff": 5.0, "gtinv_order": 2, "gtinv_maxl": (3,), "gaussian_params2": (0.0, 5.0, 5)},
-    {"cutoff": 7.0, "gtinv_order": 3, "gtinv_maxl": (4, 2), "gaussian_params2": (0.0, 6.0, 7)},
+    {"cutoff": 5.0, "gtinv_order": 2, "gtinv_maxl": (3,), "gaussian_params2": (0.0, 5.0, 5)} | _LINEAR,
+    {"cutoff": 7.0, "gtinv_order": 3, "gtinv_maxl": (4, 2), "gaussian_params2": (0.0, 6.0, 7)} | _LINEAR,
+    {
+        "cutoff": 7.0,
+        "gtinv_order": 3,
+        "gtinv_maxl": (4, 4),
+        "gaussian_params2": (0.0, 6.0, 7),
+        "model_type": 3,
+        "max_p": 2,
+    },
 )
-"""Three-body functions of the size of the local part's; three- and four-body ones of larger reach."""
-LOG_REGULARIZATIONS = (-6.0, 2.0, 17)
+"""Three-body functions of the size of the local part's; three- and four-body ones of larger reach, more."""
+LOG_REGULARIZATIONS = (-6.0, 2.0, 9)
 
 
 class PolymlpStructures:
@@ -111,8 +120,6 @@ def new_model(
     return Pypolymlp().set_params(
         elements=list(elements),
         include_stress=False,
-        model_type=1,
-        max_p=1,
         reg_alpha_params=regularizations,
         atomic_energy=[energy_per_atom_ev] * len(elements),
         **size,
