@@ -28,6 +28,7 @@ SIZES: tuple[dict[str, Any], ...] = (
     },
 )
 """Three-body functions of the size of the local part's; three- and four-body ones of larger reach, more."""
+_MOST_FEATURES = 2500
 LOG_REGULARIZATIONS = (-6.0, 2.0, 9)
 
 
@@ -85,8 +86,9 @@ class PolymlpFit:
     def errors(self, training: Sequence[LabelledFrame], test: Sequence[LabelledFrame]) -> np.ndarray:
         """Force errors on the test frames, eV/Å."""
         structures = PolymlpStructures(training[0].supercell.torus)
-        trials = [_fit(structures, size, LOG_REGULARIZATIONS, training[:-1], training[-1:]) for size in SIZES]
-        size, best = min(zip(SIZES, trials, strict=True), key=lambda trial: trial[1].summary.rmse_test)
+        sizes = [size for size in SIZES if new_model(structures.elements, size).n_features <= _MOST_FEATURES]
+        trials = [_fit(structures, size, LOG_REGULARIZATIONS, training[:-1], training[-1:]) for size in sizes]
+        size, best = min(zip(sizes, trials, strict=True), key=lambda trial: trial[1].summary.rmse_test)
         exponent = float(np.log10(best.summary.alpha))
         fitted = _fit(structures, size, (exponent, exponent, 1), training, training[-1:])
         places, _, forces = structures.arguments(test)

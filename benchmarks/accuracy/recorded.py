@@ -82,7 +82,7 @@ def barium_titanate(folder: Path) -> RecordedLaboratory:
         make_atoms=lambda: read(folder / "POSCAR_ref_supercell", format="vasp"),
         make_calculator=_refuse,
         supercell=(1, 1, 1),
-        cutoffs={2: "full", 3: 3.9, 4: 3.9, 5: 2.9, 6: 2.9},
+        cutoffs={2: "full", 3: 3.9, 4: 3.9, 5: 2.5, 6: 2.5},
         local_cutoffs={2: "full", 3: 3.9},
         timestep_femtoseconds=2.0,
         temperatures_kelvin=(300,),
