@@ -187,8 +187,8 @@ def _use_decades(axis: Axes) -> None:
     if high < 2 * low:
         axis.set_yscale("linear")
         return
-    is_narrow = high < 20 * low
-    subs = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 7) if is_narrow else (1,)
+    narrow, wide = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 7), (1, 2, 5)
+    subs = narrow if high < 10 * low else wide if high < 1000 * low else (1,)
     axis.yaxis.set_major_locator(LogLocator(subs=subs))
     axis.yaxis.set_major_formatter("{x:g}")
     axis.yaxis.set_minor_formatter(NullFormatter())
