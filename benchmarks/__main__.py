@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from benchmarks.report import Measurement
 
 
+PICTURES = {"growth": "growth.png", "local": "growth-local.png"}
+
+
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
@@ -31,7 +34,7 @@ def parse_arguments() -> argparse.Namespace:
         "--only",
         nargs="+",
         metavar="PART",
-        help="own, local, hiphive, symfc, sklearn, lammps, polymlp, growth",
+        help="own, local, hiphive, symfc, sklearn, polymlp, lammps, growth",
     )
     return parser.parse_args()
 
@@ -52,19 +55,19 @@ def parts(
     arguments: argparse.Namespace,
 ) -> dict[str, tuple[tuple[str, ...], Callable[[], Iterable[Measurement]]]]:
     """Modules that each part needs, and what measures it."""
-    from benchmarks import lammps_peer, local_part, own, peers, polymlp_peer
+    from benchmarks import lammps_local, lammps_peer, local_part, own, peers, polymlp_peer
 
     orders = (4, 6) if arguments.full else (4,)
     return {
         "own": ((), lambda: [*own.measure_basis(), *own.measure_forces()]),
         "own-data": (("matscipy",), lambda: [*own.measure_regression(50), *own.measure_dynamics()]),
-        "local": ((), local_part.measure_local_part),
         "hiphive": (("hiphive",), lambda: peers.measure_hiphive(orders)),
         "symfc": (("symfc",), peers.measure_symfc),
         "sklearn": (("sklearn", "matscipy"), lambda: peers.measure_sklearn(50)),
-        "lammps": (("lammps", "mpich"), lammps_peer.measure_lammps),
+        "local": ((), local_part.measure_local),
         "polymlp": (("pypolymlp",), polymlp_peer.measure_polymlp),
-        "lammps-local": (("lammps", "mpich"), lammps_peer.measure_general_potentials),
+        "lammps": (("lammps", "mpich"), lammps_peer.measure_lammps),
+        "lammps-local": (("lammps", "mpich"), lammps_local.measure_lammps_local),
     }
 
 
@@ -75,7 +78,7 @@ def main() -> int:
     if problem is not None:
         print(problem, file=sys.stderr)
         return 2
-    from benchmarks import growth, own
+    from benchmarks import growth, local_part, own
     from benchmarks.report import format_table, write_json
 
     arguments.output.mkdir(parents=True, exist_ok=True)
@@ -92,14 +95,15 @@ def main() -> int:
     machine = {"processor": describe_machine(), "core": core}
     write_json(arguments.output / "benchmarks.json", measurements, machine)
     print(f"{machine['processor']}, core {core}\n\n{format_table(measurements, own.NAME)}")
-    if not arguments.only or "growth" in arguments.only:
-        if missing_modules(["matscipy"]):
-            print("skipped growth: matscipy is not installed", file=sys.stderr)
-        else:
-            for label, unit, x, y in growth.plot_growth(arguments.output / "growth.png"):
-                print(
-                    f"\n{unit} by {label}: " + ", ".join(f"{a:g}: {b:.3g}" for a, b in zip(x, y, strict=True))
-                )
+    chosen = {name for name in ("growth", "local") if not arguments.only or name in arguments.only}
+    if "growth" in chosen and missing_modules(["matscipy"]):
+        print("skipped growth: matscipy is not installed", file=sys.stderr)
+        chosen.remove("growth")
+    curves = {"growth": growth.CURVES, "local": local_part.CURVES}
+    for name in sorted(chosen):
+        for label, unit, x, y in growth.plot_growth(arguments.output / PICTURES[name], curves[name]):
+            points = ", ".join(f"{a:g}: {b:.3g}" for a, b in zip(x, y, strict=True))
+            print(f"\n{unit} by {label}: {points}")
     return 0
 
 

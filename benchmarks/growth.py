@@ -11,7 +11,7 @@ from benchmarks.own import make_kernel, train
 from benchmarks.timing import median_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 Curve = tuple[str, str, list[float], list[float]]
@@ -63,15 +63,15 @@ CURVES: tuple[Callable[[], Curve], ...] = (
 )
 
 
-def plot_growth(path: Path) -> Iterator[Curve]:
-    """Measure all curves and plot them side by side."""
+def plot_growth(path: Path, curves: Sequence[Callable[[], Curve]] = CURVES) -> Iterator[Curve]:
+    """Measure curves and plot them side by side."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, len(CURVES), figsize=(4 * len(CURVES), 3.2), layout="constrained")
-    for axis, measure in zip(axes, CURVES, strict=True):
+    figure, axes = plt.subplots(1, len(curves), figsize=(4 * len(curves), 3.2), layout="constrained")
+    for axis, measure in zip(axes, curves, strict=True):
         curve = measure()
         label, unit, x, y = curve
         axis.plot(x, y, "o-")

@@ -71,6 +71,11 @@ def build_model(case: Case, order: int = 4, cutoffs: dict[int, float] | None = N
     return Model(crystal, basis, Expansion(basis))
 
 
+def displaced(torus: Torus, sd: float = 0.05) -> np.ndarray:
+    """Random displacements of thermal size, shape (n_atoms, 3)."""
+    return np.random.default_rng(0).normal(scale=sd, size=(torus.n_atoms, 3))
+
+
 def silicon_forces(torus: Torus, displacements: np.ndarray) -> np.ndarray:
     """Stillinger-Weber forces (matscipy), which stand for the ab initio ones."""
     from matscipy.calculators.manybody import Manybody

@@ -32,24 +32,30 @@ def parse_arguments() -> argparse.Namespace:
         "--systems", nargs="+", metavar="NAME", help="systems whose name begins with one of these"
     )
     parser.add_argument("--snse", type=Path, help="folder with unitcell, train and test.extxyz of SnSe")
+    parser.add_argument("--batio3", type=Path, help="folder with results of VASP for cubic BaTiO3")
     parser.add_argument("--no-peers", action="store_true", help="this program alone")
     return parser.parse_args()
 
 
 def laboratories(arguments: argparse.Namespace) -> Iterable[Laboratory]:
-    from benchmarks.accuracy.laboratory import FolderLaboratory, Laboratory
+    from benchmarks.accuracy import recorded
+    from benchmarks.accuracy.laboratory import Laboratory
     from benchmarks.accuracy.systems import SYSTEMS, is_installed
 
+    wanted = tuple(arguments.systems or ("",))
     for system in SYSTEMS:
-        if arguments.systems and not system.name.startswith(tuple(arguments.systems)):
+        if not system.name.startswith(wanted):
             continue
         missing = [name for name in system.needs if not is_installed(name)]
         if missing:
             print(f"skipped {system.name}: {', '.join(missing)} is not installed", file=sys.stderr)
             continue
         yield Laboratory(system, arguments.output / "frames")
-    if arguments.snse:
-        yield FolderLaboratory(arguments.snse)
+    folders = {"SnSe": (arguments.snse, recorded.tin_selenide)}
+    folders["BaTiO3"] = (arguments.batio3, recorded.barium_titanate)
+    for name, (folder, of_folder) in folders.items():
+        if folder and name.startswith(wanted):
+            yield of_folder(folder)
 
 
 def format_table(rows: list[Any]) -> str:
@@ -96,7 +102,7 @@ def summaries(part: str, rows: list[Any]) -> list[Any]:
 def write(target: Path, results: dict[str, list[Any]], seconds: dict[str, float]) -> None:
     """All numbers so far, and the wall time of each part."""
     document = {part: [dataclasses.asdict(row) for row in rows] for part, rows in results.items()}
-    text = json.dumps({"schema": "mlff-dyn-accuracy/2", "seconds": seconds, **document}, indent=2)
+    text = json.dumps({"schema": "mlff-dyn-accuracy/3", "seconds": seconds, **document}, indent=2)
     target.write_text(text + "\n", encoding="utf-8")
 
 

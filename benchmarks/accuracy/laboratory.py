@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from ase.constraints import FixCom
-from ase.io import read
 from ase.md.langevin import Langevin
 from ase.units import fs
 
-from benchmarks.accuracy.systems import System
 from mlff_dyn.kernels.dynamics import Dynamics
 from mlff_dyn.lattice.basis import ForceConstantBasis, build_basis
 from mlff_dyn.lattice.crystal import build_crystal
@@ -22,6 +20,7 @@ from mlff_dyn.model.expansion import Expansion, SupercellExpansion
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.fitting.labelled_frame import LabelledFrame, labelled_frame
+from mlff_dyn.model.local_expansion import local_basis
 from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
 from mlff_dyn.training.initial import rattled_displacements
 from mlff_dyn.workflows.snapshots import displaced_atoms
@@ -29,12 +28,25 @@ from mlff_dyn.workflows.snapshots import displaced_atoms
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ase.calculators.calculator import Calculator
+    from ase import Atoms
+
+    from benchmarks.accuracy.systems import System
 
 _RATTLED = 4
 _RATTLE_ANGSTROM = 0.05
 _EQUILIBRATION_FEMTOSECONDS = 1500.0
 _INTERVAL_FEMTOSECONDS = 250.0
+
+
+def labelled_snapshot(atoms: Atoms) -> Snapshot:
+    """Positions with energy and forces of the calculator."""
+    return Snapshot(
+        numbers=atoms.numbers,
+        positions=atoms.positions,
+        cell=atoms.cell.array,
+        energy_ev=float(atoms.get_potential_energy()),
+        forces_ev_per_angstrom=np.asarray(atoms.get_forces()),
+    )
 
 
 class Laboratory:
@@ -61,8 +73,14 @@ class Laboratory:
 
     @cached_property
     def supercell(self) -> SupercellExpansion:
-        """The expansion on the training supercell."""
+        """The force constants alone on the training supercell."""
         return Expansion(self.basis).on(self.torus)
+
+    @cached_property
+    def supercell_with_local(self) -> SupercellExpansion:
+        """Force constants of lower order and a local part on the training supercell."""
+        basis = build_basis(self.crystal, self.system.local_cutoffs, self.torus)
+        return Expansion(basis, local=local_basis(self.crystal, self.system.local)).on(self.torus)
 
     def frames(self, temperature_kelvin: float, count: int) -> list[LabelledFrame]:
         """Thermal frames with reference forces; the same ones at every call, made when first asked for."""
@@ -76,7 +94,7 @@ class Laboratory:
             ]
             self._folder.mkdir(parents=True, exist_ok=True)
             write_snapshots(path, snapshots)
-        return [self._rows(snapshot) for snapshot in snapshots[:count]]
+        return [self.labelled(snapshot) for snapshot in snapshots[:count]]
 
     def _thermal(self, temperature_kelvin: float, count: int, offset: int) -> np.ndarray:
         """Displacements of a trajectory after equilibration, shape (count, n_atoms, 3)."""
@@ -139,60 +157,15 @@ class Laboratory:
             rattled_displacements(self.torus.n_atoms, float(sd), (k,))
             for k, sd in zip(seeds, sds, strict=True)
         ]
-        return [self._rows(self._label(u)) for u in frames]
+        return [self.labelled(self._label(u)) for u in frames]
 
     def _label(self, displacements: np.ndarray) -> Snapshot:
         atoms = displaced_atoms(self.torus, displacements)
         atoms.calc = self.system.make_calculator()
-        return Snapshot(
-            numbers=atoms.numbers,
-            positions=atoms.positions,
-            cell=atoms.cell.array,
-            energy_ev=float(atoms.get_potential_energy()),
-            forces_ev_per_angstrom=np.asarray(atoms.get_forces()),
-        )
+        return labelled_snapshot(atoms)
 
-    def _rows(self, snapshot: Snapshot) -> LabelledFrame:
+    def labelled(self, snapshot: Snapshot) -> LabelledFrame:
+        """Turn a calculated structure into rows of the force constants."""
         match = match_structure(self.crystal, snapshot.cell, snapshot.positions, snapshot.numbers)
         forces = snapshot.forces_ev_per_angstrom[match.atoms]
         return labelled_frame(self.supercell, match.displacements, forces, snapshot.energy_ev)
-
-
-class FolderLaboratory(Laboratory):
-    """SnSe whose labelled frames lie in a folder: unitcell, train and test.extxyz, at 300 K.
-
-    Parameters
-    ----------
-    folder : Path
-    """
-
-    def __init__(self, folder: Path) -> None:
-        def refuse() -> Calculator:
-            raise RuntimeError(f"{folder} has too few frames")
-
-        system = System(
-            name="SnSe",
-            needs=(),
-            make_atoms=lambda: read(folder / "unitcell.extxyz"),
-            make_calculator=refuse,
-            supercell=(1, 3, 3),
-            cutoffs={2: "full", 3: 4.5, 4: 3.6},
-            timestep_femtoseconds=2.0,
-            temperatures_kelvin=(300,),
-            training_counts=(1, 4, 8, 12, 20),
-            is_cheap=False,
-            n_more=0,
-            larger_cutoffs=(
-                {2: "full", 3: {2: 6.0, 3: 4.5}, 4: {2: 6.0, 3: 3.6, 4: 3.6}, 5: {2: 4.6}},
-                {2: "full", 3: 5.0, 4: 4.2},
-            ),
-        )
-        super().__init__(system, folder)
-
-    def frames(self, temperature_kelvin: float, count: int) -> list[LabelledFrame]:  # noqa: ARG002 (one)
-        """Frames of the folder, those for tests last."""
-        snapshots = [
-            *read_snapshots(self._folder / "train.extxyz"),
-            *read_snapshots(self._folder / "test.extxyz"),
-        ]
-        return [self._rows(snapshot) for snapshot in snapshots[:count]]

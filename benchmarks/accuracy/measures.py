@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from benchmarks.accuracy.peers import BayesianRidgeFit, HiphiveFit
+from benchmarks.accuracy.polymlp import PolymlpFit
 from benchmarks.accuracy.pops import pops_force_sds
+from benchmarks.accuracy.systems import is_installed
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 
@@ -17,10 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from benchmarks.accuracy.laboratory import Laboratory
+    from mlff_dyn.model.expansion import SupercellExpansion
     from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
     from mlff_dyn.model.force_field import ForceField
 
 OWN = "mlff_dyn"
+LATTICE = "mlff_dyn, force constants alone"
 N_TEST = 8
 _REPEATS = 5
 _LARGEST_FOR_ARD = 400
@@ -45,6 +50,7 @@ class Score:
     """
 
     system: str
+    program: str
     n_calculations: int
     temperature_kelvin: float
     rmse_force_relative: float
@@ -59,14 +65,17 @@ def learning_curves(laboratory: Laboratory, *, with_peers: bool) -> Iterator[Poi
     """Error against number of calculations, this program and others on the same frames."""
     training, test = split(laboratory)
     size = rms(np.concatenate([rows.forces for rows in test]))
-    programs: list[_Program] = [_OwnFit(), *(_peers(laboratory) if with_peers else ())]
+    own = [_OwnFit(name, supercell) for name, supercell in both_expansions(laboratory).items()]
+    programs: list[_Program] = [*own, *(_peers(laboratory) if with_peers else ())]
     for count in laboratory.system.training_counts:
         choices = _choices(len(training), count)
         for program in programs:
+            if count < program.fewest:
+                continue
             start = time.process_time()
             errors = [
                 rms(program.errors([training[k] for k in choice], test)) / size
-                for choice in choices[: program.repeats]
+                for choice in choices[: min(program.repeats, laboratory.system.repeats)]
             ]
             seconds = (time.process_time() - start) / len(errors)
             yield Point(laboratory.system.name, program.name, count, float(np.median(errors)), seconds)
@@ -78,19 +87,32 @@ def scores(laboratory: Laboratory) -> Iterator[Score]:
     first, *others = laboratory.system.temperatures_kelvin
     tests = {first: test} | {kelvin: laboratory.frames(kelvin, N_TEST) for kelvin in others}
     for count in laboratory.system.training_counts[1:]:
-        force_field = fit_force_field(laboratory.basis, FitData(training[:count]))
-        for kelvin, rows in sorted(tests.items()):
-            errors, sds = _errors_and_sds(force_field, rows)
-            yield Score(
-                laboratory.system.name,
-                count,
-                kelvin,
-                rms(errors) / rms(np.concatenate([each.forces for each in rows])),
-                rms(errors / sds),
-                float(np.mean(np.abs(errors) < sds)),
-                rms(errors / pops_force_sds(force_field, training[:count], rows)),
-                *_energy_scores(force_field, rows),
-            )
+        for program, supercell in both_expansions(laboratory).items():
+            known = on_expansion(supercell, training[:count])
+            force_field = fit_force_field(supercell.basis, FitData(known))
+            for kelvin, rows in sorted(tests.items()):
+                errors, sds = _errors_and_sds(force_field, rows)
+                yield Score(
+                    laboratory.system.name,
+                    program,
+                    count,
+                    kelvin,
+                    rms(errors) / rms(np.concatenate([each.forces for each in rows])),
+                    rms(errors / sds),
+                    float(np.mean(np.abs(errors) < sds)),
+                    rms(errors / pops_force_sds(force_field, known, on_expansion(supercell, rows))),
+                    *_energy_scores(force_field, rows),
+                )
+
+
+def both_expansions(laboratory: Laboratory) -> dict[str, SupercellExpansion]:
+    """The expansion with a local part and that of force constants alone, by name."""
+    return {OWN: laboratory.supercell_with_local, LATTICE: laboratory.supercell}
+
+
+def on_expansion(supercell: SupercellExpansion, frames: Sequence[LabelledFrame]) -> list[LabelledFrame]:
+    """The same frames as rows of another expansion."""
+    return [dataclasses.replace(frame, supercell=supercell) for frame in frames]
 
 
 def _energy_scores(force_field: ForceField, rows: Sequence[LabelledFrame]) -> tuple[float, float]:
@@ -105,24 +127,33 @@ def _energy_scores(force_field: ForceField, rows: Sequence[LabelledFrame]) -> tu
 class _Program(Protocol):
     name: str
     repeats: int
+    fewest: int
 
     def errors(self, training: Sequence[LabelledFrame], test: Sequence[LabelledFrame]) -> np.ndarray: ...
 
 
 class _OwnFit:
-    name = OWN
     repeats = _REPEATS
+    fewest = 1
+
+    def __init__(self, name: str, supercell: SupercellExpansion) -> None:
+        self.name = name
+        self._supercell = supercell
 
     def errors(self, training: Sequence[LabelledFrame], test: Sequence[LabelledFrame]) -> np.ndarray:
-        return own_errors(fit_force_field(training[0].supercell.basis, FitData(training)), test)
+        known = on_expansion(self._supercell, training)
+        return own_errors(fit_force_field(self._supercell.basis, FitData(known)), test)
 
 
 class _Repeated:
-    """A peer, with as many choices of the frames as its speed allows."""
+    """A peer, with as many choices of the frames as its speed allows, and the fewest it can be fitted to."""
 
-    def __init__(self, peer: HiphiveFit | BayesianRidgeFit, repeats: int) -> None:
+    def __init__(
+        self, peer: HiphiveFit | BayesianRidgeFit | PolymlpFit, repeats: int, fewest: int = 1
+    ) -> None:
         self.name = peer.name
         self.repeats = repeats
+        self.fewest = fewest
         self.errors = peer.errors
 
 
@@ -132,12 +163,17 @@ def _peers(laboratory: Laboratory) -> Iterator[_Repeated]:
     yield _Repeated(HiphiveFit(laboratory, "least-squares"), _REPEATS if is_small else 1)
     if is_small:
         yield _Repeated(HiphiveFit(laboratory, "ardr"), 1)
+    if is_installed("pypolymlp"):
+        yield _Repeated(PolymlpFit(), _REPEATS, 2)
+    else:
+        print("skipped pypolymlp: it is not installed", file=sys.stderr)
 
 
 def split(laboratory: Laboratory) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
     """Training frames, and test frames that come after them, at the first temperature."""
-    n_training = max(laboratory.system.training_counts)
-    frames = laboratory.frames(laboratory.system.temperatures_kelvin[0], n_training + N_TEST)
+    system = laboratory.system
+    n_training = max(system.training_counts)
+    frames = laboratory.frames(system.temperatures_kelvin[0], n_training + system.n_test)
     return frames[:n_training], frames[n_training:]
 
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
 
 
+_HIGHEST_ORDER = 4
+
+
 class HiphiveFit:
     """Spherical cutoffs, the second order's as large as the supercell allows; one of hiPhive's optimizers.
 
@@ -46,7 +49,8 @@ class HiphiveFit:
         safe = largest_safe_cutoff(self._laboratory.torus)
         cutoffs = [
             safe if cutoff == "full" else min(float(cutoff), safe)
-            for cutoff in self._laboratory.system.cutoffs.values()
+            for order, cutoff in self._laboratory.system.cutoffs.items()
+            if order <= _HIGHEST_ORDER
         ]
         with contextlib.redirect_stdout(io.StringIO()):
             return ClusterSpace(self._laboratory.atoms, cutoffs)

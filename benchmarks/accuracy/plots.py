@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.accuracy.measures import LATTICE, OWN
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -29,6 +31,7 @@ _SELECTION_STYLES = {
     "i-optimal, noise of frames": "-.",
     "i-optimal, one noise": "--",
 }
+_PROGRAM_STYLES = {OWN: ("o-", "C3", 2.2), LATTICE: ("o-", "0.2", 1.2)}
 _COLUMNS = 4
 
 
@@ -37,23 +40,25 @@ def plot_learning(path: Path, points: list[Point]) -> None:
     with _picture(path, points, lambda p: p.system, lambda p: p.program) as panels:
         for axis, curves in panels:
             for program, curve in curves.items():
-                own = program == "mlff_dyn"
-                style, color, width = ("o-", "C3", 2.2) if own else ("s--", None, 1.2)
+                style, color, width = _PROGRAM_STYLES.get(program, ("s--", None, 1.2))
                 _plot_errors(axis, curve, style, label=program, color=color, linewidth=width, markersize=4)
             _use_decades(axis)
             axis.legend(fontsize=7)
 
 
 def plot_scores(path: Path, scores: list[Score]) -> None:
-    """Error over predicted error against number of calculations, a line per temperature."""
-    by = (lambda s: s.system, lambda s: f"{s.temperature_kelvin:g} K")
+    """Error over predicted error against number of calculations; dashed: force constants alone."""
+    by = (lambda s: s.system, lambda s: (s.temperature_kelvin, s.program))
     with _picture(path, scores, *by, ylabel="error / predicted error") as panels:
         for axis, curves in panels:
             axis.axhspan(0.85, 1.2, color="0.92")
             axis.axhline(1.0, color="0.6", linewidth=0.8)
-            for kelvin, curve in curves.items():
+            temperatures = sorted({kelvin for kelvin, _ in curves})
+            for (kelvin, program), curve in curves.items():
                 counts = [s.n_calculations for s in curve]
-                axis.plot(counts, [s.calibration_z for s in curve], "o-", label=kelvin)
+                style, label = ("o-", f"{kelvin:g} K") if program == OWN else ("o--", None)
+                looks = {"color": f"C{temperatures.index(kelvin)}", "label": label, "markersize": 4}
+                axis.plot(counts, [s.calibration_z for s in curve], style, **looks)
             top = max(2.0, *(s.calibration_z for curve in curves.values() for s in curve))
             axis.set(ylim=(0, 1.1 * top))
             axis.legend(fontsize=7)
@@ -133,18 +138,18 @@ def _picture(
     path: Path,
     items: list[Any],
     panel: Callable[[Any], str],
-    curve: Callable[[Any], str],
+    curve: Callable[[Any], Any],
     *,
     xlabel: str = "calculations",
     ylabel: str = "relative force error / %",
-) -> Iterator[list[tuple[Axes, dict[str, list[Any]]]]]:
+) -> Iterator[list[tuple[Axes, dict[Any, list[Any]]]]]:
     """Axes with the curves that belong there, grouped by the names of panel and curve; saved at the end."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    panels: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    panels: dict[str, dict[Any, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for item in items:
         panels[panel(item)][curve(item)].append(item)
     n_columns = min(len(panels), _COLUMNS)
@@ -182,8 +187,8 @@ def _use_decades(axis: Axes) -> None:
     if high < 2 * low:
         axis.set_yscale("linear")
         return
-    is_narrow = high < 20 * low
-    subs = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 7) if is_narrow else (1,)
+    narrow, wide = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 7), (1, 2, 5)
+    subs = narrow if high < 10 * low else wide if high < 1000 * low else (1,)
     axis.yaxis.set_major_locator(LogLocator(subs=subs))
     axis.yaxis.set_major_formatter("{x:g}")
     axis.yaxis.set_minor_formatter(NullFormatter())

@@ -118,8 +118,8 @@ def pops_force_sds(
 
     The axes of the box are those of parameters in eV/Å.
     """
-    orders = force_field.basis.parameter_orders
-    scale = force_field.training.displacement_rms_angstrom ** (orders - 1.0)
+    powers = training[0].supercell.expansion.displacement_powers
+    scale = force_field.training.displacement_rms_angstrom ** powers.astype(float)
     posterior, designs, residuals = force_field.posterior, [], []
     for rows in training:
         each = np.full(rows.n_atoms, 3)

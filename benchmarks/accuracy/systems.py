@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from ase.build import bulk
 from ase.io import read
 
+from mlff_dyn.local.basis import LocalSettings
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     Cutoffs = Mapping[int, float | str | Mapping[int, float]]
 
+LOCAL = LocalSettings()
 STRUCTURES = Path(__file__).parents[2] / "configs" / "structures"
 
 
@@ -32,13 +35,17 @@ class System:
     name : str
     needs : tuple of str                 modules or programs of the reference calculator
     supercell : tuple of int
-    cutoffs : mapping                    Å by order
+    cutoffs : mapping                    Å by order, where force constants are all there is
+    local_cutoffs : mapping              Å by order, beside a local part
     timestep_femtoseconds : float
     temperatures_kelvin : tuple          the first is that of the training
     is_cheap : bool                      frames come from dynamics on the reference, else on a force field
     training_counts : tuple of int
     n_more : int                         further frames at the first temperature to choose from
-    larger_cutoffs : tuple of mapping    expansions that hold the other one
+    larger_cutoffs : tuple of mapping    expansions that hold the one of ``cutoffs``
+    local : LocalSettings
+    n_test : int                         frames at the first temperature that are never trained on
+    repeats : int                        choices of the training frames, at most
     """
 
     name: str
@@ -47,12 +54,16 @@ class System:
     make_calculator: Callable[[], Calculator]
     supercell: tuple[int, int, int]
     cutoffs: Cutoffs
+    local_cutoffs: Cutoffs
     timestep_femtoseconds: float
     temperatures_kelvin: tuple[float, ...]
     is_cheap: bool = True
     training_counts: tuple[int, ...] = (1, 2, 4, 8, 12)
     n_more: int = 20
     larger_cutoffs: tuple[Cutoffs, ...] = ()
+    local: LocalSettings = LOCAL
+    n_test: int = 8
+    repeats: int = 5
 
 
 def _copper() -> Atoms:
@@ -109,8 +120,29 @@ def _gfn1() -> Calculator:
     return TBLite(method="GFN1-xTB", verbosity=0)
 
 
+TERSOFF = System(
+    "Si Tersoff",
+    ("matscipy",),
+    _silicon,
+    _tersoff,
+    (2, 2, 2),
+    {2: "full", 3: 4.55, 4: 3.9},
+    {2: "full", 3: 4.55},
+    2.0,
+    (300, 600, 900),
+)
 SYSTEMS = (
-    System("Cu EMT 2-3", (), _copper, _emt, (3, 3, 3), {2: "full", 3: 4.0}, 4.0, (600, 300, 900)),
+    System(
+        "Cu EMT 2-3",
+        (),
+        _copper,
+        _emt,
+        (3, 3, 3),
+        {2: "full", 3: 4.0},
+        {2: "full", 3: 3.7},
+        4.0,
+        (600, 300, 900),
+    ),
     System(
         "Cu EMT 2-4",
         (),
@@ -118,6 +150,7 @@ SYSTEMS = (
         _emt,
         (3, 3, 3),
         {2: "full", 3: 4.0, 4: 3.0},
+        {2: "full", 3: 3.7},
         4.0,
         (600, 300, 900),
     ),
@@ -128,9 +161,11 @@ SYSTEMS = (
         _stillinger_weber,
         (2, 2, 2),
         {2: "full", 3: 4.55, 4: 3.9},
+        {2: "full", 3: 4.55},
         2.0,
         (300, 450, 600, 900),
     ),
+    TERSOFF,
     System(
         "Si pw.x",
         ("pw.x",),
@@ -138,6 +173,7 @@ SYSTEMS = (
         _pwx,
         (2, 2, 2),
         {2: "full", 3: 4.55, 4: 3.9},
+        {2: "full", 3: 4.55},
         2.0,
         (300, 450, 600, 900),
         is_cheap=False,
@@ -150,21 +186,12 @@ SYSTEMS = (
         _gfn1,
         (2, 2, 2),
         {2: "full", 3: 4.0, 4: 3.4},
+        {2: "full", 3: 4.0},
         2.0,
         (300, 450, 600, 900),
         is_cheap=False,
         n_more=8,
     ),
-)
-TERSOFF = System(
-    "Si Tersoff",
-    ("matscipy",),
-    _silicon,
-    _tersoff,
-    (2, 2, 2),
-    {2: "full", 3: 4.55, 4: 3.9},
-    2.0,
-    (300, 900),
 )
 CHEAP_FOR_TERSOFF = "Si Stillinger-Weber"
 
