@@ -59,6 +59,6 @@ def format_remedy(sds: Mapping[str, float]) -> str:
     share = 100.0 * sds["epistemic"] ** 2 / total
     parts = (
         f"more data remove at most {sds['epistemic']:#.2g} eV/Å ({share:.0f} % of the variance), "
-        f"only more orders or larger cutoffs the other {sds['truncation']:#.2g}"
+        f"only a larger expansion or local part the other {sds['truncation']:#.2g}"
     )
     return f"{'data' if share >= 50.0 else 'expansion'}: {parts}"
