@@ -143,6 +143,8 @@ def _describe_other(file: h5py.File, kind: SealedFormat) -> str | None:
     if found != kind.name:
         return f"holds {found!r}, not {kind.name!r}"
     version = int(file.attrs["version"])
+    if version < 1:
+        return f"has version {version} of {kind.name!r}, which there never was"
     if version > kind.version:
         return f"has version {version} of {kind.name!r}; this program reads versions up to {kind.version}"
     return None
