@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from mlff_dyn.errors import DataError
-from mlff_dyn.store.atomic import atomic_write, reading_fix
+from mlff_dyn.store.atomic import atomic_write, reading_fix, refuse_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,6 +95,7 @@ def read_sealed(path: Path, kind: SealedFormat, reader: Callable[[h5py.File], T]
     DataError
         If the file is missing, damaged, of another format or newer.
     """
+    refuse_device(path)
     try:
         content = path.read_bytes()
     except FileNotFoundError:
