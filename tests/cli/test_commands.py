@@ -244,12 +244,11 @@ def test_log_warnings_and_progress_go_to_stderr_and_quiet_silences_them(
     assert quiet.stderr == ""
 
 
-@pytest.mark.parametrize("verb", ["train", "validate", "export"])
+@pytest.mark.parametrize("verb", ["train", "export"])
 def test_a_path_that_the_system_refuses_is_one_line(verb: str, config_file: Path) -> None:
     name = "a" * 300
     arguments = {
         "train": (config_file, "--dataset", name, "--static"),
-        "validate": (config_file, name),
         "export": (name, "--format", "phonopy", "--output", "x"),
     }
     result = run(verb, *arguments[verb])
