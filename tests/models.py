@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mlff_dyn.lattice.basis import ForceConstantBasis, build_basis
 from mlff_dyn.lattice.crystal import Crystal, build_crystal
 from mlff_dyn.lattice.torus import Torus, input_supercell
-from mlff_dyn.local.basis import LocalSettings
+from mlff_dyn.local.basis import LocalBasis, LocalSettings
 from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
@@ -92,7 +92,9 @@ def dipoles_of(crystal: Crystal, *, scalar: bool = False, seed: int = 3) -> Long
     return LongRange(charges - charges.mean(axis=0), 0.5 * (dielectric + dielectric.T), 0.2, 14.4)
 
 
-def with_parameters(basis: ForceConstantBasis, mean: NDArray[np.float64]) -> ForceField:
+def with_parameters(
+    basis: ForceConstantBasis, mean: NDArray[np.float64], local: LocalBasis | None = None
+) -> ForceField:
     """Force field of given parameters that knows them well."""
     n_parameters = len(mean)
     posterior = Posterior(
@@ -102,15 +104,15 @@ def with_parameters(basis: ForceConstantBasis, mean: NDArray[np.float64]) -> For
         log_evidence=0.0,
         n_targets=10 * n_parameters,
     )
-    return ForceField(basis, posterior, 1.0, TrainingSummary(5, 0.1, 0.5, 1.0, 0.0, 0.0, -3.0))
+    return ForceField(basis, posterior, 1.0, TrainingSummary(5, 0.1, 0.5, 1.0, 0.0, 0.0, -3.0), local=local)
 
 
 def with_local_part(force_field: ForceField, settings: LocalSettings, seed: int = 5) -> ForceField:
     """The force field with a local part of random values, eV, beside it."""
     local = local_basis(force_field.basis.crystal, settings)
     values = np.random.default_rng(seed).standard_normal(local.n_functions)
-    known = with_parameters(force_field.basis, np.append(force_field.posterior.mean, values))
-    return replace(known, local=local, long_range=force_field.long_range)
+    known = with_parameters(force_field.basis, np.append(force_field.posterior.mean, values), local)
+    return replace(known, long_range=force_field.long_range)
 
 
 def fitted_to_harmonic(

@@ -113,10 +113,11 @@ def _suggest(
 
 def _start_config(structure: Path, target: Path, given: Given) -> "Config":
     """Write the configuration of a structure, unless it is there already, and return it."""
-    from mlff_dyn.store.atomic import atomic_write_text
+    from mlff_dyn.store.atomic import atomic_write_text, refuse_device
     from mlff_dyn.workflows.setup.first_configuration import first_configuration
 
     config, text = first_configuration(structure, target.parent, given.all_overrides())
+    refuse_device(target)
     if target.exists() and not given.force and target.read_text(encoding="utf-8") != text:
         raise UsageError(
             f"{target} exists and differs from what init would write",

@@ -31,9 +31,21 @@ class Commands(TyperGroup):
         except MlffError as raised:
             error = raised
             _logger.log(TRACEBACK_LEVEL, "raised here:", exc_info=raised)
+        except OSError as raised:
+            if raised.filename is None:
+                raise
+            error = _of_path(raised)
+            _logger.log(TRACEBACK_LEVEL, "raised here:", exc_info=raised)
         INTERRUPTS.is_told = isinstance(error, Interrupted)
         stderr.print(f"error: {error}" if not isinstance(error, Interrupted) else error.message)
         raise typer.Exit(error.exit_code)
+
+
+def _of_path(error: OSError) -> MlffError:
+    """What to say of a path that the system refuses to look at, wherever that is."""
+    from mlff_dyn.store.atomic import reading_fix
+
+    return DataError(f"cannot use {error.filename}: {error.strerror}", fix=reading_fix(error))
 
 
 def require_file(path: Path, what: str) -> Path:

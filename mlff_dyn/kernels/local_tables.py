@@ -40,6 +40,7 @@ CUTOFF_POWER = 3
 """Power of 1 - r^2 / r_c^2: functions have two continuous derivatives at the cutoff."""
 LARGEST_L = 6
 """Largest l that the compiled kernels know."""
+_LARGEST_OFFSET = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +81,62 @@ class LocalTables:
     pair_functions: NDArray[np.int32]
     triple_functions: NDArray[np.int32]
     n_functions: int
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not fit: kernels read and write where they point."""
+        if not (is_whole(self.l_max) and 0 <= self.l_max <= LARGEST_L):
+            raise DataError(
+                f"l_max {self.l_max} is not from 0 to {LARGEST_L}", fix=f"use l_max up to {LARGEST_L}"
+            )
+        if not (is_whole(self.n_functions) and self.n_functions >= 0):
+            raise DataError(f"{self.n_functions} functions is no number of them", fix="count the functions")
+        if not 0.0 < self.cutoff < np.inf:
+            raise DataError(f"a cutoff of {self.cutoff} Å", fix="give a length above zero")
+        check_shape("kinds", self.kinds, (None,))
+        check_shape("radial", self.radial, (None, None))
+        if not (self.radial.size and np.isfinite(self.radial).all()):
+            raise DataError(
+                "radial holds no functions, or something else than finite numbers", fix="give finite numbers"
+            )
+        check_shape("pair_functions", self.pair_functions, (None, self.n_channels))
+        check_shape("triple_functions", self.triple_functions, self._shape_of_triples)
+        check_indices("kinds", self.kinds, 0, self.n_kinds)
+        for name in ("pair_functions", "triple_functions"):
+            check_indices(name, getattr(self, name), -1, self.n_functions)
+        if (self.triple_functions != self.triple_functions.swapaxes(2, 3)).any():
+            raise DataError("triple_functions are not symmetric", fix="number each product once")
+        self._check_neighbors()
+
+    @property
+    def _shape_of_triples(self) -> tuple[int, int, int, int]:
+        return self.n_kinds, self.l_max + 1, self.n_channels, self.n_channels
+
+    def _check_neighbors(self) -> None:
+        """Refuse lists of neighbors that kernels cannot walk through."""
+        check_shape("slots", self.slots, (None, 4))
+        check_shape("vectors", self.vectors, (len(self.slots), 3))
+        check_shape("starts", self.starts, (self.n_sites + 1,))
+        check_indices("starts", self.starts, 0, len(self.slots) + 1)
+        ends = self.starts[0] == 0 and self.starts[-1] == len(self.slots)
+        if not (ends and (np.diff(self.starts) >= 0).all()):
+            raise DataError(
+                f"starts do not partition the {len(self.slots)} neighbors",
+                fix="let starts ascend from 0 to the number of neighbors",
+            )
+        check_indices("sites of slots", self.slots[:, 0], 0, self.n_sites)
+        check_indices("offsets of slots", self.slots[:, 1:], -_LARGEST_OFFSET, _LARGEST_OFFSET)
+        if not np.isfinite(self.vectors).all():
+            raise DataError("vectors hold something else than finite numbers", fix="give finite numbers")
+        kinds, centers = self.kinds[self.slots[:, 0]], self.centers
+        if ((np.diff(kinds) < 0) & (np.diff(centers) == 0)).any():
+            raise DataError("neighbors of a site are not sorted by kind", fix="sort them by kind")
+        own = np.column_stack([centers, self.slots])
+        of_others = np.column_stack([self.slots[:, 0], centers, -self.slots[:, 1:]])
+        if not np.array_equal(np.unique(own, axis=0), np.unique(of_others, axis=0)):
+            raise DataError(
+                "a site is a neighbor of another one, but not the other way around",
+                fix="list each of two neighbors for the other",
+            )
 
     @property
     def n_sites(self) -> int:
@@ -208,7 +265,6 @@ class LocalPlace(_OnTorus):
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit."""
-        _check_degree(self.tables)
         self.check_neighbors()
         check_shape("strain", self.strain, (3, 3))
 
@@ -238,23 +294,34 @@ class LocalRows:
 
 
 def check_local(terms: LocalTerms, n_atoms: int) -> LocalTerms:
-    """Refuse terms of another torus, or those that the compiled kernels cannot evaluate.
+    """Refuse terms of another torus.
 
     Raises
     ------
     DataError
-        If the numbers of atoms differ, or if l_max is larger than `LARGEST_L`.
+        If the numbers of atoms differ.
     """
     if terms.n_atoms != n_atoms:
         raise DataError(
             f"the local part has {terms.n_atoms} atoms, the torus {n_atoms}", fix="use the same supercell"
         )
-    _check_degree(terms.tables)
     return terms
 
 
-def _check_degree(tables: LocalTables) -> None:
-    if not 0 <= tables.l_max <= LARGEST_L:
+def is_whole(value: object) -> bool:
+    """Whether a value is an integer."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def check_indices(name: str, values: NDArray[np.int32] | NDArray[np.int64], first: int, end: int) -> None:
+    """Refuse anything else than integers from first to end - 1.
+
+    Raises
+    ------
+    DataError
+    """
+    if values.dtype.kind not in "iu" or (values.size and not (values.min() >= first and values.max() < end)):
         raise DataError(
-            f"l_max {tables.l_max} is not from 0 to {LARGEST_L}", fix=f"use l_max up to {LARGEST_L}"
+            f"{name} has something else than integers from {first} to {end - 1}",
+            fix="number sites, kinds and functions from 0",
         )

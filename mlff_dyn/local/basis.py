@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.errors import BasisError
-from mlff_dyn.kernels.local_tables import LocalTables
+from mlff_dyn.errors import BasisError, DataError, check_shape
+from mlff_dyn.kernels.local_tables import LocalTables, check_indices
 from mlff_dyn.kernels.reference.local_functions import radial_functions
 from mlff_dyn.local.environments import Environments, find_environments
 from mlff_dyn.local.radial import gaussians
@@ -25,6 +25,8 @@ _NEGLIGIBLE = 0.01
 """Smallest function, of a natural size of 1, that counts: without those below 0.01 the errors of c-BAs, SnSe
 and EMT copper stay the same, without those below 0.1 that of copper is four times as large."""
 _N_DISTANCES = 100
+_SAME_PLACE = 1e-6
+KINDS = ("species", "sites")
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,49 @@ class LocalBasis:
     radial_indices: NDArray[np.int64]
     degrees: NDArray[np.int64]
     structure: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse parts that do not belong together."""
+        settings, tables = self.settings, self.tables
+        fits = (
+            settings.cutoff_angstrom == tables.cutoff
+            and (settings.n_radial, settings.l_max) == (tables.n_radial, tables.l_max)
+            and settings.kinds in KINDS
+        )
+        if not fits:
+            raise DataError("settings and tables of the local part differ", fix="build both together")
+        if not 0.0 <= self.largest_displacement < np.inf:
+            raise DataError(
+                f"the local part ends at displacements of {self.largest_displacement} Å",
+                fix="give a length of zero or more",
+            )
+        n_functions = tables.n_functions
+        for name, shape, first, end in (
+            ("numbers", (tables.n_kinds,), 0, np.iinfo(np.int32).max),
+            ("bodies", (n_functions,), 2, 4),
+            ("degrees", (n_functions,), 0, tables.l_max + 1),
+            ("radial_indices", (n_functions, 2), 0, tables.n_radial),
+        ):
+            check_shape(name, getattr(self, name), shape)
+            check_indices(name, getattr(self, name), first, end)
+        if self.structure is not None:
+            check_shape("structure", self.structure, (n_functions, None))
+
+    def check_crystal(
+        self, lattice: NDArray[np.float64], positions: NDArray[np.float64], numbers: NDArray[np.int64]
+    ) -> None:
+        """Refuse a crystal whose sites and neighbors are others; see `build_local_basis`.
+
+        Raises
+        ------
+        DataError
+        """
+        tables = self.tables
+        check_shape("kinds", tables.kinds, (len(numbers),))
+        ends = positions[tables.slots[:, 0]] + tables.slots[:, 1:] @ lattice
+        is_placed = np.allclose(ends - positions[tables.centers], tables.vectors, rtol=0.0, atol=_SAME_PLACE)
+        if not (is_placed and np.array_equal(self.numbers[tables.kinds], numbers)):
+            raise DataError("the local part is that of another crystal", fix="use its own crystal")
 
     @property
     def n_functions(self) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlff_dyn.errors import DataError, check_shape
 from mlff_dyn.lattice.deformation import stress_of_displacing, stress_of_strain_slope, to_voigt
 from mlff_dyn.lattice.torus import Torus
 from mlff_dyn.model.expansion import Expansion, SupercellExpansion
@@ -158,6 +159,19 @@ class ForceField:
     long_range: LongRange | None = None
     local: LocalBasis | None = None
     prior_guess: PriorGuessSummary | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse parameters and parts of another crystal or expansion."""
+        n_local = 0
+        if self.local is not None:
+            crystal = self.basis.crystal
+            self.local.check_crystal(crystal.lattice, crystal.positions, crystal.numbers)
+            n_local = self.local.n_parameters
+        n_parameters = self.basis.n_parameters + n_local
+        check_shape("mean", self.posterior.mean, (n_parameters,))
+        check_shape("covariance_factor", self.posterior.covariance_factor, (n_parameters, None))
+        if not 0.0 <= self.calibration < np.inf:
+            raise DataError(f"a calibration of {self.calibration}", fix="give a factor above zero")
 
     @cached_property
     def expansion(self) -> Expansion:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ _FIXES = {
     errno.EEXIST: "choose a folder whose path holds no plain file",
     errno.EISDIR: "remove the folder that has the name of the file",
     errno.EIO: "check the disk",
+    errno.ENAMETOOLONG: "give a shorter path",
 }
 _READING_FIXES = {
     errno.ENOENT: "correct the path, or make the file first",
@@ -33,6 +35,7 @@ _READING_FIXES = {
     errno.EACCES: "make it readable: chmod u+r",
     errno.EISDIR: "give a file instead of the folder",
     errno.EIO: "check the disk",
+    errno.ENAMETOOLONG: "give a shorter path",
 }
 
 _LONG_AGO_SECONDS = 86400
@@ -53,9 +56,10 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     Raises
     ------
     DataError
-        If the disk is full, or the folder cannot be made or written.
+        If the disk is full, the folder cannot be made or written, or ``path`` is a device or a pipe.
     """
     path = Path(path)
+    refuse_device(path)
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,6 +86,21 @@ def atomic_write_text(path: Path | str, text: str) -> None:
     """
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def refuse_device(path: Path) -> None:
+    """Refuse a device, a pipe or a socket: a file would take its place, or reading it would never end.
+
+    Raises
+    ------
+    DataError
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise DataError(f"{path} is a device or a pipe, no file", fix="give the path of a file")
 
 
 def fix_of(error: OSError) -> str:

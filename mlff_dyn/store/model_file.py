@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, fields, replace
+import math
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from mlff_dyn.errors import DataError
 from mlff_dyn.kernels.local_tables import LocalTables
 from mlff_dyn.kernels.polynomial import CellPolynomial, OrderTerms
 from mlff_dyn.lattice.basis import ClusterClasses, ForceConstantBasis
@@ -126,7 +128,7 @@ def _read_model_group(file: h5py.File) -> ForceField:
 def _write_local(group: h5py.Group, local: LocalBasis) -> None:
     _write_fields(group.create_group("settings"), local.settings)
     _write_fields(group.create_group("tables"), local.tables)
-    _write_fields(group, replace(local, settings=None, tables=None))  # type: ignore[arg-type]
+    _write_fields(group, local, without=("settings", "tables"))
 
 
 def _read_local(group: h5py.Group) -> LocalBasis:
@@ -178,9 +180,11 @@ def _read_basis_group(file: h5py.File) -> ForceConstantBasis:
     )
 
 
-def _write_fields(group: h5py.Group, record: Any) -> None:  # noqa: ANN401
+def _write_fields(group: h5py.Group, record: Any, without: tuple[str, ...] = ()) -> None:  # noqa: ANN401
     """Arrays of a dataclass as data sets, plain values as attributes; None is left out."""
     for field in fields(record):
+        if field.name in without:
+            continue
         value = getattr(record, field.name)
         if field.metadata.get("omit_default") and value == field.default:
             continue
@@ -202,5 +206,24 @@ def _read_fields(group: h5py.Group, kind: type[T]) -> T:
                 value = None
             if value is MISSING:
                 raise KeyError(field.name)
-            values[field.name] = value.item() if isinstance(value, np.generic) else value
+            value = value.item() if isinstance(value, np.generic) else value
+            _check_plain(f"{group.name}.{field.name}", value, str(field.type))
+            values[field.name] = value
     return kind(**values)
+
+
+def _check_plain(name: str, value: object, annotation: str) -> None:
+    """Refuse a plain value of another type, and numbers that are none.
+
+    Raises
+    ------
+    DataError
+    """
+    kind = annotation.removesuffix(" | None")
+    known = {"float": (int, float), "int": (int,), "str": (str,), "bool": (bool,)}.get(kind)
+    is_missing = value is None and kind != annotation
+    if known is None or is_missing:
+        return
+    is_sound = isinstance(value, known) and isinstance(value, bool) == (kind == "bool")
+    if not is_sound or (isinstance(value, float) and not math.isfinite(value)):
+        raise DataError(f"{name} is {value!r}, no {kind}", fix="write the file again")

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from mlff_dyn.errors import DataError
-from mlff_dyn.store.atomic import atomic_write, reading_fix
+from mlff_dyn.store.atomic import atomic_write, reading_fix, refuse_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,6 +95,7 @@ def read_sealed(path: Path, kind: SealedFormat, reader: Callable[[h5py.File], T]
     DataError
         If the file is missing, damaged, of another format or newer.
     """
+    refuse_device(path)
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -143,6 +144,8 @@ def _describe_other(file: h5py.File, kind: SealedFormat) -> str | None:
     if found != kind.name:
         return f"holds {found!r}, not {kind.name!r}"
     version = int(file.attrs["version"])
+    if version < 1:
+        return f"has version {version} of {kind.name!r}, which there never was"
     if version > kind.version:
         return f"has version {version} of {kind.name!r}; this program reads versions up to {kind.version}"
     return None

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from mlff_dyn.errors import DataError
-from mlff_dyn.store.atomic import reading_fix
+from mlff_dyn.store.atomic import reading_fix, refuse_device
 from mlff_dyn.store.compression import FILTERS, append_compressed
 
 if TYPE_CHECKING:
@@ -211,6 +211,7 @@ def open_trajectory(path: Path) -> h5py.File:
     """
     if not path.exists():
         raise DataError(f"trajectory {path} does not exist", fix="run mlff-dyn run-md first")
+    refuse_device(path)
     try:
         file = _open_checked(path)
     except DAMAGE as error:

@@ -12,7 +12,7 @@ from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.formats.registry import TRAJECTORY_FORMATS
 from mlff_dyn.formats.trajectory_frames import read_frames, read_outline
 from mlff_dyn.report.answer import Report
-from mlff_dyn.store.atomic import atomic_write, fix_of, reading_fix
+from mlff_dyn.store.atomic import atomic_write, fix_of, reading_fix, refuse_device
 from mlff_dyn.store.lock import reading
 from mlff_dyn.workflows.md.stored_trajectories import find_trajectory
 
@@ -106,7 +106,7 @@ def export_trajectory(
         if not outline.n_frames:
             raise DataError(f"{path} holds no frame", fix="lower md.sample_every, or raise md.n_steps")
         pieces = partial(_pieces, path, outline, format, stride, progress)
-        up_to_date = _publish(pieces, output, force=force, dry_run=dry_run)
+        up_to_date = _publish(pieces, output, (path, run_dir), force=force, dry_run=dry_run)
     return TrajectoryExport(
         status="dry run" if dry_run else "done",
         format=format,
@@ -136,11 +136,24 @@ def _shown(frames: Iterator[Frame], outline: Outline, progress: Progress) -> Ite
     progress.stop()
 
 
-def _publish(pieces: Callable[[], Iterator[bytes]], output: Path, *, force: bool, dry_run: bool) -> bool:
-    """Write the file; True if it was there already."""
+def _publish(
+    pieces: Callable[[], Iterator[bytes]],
+    output: Path,
+    kept: tuple[Path, Path],
+    *,
+    force: bool,
+    dry_run: bool,
+) -> bool:
+    """Write the file, which must not replace one of those kept; True if it was there already."""
+    refuse_device(output)
     if output.exists():
         if _holds(output, pieces()):
             return True
+        if any(output.resolve().is_relative_to(each.resolve()) for each in kept):
+            raise UsageError(
+                f"{output} is a file of the run directory with another content",
+                fix="choose another --output",
+            )
         if not force:
             raise UsageError(
                 f"{output} exists with another content",

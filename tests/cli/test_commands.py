@@ -242,3 +242,17 @@ def test_log_warnings_and_progress_go_to_stderr_and_quiet_silences_them(
     assert "warning: be careful (UserWarning)" in normal.stderr
     assert "a detail" in verbose.stderr
     assert quiet.stderr == ""
+
+
+@pytest.mark.parametrize("verb", ["train", "export"])
+def test_a_path_that_the_system_refuses_is_one_line(verb: str, config_file: Path) -> None:
+    name = "a" * 300
+    arguments = {
+        "train": (config_file, "--dataset", name, "--static"),
+        "export": (name, "--format", "phonopy", "--output", "x"),
+    }
+    result = run(verb, *arguments[verb])
+    assert result.exit_code == 3
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"error: cannot use {name}: ")
+    assert "; fix: give a shorter path" in line

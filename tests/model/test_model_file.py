@@ -1,5 +1,6 @@
 """Model files: every bit comes back, and whatever is not a sound model file is refused."""
 
+import os
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
@@ -115,6 +116,11 @@ def test_other_files_are_refused(tmp_path: Path, model_path: Path, force_field: 
     with pytest.raises(DataError, match="mlff-dyn model"):
         read_basis(model_path)
     refuse(tmp_path, "Is a directory")
+
+
+def test_pipes_are_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.h5")
+    refuse(tmp_path / "model.h5", "pipe")
 
 
 def test_other_versions_are_refused(model_path: Path) -> None:

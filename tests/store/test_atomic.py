@@ -30,6 +30,16 @@ def test_appears_complete_and_leaves_no_temporary(tmp_path):
     assert names(path.parent) == ["file.txt"]
 
 
+def test_pipes_are_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "link"):
+        with pytest.raises(DataError, match="device or a pipe"):
+            atomic_write_text(tmp_path / name, "new")
+    assert (tmp_path / "pipe").is_fifo()
+    assert sorted(names(tmp_path)) == ["link", "pipe"]
+
+
 def test_error_keeps_the_old_content(tmp_path):
     path = tmp_path / "file.txt"
     atomic_write_text(path, "old")

@@ -1,6 +1,7 @@
 """`export` of trajectories: the right one, whole or not at all, and never over another file."""
 
 import json
+import os
 from pathlib import Path
 
 import ase.io
@@ -90,6 +91,23 @@ def test_the_same_again_touches_nothing_and_other_files_are_kept(moved: Path) ->
         assert (moved / "XDATCAR").read_bytes() == other
     assert invoke(*command, "--force").exit_code == 0
     assert (moved / "XDATCAR").read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["model.h5", "md/300K-7/trajectory.h5", "md/300K-7/md.json"])
+def test_files_of_the_run_directory_are_kept(moved: Path, name: str) -> None:
+    output = moved / "run" / name
+    content = output.read_bytes()
+    for source in (moved / "run", moved / "CONFIG.yaml"):
+        assert "run directory" in refused(source, "-f", "xdatcar", "--force", "-o", output, code=2)
+        assert output.read_bytes() == content
+
+
+def test_places_that_no_file_can_have_are_refused(moved: Path) -> None:
+    os.mkfifo(moved / "pipe")
+    for output in (moved / "pipe", moved / ("a" * 300)):
+        for more in ((), ("--force",)):
+            refused(moved / "run", "-f", "extxyz", *more, "-o", output, code=3)
+    assert (moved / "pipe").is_fifo()
 
 
 def test_a_dry_run_reads_and_writes_nothing(moved: Path) -> None:

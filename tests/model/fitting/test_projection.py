@@ -113,8 +113,7 @@ def local_force_field(settings: LocalSettings, scale: float = 1.0) -> tuple[Forc
     bare, torus = random_force_field(bulk("Si", cubic=True), (2, 2, 2), {2: "full", 3: 4.0})
     local = local_basis(bare.basis.crystal, settings)
     values = scale * np.random.default_rng(3).standard_normal(local.n_functions)
-    posterior = with_parameters(bare.basis, np.append(bare.posterior.mean, values)).posterior
-    return replace(bare, local=local, posterior=posterior), torus
+    return with_parameters(bare.basis, np.append(bare.posterior.mean, values), local), torus
 
 
 def test_local_part_with_the_same_functions_is_carried_as_it_is() -> None:
