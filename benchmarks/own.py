@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.models import CASES, SI, SI_64, SNSE, Case, Model, build_model, silicon_snapshots
+from benchmarks.peak import NAME as PEAK
+from benchmarks.peak import measure_peak, multiply_adds
 from benchmarks.report import Measurement
 from benchmarks.timing import median_seconds, once
 from mlff_dyn.kernels import ForceKernel, force_variances, reduced_rows
@@ -170,6 +172,10 @@ def measure_dynamics(n_steps: int = 3000) -> Iterator[Measurement]:
             kernel = make_kernel(training, (n, n, n), parameters, precision)
             seconds = seconds_per_step(kernel, torus, 1, n_steps)
             yield Measurement("NVE dynamics, a step", f"Si {torus.n_atoms}", name, seconds, "s")
+            peak = measure_peak() if precision == "double" else None
+            if peak is not None:
+                seconds = multiply_adds(kernel) / peak
+                yield Measurement("NVE dynamics, a step", f"Si {torus.n_atoms}", PEAK, seconds, "s")
         yield from measure_replicas(
             training, parameters, precision, ((1, (2, 2, 2)), (8, (2, 2, 2)), (1, (4, 4, 4)))
         )

@@ -127,7 +127,7 @@ void CellEvaluator<Real>::add_program(const SlotAtoms& slot_atoms, std::ptrdiff_
                  data.coefficients.data(),
                  0,
                  nullptr};
-    const std::ptrdiff_t needed = 2 * n_lifted + 3 * n_slots + 3 * n_lifted_slots * largest_bundle_;
+    const std::ptrdiff_t needed = 2 * first_value(data.view, n_slots) + 3 * n_lifted_slots * largest_bundle_;
     scratch_vectors_ = std::max(scratch_vectors_, static_cast<std::size_t>(needed));
 }
 
@@ -135,6 +135,7 @@ template <typename Real>
 void CellEvaluator<Real>::add_site_group(const std::vector<std::int32_t>& home, std::vector<std::int32_t> columns,
                                          const std::vector<double>& coefficients, const std::vector<double>& bias) {
     ProgramData& program = programs_.back();
+    for (std::int32_t& column : columns) column = static_cast<std::int32_t>(first_value(program.view, column));
     program.group_data.push_back({std::move(columns), convert<Real>(coefficients), convert<Real>(bias)});
     const GroupData& data = program.group_data.back();
     SiteGroup<Real> group = {};

@@ -10,18 +10,17 @@ namespace mlff::MLFF_ISA {
 // Energy of one block; the gradient of orders 1 and 2 is scattered, that of the others is left in the entries.
 template <typename Real>
 MLFF_INLINE Lanes<Real> run_block(const CellProgram<Real>& program, const std::int32_t* places, const Real* u,
-                                  Real* forces, Entry<Real>* entries, Vector3<Real>* slots) {
+                                  Real* forces, Entry<Real>* entries) {
     for (std::ptrdiff_t slot = 0; slot < program.n_slots; ++slot) {
-        slots[slot] = gather(u, places + slot * kLanes<Real>);
+        const Vector3<Real> displacement = gather(u, places + slot * kLanes<Real>);
+        Entry<Real>* own = entries + first_value(program, slot);
+        own[0].start(displacement.x);
+        own[1].start(displacement.y);
+        own[2].start(displacement.z);
     }
     Lanes<Real> linear_energy = {}, energy = {};
     for (std::ptrdiff_t k = 0; k < program.n_groups; ++k) {
-        linear_energy += run_group(program.groups[k], slots, places, forces);
-    }
-    for (std::ptrdiff_t slot = 0; slot < program.n_lifted_slots; ++slot) {
-        entries[3 * slot].start(slots[slot].x);
-        entries[3 * slot + 1].start(slots[slot].y);
-        entries[3 * slot + 2].start(slots[slot].z);
+        linear_energy += run_group(program, program.groups[k], entries, places, forces);
     }
     for (std::ptrdiff_t k = 0; k < program.n_lifts; ++k) lift_forward(program.lifts[k], entries);
     run_tiles(program, entries, energy);
@@ -40,13 +39,12 @@ template <typename Real>
 static void cell_forces(const CellProgram<Real>& program, std::ptrdiff_t first, std::ptrdiff_t last, const Real* u,
                         Real* forces, Real* energies, void* scratch) {
     Entry<Real>* entries = static_cast<Entry<Real>*>(scratch);
-    Vector3<Real>* slots = reinterpret_cast<Vector3<Real>*>(entries + program.n_lifted);
-    Vector3<Real>* const held = slots + program.n_slots;
+    Vector3<Real>* const held = reinterpret_cast<Vector3<Real>*>(entries + first_value(program, program.n_slots));
     const std::ptrdiff_t n_lifted_slots = program.n_lifted_slots;
     Vector3<Real>* next = held;
     for (std::ptrdiff_t cell = first; cell < last; cell += kLanes<Real>) {
         const std::int32_t* places = program.places + cell * program.n_slots;
-        *reinterpret_cast<Lanes<Real>*>(energies + cell) += run_block(program, places, u, forces, entries, slots);
+        *reinterpret_cast<Lanes<Real>*>(energies + cell) += run_block(program, places, u, forces, entries);
         if (last - first == kLanes<Real>) {
             for (std::ptrdiff_t slot = 0; slot < n_lifted_slots; ++slot) {
                 scatter_subtract(forces, places + slot * kLanes<Real>, slot_gradient(entries, slot));

@@ -6,6 +6,9 @@
 
 namespace mlff::MLFF_ISA {
 
+// Rows whose values and adjoints fit into the registers beside a column: 32 with vectors of 64 bytes, else 16.
+constexpr int kMostRows = MLFF_BYTES == 64 ? 10 : 6;
+
 // A value and the derivative of the energy with respect to it, side by side in the cache.
 template <typename Real>
 struct Entry {
@@ -18,7 +21,7 @@ struct Entry {
     }
 };
 
-// Rows of one tile. A recursive struct keeps values and adjoints in registers; an array would go to memory.
+// Rows of a tile. A recursive struct keeps values and adjoints in registers; an array would go to memory.
 template <typename Real, int N>
 struct Rows {
     Lanes<Real> value;
@@ -30,66 +33,80 @@ struct Rows {
         adjoint = Lanes<Real>{};
         rest.load(entry + 1);
     }
-    // The three partial sums of the column's adjoint rotate, so that no chain of additions is long.
-    MLFF_INLINE_MEMBER void column(const Real* coefficients, Lanes<Real> u, Lanes<Real>& a, Lanes<Real>& b,
-                                   Lanes<Real>& c) {
+    // The two partial sums of the column's adjoint take turns, so that no chain of additions is long.
+    MLFF_INLINE_MEMBER void column(const Real* coefficients, Lanes<Real> u, Lanes<Real>& a, Lanes<Real>& b) {
         const Lanes<Real> coefficient = broadcast(*coefficients);
         adjoint += coefficient * u;
         a += coefficient * value;
-        rest.column(coefficients + 1, u, b, c, a);
+        rest.column(coefficients + 1, u, b, a);
     }
     MLFF_INLINE_MEMBER void finish(Entry<Real>* entry, Lanes<Real>& energy) const {
         entry->adjoint += adjoint;
         energy += value * adjoint;
         rest.finish(entry + 1, energy);
     }
-    // The rows are the products of two slots.
+    // The rows are the products of two slots, up to the End-th.
+    template <int End>
     MLFF_INLINE_MEMBER void form_products(const Vector3<Real>& first, const Vector3<Real>& second) {
-        constexpr int place = 9 - N;
+        constexpr int place = End - N;
         value = component<place / 3>(first) * component<place % 3>(second);
         adjoint = Lanes<Real>{};
-        rest.form_products(first, second);
+        rest.template form_products<End>(first, second);
     }
+    template <int End>
     MLFF_INLINE_MEMBER void finish_products(const Vector3<Real>& first, const Vector3<Real>& second,
                                             Vector3<Real>& first_adjoint, Vector3<Real>& second_adjoint,
                                             Lanes<Real>& energy) const {
-        constexpr int place = 9 - N;
+        constexpr int place = End - N;
         component<place / 3>(first_adjoint) += adjoint * component<place % 3>(second);
         component<place % 3>(second_adjoint) += adjoint * component<place / 3>(first);
         energy += value * adjoint;
-        rest.finish_products(first, second, first_adjoint, second_adjoint, energy);
+        rest.template finish_products<End>(first, second, first_adjoint, second_adjoint, energy);
     }
 };
 
 template <typename Real>
 struct Rows<Real, 0> {
     MLFF_INLINE_MEMBER void load(const Entry<Real>*) {}
-    MLFF_INLINE_MEMBER void column(const Real*, Lanes<Real>, Lanes<Real>&, Lanes<Real>&, Lanes<Real>&) {}
+    MLFF_INLINE_MEMBER void column(const Real*, Lanes<Real>, Lanes<Real>&, Lanes<Real>&) {}
     MLFF_INLINE_MEMBER void finish(Entry<Real>*, Lanes<Real>&) const {}
+    template <int>
     MLFF_INLINE_MEMBER void form_products(const Vector3<Real>&, const Vector3<Real>&) {}
+    template <int>
     MLFF_INLINE_MEMBER void finish_products(const Vector3<Real>&, const Vector3<Real>&, Vector3<Real>&, Vector3<Real>&,
                                             Lanes<Real>&) const {}
 };
 
-template <typename Real, int N>
+// How many of a tile's rows, from the first that is left, are held in registers together: parts as equal as can be.
+constexpr int rows_together(int n_rows, int first) {
+    const int n_left = n_rows - first, n_parts = (n_left + kMostRows - 1) / kMostRows;
+    return (n_left + n_parts - 1) / n_parts;
+}
+
+template <int Stride, typename Real, int N>
 MLFF_INLINE void run_columns(Rows<Real, N>& rows, const Tile& tile, const std::int32_t* columns,
                              const Real* coefficients, Entry<Real>* entries) {
     for (std::int32_t k = 0; k < tile.n_columns; ++k) {
         Entry<Real>& column = entries[columns[k]];
-        Lanes<Real> a = column.adjoint, b = {}, c = {};
-        rows.column(coefficients, column.value, a, b, c);
-        column.adjoint = a + (b + c);
-        coefficients += N;
+        Lanes<Real> a = column.adjoint, b = {};
+        rows.column(coefficients, column.value, a, b);
+        column.adjoint = a + b;
+        coefficients += Stride;
     }
 }
 
-template <typename Real, int N>
+template <typename Real, int N, int First = 0>
 static void run_plain_tile(const Tile& tile, const std::int32_t* columns, const Real* coefficients,
                            Entry<Real>* entries, Lanes<Real>& energy) {
-    Rows<Real, N> rows;
-    rows.load(entries + tile.first_row);
-    run_columns(rows, tile, columns, coefficients, entries);
-    rows.finish(entries + tile.first_row, energy);
+    if constexpr (First < N) {
+        constexpr int n_together = rows_together(N, First);
+        Entry<Real>* const own = entries + tile.first_row + First;
+        Rows<Real, n_together> rows;
+        rows.load(own);
+        run_columns<N>(rows, tile, columns, coefficients + First, entries);
+        rows.finish(own, energy);
+        run_plain_tile<Real, N, First + n_together>(tile, columns, coefficients, entries, energy);
+    }
 }
 
 }  // namespace mlff::MLFF_ISA

@@ -24,6 +24,17 @@ MLFF_INLINE void listed_reverse(const int (&pairs)[N][2], Entry<Real>* parent, E
     }
 }
 
+// Parent and single are the same slot: its adjoints are added to once, not entry by entry through memory.
+template <typename Real>
+MLFF_INLINE void square_reverse(Entry<Real>* single, const Entry<Real>* made) {
+    const Lanes<Real> x = single[0].value, y = single[1].value, z = single[2].value;
+    const Lanes<Real> xx = made[0].adjoint, xy = made[1].adjoint, xz = made[2].adjoint, yy = made[3].adjoint,
+                      yz = made[4].adjoint, zz = made[5].adjoint;
+    single[0].adjoint += (xx + xx) * x + (xy * y + xz * z);
+    single[1].adjoint += (yy + yy) * y + (xy * x + yz * z);
+    single[2].adjoint += (zz + zz) * z + (xz * x + yz * y);
+}
+
 template <typename Real>
 MLFF_INLINE void lift_forward(const Lift& lift, Entry<Real>* entries) {
     const Entry<Real>* parent = entries + lift.parent;
@@ -51,7 +62,7 @@ MLFF_INLINE void lift_reverse(const Lift& lift, Entry<Real>* entries) {
     Entry<Real>* single = entries + lift.single;
     const Entry<Real>* made = entries + lift.first;
     if (lift.kind == kSquare) {
-        listed_reverse(kSquarePairs, parent, single, made);
+        square_reverse(single, made);
     } else if (lift.kind == kCube) {
         listed_reverse(kCubePairs, parent, single, made);
     } else if (lift.kind == kDifference) {

@@ -22,18 +22,22 @@ MLFF_INLINE void store_adjoints(const Vector3<Real>& adjoints, Entry<Real>* entr
     entries[2].adjoint = adjoints.z;
 }
 
-template <typename Real>
+template <typename Real, int First = 0>
 static void run_pair_rows(const Tile& tile, const std::int32_t* columns, const Real* coefficients,
                           Entry<Real>* entries, Lanes<Real>& energy) {
-    Entry<Real>* first = entries + tile.first_row;
-    Entry<Real>* second = entries + tile.second_row;
-    Rows<Real, 9> rows;
-    rows.form_products(values_of(first), values_of(second));
-    run_columns(rows, tile, columns, coefficients, entries);
-    Vector3<Real> first_adjoint = adjoints_of(first), second_adjoint = adjoints_of(second);
-    rows.finish_products(values_of(first), values_of(second), first_adjoint, second_adjoint, energy);
-    store_adjoints(first_adjoint, first);
-    store_adjoints(second_adjoint, second);
+    if constexpr (First < 9) {
+        constexpr int n_together = rows_together(9, First), end = First + n_together;
+        Entry<Real>* first = entries + tile.first_row;
+        Entry<Real>* second = entries + tile.second_row;
+        Rows<Real, n_together> rows;
+        rows.template form_products<end>(values_of(first), values_of(second));
+        run_columns<9>(rows, tile, columns, coefficients + First, entries);
+        Vector3<Real> first_adjoint = adjoints_of(first), second_adjoint = adjoints_of(second);
+        rows.template finish_products<end>(values_of(first), values_of(second), first_adjoint, second_adjoint, energy);
+        store_adjoints(first_adjoint, first);
+        store_adjoints(second_adjoint, second);
+        run_pair_rows<Real, end>(tile, columns, coefficients, entries, energy);
+    }
 }
 
 template <int Place, typename Real, int N>
@@ -42,9 +46,9 @@ MLFF_INLINE void multiply_pair(Rows<Real, N>& rows, const Real* coefficients, co
                                Vector3<Real>& second_adjoint) {
     if constexpr (Place < 9) {
         const Lanes<Real> u = component<Place / 3>(first), v = component<Place % 3>(second);
-        Lanes<Real> a = {}, b = {}, c = {};
-        rows.column(coefficients + Place * N, u * v, a, b, c);
-        const Lanes<Real> adjoint = a + (b + c);
+        Lanes<Real> a = {}, b = {};
+        rows.column(coefficients + Place * N, u * v, a, b);
+        const Lanes<Real> adjoint = a + b;
         component<Place / 3>(first_adjoint) += adjoint * v;
         component<Place % 3>(second_adjoint) += adjoint * u;
         multiply_pair<Place + 1>(rows, coefficients, first, second, first_adjoint, second_adjoint);
@@ -76,7 +80,7 @@ MLFF_INLINE void run_tiles(const CellProgram<Real>& program, Entry<Real>* entrie
         const std::int32_t* columns = program.columns + tile.first_column;
         const Real* coefficients = program.coefficients + tile.first_coefficient;
         if (tile.kind == kPairRows) {
-            run_pair_rows(tile, columns, coefficients, entries, energy);
+            run_pair_rows<Real>(tile, columns, coefficients, entries, energy);
         } else if (tile.kind == kPairColumns) {
             run_pair_columns<Real, 6>(tile, columns, coefficients, entries, energy);
         } else {

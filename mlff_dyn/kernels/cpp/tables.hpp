@@ -21,7 +21,7 @@ struct SiteGroup {
     std::int32_t home[3];         // slot of each site's own atom
     std::int32_t n_sites;
     std::int32_t n_columns;
-    const std::int32_t* columns;  // slots
+    const std::int32_t* columns;  // first value of each slot
     const Real* coefficients;     // [n_columns][3][3 * n_sites]
     const Real* bias;             // [3 * n_sites]
 };
@@ -67,6 +67,13 @@ struct CellProgram {
     std::ptrdiff_t n_groups;
     const SiteGroup<Real>* groups;
 };
+
+// First of the three values of a slot: those of slots for orders 1 and 2 only come last.
+template <typename Real>
+static inline std::ptrdiff_t first_value(const CellProgram<Real>& program, std::ptrdiff_t slot) {
+    const std::ptrdiff_t further = slot - program.n_lifted_slots;
+    return further < 0 ? 3 * slot : program.n_lifted + 3 * further;
+}
 
 // Rows of the design matrix for the three targets of one site and a range of parameters.
 struct DesignChunk {
@@ -125,7 +132,7 @@ struct FactorTable {
 };
 
 // Subtracts dE/du of a bundle of cells, first to last (multiples of the block), from the padded forces, and adds the
-// energy of each cell. The scratch memory holds 2 n_lifted + 3 n_slots vectors, and 3 n_lifted_slots for each block.
+// energy of each cell. The scratch memory holds two vectors for each value, and 3 n_lifted_slots for each block.
 template <typename Real>
 using ForceFunction = void (*)(const CellProgram<Real>&, std::ptrdiff_t first, std::ptrdiff_t last, const Real* u,
                                Real* forces, Real* energies, void* scratch);

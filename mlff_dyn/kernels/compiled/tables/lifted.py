@@ -1,10 +1,10 @@
 """Tables of the compiled force kernel for orders 3 and higher.
 
 Each cluster is the product of a row factor and a column factor (`splits`). All clusters with the same row
-factor form a dense block, cut into tiles of at most ten rows, which the kernel keeps in registers. Blocks
-are collected into chunks whose factors fit into the cache. Orders of pairs may be formed from differences of
-displacements instead (`bonds`). The tables do not depend on the parameters:
-`LiftedChunk.fill` puts the coefficients of given parameters in place.
+factor form a dense block, cut into tiles of at most ten rows, which the kernel keeps in registers (half of
+them at a time where the registers are few). Blocks are collected into chunks whose factors fit into the
+cache. Orders of pairs may be formed from differences of displacements instead (`bonds`). The tables do not
+depend on the parameters: `LiftedChunk.fill` puts the coefficients of given parameters in place.
 """
 
 from __future__ import annotations

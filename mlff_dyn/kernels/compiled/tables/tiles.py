@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PLAIN, PAIR_ROWS, PAIR_COLUMNS = 0, 1, 2
 
 _MAX_HEIGHT = 10
-"""Rows of a tile that fit into the registers."""
+"""Rows of a tile that fit into 32 registers."""
 
 _CUT_HEIGHT = 9
 """Rows of the tiles that a wider factor is cut into: 18 and 27 leave no rest."""
