@@ -13,7 +13,7 @@ from benchmarks.accuracy.measures import (
     on_expansion,
     split,
 )
-from mlff_dyn.local.local_limits import LOCAL_LIMITS, LocalLimits
+from mlff_dyn.local.function_limits import FUNCTION_LIMITS, FunctionLimits
 from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from benchmarks.accuracy.laboratory import Laboratory
     from mlff_dyn.model.expansion import SupercellExpansion
 
-T = TypeVar("T", Hyperpriors, LocalLimits)
+T = TypeVar("T", Hyperpriors, FunctionLimits)
 
 COUNTS = {"Cu EMT 2-3": (2, 8), "Si Stillinger-Weber": (2, 8)}
 COUNTS_WITH_LOCAL_PART = {"Cu EMT 2-3": (2, 8), "c-BAs GFN1": (2, 8)}
@@ -74,7 +74,7 @@ def constants(laboratory: Laboratory) -> Iterator[ConstantPoint]:
         names = [each for each in constant_names(HYPERPRIORS) if each[0] in OF_LOCAL_PART]
         fit = _Fits(laboratory, laboratory.supercell_with_local, {kelvins[0], min(kelvins), max(kelvins)})
         yield from _scan(fit, OWN, counts, names, HYPERPRIORS)
-        yield from _scan(fit, OWN, counts, list(constant_names(LOCAL_LIMITS)), LOCAL_LIMITS)
+        yield from _scan(fit, OWN, counts, list(constant_names(FUNCTION_LIMITS)), FUNCTION_LIMITS)
 
 
 class _Fits:
@@ -90,11 +90,11 @@ class _Fits:
         }
 
     def score(
-        self, n_calculations: int, constants: Hyperpriors | LocalLimits
+        self, n_calculations: int, constants: Hyperpriors | FunctionLimits
     ) -> dict[float, tuple[float, float]]:
         """Error and rms of error over predicted error by temperature."""
         supercell, hyperpriors = self._supercell, HYPERPRIORS
-        if isinstance(constants, LocalLimits):
+        if isinstance(constants, FunctionLimits):
             crystal, system = self.laboratory.crystal, self.laboratory.system
             local = local_basis(crystal, system.local, limits=constants)
             supercell = Expansion(supercell.expansion.basis, local=local).on(self.laboratory.torus)
@@ -113,7 +113,7 @@ def _scan(
     program: str,
     counts: tuple[int, ...],
     names: Sequence[tuple[str, float]],
-    constants: Hyperpriors | LocalLimits,
+    constants: Hyperpriors | FunctionLimits,
 ) -> Iterator[ConstantPoint]:
     system = fits.laboratory.system.name
     for count in counts:
@@ -126,7 +126,7 @@ def _scan(
                 yield ConstantPoint(system, program, count, kelvin, label, value, *percents, *z_scores)
 
 
-def constant_names(constants: Hyperpriors | LocalLimits) -> Iterator[tuple[str, float]]:
+def constant_names(constants: Hyperpriors | FunctionLimits) -> Iterator[tuple[str, float]]:
     """Name and value of each constant that the fits feel; those of a tuple are numbered."""
     for field in dataclasses.fields(constants):
         value = getattr(constants, field.name)

@@ -11,7 +11,7 @@ from mlff_dyn.errors import BasisError
 from mlff_dyn.kernels.local_tables import LocalTables
 from mlff_dyn.kernels.reference.local_functions import radial_functions
 from mlff_dyn.local.environments import Environments, find_environments
-from mlff_dyn.local.local_limits import LOCAL_LIMITS, LocalLimits
+from mlff_dyn.local.function_limits import FUNCTION_LIMITS, FunctionLimits
 from mlff_dyn.local.radial import gaussians
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def build_local_basis(
     largest_displacement: float,
     sites: NDArray[np.int64] | None = None,
     periodic: tuple[bool, bool, bool] = (True, True, True),
-    limits: LocalLimits = LOCAL_LIMITS,
+    limits: FunctionLimits = FUNCTION_LIMITS,
 ) -> LocalBasis:
     """Functions of a crystal: one set for each kind of the central atom.
 
@@ -131,7 +131,7 @@ def build_local_basis(
     sites : ndarray, shape (n_sites,), optional
         Equal numbers for sites whose functions are the same; those of a species by default.
     periodic : tuple of bool
-    limits : LocalLimits
+    limits : FunctionLimits
 
     Raises
     ------
@@ -186,7 +186,7 @@ def _check_number(present: NDArray[np.bool_], settings: LocalSettings, most: int
 
 
 def _channels(
-    nearest: NDArray[np.float64], radial: NDArray[np.float64], cutoff: float, limits: LocalLimits
+    nearest: NDArray[np.float64], radial: NDArray[np.float64], cutoff: float, limits: FunctionLimits
 ) -> NDArray[np.bool_]:
     """Which channels atoms of each kind have: those that are not negligible at any distance that may occur.
 
@@ -196,7 +196,7 @@ def _channels(
         Smallest distance of two kinds in the crystal at rest, Å.
     radial : ndarray, shape (n_radial, n_polynomials)
     cutoff : float, Å
-    limits : LocalLimits
+    limits : FunctionLimits
 
     Returns
     -------

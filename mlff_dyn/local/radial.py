@@ -8,13 +8,13 @@ import numpy as np
 from numpy.polynomial import chebyshev
 
 from mlff_dyn.kernels.local_tables import CUTOFF_POWER
-from mlff_dyn.local.local_limits import LOCAL_LIMITS, LocalLimits
+from mlff_dyn.local.function_limits import FUNCTION_LIMITS, FunctionLimits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def gaussians(cutoff: float, n_radial: int, limits: LocalLimits = LOCAL_LIMITS) -> NDArray[np.float64]:
+def gaussians(cutoff: float, n_radial: int, limits: FunctionLimits = FUNCTION_LIMITS) -> NDArray[np.float64]:
     """Chebyshev coefficients of Gaussians exp(-(r - r_n)^2 / w^2), r_n evenly spaced from 0 to the cutoff.
 
     They fall off at the cutoff as (1 + cos(pi r / r_c)) / 2 and are matched, by least squares where atoms may
@@ -24,7 +24,7 @@ def gaussians(cutoff: float, n_radial: int, limits: LocalLimits = LOCAL_LIMITS) 
     ----------
     cutoff : float        Å
     n_radial : int
-    limits : LocalLimits
+    limits : FunctionLimits
 
     Returns
     -------

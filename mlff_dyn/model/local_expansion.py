@@ -13,7 +13,7 @@ from mlff_dyn.kernels import local_force_rows, local_rows
 from mlff_dyn.kernels.local_tables import LocalPlace, LocalRows, LocalTerms
 from mlff_dyn.lattice.torus import Torus
 from mlff_dyn.local.basis import LocalBasis, LocalSettings, build_local_basis
-from mlff_dyn.local.local_limits import LOCAL_LIMITS, LocalLimits
+from mlff_dyn.local.function_limits import FUNCTION_LIMITS, FunctionLimits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mlff_dyn.lattice.crystal import Crystal
 
 _NO_RULE = 1e-10
-"""Singular value of a rule, over the largest, that is rounding: what symmetry makes zero is below 1e-13."""
+"""Singular value of a rule, over the largest, that is zero but for rounding."""
 
 
 def local_basis(
@@ -30,7 +30,7 @@ def local_basis(
     settings: LocalSettings,
     *,
     is_at_rest: bool = False,
-    limits: LocalLimits = LOCAL_LIMITS,
+    limits: FunctionLimits = FUNCTION_LIMITS,
 ) -> LocalBasis:
     """Local part of a crystal for atoms that stay nearer to their own sites than to the next ones.
 
@@ -41,7 +41,7 @@ def local_basis(
     is_at_rest : bool
         Whether the local part by itself has neither forces nor stress at rest, as rotational sum rules of the
         force constants beside it assume.
-    limits : LocalLimits
+    limits : FunctionLimits
 
     Raises
     ------

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class LocalLimits:
+class FunctionLimits:
     """Shape and choice of the functions of the local part; where no other source is named, by convention.
 
     How force errors change when one of them is halved or doubled is measured by `python -m
@@ -52,4 +52,4 @@ class LocalLimits:
     most_functions: int = 5000
 
 
-LOCAL_LIMITS = LocalLimits()
+FUNCTION_LIMITS = FunctionLimits()
