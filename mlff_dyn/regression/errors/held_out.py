@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from mlff_dyn.regression.fit.posterior import Posterior
 
 _SMALLEST_GAP = 1e-7
-"""Pivot of 1 - H_k below which its inverse loses more than half the digits of a double."""
+"""Pivot of 1 - H_k below which its inverse loses about half the digits of a double."""
 _SMALLEST_SINGLE_GAP = 1e-2
 """The same in single precision, to four digits."""
 _ROUNDING = 10.0 * float(np.finfo(float).eps)
