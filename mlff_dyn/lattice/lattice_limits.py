@@ -25,7 +25,8 @@ class LatticeLimits:
     bond_factor : float
         Longest bond of an atom over its shortest one.
     smallest_ratio : float
-        Amplitude around an atom over that of its frame, from below: an atom at rest has noise as well.
+        Amplitude around an atom over that of its frame, from below: an atom at rest has noise as well. Half
+        or twice: errors and error bars of thermal frames (Cu, Si, c-BAs) stay the same within 0.1 %.
     shell_gap_angstrom : float
         Between the distances of two shells of neighbors.
     most_parameters : int
