@@ -12,6 +12,7 @@ from mlff_dyn.errors import BasisError
 from mlff_dyn.kernels.polynomial import CellPolynomial, OrderTerms
 from mlff_dyn.lattice.clusters import decode, enumerate_clusters
 from mlff_dyn.lattice.invariants import OrbitTerms, build_terms
+from mlff_dyn.lattice.lattice_limits import LATTICE_LIMITS, LatticeLimits
 from mlff_dyn.lattice.longitudinal import part_longitudinal
 from mlff_dyn.lattice.orbits import Identity, InCrystal, OnTorus, close_under_group, find_orbits
 from mlff_dyn.lattice.other_supercells import restore_translations
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 FULL = "full"
 FULL_CLUSTERS = {2: wigner_seitz_pairs, 3: wigner_seitz_triples}
-_MOST_PARAMETERS = 5000
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +140,7 @@ def build_basis(
     torus: Torus | None = None,
     *,
     rotational_sum_rules: Collection[str] = (),
+    limits: LatticeLimits = LATTICE_LIMITS,
 ) -> ForceConstantBasis:
     """Build the basis: clusters, orbits, invariants, sum rules.
 
@@ -153,6 +154,7 @@ def build_basis(
         Training supercell. With it, cutoffs that reach its periodic images are refused.
     rotational_sum_rules : collection of str
         Rotational sum rules of order 2 besides, ``"huang"`` and ``"born-huang"``.
+    limits : LatticeLimits
 
     Raises
     ------
@@ -165,17 +167,16 @@ def build_basis(
     for order in (1, *sorted(cutoffs)):
         clusters, identity, operations = _order_clusters(crystal, order, cutoffs.get(order, {}), torus)
         terms = build_terms(crystal, find_orbits(crystal, clusters, identity, operations), powers)
-        if terms.n_parameters > _MOST_PARAMETERS:
+        if terms.n_parameters > limits.most_parameters:
             raise BasisError(
                 f"order {order} has {terms.n_parameters} parameters before sum rules; "
-                f"more than {_MOST_PARAMETERS} cannot be fitted",
+                f"more than {limits.most_parameters} cannot be fitted",
                 fix=f"reduce the cutoff of order {order} in expansion.cutoffs_angstrom",
             )
         rules = acoustic_sum_rule(crystal, terms, operations, identity)
         if order == 2 and rotational_sum_rules:
-            rules = sparse.vstack(
-                [rules, rotational_constraints(crystal, terms, rotational_sum_rules)]
-            ).tocsr()
+            rotational = rotational_constraints(crystal, terms, rotational_sum_rules)
+            rules = sparse.vstack([rules, rotational]).tocsr()
         whitening = whitening_matrix(terms)
         null, whitened = constraint_nullspace(terms, rules, whitening)
         if null.shape[1]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mlff_dyn.lattice.clusters import decode, neighbors
+from mlff_dyn.lattice.lattice_limits import LATTICE_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from mlff_dyn.kernels.slot_atoms import TorusSlots
     from mlff_dyn.lattice.torus import Torus
 
-_SHELL = 1.2
 _NORMAL_SIXTHS = 21.0
+"""Mean of l^6 + t^6 of `neighborhood_amplitudes` for independent normal displacements of sd 1: 15 + 6."""
 _MOST_PAIRS = 1 << 17
 """Pairs that are looked at together."""
 
@@ -84,8 +85,8 @@ class BondPairs(NamedTuple):
     vectors: NDArray[np.float64]
 
 
-def bonded_atoms(torus: Torus) -> Bonds:
-    """Pairs of atoms closer than 1.2 times the shortest bond of the first one."""
+def bonded_atoms(torus: Torus, bond_factor: float = LATTICE_LIMITS.bond_factor) -> Bonds:
+    """Pairs of atoms closer than a multiple of the shortest bond of the first one, see `LatticeLimits`."""
     crystal = torus.crystal
     sites, slots, vectors = [], [], []
     for site in range(crystal.n_sites):
@@ -97,7 +98,7 @@ def bonded_atoms(torus: Torus) -> Bonds:
             codes, positions = neighbors(crystal, site, reach)
             distances = np.linalg.norm(positions - crystal.positions[site], axis=1)
         shortest = np.partition(distances, 1)[1]
-        is_bonded = (distances > 0.5 * shortest) & (distances <= _SHELL * shortest)
+        is_bonded = (distances > 0.5 * shortest) & (distances <= bond_factor * shortest)
         slots.append(np.column_stack(decode(codes[is_bonded], crystal.n_sites)))
         sites.append(np.full(len(slots[-1]), site))
         vectors.append(positions[is_bonded] - crystal.positions[site])

@@ -30,7 +30,9 @@ _ELEMENTS = np.array([0.0, 0.5, np.sqrt(0.75), 1.0])
 """Sizes of the elements of rotation matrices of crystals whose axes are along x, y, z."""
 
 _NEAR_ELEMENT = 0.02
+"""Farthest from an element of a crystal along x, y, z that a symprec may turn one; they are 0.13 apart."""
 _SAME_ROTATION = 1e-9
+"""Rounding of products of rotations."""
 
 
 class IdealCell(NamedTuple):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _PAIR = 2
 _SMALLEST_LENGTH = 1e-10
+"""Of a vector of the size of one that rounding alone makes."""
 
 
 def part_longitudinal(

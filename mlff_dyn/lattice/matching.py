@@ -11,6 +11,7 @@ from mlff_dyn.errors import DataError
 from mlff_dyn.lattice.aperiodic import onto_reference
 from mlff_dyn.lattice.deformation import Deformation, polar
 from mlff_dyn.lattice.ideal_cell import ROUNDING_ANGSTROM
+from mlff_dyn.lattice.lattice_limits import LATTICE_LIMITS, LatticeLimits
 from mlff_dyn.lattice.magnetism import another_order
 from mlff_dyn.lattice.torus import Torus
 
@@ -18,15 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from mlff_dyn.lattice.crystal import Crystal
-
-LARGEST_STRAIN = 0.1
-"""Strains up to this (largest principal value, and rotations as small) count as the same crystal."""
-
-_NO_STRAIN = 2e-6
-"""Smaller deformations are rounding errors of the cell."""
-
-_SLIGHT_STRAIN = 2e-5
-"""Smaller ones are taken out with the cell, positions along, and do not count as strain."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +52,12 @@ def match_structure(
     positions: ArrayLike,
     numbers: ArrayLike,
     magnetic_moments: NDArray[np.float64] | None = None,
+    *,
+    limits: LatticeLimits = LATTICE_LIMITS,
 ) -> Match:
     """Match a structure to a strained supercell of the crystal; atoms in any order and rigidly shifted.
 
-    Strains and rotations of the cell of up to 10 % are recognized. The length of a vacuum does not matter.
+    Strains and rotations of the cell are recognized up to a limit. The length of a vacuum does not matter.
 
     Parameters
     ----------
@@ -73,6 +67,7 @@ def match_structure(
     numbers : array_like, shape (n,)         atomic numbers
     magnetic_moments : ndarray, shape (n,), optional
         Bohr magnetons; with them, atoms go to sites of their magnetic sublattice.
+    limits : LatticeLimits
 
     Raises
     ------
@@ -82,15 +77,14 @@ def match_structure(
     """
     species = np.asarray(numbers, np.int64)
     lattice, points, factor = onto_reference(crystal, np.asarray(cell, float), np.asarray(positions, float))
-    lattice, points = _in_ideal_cell(crystal, lattice, points)
-    matrix, deformation = _strained_supercell(crystal, lattice, len(species))
+    lattice, points = _in_ideal_cell(crystal, lattice, points, limits.no_strain)
+    matrix, (strain, rotation) = _strained_supercell(crystal, lattice, len(species), limits)
     torus = Torus(crystal, matrix)
     if len(species) != torus.n_atoms:
         raise DataError(
             f"the cell holds {len(species)} atoms, that supercell of the reference crystal {torus.n_atoms}",
             fix="drop the frame, or give the crystal that it is made of as structure.file",
         )
-    strain, rotation = deformation
     stretch = np.eye(3) + strain
     if strain.any() or (rotation != np.eye(3)).any():
         points = points @ rotation @ np.linalg.inv(stretch)
@@ -108,7 +102,7 @@ def match_structure(
             centered = (displacements - displacements.mean(axis=0))[atoms]
             if strain.any():
                 centered = centered @ stretch
-            is_slight = np.linalg.norm(strain, 2) < _SLIGHT_STRAIN
+            is_slight = np.linalg.norm(strain, 2) < limits.slight_strain
             small = np.zeros((3, 3)) if is_slight else strain
             return Match(torus, atoms, centered, small, rotation, factor)
     raise _unmatched(wrong_orders)
@@ -135,21 +129,21 @@ def _unmatched(wrong_orders: list[str]) -> DataError:
 
 
 def _in_ideal_cell(
-    crystal: Crystal, lattice: NDArray[np.float64], points: NDArray[np.float64]
+    crystal: Crystal, lattice: NDArray[np.float64], points: NDArray[np.float64], no_strain: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Supercell of the cell that the user gave as the same one of the ideal crystal; others as they are."""
     given = np.linalg.solve(crystal.input_matrix.astype(float), crystal.input_lattice)
     if np.abs(given - crystal.lattice).max() < ROUNDING_ANGSTROM:
         return lattice, points
     matrix = np.rint(lattice @ np.linalg.inv(given))
-    if round(np.linalg.det(matrix)) == 0 or _size(np.linalg.solve(matrix @ given, lattice)) > _NO_STRAIN:
+    if round(np.linalg.det(matrix)) == 0 or _size(np.linalg.solve(matrix @ given, lattice)) > no_strain:
         return lattice, points
     ideal = matrix @ crystal.lattice
     return ideal, points @ np.linalg.solve(lattice, ideal)
 
 
 def _strained_supercell(
-    crystal: Crystal, lattice: NDArray[np.float64], n_atoms: int
+    crystal: Crystal, lattice: NDArray[np.float64], n_atoms: int, limits: LatticeLimits
 ) -> tuple[NDArray[np.int64], Deformation]:
     """Supercell matrix and how its cell is deformed."""
     raw = lattice @ np.linalg.inv(crystal.lattice)
@@ -161,13 +155,13 @@ def _strained_supercell(
     gradient = (
         _gradients(crystal, matrix, lattice) if round(np.linalg.det(matrix)) else np.full((3, 3), np.inf)
     )
-    if not _size(gradient) <= LARGEST_STRAIN:
+    if not _size(gradient) <= limits.largest_strain:
         raise DataError(
             f"the cell is not a supercell of the reference crystal (off by {misfit:.3g} Å)",
             fix="use snapshots of the same lattice and orientation as structure.file, strained by at most "
-            f"{100 * LARGEST_STRAIN:.0f} %",
+            f"{100 * limits.largest_strain:.0f} %",
         )
-    if _size(gradient) < _NO_STRAIN:
+    if _size(gradient) < limits.no_strain:
         return matrix, Deformation(np.zeros((3, 3)), np.eye(3))
     return matrix, polar(gradient)
 

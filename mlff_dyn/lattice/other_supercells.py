@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mlff_dyn.lattice.invariants import OrbitTerms
 
 _ZERO = 1e-10
+"""Rounding of rows of a sum rule, whose coefficients are of the size of one."""
 
 
 def restore_translations(terms: OrbitTerms, nullspace: NDArray[np.float64], n_sites: int) -> OrbitTerms:

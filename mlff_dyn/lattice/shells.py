@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlff_dyn.lattice.lattice_limits import LATTICE_LIMITS
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SHELL_GAP_ANGSTROM = 0.25
-
 
 def shell_distances(
-    lattice: NDArray[np.float64], positions: NDArray[np.float64], radius: float
+    lattice: NDArray[np.float64],
+    positions: NDArray[np.float64],
+    radius: float,
+    gap_angstrom: float = LATTICE_LIMITS.shell_gap_angstrom,
 ) -> list[float]:
-    """Largest distance in each shell of neighbors; a gap of 0.25 Å parts two shells.
+    """Largest distance in each shell of neighbors; a gap parts two shells.
 
     Parameters
     ----------
@@ -25,6 +28,7 @@ def shell_distances(
     positions : ndarray, shape (n_atoms, 3), Å
     radius : float
         Distances above it (Å) are not looked at; the shell that ends there is left out.
+    gap_angstrom : float
 
     Returns
     -------
@@ -36,7 +40,7 @@ def shell_distances(
     between = (positions[None, :, :] - positions[:, None, :]).reshape(-1, 1, 3)
     distances = np.linalg.norm(between + offsets, axis=2).ravel()
     distances = np.sort(distances[(distances > 1.0e-3) & (distances < radius)])
-    ends = np.flatnonzero(np.diff(distances) > SHELL_GAP_ANGSTROM)
+    ends = np.flatnonzero(np.diff(distances) > gap_angstrom)
     return [float(distances[end]) for end in ends]
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mlff_dyn.lattice.orbits import Identity
 
 _RANK_TOLERANCE = 1e-6
+"""Singular value, over the largest coefficient of the rules, that is zero but for rounding."""
 
 
 def acoustic_sum_rule(

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 21
 _SMALLEST_PIVOT = 1e-8
+"""Of invariants of the size of one: smaller ones are rounding."""
 _SMALL_BESIDE = 0.01
+"""Pivot over the largest one, below which its column is passed over."""
 
 
 @dataclass(frozen=True)

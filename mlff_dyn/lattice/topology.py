@@ -16,6 +16,7 @@ from scipy.optimize import linear_sum_assignment
 
 from mlff_dyn.errors import DataError
 from mlff_dyn.lattice.aperiodic import leave_vacuum_alone
+from mlff_dyn.lattice.lattice_limits import LATTICE_LIMITS, LatticeLimits
 from mlff_dyn.lattice.magnetism import another_order
 from mlff_dyn.lattice.torus import Torus
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
     from mlff_dyn.lattice.crystal import Crystal
 
-_LARGEST_STRAIN = 0.15
-_LARGEST_SHIFT_OF_BOND = 0.35
 _NOBLE_GASES = np.array([0, 2, 10, 18, 36, 54, 86, 118])
 
 
@@ -60,7 +59,7 @@ class CrystalMap:
         return carried, (self.sites[:, None] * carried.n_cells + cells).ravel()
 
 
-def map_crystal(source: Crystal, target: Crystal) -> CrystalMap:
+def map_crystal(source: Crystal, target: Crystal, limits: LatticeLimits = LATTICE_LIMITS) -> CrystalMap:
     """Find corresponding atoms of two crystals of one space group.
 
     Of all correspondences the one is chosen that keeps elements, or else columns of the periodic table, then
@@ -83,8 +82,10 @@ def map_crystal(source: Crystal, target: Crystal) -> CrystalMap:
             fix="use a source of the same structure type",
         )
     best: tuple[tuple[float, ...], CrystalMap] | None = None
-    for strain, vectors, rotation in _lattice_maps(source, target):
-        for chemistry, shift, sites, shifts in _site_maps(source, target, vectors):
+    for strain, vectors, rotation in _lattice_maps(source, target, limits.largest_strain_of_source):
+        for chemistry, shift, sites, shifts in _site_maps(
+            source, target, vectors, limits.largest_shift_of_bond
+        ):
             turn = float(np.linalg.norm(rotation - np.eye(3)))
             cost = (chemistry, round(strain, 3), round(shift, 3), round(turn, 3))
             if best is None or cost < best[0]:
@@ -98,7 +99,7 @@ def map_crystal(source: Crystal, target: Crystal) -> CrystalMap:
 
 
 def _lattice_maps(
-    source: Crystal, target: Crystal
+    source: Crystal, target: Crystal, largest_strain: float
 ) -> Iterator[tuple[float, NDArray[np.int64], NDArray[np.float64]]]:
     """Correspondences of lattice vectors with a small strain: strain, vectors, rotation."""
     rows = np.array(list(product((-1, 0, 1), repeat=9)), np.int64).reshape(-1, 3, 3)
@@ -107,7 +108,7 @@ def _lattice_maps(
     deformation /= np.abs(np.linalg.det(deformation))[:, None, None] ** (1 / 3)
     left, stretch, right = np.linalg.svd(deformation)
     strain = np.abs(np.log(stretch)).max(axis=1)
-    for k in np.flatnonzero(strain < _LARGEST_STRAIN):
+    for k in np.flatnonzero(strain < largest_strain):
         yield float(strain[k]), unimodular[k], left[k] @ right[k]
 
 
@@ -124,13 +125,13 @@ def _axes(crystal: Crystal) -> str:
 
 
 def _site_maps(
-    source: Crystal, target: Crystal, vectors: NDArray[np.int64]
+    source: Crystal, target: Crystal, vectors: NDArray[np.int64], largest_shift_of_bond: float
 ) -> Iterator[tuple[float, float, NDArray[np.int64], NDArray[np.int64]]]:
     """Correspondences of sites: chemical difference, shift of sites (share of a bond), sites, shifts."""
     lattice = _compact_lattice(target)
     ours = target.positions @ np.linalg.inv(lattice)
     theirs = source.positions @ np.linalg.inv(vectors @ _compact_lattice(source))
-    limit = _LARGEST_SHIFT_OF_BOND * target.nearest_neighbor_distance
+    limit = largest_shift_of_bond * target.nearest_neighbor_distance
     for first in range(source.n_sites):
         difference = theirs[None] - ours[:, None] - (theirs[first] - ours[0])
         whole = np.rint(difference) * np.array(target.periodic)

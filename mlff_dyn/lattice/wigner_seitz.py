@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mlff_dyn.lattice.torus import Torus
 
 _TIE_ANGSTROM = 1e-4
+"""Images whose distances differ by less are equally near: positions are rounded."""
 
 
 def wigner_seitz_pairs(torus: Torus) -> NDArray[np.int64]:

@@ -11,20 +11,12 @@ from mlff_dyn.errors import BasisError, DataError, check_shape
 from mlff_dyn.kernels.local_tables import LocalTables, check_indices
 from mlff_dyn.kernels.reference.local_functions import radial_functions
 from mlff_dyn.local.environments import Environments, find_environments
+from mlff_dyn.local.function_limits import FUNCTION_LIMITS, FunctionLimits
 from mlff_dyn.local.radial import gaussians
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_MOST_FUNCTIONS = 5000
-
-
-_CLOSEST_OF_DISTANCE = 0.7
-"""Closest approach of two atoms over their distance at rest."""
-_NEGLIGIBLE = 0.01
-"""Smallest function, of a natural size of 1, that counts: without those below 0.01 the errors of c-BAs, SnSe
-and EMT copper stay the same, without those below 0.1 that of copper is four times as large."""
-_N_DISTANCES = 100
 _SAME_PLACE = 1e-6
 KINDS = ("species", "sites")
 
@@ -166,6 +158,7 @@ def build_local_basis(
     largest_displacement: float,
     sites: NDArray[np.int64] | None = None,
     periodic: tuple[bool, bool, bool] = (True, True, True),
+    limits: FunctionLimits = FUNCTION_LIMITS,
 ) -> LocalBasis:
     """Functions of a crystal: one set for each kind of the central atom.
 
@@ -184,21 +177,21 @@ def build_local_basis(
     sites : ndarray, shape (n_sites,), optional
         Equal numbers for sites whose functions are the same; those of a species by default.
     periodic : tuple of bool
+    limits : FunctionLimits
 
     Raises
     ------
     BasisError
         If there are too many functions.
     """
-    _, places, of_sites = np.unique(
-        numbers if sites is None else sites, return_index=True, return_inverse=True
-    )
+    groups = numbers if sites is None else sites
+    _, places, of_sites = np.unique(groups, return_index=True, return_inverse=True)
     species, kinds = numbers[places], of_sites.astype(np.int32)
     reach = settings.cutoff_angstrom + 2.0 * largest_displacement
     found = find_environments(lattice, positions, kinds, reach, periodic)
-    radial = gaussians(settings.cutoff_angstrom, settings.n_radial)
-    present = _channels(_nearest(kinds, found), radial, settings.cutoff_angstrom)
-    _check_number(present, settings)
+    radial = gaussians(settings.cutoff_angstrom, settings.n_radial, limits)
+    present = _channels(_nearest(kinds, found), radial, settings.cutoff_angstrom, limits)
+    _check_number(present, settings, limits.most_functions)
     pairs, triples, labels = _number(present, settings)
     tables = LocalTables(
         kinds=kinds,
@@ -226,19 +219,21 @@ def _nearest(kinds: NDArray[np.int32], found: Environments) -> NDArray[np.float6
     return nearest
 
 
-def _check_number(present: NDArray[np.bool_], settings: LocalSettings) -> None:
+def _check_number(present: NDArray[np.bool_], settings: LocalSettings, most: int) -> None:
     channels = present.sum(axis=(1, 2))
     products = int((channels * (channels + 1) // 2).sum()) * (settings.l_max + 1)
     found = products + int(present[np.triu_indices(len(present))].sum())
-    if found > _MOST_FUNCTIONS:
+    if found > most:
         raise BasisError(
-            f"the local part has {found} functions for {len(present)} species; more than {_MOST_FUNCTIONS} "
+            f"the local part has {found} functions for {len(present)} species; more than {most} "
             "cannot be fitted",
             fix="reduce expansion.local.n_radial or expansion.local.l_max",
         )
 
 
-def _channels(nearest: NDArray[np.float64], radial: NDArray[np.float64], cutoff: float) -> NDArray[np.bool_]:
+def _channels(
+    nearest: NDArray[np.float64], radial: NDArray[np.float64], cutoff: float, limits: FunctionLimits
+) -> NDArray[np.bool_]:
     """Which channels atoms of each kind have: those that are not negligible at any distance that may occur.
 
     Parameters
@@ -247,17 +242,18 @@ def _channels(nearest: NDArray[np.float64], radial: NDArray[np.float64], cutoff:
         Smallest distance of two kinds in the crystal at rest, Å.
     radial : ndarray, shape (n_radial, n_polynomials)
     cutoff : float, Å
+    limits : FunctionLimits
 
     Returns
     -------
     ndarray of bool, shape (n_kinds, n_kinds, n_radial)
     """
-    shares = np.linspace(0.0, 1.0, _N_DISTANCES)
-    closest = np.minimum(_CLOSEST_OF_DISTANCE * nearest, cutoff)
+    shares = np.linspace(0.0, 1.0, limits.n_distances)
+    closest = np.minimum(limits.closest_of_distance * nearest, cutoff)
     distances = closest[..., None] + shares * (cutoff - closest)[..., None]
     sizes = np.abs(radial_functions(radial, cutoff, distances.ravel())[0])
     largest = sizes.reshape(*distances.shape, len(radial)).max(axis=2)
-    return np.asarray(largest > _NEGLIGIBLE)
+    return np.asarray(largest > limits.negligible)
 
 
 def _number(

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SAME_PLACE = 1e-6
+"""Å, rounding of positions: an atom is no neighbor of itself, and all of a shell at the reach are out."""
 
 
 class Environments(NamedTuple):

@@ -26,6 +26,7 @@ import numpy as np
 
 from mlff_dyn.errors import DataError
 from mlff_dyn.md.chunks import Chunk, Span, join_runs, run_piece, steps_ahead
+from mlff_dyn.md.dynamics_limits import DYNAMICS_LIMITS, DynamicsLimits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,10 +37,6 @@ if TYPE_CHECKING:
     from mlff_dyn.kernels.strain.kernel import StrainedKernel
 
 SHAPES = ("isotropic", "orthorhombic", "full")
-
-_WANTED_ACCEPTANCE = 0.4
-_GUESSED_MODULUS = 1.0
-"""eV/Å³, for the first step."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +56,7 @@ class Barostat:
     seed : tuple of int
     directions : tuple of 3 bool
         Cartesian axes along which the cell may move: those of a sheet in its plane, else all.
+    limits : DynamicsLimits
     """
 
     pressure: float
@@ -70,6 +68,7 @@ class Barostat:
     strain_limit: float
     seed: tuple[int, ...]
     directions: tuple[bool, bool, bool] = (True, True, True)
+    limits: DynamicsLimits = DYNAMICS_LIMITS
 
     def __post_init__(self) -> None:
         """Refuse an unknown shape."""
@@ -98,9 +97,8 @@ class CellState:
 
 def start_cell(barostat: Barostat) -> CellState:
     """Unstrained cell with a step of about the thermal fluctuation."""
-    return CellState(
-        np.zeros((3, 3)), float(np.sqrt(barostat.thermal_energy / (_GUESSED_MODULUS * barostat.volume)))
-    )
+    stiffness = barostat.limits.guessed_modulus * barostat.volume
+    return CellState(np.zeros((3, 3)), float(np.sqrt(barostat.thermal_energy / stiffness)))
 
 
 def run_npt_in_chunks(
@@ -165,8 +163,8 @@ def _move(
     is_taken = bool(np.log(generator.random()) < -work / barostat.thermal_energy)
     strain = proposed.strain if is_taken else cell.strain
     if step <= barostat.adapt_steps:
-        gain = 2.0 / np.sqrt(number)
-        size = cell.step_size * float(np.exp(gain * (is_taken - _WANTED_ACCEPTANCE)))
+        gain = barostat.limits.first_gain / np.sqrt(number)
+        size = cell.step_size * float(np.exp(gain * (is_taken - barostat.limits.acceptance)))
         cell = CellState(strain, size)
     else:
         cell = CellState(strain, cell.step_size, cell.n_moves + 1, cell.n_accepted + is_taken)

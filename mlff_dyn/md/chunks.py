@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from mlff_dyn.md.barostat import CellState
 
 _LARGEST_BYTES = 1 << 24
+"""Of the samples of a piece."""
 _LARGEST_GROWTH = 8.0
+"""Of the length from one piece to the next, which the first few may misjudge."""
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlff_dyn.md.dynamics_limits import DYNAMICS_LIMITS, DynamicsLimits
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-_WINDOW = 5.0
-_LEAST_SAMPLES = 4
 
 
 @dataclass(frozen=True)
@@ -50,12 +49,14 @@ class CorrelatedMean:
     n_effective: float
 
 
-def autocorrelation_time(series: NDArray[np.float64]) -> float:
+def autocorrelation_time(series: NDArray[np.float64], window: float = DYNAMICS_LIMITS.window) -> float:
     """Integrated autocorrelation time in samples, averaged over independent chains.
 
     Parameters
     ----------
     series : ndarray, shape (n_chains, n_samples)
+    window : float
+        See `DynamicsLimits`.
     """
     n_samples = series.shape[1]
     centered = series - series.mean()
@@ -65,19 +66,21 @@ def autocorrelation_time(series: NDArray[np.float64]) -> float:
     if products[0] <= 0.0:
         return 1.0
     partial = 2.0 * np.cumsum(products / products[0]) - 1.0
-    inside = np.arange(n_samples) < _WINDOW * partial
+    inside = np.arange(n_samples) < window * partial
     cut = int(np.argmin(inside)) if not inside.all() else n_samples - 1
     return float(max(1.0, partial[cut]))
 
 
-def correlated_mean(series: NDArray[np.float64]) -> CorrelatedMean:
+def correlated_mean(series: NDArray[np.float64], limits: DynamicsLimits = DYNAMICS_LIMITS) -> CorrelatedMean:
     """Mean over all chains and samples.
 
     Parameters
     ----------
     series : ndarray, shape (n_chains, n_samples)
+    limits : DynamicsLimits
     """
-    time = autocorrelation_time(series)
+    time = autocorrelation_time(series, limits.window)
     n_effective = max(1.0, series.size / time)
-    error = float(series.std()) / np.sqrt(n_effective) if series.size >= _LEAST_SAMPLES else None
+    is_known = series.size >= limits.least_samples
+    error = float(series.std()) / np.sqrt(n_effective) if is_known else None
     return CorrelatedMean(float(series.mean()), error, time, n_effective)

@@ -8,6 +8,7 @@ import numpy as np
 
 from mlff_dyn.kernels.dynamics import MdState
 from mlff_dyn.kernels.reference.random_numbers import rng_from_seed
+from mlff_dyn.md.dynamics_limits import DYNAMICS_LIMITS, DynamicsLimits
 from mlff_dyn.md.temperature import mean_temperature
 from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.lattice.crystal import Crystal
-
-_LIMIT_OF_BOND = 0.3
 
 
 def maxwell_boltzmann(
@@ -69,9 +68,6 @@ def start_at_rest_positions(
     return MdState(np.zeros((len(masses), 3)), velocities, stream)
 
 
-def displacement_limit(crystal: Crystal) -> float:
-    """Largest displacement (Å) to go to where nothing is known of the vibrations.
-
-    0.3 of the shortest interatomic distance.
-    """
-    return _LIMIT_OF_BOND * crystal.nearest_neighbor_distance
+def displacement_limit(crystal: Crystal, limits: DynamicsLimits = DYNAMICS_LIMITS) -> float:
+    """Largest displacement (Å) to go to where nothing is known of the vibrations."""
+    return limits.fraction_of_bond * crystal.nearest_neighbor_distance

@@ -19,6 +19,7 @@ from mlff_dyn.kernels.strain.moves import gauss_sum, slot_positions
 from mlff_dyn.kernels.strain.polynomial import StrainTables, build_strain_tables
 from mlff_dyn.lattice.bonds import Bonds, bonded_atoms, neighborhood_amplitudes, relative_amplitude
 from mlff_dyn.lattice.deformation import from_voigt, strained_lattice, stress_of_strain_slope, to_voigt
+from mlff_dyn.lattice.lattice_limits import LATTICE_LIMITS
 from mlff_dyn.model.dipole_strain import StrainedDipoles
 from mlff_dyn.model.local_expansion import LocalExpansion
 from mlff_dyn.regression.data.conditions import Conditions, RowKind
@@ -36,11 +37,9 @@ if TYPE_CHECKING:
     from mlff_dyn.model.long_range import LongRange
 
 _SMALLEST_AMPLITUDE = 1e-12
-_SMALLEST_RATIO = 0.2
-
-
+"""Å, of a frame at rest, which has no ratio."""
 _NO_NET_FORCE = 1e-9
-"""eV/Å per unit of a parameter."""
+"""eV/Å per unit of a parameter, rounding of the sum of the rows of all atoms."""
 
 
 class Expansion:
@@ -343,12 +342,14 @@ class SupercellExpansion:
         """Relative amplitude of a frame, which truncation errors grow with (Å); displacements in Å."""
         return relative_amplitude(self._supercell.bonds, displacements, self.strain)
 
-    def force_conditions(self, displacements: NDArray[np.float64]) -> Conditions:
+    def force_conditions(
+        self, displacements: NDArray[np.float64], smallest_ratio: float = LATTICE_LIMITS.smallest_ratio
+    ) -> Conditions:
         """What the noise of the force on each atom depends on; displacements in Å, shape (n_atoms, 3)."""
         n_atoms = len(displacements)
         amplitude = self.amplitude(displacements)
         local = neighborhood_amplitudes(self._supercell.bonds, displacements, self.strain)
-        ratios = np.maximum(local / max(amplitude, _SMALLEST_AMPLITUDE), _SMALLEST_RATIO)
+        ratios = np.maximum(local / max(amplitude, _SMALLEST_AMPLITUDE), smallest_ratio)
         return Conditions(np.full(n_atoms, amplitude), ratios, np.full(n_atoms, int(RowKind.FORCE)))
 
     @property

@@ -13,6 +13,7 @@ from mlff_dyn.kernels import local_force_rows, local_rows
 from mlff_dyn.kernels.local_tables import LocalPlace, LocalRows, LocalTerms
 from mlff_dyn.lattice.torus import Torus
 from mlff_dyn.local.basis import LocalBasis, LocalSettings, build_local_basis
+from mlff_dyn.local.function_limits import FUNCTION_LIMITS, FunctionLimits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,11 +21,17 @@ if TYPE_CHECKING:
     from mlff_dyn.kernels.slot_atoms import TorusSlots
     from mlff_dyn.lattice.crystal import Crystal
 
-_FARTHEST_OF_BOND = 0.5
 _NO_RULE = 1e-10
+"""Singular value of a rule, over the largest, that is zero but for rounding."""
 
 
-def local_basis(crystal: Crystal, settings: LocalSettings, *, is_at_rest: bool = False) -> LocalBasis:
+def local_basis(
+    crystal: Crystal,
+    settings: LocalSettings,
+    *,
+    is_at_rest: bool = False,
+    limits: FunctionLimits = FUNCTION_LIMITS,
+) -> LocalBasis:
     """Local part of a crystal for atoms that stay nearer to their own sites than to the next ones.
 
     Parameters
@@ -34,6 +41,7 @@ def local_basis(crystal: Crystal, settings: LocalSettings, *, is_at_rest: bool =
     is_at_rest : bool
         Whether the local part by itself has neither forces nor stress at rest, as rotational sum rules of the
         force constants beside it assume.
+    limits : FunctionLimits
 
     Raises
     ------
@@ -53,9 +61,10 @@ def local_basis(crystal: Crystal, settings: LocalSettings, *, is_at_rest: bool =
         crystal.positions,
         crystal.numbers,
         settings,
-        largest_displacement=_FARTHEST_OF_BOND * nearest,
+        largest_displacement=limits.farthest_of_bond * nearest,
         sites=crystal.site_map.min(axis=0) if settings.kinds == "sites" else None,
         periodic=crystal.periodic,
+        limits=limits,
     )
     if not is_at_rest:
         return basis

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 BASIS_FORMAT = SealedFormat("mlff-dyn basis", version=3, sealed_since=3)
 MODEL_FORMAT = SealedFormat("mlff-dyn model", version=4, sealed_since=3, fix="run mlff-dyn train again")
 _SCALARS = ("energy", "stress")
+_WEIGHT_POWER_OF_OLDER_FILES = 0.2
+"""Of all fits before model files said which."""
 
 T = TypeVar("T")
 
@@ -74,6 +76,7 @@ def write_model(path: Path, force_field: ForceField, metadata: Mapping[str, Any]
                 _write_fields(group.create_group(name), scalar)
         group.attrs["log_evidence"] = posterior.log_evidence
         group.attrs["n_targets"] = posterior.n_targets
+        group.attrs["weight_power"] = posterior.hyperparameters.weight_power
         group.attrs["calibration"] = force_field.calibration
         _write_fields(file.create_group("training"), force_field.training)
         if force_field.prior_guess is not None:
@@ -109,6 +112,7 @@ def _read_model_group(file: h5py.File) -> ForceField:
                 for kind in RowKind
                 if f"noise_{kind.name.lower()}" in group
             },
+            float(attrs.get("weight_power", _WEIGHT_POWER_OF_OLDER_FILES)),
         ),
         log_evidence=float(attrs["log_evidence"]),
         n_targets=int(attrs["n_targets"]),

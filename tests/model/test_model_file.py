@@ -61,6 +61,18 @@ def test_magnetic_moments_come_back(tmp_path: Path) -> None:
     check_equal(magnetic, read_model(tmp_path / "model.h5")[0])
 
 
+def test_the_weights_of_the_fit_come_back(force_field: ForceField, tmp_path: Path) -> None:
+    path, posterior = tmp_path / "model.h5", force_field.posterior
+    known = replace(posterior.hyperparameters, weight_power=0.35)
+    other = replace(force_field, posterior=replace(posterior, hyperparameters=known))
+    write_model(path, other, {})
+    check_equal(other, read_model(path)[0])
+    with h5py.File(path, "a") as file:
+        file.attrs["version"] = UNSEALED
+        del file["posterior"].attrs["weight_power"]
+    assert read_model(path)[0].posterior.hyperparameters.weight_power == pytest.approx(0.2, rel=1e-15)
+
+
 def test_a_long_range_part_comes_back(force_field: ForceField, tmp_path: Path) -> None:
     both = replace(force_field, long_range=dipoles_of(force_field.basis.crystal))
     write_model(tmp_path / "both.h5", both, {})

@@ -21,6 +21,7 @@ from numpy.polynomial import chebyshev, polynomial
 from mlff_dyn.lattice.topology import map_crystal
 from mlff_dyn.lattice.torus import Torus
 from mlff_dyn.model.expansion import Expansion
+from mlff_dyn.model.fitting.projection_limits import PROJECTION_LIMITS, ProjectionLimits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,12 +33,8 @@ if TYPE_CHECKING:
     from mlff_dyn.local.basis import LocalBasis
     from mlff_dyn.model.force_field import ForceField
 
-_ROWS_PER_PARAMETER = 2.0
-_FEWEST_FRAMES = 4
 _NULL = 1e-11
-_ORDERS_OF_LOCAL = (2, 3, 4)
-_N_POINTS = 9
-_NEAR_REST_ANGSTROM = 0.1
+"""Eigenvalue over the largest that is rounding of a sum of products: the supercell tells nothing there."""
 
 
 class SourceForces(Protocol):
@@ -59,7 +56,13 @@ class SourceForces(Protocol):
         """Forces of each order (eV/Å, shape (n_atoms, 3)) at displacements (Å) in the order of the torus."""
 
 
-def project_forces(expansion: Expansion, source: SourceForces, *, seed: int = 0) -> NDArray[np.float64]:
+def project_forces(
+    expansion: Expansion,
+    source: SourceForces,
+    *,
+    seed: int = 0,
+    limits: ProjectionLimits = PROJECTION_LIMITS,
+) -> NDArray[np.float64]:
     """Parameters whose forces come nearest to those of a source, order by order.
 
     Parameters
@@ -68,6 +71,7 @@ def project_forces(expansion: Expansion, source: SourceForces, *, seed: int = 0)
     source : SourceForces
     seed : int
         Of the displacements.
+    limits : ProjectionLimits
 
     Returns
     -------
@@ -80,7 +84,8 @@ def project_forces(expansion: Expansion, source: SourceForces, *, seed: int = 0)
     grams = {order: np.zeros((len(columns),) * 2) for order, columns in known.items()}
     moments = {order: np.zeros(len(columns)) for order, columns in known.items()}
     most = max((len(columns) for columns in known.values()), default=0)
-    n_frames = _FEWEST_FRAMES + int(_ROWS_PER_PARAMETER * most / (3 * source.torus.n_atoms))
+    per_frame = 3 * source.torus.n_atoms
+    n_frames = limits.fewest_frames + int(limits.rows_per_parameter * most / per_frame)
     for _ in range(n_frames):
         u = generator.standard_normal((source.torus.n_atoms, 3))
         u -= u.mean(axis=0)
@@ -117,6 +122,7 @@ class ForceFieldSource:
         Of the crystal of the basis.
     local : LocalBasis, optional
         Local part of the expansion that takes the forces.
+    limits : ProjectionLimits
 
     Raises
     ------
@@ -124,8 +130,15 @@ class ForceFieldSource:
         If the crystals are not of the same topology.
     """
 
-    def __init__(self, force_field: ForceField, torus: Torus, local: LocalBasis | None = None) -> None:
+    def __init__(
+        self,
+        force_field: ForceField,
+        torus: Torus,
+        local: LocalBasis | None = None,
+        limits: ProjectionLimits = PROJECTION_LIMITS,
+    ) -> None:
         self.torus = torus
+        self._limits = limits
         n_lattice = force_field.basis.n_parameters
         own = force_field.local
         self.local_parameters: NDArray[np.float64] | None = None
@@ -149,7 +162,7 @@ class ForceFieldSource:
     def orders(self) -> tuple[int, ...]:
         """Orders that the source knows."""
         own = set(self._kernels)
-        return tuple(sorted(own if self._local is None else own | set(_ORDERS_OF_LOCAL)))
+        return tuple(sorted(own if self._local is None else own | set(self._limits.orders_of_local)))
 
     def forces(self, displacements: NDArray[np.float64]) -> dict[int, NDArray[np.float64]]:
         """Forces of each order."""
@@ -157,7 +170,7 @@ class ForceFieldSource:
         theirs[self._atoms] = displacements @ self._map.rotation.T
         found = {order: kernel.energy_forces(theirs)[1] for order, kernel in self._kernels.items()}
         if self._local is not None:
-            for order, forces in _forces_by_order(self._local, theirs).items():
+            for order, forces in _forces_by_order(self._local, theirs, self._limits).items():
                 found[order] = found.get(order, 0.0) + forces
         if self._dipoles is not None and 2 in found:
             found[2] = found[2] + self._dipoles.energy_forces(theirs)[1]
@@ -165,15 +178,15 @@ class ForceFieldSource:
 
 
 def _forces_by_order(
-    kernel: ForceKernel | StrainedKernel, displacements: NDArray[np.float64]
+    kernel: ForceKernel | StrainedKernel, displacements: NDArray[np.float64], limits: ProjectionLimits
 ) -> dict[int, NDArray[np.float64]]:
     """Terms of the Taylor series of the forces along a displacement, from forces at points near rest."""
     largest = float(np.linalg.norm(displacements, axis=1).max(initial=0.0))
-    points = chebyshev.chebpts1(_N_POINTS)
-    scale = _NEAR_REST_ANGSTROM / max(largest, _NEAR_REST_ANGSTROM)
+    points = chebyshev.chebpts1(limits.n_points)
+    scale = limits.near_rest_angstrom / max(largest, limits.near_rest_angstrom)
     forces = [kernel.energy_forces(x * scale * displacements)[1].ravel() for x in points]
-    series = polynomial.polyfit(points, np.array(forces), _N_POINTS - 1)
-    return {n: (series[n - 1] / scale ** (n - 1)).reshape(-1, 3) for n in _ORDERS_OF_LOCAL}
+    series = polynomial.polyfit(points, np.array(forces), limits.n_points - 1)
+    return {n: (series[n - 1] / scale ** (n - 1)).reshape(-1, 3) for n in limits.orders_of_local}
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from mlff_dyn.errors import BasisError
 from mlff_dyn.lattice.aperiodic import search_cell
 from mlff_dyn.lattice.basis import FULL, build_basis
-from mlff_dyn.lattice.shells import SHELL_GAP_ANGSTROM, shell_distances
+from mlff_dyn.lattice.lattice_limits import LATTICE_LIMITS
+from mlff_dyn.lattice.shells import shell_distances
 from mlff_dyn.lattice.wigner_seitz import largest_safe_cutoff
 from mlff_dyn.model.search.local_steps import LocalStep, LocalSteps
 
@@ -215,5 +216,5 @@ def _shell_reaches(torus: Torus, margin: float) -> list[float]:
     crystal = torus.crystal
     safe = largest_safe_cutoff(torus)
     lattice = search_cell(crystal.lattice, crystal.positions, crystal.periodic)
-    ends = shell_distances(lattice, crystal.positions, safe + SHELL_GAP_ANGSTROM)
+    ends = shell_distances(lattice, crystal.positions, safe + LATTICE_LIMITS.shell_gap_angstrom)
     return [end + margin for end in ends if end + margin <= safe]

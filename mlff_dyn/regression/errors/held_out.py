@@ -40,6 +40,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dtrtri, spotrf, strtri
 
+from mlff_dyn.regression.errors.calibration_limits import CALIBRATION_LIMITS, CalibrationLimits
 from mlff_dyn.regression.linalg.factorization import times_upper
 
 if TYPE_CHECKING:
@@ -50,12 +51,13 @@ if TYPE_CHECKING:
     from mlff_dyn.regression.fit.posterior import Posterior
 
 _SMALLEST_GAP = 1e-7
+"""Pivot of 1 - H_k below which its inverse loses about half the digits of a double."""
 _SMALLEST_SINGLE_GAP = 1e-2
+"""The same in single precision, to four digits."""
 _ROUNDING = 10.0 * float(np.finfo(float).eps)
-_SMALLEST_SCALE = 0.5
+"""Of residuals, over the terms that they are differences of."""
 _ONE_SD = 0.6826894921370859
-_PSEUDO_COUNT = 4.0
-_SCALAR_MARGIN = 2.0
+"""Part of normal errors within one standard deviation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,35 +191,41 @@ def _hold_out_near_interpolation(
     return np.copysign(np.sqrt(errors**2 + hidden), errors), leverages
 
 
-def calibration_scale(held_out: Sequence[HeldOut], n_configurations: int | None = None) -> float:
+def calibration_scale(
+    held_out: Sequence[HeldOut],
+    n_configurations: int | None = None,
+    limits: CalibrationLimits = CALIBRATION_LIMITS,
+) -> float:
     """Factor c that turns standard deviations into the size of the errors found.
 
     Parameters
     ----------
     held_out : sequence of HeldOut
-        Configurations of the data; a single one, which nothing predicts, leaves the scale at 1. Error
-        bars are never narrowed to less than half.
+        Configurations of the data; a single one, which nothing predicts, leaves the scale at 1.
     n_configurations : int, optional
         Of the data; default: all are held out once.
+    limits : CalibrationLimits
     """
     n = len(held_out) if n_configurations is None else n_configurations
     if n < 2:
         return 1.0
     typical = float(np.sqrt(np.median([np.mean(part.scores**2) for part in held_out])))
     kept = float(np.quantile(np.abs(np.concatenate([part.scores for part in held_out])), _ONE_SD))
-    return max(_SMALLEST_SCALE, float(np.sqrt(small_number_factor(n) * typical * kept)))
+    return max(limits.smallest_scale, float(np.sqrt(small_number_factor(n, limits) * typical * kept)))
 
 
-def small_number_factor(n_configurations: int) -> float:
+def small_number_factor(n_configurations: int, limits: CalibrationLimits = CALIBRATION_LIMITS) -> float:
     """Factor on variances that pays for what few configurations do not tell about noise and prior."""
-    return 1.0 + 0.5 / n_configurations
+    return 1.0 + limits.margin / n_configurations
 
 
-def scalar_calibration_scale(scores: NDArray[np.float64], n_configurations: int) -> float:
+def scalar_calibration_scale(
+    scores: NDArray[np.float64], n_configurations: int, limits: CalibrationLimits = CALIBRATION_LIMITS
+) -> float:
     """Factor on the standard deviations of a quantity of which each configuration has few.
 
-    Its square is the mean square of the scores, to which four more of size one are added, so that few do not
-    move it much, times 1 + 2 / K: what K configurations do not tell about noise and zero of the quantity.
+    Its square is the mean square of the scores, to which some more of size one are added, so that few do not
+    move it much, times 1 + m / K: what K configurations do not tell about noise and zero of the quantity.
 
     Parameters
     ----------
@@ -225,7 +233,8 @@ def scalar_calibration_scale(scores: NDArray[np.float64], n_configurations: int)
         held-out errors over their predictive standard deviations.
     n_configurations : int
         Of the data.
+    limits : CalibrationLimits
     """
-    total = float(np.sum(np.square(scores))) + _PSEUDO_COUNT
-    few = 1.0 + _SCALAR_MARGIN / n_configurations
-    return float(np.sqrt(few * total / (np.size(scores) + _PSEUDO_COUNT)))
+    total = float(np.sum(np.square(scores))) + limits.pseudo_count
+    few = 1.0 + limits.scalar_margin / n_configurations
+    return float(np.sqrt(few * total / (np.size(scores) + limits.pseudo_count)))

@@ -30,7 +30,9 @@ class Hyperpriors:
     exponent_spread : float
         Half the distance of the exponents of what a local part leaves out. With 0, c-BAs trained at 300 K
         errs 1.4 times as much at 900 K as expected, and EMT copper trained at 600 K 1.2 times at 300 K; no
-        single exponent mends both.
+        single exponent mends both. Half of it: the rms of error over predicted error rises by 11 % at 900 K
+        (c-BAs) and 6 % at 300 K (copper); twice: it falls by 28 and 17 %. At the temperature of the training
+        it moves by 0.4 %, the force error by 0.1 %.
     neighborhood_exponent_sd : float
         Width of the prior of the exponent of the neighborhood.
     start_far_share, start_relative : float

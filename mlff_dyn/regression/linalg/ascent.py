@@ -20,24 +20,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import FitError
+from mlff_dyn.regression.linalg.step_control import STEP_CONTROL, StepControl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-_START_DAMPING = 1e-2
-_SMALLEST_DAMPING = 1e-6
-_NEAR_DAMPING = 5e-2
-_LARGEST_DAMPING = 1e6
-_RIDGE = 1e-2
-_LONGEST_STEP = 2.0
-_LOCAL_STEP = 0.5
-_SHORTENING = 0.7
 _SMALLEST_ANGLE = 1e-8
-_SMALLEST_SHARE = 0.1
-_LARGEST_SHARE = 0.6
+"""Cosine of a step and what it showed below which their product is rounding."""
 _DIFFERENCE = 1e-5
+"""About the cube root of the rounding of a double, where central differences are the most exact."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +57,7 @@ def climb(
     max_iterations: int,
     tolerance: float,
     is_near: bool = False,
+    control: StepControl = STEP_CONTROL,
 ) -> NDArray[np.float64]:
     """Variables of a local maximum.
 
@@ -78,65 +72,66 @@ def climb(
         Promised gain, relative to the value, at which the search ends.
     is_near : bool
         Whether the start is near the maximum to find.
+    control : StepControl
 
     Raises
     ------
     FitError
         If the function cannot be evaluated at the start.
     """
-    lower, upper = bounds.T
-    place = np.clip(start, lower, upper)
-    damping, least_damping = (_NEAR_DAMPING,) * 2 if is_near else (_START_DAMPING, _SMALLEST_DAMPING)
+    place = np.clip(start, *bounds.T)
+    damping, least_damping = control.first_and_least_damping(is_near=is_near)
     here, correction = evaluate(place), np.zeros((len(place), len(place)))
     refused, share = None, 1.0
     for _ in range(max_iterations):
         curvature = here.information + correction
-        step = _step(here.gradient, curvature, place, bounds, damping)
+        step = _step(here.gradient, curvature, place, bounds, damping, control=control)
         if refused is not None and is_near:
             step = share * refused
         elif refused is not None:
-            while not _is_shorter(step, refused) and damping <= _LARGEST_DAMPING:
-                damping *= 10.0
-                step = _step(here.gradient, curvature, place, bounds, damping)
-            step = step if _is_shorter(step, refused) else _SHORTENING * refused
+            while not _is_shorter(step, refused, control) and damping <= control.largest_damping:
+                damping *= control.retry_growth
+                step = _step(here.gradient, curvature, place, bounds, damping, control=control)
+            step = step if _is_shorter(step, refused, control) else control.shortening * refused
         promised = float(here.gradient @ step - 0.5 * step @ curvature @ step)
         if np.abs(here.gradient @ step) < tolerance * max(1.0, abs(here.value)):
             break
-        target = np.clip(place + step, lower, upper)
+        target = np.clip(place + step, *bounds.T)
         try:
             there = evaluate(target)
         except FitError:
-            refused, share = step, _SMALLEST_SHARE
+            refused, share = step, control.shares[0]
             continue
-        correction = _corrected(correction, there.information, step, here.gradient - there.gradient)
-        gained = there.value - here.value
-        if not gained > 0.0:
-            refused, share = step, _best_share(here, there, step)
+        correction = _corrected(correction, there.information, step, here.gradient - there.gradient, control)
+        if not there.value > here.value:
+            refused, share = step, _best_share(here, there, step, control.shares)
             continue
-        damping = _next_damping(damping, gained, promised, least_damping)
+        damping = _next_damping(damping, there.value - here.value, promised, least_damping, control)
         refused, place, here = None, target, there
     return np.asarray(place)
 
 
-def _next_damping(damping: float, gained: float, promised: float, least: float) -> float:
-    if gained > 0.5 * promised:
-        return max(damping / 10.0, least)
-    return damping * 4.0 if gained < 0.1 * promised else damping
+def _next_damping(
+    damping: float, gained: float, promised: float, least: float, control: StepControl
+) -> float:
+    if gained > control.kept_gain * promised:
+        return max(damping / control.shrinkage, least)
+    return damping * control.growth if gained < control.poor_gain * promised else damping
 
 
-def _best_share(here: Point, there: Point, step: NDArray[np.float64]) -> float:
+def _best_share(here: Point, there: Point, step: NDArray[np.float64], shares: tuple[float, float]) -> float:
     """Part of a step that leads down, to the largest value of the cubic through both ends."""
     first, last = float(here.gradient @ step), float(there.gradient @ step)
     fall = here.value - there.value
     cubic, square = first + last + 2.0 * fall, -3.0 * fall - 2.0 * first - last
     root = np.sqrt(max(square**2 - 3.0 * cubic * first, 0.0)) - square
-    share = first / root if root > 0.0 else _SMALLEST_SHARE
-    return float(np.clip(share, _SMALLEST_SHARE, _LARGEST_SHARE))
+    share = first / root if root > 0.0 else shares[0]
+    return float(np.clip(share, *shares))
 
 
-def _is_shorter(step: NDArray[np.float64], refused: NDArray[np.float64]) -> bool:
+def _is_shorter(step: NDArray[np.float64], refused: NDArray[np.float64], control: StepControl) -> bool:
     """Whether a step is worth another try after one that went too far."""
-    return bool(np.linalg.norm(step) < _SHORTENING * np.linalg.norm(refused))
+    return bool(np.linalg.norm(step) < control.shortening * np.linalg.norm(refused))
 
 
 def _corrected(
@@ -144,12 +139,13 @@ def _corrected(
     information: NDArray[np.float64],
     step: NDArray[np.float64],
     change: NDArray[np.float64],
+    control: StepControl,
 ) -> NDArray[np.float64]:
     """Symmetric rank-one update: what a step has shown that the information does not hold.
 
     Information far away says nothing here: a long step forgets.
     """
-    if np.abs(step).max() > _LOCAL_STEP:
+    if np.abs(step).max() > control.local_step:
         return np.zeros_like(correction)
     rest = change - (information + correction) @ step
     length = float(rest @ step)
@@ -164,17 +160,19 @@ def _step(
     place: NDArray[np.float64],
     bounds: NDArray[np.float64],
     damping: float,
+    *,
+    control: StepControl,
 ) -> NDArray[np.float64]:
     lower, upper = bounds.T
     held = ((place <= lower) & (gradient < 0)) | ((place >= upper) & (gradient > 0))
     free = np.flatnonzero(~held)
     matrix = curvature[np.ix_(free, free)].copy()
     diagonal = np.maximum(np.diag(matrix), 0.0)
-    matrix[np.diag_indices_from(matrix)] += damping * diagonal + _RIDGE
+    matrix[np.diag_indices_from(matrix)] += damping * diagonal + control.ridge
     values, vectors = np.linalg.eigh(matrix)
-    steps = vectors @ ((vectors.T @ gradient[free]) / np.maximum(np.abs(values), _RIDGE))
+    steps = vectors @ ((vectors.T @ gradient[free]) / np.maximum(np.abs(values), control.ridge))
     result = np.zeros_like(place)
-    result[free] = np.clip(steps, -_LONGEST_STEP, _LONGEST_STEP)
+    result[free] = np.clip(steps, -control.longest_step, control.longest_step)
     return np.asarray(np.clip(place + result, lower, upper) - place)
 
 

@@ -17,12 +17,12 @@ from mlff_dyn.report.numbers import (
     format_remedy,
 )
 from mlff_dyn.units import format_kelvin
+from mlff_dyn.workflows.convergence.verdict_limits import VERDICT_LIMITS, VerdictLimits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CONVERGED, NOT_CONVERGED = "converged", "not converged"
-QUANTILE_FACTOR = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,11 +108,11 @@ class TemperatureVerdict:
         return rows + [("  reason", reason) for reason in self.reasons]
 
 
-def describe_limit(limit_relative: float) -> str:
+def describe_limit(limit_relative: float, limits: VerdictLimits = VERDICT_LIMITS) -> str:
     """Say what the limit holds for."""
     return (
         f"{100 * limit_relative:g} % of the rms force for the mean and its statistical error, "
-        f"{100 * QUANTILE_FACTOR * limit_relative:g} % for 99 % of the frames"
+        f"{100 * limits.quantile_factor * limit_relative:g} % for 99 % of the frames"
     )
 
 

@@ -14,6 +14,7 @@ from mlff_dyn.md.start import start_at_rest_positions
 from mlff_dyn.training.criteria import FrameErrors, frame_errors
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.training.trusted_region import Motion, TrustedRegion, trusted_region
+from mlff_dyn.workflows.convergence.verdict_limits import VERDICT_LIMITS
 from mlff_dyn.workflows.md.md_analysis import equilibration_steps
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from mlff_dyn.model.force_field import SupercellForceField
 
 _STREAM = 3
-_KEPT_FRAMES = 10
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class SamplingPlan:
     def kept_frames(self) -> frozenset[int]:
         """Evenly spaced numbers of the frames after equilibration, the last among them."""
         n_frames = self.n_steps // self.frame_every - self.equilibration // self.frame_every
-        places = np.linspace(n_frames - 1, 0, min(_KEPT_FRAMES, n_frames)).round()
+        places = np.linspace(n_frames - 1, 0, min(VERDICT_LIMITS.kept_frames, n_frames)).round()
         return frozenset(places.astype(int).tolist())
 
 

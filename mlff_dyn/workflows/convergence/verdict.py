@@ -13,8 +13,9 @@ import numpy as np
 from mlff_dyn.md.correlated_means import CorrelatedMean, correlated_mean
 from mlff_dyn.regression.planning.forecast import Forecast
 from mlff_dyn.training.trusted_region import is_extrapolated
-from mlff_dyn.workflows.convergence.convergence_report import QUANTILE_FACTOR, TemperatureVerdict
+from mlff_dyn.workflows.convergence.convergence_report import TemperatureVerdict
 from mlff_dyn.workflows.convergence.sampling import Replica, error_series
+from mlff_dyn.workflows.convergence.verdict_limits import VERDICT_LIMITS, VerdictLimits
 from mlff_dyn.workflows.stability import describe_extrapolation
 
 if TYPE_CHECKING:
@@ -38,11 +39,12 @@ def judge(
     limit: float,
     trained: TrainingSummary,
     outlook: Callable[[], Outlook],
+    limits: VerdictLimits = VERDICT_LIMITS,
 ) -> TemperatureVerdict:
     """Judge one temperature.
 
     Converged means that the mean relative error plus its statistical error lies within the limit, the 99th
-    percentile within twice the limit, no trajectory left the trusted region, and the data reach far enough.
+    percentile within a multiple of it, no trajectory left the trusted region, and the data reach far enough.
 
     Parameters
     ----------
@@ -53,6 +55,7 @@ def judge(
     trained : TrainingSummary
     outlook : callable
         Returns what a forecast rests on; asked only where the limit is not reached.
+    limits : VerdictLimits
     """
     force, predictive, *rest = (error_series(tuple(replicas), name) for name in _ERRORS)
     stops = _describe_stops(replicas)
@@ -63,29 +66,25 @@ def judge(
     quantile = float(np.percentile(predictive / size, 99.0))
     parts = [_rms(part) / size for part in rest]
     moved, farthest = _displacements(replicas)
-    reasons = stops + _excesses(mean, quantile, limit)
+    reasons = stops + _excesses(mean, quantile, limit, limits.quantile_factor)
     untested = is_extrapolated(trained, moved, farthest)
     if untested:
         reasons.append(describe_extrapolation(trained, moved, farthest))
-    excess = max((mean.mean + (mean.statistical_error or 0.0)) / limit, quantile / (QUANTILE_FACTOR * limit))
+    largest = mean.mean + (mean.statistical_error or 0.0)
+    excess = max(largest / limit, quantile / (limits.quantile_factor * limit))
     needed = Forecast(0, 0, 0)
     if reasons:
         needed = forecast(outlook().untested() if untested else outlook(), *parts, limit=limit, excess=excess)
     if needed.n_calculations is None:
         reasons.append(EXPANSION_IS_THE_LIMIT)
     return TemperatureVerdict(
-        **_common(temperature_kelvin, replicas, limit) | needed.to_json(),
+        **_common(temperature_kelvin, replicas, limit) | needed.to_json() | _of_mean(mean, size),
         converged=not reasons,
-        force_sd_mean=mean.mean * size,
-        statistical_error=None if mean.statistical_error is None else mean.statistical_error * size,
         limit=limit * size,
-        n_effective=mean.n_effective,
         n_frames=predictive.size,
         force_rms_ev_per_angstrom=size,
         force_sd_epistemic=parts[0] * size,
         force_sd_truncation=parts[1] * size,
-        force_sd_relative=mean.mean,
-        statistical_error_relative=mean.statistical_error,
         quantile_99_relative=quantile,
         displacement_rms_angstrom=moved,
         displacement_max_angstrom=farthest,
@@ -103,15 +102,15 @@ def _rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(values**2)))
 
 
-def _excesses(mean: CorrelatedMean, quantile: float, limit: float) -> list[str]:
+def _excesses(mean: CorrelatedMean, quantile: float, limit: float, quantile_factor: float) -> list[str]:
     """Limits that errors relative to the root mean square force exceed."""
     reasons = []
     if mean.statistical_error is None:
         reasons.append("too few frames to know the statistical error: raise convergence.n_steps")
     if mean.mean + (mean.statistical_error or 0.0) > limit:
         reasons.append(f"mean plus statistical error exceeds the limit of {100 * limit:g} %")
-    if quantile > QUANTILE_FACTOR * limit:
-        reasons.append(f"1 % of the frames exceed {100 * QUANTILE_FACTOR * limit:g} %")
+    if quantile > quantile_factor * limit:
+        reasons.append(f"1 % of the frames exceed {100 * quantile_factor * limit:g} %")
     return reasons
 
 
@@ -162,4 +161,16 @@ def _common(temperature_kelvin: float, replicas: Sequence[Replica], limit: float
         "n_replicas": len(replicas),
         "n_stopped": sum(replica.stop is not None for replica in replicas),
         "limit_relative": limit,
+    }
+
+
+def _of_mean(mean: CorrelatedMean, size: float) -> dict[str, Any]:
+    """Fields of a verdict that say what the relative error is on average; size is the rms force, eV/Å."""
+    error = mean.statistical_error
+    return {
+        "force_sd_mean": mean.mean * size,
+        "force_sd_relative": mean.mean,
+        "statistical_error": None if error is None else error * size,
+        "statistical_error_relative": error,
+        "n_effective": mean.n_effective,
     }

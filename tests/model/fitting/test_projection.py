@@ -12,10 +12,18 @@ from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.local.basis import LocalSettings
 from mlff_dyn.model.expansion import Expansion
-from mlff_dyn.model.fitting.projection import CompactTensor, ForceFieldSource, TensorSource, project_forces
-from mlff_dyn.model.force_constants import force_constants, whole_force_constants
+from mlff_dyn.model.fitting.projection import (
+    CompactTensor,
+    ForceFieldSource,
+    TensorSource,
+    _forces_by_order,
+    project_forces,
+)
+from mlff_dyn.model.fitting.projection_limits import ProjectionLimits
+from mlff_dyn.model.force_constants import ForceConstants, force_constants, whole_force_constants
 from mlff_dyn.model.force_field import ForceField
 from mlff_dyn.model.local_expansion import local_basis
+from mlff_dyn.model.local_force_constants import local_force_constants
 from tests.lattice.test_topology import turned
 from tests.models import Cutoffs, crystal_of, dipoles_of, random_force_field, with_parameters
 
@@ -135,3 +143,20 @@ def test_local_part_is_carried_order_by_order_to_an_expansion_without_it() -> No
     first = atoms[:: torus.n_cells]
     wanted = expected.dense(first, atoms)
     np.testing.assert_allclose(ours.dense(first, atoms), wanted, atol=1e-5 * np.abs(wanted).max())
+
+
+def test_forces_of_a_local_part_by_order_are_those_of_its_derivatives_at_rest() -> None:
+    bare, torus = random_force_field(bulk("Si"), (2, 2, 2), {2: "full"})
+    local = local_basis(bare.basis.crystal, LocalSettings(4.0, 3, 2))
+    values = np.random.default_rng(3).standard_normal(local.n_functions)
+    alone = np.append(np.zeros(bare.basis.n_parameters), values)
+    kernel = Expansion(bare.basis, local=local).on(torus).kernel(alone)
+    moved = displaced(torus)
+    found = _forces_by_order(kernel, moved, ProjectionLimits(n_points=16))
+    atoms = np.arange(torus.n_atoms)
+    first = atoms[:: torus.n_cells]
+    for order, forces in found.items():
+        constants = local_force_constants(local.tables, values, order, torus)
+        rows = ForceConstants(order, torus, *constants).dense(first, atoms)
+        expected = CompactTensor(torus, first, rows).forces(moved)
+        np.testing.assert_allclose(forces, expected, atol=1e-7 * np.abs(expected).max())
