@@ -15,8 +15,8 @@ class CalibrationLimits:
         Error bars of forces are not narrowed by more than this factor.
     margin : float
         Part of the variance, over the number of configurations, that pays for hyperparameters that so few
-        configurations determined. Half: error bars 5 % narrower with two configurations, 1.5 % with eight; twice: 10 and 3 %
-        wider.
+        configurations determined. Half: error bars 5 % narrower with two configurations, 1.5 % with eight;
+        twice: 10 and 3 % wider.
     scalar_margin : float
         The same for energies and stresses, of which a configuration has one value or six. Half: 13 % narrower
         with two configurations, 5 % with eight; twice: 22 and 10 % wider.
