@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 from scipy.special import erfinv
 
 from mlff_dyn.errors import check_shape
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _COLORS = {"predictive": "#1f5fa8", "epistemic": "#c8372d", "truncation": "#3f8f4f"}
 _GRAY = "#8a8a8a"
 _N_BINS = 12
+_LARGEST_SPAN_IN_STEPS = 50.0
+_SMALLEST_DECIMAL = 1e-3
 
 
 def plot_calibration(path: Path, errors: np.ndarray, sds: Mapping[str, np.ndarray], *, unit: str) -> None:
@@ -90,6 +92,16 @@ def _draw_sizes(panel: Axes, errors: np.ndarray, sds: Mapping[str, np.ndarray], 
         low, high = 0.7 * min(ends), 1.4 * max(ends)
         panel.plot([low, high], [low, high], color=_GRAY, lw=0.8, ls=(0, (5, 3)))
         panel.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+        _label_sparsely(panel, low, high)
+
+
+def _label_sparsely(panel: Axes, low: float, high: float) -> None:
+    """Numbers of both axes far enough apart to be read: at 1, 2 and 5 of a decade, or at decades."""
+    steps = (1.0, 2.0, 5.0) if high < _LARGEST_SPAN_IN_STEPS * low else (1.0,)
+    for axis in (panel.xaxis, panel.yaxis):
+        axis.set_major_locator(LogLocator(subs=steps))
+        axis.set_major_formatter(StrMethodFormatter("{x:.0e}" if low < _SMALLEST_DECIMAL else "{x:g}"))
+        axis.set_minor_formatter(NullFormatter())
 
 
 def binned_sizes(errors: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

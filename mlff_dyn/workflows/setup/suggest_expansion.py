@@ -41,6 +41,7 @@ COMPLETE = "complete"
 OUT_OF_TIME = "out of time"
 INTERRUPTED = "interrupted"
 NOT_WRITTEN = "not written"
+_HEADER = ("parameters", "evidence   error     call  cutoffs + local: cutoff, n_radial, l_max")
 _logger = logging.getLogger(__name__)
 
 
@@ -93,7 +94,7 @@ class SuggestionReport(Report):
     def table(self) -> list[tuple[str, str]]:
         """Return the rows for people, the expansions in the order of their size."""
         ordered = sorted(self.trials, key=lambda trial: trial.n_parameters)
-        rows = [(_name(trial), _describe(trial)) for trial in ordered]
+        rows = [_HEADER, *((str(trial.n_parameters), _columns(trial)) for trial in ordered)]
         if self.skipped:
             rows.append(("left out", _describe_skipped(self.skipped)))
         if self.search != COMPLETE:
@@ -177,7 +178,7 @@ def _collect(found: Iterator[Trial], time_limit: TimeLimit, progress: Progress) 
     try:
         for trial in found:
             trials.append(trial)
-            progress.log(f"{_name(trial)}: {_describe(trial)}")
+            progress.log(f"{_name(trial)}: {trial.n_parameters} parameters, error {_held_out(trial)}")
             progress.update(len(trials))
     except KeyboardInterrupt:
         if not trials:
@@ -232,19 +233,28 @@ def _settings(local: LocalSettings | None) -> dict[str, object] | None:
 
 
 def _name(trial: Trial) -> str:
+    """Expansion in few characters, for lines of 80 columns."""
     cutoffs = format_yaml(trial.cutoffs_angstrom, flow=True, width=10**6).strip()
-    if trial.local is None:
+    local = trial.local
+    if local is None:
         return cutoffs
-    return f"{cutoffs} + local {format_yaml(asdict(trial.local), flow=True, width=10**6).strip()}"
+    kinds = "" if local.kinds == "species" else f" {local.kinds}"
+    return f"{cutoffs} + local {local.cutoff_angstrom:.3g} n{local.n_radial} l{local.l_max}{kinds}"
 
 
-def _describe(trial: Trial) -> str:
+def _columns(trial: Trial) -> str:
+    call = _short(1000 * trial.force_call_milliseconds)
+    return f"{trial.log_evidence:>8.0f} {_held_out(trial):>7}  {call:>4} µs  {_name(trial)}"
+
+
+def _held_out(trial: Trial) -> str:
     error = trial.held_out_error_relative
-    held_out = "" if error is None else f", held-out error {100 * error:.3g} %"
-    return (
-        f"{trial.n_parameters} parameters, log evidence {trial.log_evidence:.0f}{held_out}, "
-        f"force call {1000 * trial.force_call_milliseconds:.3g} µs"
-    )
+    return "-" if error is None else f"{_short(100 * error)} %"
+
+
+def _short(value: float) -> str:
+    """Three digits in five characters at most."""
+    return f"{value:.0f}" if value >= 999.5 else f"{value:.3g}" if value >= 0.9995 else f"{value:.3f}"
 
 
 def _describe_skipped(skipped: Sequence[Skipped]) -> str:

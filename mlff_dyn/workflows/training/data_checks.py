@@ -323,14 +323,21 @@ def _check_missing(path: Path, snapshots: Sequence[Snapshot], *, uses_stress: bo
 
 def _name_set_aside(path: Path, snapshots: Sequence[Snapshot]) -> list[str]:
     """Labels that contradicted all others when the training began."""
-    known = [(number, snapshot.provenance) for number, snapshot in enumerate(snapshots, start=1)]
-    return [
-        f"{path}, frame {number}: {label.set_aside_because}; "
-        + ("the frame" if label.set_aside == "forces" else "the energy")
-        + " is set aside, calculate it again or remove it"
-        for number, label in known
-        if label.set_aside is not None
-    ]
+    largest = max((len(each.positions) for each in snapshots if each.provenance.set_aside is None), default=0)
+    lines = []
+    for number, snapshot in enumerate(snapshots, start=1):
+        label = snapshot.provenance
+        if label.set_aside is None:
+            continue
+        named = "the frame" if label.set_aside == "forces" else "the energy"
+        advice = "calculate it again or remove it"
+        if len(snapshot.positions) > largest > 0:
+            advice = (
+                f"its cell has {len(snapshot.positions)} atoms, no other frame more than {largest}: forces "
+                "that reach beyond the smaller cells need the large one as structure.supercell; else remove it"
+            )
+        lines.append(f"{path}, frame {number}: {label.set_aside_because}; {named} is set aside, {advice}")
+    return lines
 
 
 def _frames(numbers: Sequence[int]) -> str:

@@ -75,6 +75,18 @@ def test_the_suggestion_is_written_and_stays(project: Path) -> None:
     assert (project / "c.yaml").read_text(encoding="utf-8") == text
 
 
+def test_the_table_is_in_columns_and_up_to_order_3_fits_a_terminal(project: Path) -> None:
+    command = ["init", str(project / "c.yaml"), "--suggest", "--dataset", str(project / "frames.extxyz")]
+    result = CliRunner().invoke(app, [*command, "--dry-run", "--minutes", "0.2"])
+    assert result.exit_code == 0, result.stderr
+    header, *rows = result.stdout.splitlines()
+    trials = [row for row in rows if " µs  {2: " in row]
+    assert {row.index("{2: ") for row in trials} == {header.index("cutoffs")}
+    assert {row.index(" %") + 2 for row in trials} == {header.index("error") + len("error")}
+    assert any("{2: full} + local " in row for row in trials)
+    assert max(len(row) for row in [header, *rows] if ", 4: " not in row) <= 80, result.stdout
+
+
 def test_a_dry_run_writes_nothing(project: Path) -> None:
     result = init(project, "--dataset", project / "frames.extxyz", "--dry-run", "--minutes", "0.1")
     assert json.loads(result.stdout)["status"] == "dry run"

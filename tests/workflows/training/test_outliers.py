@@ -15,7 +15,9 @@ from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
+from mlff_dyn.store.provenance import Provenance
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
+from mlff_dyn.workflows.training.data_checks import _name_set_aside
 from mlff_dyn.workflows.training.label_checks import energy_supports_forces
 from mlff_dyn.workflows.training.outliers import Outlier, find_outliers, refuse_many
 from tests.models import copper, crystal_of, emt_snapshots
@@ -122,6 +124,18 @@ def test_train_goes_on_without_it_and_says_so(project: Path) -> None:
     before = (project / "other/dataset.extxyz").read_bytes()
     assert "up to date" in invoke(*command[:5], *command[6:]).stdout
     assert (project / "other/dataset.extxyz").read_bytes() == before
+
+
+def test_a_right_frame_of_a_larger_cell_is_no_mistake(frames: list[Snapshot]) -> None:
+    """Its forces contradict the reach of the small cells, which another calculation would not change."""
+    aside = Provenance(set_aside="forces", set_aside_because="forces off")
+    (large,) = emt_snapshots((3, 3, 3), (0.05,))
+    (line,) = _name_set_aside(FILE, [*frames, replace(large, provenance=aside)])
+    assert "its cell has 108 atoms, no other frame more than 32" in line
+    assert "structure.supercell" in line
+    assert "calculate it again" not in line
+    (line,) = _name_set_aside(FILE, [*frames, replace(frames[0], provenance=aside)])
+    assert "calculate it again or remove it" in line
 
 
 @pytest.mark.parametrize(("how", "is_supported"), [("both", True), ("scaled", False), ("zero", False)])
