@@ -21,6 +21,7 @@ from tests.models import copper, emt_snapshots
 from tests.workflows.training_project import CONFIG_OF_KILLS
 
 REPOSITORY = Path(__file__).parents[2]
+LOCAL_PART = "local: {cutoff_angstrom: 4.0, n_radial: 3, l_max: 2}"
 CONFIG = f"""\
 {CONFIG_OF_KILLS}md: {{temperatures_kelvin: [300], n_steps: 400, sample_every: 5, timestep_femtoseconds: 2.0}}
 convergence: {{force_error_limit_relative: 0.5, n_replicas: 2, n_steps: 400}}
@@ -39,11 +40,12 @@ EXIT_CODES = (0, 2, 3, 4, 5, 6, 130)
 """What a command may end with; 1 is a fault of the program."""
 
 
-def make_project(folder: Path) -> Path:
+def make_project(folder: Path, *, has_local_part: bool = True) -> Path:
     """Write configuration, structure and a few frames to test with."""
+    config = CONFIG.replace("expansion: {", f"expansion: {{{LOCAL_PART}, ") if has_local_part else CONFIG
     folder.mkdir(parents=True, exist_ok=True)
     ase.io.write(folder / "Cu.vasp", copper(), format="vasp", direct=True)
-    (folder / "c.yaml").write_text(CONFIG, encoding="utf-8")
+    (folder / "c.yaml").write_text(config, encoding="utf-8")
     write_snapshots(folder / "test.extxyz", emt_snapshots((2, 2, 2), (0.05, 0.09), seed=2))
     return folder
 

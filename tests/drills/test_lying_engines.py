@@ -25,10 +25,11 @@ SETTINGS = (
 )
 
 
+@pytest.mark.parametrize("has_local_part", [False, True], ids=["lattice", "local"])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("how", LIES)
-def test_a_lie_is_named(tmp_path: Path, how: str, seed: int) -> None:
-    folder = make_project(tmp_path / "project")
+def test_a_lie_is_named(tmp_path: Path, how: str, seed: int, *, has_local_part: bool) -> None:
+    folder = make_project(tmp_path / "project", has_local_part=has_local_part)
     first, last = LIES[how]
     settings = (lying(how, first, last, noise=0.1), *SETTINGS, f"seed={seed}")
     result = invoke(folder, "train", "c.yaml", *(word for text in settings for word in ("--set", text)))
