@@ -333,8 +333,8 @@ def _name_set_aside(path: Path, snapshots: Sequence[Snapshot]) -> list[str]:
         advice = "calculate it again or remove it"
         if len(snapshot.positions) > largest > 0:
             advice = (
-                f"its cell has {len(snapshot.positions)} atoms, no other frame more than {largest}: forces "
-                "that reach beyond the smaller cells need the large one as structure.supercell; else remove it"
+                f"its cell has {len(snapshot.positions)} atoms, no other frame more than {largest}: what "
+                "reaches beyond the smaller cells needs it as structure.supercell; else remove it"
             )
         lines.append(f"{path}, frame {number}: {label.set_aside_because}; {named} is set aside, {advice}")
     return lines
