@@ -11,6 +11,7 @@ import numpy as np
 from mlff_dyn.errors import BasisError, DataError
 from mlff_dyn.kernels import local_force_rows, local_rows
 from mlff_dyn.kernels.local_tables import LocalPlace, LocalRows, LocalTerms
+from mlff_dyn.kernels.strain.stress_at_rest import second_order_strain, strained_virial
 from mlff_dyn.lattice.torus import Torus
 from mlff_dyn.local.basis import LocalBasis, LocalSettings, build_local_basis
 from mlff_dyn.local.function_limits import FUNCTION_LIMITS, FunctionLimits
@@ -116,8 +117,8 @@ class LocalExpansion:
         self.check_displacements(displacements)
         found = local_rows(self.basis.tables, self.neighbor_atoms, displacements, strain=strain)
         rest = self.at_rest
-        energy = found.energy - rest.energy - np.einsum("abf,ab->f", rest.virial, strain)
-        virial = found.virial - rest.virial
+        energy = found.energy - rest.energy - np.einsum("abf,ab->f", rest.virial, second_order_strain(strain))
+        virial = found.virial - strained_virial(rest.virial, strain)
         return LocalRows(*map(self.basis.reduce_columns, (found.forces, energy, virial)))
 
     def force_rows(

@@ -6,6 +6,8 @@ from functools import cache
 import numpy as np
 import pytest
 from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.units import GPa
 
 from mlff_dyn.errors import DataError
 from mlff_dyn.lattice.basis import build_basis
@@ -230,3 +232,36 @@ def test_copper_is_described_beyond_its_training() -> None:
 
 def rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(values**2)))
+
+
+def test_elastic_constants_are_those_of_the_sound() -> None:
+    """Copper of EMT: the stress that the local part has at rest, some 30 GPa, does not show."""
+    crystal = crystal_of(copper())
+    torus = input_supercell(crystal, (3, 3, 3))
+    basis = build_basis(crystal, {2: "full", 3: 3.7}, torus)
+    expansion = Expansion(basis, local=local_basis(crystal, LocalSettings()))
+    train = frames_of_snapshots("", emt_snapshots((3, 3, 3), (0.1, 0.1, 0.1, 0.1)), expansion)  # type: ignore[arg-type]
+    force_field = fit_force_field(basis, FitData(train))
+    step, still = 2e-3, np.zeros((torus.n_atoms, 3))
+
+    def slope(strain: np.ndarray) -> np.ndarray:
+        ends = [force_field.on(torus, strain=sign * strain).stress(still) for sign in (1, -1)]
+        return (ends[0] - ends[1]) / (2 * step) / GPa
+
+    stretch, shear = np.diag([step, 0.0, 0.0]), np.array([[0, 0, 0], [0, 0, 1], [0, 1, 0]]) * 0.5 * step
+    found = np.array([*slope(stretch)[:2], slope(shear)[3]])
+    assert found == pytest.approx(emt_elastic_constants(step), rel=0.06)
+
+
+def emt_elastic_constants(step: float) -> np.ndarray:
+    """C11, C12 and C44 of EMT at the lattice constant of the tests, GPa."""
+    rows = []
+    for strain in (np.diag([step, 0, 0]), np.array([[0, 0, 0], [0, 0, 1], [0, 1, 0]]) * 0.5 * step):
+        ends = []
+        for sign in (1, -1):
+            cell = copper()
+            cell.set_cell(cell.cell.array @ (np.eye(3) + sign * strain), scale_atoms=True)
+            cell.calc = EMT()
+            ends.append(cell.get_stress())
+        rows.append((ends[0] - ends[1]) / (2 * step) / GPa)
+    return np.array([*rows[0][:2], rows[1][3]])

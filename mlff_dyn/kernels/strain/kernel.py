@@ -12,6 +12,7 @@ from mlff_dyn.errors import DataError, check_shape
 from mlff_dyn.kernels import ForceKernel, local_virial
 from mlff_dyn.kernels.slot_atoms import as_slot_atoms
 from mlff_dyn.kernels.strain.moves import VOIGT, unit_strains
+from mlff_dyn.kernels.strain.stress_at_rest import second_order_strain, strained_virial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -92,7 +93,7 @@ class StrainableTorus:
         """Local part at a strain, its energy measured from rest and the work of its stress at rest."""
         if self.local is None:
             return None
-        work = float((self.local_virial_at_rest * strain).sum())
+        work = float((self.local_virial_at_rest * second_order_strain(strain)).sum())
         return replace(self.local, strain=strain, energy_at_rest=self.local.energy_at_rest + work)
 
     def kernel(
@@ -207,7 +208,8 @@ class StrainedKernel:
         if self._torus.harmonic is not None:
             virial += self._torus.harmonic.virial(displacements, self.strain)
         if self._local is not None:
-            virial += local_virial(self._local, displacements) - self._torus.local_virial_at_rest
+            virial += local_virial(self._local, displacements)
+            virial -= strained_virial(self._torus.local_virial_at_rest, self.strain)
         return virial
 
     def run(self, state: MdState, dynamics: Dynamics, n_steps: int, sample_every: int) -> MdRun:
