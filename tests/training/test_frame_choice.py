@@ -6,6 +6,7 @@ from ase.build import bulk
 
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import Torus
+from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.fitting.labelled_frame import LabelledFrame, labelled_frame
@@ -29,11 +30,11 @@ def fits() -> Fits:
     atoms = bulk("Cu", "fcc", a=3.6, cubic=True)
     truth, torus = random_force_field(atoms, (2, 2, 2), {2: "full", 3: 3.0, 4: {2: 2.6}})
     basis = build_basis(crystal_of(atoms), CUTOFFS, torus)
-    teacher, pupil = truth.expansion.on(torus), ForceField(basis, truth.posterior, 1.0, truth.training)
+    teacher, pupil = truth.expansion.on(torus), Expansion(basis).on(torus)
     rows: list[LabelledFrame] = []
     for u in frames(torus, 12, 1):
         forces = (teacher.rows(u)[0] @ truth.posterior.mean).reshape(-1, 3)
-        rows.append(labelled_frame(pupil.expansion.on(torus), u, forces, None))
+        rows.append(labelled_frame(pupil, u, forces, None))
     return torus, {n: fit_force_field(basis, FitData(rows[:n])) for n in (2, 12)}, rows
 
 
