@@ -163,6 +163,11 @@ class LocalTables:
         """Site whose neighbor each one is, shape (n_neighbors,)."""
         return np.repeat(np.arange(self.n_sites), np.diff(self.starts))
 
+    @property
+    def atoms_of_one_cell(self) -> NDArray[np.int32]:
+        """Atom of each neighbor in the torus of one cell, shape (n_neighbors, 1): its site."""
+        return np.ascontiguousarray(self.slots[:, :1])
+
     def coefficients(self, values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Coefficients p of A_c00 and t of the products of two channels, from one value for each function.
 

@@ -101,9 +101,8 @@ class LocalExpansion:
     def at_rest(self) -> LocalRows:
         """Rows per function of the crystal at rest; forces of one primitive cell, the others of the torus."""
         tables, n_cells = self.basis.tables, self.torus.n_cells
-        one_cell = np.ascontiguousarray(tables.slots[:, :1])
         still = np.zeros((tables.n_sites, 3))
-        rows = local_rows(tables, one_cell, still, strain=np.zeros((3, 3)))
+        rows = local_rows(tables, tables.atoms_of_one_cell, still, strain=np.zeros((3, 3)))
         return LocalRows(rows.forces, n_cells * rows.energy, n_cells * rows.virial)
 
     def rows(self, displacements: NDArray[np.float64], strain: NDArray[np.float64]) -> LocalRows:

@@ -87,7 +87,8 @@ class StrainableTorus:
         """Virial of the local part of the undisplaced, unstrained torus, shape (3, 3), eV."""
         if self.local is None:
             return np.zeros((3, 3))
-        return local_virial(self.local, np.zeros((self.local.n_atoms, 3)))
+        one_cell = replace(self.local, neighbor_atoms=self.local.tables.atoms_of_one_cell)
+        return self.n_cells * local_virial(one_cell, np.zeros((one_cell.n_atoms, 3)))
 
     def strained_local(self, strain: NDArray[np.float64]) -> LocalTerms | None:
         """Local part at a strain, its energy measured from rest and the work of its stress at rest."""
