@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mlff_dyn.config.fields import Integer, OrderCutoffs, Real, Stored, Supercell, Temperatures
+from mlff_dyn.config.fields import EngineKind, Integer, OrderCutoffs, Real, Stored, Supercell, Temperatures
 from mlff_dyn.errors import ConfigError
 
 
@@ -96,7 +96,7 @@ class ExpansionConfig(Section):
 class EngineConfig(Section):
     """The program that computes reference energies and forces."""
 
-    kind: Literal["espresso", "ase"] = Field(
+    kind: EngineKind = Field(
         description="`espresso`: pw.x of Quantum ESPRESSO; `ase`: any ASE calculator, by its import path."
     )
     parameters: dict[str, Any] = Field(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -37,6 +37,9 @@ class EngineResult:
         Voigt order xx, yy, zz, yz, xz, xy; positive under tension, as in ASE.
     magnetic_state : MagneticState, optional
         Of a calculation with spins.
+    origin : mapping of str to str
+        ``program`` (name and version), ``pseudopotentials`` and ``date`` as in
+        `mlff_dyn.store.provenance.Provenance`, as far as the output tells them.
 
     Raises
     ------
@@ -50,6 +53,7 @@ class EngineResult:
     forces_ev_per_angstrom: np.ndarray
     stress_ev_per_angstrom3: np.ndarray | None
     magnetic_state: MagneticState | None = None
+    origin: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_shape("forces", self.forces_ev_per_angstrom, (None, 3))
@@ -78,13 +82,16 @@ class EngineResult:
             magnetic_state=MagneticState.from_json(content["magnetic_state"])
             if "magnetic_state" in content
             else None,
+            origin={str(name): str(text) for name, text in content.get("origin", {}).items()},
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the values by the names of the attributes, the magnetic state only if there is one."""
+        """Return the values by the names of the attributes, magnetic state and origin only if there are any."""
         values: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
-        state = values.pop("magnetic_state")
-        return values if state is None else {**values, "magnetic_state": state.to_json()}
+        state, origin = values.pop("magnetic_state"), values.pop("origin")
+        if state is not None:
+            values["magnetic_state"] = state.to_json()
+        return {**values, "origin": dict(origin)} if origin else values
 
 
 class Engine(Protocol):

@@ -29,7 +29,18 @@ class Provenance:
     engine, engine_kind : str or None
         Digest of the engine and its parameters, and its kind; of calculations of this run alone.
     label_engine, label_engine_kind : str or None
-        The same of frames that were given to this run and that another one had calculated.
+        The same of frames that were given to this run and that another one had calculated: for those of
+        output files, a digest of the settings that results depend on.
+    program : str or None
+        Name and version of what calculated it, such as "VASP 6.4.1".
+    pseudopotentials : str or None
+        Their titles or files, separated by commas.
+    file : str or None
+        That it was read from.
+    step : int or None
+        In that file, counted from 1.
+    date : str or None
+        Of the calculation, ISO 8601.
     temperature_kelvin : float or None
         Of the dynamics that it was taken from.
     expected_force_error_ev_per_angstrom, found_force_error_ev_per_angstrom : float or None
@@ -63,6 +74,11 @@ class Provenance:
     engine_kind: str | None = None
     label_engine: str | None = None
     label_engine_kind: str | None = None
+    program: str | None = None
+    pseudopotentials: str | None = None
+    file: str | None = None
+    step: int | None = None
+    date: str | None = None
     temperature_kelvin: float | None = None
     expected_force_error_ev_per_angstrom: float | None = None
     found_force_error_ev_per_angstrom: float | None = None
@@ -110,6 +126,11 @@ class Provenance:
         return Provenance(
             label_engine=self.labelled_by,
             label_engine_kind=self.engine_kind or self.label_engine_kind,
+            program=self.program,
+            pseudopotentials=self.pseudopotentials,
+            file=self.file,
+            step=self.step,
+            date=self.date,
             temperature_kelvin=self.temperature_kelvin,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlff_dyn.errors import DataError, located
@@ -90,7 +91,7 @@ def displaced_atoms(torus: Torus, displacements: NDArray[np.float64]) -> Atoms:
 
 
 def labelled_snapshot(atoms: Atoms, result: EngineResult, provenance: Provenance) -> Snapshot:
-    """Snapshot of a structure and its reference calculation."""
+    """Snapshot of a structure and its reference calculation, which adds to the provenance what it tells."""
     return Snapshot(
         numbers=atoms.numbers,
         positions=atoms.positions,
@@ -99,6 +100,6 @@ def labelled_snapshot(atoms: Atoms, result: EngineResult, provenance: Provenance
         forces_ev_per_angstrom=result.forces_ev_per_angstrom,
         stress_ev_per_angstrom3=result.stress_ev_per_angstrom3,
         magnetic_moments=atoms.arrays.get("initial_magmoms"),
-        provenance=provenance,
+        provenance=replace(provenance, **result.origin),
         periodic=tuple(atoms.pbc.tolist()),
     )

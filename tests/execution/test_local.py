@@ -14,8 +14,8 @@ import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
-from mlff_dyn.engines.ase_calculator import AseEngine
-from mlff_dyn.engines.ase_worker import calculate
+from mlff_dyn.engines.ase.engine import AseEngine
+from mlff_dyn.engines.ase.worker import calculate
 from mlff_dyn.errors import DataError, EngineError
 from mlff_dyn.execution.calculation import read_finished
 from mlff_dyn.execution.local import label

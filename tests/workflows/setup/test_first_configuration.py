@@ -15,8 +15,8 @@ from typer.testing import CliRunner, Result
 
 from mlff_dyn.cli.app import app
 from mlff_dyn.config.load import load_config
-from mlff_dyn.engines.ase_calculator import AseEngine
-from mlff_dyn.engines.espresso import EspressoEngine
+from mlff_dyn.engines.ase.engine import AseEngine
+from mlff_dyn.engines.espresso.engine import EspressoEngine
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.local.basis import LocalSettings

@@ -17,8 +17,8 @@ from ase.io.espresso_namelist.keys import pw_keys
 
 from mlff_dyn.engines.base import EngineResult, check_keys
 from mlff_dyn.engines.command import CommandRunner
-from mlff_dyn.engines.espresso_magnetism import starting_shares
-from mlff_dyn.engines.espresso_output import check_echo, find_routine_error, parse_pw_output
+from mlff_dyn.engines.espresso.magnetism import starting_shares
+from mlff_dyn.engines.espresso.output import check_echo, find_routine_error, parse_pw_output
 from mlff_dyn.engines.profile import checked_mapping, checked_texts, checked_timeout_seconds
 from mlff_dyn.errors import ConfigError, EngineError
 
@@ -88,7 +88,7 @@ class EspressoEngine:
     def __init__(self, parameters: Mapping[str, Any], profile: Mapping[str, Any]) -> None:
         check_keys("engine.parameters", parameters, _PARAMETERS)
         check_keys("engine.profile", profile, _PROFILE)
-        self.parameters: Mapping[str, Any] = espresso_physics(parameters)
+        self.parameters: Mapping[str, Any] = self.physics(parameters)
         self._input_data = _checked_input_data(checked_mapping(parameters, "engine.parameters", "input_data"))
         self._pseudopotentials = checked_texts(parameters, "engine.parameters", "pseudopotentials")
         self._magnetization = checked_mapping(parameters, "engine.parameters", "starting_magnetization")
@@ -97,6 +97,15 @@ class EspressoEngine:
         self._pseudo_dir = _checked_pseudo_dir(profile.get("pseudo_dir"))
         self._environment = checked_texts(profile, "engine.profile", "environment")
         self._runner = CommandRunner(self._environment, checked_timeout_seconds(profile))
+
+    @staticmethod
+    def physics(parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters without keys that only say what pw.x writes and how long it runs."""
+        physics = dict(parameters)
+        if isinstance(parameters.get("input_data"), Mapping):
+            kept = {name: _with_physics(name, values) for name, values in parameters["input_data"].items()}
+            physics["input_data"] = {name: values for name, values in kept.items() if values}
+        return physics
 
     def write_input(self, directory: Path, atoms: Atoms) -> None:
         """Write the pw.x input after checking the program and the pseudopotentials."""
@@ -238,18 +247,10 @@ class EspressoEngine:
         return [str(program) for program in found]
 
 
-def espresso_physics(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters without the keys of pw.x that only say what it writes and how long it runs."""
-    physics = dict(parameters)
-    if isinstance(parameters.get("input_data"), Mapping):
-        physics["input_data"] = {
-            name: {key: value for key, value in values.items() if str(key).lower() not in _WITHOUT_PHYSICS}
-            if str(name).lower() == "control" and isinstance(values, Mapping)
-            else values
-            for name, values in parameters["input_data"].items()
-        }
-        physics["input_data"] = {name: values for name, values in physics["input_data"].items() if values}
-    return physics
+def _with_physics(name: object, values: Any) -> Any:  # noqa: ANN401 (what is no mapping is refused elsewhere)
+    if str(name).lower() != "control" or not isinstance(values, Mapping):
+        return values
+    return {key: value for key, value in values.items() if str(key).lower() not in _WITHOUT_PHYSICS}
 
 
 def _checked_input_data(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

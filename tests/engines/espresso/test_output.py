@@ -12,7 +12,7 @@ import pytest
 from ase.build import bulk
 from ase.io.espresso import read_espresso_in
 
-from mlff_dyn.engines.espresso_output import check_echo, parse_pw_output
+from mlff_dyn.engines.espresso.output import check_echo, parse_pw_output
 from mlff_dyn.errors import EngineError
 from mlff_dyn.units import RYDBERG_EV, RYDBERG_PER_BOHR_EV_PER_ANGSTROM
 

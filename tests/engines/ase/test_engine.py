@@ -11,16 +11,16 @@ import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
-from mlff_dyn.engines.ase_calculator import AseEngine
+from mlff_dyn.engines.ase.engine import AseEngine
+from mlff_dyn.engines.ase.machine_arguments import with_absolute_paths
 from mlff_dyn.engines.base import EngineResult, engine_identity
-from mlff_dyn.engines.machine_arguments import with_absolute_paths
 from mlff_dyn.engines.registry import configured_identity, create_engine
 from mlff_dyn.errors import ConfigError, DataError, EngineError
 
 
 @pytest.fixture
 def module() -> str:
-    return "tests.engines.calculators"
+    return "tests.engines.ase.calculators"
 
 
 def run(engine, directory, atoms) -> EngineResult:
@@ -104,7 +104,7 @@ def test_damaged_output_is_refused_by_name(tmp_path, text):
             ConfigError,
             "has no class Emt; fix: did you mean ase.calculators.emt:EMT",
         ),
-        ("tests.engines.calculators:number", ConfigError, "has no class number"),
+        ("tests.engines.ase.calculators:number", ConfigError, "has no class number"),
         ("ase.calculators.emt", ConfigError, "is not module:Class"),
         (":EMT", ConfigError, "is not module:Class"),
         (None, ConfigError, "module:Class is required"),

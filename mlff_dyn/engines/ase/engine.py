@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import ase.io
 import numpy as np
 
-from mlff_dyn.engines import ase_worker
+from mlff_dyn.engines.ase import worker
+from mlff_dyn.engines.ase.machine_arguments import place_of_another, with_absolute_paths, without_physics
+from mlff_dyn.engines.ase.worker_pool import WorkerDied, WorkerPool
 from mlff_dyn.engines.base import EngineResult, check_keys
 from mlff_dyn.engines.command import settle
-from mlff_dyn.engines.machine_arguments import place_of_another, with_absolute_paths, without_physics
 from mlff_dyn.engines.profile import checked_mapping, checked_texts, checked_timeout_seconds
-from mlff_dyn.engines.worker_pool import WorkerDied, WorkerPool
 from mlff_dyn.errors import ConfigError, DataError, EngineError, reason_of
 from mlff_dyn.store.atomic import atomic_write_text
 from mlff_dyn.store.extxyz import format_frame
@@ -72,16 +72,23 @@ class AseEngine:
         check_keys("engine.profile", profile, ("arguments", "environment", "timeout_minutes"))
         self._name = _checked_name(parameters.get("calculator"))
         given = checked_mapping(parameters, "engine.parameters", "arguments")
-        self.parameters: Mapping[str, Any] = ase_physics(parameters)
+        self.parameters: Mapping[str, Any] = self.physics(parameters)
         self._arguments = _all_arguments(given, checked_mapping(profile, "engine.profile", "arguments"))
         self._timeout_seconds = checked_timeout_seconds(profile)
         environment = {**_UNBUFFERED, **checked_texts(profile, "engine.profile", "environment")}
-        serve = ase_worker.serve
+        serve = worker.serve
         script = f"import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {serve.__module__} import "
         path = json.dumps([str(Path(folder).absolute()) for folder in sys.path])
         command = [sys.executable, "-c", f"{script}{serve.__name__} as serve; serve()", path, self._name]
         self._pool = WorkerPool(command, environment, self._timeout_seconds)
         self._import()
+
+    @staticmethod
+    def physics(parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters without those arguments that only say how and where it works."""
+        given = checked_mapping(parameters, "engine.parameters", "arguments")
+        physics = {name: value for name, value in given.items() if not without_physics(str(name))}
+        return {"calculator": parameters.get("calculator"), "arguments": physics}
 
     def write_input(self, directory: Path, atoms: Atoms) -> None:
         """Write the structure in full precision."""
@@ -142,15 +149,15 @@ class AseEngine:
                 f"{where}: the process that imports {module_name} ends: {error.message}",
                 fix=f"see what python -c 'import {module_name}' says, and check the memory",
             ) from error
-        step = reply.get(ase_worker.FAILED)
-        if step == ase_worker.CLASS:
+        step = reply.get(worker.FAILED)
+        if step == worker.CLASS:
             names = {name.lower(): name for name in reply["names"]}
             near = [names[name] for name in difflib.get_close_matches(class_name.lower(), names, n=1)]
             raise ConfigError(
                 f"{where}: module {module_name} has no class {class_name}",
                 fix=f"did you mean {module_name}:{near[0]}?" if near else f"name a class of {module_name}",
             )
-        if step == ase_worker.IMPORT:
+        if step == worker.IMPORT:
             raise EngineError(
                 f"{where}: module {module_name} cannot be imported: {reply['reason']}",
                 fix=_import_fix(module_name, reply["missing"]),
@@ -177,24 +184,24 @@ class AseEngine:
         except WorkerDied as error:
             raise EngineError(
                 f"{directory}: {self._name} ended the process that it ran in ({error.message})",
-                fix=f"look into {directory / ase_worker.LOG_NAME}, check the memory and engine.parameters",
+                fix=f"look into {directory / worker.LOG_NAME}, check the memory and engine.parameters",
             ) from error
         except EngineError as error:
             raise EngineError(f"{directory}: {self._name}: {error.message}", fix=error.fix) from error
-        if ase_worker.FAILED in reply:
+        if worker.FAILED in reply:
             self._raise(
                 reply, "engine" if only_check else directory, _CHECK_FIX if only_check else _fix(directory)
             )
         return reply
 
     def _raise(self, reply: Mapping[str, Any], where: object, fix: str) -> NoReturn:
-        step, reason = reply[ase_worker.FAILED], reply.get("reason", "it cannot be imported any more")
-        if step == ase_worker.ARGUMENTS:
+        step, reason = reply[worker.FAILED], reply.get("reason", "it cannot be imported any more")
+        if step == worker.ARGUMENTS:
             raise ConfigError(
                 f"engine.parameters.arguments: {self._name} does not take {self._arguments}: {reason}",
                 fix="see the documentation of the calculator",
             )
-        if step == ase_worker.ECHO:
+        if step == worker.ECHO:
             raise EngineError(
                 f"{where}: the result of {self._name} does not belong to its input: in the structure of "
                 f"the calculator {reason}",
@@ -203,15 +210,8 @@ class AseEngine:
         raise EngineError(f"{where}: {self._name} failed: {reason}", fix=fix)
 
 
-def ase_physics(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters without those arguments that only say how and where the calculator works."""
-    given = checked_mapping(parameters, "engine.parameters", "arguments")
-    physics = {name: value for name, value in given.items() if not without_physics(str(name))}
-    return {"calculator": parameters.get("calculator"), "arguments": physics}
-
-
 def _fix(directory: Path) -> str:
-    log = directory / ase_worker.LOG_NAME
+    log = directory / worker.LOG_NAME
     return f"check engine.parameters and the structure in {INPUT_NAME}" + (
         f"; {log} has the whole output" if log.exists() else ""
     )

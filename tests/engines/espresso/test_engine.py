@@ -16,7 +16,7 @@ from ase.build import bulk
 from ase.constraints import FixAtoms
 
 from mlff_dyn.engines.base import engine_identity
-from mlff_dyn.engines.espresso import EspressoEngine
+from mlff_dyn.engines.espresso.engine import EspressoEngine
 from mlff_dyn.engines.registry import configured_identity, create_engine
 from mlff_dyn.errors import ConfigError, EngineError
 from mlff_dyn.execution.calculation import calculate
