@@ -48,20 +48,25 @@ class ElectronicLimits:
             Of its electronic steps; None where it is no number.
         """
         n_steps = len(energies_ev)
-        if self.given_density:
-            return "not self-consistent: the charge density was given (ICHARG of 10 or more)"
-        if n_steps == 0:
-            return "it has no electronic steps"
-        if self.max_steps is not None and n_steps >= self.max_steps:
-            return f"not converged: all NELM = {self.max_steps} electronic steps were made"
-        if self.energy_ev is None:
-            return "EDIFF is missing in the file: convergence cannot be told"
-        if n_steps == 1:
-            return "one electronic step alone: convergence cannot be told"
-        before, last = energies_ev[-2:]
+        problems = (
+            (self.given_density, "not self-consistent: the charge density was given (ICHARG of 10 or more)"),
+            (n_steps == 0, "it has no electronic steps"),
+            (
+                self.max_steps is not None and n_steps >= self.max_steps,
+                f"not converged: all NELM = {self.max_steps} electronic steps were made",
+            ),
+            (self.energy_ev is None, "EDIFF is missing in the file: convergence cannot be told"),
+            (n_steps == 1, "one electronic step alone: convergence cannot be told"),
+        )
+        found = next((reason for holds, reason in problems if holds), None)
+        return found or self._last_change(*energies_ev[-2:])
+
+    def _last_change(self, before: float | None, last: float | None) -> str | None:
         if before is None or last is None:
             return "the energy of an electronic step is no number"
-        change = abs(last - before)
-        if change > self.energy_ev + self.printed_ev:
-            return f"not converged: the last electronic step changed the energy by {change:.1e} eV, EDIFF is {self.energy_ev:g}"
-        return None
+        change, limit = abs(last - before), self.energy_ev or 0.0
+        if change <= limit + self.printed_ev:
+            return None
+        return (
+            f"not converged: the last electronic step changed the energy by {change:.1e} eV (EDIFF {limit:g})"
+        )

@@ -110,7 +110,8 @@ def _step(source: Source, run: OutcarRun, raw: RawIonicStep) -> Snapshot | Refus
 def _problem(run: OutcarRun, raw: RawIonicStep) -> str | None:
     n_steps = len(raw.iterations)
     if not raw.is_complete:
-        raise DataError("not complete: its energy is missing", fix="continue the run, or leave it out")
+        missing = "energy is" if raw.energy is None else "forces are"
+        raise DataError(f"not complete: its {missing} missing", fix="continue the run, or leave it out")
     if raw.iterations != list(range(1, n_steps + 1)) or len(raw.electronic) != n_steps:
         raise DataError("damaged: electronic steps are missing", fix=DAMAGED_FIX)
     problem = run.limits.problem([_energy(text) for text in raw.electronic])
@@ -122,8 +123,6 @@ def _problem(run: OutcarRun, raw: RawIonicStep) -> str | None:
 def _snapshot(source: Source, run: OutcarRun, raw: RawIonicStep) -> Snapshot:
     n_atoms = len(run.numbers)
     cell = _cell(run, raw)
-    if not raw.atoms_end:
-        raise DataError("damaged: the table of forces has no end", fix=DAMAGED_FIX)
     table = read_rows(raw.atoms, "positions and forces", (n_atoms, 6))
     energy, last = _energy(raw.energy), _energy(raw.electronic[-1])
     if energy is None or last is None:

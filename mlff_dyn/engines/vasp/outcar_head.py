@@ -69,7 +69,9 @@ def read_outcar_head(lines: Sequence[str]) -> OutcarRun:
     elements = [line.partition("=")[2].partition(":")[0].strip() for line in lines if "VRHFIN" in line]
     n_atoms = _integers(_last(lines, "number of ions     NIONS"))
     if not counts or len(counts) != len(titles) or len(elements) not in {0, len(titles)}:
-        raise DataError("the number of species and of pseudopotentials contradict each other", DAMAGED_FIX)
+        raise DataError(
+            "the number of species and of pseudopotentials contradict each other", fix=DAMAGED_FIX
+        )
     if n_atoms[-1:] != [sum(counts)]:
         raise DataError("the numbers of atoms contradict each other", fix=DAMAGED_FIX)
     names = elements or [""] * len(titles)
@@ -80,6 +82,7 @@ def read_outcar_head(lines: Sequence[str]) -> OutcarRun:
     charge = None
     if electrons is not None and len(valence) == len(counts):
         charge = electrons - sum(n * (each or 0.0) for n, each in zip(counts, valence, strict=True))
+    keeps_cell = _float(tags.get("ISIF")) in {0, 1, 2}
     origin = RunOrigin(
         program=program_name(next((line for line in lines if "vasp" in line.lower()), "")),
         titles=titles,
@@ -97,7 +100,7 @@ def read_outcar_head(lines: Sequence[str]) -> OutcarRun:
         origin=origin,
         has_dispersion=has_dispersion(tags),
         is_collinear=tags.get("LNONCOLLINEAR", "F") == "F",
-        cell=_table_after(lines, "direct lattice vectors", 3) if _float(tags.get("ISIF")) in {0, 1, 2} else None,
+        cell=_table_after(lines, "direct lattice vectors", 3) if keeps_cell else None,
         fractional=_table_after(lines, _FRACTIONAL, sum(counts)),
     )
 
@@ -127,7 +130,7 @@ def _tags(lines: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in lines:
         if "=" in line:
-            found.update({name: value for name, value in _TAG.findall(line)})
+            found.update(dict(_TAG.findall(line)))
             whole = _WHOLE_LINE.search(line)
             if whole is not None:
                 found[whole[1]] = whole[2]

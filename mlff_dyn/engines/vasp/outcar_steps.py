@@ -1,7 +1,8 @@
 """Cut an OUTCAR into its run and its ionic steps, a line at a time.
 
-A step begins with the line ``Iteration   k(   1)`` and is complete with its free energy; what an OUTCAR
-writes in between has its own mark each. Steps that a machine-learned force field predicted have other marks.
+A step begins with the line ``Iteration   k(   1)`` and is complete with its forces and its free energy, in
+either order; what an OUTCAR writes in between has its own mark each. Steps that a machine-learned force field
+predicted have other marks.
 """
 
 from __future__ import annotations
@@ -43,7 +44,6 @@ class RawIonicStep:
         There is the head of the table that ends with the stress.
     atoms_end : bool
         The line that closes the table of forces was there.
-    is_complete : bool
     """
 
     number: int
@@ -60,7 +60,11 @@ class RawIonicStep:
     energy: str | None = None
     has_stress: bool = False
     atoms_end: bool = False
-    is_complete: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing that is needed can follow."""
+        return self.atoms_end and self.energy is not None
 
 
 @dataclass(frozen=True)
@@ -87,38 +91,52 @@ def scan_outcar(file: IO[bytes]) -> Iterator[OutcarHead | RawIonicStep | OutcarE
     file : binary file
         Read once, a line at a time.
     """
-    head: list[str] | None = []
-    step: RawIonicStep | None = None
-    n_predicted, is_whole, last_number = 0, False, 0
+    scan = _Scan()
     lines = (line.decode("latin-1") for line in file)
     for line in lines:
         found = _ITERATION.search(line) if "Iteration" in line else None
         if found is not None:
-            number, iteration = int(found[1]), int(found[2])
-            if head is not None:
-                yield OutcarHead(tuple(head))
-                head = None
-            if step is None or number != step.number or step.is_complete:
-                if step is not None:
-                    yield step
-                step = RawIonicStep(number)
-                last_number = number
-            step.iterations.append(iteration)
-        elif head is not None:
-            head.append(line)
+            yield from scan.iteration(int(found[1]), int(found[2]))
+        else:
+            scan.line(line, lines)
+    if scan.head is not None:
+        yield OutcarHead(tuple(scan.head))
+    if scan.step is not None:
+        yield scan.step
+    yield OutcarEnd(scan.is_whole, scan.n_predicted, scan.last_number)
+
+
+class _Scan:
+    def __init__(self) -> None:
+        self.head: list[str] | None = []
+        self.step: RawIonicStep | None = None
+        self.n_predicted = 0
+        self.last_number = 0
+        self.is_whole = False
+
+    def iteration(self, number: int, iteration: int) -> Iterator[OutcarHead | RawIonicStep]:
+        if self.head is not None:
+            yield OutcarHead(tuple(self.head))
+            self.head = None
+        if self.step is None or number != self.step.number or self.step.is_complete:
+            if self.step is not None:
+                yield self.step
+            self.step = RawIonicStep(number)
+            self.last_number = number
+        self.step.iterations.append(iteration)
+
+    def line(self, line: str, lines: Iterator[str]) -> None:
+        step = self.step
+        if self.head is not None:
+            self.head.append(line)
         elif "FREE ENERGIE" in line and " ML " in line:
-            n_predicted += 1
+            self.n_predicted += 1
         elif "General timing and accounting" in line:
-            is_whole = True
+            self.is_whole = True
         elif step is not None and not step.is_complete:
             _read_line(step, line, lines)
         elif step is not None and not step.moments:
             _read_moments(step, line, lines)
-    if head is not None:
-        yield OutcarHead(tuple(head))
-    if step is not None:
-        yield step
-    yield OutcarEnd(is_whole, n_predicted, last_number)
 
 
 def _read_line(step: RawIonicStep, line: str, lines: Iterator[str]) -> None:
@@ -128,7 +146,6 @@ def _read_line(step: RawIonicStep, line: str, lines: Iterator[str]) -> None:
             step.electronic.append(_after(line, "="))
         elif "free  energy   TOTEN" in line:
             step.energy = _after(line, "=")
-            step.is_complete = True
     elif "aborting loop" in line:
         step.reached = "EDIFF is reached" in line
     elif "soft stop encountered" in line or "hard stop encountered" in line:

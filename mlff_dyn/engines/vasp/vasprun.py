@@ -1,8 +1,8 @@
 """Read vasprun.xml of VASP 4.6 to 6: every calculated step that is complete and converged.
 
-Energies are the free energy F (``e_fr_energy``), of which the forces are the derivative; without smearing it
-is the energy for sigma -> 0 too. ``e_0_energy`` and ``e_wo_entrp`` of a step are not used: some versions write
-zero or F there.
+Energies are the free energy F (``e_fr_energy``), of which the forces are the derivative; where no state is
+partly occupied it is the energy for sigma -> 0 too. ``e_0_energy`` and ``e_wo_entrp`` of a step are not used:
+some versions write zero or F there.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _step(source: Source, head: VasprunHead, raw: RawStep) -> Snapshot | Refused
     if raw.damage is not None:
         return RefusedStep(source, raw.number, f"not complete: {raw.damage}", fix=DAMAGED_FIX)
     try:
-        root = ET.fromstring(f"<calculation>{raw.text}</calculation>")
+        root = ET.fromstring(f"<calculation>{raw.text}</calculation>")  # noqa: S314 (no entities)
         problem = _problem(head, root)
         if problem is not None:
             return RefusedStep(source, raw.number, problem, fix=CONVERGENCE_FIX)

@@ -5,9 +5,9 @@ The tags are searched for, not parsed as a tree: titles of users may hold charac
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from ase.data import atomic_numbers
@@ -16,9 +16,6 @@ from mlff_dyn.engines.vasp.convergence import ElectronicLimits
 from mlff_dyn.engines.vasp.numbers import DAMAGED_FIX
 from mlff_dyn.engines.vasp.settings import RunOrigin, has_dispersion, program_name, settings_digest
 from mlff_dyn.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _TAG = re.compile(r'<([iv])\b[^<>]*name="([^"]*)"[^<>]*>([^<]*)</\1>')
 _ROW = re.compile(r"<rc>(.*?)</rc>", re.DOTALL)
@@ -162,7 +159,7 @@ def _n_kpoints(text: str) -> int | None:
     found = _DIVISIONS.search(text)
     if found is not None:
         words = found[1].split()
-        return int(np.prod([int(word) for word in words])) if all(word.isdecimal() for word in words) else None
+        return math.prod(map(int, words)) if all(word.isdecimal() for word in words) else None
     begin = text.find('name="kpointlist"')
     points = text[begin : text.find("</varray>", begin)].count("<v>") if begin >= 0 else 0
     return points or None

@@ -1,8 +1,8 @@
 """Cut a vasprun.xml into its run and its calculated steps, while it streams by.
 
 Eigenvalues, densities of states and projections are most of the bytes; they are dropped unread. What is
-kept of a step is the text of its ``<calculation>``, which may be damaged. Steps outside of a ``<calculation>``
-were predicted by a machine-learned force field.
+kept of a step is the text of its ``<calculation>``, which may be damaged. Steps that are not in a
+``<calculation>`` were predicted by a machine-learned force field.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LONGEST_MARK_BYTES = 256
 _LONGEST_HEAD_BYTES = 1 << 26
 _HEAVY = rb"(?:eigenvalues|dos|projected|dynmat|dielectricfunction|opticaltransitions|electronvelocities)\w*"
 _MARK = re.compile(
-    rb'<(/?)(calculation|modeling|' + _HEAVY + rb')\b([^<>]*)>|<(varray) name="forces" *>|<(structure) '
+    rb"<(/?)(calculation|modeling|" + _HEAVY + rb')\b([^<>]*)>|<(varray) name="forces" *>|<(structure) '
     rb'name="initialpos" *>'
 )
 _CONTROL = bytes(code for code in range(32) if code not in b"\t\n\r")
