@@ -163,12 +163,9 @@ def _cell(run: OutcarRun, raw: RawIonicStep) -> np.ndarray:
 
 def _positions(run: OutcarRun, number: int, printed: np.ndarray, cell: np.ndarray) -> np.ndarray:
     """Take the positions of the first step from the head, where they have more decimals."""
-    if number != 1:
+    if number != 1 or run.fractional is None:
         return np.array(printed)
-    try:
-        fractional = read_rows(run.fractional, "fractional positions", (len(printed), 3))
-    except DataError:
-        return np.array(printed)
+    fractional = read_rows(run.fractional, "fractional positions", (len(printed), 3))
     shift = (fractional @ cell - printed) @ np.linalg.inv(cell)
     precise = (fractional - np.round(shift)) @ cell
     if np.abs(precise - printed).max() > _SAME_POSITION_ANGSTROM:
