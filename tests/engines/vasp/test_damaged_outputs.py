@@ -1,4 +1,4 @@
-"""Outputs that are cut, lost lines or hold wrong bytes: what is accepted has the numbers of the sound file."""
+"""Outputs that are cut, lost lines or hold wrong bytes: what is accepted has the numbers of the sound one."""
 
 import random
 from collections.abc import Callable
