@@ -6,6 +6,7 @@ name. An archive is unpacked once into a temporary file, so that its members can
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tarfile
 import tempfile
@@ -128,6 +129,20 @@ class Source:
 def is_archive(path: Path) -> bool:
     """Whether a file is a tar archive, compressed or not."""
     return Source(path).head(512)[_TAR_MARK] == b"ustar"
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of the bytes of a file.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read.
+    """
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}", fix=reading_fix(error)) from error
 
 
 def _opened(path: Path) -> IO[bytes]:
