@@ -238,7 +238,7 @@ def outcar(
     voigt = "".join(f"{stress[i, j]:12.5f}" for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2), (2, 0)))
     lines = [" vasp.6.4.1 05Apr23 (build Jan 02 2024 00:00:00) stand-in", ""]
     lines += [" executed on             LinuxGNU date 2024.01.02  03:04:05", ""]
-    lines += [f" POTCAR:    {title}" for title in titles]
+    lines += [f" POTCAR:    {title}" for title in [*titles, *titles]]
     lines += [
         line
         for title, kind in zip(titles, kinds, strict=True)
