@@ -1,57 +1,71 @@
-"""Result of a static calculation from its vasprun.xml."""
+"""The result of one calculation at fixed atoms, from what VASP leaves in its directory."""
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mlff_dyn.engines.base import EngineResult
-from mlff_dyn.errors import EngineError
-from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
+from mlff_dyn.engines.magnetic_state import MagneticState
+from mlff_dyn.engines.vasp.outcar import OUTCAR
+from mlff_dyn.engines.vasp.vasprun import VASPRUN
+from mlff_dyn.errors import DataError, EngineError
+from mlff_dyn.store.calculated_steps import ReadOptions, RefusedStep
 
 if TYPE_CHECKING:
+    from mlff_dyn.store.dataset import Snapshot
     from mlff_dyn.store.source import Source
 
-_KBAR_EV_PER_ANGSTROM3 = 0.1 / EV_PER_ANGSTROM3_GPA
-_VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
+_FIX = "look into OUTCAR and the standard output of VASP, and calculate it again"
 
 
 def read_static(source: Source) -> EngineResult:
-    """Read energy, forces and stress of a converged static calculation.
+    """Read the one step of a ``vasprun.xml`` or an ``OUTCAR``.
+
+    Moments of atoms are in OUTCAR alone: one beside a vasprun.xml is read for them.
 
     Raises
     ------
     EngineError
-        If the file is cut, or the calculation is not converged.
+        If the file is missing, cut, damaged or not converged, or has not exactly one step.
     """
-    again = "run the same command again, it calculates anew"
     try:
-        root = ET.fromstring(source.read_text())  # noqa: S314 (a file of a program that was started here)
-        last = root.findall("calculation")[-1]
-        n_steps = len(last.findall("scstep"))
-        n_most = int(root.findtext("parameters//i[@name='NELM']") or 0)
-        forces = _rows(last.find("varray[@name='forces']"))
-        stress = last.find("varray[@name='stress']")
-        energy = float(last.findtext("energy/i[@name='e_fr_energy']") or "nan")
-        program = f"VASP {(root.findtext('generator/i[@name=' + repr('version') + ']') or '').strip()}"
-    except (ET.ParseError, IndexError, ValueError) as error:
-        raise EngineError(f"{source} is cut or damaged: {error}", fix=again) from error
-    if n_steps >= n_most:
-        raise EngineError(
-            f"{source}: not converged: NELM = {n_most} electronic steps",
-            fix="raise engine.parameters.incar.NELM",
-        )
+        label_format = next(kind for kind in (VASPRUN, OUTCAR) if kind.recognizes(source, source.head()))
+        steps = list(label_format.read(source, ReadOptions()))
+    except StopIteration:
+        raise EngineError(f"{source} is neither a vasprun.xml nor an OUTCAR of VASP", fix=_FIX) from None
+    except DataError as error:
+        raise EngineError(error.message, fix=_FIX) from error
+    snapshots: list[Snapshot] = []
+    for step in steps:
+        if isinstance(step, RefusedStep):
+            raise EngineError(str(step), fix=step.fix)
+        snapshots.append(step)
+    if len(snapshots) != 1:
+        raise EngineError(f"{source}: there are {len(snapshots)} steps, not one", fix="set NSW = 0")
+    snapshot = snapshots[0]
+    if snapshot.energy_ev is None:
+        raise EngineError(f"{source}: there is no energy", fix=_FIX)
+    origin = {
+        name: value
+        for name in ("program", "pseudopotentials", "date")
+        if (value := getattr(snapshot.provenance, name)) is not None
+    }
     return EngineResult(
-        energy_ev=energy,
-        forces_ev_per_angstrom=forces,
-        stress_ev_per_angstrom3=None if stress is None else -_rows(stress)[_VOIGT] * _KBAR_EV_PER_ANGSTROM3,
-        origin={"program": program},
+        energy_ev=snapshot.energy_ev,
+        forces_ev_per_angstrom=snapshot.forces_ev_per_angstrom,
+        stress_ev_per_angstrom3=snapshot.stress_ev_per_angstrom3,
+        magnetic_state=_magnetic_state(source, snapshot),
+        origin=origin,
     )
 
 
-def _rows(array: ET.Element | None) -> np.ndarray:
-    if array is None:
-        raise ValueError("a part is missing")
-    return np.array([(row.text or "").split() for row in array], dtype=float)
+def _magnetic_state(source: Source, snapshot: Snapshot) -> MagneticState | None:
+    moments = snapshot.magnetic_moments
+    beside = source.sibling("OUTCAR")
+    if moments is None and beside is not None and beside != source:
+        try:
+            last = list(OUTCAR.read(beside, ReadOptions()))[:1]
+        except DataError:
+            return None
+        moments = next((step.magnetic_moments for step in last if not isinstance(step, RefusedStep)), None)
+    return None if moments is None else MagneticState(moments=moments, total=float(moments.sum()))

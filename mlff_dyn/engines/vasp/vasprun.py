@@ -1,0 +1,184 @@
+"""Read vasprun.xml of VASP 4.6 to 6: every calculated step that is complete and converged.
+
+Energies are the free energy F (``e_fr_energy``), of which the forces are the derivative; where no state is
+partly occupied it is the energy for sigma -> 0 too. ``e_0_energy`` and ``e_wo_entrp`` of a step are not used:
+some versions write zero or F there.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import numpy as np
+
+from mlff_dyn.engines.vasp.convergence import CONVERGENCE_FIX
+from mlff_dyn.engines.vasp.numbers import DAMAGED_FIX, read_number, read_rows, stress_of_kilobar
+from mlff_dyn.engines.vasp.vasprun_head import read_head
+from mlff_dyn.engines.vasp.vasprun_scan import RawStep, RunEnd, RunHead, scan_vasprun
+from mlff_dyn.errors import DataError
+from mlff_dyn.store.calculated_steps import LabelFormat, RefusedStep
+from mlff_dyn.store.dataset import Snapshot
+from mlff_dyn.store.step_stream import chosen_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlff_dyn.engines.vasp.vasprun_head import VasprunHead
+    from mlff_dyn.store.calculated_steps import ReadOptions
+    from mlff_dyn.store.source import Source
+
+_RECOGNIZED = re.compile(rb"<modeling>\s*<generator>|<i name=\"program\"[^<>]*>\s*vasp", re.IGNORECASE)
+_SAME_ENERGY_EV = 1.0e-6
+_SAME_VOLUME = 1.0e-5
+
+
+def read_vasprun(source: Source, options: ReadOptions) -> Iterator[Snapshot | RefusedStep]:
+    """Yield the chosen calculated steps.
+
+    Predicted steps of a run with a machine-learned force field, and an end that is missing, are told at the
+    end.
+
+    Raises
+    ------
+    DataError
+        If nothing in the file can be read; the message has its name.
+    """
+    ends: list[RunEnd] = []
+    with source.open() as file:
+        parts = scan_vasprun(file)
+        first = next(parts)
+        head: VasprunHead | DataError
+        try:
+            head = read_head(first.text if isinstance(first, RunHead) else "")
+        except DataError as error:
+            raise DataError(f"{source}: {error.message}", fix=error.fix) from error
+        for raw in chosen_steps(_steps(parts, ends), options.steps):
+            yield _step(source, head, raw)
+    yield from _remarks(source, ends[0]) if ends else ()
+
+
+def _steps(parts: Iterator[RunHead | RawStep | RunEnd], ends: list[RunEnd]) -> Iterator[RawStep]:
+    for part in parts:
+        if isinstance(part, RawStep):
+            yield part
+        elif isinstance(part, RunEnd):
+            ends.append(part)
+
+
+def _remarks(source: Source, end: RunEnd) -> Iterator[RefusedStep]:
+    n_calculated = end.n_steps - end.n_predicted
+    if n_calculated == 0 and end.n_predicted == 0:
+        raise DataError(f"{source}: there is no step in it", fix="calculate it again")
+    if end.n_predicted:
+        yield RefusedStep(
+            source,
+            None,
+            f"{end.n_predicted} of {end.n_steps} steps were predicted by a machine-learned force field, "
+            "not calculated",
+            fix="nothing is to do: the calculated ones are read",
+        )
+    if not end.is_whole:
+        yield RefusedStep(
+            source,
+            end.n_steps + 1,
+            f"the file ends after step {end.n_steps} without the end of the run",
+            fix="continue the run, or use the complete steps",
+        )
+
+
+def _step(source: Source, head: VasprunHead, raw: RawStep) -> Snapshot | RefusedStep:
+    if raw.damage is not None:
+        return RefusedStep(source, raw.number, f"not complete: {raw.damage}", fix=DAMAGED_FIX)
+    try:
+        root = ET.fromstring(f"<calculation>{raw.text}</calculation>")  # noqa: S314 (no entities)
+        problem = _problem(head, root)
+        if problem is not None:
+            return RefusedStep(source, raw.number, problem, fix=CONVERGENCE_FIX)
+        return _snapshot(source, head, raw.number, root)
+    except ET.ParseError as error:
+        return RefusedStep(source, raw.number, f"damaged: {error}", fix=DAMAGED_FIX)
+    except DataError as error:
+        return RefusedStep(source, raw.number, error.message, fix=error.fix or DAMAGED_FIX)
+
+
+def _problem(head: VasprunHead, root: ET.Element) -> str | None:
+    energies = [_energy_of(step) for step in root.findall("scstep")]
+    if not energies and head.is_learning:
+        return "predicted by a machine-learned force field, not calculated"
+    problem = head.limits.problem(energies)
+    if problem is not None or head.has_dispersion or not energies:
+        return problem
+    total, last = _energy_of(root), energies[-1]
+    if total is not None and last is not None and abs(total - last) > _SAME_ENERGY_EV:
+        return f"damaged: its energy {total:.8f} eV is not that of its last electronic step, {last:.8f} eV"
+    return None
+
+
+def _energy_of(parent: ET.Element) -> float | None:
+    values = parent.findall("energy/i[@name='e_fr_energy']")
+    if len(values) != 1:
+        raise DataError(f"{len(values)} free energies where there is one", fix=DAMAGED_FIX)
+    try:
+        return read_number((values[0].text or "").strip(), "energy")
+    except DataError:
+        return None
+
+
+def _snapshot(source: Source, head: VasprunHead, number: int, root: ET.Element) -> Snapshot:
+    n_atoms = len(head.numbers)
+    structure = _only(root, "structure")
+    cell = _table(_only(structure, "crystal/varray[@name='basis']"), "cell vectors", 3)
+    fractional = _table(_only(structure, "varray[@name='positions']"), "positions", n_atoms)
+    forces = _table(_only(root, "varray[@name='forces']"), "forces", n_atoms)
+    energy = _energy_of(root)
+    if energy is None:
+        raise DataError("its energy is no number", fix=DAMAGED_FIX)
+    stress = None
+    if root.find("varray[@name='stress']") is not None:
+        stress = stress_of_kilobar(_table(_only(root, "varray[@name='stress']"), "stress", 3))
+    _check_cell(structure, cell)
+    return Snapshot(
+        numbers=head.numbers,
+        positions=fractional @ cell,
+        cell=cell,
+        energy_ev=energy,
+        forces_ev_per_angstrom=forces,
+        stress_ev_per_angstrom3=stress,
+        provenance=head.origin.provenance(source, number),
+    )
+
+
+def _check_cell(structure: ET.Element, cell: np.ndarray) -> None:
+    """Hold the cell against its volume and its inverse, which are written too."""
+    volume = structure.find("crystal/i[@name='volume']")
+    if volume is not None:
+        stated = read_number((volume.text or "").strip(), "volume")
+        if abs(abs(np.linalg.det(cell)) - stated) > _SAME_VOLUME * abs(stated):
+            raise DataError("its cell vectors contradict its volume", fix=DAMAGED_FIX)
+    inverse = structure.find("crystal/varray[@name='rec_basis']")
+    if inverse is not None:
+        product = cell @ _table(inverse, "reciprocal vectors", 3).T
+        if np.abs(product - np.eye(3)).max() > _SAME_VOLUME * np.abs(cell).max():
+            raise DataError("its cell vectors contradict its reciprocal vectors", fix=DAMAGED_FIX)
+
+
+def _only(parent: ET.Element, path: str) -> ET.Element:
+    found = parent.findall(path)
+    if len(found) != 1:
+        name = path.rsplit("/", maxsplit=1)[-1].removeprefix("varray[@name='").removesuffix("']")
+        raise DataError(f"there are {len(found)} lists of {name}, not 1", fix=DAMAGED_FIX)
+    return found[0]
+
+
+def _table(element: ET.Element, what: str, n_rows: int) -> np.ndarray:
+    return read_rows([(row.text or "").split() for row in element.findall("v")], what, (n_rows, 3))
+
+
+VASPRUN = LabelFormat(
+    name="VASP vasprun.xml",
+    recognizes=lambda _, head: _RECOGNIZED.search(head) is not None,
+    read=read_vasprun,
+)
+"""Files called ``vasprun.xml`` by VASP, whatever their name is now."""
