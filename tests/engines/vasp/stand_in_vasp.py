@@ -200,7 +200,7 @@ def header(incar: dict[str, str], atoms: Atoms, titles: list[str]) -> str:
 
 def scf_steps(energy: float, n_steps: int, ediff: float) -> list[float]:
     """Energies of electronic steps that approach the last one."""
-    return [energy + 10.0 * ediff * 10.0 ** (n_steps - step) for step in range(1, n_steps)] + [energy]
+    return [energy + 0.001 * ediff * 10.0 ** (n_steps - step) for step in range(1, n_steps)] + [energy]
 
 
 def vasprun(start: str, atoms: Atoms, steps: list[float], forces: np.ndarray, stress: np.ndarray) -> str:
