@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 ENGINES: dict[str, tuple[str, str]] = {
     "ase": ("mlff_dyn.engines.ase.engine", "AseEngine"),
     "espresso": ("mlff_dyn.engines.espresso.engine", "EspressoEngine"),
+    "vasp": ("mlff_dyn.engines.vasp.engine", "VaspEngine"),
 }
 """Name to the module and the name of the class."""
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ase.calculators.vasp.create_input import GenerateVaspInput
 from ase.io.espresso import get_atomic_species, label_to_symbol, read_fortran_namelist
 
 from mlff_dyn.store.structure_file import is_pw_input
 from mlff_dyn.store.structure_text import without_fortran_exponents
+from mlff_dyn.workflows.setup.vasp_inputs import is_vasp_input, vasp_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,10 +24,6 @@ KPOINT_SPACING_PER_ANGSTROM = 0.4
 
 DEFAULT_CUTOFF_RYDBERG = 60
 
-_VASP_NAMES = ("POSCAR", "CONTCAR")
-_VASP_FILES = ("INCAR", "POTCAR", "KPOINTS")
-_NOT_OF_A_FRAME = {"ibrion", "nsw", "isif", "potim", "nfree", "ediffg", "istart", "icharg", "system", "npaci"}
-_NOT_OF_A_FRAME |= {"smass", "tebeg", "teend", "nblock", "mdalgo", "magmom", "lwave", "lcharg", "lorbit"}
 _CELL_KEYS = ("ibrav", "nat", "ntyp", "celldm", "a", "b", "c", "cosab", "cosac", "cosbc")
 _CUTOFF = re.compile(rb'(?:wfc_cutoff="|Suggested minimum cutoff for wavefunctions:)\s*([\d.eEdD+-]+)')
 _MESH = re.compile(
@@ -65,9 +61,8 @@ def first_engine(
     lengths, around = (_reciprocal_lengths(each) * periodic for each in (lattice, cell))
     if is_pw_input(structure):
         return _with_vacuum(_from_pw_input(structure, lengths, around), periodic)
-    is_vasp = structure.name.upper().startswith(_VASP_NAMES)
-    if is_vasp or any((folder / name).is_file() for name in _VASP_FILES):
-        return _vasp(folder, around)
+    if is_vasp_input(structure):
+        return vasp_engine(structure, lattice, cell, periodic)
     return _with_vacuum(_espresso(folder, elements, around), periodic)
 
 
@@ -153,33 +148,6 @@ def _espresso_section(
             "timeout_minutes": 60,
         },
     }
-
-
-def _vasp(folder: Path, around: NDArray[np.float64]) -> tuple[dict[str, Any], list[str]]:
-    arguments: dict[str, Any] = {"xc": "pbe", "prec": "accurate", "ediff": 1.0e-8, "lreal": False}
-    arguments |= {"ismear": 0, "sigma": 0.05, "lwave": False, "lcharg": False}
-    incar = folder / "INCAR"
-    notes = ["VASP by ASE: set ASE_VASP_COMMAND and VASP_PP_PATH. Converge encut, k-points and smearing."]
-    if incar.is_file():
-        arguments = {"pp": "pbe", **_incar_values(incar), "lwave": False, "lcharg": False}
-        notes.append("The physics of INCAR, without relaxation and moments.")
-    mesh = _kpoints(around, KPOINT_SPACING_PER_ANGSTROM)
-    if "kspacing" not in arguments:
-        arguments |= {"kpts": mesh, "gamma": True}
-    return {
-        "kind": "ase",
-        "parameters": {"calculator": "ase.calculators.vasp:Vasp", "arguments": arguments},
-    }, notes
-
-
-def _incar_values(path: Path) -> dict[str, Any]:
-    reader = GenerateVaspInput()
-    reader.read_incar(str(path))
-    kinds = ("float", "exp", "string", "int", "bool", "special")
-    read: dict[str, Any] = {}
-    for kind in kinds:
-        read |= getattr(reader, f"{kind}_params")
-    return {key: value for key, value in read.items() if value is not None and key not in _NOT_OF_A_FRAME}
 
 
 def _pseudopotentials(folder: Path, elements: Iterable[str]) -> dict[str, str]:
