@@ -97,19 +97,22 @@ class EngineConfig(Section):
     """The program that computes reference energies and forces."""
 
     kind: EngineKind = Field(
-        description="`espresso`: pw.x of Quantum ESPRESSO; `ase`: any ASE calculator, by its import path."
+        description="`espresso`: pw.x of Quantum ESPRESSO; `cp2k`: CP2K; `ase`: any ASE calculator, by its "
+        "import path."
     )
     parameters: dict[str, Any] = Field(
         default={},
         description="The physics. `espresso`: `input_data` (namelists), `pseudopotentials` (file per "
-        "element), `kpoints` (`gamma` or 3 integers). `ase`: `calculator` (`package.module:Class`), "
-        "`arguments` (its keyword arguments).",
+        "element), `kpoints` (`gamma` or 3 integers). `cp2k`: `input` (sections as mappings, `_` for the "
+        "parameter of a section, lists for several of one name). `ase`: `calculator` "
+        "(`package.module:Class`), `arguments` (its keyword arguments).",
     )
     profile: dict[str, Any] = Field(
         default={},
         description="The machine. `espresso`: `command`, `pseudo_dir` (relative to the configuration file), "
-        "`environment`, `timeout_minutes`. `ase`: `arguments` of the calculator without physics (verbosity, "
-        "threads, command), `environment`, `timeout_minutes`.",
+        "`environment`, `timeout_minutes`. `cp2k`: the same, with `data_dir` (basis sets, potentials) for "
+        "`pseudo_dir`. `ase`: `arguments` of the calculator without physics (verbosity, threads, command), "
+        "`environment`, `timeout_minutes`.",
     )
 
 

@@ -153,6 +153,22 @@ class Engine(Protocol):
             If the output is missing, cut, not converged or damaged; the message has the file and the reason.
         """
 
+    def amend_input(self, directory: Path, attempt: int) -> str | None:
+        """Change the input after a failed attempt so that the calculation converges to the same result.
+
+        Parameters
+        ----------
+        directory : Path
+            With the input and the output of the attempt that failed.
+        attempt : int
+            Number of attempts that have failed, from 1.
+
+        Returns
+        -------
+        str or None
+            What was changed, for people; None if there is nothing left to try.
+        """
+
     def settle(self, directory: Path) -> None:
         """Wait for what an earlier, killed command may have left running in the directory."""
 
