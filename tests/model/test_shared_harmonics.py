@@ -149,7 +149,7 @@ def test_a_model_file_keeps_the_supercell(tmp_path: Path) -> None:
 
 
 def test_sodium_chloride_is_right_in_a_larger_cell(shared_data: Path) -> None:
-    """Trained on 64 atoms, tested on 512; pairs of the local part reach 10 Å, those of the training cell 9.8 Å."""
+    """Trained on 64 atoms and tested on 512, where the local part joins atoms that are 10 Å apart."""
     phono3py = pytest.importorskip("phono3py")
     path = shared_data / "NaCl-vasp" / "phono3py_params_NaCl.yaml.xz"
     loaded = phono3py.load(path, produce_fc=False, log_level=0)
