@@ -144,7 +144,7 @@ def _read_local(group: h5py.Group) -> LocalBasis:
         bodies=read_array(group["bodies"]),
         radial_indices=read_array(group["radial_indices"]),
         degrees=read_array(group["degrees"]),
-        structure=read_array(group["structure"]) if "structure" in group else None,
+        **{name: read_array(group[name]) for name in ("structure", "shared_on") if name in group},
     )
 
 

@@ -170,7 +170,8 @@ class Workspace:
         if chosen is None:
             return None
         settings = LocalSettings(chosen.cutoff_angstrom, chosen.n_radial, chosen.l_max, chosen.kinds)
-        return local_basis(self.crystal, settings, is_at_rest=bool(self.rotational_sum_rules))
+        is_at_rest = bool(self.rotational_sum_rules)
+        return local_basis(self.crystal, settings, training=self.training_torus, is_at_rest=is_at_rest)
 
     @cached_property
     def long_range(self) -> LongRange | None:
