@@ -166,3 +166,41 @@ def test_predicted_steps_are_told_from_calculated_ones(shared_data: Path) -> Non
     assert refused.step is None
     assert all(each.stress_ev_per_angstrom3 is None for each in snapshots)
     assert all(np.isfinite(each.forces_ev_per_angstrom).all() for each in snapshots)
+
+
+def scf_step(energy: float, *, is_whole: bool = False) -> str:
+    parts = '<i name="eentropy">      0.00000000 </i>' if is_whole else ""
+    return f'<scstep><energy>{parts}<i name="e_fr_energy"> {energy:.8f} </i></energy></scstep>'
+
+
+def test_electronic_steps_of_linear_response_do_not_count(relaxation: str, tmp_path: Path) -> None:
+    """They follow those of the ground state in the same step, and their energies are other ones."""
+    begin = relaxation.index("<structure>")
+    response = scf_step(5.0, is_whole=True) + "".join(scf_step(1.0 / n) for n in range(1, 70))
+    text = relaxation[:begin] + response + relaxation[begin:]
+    snapshots, (refused,) = read_text(text, tmp_path / "vasprun.xml")
+    assert (len(snapshots), refused.step) == (7, 1)
+    text = text.replace('<i type="int" name="IBRION">     2</i>', '<i type="int" name="IBRION">     8</i>')
+    assert len(read_text(text, tmp_path / "vasprun.xml")[0]) == 8
+
+
+def test_pressure_times_volume_is_no_part_of_the_energy(relaxation: str, tmp_path: Path) -> None:
+    sound, _ = read_text(relaxation, tmp_path / "vasprun.xml")
+    lines = relaxation.splitlines(keepends=True)
+    last = max(number for number, line in enumerate(lines) if "e_fr_energy" in line)
+    lines[last] = lines[last].replace("-11.2", "-10.2")
+    text = "".join(lines).replace("<incar>", '<incar>\n  <i name="PSTRESS">    100.00000000</i>', 1)
+    text = text.replace('<i name="PSTRESS">      0.00000000</i>', '<i name="PSTRESS">    100.00000000</i>')
+    snapshots, refused = read_text(text, tmp_path / "vasprun.xml")
+    assert refused == []
+    assert [each.energy_ev for each in snapshots] == [each.energy_ev for each in sound]
+
+
+def test_scaled_forces_are_refused(relaxation: str, tmp_path: Path) -> None:
+    old = '<i name="SCALEE">      1.00000000</i>'
+    assert old in relaxation
+    snapshots, refused = read_text(
+        relaxation.replace(old, old.replace("1.0", "0.5")), tmp_path / "vasprun.xml"
+    )
+    assert (len(snapshots), len(refused)) == (0, 8)
+    assert "SCALEE" in str(refused[0])
