@@ -10,11 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from mlff_dyn.errors import DataError
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-CONVERGENCE_FIX = "calculate it again with a larger NELM or another ALGO"
-
+AGAIN_FIX = "calculate it again with a larger NELM or another ALGO"
 _PRINTED_EV = 2.0e-8
 
 
@@ -30,43 +33,80 @@ class ElectronicLimits:
         EDIFF.
     given_density : bool
         The charge density is not self-consistent with the orbitals (ICHARG of 10 or more).
-    printed_ev : float
-        Largest error of the difference of two energies as they are printed.
+    scaled : bool
+        Forces are mixed with those of another Hamiltonian (SCALEE).
     """
 
     max_steps: int | None
     energy_ev: float | None
     given_density: bool = False
-    printed_ev: float = _PRINTED_EV
+    scaled: bool = False
 
-    def problem(self, energies_ev: Sequence[float | None]) -> str | None:
-        """Say why a step is not converged; None if it is.
+    @classmethod
+    def of_tags(cls, tags: Mapping[str, str], *, energy_ev: float | None = None) -> ElectronicLimits:
+        """Read them from the tags of a run; an EDIFF that is known better may be given."""
+        max_steps, density = tag_number(tags, "NELM"), tag_number(tags, "ICHARG")
+        return cls(
+            max_steps=None if max_steps is None else int(max_steps),
+            energy_ev=tag_number(tags, "EDIFF") if energy_ev is None else energy_ev,
+            given_density=density is not None and density >= 10,
+            scaled=tag_number(tags, "SCALEE") not in {None, 1.0},
+        )
+
+    def check_run(self) -> None:
+        """Refuse a run whose forces are not those of its self-consistent electrons.
+
+        Raises
+        ------
+        DataError
+        """
+        if self.given_density:
+            raise DataError(
+                "not self-consistent: the charge density was given (ICHARG of 10 or more)",
+                fix="calculate it again with ICHARG below 10",
+            )
+        if self.scaled:
+            raise DataError(
+                "its forces are mixed with those of another Hamiltonian (SCALEE)",
+                fix="calculate it with SCALEE = 1",
+            )
+
+    def check(self, energies_ev: Sequence[float | None]) -> None:
+        """Refuse a step that is not converged.
 
         Parameters
         ----------
         energies_ev : sequence of float or None
             Of its electronic steps; None where it is no number.
-        """
-        n_steps = len(energies_ev)
-        problems = (
-            (self.given_density, "not self-consistent: the charge density was given (ICHARG of 10 or more)"),
-            (n_steps == 0, "it has no electronic steps"),
-            (
-                self.max_steps is not None and n_steps >= self.max_steps,
-                f"not converged: all NELM = {self.max_steps} electronic steps were made",
-            ),
-            (self.energy_ev is None, "EDIFF is missing in the file: convergence cannot be told"),
-            (n_steps == 1, "one electronic step alone: convergence cannot be told"),
-        )
-        found = next((reason for holds, reason in problems if holds), None)
-        return found or self._last_change(*energies_ev[-2:])
 
-    def _last_change(self, before: float | None, last: float | None) -> str | None:
+        Raises
+        ------
+        DataError
+        """
+        self.check_run()
+        n_steps = len(energies_ev)
+        if self.max_steps is not None and n_steps >= self.max_steps:
+            raise DataError(
+                f"not converged: all NELM = {self.max_steps} electronic steps were made", fix=AGAIN_FIX
+            )
+        if n_steps < 2 or self.energy_ev is None:
+            missing = "EDIFF" if self.energy_ev is None else "its electronic steps"
+            raise DataError(f"convergence cannot be told without {missing}", fix=AGAIN_FIX)
+        before, last = energies_ev[-2:]
         if before is None or last is None:
-            return "the energy of an electronic step is no number"
-        change, limit = abs(last - before), self.energy_ev or 0.0
-        if change <= limit + self.printed_ev:
-            return None
-        return (
-            f"not converged: the last electronic step changed the energy by {change:.1e} eV (EDIFF {limit:g})"
-        )
+            raise DataError("the energy of an electronic step is no number", fix=AGAIN_FIX)
+        change = abs(last - before)
+        if change > self.energy_ev + _PRINTED_EV:
+            raise DataError(
+                f"not converged: the last energies differ by {change:.1e} eV (EDIFF {self.energy_ev:g})",
+                fix=AGAIN_FIX,
+            )
+
+
+def tag_number(tags: Mapping[str, str], name: str) -> float | None:
+    """Return the value of a tag; None where it is missing or no finite number."""
+    try:
+        value = float(tags.get(name, "nan"))
+    except ValueError:
+        return None
+    return value if np.isfinite(value) else None

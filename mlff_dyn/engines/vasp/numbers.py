@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,10 +75,10 @@ def read_numbers(words: Iterable[str], what: str) -> np.ndarray:
     """
     words = list(words)
     try:
-        values = np.array([float(word) for word in words])
+        values = np.array(list(map(float, words)))
     except ValueError:
         values = np.array([np.nan])
-    if not np.all(np.isfinite(values)) or any("_" in word for word in words):
+    if not np.all(np.isfinite(values)) or "_" in "".join(words):
         bad = next((word for word in words if not _is_number(word)), "")
         raise DataError(f"{what}: {bad[:40]!r} is no number", fix=DAMAGED_FIX)
     return values
@@ -94,9 +95,9 @@ def read_rows(rows: Iterable[list[str]], what: str, shape: tuple[int, int]) -> n
     rows = list(rows)
     if len(rows) != shape[0]:
         raise DataError(f"{what}: {len(rows)} lines, not {shape[0]}", fix=DAMAGED_FIX)
-    if any(len(row) != shape[1] for row in rows):
+    if set(map(len, rows)) != {shape[1]}:
         raise DataError(f"{what}: a line has not {shape[1]} numbers", fix=DAMAGED_FIX)
-    return read_numbers((word for row in rows for word in row), what).reshape(shape)
+    return read_numbers(chain.from_iterable(rows), what).reshape(shape)
 
 
 def stress_of_kilobar(stress_kilobar: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.engines.vasp.convergence import CONVERGENCE_FIX
+from mlff_dyn.engines.vasp.convergence import AGAIN_FIX
 from mlff_dyn.engines.vasp.numbers import (
     DAMAGED_FIX,
     read_number,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _RECOGNIZED = re.compile(rb"^\s*vasp\.\d", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?")
+_ENERGY = re.compile(r"([-+]?\d*\.\d+)\s+eV")
 _SAME_ENERGY_EV = 2.0e-6
 _SAME_POSITION_ANGSTROM = 2.0e-5
 _SAME_VOLUME = 1.0e-5
@@ -88,7 +89,7 @@ def _remarks(source: Source, end: OutcarEnd) -> Iterator[RefusedStep]:
             f"{end.n_predicted} steps were predicted by a machine-learned force field, not calculated",
             fix="nothing is to do: the calculated ones are read",
         )
-    if not end.is_whole:
+    if end.is_cut:
         yield RefusedStep(
             source,
             end.last_number + 1,
@@ -99,25 +100,22 @@ def _remarks(source: Source, end: OutcarEnd) -> Iterator[RefusedStep]:
 
 def _step(source: Source, run: OutcarRun, raw: RawIonicStep) -> Snapshot | RefusedStep:
     try:
-        problem = _problem(run, raw)
-        if problem is not None:
-            return RefusedStep(source, raw.number, problem, fix=CONVERGENCE_FIX)
+        _check_converged(run, raw)
         return _snapshot(source, run, raw)
     except DataError as error:
         return RefusedStep(source, raw.number, error.message, fix=error.fix or DAMAGED_FIX)
 
 
-def _problem(run: OutcarRun, raw: RawIonicStep) -> str | None:
+def _check_converged(run: OutcarRun, raw: RawIonicStep) -> None:
     n_steps = len(raw.iterations)
     if not raw.is_complete:
         missing = "energy is" if raw.energy is None else "forces are"
         raise DataError(f"not complete: its {missing} missing", fix="continue the run, or leave it out")
     if raw.iterations != list(range(1, n_steps + 1)) or len(raw.electronic) != n_steps:
         raise DataError("damaged: electronic steps are missing", fix=DAMAGED_FIX)
-    problem = run.limits.problem([_energy(text) for text in raw.electronic])
-    if problem is not None or raw.reached:
-        return problem
-    return "not converged: VASP does not say that EDIFF was reached"
+    run.limits.check([_energy(text) for text in raw.electronic])
+    if not raw.reached:
+        raise DataError("not converged: VASP does not say that EDIFF was reached", fix=AGAIN_FIX)
 
 
 def _snapshot(source: Source, run: OutcarRun, raw: RawIonicStep) -> Snapshot:
@@ -127,7 +125,7 @@ def _snapshot(source: Source, run: OutcarRun, raw: RawIonicStep) -> Snapshot:
     energy, last = _energy(raw.energy), _energy(raw.electronic[-1])
     if energy is None or last is None:
         raise DataError("its energy is no number", fix=DAMAGED_FIX)
-    if not run.has_dispersion and abs(energy - last) > _SAME_ENERGY_EV:
+    if not run.adds_energy and abs(energy - last) > _SAME_ENERGY_EV:
         raise DataError("damaged: its energy is not that of its last electronic step", fix=DAMAGED_FIX)
     return Snapshot(
         numbers=run.numbers,
@@ -142,8 +140,8 @@ def _snapshot(source: Source, run: OutcarRun, raw: RawIonicStep) -> Snapshot:
 
 
 def _energy(text: str | None) -> float | None:
-    found = None if text is None or "*" in text else _NUMBER.match(text)
-    return None if found is None else float(found[0])
+    found = None if text is None else _ENERGY.match(text)
+    return None if found is None else float(found[1])
 
 
 def _cell(run: OutcarRun, raw: RawIonicStep) -> np.ndarray:

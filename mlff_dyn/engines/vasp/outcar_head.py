@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.engines.vasp.convergence import ElectronicLimits
+from mlff_dyn.engines.vasp.convergence import ElectronicLimits, tag_number
 from mlff_dyn.engines.vasp.numbers import DAMAGED_FIX, split_numbers
-from mlff_dyn.engines.vasp.settings import RunOrigin, has_dispersion, program_name, settings_digest
+from mlff_dyn.engines.vasp.settings import RunOrigin, adds_energy, program_name, settings_digest
 from mlff_dyn.engines.vasp.vasprun_head import atomic_number
 from mlff_dyn.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 _TAG = re.compile(r"\b([A-Z][A-Z0-9_]{2,})\s*=\s*([^\s;]+)")
 _WHOLE_LINE = re.compile(r"\b(LDAUL|LDAUU|LDAUJ)\s*=\s*(.*)")
@@ -23,7 +23,6 @@ _DATE = re.compile(r"date (\d{4})\.(\d\d)\.(\d\d)\s+(\d\d:\d\d:\d\d)")
 _KPOINT = re.compile(r"^\s*-?\d+\.\d+\s+-?\d+\.\d+\s+-?\d+\.\d+\s+(\d+\.\d+)\s*$")
 _N_POINTS = re.compile(r"\bNKPTS\s*=\s*(\d+)")
 _POSITIONS = "position of ions in"
-_PRINTED_EV = 2.0e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +34,8 @@ class OutcarRun:
     numbers : ndarray of int, shape (n_atoms,)
     limits : ElectronicLimits
     origin : RunOrigin
-    has_dispersion : bool
-        Energies of steps have a part that electronic steps have not.
+    adds_energy : bool
+        Energies of steps have a part that electronic steps have not, such as dispersion.
     is_collinear : bool
     cell : list of list of str, or None
         As printed last before the first step, if it cannot change.
@@ -47,7 +46,7 @@ class OutcarRun:
     numbers: np.ndarray
     limits: ElectronicLimits
     origin: RunOrigin
-    has_dispersion: bool
+    adds_energy: bool
     is_collinear: bool
     cell: list[list[str]] | None
     fractional: list[list[str]] | None
@@ -78,11 +77,11 @@ def read_outcar_head(lines: Sequence[str]) -> OutcarRun:
     kinds = [atomic_number(name, title) for name, title in zip(names, titles, strict=True)]
     valence = [_float(word) for word in split_numbers(_last(lines, "   ZVAL   ="))]
     n_points = _n_kpoints(lines)
-    electrons = _float(tags.get("NELECT"))
+    electrons = tag_number(tags, "NELECT")
     charge = None
     if electrons is not None and len(valence) == len(counts):
         charge = electrons - sum(n * (each or 0.0) for n, each in zip(counts, valence, strict=True))
-    keeps_cell = _float(tags.get("ISIF")) in {0, 1, 2}
+    keeps_cell = tag_number(tags, "ISIF") in {0, 1, 2}
     origin = RunOrigin(
         program=program_name(next((line for line in lines if "vasp" in line.lower()), "")),
         titles=titles,
@@ -96,22 +95,12 @@ def read_outcar_head(lines: Sequence[str]) -> OutcarRun:
     )
     return OutcarRun(
         numbers=np.repeat(np.array(kinds, dtype=np.int64), counts),
-        limits=_limits(tags),
+        limits=ElectronicLimits.of_tags(tags, energy_ev=_largest(tags.get("EDIFF"))),
         origin=origin,
-        has_dispersion=has_dispersion(tags),
+        adds_energy=adds_energy(tags),
         is_collinear=tags.get("LNONCOLLINEAR", "F") == "F",
         cell=_table_after(lines, "direct lattice vectors", 3) if keeps_cell else None,
         fractional=_fractional(lines, sum(counts)),
-    )
-
-
-def _limits(tags: Mapping[str, str]) -> ElectronicLimits:
-    max_steps, mixing = _float(tags.get("NELM")), _float(tags.get("ICHARG"))
-    return ElectronicLimits(
-        max_steps=None if max_steps is None else int(max_steps),
-        energy_ev=_largest(tags.get("EDIFF")),
-        given_density=mixing is not None and mixing >= 10,
-        printed_ev=_PRINTED_EV,
     )
 
 

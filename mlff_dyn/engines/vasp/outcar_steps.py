@@ -1,8 +1,8 @@
 """Cut an OUTCAR into its run and its ionic steps, a line at a time.
 
 A step begins with the line ``Iteration   k(   1)`` and is complete with its forces and its free energy, in
-either order; what an OUTCAR writes in between has its own mark each. Steps that a machine-learned force field
-predicted have other marks.
+either order; what an OUTCAR writes in between has its own mark each. What a machine-learned force field
+predicted has other marks, and comes before the first electronic step where that step is calculated too.
 """
 
 from __future__ import annotations
@@ -34,8 +34,6 @@ class RawIonicStep:
         Free energy after each of them.
     reached : bool
         VASP says that EDIFF was reached.
-    stopped : bool
-        VASP was asked to stop.
     cell, atoms, moments : list of list of str
         Direct and reciprocal vectors; positions and forces; moments of atoms.
     volume, stress, pressure, energy : str or None
@@ -50,7 +48,6 @@ class RawIonicStep:
     iterations: list[int] = field(default_factory=list)
     electronic: list[str] = field(default_factory=list)
     reached: bool = False
-    stopped: bool = False
     cell: list[list[str]] = field(default_factory=list)
     atoms: list[list[str]] = field(default_factory=list)
     moments: list[list[str]] = field(default_factory=list)
@@ -76,9 +73,19 @@ class OutcarHead:
 
 @dataclass(frozen=True)
 class OutcarEnd:
-    """How the file ends: whether with the timing of a whole run, and how many steps were predicted."""
+    """How the file ends.
 
-    is_whole: bool
+    Attributes
+    ----------
+    is_cut : bool
+        It ends after a step, without the timing of the whole run.
+    n_predicted : int
+        Steps that were not calculated.
+    last_number : int
+        Of the last calculated step.
+    """
+
+    is_cut: bool
     n_predicted: int
     last_number: int
 
@@ -103,14 +110,17 @@ def scan_outcar(file: IO[bytes]) -> Iterator[OutcarHead | RawIonicStep | OutcarE
         yield OutcarHead(tuple(scan.head))
     if scan.step is not None:
         yield scan.step
-    yield OutcarEnd(scan.is_whole, scan.n_predicted, scan.last_number)
+    is_cut = not scan.is_whole and (scan.step is None or scan.step.is_complete)
+    n_predicted = max(0, scan.n_predictions - scan.n_calculated)
+    yield OutcarEnd(is_cut, n_predicted, scan.last_number)
 
 
 class _Scan:
     def __init__(self) -> None:
         self.head: list[str] | None = []
         self.step: RawIonicStep | None = None
-        self.n_predicted = 0
+        self.n_predictions = 0
+        self.n_calculated = 0
         self.last_number = 0
         self.is_whole = False
 
@@ -118,19 +128,21 @@ class _Scan:
         if self.head is not None:
             yield OutcarHead(tuple(self.head))
             self.head = None
-        if self.step is None or number != self.step.number or self.step.is_complete:
+        if self.step is None or number != self.step.number or (self.step.is_complete and iteration == 1):
             if self.step is not None:
                 yield self.step
             self.step = RawIonicStep(number)
+            self.n_calculated += 1
             self.last_number = number
-        self.step.iterations.append(iteration)
+        if not self.step.is_complete:
+            self.step.iterations.append(iteration)
 
     def line(self, line: str, lines: Iterator[str]) -> None:
         step = self.step
+        if "FREE ENERGIE" in line and " ML " in line:
+            self.n_predictions += 1
         if self.head is not None:
             self.head.append(line)
-        elif "FREE ENERGIE" in line and " ML " in line:
-            self.n_predicted += 1
         elif "General timing and accounting" in line:
             self.is_whole = True
         elif step is not None and not step.is_complete:
@@ -148,8 +160,6 @@ def _read_line(step: RawIonicStep, line: str, lines: Iterator[str]) -> None:
             step.energy = _after(line, "=")
     elif "aborting loop" in line:
         step.reached = "EDIFF is reached" in line
-    elif "soft stop encountered" in line or "hard stop encountered" in line:
-        step.stopped = True
     elif "in kB" in line:
         step.stress = _after(line, "in kB")
     elif "external pressure" in line:

@@ -150,11 +150,11 @@ def is_true(value: str) -> bool:
     return _canonical_word(value.strip().lower()) == "t"
 
 
-def has_dispersion(tags: Mapping[str, str]) -> bool:
-    """Whether the energy of a step has a part that its electronic steps have not."""
+def adds_energy(tags: Mapping[str, str]) -> bool:
+    """Whether the energy of a step has a part that its electronic steps have not, such as dispersion."""
     return any(
-        _canonical(name, tags.get(name, default)) != default
-        for name, default in (("IVDW", "0"), ("LVDW", "f"), ("LSOL", "f"), ("PSTRESS", "0"), ("EFIELD", "0"))
+        _canonical(name, tags.get(name, _DEFAULTS[name])) != _DEFAULTS[name]
+        for name in ("IVDW", "LVDW", "LSOL", "EFIELD")
     )
 
 

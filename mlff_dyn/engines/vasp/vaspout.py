@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from mlff_dyn.engines.vasp.convergence import CONVERGENCE_FIX, ElectronicLimits
+from mlff_dyn.engines.vasp.convergence import AGAIN_FIX, ElectronicLimits
 from mlff_dyn.engines.vasp.numbers import DAMAGED_FIX, stress_of_kilobar
 from mlff_dyn.engines.vasp.outcar import OUTCAR
 from mlff_dyn.engines.vasp.settings import RunOrigin, is_true, settings_digest
@@ -44,7 +44,7 @@ _UNKNOWN_FIX = "give vasprun.xml or OUTCAR of the same run, or put one beside it
 class _Run:
     numbers: np.ndarray
     origin: RunOrigin
-    given_density: bool
+    limits: ElectronicLimits
     is_learning: bool
     energy_column: int
 
@@ -78,12 +78,11 @@ def read_vaspout(source: Source, options: ReadOptions) -> Iterator[Snapshot | Re
 def _step(
     source: Source, file: h5py.File, run: _Run, number: int, *, is_good: bool | None
 ) -> Snapshot | RefusedStep:
-    problem = ElectronicLimits(None, None, run.given_density).problem(()) if run.given_density else None
-    if problem is None and not is_good:
-        problem = "not converged" if is_good is False else "nothing says that it is converged"
-    if problem is not None:
-        return RefusedStep(source, number, problem, fix=CONVERGENCE_FIX)
     try:
+        run.limits.check_run()
+        if not is_good:
+            reason = "not converged" if is_good is False else "nothing says that it is converged"
+            raise DataError(reason, fix=AGAIN_FIX)  # noqa: TRY301 (as the check before it)
         return _snapshot(source, file, run, number)
     except DataError as error:
         return RefusedStep(source, number, error.message, fix=error.fix or DAMAGED_FIX)
@@ -160,7 +159,7 @@ def _run(file: h5py.File) -> _Run:
             if tags
             else None,
         ),
-        given_density=tags.get("ICHARG", "").isdecimal() and int(tags["ICHARG"]) >= 10,
+        limits=ElectronicLimits.of_tags(tags),
         is_learning=is_true(tags.get("ML_LMLFF", "F")),
         energy_column=column,
     )

@@ -13,7 +13,6 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 
-from mlff_dyn.engines.vasp.convergence import CONVERGENCE_FIX
 from mlff_dyn.engines.vasp.numbers import DAMAGED_FIX, read_number, read_rows, stress_of_kilobar
 from mlff_dyn.engines.vasp.vasprun_head import read_head
 from mlff_dyn.engines.vasp.vasprun_scan import RawStep, RunEnd, RunHead, scan_vasprun
@@ -29,7 +28,11 @@ if TYPE_CHECKING:
     from mlff_dyn.store.calculated_steps import ReadOptions
     from mlff_dyn.store.source import Source
 
-_RECOGNIZED = re.compile(rb"<modeling>\s*<generator>|<i name=\"program\"[^<>]*>\s*vasp", re.IGNORECASE)
+_RECOGNIZED = re.compile(
+    rb"<modeling>\s*<(generator|incar|kpoints|parameters|atominfo)>|<i name=\"program\"[^<>]*>\s*vasp",
+    re.IGNORECASE,
+)
+_ROWS = re.compile(r"(<varray\b[^<>]*)>((?:\s*<v>[^<>]*</v>)+)\s*</varray>")
 _SAME_ENERGY_EV = 1.0e-6
 _SAME_VOLUME = 1.0e-5
 
@@ -79,7 +82,7 @@ def _remarks(source: Source, end: RunEnd) -> Iterator[RefusedStep]:
             "not calculated",
             fix="nothing is to do: the calculated ones are read",
         )
-    if not end.is_whole:
+    if end.is_cut:
         yield RefusedStep(
             source,
             end.n_steps + 1,
@@ -92,32 +95,64 @@ def _step(source: Source, head: VasprunHead, raw: RawStep) -> Snapshot | Refused
     if raw.damage is not None:
         return RefusedStep(source, raw.number, f"not complete: {raw.damage}", fix=DAMAGED_FIX)
     try:
-        root = ET.fromstring(f"<calculation>{raw.text}</calculation>")  # noqa: S314 (no entities)
-        problem = _problem(head, root)
-        if problem is not None:
-            return RefusedStep(source, raw.number, problem, fix=CONVERGENCE_FIX)
-        return _snapshot(source, head, raw.number, root)
+        root = _tree(raw.text)
+        return _snapshot(source, head, raw.number, root, _converged_energy(head, root))
     except ET.ParseError as error:
         return RefusedStep(source, raw.number, f"damaged: {error}", fix=DAMAGED_FIX)
     except DataError as error:
         return RefusedStep(source, raw.number, error.message, fix=error.fix or DAMAGED_FIX)
 
 
-def _problem(head: VasprunHead, root: ET.Element) -> str | None:
-    energies = [_energy_of(step) for step in root.findall("scstep")]
-    if not energies and head.is_learning:
-        return "predicted by a machine-learned force field, not calculated"
-    problem = head.limits.problem(energies)
-    if problem is not None or head.has_dispersion or not energies:
-        return problem
+def _tree(text: str) -> ET.Element:
+    """Parse a step; rows of lists of vectors go past the parser, which is faster by far."""
+    rows: list[str] = []
+
+    def put_aside(found: re.Match[str]) -> str:
+        rows.append(found[2])
+        return f'{found[1]} rows="{len(rows) - 1}"/>'
+
+    root = ET.fromstring(f"<calculation>{_ROWS.sub(put_aside, text)}</calculation>")  # noqa: S314 (no entities)
+    for each in root.iter("varray"):
+        each.text = rows[int(each.get("rows", ""))] if "rows" in each.attrib else ""
+    return root
+
+
+def _converged_energy(head: VasprunHead, root: ET.Element) -> float | None:
+    """Return the energy of a converged step.
+
+    With an outer pressure, pressure times volume may be added to it: the last electronic step has the energy
+    then; None where something else is added too.
+    """
+    steps = root.findall("scstep")
+    if not steps and head.is_learning:
+        raise DataError(
+            "predicted by a machine-learned force field, not calculated", fix="use the calculated steps"
+        )
+    energies = [_energy_of(step) for step in (_ground_state(steps) if head.has_response else steps)]
+    head.limits.check(energies)
     total, last = _energy_of(root), energies[-1]
-    if total is not None and last is not None and abs(total - last) > _SAME_ENERGY_EV:
-        return f"damaged: its energy {total:.8f} eV is not that of its last electronic step, {last:.8f} eV"
-    return None
+    if total is None or last is None:
+        raise DataError("its energy is no number", fix=DAMAGED_FIX)
+    if head.has_pressure:
+        return None if head.adds_energy else last
+    if not head.adds_energy and abs(total - last) > _SAME_ENERGY_EV:
+        raise DataError(
+            f"damaged: its energy {total:.8f} eV is not that of its last electronic step, {last:.8f} eV",
+            fix=DAMAGED_FIX,
+        )
+    return total
+
+
+def _ground_state(steps: list[ET.Element]) -> list[ET.Element]:
+    """Leave out linear response: the first and the last step before it have all parts of the energy."""
+    whole = [
+        number for number, step in enumerate(steps) if step.find("energy/i[@name='eentropy']") is not None
+    ]
+    return steps[: whole[1] + 1] if len(whole) > 1 else steps
 
 
 def _energy_of(parent: ET.Element) -> float | None:
-    values = parent.findall("energy/i[@name='e_fr_energy']")
+    values = [each for part in parent.findall("energy") for each in part if each.get("name") == "e_fr_energy"]
     if len(values) != 1:
         raise DataError(f"{len(values)} free energies where there is one", fix=DAMAGED_FIX)
     try:
@@ -126,15 +161,14 @@ def _energy_of(parent: ET.Element) -> float | None:
         return None
 
 
-def _snapshot(source: Source, head: VasprunHead, number: int, root: ET.Element) -> Snapshot:
+def _snapshot(
+    source: Source, head: VasprunHead, number: int, root: ET.Element, energy: float | None
+) -> Snapshot:
     n_atoms = len(head.numbers)
     structure = _only(root, "structure")
     cell = _table(_only(structure, "crystal/varray[@name='basis']"), "cell vectors", 3)
     fractional = _table(_only(structure, "varray[@name='positions']"), "positions", n_atoms)
     forces = _table(_only(root, "varray[@name='forces']"), "forces", n_atoms)
-    energy = _energy_of(root)
-    if energy is None:
-        raise DataError("its energy is no number", fix=DAMAGED_FIX)
     stress = None
     if root.find("varray[@name='stress']") is not None:
         stress = stress_of_kilobar(_table(_only(root, "varray[@name='stress']"), "stress", 3))
@@ -173,7 +207,8 @@ def _only(parent: ET.Element, path: str) -> ET.Element:
 
 
 def _table(element: ET.Element, what: str, n_rows: int) -> np.ndarray:
-    return read_rows([(row.text or "").split() for row in element.findall("v")], what, (n_rows, 3))
+    rows = (element.text or "").replace("<v>", "").split("</v>")[:-1]
+    return read_rows([row.split() for row in rows], what, (n_rows, 3))
 
 
 VASPRUN = LabelFormat(

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from ase.data import atomic_numbers
 
-from mlff_dyn.engines.vasp.convergence import ElectronicLimits
+from mlff_dyn.engines.vasp.convergence import ElectronicLimits, tag_number
 from mlff_dyn.engines.vasp.numbers import DAMAGED_FIX
-from mlff_dyn.engines.vasp.settings import RunOrigin, has_dispersion, is_true, program_name, settings_digest
+from mlff_dyn.engines.vasp.settings import RunOrigin, adds_energy, is_true, program_name, settings_digest
 from mlff_dyn.errors import DataError
 
 _TAG = re.compile(r'<([iv])\b[^<>]*name="([^"]*)"[^<>]*>([^<]*)</\1>')
@@ -34,8 +34,12 @@ class VasprunHead:
     numbers : ndarray of int, shape (n_atoms,)
     limits : ElectronicLimits
     origin : RunOrigin
-    has_dispersion : bool
-        Energies of steps have a part that electronic steps have not.
+    adds_energy : bool
+        Energies of steps have a part that electronic steps have not, such as dispersion.
+    has_pressure : bool
+        Energies of steps may have pressure times volume added (PSTRESS).
+    has_response : bool
+        Electronic steps of linear response follow those of the ground state.
     is_learning : bool
         The run trains or uses a machine-learned force field.
     """
@@ -43,7 +47,9 @@ class VasprunHead:
     numbers: np.ndarray
     limits: ElectronicLimits
     origin: RunOrigin
-    has_dispersion: bool
+    adds_energy: bool
+    has_pressure: bool
+    has_response: bool
     is_learning: bool
 
 
@@ -62,7 +68,7 @@ def read_head(text: str) -> VasprunHead:
     titles = tuple(title for _, _, title in types)
     n_points = _n_kpoints(_section(text, "kpoints"))
     valence = sum(count * electrons for count, electrons, _ in types)
-    n_electrons = _float(tags.get("NELECT"))
+    n_electrons = tag_number(tags, "NELECT")
     origin = RunOrigin(
         program=program_name(generator.get("VERSION", "")),
         titles=titles,
@@ -74,13 +80,15 @@ def read_head(text: str) -> VasprunHead:
             charge=None if n_electrons is None else n_electrons - valence,
         ),
     )
-    max_steps, mixing = _float(tags.get("NELM")), _float(tags.get("ICHARG"))
-    limits = ElectronicLimits(
-        max_steps=None if max_steps is None else int(max_steps),
-        energy_ev=_float(tags.get("EDIFF")),
-        given_density=mixing is not None and mixing >= 10,
+    return VasprunHead(
+        numbers=numbers,
+        limits=ElectronicLimits.of_tags(tags),
+        origin=origin,
+        adds_energy=adds_energy(tags),
+        has_pressure=tag_number(tags, "PSTRESS") not in {None, 0.0},
+        has_response=tag_number(tags, "IBRION") in {7.0, 8.0} or is_true(tags.get("LEPSILON", "F")),
+        is_learning=is_true(tags.get("ML_LMLFF", "F")),
     )
-    return VasprunHead(numbers, limits, origin, has_dispersion(tags), is_true(tags.get("ML_LMLFF", "F")))
 
 
 def atomic_number(symbol: str, title: str) -> int:
@@ -110,14 +118,6 @@ def _tags(text: str) -> dict[str, str]:
     for _, name, value in _TAG.findall(text):
         found.setdefault(name.upper(), value.strip())
     return found
-
-
-def _float(text: str | None) -> float | None:
-    try:
-        value = float("nan" if text is None else text)
-    except ValueError:
-        return None
-    return value if np.isfinite(value) else None
 
 
 def _date(date: str, time: str) -> str | None:

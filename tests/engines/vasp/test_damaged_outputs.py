@@ -70,25 +70,23 @@ def is_one_of(snapshot: Snapshot, sound: list[Snapshot], position_tolerance: flo
     )
 
 
-def count_accepted(
+def check_damaged(
     output: RealOutput, folder: Path, damaged: Path, damage: Damage, n_times: int, *, compare: bool
-) -> int:
-    """Damage a file again and again; return how many steps were accepted, all of them right ones."""
+) -> None:
+    """Damage a file again and again; whatever is accepted is one of the steps of the sound file."""
     source = Source(folder / output.path)
     sound, _ = read_all(output.kind, source)
     with source.open() as file:
         content = file.read()
-    rng, n_accepted = random.Random(output.path), 0
+    rng = random.Random(output.path)
     for _ in range(n_times):
         damaged.write_bytes(damage(content, rng))
         try:
             snapshots, _ = read_all(output.kind, damaged)
         except DataError:
             continue
-        n_accepted += len(snapshots)
         tolerance = 6e-6 if output.kind is OUTCAR else 0.0
         assert not compare or all(is_one_of(each, sound, tolerance) for each in snapshots)
-    return n_accepted
 
 
 by_output = pytest.mark.parametrize("output", OUTPUTS, ids=lambda output: output.path.split("/")[-1])
@@ -100,14 +98,14 @@ def test_what_is_accepted_of_damaged_files_is_right(
     output: RealOutput, shared_data: Path, tmp_path: Path
 ) -> None:
     for damage in (cut, without_lines, without_a_block):
-        count_accepted(output, shared_data, tmp_path / "output", damage, 5, compare=True)
+        check_damaged(output, shared_data, tmp_path / "output", damage, 5, compare=True)
 
 
 @by_output
 def test_wrong_bytes_end_in_a_refusal_or_a_snapshot(
     output: RealOutput, shared_data: Path, tmp_path: Path
 ) -> None:
-    count_accepted(output, shared_data, tmp_path / "output", with_wrong_bytes, 5, compare=False)
+    check_damaged(output, shared_data, tmp_path / "output", with_wrong_bytes, 5, compare=False)
 
 
 @pytest.mark.drill
@@ -116,13 +114,13 @@ def test_wrong_bytes_end_in_a_refusal_or_a_snapshot(
 def test_of_a_thousand_damaged_files_none_gives_wrong_numbers(
     output: RealOutput, damage: Damage, shared_data: Path, tmp_path: Path
 ) -> None:
-    assert count_accepted(output, shared_data, tmp_path / "output", damage, 100, compare=True) > 0
+    check_damaged(output, shared_data, tmp_path / "output", damage, 100, compare=True)
 
 
 @pytest.mark.drill
 @by_output
 def test_a_hundred_times_wrong_bytes(output: RealOutput, shared_data: Path, tmp_path: Path) -> None:
-    count_accepted(output, shared_data, tmp_path / "output", with_wrong_bytes, 100, compare=False)
+    check_damaged(output, shared_data, tmp_path / "output", with_wrong_bytes, 100, compare=False)
 
 
 def test_an_archive_member_that_is_no_output_is_not_recognized(tmp_path: Path) -> None:
