@@ -16,11 +16,11 @@ from mlff_dyn.engines.vasp.amendments import amend
 from mlff_dyn.engines.vasp.failures import Failure, find_failure
 from mlff_dyn.engines.vasp.incar import WHERE, checked_incar, format_incar, without_machine
 from mlff_dyn.engines.vasp.kpoints import KPoints, Mesh, reciprocal_lengths
-from mlff_dyn.engines.vasp.magnetism import with_moments
 from mlff_dyn.engines.vasp.poscar import format_poscar, grouped_order, read_poscar, species_of
 from mlff_dyn.engines.vasp.potcar import DEFAULT_FOLDER, Potential, find_potentials, library_folder
 from mlff_dyn.engines.vasp.program import build_for, command_words, find_programs
 from mlff_dyn.engines.vasp.reuse import checked_reuse, density_name, keep_density, start_from_density
+from mlff_dyn.engines.vasp.spin_tags import with_moments
 from mlff_dyn.engines.vasp.static_result import read_static
 from mlff_dyn.engines.vasp.structure_echo import check_structure
 from mlff_dyn.errors import ConfigError, DataError, EngineError
