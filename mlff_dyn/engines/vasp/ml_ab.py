@@ -58,7 +58,7 @@ def read_ml_ab(source: Source, options: ReadOptions) -> Iterator[Snapshot | Refu
     """
     n_stated, n_found = None, 0
     with source.open() as file:
-        blocks = _blocks(line.decode("latin-1") for line in file)
+        blocks = _blocks(line.decode("latin-1") for line in file if line.endswith(b"\n"))
         n_stated = _n_stated(next(blocks, []))
         for number, lines in chosen_steps(zip(count(1), blocks), options.steps):
             n_found = number

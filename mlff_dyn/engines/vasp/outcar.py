@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _RECOGNIZED = re.compile(rb"^\s*vasp\.\d", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?")
+_ENERGY = re.compile(r"([-+]?\d*\.\d+)\s+eV")
 _SAME_ENERGY_EV = 2.0e-6
 _SAME_POSITION_ANGSTROM = 2.0e-5
 _SAME_VOLUME = 1.0e-5
@@ -88,7 +89,7 @@ def _remarks(source: Source, end: OutcarEnd) -> Iterator[RefusedStep]:
             f"{end.n_predicted} steps were predicted by a machine-learned force field, not calculated",
             fix="nothing is to do: the calculated ones are read",
         )
-    if not end.is_whole:
+    if end.is_cut:
         yield RefusedStep(
             source,
             end.last_number + 1,
@@ -142,8 +143,8 @@ def _snapshot(source: Source, run: OutcarRun, raw: RawIonicStep) -> Snapshot:
 
 
 def _energy(text: str | None) -> float | None:
-    found = None if text is None or "*" in text else _NUMBER.match(text)
-    return None if found is None else float(found[0])
+    found = None if text is None else _ENERGY.match(text)
+    return None if found is None else float(found[1])
 
 
 def _cell(run: OutcarRun, raw: RawIonicStep) -> np.ndarray:
@@ -163,12 +164,9 @@ def _cell(run: OutcarRun, raw: RawIonicStep) -> np.ndarray:
 
 def _positions(run: OutcarRun, number: int, printed: np.ndarray, cell: np.ndarray) -> np.ndarray:
     """Take the positions of the first step from the head, where they have more decimals."""
-    if number != 1:
+    if number != 1 or run.fractional is None:
         return np.array(printed)
-    try:
-        fractional = read_rows(run.fractional, "fractional positions", (len(printed), 3))
-    except DataError:
-        return np.array(printed)
+    fractional = read_rows(run.fractional, "fractional positions", (len(printed), 3))
     shift = (fractional @ cell - printed) @ np.linalg.inv(cell)
     precise = (fractional - np.round(shift)) @ cell
     if np.abs(precise - printed).max() > _SAME_POSITION_ANGSTROM:

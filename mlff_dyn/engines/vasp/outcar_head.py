@@ -22,7 +22,7 @@ _WHOLE_LINE = re.compile(r"\b(LDAUL|LDAUU|LDAUJ)\s*=\s*(.*)")
 _DATE = re.compile(r"date (\d{4})\.(\d\d)\.(\d\d)\s+(\d\d:\d\d:\d\d)")
 _KPOINT = re.compile(r"^\s*-?\d+\.\d+\s+-?\d+\.\d+\s+-?\d+\.\d+\s+(\d+\.\d+)\s*$")
 _N_POINTS = re.compile(r"\bNKPTS\s*=\s*(\d+)")
-_FRACTIONAL = "position of ions in fractional coordinates"
+_POSITIONS = "position of ions in"
 _PRINTED_EV = 2.0e-8
 
 
@@ -40,8 +40,8 @@ class OutcarRun:
     is_collinear : bool
     cell : list of list of str, or None
         As printed last before the first step, if it cannot change.
-    fractional : list of list of str
-        Positions of the first step, to more decimals than later.
+    fractional : list of list of str, or None
+        Positions of the first step, to more decimals than later; None where they are not printed.
     """
 
     numbers: np.ndarray
@@ -50,7 +50,7 @@ class OutcarRun:
     has_dispersion: bool
     is_collinear: bool
     cell: list[list[str]] | None
-    fractional: list[list[str]]
+    fractional: list[list[str]] | None
 
 
 def read_outcar_head(lines: Sequence[str]) -> OutcarRun:
@@ -101,7 +101,7 @@ def read_outcar_head(lines: Sequence[str]) -> OutcarRun:
         has_dispersion=has_dispersion(tags),
         is_collinear=tags.get("LNONCOLLINEAR", "F") == "F",
         cell=_table_after(lines, "direct lattice vectors", 3) if keeps_cell else None,
-        fractional=_table_after(lines, _FRACTIONAL, sum(counts)),
+        fractional=_fractional(lines, sum(counts)),
     )
 
 
@@ -177,6 +177,11 @@ def _n_kpoints(lines: Sequence[str]) -> int | None:
             return max(total, 1)
     found_points = next((match for line in lines if (match := _N_POINTS.search(line))), None)
     return None if found_points is None else int(found_points[1])
+
+
+def _fractional(lines: Sequence[str], n_atoms: int) -> list[list[str]] | None:
+    is_printed = any(_POSITIONS in line for line in lines)
+    return _table_after(lines, f"{_POSITIONS} fractional", n_atoms) if is_printed else None
 
 
 def _table_after(lines: Sequence[str], mark: str, n_rows: int) -> list[list[str]]:

@@ -76,9 +76,19 @@ class OutcarHead:
 
 @dataclass(frozen=True)
 class OutcarEnd:
-    """How the file ends: whether with the timing of a whole run, and how many steps were predicted."""
+    """How the file ends.
 
-    is_whole: bool
+    Attributes
+    ----------
+    is_cut : bool
+        It ends after a step, without the timing of the whole run.
+    n_predicted : int
+        Steps that were not calculated.
+    last_number : int
+        Of the last calculated step.
+    """
+
+    is_cut: bool
     n_predicted: int
     last_number: int
 
@@ -103,7 +113,8 @@ def scan_outcar(file: IO[bytes]) -> Iterator[OutcarHead | RawIonicStep | OutcarE
         yield OutcarHead(tuple(scan.head))
     if scan.step is not None:
         yield scan.step
-    yield OutcarEnd(scan.is_whole, scan.n_predicted, scan.last_number)
+    is_cut = not scan.is_whole and (scan.step is None or scan.step.is_complete)
+    yield OutcarEnd(is_cut, scan.n_predicted, scan.last_number)
 
 
 class _Scan:

@@ -145,6 +145,11 @@ def settings_digest(
     return identity_of(KIND, settings)
 
 
+def is_true(value: str) -> bool:
+    """Whether a logical tag is set, in any of the ways that VASP reads and writes it."""
+    return _canonical_word(value.strip().lower()) == "t"
+
+
 def has_dispersion(tags: Mapping[str, str]) -> bool:
     """Whether the energy of a step has a part that its electronic steps have not."""
     return any(
@@ -157,6 +162,8 @@ def _canonical(name: str, value: str) -> str:
     words = value.strip().lower().split() if name in {"LDAUL", "LDAUU", "LDAUJ"} else [value.strip().lower()]
     if name == "PREC":
         return words[0][:_LETTERS_OF_PREC]
+    if name == "LREAL":
+        return "t" if words[0].strip(".")[:1] in {"a", "o", "t"} else "f"
     return " ".join(_canonical_word(word) for word in words)
 
 

@@ -79,7 +79,7 @@ def _remarks(source: Source, end: RunEnd) -> Iterator[RefusedStep]:
             "not calculated",
             fix="nothing is to do: the calculated ones are read",
         )
-    if not end.is_whole:
+    if end.is_cut:
         yield RefusedStep(
             source,
             end.n_steps + 1,

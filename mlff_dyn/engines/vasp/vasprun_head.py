@@ -14,7 +14,7 @@ from ase.data import atomic_numbers
 
 from mlff_dyn.engines.vasp.convergence import ElectronicLimits
 from mlff_dyn.engines.vasp.numbers import DAMAGED_FIX
-from mlff_dyn.engines.vasp.settings import RunOrigin, has_dispersion, program_name, settings_digest
+from mlff_dyn.engines.vasp.settings import RunOrigin, has_dispersion, is_true, program_name, settings_digest
 from mlff_dyn.errors import DataError
 
 _TAG = re.compile(r'<([iv])\b[^<>]*name="([^"]*)"[^<>]*>([^<]*)</\1>')
@@ -80,8 +80,7 @@ def read_head(text: str) -> VasprunHead:
         energy_ev=_float(tags.get("EDIFF")),
         given_density=mixing is not None and mixing >= 10,
     )
-    learning = tags.get("ML_LMLFF", "F").strip(" .").upper().startswith("T")
-    return VasprunHead(numbers, limits, origin, has_dispersion(tags), learning)
+    return VasprunHead(numbers, limits, origin, has_dispersion(tags), is_true(tags.get("ML_LMLFF", "F")))
 
 
 def atomic_number(symbol: str, title: str) -> int:

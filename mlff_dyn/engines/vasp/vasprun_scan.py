@@ -58,13 +58,13 @@ class RunEnd:
 
     Attributes
     ----------
-    is_whole : bool
-        It has the end of a run that VASP ended itself.
+    is_cut : bool
+        It ends after a step, without the end of the run.
     n_steps, n_predicted : int
         All steps, and those that were not calculated.
     """
 
-    is_whole: bool
+    is_cut: bool
     n_steps: int
     n_predicted: int
 
@@ -149,9 +149,10 @@ def scan_vasprun(file: IO[bytes]) -> Iterator[RunHead | RawStep | RunEnd]:
             yield from scan.mark(found)
     if scan.in_head:
         yield RunHead(scan.taken())
+    is_cut = not scan.is_whole and not scan.in_step
     if scan.in_step:
         yield scan.step("the file ends inside of it")
-    yield RunEnd(scan.is_whole, scan.n_calculated + scan.n_predicted, scan.n_predicted)
+    yield RunEnd(is_cut, scan.n_calculated + scan.n_predicted, scan.n_predicted)
 
 
 def _marked(file: IO[bytes]) -> Iterator[tuple[bytes, re.Match[bytes] | None]]:
