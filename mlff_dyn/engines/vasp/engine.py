@@ -13,6 +13,7 @@ from mlff_dyn.engines.base import EngineResult, check_keys
 from mlff_dyn.engines.command import CommandRunner
 from mlff_dyn.engines.profile import checked_mapping, checked_texts, checked_timeout_seconds
 from mlff_dyn.engines.vasp.amendments import amend
+from mlff_dyn.engines.vasp.cross_check import check_outcar, check_structure
 from mlff_dyn.engines.vasp.failures import Failure, find_failure
 from mlff_dyn.engines.vasp.incar import WHERE, checked_incar, format_incar, without_machine
 from mlff_dyn.engines.vasp.kpoints import KPoints, Mesh, reciprocal_lengths
@@ -22,7 +23,6 @@ from mlff_dyn.engines.vasp.program import build_for, command_words, find_program
 from mlff_dyn.engines.vasp.reuse import checked_reuse, density_name, keep_density, start_from_density
 from mlff_dyn.engines.vasp.spin_tags import with_moments
 from mlff_dyn.engines.vasp.static_result import read_static
-from mlff_dyn.engines.vasp.structure_echo import check_structure
 from mlff_dyn.errors import ConfigError, DataError, EngineError
 from mlff_dyn.store.json_file import read_json, write_json
 from mlff_dyn.store.source import Source
@@ -42,18 +42,15 @@ RESULT_NAME = "vasprun.xml"
 
 _PARAMETERS = ("incar", "kpoints", "potcar_folder", "pseudopotentials")
 _PROFILE = ("command", "pseudo_dir", "environment", "timeout_minutes", "reuse")
-_NOT_KEPT = (
-    "POTCAR",
-    "CHG",
-    "CHGCAR",
-    "WAVECAR",
-    "vaspwave.h5",
-    "TMPCAR",
-    "DOSCAR",
-    "EIGENVAL",
-    "PCDAT",
-    "XDATCAR",
-)
+_NOT_KEPT = {
+    "POTCAR": "",
+    "TMPCAR": "",
+    "CHG": "LCHARG",
+    "CHGCAR": "LCHARG",
+    "WAVECAR": "LWAVE",
+    "vaspwave.h5": "LWAVE",
+}
+"""Files that are removed after a calculation, and the tag that keeps them."""
 _READ_FROM_END = 400_000
 _TETRAHEDRA = (-4, -5)
 _MOST_OF_A_MESH = 4
@@ -175,8 +172,9 @@ class VaspEngine:
             raise EngineError(f"{error.message} (exit status {status})", fix=error.fix) from error
         if record["density"] is not None:
             keep_density(directory, record["density"])
-        for name in _NOT_KEPT:
-            (directory / name).unlink(missing_ok=True)
+        for name, tag in _NOT_KEPT.items():
+            if not self._incar.tags.get(tag):
+                (directory / name).unlink(missing_ok=True)
 
     def read_result(self, directory: Path) -> EngineResult:
         """Read vasprun.xml, check it against the input beside it, and bring the atoms into their order."""
@@ -266,10 +264,10 @@ def _read_own(directory: Path, n_atoms: int) -> EngineResult:
     path = directory / RESULT_NAME
     if not path.is_file():
         raise EngineError(f"{path} does not exist", fix=_AGAIN)
-    result = read_static(Source(path))
-    check_structure(path, read_poscar(directory / "POSCAR", np.arange(n_atoms)))
-    if len(result.forces_ev_per_angstrom) != n_atoms:
-        raise EngineError(f"{path}: forces of {len(result.forces_ev_per_angstrom)} atoms", fix=_AGAIN)
+    source = Source(path)
+    result = read_static(source)
+    check_structure(source, read_poscar(directory / "POSCAR", np.arange(n_atoms)))
+    check_outcar(source, result)
     return result
 
 

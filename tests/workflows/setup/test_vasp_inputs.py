@@ -146,6 +146,36 @@ def test_a_structure_alone(folder: Path) -> None:
     assert "Name the POTCARs" in said
 
 
+def test_a_relaxation_is_taken_at_its_end(folder: Path) -> None:
+    write(folder, bulk("Cu", cubic=True), INCAR="ENCUT = 400\nIBRION = 2\nNSW = 20\nISMEAR = 1\n")
+    ase.io.write(folder / "relax/CONTCAR", bulk("Cu", a=3.7, cubic=True), format="vasp", direct=True)
+    assert "CONTCAR: taken, for it is where the relaxation ended" in " ".join(init("relax").split())
+    assert load_config(folder / "CONFIG.yaml").structure.file.name == "CONTCAR"
+    (folder / "relax/INCAR").write_text("ENCUT = 400\nIBRION = 0\nNSW = 20\nISMEAR = 1\n")
+    init("relax", "--force")
+    assert load_config(folder / "CONFIG.yaml").structure.file.name == "POSCAR"
+
+
+def test_lists_of_an_incar_follow_poscar_alone(folder: Path) -> None:
+    write(folder, nickel_oxide(), INCAR=RELAXATION)
+    ase.io.write(folder / "relax/NiO.cif", bulk("NiO", "rocksalt", a=4.18, cubic=True))
+    said = init("relax/NiO.cif")
+    assert "LDAUJ, LDAUL, LDAUU, MAGMOM left out: they follow POSCAR, not NiO.cif" in " ".join(said.split())
+    config = load_config(folder / "CONFIG.yaml")
+    assert config.structure.magnetic_moments is None
+    assert "LDAUU" not in config.require_engine().parameters["incar"]
+
+
+@pytest.mark.parametrize("ediff", ["1E-3", "1E-4", "1E-8"])
+def test_loose_steps_are_told_or_tightened(folder: Path, ediff: str) -> None:
+    write(folder, bulk("Cu", cubic=True), INCAR=f"ENCUT = 400\nISMEAR = 1\nLREAL = Auto\nEDIFF = {ediff}\n")
+    said = init("relax")
+    kept = load_config(folder / "CONFIG.yaml").require_engine().parameters["incar"].get("EDIFF")
+    assert kept == (None if ediff == "1E-3" else float(ediff))
+    assert ("loose for forces" in said) == (ediff != "1E-8")
+    assert "LREAL other than false" in said
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [
