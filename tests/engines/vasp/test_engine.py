@@ -144,6 +144,7 @@ def test_the_build_follows_from_the_calculation(directory, profile, kpoints, inc
     launched = VaspEngine(parameters(kpoints=kpoints, incar=incar), {**profile, "command": "env {program}"})
     launched.write_input(directory, alloy())
     assert [Path(word).name for word in launched.check(directory)["program"].split()] == ["env", program]
+    assert f" env {program} > vasp.out 2> vasp.err" in launched.command_line()
 
 
 def test_what_a_calculation_would_work_with(directory, profile):
