@@ -97,22 +97,27 @@ class EngineConfig(Section):
     """The program that computes reference energies and forces."""
 
     kind: EngineKind = Field(
-        description="`espresso`: pw.x of Quantum ESPRESSO; `cp2k`: CP2K; `ase`: any ASE calculator, by its "
-        "import path."
+        description="`espresso`: pw.x of Quantum ESPRESSO; `vasp`: VASP; `cp2k`: CP2K; `ase`: any ASE "
+        "calculator, by its import path."
     )
     parameters: dict[str, Any] = Field(
         default={},
         description="The physics. `espresso`: `input_data` (namelists), `pseudopotentials` (file per "
-        "element), `kpoints` (`gamma` or 3 integers). `cp2k`: `input` (sections as mappings, `_` for the "
+        "element), `kpoints` (`gamma` or 3 integers). `vasp`: `incar` (tags, at least ENCUT; those with a "
+        "value for each species by element: `LDAUU: {Ni: 6.0}`), `kpoints` (`gamma`, 3 integers, `{grid, "
+        "shift}` or `{spacing_per_angstrom}`), `pseudopotentials` (POTCAR of each element: `{Sn: Sn_d}`), "
+        "`potcar_folder` (in the library, `potpaw_PBE`). `cp2k`: `input` (sections as mappings, `_` for the "
         "parameter of a section, lists for several of one name). `ase`: `calculator` "
         "(`package.module:Class`), `arguments` (its keyword arguments).",
     )
     profile: dict[str, Any] = Field(
         default={},
         description="The machine. `espresso`: `command`, `pseudo_dir` (relative to the configuration file), "
-        "`environment`, `timeout_minutes`. `cp2k`: the same, with `data_dir` (basis sets, potentials) for "
-        "`pseudo_dir`. `ase`: `arguments` of the calculator without physics (verbosity, threads, command), "
-        "`environment`, `timeout_minutes`.",
+        "`environment`, `timeout_minutes`. `vasp`: the same; `{program}` in `command` is the vasp_std, "
+        "vasp_gam or vasp_ncl that fits, `pseudo_dir` the library of POTCARs or a folder with one POTCAR "
+        "(else VASP_PP_PATH), `reuse: charge-density` starts from that of an earlier calculation. `cp2k`: "
+        "as `espresso`, with `data_dir` (basis sets, potentials) for `pseudo_dir`. `ase`: `arguments` of the "
+        "calculator without physics (verbosity, threads, command), `environment`, `timeout_minutes`.",
     )
 
 

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlff_dyn.engines.base import EngineResult, check_keys
-from mlff_dyn.engines.command import CommandRunner
+from mlff_dyn.engines.command import CommandRunner, shell_line
 from mlff_dyn.engines.profile import checked_mapping, checked_texts, checked_timeout_seconds
 from mlff_dyn.engines.vasp.amendments import amend
+from mlff_dyn.engines.vasp.cross_check import check_outcar, check_structure
 from mlff_dyn.engines.vasp.failures import Failure, find_failure
 from mlff_dyn.engines.vasp.incar import WHERE, checked_incar, format_incar, without_machine
 from mlff_dyn.engines.vasp.kpoints import KPoints, Mesh, reciprocal_lengths
-from mlff_dyn.engines.vasp.magnetism import with_moments
 from mlff_dyn.engines.vasp.poscar import format_poscar, grouped_order, read_poscar, species_of
 from mlff_dyn.engines.vasp.potcar import DEFAULT_FOLDER, Potential, find_potentials, library_folder
 from mlff_dyn.engines.vasp.program import build_for, command_words, find_programs
 from mlff_dyn.engines.vasp.reuse import checked_reuse, density_name, keep_density, start_from_density
+from mlff_dyn.engines.vasp.spin_tags import with_moments
 from mlff_dyn.engines.vasp.static_result import read_static
-from mlff_dyn.engines.vasp.structure_echo import check_structure
 from mlff_dyn.errors import ConfigError, DataError, EngineError
 from mlff_dyn.store.json_file import read_json, write_json
 from mlff_dyn.store.source import Source
@@ -42,18 +42,15 @@ RESULT_NAME = "vasprun.xml"
 
 _PARAMETERS = ("incar", "kpoints", "potcar_folder", "pseudopotentials")
 _PROFILE = ("command", "pseudo_dir", "environment", "timeout_minutes", "reuse")
-_NOT_KEPT = (
-    "POTCAR",
-    "CHG",
-    "CHGCAR",
-    "WAVECAR",
-    "vaspwave.h5",
-    "TMPCAR",
-    "DOSCAR",
-    "EIGENVAL",
-    "PCDAT",
-    "XDATCAR",
-)
+_NOT_KEPT = {
+    "POTCAR": "",
+    "TMPCAR": "",
+    "CHG": "LCHARG",
+    "CHGCAR": "LCHARG",
+    "WAVECAR": "LWAVE",
+    "vaspwave.h5": "LWAVE",
+}
+"""Files that are removed after a calculation, and the tag that keeps them."""
 _READ_FROM_END = 400_000
 _TETRAHEDRA = (-4, -5)
 _MOST_OF_A_MESH = 4
@@ -92,7 +89,7 @@ class VaspEngine:
         self._incar = checked_incar(checked_mapping(parameters, "engine.parameters", "incar"))
         self._kpoints = KPoints.of_config(parameters.get("kpoints", "gamma"))
         self._reuses = checked_reuse(profile.get("reuse"))
-        self._given_command = profile.get("command")
+        self._command = command_words(profile.get("command"), self._build())
         self._environment = checked_texts(profile, "engine.profile", "environment")
         self._runner = CommandRunner(self._environment, checked_timeout_seconds(profile))
         self._potentials = find_potentials(
@@ -119,8 +116,7 @@ class VaspEngine:
         mesh = self._kpoints.of_cell(atoms.cell.array, atoms.pbc)
         tags = with_moments(self._incar.for_species(species), atoms, order)
         _check_tetrahedra(tags, mesh)
-        words = self._command(tags, mesh)
-        find_programs(words, self._environment)
+        find_programs(self._command, self._environment)
         density = density_name(atoms, order, tags) if self._reuses else None
         if density is not None:
             tags |= {"LCHARG": True, "ICHARG": 1 if start_from_density(directory, density) else 2}
@@ -134,7 +130,6 @@ class VaspEngine:
             (directory / name).write_text(text, encoding="utf-8")
         record = {
             "order": order,
-            "command": words,
             "density": density,
             "periodic": atoms.pbc,
             "potentials": [potential.to_json() for potential in potentials],
@@ -150,13 +145,13 @@ class VaspEngine:
 
     def check(self, directory: Path) -> dict[str, str]:
         """Return program, pseudopotentials, cutoff, and k-points with their distance."""
-        atoms, record = self.read_input(directory), _read_record(directory)
+        atoms = self.read_input(directory)
         mesh = self._kpoints.of_cell(atoms.cell.array, atoms.pbc)
         spacing = reciprocal_lengths(atoms.cell.array) / mesh.grid
         potentials = [self._potentials[element] for element in species_of(atoms.numbers)]
         n_electrons = sum(self._potentials[symbol].n_valence for symbol in atoms.symbols)
         return {
-            "program": " ".join(find_programs(record["command"], self._environment)),
+            "program": " ".join(find_programs(self._command, self._environment)),
             "pseudopotentials": ", ".join(potential.title for potential in potentials),
             "cutoff": f"{self._incar.tags['ENCUT']:g} eV, ENMAX {max(p.enmax_ev for p in potentials):g} eV",
             "electrons": f"{n_electrons:g}",
@@ -166,7 +161,7 @@ class VaspEngine:
     def run(self, directory: Path) -> None:
         """Run VASP; POTCAR, wave functions and densities are removed when it ends well."""
         record = _read_record(directory)
-        status = self._runner.run(record["command"], directory, stdout=STDOUT_NAME, stderr=STDERR_NAME)
+        status = self._runner.run(self._command, directory, stdout=STDOUT_NAME, stderr=STDERR_NAME)
         try:
             self.read_result(directory)
         except EngineError as error:
@@ -175,8 +170,13 @@ class VaspEngine:
             raise EngineError(f"{error.message} (exit status {status})", fix=error.fix) from error
         if record["density"] is not None:
             keep_density(directory, record["density"])
-        for name in _NOT_KEPT:
-            (directory / name).unlink(missing_ok=True)
+        for name, tag in _NOT_KEPT.items():
+            if not self._incar.tags.get(tag):
+                (directory / name).unlink(missing_ok=True)
+
+    def command_line(self) -> str:
+        """Return the command that runs VASP."""
+        return shell_line(self._command, self._environment, stdout=STDOUT_NAME, stderr=STDERR_NAME)
 
     def read_result(self, directory: Path) -> EngineResult:
         """Read vasprun.xml, check it against the input beside it, and bring the atoms into their order."""
@@ -210,9 +210,9 @@ class VaspEngine:
         """End all running VASP."""
         self._runner.stop()
 
-    def _command(self, tags: Mapping[str, Any], mesh: Mesh) -> list[str]:
-        build = build_for(is_gamma=mesh.is_gamma, has_spin_orbit=bool(tags.get("LSORBIT")))
-        return command_words(self._given_command, build)
+    def _build(self) -> str:
+        mesh, has_spin_orbit = self._kpoints.mesh, bool(self._incar.tags.get("LSORBIT"))
+        return build_for(is_gamma=mesh is not None and mesh.is_gamma, has_spin_orbit=has_spin_orbit)
 
     def _check_species(self, species: tuple[str, ...]) -> None:
         for element in species:
@@ -266,10 +266,10 @@ def _read_own(directory: Path, n_atoms: int) -> EngineResult:
     path = directory / RESULT_NAME
     if not path.is_file():
         raise EngineError(f"{path} does not exist", fix=_AGAIN)
-    result = read_static(Source(path))
-    check_structure(path, read_poscar(directory / "POSCAR", np.arange(n_atoms)))
-    if len(result.forces_ev_per_angstrom) != n_atoms:
-        raise EngineError(f"{path}: forces of {len(result.forces_ev_per_angstrom)} atoms", fix=_AGAIN)
+    source = Source(path)
+    result = read_static(source)
+    check_structure(source, read_poscar(directory / "POSCAR", np.arange(n_atoms)))
+    check_outcar(source, result)
     return result
 
 

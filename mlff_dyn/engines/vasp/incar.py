@@ -31,6 +31,9 @@ DEFAULTS: dict[str, Any] = {
 }
 """What may be set to something else."""
 
+LOOSEST_EDIFF_EV = 1.0e-4
+"""VASP's own EDIFF, with which forces of small displacements are noise."""
+
 _MACHINE_NAMES = (
     "NCORE NPAR KPAR NSIM LPLANE LSCALU LSCALAPACK NCSHMEM NCORE_IN_IMAGE1 NWRITE LORBIT SYSTEM LWAVE LCHARG "
     "LVTOT LVHAR LELF LAECHG NEDOS EMIN EMAX LASYNC MAXMEM LH5 LCHARGH5 LWAVEH5 "
@@ -49,7 +52,9 @@ SPECIES_TAGS: dict[str, float | None] = {
 }
 """Tags with a value for each species, and the value of those that are not named; None: all are named."""
 
-STATIC_ALGORITHMS = ("Normal", "Fast", "VeryFast", "All", "Conjugate", "Damped", "Subrot", "Exact")
+STATIC_ALGORITHMS = ("Normal", "Fast", "VeryFast", "All", "Conjugate", "Damped")
+"""Values of ALGO that lead to a self-consistent ground state; their first letters are enough."""
+
 _DYNAMIC_NAMES = (
     "POTIM EDIFFG NFREE NBLOCK KBLOCK TEBEG TEEND SMASS MDALGO LANGEVIN_GAMMA LANGEVIN_GAMMA_L PMASS PSTRESS "
     "ANDERSEN_PROB NSUBSYS TSUBSYS PSUBSYS LATTICE_CONSTRAINTS IMAGES SPRING LCLIMB ICHAIN IOPT APACO "
@@ -110,10 +115,16 @@ class Incar:
         Raises
         ------
         ConfigError
-            If a tag that needs a value for each element lacks one.
+            If a tag that needs a value for each element lacks one, or has one of another element.
         """
         tags = dict(self.tags)
         for tag, values in self.by_element.items():
+            others = sorted(set(values) - set(species))
+            if others:
+                raise ConfigError(
+                    f"{WHERE}.{tag}: there is no {others[0]} in the structure",
+                    fix=f"use {', '.join(species)}",
+                )
             default = SPECIES_TAGS.get(tag)
             missing = [element for element in species if element not in values]
             if missing and default is None:
@@ -229,19 +240,21 @@ def without_machine(given: Mapping[str, Any]) -> dict[str, Any]:
     return {tag: value for tag, value in named.items() if tag not in MACHINE_TAGS}
 
 
+def is_static_algorithm(name: str) -> bool:
+    """Whether a value of ALGO leads to a self-consistent ground state."""
+    return name.lower() in {form.lower() for each in STATIC_ALGORITHMS for form in (each, each[0])}
+
+
 def _check_values(tags: Mapping[str, Any]) -> None:
-    algorithm = str(tags["ALGO"])
-    if not any(name.lower().startswith(algorithm[:1].lower()) for name in STATIC_ALGORITHMS) or (
-        algorithm[:1].lower() not in "nfvacdse" or algorithm.lower() in ("none", "nothing", "chi", "eigenval")
-    ):
+    if not is_static_algorithm(tags["ALGO"]):
         raise ConfigError(
-            f"{WHERE}.ALGO: {algorithm} does not lead to a self-consistent ground state",
+            f"{WHERE}.ALGO: {tags['ALGO']} does not lead to a self-consistent ground state",
             fix=f"use one of {', '.join(STATIC_ALGORITHMS)}",
         )
-    if tags["NELM"] < 1 or not 0.0 < tags["EDIFF"] <= 1.0e-4:
+    if tags["NELM"] < 1 or not 0.0 < tags["EDIFF"] <= LOOSEST_EDIFF_EV:
         raise ConfigError(
             f"{WHERE}: NELM = {tags['NELM']} and EDIFF = {tags['EDIFF']:g} give no converged forces",
-            fix="let NELM be positive and EDIFF at most 1e-4 eV, better 1e-7",
+            fix=f"let NELM be positive and EDIFF at most {LOOSEST_EDIFF_EV:g} eV, better 1e-7",
         )
 
 

@@ -12,9 +12,10 @@ import numpy as np
 
 from mlff_dyn.engines.vasp.incar import (
     FIXED,
+    LOOSEST_EDIFF_EV,
     MACHINE_TAGS,
     SPECIES_TAGS,
-    STATIC_ALGORITHMS,
+    is_static_algorithm,
     parse_incar,
     refuse_tag,
     typed_value,
@@ -44,6 +45,7 @@ CUTOFF_OVER_ENMAX = 1.3
 """What stress wants: its error falls with the cutoff more slowly than that of forces."""
 
 LOOSE_EDIFF_EV = 1.0e-6
+_RELAXATIONS = ("1", "2", "3")
 _CELL_NAMES = "NBANDS NELECT NGX NGY NGZ NGXF NGYF NGZF FERWE FERDO NKRED NKREDX NKREDY NKREDZ"
 _OF_THE_CELL = frozenset(_CELL_NAMES.split())
 _ALGORITHMS = {38: "Normal", 48: "VeryFast", 68: "Fast", 58: "All"}
@@ -74,16 +76,19 @@ class _Incar:
 
 
 def structure_of_directory(folder: Path) -> Path:
-    """Return the structure file of a directory of a VASP calculation.
+    """Return the structure file of a directory of a VASP calculation: of a relaxation its end.
 
     Raises
     ------
     UsageError
         If there is none.
     """
-    for name in STRUCTURE_NAMES:
-        if (folder / name).is_file():
-            return folder / name
+    found = [folder / name for name in STRUCTURE_NAMES if (folder / name).is_file()]
+    if len(found) > 1 and found[1].stat().st_size and _tags(folder).get("IBRION") in _RELAXATIONS:
+        _logger.info("%s: taken, for it is where the relaxation ended", found[1])
+        return found[1]
+    if found:
+        return found[0]
     raise UsageError(
         f"{folder} has no {' or '.join(STRUCTURE_NAMES)}", fix="give a structure file, or a directory of VASP"
     )
@@ -112,10 +117,8 @@ def moments_of_incar(structure: Path) -> list[float] | None:
         None where there are no others.
     """
     path = structure.absolute().parent / "INCAR"
-    if not path.is_file() or not is_vasp_input(structure):
-        return None
-    tags = parse_incar(path.read_text(encoding="utf-8", errors="replace"))
-    if "MAGMOM" not in tags or tags.get("ISPIN") != "2":
+    tags = _tags(path.parent)
+    if not _has_order_of_poscar(structure) or "MAGMOM" not in tags or tags.get("ISPIN") != "2":
         return None
     moments = np.array(_typed(path, "MAGMOM", tags["MAGMOM"]))
     if len(moments) != len(read_structure(structure)):
@@ -152,9 +155,11 @@ def vasp_engine(
     """
     folder, symbols = structure.absolute().parent, read_structure(structure).get_chemical_symbols()
     elements = list(dict.fromkeys(symbols))
-    given: dict[str, str] = {}
-    if (folder / "INCAR").is_file():
-        given = parse_incar((folder / "INCAR").read_text(encoding="utf-8", errors="replace"))
+    given = _tags(folder)
+    lists = sorted(set(given) & set(SPECIES_TAGS))
+    if lists and not _has_order_of_poscar(structure):
+        _logger.warning("INCAR: %s left out: they follow POSCAR, not %s", ", ".join(lists), structure.name)
+        given = {tag: text for tag, text in given.items() if tag not in lists}
     mesh, notes = _mesh(folder, given, lattice, cell, np.array(periodic))
     n_cells = round(abs(np.linalg.det(cell) / np.linalg.det(lattice)))
     incar = _static_incar(folder / "INCAR", given, symbols, n_cells)
@@ -183,6 +188,16 @@ def vasp_engine(
     }, [*notes, "command: put your launcher before {program}, as in srun {program}."]
 
 
+def _tags(folder: Path) -> dict[str, str]:
+    path = folder / "INCAR"
+    return parse_incar(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else {}
+
+
+def _has_order_of_poscar(structure: Path) -> bool:
+    """Whether lists of the INCAR beside a structure follow the order of its atoms."""
+    return structure.name.upper().startswith(STRUCTURE_NAMES)
+
+
 def _static_incar(path: Path, given: Mapping[str, str], symbols: Sequence[str], n_cells: int) -> _Incar:
     """Tags of an INCAR that a static calculation of a larger cell keeps."""
     incar = _Incar()
@@ -205,14 +220,25 @@ def _static_incar(path: Path, given: Mapping[str, str], symbols: Sequence[str], 
             )
         else:
             _take(incar, path, tag, text, symbols)
-    if incar.tags.get("NUPDOWN"):
+    _adjust(incar, n_cells)
+    return incar
+
+
+def _adjust(incar: _Incar, n_cells: int) -> None:
+    """Change what a larger cell and small displacements want otherwise, and say what makes forces worse."""
+    if incar.tags.get("NUPDOWN", -1) > 0:
         incar.tags["NUPDOWN"] *= n_cells
         incar.notes.append(f"INCAR: NUPDOWN times {n_cells}, the number of cells in the training cell.")
-    if incar.tags.get("EDIFF", 0.0) > LOOSE_EDIFF_EV:
+    if incar.tags.get("EDIFF", 0.0) > LOOSEST_EDIFF_EV:
+        incar.notes.append(
+            f"INCAR: EDIFF = {incar.tags.pop('EDIFF'):g} is too loose for forces; 1e-7 is taken."
+        )
+    elif incar.tags.get("EDIFF", 0.0) > LOOSE_EDIFF_EV:
         incar.notes.append(
             f"EDIFF = {incar.tags['EDIFF']:g} is loose for forces; 1e-7 costs a few steps more."
         )
-    return incar
+    if str(incar.tags.get("LREAL", False)) != "False":
+        incar.notes.append("LREAL other than false makes forces of small displacements less exact; test it.")
 
 
 def _take(incar: _Incar, path: Path, tag: str, text: str, symbols: Sequence[str]) -> None:
@@ -226,16 +252,10 @@ def _take(incar: _Incar, path: Path, tag: str, text: str, symbols: Sequence[str]
     value = _typed(path, tag, text)
     if tag in SPECIES_TAGS:
         value = _by_element(path, tag, value, symbols)
-    elif tag == "ALGO" and not _is_static(str(value)):
+    elif tag == "ALGO" and not is_static_algorithm(value):
         incar.notes.append(f"INCAR: ALGO = {value} becomes Normal: it is no way to the ground state.")
         value = "Normal"
     incar.tags[tag] = value
-
-
-def _is_static(algorithm: str) -> bool:
-    return algorithm.lower() in {
-        form for name in STATIC_ALGORITHMS for form in (name.lower(), name[0].lower())
-    }
 
 
 def _take_moments(incar: _Incar, path: Path, text: str, symbols: Sequence[str]) -> None:

@@ -73,6 +73,36 @@ def test_forces_come_back_in_the_order_of_the_atoms(directory, profile):
     assert result.stress_ev_per_angstrom3 == pytest.approx(atoms.get_stress(), abs=1e-8)
 
 
+def test_moments_come_back_in_the_order_of_the_atoms(directory, profile):
+    atoms = nickel_oxide()
+    given = parameters(pseudopotentials={"Ni": "Ni", "O": "O"})
+    state = calculate(VaspEngine(given, profile), atoms, directory).magnetic_state
+    assert state is not None
+    assert state.moments == pytest.approx(atoms.get_initial_magnetic_moments())
+
+
+def test_two_files_that_differ_are_refused(directory, profile):
+    engine = VaspEngine(parameters(), profile)
+    result = calculate(engine, alloy(), directory)
+    path = directory / "OUTCAR"
+    text = path.read_text()
+    lines = text.splitlines()
+    first = next(i for i, line in enumerate(lines) if "TOTAL-FORCE" in line) + 2
+    values = lines[first].split()
+    values[3] = f"{float(values[3]) + 0.5:.6f}"
+    path.write_text("\n".join([*lines[:first], "  ".join(values), *lines[first + 1 :]]))
+    with pytest.raises(EngineError):
+        engine.read_result(directory)
+    path.unlink()
+    read = engine.read_result(directory)
+    assert np.array_equal(read.forces_ev_per_angstrom, result.forces_ev_per_angstrom)
+
+
+def test_files_that_the_user_wants_are_kept(directory, profile):
+    calculate(VaspEngine(parameters(incar={"LCHARG": True}), profile), alloy(), directory)
+    assert (directory / "CHGCAR").exists()
+
+
 def test_pseudopotentials_are_told_and_not_kept(directory, profile):
     result = calculate(VaspEngine(parameters(), profile), alloy(), directory)
     told = result.origin["pseudopotentials"].split(", ")
@@ -114,6 +144,7 @@ def test_the_build_follows_from_the_calculation(directory, profile, kpoints, inc
     launched = VaspEngine(parameters(kpoints=kpoints, incar=incar), {**profile, "command": "env {program}"})
     launched.write_input(directory, alloy())
     assert [Path(word).name for word in launched.check(directory)["program"].split()] == ["env", program]
+    assert f" env {program} > vasp.out 2> vasp.err" in launched.command_line()
 
 
 def test_what_a_calculation_would_work_with(directory, profile):
