@@ -119,6 +119,17 @@ class Source:
                     return found
         return None
 
+    def neighbors(self) -> tuple[Source, ...]:
+        """Return the other files in the same folder, by name."""
+        if self.member is None:
+            files = sorted(each for each in self.path.absolute().parent.iterdir() if each.is_file())
+            found = [Source(self.path.with_name(each.name)) for each in files]
+        else:
+            parent = PurePosixPath(self.member).parent
+            names = sorted(_archive(self.path).getnames())
+            found = [Source(self.path, name) for name in names if PurePosixPath(name).parent == parent]
+        return tuple(each for each in found if each != self)
+
     def members(self) -> tuple[Source, ...]:
         """Return the files of an archive in its order; none where the file is no archive."""
         if self.member is not None or not is_archive(self.path):

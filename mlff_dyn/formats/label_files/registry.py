@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlff_dyn.errors import DataError
+from mlff_dyn.formats.label_files.alamode import DFSET
 from mlff_dyn.formats.label_files.extxyz_frames import EXTXYZ
 from mlff_dyn.formats.label_files.phonopy_sets import PHONOPY
+from mlff_dyn.formats.label_files.tdep import TDEP
 
 if TYPE_CHECKING:
     from mlff_dyn.store.calculated_steps import LabelFormat
     from mlff_dyn.store.source import Source
 
-LABEL_FORMATS: tuple[LabelFormat, ...] = (PHONOPY, EXTXYZ)
+LABEL_FORMATS: tuple[LabelFormat, ...] = (PHONOPY, DFSET, TDEP, EXTXYZ)
 """Kinds of files, those that say most about a calculation first."""
 
 

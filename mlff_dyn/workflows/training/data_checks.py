@@ -148,7 +148,8 @@ def check_fit(path: Path, force_field: ForceField) -> list[str]:
         )
     return [
         *found_static,
-        f"{found}; lower the temperature, add an order, enlarge cutoffs_angstrom or local of expansion",
+        f"{found}; lower the temperature, add an order, enlarge cutoffs_angstrom or local of expansion, or give "
+        "files of displacements the structure in their order of atoms (--structure)",
     ]
 
 
