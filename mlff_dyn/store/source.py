@@ -168,7 +168,11 @@ def _opened(path: Path) -> IO[bytes]:
 @lru_cache(maxsize=4)
 def _archive(path: Path) -> tarfile.TarFile:
     unpacked = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the archive)
-    with _opened(path) as file:
-        shutil.copyfileobj(file, unpacked)
-    unpacked.seek(0)
-    return tarfile.open(fileobj=unpacked, mode="r:")
+    try:
+        with _opened(path) as file:
+            shutil.copyfileobj(file, unpacked)
+        unpacked.seek(0)
+        return tarfile.open(fileobj=unpacked, mode="r:")
+    except _DAMAGE as error:
+        unpacked.close()
+        raise DataError(f"{path} is cut or damaged as an archive: {error}", fix="copy it again") from error

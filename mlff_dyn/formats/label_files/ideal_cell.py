@@ -71,7 +71,7 @@ def read_cell(source: Source) -> Cell:
     text = source.read_text()
     if _ALAMODE.search(text):
         return _alamode_cell(source, text)
-    if source.member is None and source.path.suffix not in (".gz", ".xz", ".bz2"):
+    if source.member is None and "poscar" not in source.name.lower():
         atoms = read_structure(source.path)
     else:
         try:
