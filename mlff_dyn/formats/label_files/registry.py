@@ -9,14 +9,16 @@ from mlff_dyn.engines.vasp.outcar import OUTCAR
 from mlff_dyn.engines.vasp.vaspout import VASPOUT_H5
 from mlff_dyn.engines.vasp.vasprun import VASPRUN
 from mlff_dyn.errors import DataError
+from mlff_dyn.formats.label_files.alamode import DFSET
 from mlff_dyn.formats.label_files.extxyz_frames import EXTXYZ
 from mlff_dyn.formats.label_files.phonopy_sets import PHONOPY
+from mlff_dyn.formats.label_files.tdep import TDEP
 
 if TYPE_CHECKING:
     from mlff_dyn.store.calculated_steps import LabelFormat
     from mlff_dyn.store.source import Source
 
-LABEL_FORMATS: tuple[LabelFormat, ...] = (VASPRUN, VASPOUT_H5, OUTCAR, ML_AB, PHONOPY, EXTXYZ)
+LABEL_FORMATS: tuple[LabelFormat, ...] = (VASPRUN, VASPOUT_H5, OUTCAR, ML_AB, PHONOPY, DFSET, TDEP, EXTXYZ)
 """Kinds of files, those that say most about a calculation first."""
 
 

@@ -146,10 +146,11 @@ def check_fit(path: Path, force_field: ForceField) -> list[str]:
             f"{found}: an expansion about the sites of structure.file cannot describe these frames",
             fix="use frames at lower temperature, or another structure.file (a phase, a lattice constant)",
         )
-    return [
-        *found_static,
-        f"{found}; lower the temperature, add an order, enlarge cutoffs_angstrom or local of expansion",
-    ]
+    fix = (
+        "lower the temperature, add an order, enlarge cutoffs_angstrom or local of expansion, or give files "
+        "of displacements the structure in their order of atoms (--structure)"
+    )
+    return [*found_static, f"{found}; {fix}"]
 
 
 def _check_static_forces(path: Path, force_field: ForceField) -> list[str]:
