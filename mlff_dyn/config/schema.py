@@ -117,7 +117,17 @@ class ExecutionConfig(Section):
     """Where the reference calculations run."""
 
     kind: Literal["local"] = Field(default="local", description="`local`: processes on this machine.")
-    max_parallel: Integer = Field(default=1, ge=1, description="Calculations that run at the same time.")
+    max_parallel: Integer = Field(
+        default=1,
+        ge=1,
+        description="Calculations that run at the same time. From 2 on, the next are chosen while they run.",
+    )
+    max_retries: Integer = Field(
+        default=1,
+        ge=0,
+        description="Further attempts at a calculation that fails, each with its input changed by the engine "
+        "so that it converges to the same result (mixing, steps); what was changed is said and kept.",
+    )
 
 
 class CriterionConfig(Section):

@@ -92,14 +92,22 @@ def run_attempts(
         Of the last attempt; its directory stays.
     """
     while True:
-        try:
-            engine.run(directory)
-            return engine.read_result(directory)
-        except EngineError as error:
-            if is_stopped():
-                raise
-            if not retry(engine, directory, error, max_retries):
-                raise
+        result = _attempt(engine, directory, max_retries, is_stopped)
+        if result is not None:
+            return result
+
+
+def _attempt(
+    engine: Engine, directory: Path, max_retries: int, is_stopped: Callable[[], bool]
+) -> EngineResult | None:
+    """Run once; None if it failed and another attempt is ready."""
+    try:
+        engine.run(directory)
+        return engine.read_result(directory)
+    except EngineError as error:
+        if is_stopped() or not retry(engine, directory, error, max_retries):
+            raise
+        return None
 
 
 def retry(engine: Engine, directory: Path, error: EngineError, max_retries: int) -> bool:
