@@ -28,6 +28,8 @@ MARK_FORMAT = "mlff-dyn calculation"
 FAILURE_NAME = "failure.json"
 FAILURE_FORMAT = "mlff-dyn failed calculation"
 FAILED_NAME = "failed"
+PROGRAM_ENDED_NAME = "exit-status.txt"
+"""Written by ``submit.sh`` when the program has ended, however."""
 VERSION = 1
 
 _logger = logging.getLogger(__name__)
@@ -135,6 +137,12 @@ def retry(engine: Engine, directory: Path, error: EngineError, max_retries: int)
     return True
 
 
+def has_started(directory: Path, mark: dict[str, Any]) -> bool:
+    """Whether anything lies in a calculation directory besides its input."""
+    known = {MARK_NAME, *mark["input_files"]}
+    return any(path.name not in known for path in directory.iterdir())
+
+
 def note_failure(directory: Path, error: EngineError) -> None:
     """Write beside the output why the calculation failed."""
     content = {"reason": error.message, "fix": error.fix}
@@ -209,7 +217,7 @@ def _copied(directory: Path, new: Path, inputs: Sequence[str]) -> list[str]:
     """Bring all files into a new folder, its input as copies; the names of those that are no input."""
     others = []
     for path in directory.iterdir():
-        if path.name in (MARK_NAME, FAILURE_NAME, PROCESS_LOCK):
+        if path.name in (MARK_NAME, FAILURE_NAME, PROGRAM_ENDED_NAME, PROCESS_LOCK):
             continue
         copy = shutil.copy2 if path.name in inputs else _linked
         if path.name not in inputs:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ase import Atoms
-    from mlff_dyn.engines.base import Engine, EngineResult
     from typing_extensions import Self
+
+    from mlff_dyn.engines.base import Engine, EngineResult
 
 
 class LocalExecution:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 EXECUTIONS: dict[str, tuple[str, str]] = {
     "local": ("mlff_dyn.execution.local", "LocalExecution"),
     "external": ("mlff_dyn.execution.external", "ExternalExecution"),
-    "parsl": ("mlff_dyn.execution.parsl_blocks", "ParslExecution"),
 }
 """Name to the module and the name of the class."""
 
