@@ -10,7 +10,7 @@ import difflib
 import hashlib
 import json
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -174,6 +174,14 @@ class Engine(Protocol):
 
     def stop(self) -> None:
         """End whatever this engine runs now, from another thread; it will not be used again."""
+
+
+@runtime_checkable
+class RunsProgram(Protocol):
+    """An engine whose calculation is one program, which can be run by hand."""
+
+    def command_line(self) -> str:
+        """Return what ``run`` does as a line for a shell in the directory of the calculation."""
 
 
 def engine_identity(engine: Engine) -> str:
