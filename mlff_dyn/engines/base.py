@@ -10,7 +10,7 @@ import difflib
 import hashlib
 import json
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -86,7 +86,7 @@ class EngineResult:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the values by the names of the attributes, magnetic state and origin only if there are any."""
+        """Return the values by the names of the attributes; magnetic state and origin only where known."""
         values: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
         state, origin = values.pop("magnetic_state"), values.pop("origin")
         if state is not None:
@@ -174,6 +174,14 @@ class Engine(Protocol):
 
     def stop(self) -> None:
         """End whatever this engine runs now, from another thread; it will not be used again."""
+
+
+@runtime_checkable
+class RunsProgram(Protocol):
+    """An engine whose calculation is one program, which can be run by hand."""
+
+    def command_line(self) -> str:
+        """Return what ``run`` does as a line for a shell in the directory of the calculation."""
 
 
 def engine_identity(engine: Engine) -> str:

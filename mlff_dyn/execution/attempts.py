@@ -28,6 +28,8 @@ MARK_FORMAT = "mlff-dyn calculation"
 FAILURE_NAME = "failure.json"
 FAILURE_FORMAT = "mlff-dyn failed calculation"
 FAILED_NAME = "failed"
+PROGRAM_ENDED_NAME = "exit-status.txt"
+"""Written by ``submit.sh`` when the program has ended, however."""
 VERSION = 1
 
 _logger = logging.getLogger(__name__)
@@ -92,14 +94,22 @@ def run_attempts(
         Of the last attempt; its directory stays.
     """
     while True:
-        try:
-            engine.run(directory)
-            return engine.read_result(directory)
-        except EngineError as error:
-            if is_stopped():
-                raise
-            if not retry(engine, directory, error, max_retries):
-                raise
+        result = _attempt(engine, directory, max_retries, is_stopped)
+        if result is not None:
+            return result
+
+
+def _attempt(
+    engine: Engine, directory: Path, max_retries: int, is_stopped: Callable[[], bool]
+) -> EngineResult | None:
+    """Run once; None if it failed and another attempt is ready."""
+    try:
+        engine.run(directory)
+        return engine.read_result(directory)
+    except EngineError as error:
+        if is_stopped() or not retry(engine, directory, error, max_retries):
+            raise
+        return None
 
 
 def retry(engine: Engine, directory: Path, error: EngineError, max_retries: int) -> bool:
@@ -125,6 +135,12 @@ def retry(engine: Engine, directory: Path, error: EngineError, max_retries: int)
     new.replace(directory)
     _logger.warning("%s; once more with %s; what failed is kept in %s", error.message, change, aside)
     return True
+
+
+def has_started(directory: Path, mark: dict[str, Any]) -> bool:
+    """Whether anything lies in a calculation directory besides its input."""
+    known = {MARK_NAME, *mark["input_files"]}
+    return any(path.name not in known for path in directory.iterdir())
 
 
 def note_failure(directory: Path, error: EngineError) -> None:
@@ -207,7 +223,7 @@ def _copied(directory: Path, new: Path, inputs: Sequence[str]) -> list[str]:
     """Bring all files into a new folder, its input as copies; the names of those that are no input."""
     others = []
     for path in directory.iterdir():
-        if path.name in (MARK_NAME, FAILURE_NAME, PROCESS_LOCK):
+        if path.name in (MARK_NAME, FAILURE_NAME, PROGRAM_ENDED_NAME, PROCESS_LOCK):
             continue
         copy = shutil.copy2 if path.name in inputs else _linked
         if path.name not in inputs:

@@ -66,7 +66,7 @@ class Execution(Protocol):
 class ExecutionClass(Protocol):
     """What makes an execution from the ``execution`` section of the configuration."""
 
-    def __call__(
+    def configured(
         self, engine: Engine, recipe: Mapping[str, Any], calculations_dir: Path, settings: Mapping[str, Any]
     ) -> Execution:
         """Create an execution.

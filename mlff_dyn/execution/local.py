@@ -7,7 +7,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlff_dyn.engines.base import Engine, EngineResult
 from mlff_dyn.errors import DataError, EngineError, MlffError, located
 from mlff_dyn.execution.base import OnFinished, check_names
 from mlff_dyn.execution.calculation import calculate, read_finished
@@ -20,12 +19,14 @@ if TYPE_CHECKING:
     from ase import Atoms
     from typing_extensions import Self
 
+    from mlff_dyn.engines.base import Engine, EngineResult
+
 
 class LocalExecution:
     """Execution of kind ``local``.
 
-    One at a time runs in the thread that waits for it; several run in threads that wait for programs, from the
-    moment that they are submitted. After a failure none is started.
+    One at a time runs in the thread that waits for it; several run in threads that wait for programs, from
+    the moment that they are submitted. After a failure none is started.
 
     Parameters
     ----------

@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING, Any
 from mlff_dyn.engines.base import engine_identity, identity_of
 from mlff_dyn.engines.command import PROCESS_LOCK, is_running
 from mlff_dyn.errors import DataError, EngineError, MlffError, reason_of
-from mlff_dyn.execution.attempts import FAILED_NAME, FAILURE_NAME, MARK_NAME, read_failure, read_mark
+from mlff_dyn.execution.attempts import (
+    FAILED_NAME,
+    FAILURE_NAME,
+    MARK_NAME,
+    PROGRAM_ENDED_NAME,
+    has_started,
+    read_failure,
+    read_mark,
+)
 from mlff_dyn.execution.calculation import RESULT_NAME, SUPERSEDED_NAME, read_result_file
 from mlff_dyn.execution.marked_structure import structure_from_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from ase import Atoms
@@ -99,7 +106,7 @@ def _look(engine: Engine, directory: Path) -> PreparedCalculation:
 
 
 def _state(
-    engine: Engine, directory: Path, atoms: Atoms, mark: Mapping[str, Any]
+    engine: Engine, directory: Path, atoms: Atoms, mark: dict[str, Any]
 ) -> tuple[str, str | None, EngineResult | None]:
     """State of a calculation, why it is not finished, and its result."""
     if (directory / RESULT_NAME).exists():
@@ -111,12 +118,17 @@ def _state(
         return RUNNING, None, None
     if (directory / FAILURE_NAME).exists():
         return FAILED, read_failure(directory), None
-    known = {MARK_NAME, *mark.get("input_files", ())}
-    if {path.name for path in directory.iterdir()} <= known:
-        return PENDING, None, None
+    return _unread(engine, directory) if has_started(directory, mark) else (PENDING, None, None)
+
+
+def _unread(engine: Engine, directory: Path) -> tuple[str, str | None, EngineResult | None]:
+    """State of a calculation that has written something which nobody has read yet."""
     try:
         return FINISHED, None, engine.read_result(directory)
     except (DataError, EngineError) as error:
-        if (directory / PROCESS_LOCK).exists():
-            return PENDING, f"interrupted: {reason_of(error)}", None
-        return RUNNING, f"elsewhere, so far: {reason_of(error)}", None
+        reason = reason_of(error)
+    if (directory / PROGRAM_ENDED_NAME).exists():
+        return FAILED, reason, None
+    if (directory / PROCESS_LOCK).exists():
+        return PENDING, f"interrupted: {reason}", None
+    return RUNNING, f"elsewhere, so far: {reason}", None

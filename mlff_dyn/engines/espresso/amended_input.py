@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mlff_dyn.store.atomic import atomic_write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 STEPS: tuple[Mapping[str, Any], ...] = (
@@ -18,6 +18,7 @@ STEPS: tuple[Mapping[str, Any], ...] = (
 )
 """Values of &ELECTRONS after one, two, ... failures; none of them moves the density that is converged to."""
 
+_MORE_CAREFUL: Mapping[str, Callable[..., float]] = {"mixing_beta": min, "electron_maxstep": max}
 _NOT_CONVERGED = re.compile(r"convergence NOT achieved")
 _DIAGONALIZATION = re.compile(r"too many bands are not converged|S matrix not positive definite")
 _ELECTRONS = re.compile(r"(?ims)^\s*&electrons\s*$(.*?)^\s*/\s*$")
@@ -44,29 +45,33 @@ def amend_input(path: Path, output: Path, attempt: int) -> str | None:
         return None
     text = output.read_text(errors="replace")
     if _DIAGONALIZATION.search(text):
-        values: Mapping[str, Any] = STEPS[-1]
+        steps = STEPS[-1:]
     elif _NOT_CONVERGED.search(text):
-        values = STEPS[attempt - 1]
+        steps = STEPS[attempt - 1 :]
     else:
         return None
     before = path.read_text(encoding="utf-8")
-    values = _no_way_back(before, values)
-    after = with_electrons(before, values)
-    if after == before:
-        return None
-    atomic_write_text(path, after)
-    return ", ".join(f"{name} = {value}" for name, value in values.items())
+    for step in steps:
+        values = _changes(before, step)
+        after = with_electrons(before, values)
+        if after != before:
+            atomic_write_text(path, after)
+            return ", ".join(f"{name} = {value}" for name, value in values.items())
+    return None
 
 
-def _no_way_back(text: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep what the input has already where it mixes less or makes more steps."""
-    chosen = dict(values)
-    for name, better in (("mixing_beta", min), ("electron_maxstep", max)):
-        found = re.search(rf"(?im)^\s*{name}\s*=\s*([-+.\dedED]+)", text)
-        if found is not None and name in chosen:
-            given = float(re.sub("[dD]", "e", found.group(1)))
-            chosen[name] = type(chosen[name])(better(given, chosen[name]))
-    return chosen
+def _changes(text: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values that differ from those of an input and neither mix more nor make fewer steps."""
+    changes = {}
+    for name, value in values.items():
+        found = re.search(rf"(?im)^\s*{name}\s*=\s*(\S+)", text)
+        given = None if found is None else found.group(1).strip("',")
+        chosen = value
+        if given is not None and name in _MORE_CAREFUL:
+            chosen = type(value)(_MORE_CAREFUL[name](float(re.sub("[dD]", "e", given)), value))
+        if given is None or str(chosen) != given:
+            changes[name] = chosen
+    return changes
 
 
 def with_electrons(text: str, values: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from ase.io.espresso import read_espresso_in, write_espresso_in
 from ase.io.espresso_namelist.keys import pw_keys
 
 from mlff_dyn.engines.base import EngineResult, check_keys
-from mlff_dyn.engines.command import CommandRunner
+from mlff_dyn.engines.command import CommandRunner, shell_line
 from mlff_dyn.engines.espresso.amended_input import amend_input
 from mlff_dyn.engines.espresso.magnetism import starting_shares
 from mlff_dyn.engines.espresso.output import check_echo, find_routine_error, parse_pw_output
@@ -159,6 +159,12 @@ class EspressoEngine:
             message = f"{error.message} (exit status {status}{_last_line(directory / STDERR_NAME)})"
             raise EngineError(message, fix=error.fix) from error
         shutil.rmtree(directory / SCRATCH_NAME, ignore_errors=True)
+
+    def command_line(self) -> str:
+        """Return the command that runs pw.x."""
+        return shell_line(
+            [*self._command, "-in", INPUT_NAME], self._environment, stdout=OUTPUT_NAME, stderr=STDERR_NAME
+        )
 
     def read_result(self, directory: Path) -> EngineResult:
         """Read the output and check it against the input beside it."""

@@ -10,7 +10,7 @@ from mlff_dyn.engines.base import engine_identity
 from mlff_dyn.engines.registry import create_engine
 from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.execution.prepared import FINISHED, PENDING, PreparedCalculation, find_calculations
-from mlff_dyn.execution.registry import EXECUTIONS
+from mlff_dyn.execution.registry import create_execution
 from mlff_dyn.report.answer import Report
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.store.provenance import Provenance
@@ -102,13 +102,13 @@ def run_calculations(
     """Make the pending calculations of a folder; those that training did not ask for enter the data set.
 
     Calculations that training asked for are finished here, and trained on by ``train``. The others, which
-    ``label score`` has written, are predicted by the force field of the run, and enter its data set together;
-    the next ``train`` fits them too.
+    ``label score`` has written, are predicted by the force field of the run, and enter its data set together,
+    as labelled frames that the user has given; the next ``train`` fits them too.
 
     Raises
     ------
-    EngineError
-        If a calculation fails; those that are finished are added all the same.
+    EngineError, Waiting
+        If a calculation fails, or runs elsewhere; those that are finished are added all the same.
     DataError
         If there is no such folder, or a result does not belong to the crystal.
     """
@@ -155,14 +155,11 @@ def _calculate(
         done.append(name)
         progress.update(len(done))
 
-    EXECUTIONS[config.execution.kind](
-        engine,
-        list(todo.values()),
-        folder,
-        list(todo),
-        max_parallel=config.execution.max_parallel,
-        on_finished=count,
-    )
+    section = config.require_engine()
+    settings = config.execution.model_dump()
+    with create_execution(config.execution.kind, engine, section.model_dump(), folder, settings) as execution:
+        execution.submit(list(todo), list(todo.values()))
+        execution.results(list(todo), count)
     progress.stop()
 
 
@@ -196,13 +193,13 @@ def _snapshot(engine: Engine, calculation: PreparedCalculation) -> Snapshot:
     atoms, result = calculation.atoms, calculation.result
     if atoms is None or result is None:
         raise DataError(f"{calculation.name} is not finished", fix="run the same command again")
-    provenance = Provenance.from_info({**atoms.info, "calculation": calculation.name})
-    asked = Provenance(
+    asked = Provenance.from_info(atoms.info)
+    provenance = Provenance(
         calculation=calculation.name,
-        reason=provenance.reason,
-        engine=engine_identity(engine),
-        engine_kind=engine.kind,
-        file=provenance.file,
-        step=provenance.step,
+        reason=asked.reason,
+        label_engine=engine_identity(engine),
+        label_engine_kind=engine.kind,
+        file=asked.file,
+        step=asked.step,
     )
-    return labelled_snapshot(atoms, result, asked)
+    return labelled_snapshot(atoms, result, provenance)
