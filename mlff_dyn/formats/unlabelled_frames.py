@@ -11,6 +11,7 @@ from ase import Atoms
 
 from mlff_dyn.errors import DataError, reason_of
 from mlff_dyn.formats.trajectory_frames import read_frames, read_outline
+from mlff_dyn.formats.xdatcar_frames import read_xdatcar
 from mlff_dyn.store.atomic import reading_fix
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def read_unlabelled(path: Path, *, stride: int = 1) -> Iterator[tuple[int, Atoms
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}", fix=reading_fix(error)) from error
     found = 0
-    for number, atoms in _own_frames(path, stride) if is_hdf5 else _ase_frames(path, stride):
+    for number, atoms in _own_frames(path, stride) if is_hdf5 else _other_frames(path, stride):
         found = number
         yield number, atoms
     if not found:
@@ -59,8 +60,11 @@ def _own_frames(path: Path, stride: int) -> Iterator[tuple[int, Atoms]]:
         yield 1 + k * stride, atoms
 
 
-def _ase_frames(path: Path, stride: int) -> Iterator[tuple[int, Atoms]]:
-    frames = ase.io.iread(path, index=":", do_not_split_by_at_sign=True)
+def _other_frames(path: Path, stride: int) -> Iterator[tuple[int, Atoms]]:
+    if "XDATCAR" in path.name:
+        frames = read_xdatcar(path)
+    else:
+        frames = ase.io.iread(path, index=":", do_not_split_by_at_sign=True)
     for number in count(1):
         atoms = _next_frame(path, frames, number)
         if atoms is None:
@@ -75,6 +79,8 @@ def _next_frame(path: Path, frames: Iterator[Atoms], number: int) -> Atoms | Non
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return next(frames, None)
+    except DataError:
+        raise
     except Exception as error:
         reason = f"{type(error).__name__}: {reason_of(error)}"
         raise DataError(

@@ -110,7 +110,7 @@ def score(
     if output is not None and config is None:
         raise UsageError("--write needs the engine of a configuration", fix="give CONFIG.yaml instead")
     force_field = read_model(source)[0] if isinstance(source, Path) else Workspace(source).read_model()
-    found, strangers = _score_frames(force_field, file, stride, progress)
+    found, strangers, damage = _score_frames(force_field, file, stride, progress)
     if not found:
         raise DataError(
             f"{file}: no frame belongs to the crystal of the model; frame {strangers[0].frame}: "
@@ -129,28 +129,35 @@ def score(
         next=tuple(each.score.frame for each in chosen),
         expected_epistemic_ev_per_angstrom=tuple(expected),
         directories=tuple(written),
+        warnings=tuple(damage),
     )
 
 
 def _score_frames(
     force_field: ForceField, file: Path, stride: int, progress: Progress
-) -> tuple[list[_Scored], list[FrameScore]]:
-    """Frames of the crystal with their errors, and those that are not of it."""
+) -> tuple[list[_Scored], list[FrameScore], list[str]]:
+    """Frames of the crystal with their errors, those that are not of it, and where the file is damaged."""
     crystal = force_field.basis.crystal
     found: list[_Scored] = []
     strangers: list[FrameScore] = []
     progress.start(None, "frames")
-    for number, atoms in read_unlabelled(file, stride=stride):
-        try:
-            check_periodic(atoms.pbc.tolist(), crystal)
-            match = match_structure(crystal, atoms.cell.array, atoms.positions, atoms.numbers)
-        except DataError as error:
-            strangers.append(FrameScore(number, outside=error.message))
-            continue
-        found.append(_Scored(match, _score(force_field, number, match)))
-        progress.update(number)
+    damage: list[str] = []
+    try:
+        for number, atoms in read_unlabelled(file, stride=stride):
+            try:
+                check_periodic(atoms.pbc.tolist(), crystal)
+                match = match_structure(crystal, atoms.cell.array, atoms.positions, atoms.numbers)
+            except DataError as error:
+                strangers.append(FrameScore(number, outside=error.message))
+                continue
+            found.append(_Scored(match, _score(force_field, number, match)))
+            progress.update(number)
+    except DataError as error:
+        if not found and not strangers:
+            raise
+        damage.append(f"{error.message}; only the frames before it are looked at")
     progress.stop()
-    return found, strangers
+    return found, strangers, damage
 
 
 def _score(force_field: ForceField, number: int, match: Match) -> FrameScore:

@@ -59,6 +59,7 @@ class ScoreReport(Report):
         What more data remove of the error of all frames: now, and after each of those calculations.
     directories : tuple of Path
         Inputs of the engine, in the same order.
+    warnings : tuple of str
     """
 
     verb = "label score"
@@ -67,6 +68,7 @@ class ScoreReport(Report):
     next: tuple[int, ...]
     expected_epistemic_ev_per_angstrom: tuple[float, ...]
     directories: tuple[Path, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def values(self) -> dict[str, object]:
         """Return the JSON values, with means over the frames."""
@@ -81,6 +83,7 @@ class ScoreReport(Report):
             "next": self.next,
             "expected_epistemic_ev_per_angstrom": self.expected_epistemic_ev_per_angstrom,
             "directories": self.directories,
+            "warnings": self.warnings,
             "frames": [_known_values(each) for each in self.frames],
         }
 
@@ -128,7 +131,8 @@ class ScoreReport(Report):
             rows.append(
                 ("calculate next" if place == 1 else "  then", f"{text}; leaves {after:#.2g} to data")
             )
-        return rows + [("written", str(path)) for path in self.directories]
+        rows += [("written", str(path)) for path in self.directories]
+        return rows + [("warning", line) for line in self.warnings]
 
 
 def _known_values(frame: FrameScore) -> dict[str, object]:

@@ -163,3 +163,14 @@ def test_what_cannot_be_scored_is_one_line(project: Path, written: list[Atoms]) 
     ase.io.write(project / "al.extxyz", bulk("Al", cubic=True) * (2, 2, 2))
     refused(invoke("label", "score", model, project / "al.extxyz", "-q"), 3, "no frame belongs")
     refused(invoke("label", "score", model, model, "-q"), 3, "trajectory")
+
+
+def test_a_trajectory_that_is_still_written_is_scored_as_far_as_it_goes(
+    project: Path, written: list[Atoms]
+) -> None:
+    path = project / "XDATCAR"
+    ase.io.write(path, written, format="vasp-xdatcar")
+    path.write_text(path.read_text()[:-500])
+    answer = scored(project / "CONFIG.yaml", path)
+    assert answer["n_frames"] == len(written) - 1
+    assert "frame 6 is cut" in answer["warnings"][0]
