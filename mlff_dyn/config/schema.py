@@ -119,10 +119,12 @@ class EngineConfig(Section):
 class ExecutionConfig(Section):
     """Where the reference calculations run."""
 
-    kind: Literal["local", "external"] = Field(
+    kind: Literal["local", "external", "parsl"] = Field(
         default="local",
         description="`local`: processes on this machine; `external`: inputs are written, the command ends "
-        "with exit code 75, and the same command later collects what was calculated elsewhere and goes on.",
+        "with exit code 75, and the same command later collects what was calculated elsewhere and goes on; "
+        "`parsl`: blocks of a batch system, which the command submits and waits for "
+        "(`pip install 'mlff-dyn[parsl]'`).",
     )
     max_parallel: Integer = Field(
         default=1,
@@ -139,7 +141,41 @@ class ExecutionConfig(Section):
         default=None,
         description="For `external`: file with which `calculations/submit.sh` begins, such as the lines of a "
         "scheduler and of modules; `{n}` in it becomes the number of calculations that wait, as in "
-        "`#SBATCH --array=1-{n}`.",
+        "`--array=1-{n}`.",
+    )
+    provider: Literal["local", "slurm", "pbs", "lsf", "sge"] = Field(
+        default="local",
+        description="For `parsl`, as all that follows: the batch system; `sge` is Grid Engine, `local` this "
+        "machine.",
+    )
+    partition: str | None = Field(default=None, description="Partition or queue.")
+    account: str | None = Field(default=None, description="Account or project that pays.")
+    walltime: str = Field(default="24:00:00", description="Time of a block, HH:MM:SS.")
+    nodes_per_block: Integer = Field(default=1, ge=1, description="Nodes of a block.")
+    cores_per_node: Integer | None = Field(default=None, ge=1, description="Cores asked for on each node.")
+    workers_per_block: Integer = Field(
+        default=1,
+        ge=1,
+        description="Calculations at the same time in a block; MPI is started by `engine.profile.command`.",
+    )
+    max_blocks: Integer = Field(default=1, ge=1, description="Blocks at the same time.")
+    scheduler_options: str = Field(
+        default="", description="Further lines of the batch script, as its scheduler reads them."
+    )
+    worker_init: str = Field(
+        default="", description="Lines of shell before calculations start in a block, such as modules."
+    )
+    launcher: Literal["simple", "srun"] = Field(
+        default="simple",
+        description="`simple`: workers on the first node of a block, whose calculations may use all nodes; "
+        "`srun`: workers on each node.",
+    )
+    address: str | None = Field(
+        default=None,
+        description="Of this machine as blocks see it; by default all of its addresses are tried.",
+    )
+    heartbeat_seconds: Integer = Field(
+        default=30, ge=1, description="A block that is silent for four times as long is given up."
     )
 
 

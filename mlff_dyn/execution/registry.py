@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 EXECUTIONS: dict[str, tuple[str, str]] = {
     "local": ("mlff_dyn.execution.local", "LocalExecution"),
+    "parsl": ("mlff_dyn.execution.parsl_blocks", "ParslExecution"),
     "external": ("mlff_dyn.execution.external", "ExternalExecution"),
 }
 """Name to the module and the name of the class."""

@@ -1,4 +1,4 @@
-"""``python -m mlff_dyn.execution.run_directory RECIPE DIRECTORY``: run an engine on an input that is there."""
+"""``python -m mlff_dyn.execution.run_directory RECIPE DIRECTORY``: run an engine on its input."""
 
 from __future__ import annotations
 

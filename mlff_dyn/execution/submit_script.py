@@ -102,10 +102,8 @@ def write_submit_script(
 
 
 def _command(engine: Engine) -> tuple[str, str]:
-    """Name of the lock and line that runs the engine: its program, or this package, which locks on its own."""
+    """Lock and line that runs the engine: its program, or this package, which has a lock of its own."""
     if isinstance(engine, RunsProgram):
         return PROCESS_LOCK, engine.command_line()
-    return (
-        SCRIPT_LOCK,
-        f"{shlex.quote(sys.executable)} -m mlff_dyn.execution.run_directory ../{RECIPE_NAME} . > run.log 2>&1",
-    )
+    module = f"{shlex.quote(sys.executable)} -m mlff_dyn.execution.run_directory"
+    return SCRIPT_LOCK, f"{module} ../{RECIPE_NAME} . > run.log 2>&1"
