@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from mlff_dyn.cli.label_calculations import list_calculations, run_calculations
 from mlff_dyn.cli.label_options import AllowMixed, Columns, Paths, Steps, Structure, given_labels
+from mlff_dyn.cli.label_score import score
 from mlff_dyn.cli.options import OUTPUT_OPTIONS, Given, takes
 
 if TYPE_CHECKING:
@@ -41,5 +43,10 @@ def collect(
     given.finish(write(labels, output, config=loaded, force=given.force, dry_run=given.dry_run))
 
 
-for _command in (collect,):
-    label.command()(_command)
+for _name, _command in {
+    "collect": collect,
+    "list": list_calculations,
+    "run": run_calculations,
+    "score": score,
+}.items():
+    label.command(_name)(_command)

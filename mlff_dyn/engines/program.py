@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlff_dyn.engines.command import CommandRunner
+from mlff_dyn.engines.command import CommandRunner, shell_line
 from mlff_dyn.engines.profile import checked_texts, checked_timeout_seconds
 from mlff_dyn.errors import ConfigError, EngineError
 
@@ -26,18 +26,20 @@ class ProgramEngine(ABC):
     ----------
     profile : mapping
         ``command`` (the program with its launcher, no shell), ``environment``, ``timeout_minutes``.
-    program : str
-        What the name of the program begins with, and the default of ``command``.
-    environment : mapping of str to str, optional
+    program : sequence of str
+        What the name of the program begins with, which is the default of ``command``, and its arguments.
+    output : str
+        Name of the file that takes what it prints.
+    environment : mapping of str to str
         Further variables.
     """
 
     def __init__(
-        self, profile: Mapping[str, Any], program: str, environment: Mapping[str, str] | None = None
+        self, profile: Mapping[str, Any], program: Sequence[str], output: str, environment: Mapping[str, str]
     ) -> None:
-        self._program = program
-        self._command = _checked_command(profile.get("command", program), program)
-        self._environment = {**checked_texts(profile, "engine.profile", "environment"), **(environment or {})}
+        self._program, self._arguments, self._output = program[0], program[1:], output
+        self._command = _checked_command(profile.get("command", self._program), self._program)
+        self._environment = {**checked_texts(profile, "engine.profile", "environment"), **environment}
         self._runner = CommandRunner(self._environment, checked_timeout_seconds(profile))
 
     @abstractmethod
@@ -63,16 +65,21 @@ class ProgramEngine(ABC):
                 )
         return [str(place) for place in found.values()]
 
-    def run_and_read(self, directory: Path, arguments: Sequence[str], output: str) -> None:
-        """Run the program with these arguments, and refuse a result that cannot be read.
+    def command_line(self) -> str:
+        """Return the command that runs the program."""
+        words = [*self._command, *self._arguments]
+        return shell_line(words, self._environment, stdout=self._output, stderr=f"{self._program}.err")
+
+    def run_and_read(self, directory: Path) -> None:
+        """Run the program, and refuse a result that cannot be read.
 
         Raises
         ------
         EngineError
             If it cannot be started or ends badly; the message has the exit status.
         """
-        command = [*self._command, *arguments]
-        status = self._runner.run(command, directory, stdout=output, stderr=f"{self._program}.err")
+        words = [*self._command, *self._arguments]
+        status = self._runner.run(words, directory, stdout=self._output, stderr=f"{self._program}.err")
         try:
             self.read_result(directory)
         except EngineError as error:

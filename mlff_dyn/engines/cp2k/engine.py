@@ -60,7 +60,7 @@ class Cp2kEngine(ProgramEngine):
         self._input = _checked(checked_mapping(parameters, "engine.parameters", "input"), "")
         folder = profile.get("data_dir")
         data = {} if folder is None else {"CP2K_DATA_DIR": str(Path(folder).expanduser().resolve())}
-        super().__init__(profile, "cp2k", data)
+        super().__init__(profile, ["cp2k", "-i", INPUT_NAME], OUTPUT_NAME, data)
 
     @staticmethod
     def physics(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class Cp2kEngine(ProgramEngine):
 
     def run(self, directory: Path) -> None:
         """Run CP2K; its wave functions are removed when it ends well."""
-        self.run_and_read(directory, ["-i", INPUT_NAME], OUTPUT_NAME)
+        self.run_and_read(directory)
         for path in directory.glob("cp2k-RESTART.*"):
             path.unlink()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from typing import TYPE_CHECKING
 
 import ase.units
@@ -238,6 +239,15 @@ def test_a_cycle_that_did_not_converge_does_with_the_amended_input(directory):
     engine.run(directory)
     assert engine.amend_input(directory, 2) is None
     assert (engine.read_input(directory).positions == hydrogen().positions).all()
+
+
+@needs_cp2k
+@pytest.mark.engine
+def test_a_shell_can_run_it(directory):
+    engine = create_engine("cp2k", parameters(), {"environment": {"OMP_NUM_THREADS": "1"}})
+    engine.write_input(directory, hydrogen())
+    subprocess.run(engine.command_line(), shell=True, cwd=directory, check=True)
+    assert engine.read_result(directory).energy_ev == pytest.approx(-30.7, abs=0.2)
 
 
 @needs_cp2k
