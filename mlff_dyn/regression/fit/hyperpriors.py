@@ -16,8 +16,8 @@ class Hyperpriors:
     (Stillinger-Weber), tests at the training temperature and above. The force error moves by 2 % of itself at
     most (`weight_power`), the rms of error over predicted error by 4 % at the training temperature, and
     above it by 18 % with `exponent_sds`, 7 % with `weight_power` and 4 % with any other. The scan does not
-    exercise `guess_scale_sd` (a guess), `fewest_earlier`, `early_end` and `unseen_gain` (data that grow), `coherence`
-    (energies), nor `most_held` and `noise_hint_relative` (fewer rows than parameters).
+    exercise `guess_scale_sd` (a guess), `fewest_earlier`, `early_end` and `unseen_gain` (data that grow),
+    `coherence` (energies), nor `most_held` and `noise_hint_relative` (fewer rows than parameters).
 
     Attributes
     ----------
