@@ -63,10 +63,19 @@ class SiteAtRest:
         self._tables, self._kind, self._order = tables, int(tables.kinds[site]), order
         mine = np.arange(tables.starts[site], tables.starts[site + 1])
         self.neighbors: NDArray[np.int64] = mine[np.linalg.norm(tables.vectors[mine], axis=1) < tables.cutoff]
-        self._algebra = TruncatedPolynomials(order)
-        functions = _channel_functions(tables, self.neighbors, self._algebra)
+        algebra = TruncatedPolynomials(order)
+        functions = _channel_functions(tables, self.neighbors, algebra)
         self._densities = functions[None, ..., 0].sum(axis=1)
-        self._by_order = [_by_atoms(self._algebra.derivatives(functions, n), n) for n in range(1, order + 1)]
+        self._places = {n: algebra.tensor_places(n) for n in range(1, order + 1)}
+        self._by_order = [_by_atoms(algebra.derivatives(functions, n), n) for n in range(1, order + 1)]
+
+    @property
+    def functions(self) -> NDArray[np.int64]:
+        """Functions that the energy of the atom depends on."""
+        tables = self._tables
+        every = tables.pair_functions[self._kind], tables.triple_functions[self._kind]
+        found = np.unique(np.concatenate([each.ravel() for each in every]))
+        return found[found >= 0].astype(np.int64)
 
     def derivatives(self, values: NDArray[np.float64]) -> SiteDerivatives:
         """Derivatives by the displacements of the atom and its neighbors.
@@ -75,17 +84,22 @@ class SiteAtRest:
         ----------
         values : ndarray, shape (n_functions,), eV
         """
-        order, places_of = self._order, self._algebra.tensor_places
+        order, places = self._order, self._places
         pair, triple = (of_kinds[self._kind] for of_kinds in self._tables.coefficients(values))
         linear = 2.0 * _products(triple, self._densities)[0]
         linear[:, 0] += pair
         clusters, slopes = self._by_order[-1]
-        found = [(clusters, np.einsum("rckx,ck->rx", slopes, linear)[:, places_of(order)])]
+        found = [(clusters, np.einsum("rckx,ck->rx", slopes, linear)[:, places[order]])]
         for n in range(1, order // 2 + 1):
             weight = comb(order, n) * (1.0 if 2 * n == order else 2.0)
-            places = places_of(n), places_of(order - n)
             found.append(
-                _pairs(self._by_order[n - 1], self._by_order[order - n - 1], weight * triple, places)
+                _pairs(
+                    self._by_order[n - 1],
+                    self._by_order[order - n - 1],
+                    weight * triple,
+                    places[n],
+                    places[order - n],
+                )
             )
         blocks = np.concatenate([each for _, each in found]) / factorial(order)
         clusters = np.concatenate([each for each, _ in found])
@@ -168,7 +182,7 @@ def _pairs(
     first: tuple[NDArray[np.int64], NDArray[np.float64]],
     second: tuple[NDArray[np.int64], NDArray[np.float64]],
     triple: NDArray[np.float64],
-    places: tuple[NDArray[np.int64], NDArray[np.int64]],
+    *places: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Products by t of all derivatives of two orders."""
     left, right = len(first[0]), len(second[0])

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 _ZERO = 1e-9
 """Rounding of sums of shares, which are of the size of one."""
-_FUNCTIONS_AT_ONCE = 32
 
 
 def with_shared_harmonics(
@@ -76,7 +75,7 @@ def with_shared_harmonics(
     operator = (
         _monomials_of_pairs(terms, places) @ sparse.kron(change, sparse.identity(9)) @ _both_orders(pairs)
     )
-    columns = _per_function(sites, local, operator.tocsr(), terms.table)
+    columns = _per_function(sites, local, operator.tocsc(), terms.table)
     return _extended(basis, terms, local.reduce_columns(columns))
 
 
@@ -144,19 +143,21 @@ def _monomials_of_pairs(terms: OrbitTerms, places: NDArray[np.int64]) -> sparse.
 
 
 def _per_function(
-    sites: list[SiteAtRest], local: LocalBasis, operator: sparse.csr_matrix, table: sparse.csr_matrix
+    sites: list[SiteAtRest], local: LocalBasis, operator: sparse.csc_matrix, table: sparse.csr_matrix
 ) -> NDArray[np.float64]:
-    """Orbit parameters of terms per function, shape (n_orbit_parameters, n_functions)."""
-    normal = splu((table.T @ table).tocsc())
-    n_functions = local.n_functions
-    result = np.empty((table.shape[1], n_functions))
-    for start in range(0, n_functions, _FUNCTIONS_AT_ONCE):
-        units = np.eye(n_functions)[start : start + _FUNCTIONS_AT_ONCE]
-        blocks = [
-            np.concatenate([site.derivatives(values).blocks.ravel() for site in sites]) for values in units
-        ]
-        result[:, start : start + len(units)] = normal.solve(table.T @ (operator @ np.array(blocks).T))
-    return result
+    """Orbit parameters of terms per function, shape (n_orbit_parameters, n_functions).
+
+    ``operator`` gives coefficients of monomials from the derivatives of all sites.
+    """
+    units = np.eye(local.n_functions)
+    moments, first = np.zeros((table.shape[1], local.n_functions)), 0
+    for site in sites:
+        functions = site.functions
+        blocks = np.array([site.derivatives(units[k]).blocks.ravel() for k in functions]).T
+        last = first + len(blocks)
+        moments[:, functions] += table.T @ (operator[:, first:last] @ blocks)
+        first = last
+    return np.asarray(splu((table.T @ table).tocsc()).solve(moments))
 
 
 def _extended(

@@ -189,6 +189,7 @@ def maximize_evidence(
         max_iterations=max_iterations,
         tolerance=tolerance if start is None else hyperpriors.early_end * tolerance,
         is_near=start is not None,
+        unseen_gain=0.0 if start is None else hyperpriors.unseen_gain,
     )
     noise_values = found[:n_noise]
     others = noise.other_models(noise_values)

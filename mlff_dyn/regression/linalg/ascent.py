@@ -57,6 +57,7 @@ def climb(
     max_iterations: int,
     tolerance: float,
     is_near: bool = False,
+    unseen_gain: float = 0.0,
     control: StepControl = STEP_CONTROL,
 ) -> NDArray[np.float64]:
     """Variables of a local maximum.
@@ -72,6 +73,8 @@ def climb(
         Promised gain, relative to the value, at which the search ends.
     is_near : bool
         Whether the start is near the maximum to find.
+    unseen_gain : float
+        A step that promises less is the last one, and what it gains is not looked at.
     control : StepControl
 
     Raises
@@ -97,6 +100,9 @@ def climb(
         if np.abs(here.gradient @ step) < tolerance * max(1.0, abs(here.value)):
             break
         target = np.clip(place + step, *bounds.T)
+        if refused is None and 0.0 < promised < unseen_gain:
+            place = target
+            break
         try:
             there = evaluate(target)
         except FitError:
