@@ -11,7 +11,8 @@ import numpy as np
 from mlff_dyn.engines.base import engine_identity
 from mlff_dyn.execution.registry import EXECUTIONS
 from mlff_dyn.store.provenance import Provenance
-from mlff_dyn.training.criteria import Decision, MeanErrors, create_criterion
+from mlff_dyn.training.criteria.base import Decision
+from mlff_dyn.training.criteria.registry import create_criterion
 from mlff_dyn.training.exploration import QUIET, Exploration, ExplorationPlan, explore
 from mlff_dyn.training.frame_choice import (
     LAST,
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     from mlff_dyn.regression.planning.forecast import Forecast
     from mlff_dyn.report.progress import Progress
     from mlff_dyn.store.dataset import Snapshot
-    from mlff_dyn.training.criteria import Criterion
+    from mlff_dyn.training.criteria.base import Criterion
+    from mlff_dyn.training.criteria.errors import MeanErrors
     from mlff_dyn.workflows.training.learner import Learner
 
 _NO_CALL = (QUIET, Decision.EXPANSION_LIMITED.value)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mlff_dyn.model.expansion import Expansion
     from mlff_dyn.model.fitting.fit_data import FitData
     from mlff_dyn.model.force_field import ForceField
-    from mlff_dyn.training.criteria import MeanErrors
+    from mlff_dyn.training.criteria.errors import MeanErrors
 
 CONVERGED = "converged"
 STATIC = "static fit"
