@@ -99,6 +99,8 @@ class ExplorationPlan:
         Go on after a call until there are so many.
     displacement_limit_angstrom : float or None
         Given by the user; None: see `trusted_region`.
+    large_error_relative : float
+        Force error over the force of a frame at which dynamics that left should have called.
     limits : DecisionLimits
     start : TrajectoryState or None
         Of a trajectory that goes on; None: a new one.
@@ -112,6 +114,7 @@ class ExplorationPlan:
     n_pool: int = 50
     complete_pool: bool = False
     displacement_limit_angstrom: float | None = None
+    large_error_relative: float = 0.3
     limits: DecisionLimits = LIMITS
     start: TrajectoryState | None = None
 
@@ -150,7 +153,7 @@ def explore(
     made = equilibration if run.stopped_step is None else run.stopped_step
     stop = region.describe_stop(run, made, torus)
     if stop is not None:
-        last = _last_sound(run.displacements[region.is_usual(run)], dynamics, limits)
+        last = watch.way_out(run.displacements[region.is_usual(run)])
         return Exploration(LEFT_TRUSTED_REGION, last, _no_frames(torus.n_atoms), made, None, stop)
     return watch.run(TrajectoryState(run.state, made), on_frame)
 
@@ -209,7 +212,8 @@ class _Watch:
     def _stopped(self, record: _Record, stop: str) -> Exploration:
         """End outside the trusted region; a trajectory that goes on goes back to its last sound frame."""
         states, n_atoms = record.states[-_LOOKED_BACK:], self.force_field.torus.n_atoms
-        sound = _last_sound(np.array([s.displacements for s in states]), self.dynamics, self.plan.limits)
+        kept = np.array([each.displacements for each in states])
+        sound = self.way_out(kept)
         back = None
         if self.criterion.goes_on and len(sound):
             seed = (*self.plan.seed, record.made)
@@ -219,6 +223,19 @@ class _Watch:
         frames = np.array([*record.candidates, *sound]).reshape(-1, n_atoms, 3)
         nothing = _no_frames(n_atoms)
         return Exploration(LEFT_TRUSTED_REGION, frames, nothing, record.n_steps, errors, stop, back)
+
+    def way_out(self, frames: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Frame to label of a trajectory that left, shape (1, n_atoms, 3); none where no frame is sound.
+
+        It is the first whose error is large, or else the last: on its way out a crystal passes structures that
+        no thermal motion visits and no expansion about the sites describes.
+        """
+        sound = frames[is_sound(frames, self.dynamics, self.plan.limits)]
+        for k, frame in enumerate(sound):
+            errors = _frame_errors(self.force_field, frame)
+            if errors.predictive > self.plan.large_error_relative * errors.force:
+                return np.asarray(sound[k : k + 1])
+        return np.asarray(sound[-1:])
 
     def _called(self, reason: str, record: _Record) -> Exploration:
         """End by a decision, or without one after all steps."""
@@ -334,11 +351,3 @@ def is_sound(
     """Whether displacements are well inside the limit: exploded frames are never labelled."""
     largest = np.linalg.norm(frames, axis=2).max(axis=1, initial=0.0)
     return np.asarray(largest < limits.label_fraction * dynamics.displacement_limit)
-
-
-def _last_sound(
-    frames: NDArray[np.float64], dynamics: Dynamics, limits: DecisionLimits
-) -> NDArray[np.float64]:
-    """Last frame that may be labelled, shape (1, n_atoms, 3); none if there is none."""
-    sound = np.flatnonzero(is_sound(frames, dynamics, limits))
-    return np.asarray(frames[sound[-1:]])

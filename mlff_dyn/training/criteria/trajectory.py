@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mlff_dyn.training.criteria.base import Decision
+from mlff_dyn.training.limits import LIMITS
 
 if TYPE_CHECKING:
     from mlff_dyn.training.criteria.base import History
@@ -34,7 +35,7 @@ class TrajectoryCriterion:
     force_error_limit_relative: float
     can_judge_truncation: bool = False
     n_average: int = 10
-    sudden_factor: float = 3.0
+    sudden_factor: float = LIMITS.sudden_factor
     truncation_margin: float = 1.3
     exhausted_fraction: float = 0.25
 

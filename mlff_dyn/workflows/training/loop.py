@@ -155,6 +155,7 @@ class TrainingLoop:
             n_pool=training.selection.n_pool,
             complete_pool=training.selection.kind != LAST,
             displacement_limit_angstrom=self._config.md.displacement_limit_angstrom,
+            large_error_relative=LIMITS.sudden_factor * training.criterion.force_error_limit_relative,
         )
         limit = training.criterion.force_error_limit_relative
 
@@ -243,9 +244,9 @@ class TrainingLoop:
     def _call(self, index: int, replica: int, exploration: Exploration) -> _Call:
         """Structure to label; if the trajectory exploded at once, a rattled cell of the trained amplitude."""
         torus = self._exploring_torus()
-        if exploration.displacements is not None:
+        if len(exploration.displacements):
             temperature = self._config.training.temperatures_kelvin[index]
-            return _Call(torus, exploration.displacements, temperature, exploration.reason)
+            return _Call(torus, exploration.displacements[-1], temperature, exploration.reason)
         sd = self._learner.force_field().training.displacement_rms_angstrom
         seed = (self._config.seed, _FALLBACK, len(self._learner.data), index, replica)
         return _Call(torus, rattled_displacements(torus.n_atoms, sd, seed), None, exploration.reason)
