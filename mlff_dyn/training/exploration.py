@@ -227,8 +227,8 @@ class _Watch:
     def way_out(self, frames: NDArray[np.float64]) -> NDArray[np.float64]:
         """Frame to label of a trajectory that left, shape (1, n_atoms, 3); none where no frame is sound.
 
-        It is the first whose error is large, or else the last: on its way out a crystal passes structures that
-        no thermal motion visits and no expansion about the sites describes.
+        It is the first whose error is large, or else the last: on its way out a crystal passes what no
+        thermal motion visits and no expansion about the sites describes.
         """
         sound = frames[is_sound(frames, self.dynamics, self.plan.limits)]
         for k, frame in enumerate(sound):
