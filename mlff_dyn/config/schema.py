@@ -116,8 +116,28 @@ class EngineConfig(Section):
 class ExecutionConfig(Section):
     """Where the reference calculations run."""
 
-    kind: Literal["local"] = Field(default="local", description="`local`: processes on this machine.")
-    max_parallel: Integer = Field(default=1, ge=1, description="Calculations that run at the same time.")
+    kind: Literal["local", "external"] = Field(
+        default="local",
+        description="`local`: processes on this machine; `external`: inputs are written, the command ends "
+        "with exit code 75, and the same command later collects what was calculated elsewhere and goes on.",
+    )
+    max_parallel: Integer = Field(
+        default=1,
+        ge=1,
+        description="Calculations that run at the same time. From 2 on, the next are chosen while they run.",
+    )
+    max_retries: Integer = Field(
+        default=1,
+        ge=0,
+        description="Further attempts at a calculation that fails, each with its input changed by the engine "
+        "so that it converges to the same result (mixing, steps); what was changed is said and kept.",
+    )
+    submit_script: Path | None = Field(
+        default=None,
+        description="For `external`: file with which `calculations/submit.sh` begins, such as the lines of a "
+        "scheduler and of modules; `{n}` in it becomes the number of calculations that wait, as in "
+        "`#SBATCH --array=1-{n}`.",
+    )
 
 
 class CriterionConfig(Section):

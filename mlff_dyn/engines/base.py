@@ -10,7 +10,7 @@ import difflib
 import hashlib
 import json
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -153,11 +153,35 @@ class Engine(Protocol):
             If the output is missing, cut, not converged or damaged; the message has the file and the reason.
         """
 
+    def amend_input(self, directory: Path, attempt: int) -> str | None:
+        """Change the input after a failed attempt so that the calculation converges to the same result.
+
+        Parameters
+        ----------
+        directory : Path
+            With the input and the output of the attempt that failed.
+        attempt : int
+            Number of attempts that have failed, from 1.
+
+        Returns
+        -------
+        str or None
+            What was changed, for people; None if there is nothing left to try.
+        """
+
     def settle(self, directory: Path) -> None:
         """Wait for what an earlier, killed command may have left running in the directory."""
 
     def stop(self) -> None:
         """End whatever this engine runs now, from another thread; it will not be used again."""
+
+
+@runtime_checkable
+class RunsProgram(Protocol):
+    """An engine whose calculation is one program, which can be run by hand."""
+
+    def command_line(self) -> str:
+        """Return what ``run`` does as a line for a shell in the directory of the calculation."""
 
 
 def engine_identity(engine: Engine) -> str:

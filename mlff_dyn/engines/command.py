@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import shlex
 import signal
 import subprocess
 import threading
@@ -119,6 +120,13 @@ class CommandRunner:
     def settle(self, directory: Path) -> None:
         """Wait until no process of an earlier command works in ``directory``."""
         settle(directory, self._timeout_seconds)
+
+
+def shell_line(arguments: Sequence[str], environment: Mapping[str, str], *, stdout: str, stderr: str) -> str:
+    """Return what `CommandRunner.run` does as a line for a shell in the directory of the calculation."""
+    variables = [f"{name}={value}" for name, value in environment.items()]
+    words = [*(["env", *variables] if variables else []), *arguments]
+    return f"{shlex.join(words)} > {shlex.quote(stdout)} 2> {shlex.quote(stderr)} < /dev/null"
 
 
 def settle(directory: Path, timeout_seconds: float | None) -> None:

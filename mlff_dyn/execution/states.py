@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlff_dyn.engines.command import PROCESS_LOCK
-from mlff_dyn.execution.calculation import MARK_NAME, RESULT_NAME
+from mlff_dyn.execution.attempts import MARK_NAME
+from mlff_dyn.execution.calculation import RESULT_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,8 @@ from ase.io.espresso import read_espresso_in, write_espresso_in
 from ase.io.espresso_namelist.keys import pw_keys
 
 from mlff_dyn.engines.base import EngineResult, check_keys
-from mlff_dyn.engines.command import CommandRunner
+from mlff_dyn.engines.command import CommandRunner, shell_line
+from mlff_dyn.engines.espresso.amended_input import amend_input
 from mlff_dyn.engines.espresso.magnetism import starting_shares
 from mlff_dyn.engines.espresso.output import check_echo, find_routine_error, parse_pw_output
 from mlff_dyn.engines.profile import checked_mapping, checked_texts, checked_timeout_seconds
@@ -159,6 +160,12 @@ class EspressoEngine:
             raise EngineError(message, fix=error.fix) from error
         shutil.rmtree(directory / SCRATCH_NAME, ignore_errors=True)
 
+    def command_line(self) -> str:
+        """Return the command that runs pw.x."""
+        return shell_line(
+            [*self._command, "-in", INPUT_NAME], self._environment, stdout=OUTPUT_NAME, stderr=STDERR_NAME
+        )
+
     def read_result(self, directory: Path) -> EngineResult:
         """Read the output and check it against the input beside it."""
         crash = directory / "CRASH"
@@ -179,6 +186,10 @@ class EspressoEngine:
         result = parse_pw_output(text, output, n_atoms=None if n_atoms is None else int(n_atoms.group(1)))
         check_echo(text, output, self.read_input(directory))
         return result
+
+    def amend_input(self, directory: Path, attempt: int) -> str | None:
+        """Change the mixing of a calculation that did not converge."""
+        return amend_input(directory / INPUT_NAME, directory / OUTPUT_NAME, attempt)
 
     def settle(self, directory: Path) -> None:
         """Wait for a pw.x that outlived the command that started it."""

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.engines.base import engine_identity
-from mlff_dyn.execution.registry import EXECUTIONS
-from mlff_dyn.store.provenance import Provenance
+from mlff_dyn.execution.registry import create_execution
 from mlff_dyn.training.criteria.base import Decision
 from mlff_dyn.training.criteria.registry import create_criterion
 from mlff_dyn.training.exploration import QUIET, Exploration, ExplorationPlan, explore
@@ -23,22 +20,22 @@ from mlff_dyn.training.frame_choice import (
 )
 from mlff_dyn.training.initial import rattled_displacements
 from mlff_dyn.training.limits import LIMITS
+from mlff_dyn.training.running import with_running
 from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.setup.initialise import initial_displacements
-from mlff_dyn.workflows.snapshots import displaced_atoms, labelled_snapshot
+from mlff_dyn.workflows.training.in_flight import Call, CallsInFlight
 from mlff_dyn.workflows.training.second_look import confirmed
 from mlff_dyn.workflows.training.train_report import BUDGET, CONVERGED, LIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from mlff_dyn.engines.base import Engine
     from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.regression.planning.forecast import Forecast
     from mlff_dyn.report.progress import Progress
-    from mlff_dyn.store.dataset import Snapshot
+    from mlff_dyn.store.provenance import Provenance
     from mlff_dyn.training.criteria.base import Criterion
     from mlff_dyn.training.criteria.errors import MeanErrors
     from mlff_dyn.workflows.training.learner import Learner
@@ -47,21 +44,16 @@ _NO_CALL = (QUIET, Decision.EXPANSION_LIMITED.value)
 _EXPLORATION, _FALLBACK = 1, 2
 
 
-@dataclass(frozen=True, eq=False)
-class _Call:
-    """A structure to label and why."""
-
-    torus: Torus
-    displacements: NDArray[np.float64]
-    temperature_kelvin: float | None
-    reason: str
-
-
 class TrainingLoop:
     """Dynamic training with one engine.
 
     Every random number is drawn from the seed of the configuration and the number of snapshots, so the next
-    call depends only on the data set.
+    call depends only on the data set and on what is being calculated.
+
+    Where several calculations may run at the same time, two batches are on their way: while the older one
+    runs, the next one is chosen as if all that runs had been found as predicted. The older one is learnt as a
+    whole before the one after the next is chosen. So neither the choice nor the order of the data depends on
+    how long a calculation takes.
 
     Parameters
     ----------
@@ -79,6 +71,8 @@ class TrainingLoop:
         self._call_seconds: list[float] = []
         self._forecast: Forecast | None = None
         self._stops: dict[float, str] = {}
+        self._in_flight: CallsInFlight
+        self._force_field: ForceField
 
     def warnings(self) -> list[str]:
         """Temperatures at which the last dynamics left the trusted region, one line each."""
@@ -103,33 +97,67 @@ class TrainingLoop:
         EngineError
             If a calculation fails; all finished ones are kept.
         """
-        budget = self._config.training.max_calculations
-        self._progress.start(budget, "training")
+        config = self._config
+        self._progress.start(config.training.max_calculations, "training")
         self._progress.update(self._learner.n_calculations)
-        for call in self._missing_initial_calls()[: budget - self._learner.n_calculations]:
-            self._label([call])
-        while True:
-            calls, errors, limited = self._one_pass()
-            if not calls:
-                return (LIMITED if limited else CONVERGED), errors
-            room = budget - self._learner.n_calculations
-            if room <= 0:
-                return BUDGET, errors
-            self._label(calls[:room])
+        with create_execution(
+            config.execution.kind,
+            self._engine,
+            config.require_engine().model_dump(),
+            self._workspace.calculations_path,
+            config.execution.model_dump(),
+        ) as execution:
+            self._in_flight = CallsInFlight(self._learner, self._engine, execution)
+            self._in_flight.resume()
+            return self._train()
 
-    def _missing_initial_calls(self) -> list[_Call]:
-        """First structures that are not labelled yet; none where the user gave snapshots."""
+    def _train(self) -> tuple[str, MeanErrors | None]:
+        n_batches = 1 if self._config.execution.max_parallel == 1 else 2
+        while True:
+            status, errors = CONVERGED, None
+            while self._in_flight.n_batches < n_batches:
+                calls, errors, status = self._next_batch()
+                if not calls:
+                    break
+                self._in_flight.add(calls)
+            if not self._in_flight.n_batches:
+                return status, errors
+            self._learn_oldest()
+
+    def _next_batch(self) -> tuple[list[Call], MeanErrors | None, str]:
+        """Structures to calculate next; if there are none, why: the status that the training ends with.
+
+        Where calculations run, none may also mean that what they tell must be known first.
+        """
+        running = self._in_flight.calls
+        room = self._config.training.max_calculations - self._learner.n_calculations - len(running)
+        initial = self._missing_initial_calls()
+        if initial and room > 0:
+            return initial[: min(room, self._config.execution.max_parallel)], None, BUDGET
+        if running and (room <= 0 or not len(self._learner.data)):
+            return [], None, BUDGET
+        calls, errors, limited = self._one_pass()
+        if not calls:
+            return [], errors, LIMITED if limited else CONVERGED
+        return calls[: max(room, 0)], errors, BUDGET
+
+    def _missing_initial_calls(self) -> list[Call]:
+        """First structures that nobody has chosen yet; none where the user gave snapshots."""
         data = self._learner.data
         if len(data) > self._learner.n_calculations:
             return []
         torus = self._workspace.training_torus
-        missing = initial_displacements(self._workspace, self._learner.guess)[len(data) :]
-        return [_Call(torus, u, temperature, "initial structure") for u, temperature in missing]
+        known = len(data) + len(self._in_flight.calls)
+        missing = initial_displacements(self._workspace, self._learner.guess)[known:]
+        return [Call(torus, u, temperature, "initial structure") for u, temperature in missing]
 
-    def _one_pass(self) -> tuple[list[_Call], MeanErrors | None, bool]:
+    def _one_pass(self) -> tuple[list[Call], MeanErrors | None, bool]:
         """Explore the temperatures in turn, that of the last call first, until one calls."""
         temperatures = self._config.training.temperatures_kelvin
-        last = self._learner.data.snapshots[-1].provenance.temperature_kelvin
+        running = self._in_flight.calls
+        known = self._learner.data.snapshots[-1].provenance
+        last = running[-1].temperature_kelvin if running else known.temperature_kelvin
+        self._force_field = with_running(self._learner.force_field(), [call.structure for call in running])
         start = temperatures.index(last) if last in temperatures else 0
         errors: list[MeanErrors] = []
         limited = False
@@ -150,8 +178,8 @@ class TrainingLoop:
             temperature_kelvin=temperature,
             timestep_femtoseconds=self._config.md.timestep_femtoseconds,
             n_steps=training.n_steps,
-            seed=(self._config.seed, _EXPLORATION, len(learner.data), index, replica),
-            must_label=not learner.is_tested(temperature),
+            seed=(self._config.seed, _EXPLORATION, self._n_chosen, index, replica),
+            must_label=not (learner.is_tested(temperature) or self._is_being_tested(temperature)),
             n_pool=training.selection.n_pool,
             complete_pool=training.selection.kind != LAST,
             displacement_limit_angstrom=self._config.md.displacement_limit_angstrom,
@@ -170,12 +198,12 @@ class TrainingLoop:
             )
             self._progress.part(steps, training.n_steps, "exploration")
 
-        force_field = learner.force_field().on(self._exploring_torus())
+        force_field = self._force_field.on(self._exploring_torus())
         exploration = explore(force_field, self._criterion(temperature), plan, show)
         self._note_stop(temperature, exploration)
         learner.journal.append(
             "explored",
-            n_snapshots=len(learner.data),
+            **self._moment(),
             temperature_kelvin=temperature,
             replica=replica,
             n_steps=exploration.n_steps,
@@ -184,6 +212,20 @@ class TrainingLoop:
         )
         self._foretell(temperature, replica, exploration)
         return exploration
+
+    @property
+    def _n_chosen(self) -> int:
+        """Snapshots that are there or on their way."""
+        return len(self._learner.data) + len(self._in_flight.calls)
+
+    def _moment(self) -> dict[str, int]:
+        """Name of this moment in the journal."""
+        n_running = len(self._in_flight.calls)
+        return {"n_snapshots": len(self._learner.data), **({"n_running": n_running} if n_running else {})}
+
+    def _is_being_tested(self, temperature: float) -> bool:
+        """Whether a calculation at a temperature is on its way."""
+        return any(call.temperature_kelvin == temperature for call in self._in_flight.calls)
 
     def _note_stop(self, temperature: float, exploration: Exploration) -> None:
         self._stops.pop(temperature, None)
@@ -196,7 +238,7 @@ class TrainingLoop:
         if errors is None or not len(exploration.pool):
             self._forecast = None
             return
-        expected = outlook(learner.force_field(), self._exploring_torus(), exploration.pool, learner.scores)
+        expected = outlook(self._force_field, self._exploring_torus(), exploration.pool, learner.scores)
         if not self._can_judge_truncation(temperature):
             expected = expected.untested()
         limit = self._config.training.criterion.force_error_limit_relative
@@ -204,7 +246,7 @@ class TrainingLoop:
         self._forecast = found
         learner.journal.append(
             "forecast",
-            n_snapshots=len(learner.data),
+            **self._moment(),
             temperature_kelvin=temperature,
             replica=replica,
             **found.to_json(),
@@ -224,7 +266,7 @@ class TrainingLoop:
     def _exploring_torus(self) -> Torus:
         return self._workspace.supercell(self._config.training.md_supercell)
 
-    def _calls(self, index: int, found: Sequence[Exploration]) -> list[_Call]:
+    def _calls(self, index: int, found: Sequence[Exploration]) -> list[Call]:
         """Structures to label, one for each trajectory that calls, chosen from all their frames."""
         kind = self._config.training.selection.kind
         callers = {r: e for r, e in enumerate(found) if e.reason not in _NO_CALL}
@@ -236,64 +278,38 @@ class TrainingLoop:
         origins = np.repeat(pooled, [len(callers[r].pool) for r in pooled])
         torus = self._exploring_torus()
         labelled = self._learner.fit_data.frames
-        pool = information_pool(self._learner.force_field(), torus, frames, labelled)
+        pool = information_pool(self._force_field, torus, frames, labelled)
         temperature = self._config.training.temperatures_kelvin[index]
         chosen = choose_frames(pool, kind, len(pooled))
-        return calls + [_Call(torus, frames[i], temperature, callers[int(origins[i])].reason) for i in chosen]
+        return calls + [Call(torus, frames[i], temperature, callers[int(origins[i])].reason) for i in chosen]
 
-    def _call(self, index: int, replica: int, exploration: Exploration) -> _Call:
+    def _call(self, index: int, replica: int, exploration: Exploration) -> Call:
         """Structure to label; if the trajectory exploded at once, a rattled cell of the trained amplitude."""
         torus = self._exploring_torus()
         if len(exploration.displacements):
             temperature = self._config.training.temperatures_kelvin[index]
-            return _Call(torus, exploration.displacements[-1], temperature, exploration.reason)
+            return Call(torus, exploration.displacements[-1], temperature, exploration.reason)
         sd = self._learner.force_field().training.displacement_rms_angstrom
-        seed = (self._config.seed, _FALLBACK, len(self._learner.data), index, replica)
-        return _Call(torus, rattled_displacements(torus.n_atoms, sd, seed), None, exploration.reason)
+        seed = (self._config.seed, _FALLBACK, self._n_chosen, index, replica)
+        return Call(torus, rattled_displacements(torus.n_atoms, sd, seed), None, exploration.reason)
 
-    def _label(self, calls: Sequence[_Call]) -> None:
-        """Calculate structures, predict them with what is known, then learn them."""
-        if not calls:
-            return
-        first = self._learner.n_calculations
-        names = [f"{first + i + 1:04d}" for i in range(len(calls))]
-        started = time.monotonic()
-        snapshots = self._calculate(calls, names)
-        self._call_seconds.append((time.monotonic() - started) / len(calls))
+    def _learn_oldest(self) -> None:
+        """Wait for the oldest batch, predict it with what is known, then learn it."""
+        snapshots, batch = self._in_flight.oldest()
+        self._call_seconds.append((time.monotonic() - batch.started_seconds) / len(batch.calls))
         self._learner.learn(
             confirmed(
                 self._learner,
                 snapshots,
-                lambda which, again: self._calculate([calls[i] for i in which], again),
+                lambda which, again: self._in_flight.again([batch.calls[i] for i in which], again),
                 self._progress,
             )
         )
-        self._forecast = None if self._forecast is None else self._forecast.after(len(calls))
+        self._in_flight.forget_oldest()
+        self._forecast = None if self._forecast is None else self._forecast.after(len(batch.calls))
         self._progress.update(self._learner.n_calculations)
-        for snapshot in self._learner.data.snapshots[-len(calls) :]:
+        for snapshot in self._learner.data.snapshots[-len(batch.calls) :]:
             self._progress.log(_describe(snapshot.provenance))
-
-    def _calculate(self, calls: Sequence[_Call], names: Sequence[str]) -> list[Snapshot]:
-        """Results of the engine with where they come from."""
-        atoms = [displaced_atoms(call.torus, call.displacements) for call in calls]
-        results = EXECUTIONS[self._config.execution.kind](
-            self._engine,
-            atoms,
-            self._workspace.calculations_path,
-            names,
-            max_parallel=self._config.execution.max_parallel,
-        )
-        snapshots = []
-        for call, structure, result, name in zip(calls, atoms, results, names, strict=True):
-            provenance = Provenance(
-                calculation=name,
-                reason=call.reason,
-                engine=engine_identity(self._engine),
-                engine_kind=self._engine.kind,
-                temperature_kelvin=call.temperature_kelvin,
-            )
-            snapshots.append(labelled_snapshot(structure, result, provenance))
-        return snapshots
 
     def _time_left(self) -> str:
         """Calculations still needed by the last forecast, and their time."""
