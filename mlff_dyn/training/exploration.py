@@ -199,6 +199,8 @@ class _Watch:
                 return self._stopped(record, stop)
             record.add(run.state, _frame_errors(self.force_field, run.state.displacements))
             on_frame(record.made, record.sums.mean())
+            if record.made > self.plan.n_steps:
+                break
             decision = self.criterion.decide(record.history())
             if decision is Decision.CANDIDATE:
                 record.keep_candidate()

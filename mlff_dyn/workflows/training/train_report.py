@@ -32,8 +32,9 @@ CONVERGED = "converged"
 STATIC = "static fit"
 BUDGET = "budget exhausted"
 LIMITED = "limited by the expansion"
+ALL_STEPS = "all steps made, error above the limit"
 _PARTS = ("epistemic", "truncation", "predictive")
-_NOT_REACHED = (LIMITED, BUDGET)
+_NOT_REACHED = (LIMITED, BUDGET, ALL_STEPS)
 
 
 @dataclass(frozen=True, kw_only=True)
