@@ -80,6 +80,11 @@ class Workspace:
         """Directories of the reference calculations."""
         return self.directory / "calculations"
 
+    @property
+    def trajectories_path(self) -> Path:
+        """Directory of exploring trajectories that go on through refits."""
+        return self.directory / "exploration"
+
     @cached_property
     def crystal(self) -> Crystal:
         """Primitive cell and space group of the reference structure.

@@ -15,7 +15,7 @@ from mlff_dyn.model.force_field import errors_of_variances
 from mlff_dyn.report.answer import DryRun, Report, read_report
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.store.source import file_digest
-from mlff_dyn.training.criteria import MeanErrors, frame_errors, mean_errors
+from mlff_dyn.training.criteria.errors import MeanErrors, frame_errors, mean_errors
 from mlff_dyn.training.trusted_region import Motion
 from mlff_dyn.workflows.setup.initialise import write_setup
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
