@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlff_dyn.engines.espresso.pw_text import PW_TEXT
+from mlff_dyn.engines.espresso.pw_xml import PW_XML
 from mlff_dyn.engines.vasp.ml_ab import ML_AB
 from mlff_dyn.engines.vasp.outcar import OUTCAR
 from mlff_dyn.engines.vasp.vaspout import VASPOUT_H5
@@ -18,7 +20,18 @@ if TYPE_CHECKING:
     from mlff_dyn.store.calculated_steps import LabelFormat
     from mlff_dyn.store.source import Source
 
-LABEL_FORMATS: tuple[LabelFormat, ...] = (VASPRUN, VASPOUT_H5, OUTCAR, ML_AB, PHONOPY, DFSET, TDEP, EXTXYZ)
+LABEL_FORMATS: tuple[LabelFormat, ...] = (
+    VASPRUN,
+    VASPOUT_H5,
+    OUTCAR,
+    ML_AB,
+    PW_XML,
+    PW_TEXT,
+    PHONOPY,
+    DFSET,
+    TDEP,
+    EXTXYZ,
+)
 """Kinds of files, those that say most about a calculation first."""
 
 
