@@ -10,7 +10,7 @@ import numpy as np
 
 from mlff_dyn.kernels.dynamics import Dynamics
 from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
-from mlff_dyn.training.criteria.base import MOST_RECENT, Decision, History
+from mlff_dyn.training.criteria.decision import MOST_RECENT, Decision, History
 from mlff_dyn.training.criteria.errors import ErrorSums, FrameErrors, MeanErrors, frame_errors
 from mlff_dyn.training.limits import LIMITS, DecisionLimits
 from mlff_dyn.training.trusted_region import Motion, TrustedRegion, trusted_region
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mlff_dyn.kernels.dynamics import MdState
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.force_field import SupercellForceField
-    from mlff_dyn.training.criteria.base import Criterion
+    from mlff_dyn.training.criteria.decision import Criterion
 
 LEFT_TRUSTED_REGION = "left the trusted region"
 QUIET = "no call"

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from mlff_dyn.training.criteria.base import Decision
+from mlff_dyn.training.criteria.decision import Decision
 
 if TYPE_CHECKING:
-    from mlff_dyn.training.criteria.base import History
+    from mlff_dyn.training.criteria.decision import History
 
 
 @dataclass(frozen=True)

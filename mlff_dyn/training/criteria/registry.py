@@ -13,7 +13,7 @@ from mlff_dyn.training.criteria.trajectory import TrajectoryCriterion
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mlff_dyn.training.criteria.base import Criterion
+    from mlff_dyn.training.criteria.decision import Criterion
 
 CRITERIA: dict[str, Callable[..., Criterion]] = {
     "trajectory": TrajectoryCriterion,

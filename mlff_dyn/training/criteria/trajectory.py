@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mlff_dyn.training.criteria.base import Decision
+from mlff_dyn.training.criteria.decision import Decision
 from mlff_dyn.training.limits import LIMITS
 
 if TYPE_CHECKING:
-    from mlff_dyn.training.criteria.base import History
+    from mlff_dyn.training.criteria.decision import History
     from mlff_dyn.training.criteria.errors import MeanErrors
 
 

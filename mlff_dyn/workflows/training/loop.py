@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.execution.registry import create_execution
-from mlff_dyn.training.criteria.base import Decision
+from mlff_dyn.training.criteria.decision import Decision
 from mlff_dyn.training.criteria.registry import create_criterion
 from mlff_dyn.training.exploration import QUIET, Exploration, ExplorationPlan, explore
 from mlff_dyn.training.frame_choice import (
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from mlff_dyn.regression.planning.forecast import Forecast
     from mlff_dyn.report.progress import Progress
     from mlff_dyn.store.provenance import Provenance
-    from mlff_dyn.training.criteria.base import Criterion
+    from mlff_dyn.training.criteria.decision import Criterion
     from mlff_dyn.training.criteria.errors import MeanErrors
     from mlff_dyn.training.exploration import TrajectoryState
     from mlff_dyn.workflows.training.learner import Learner

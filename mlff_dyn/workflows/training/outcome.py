@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlff_dyn.store.journal import read_journal
-from mlff_dyn.training.criteria.base import Decision
+from mlff_dyn.training.criteria.decision import Decision
 from mlff_dyn.training.exploration import QUIET
 from mlff_dyn.workflows.training.advice import advice_for_budget, advice_for_limited
 from mlff_dyn.workflows.training.temperature_rows import temperature_rows

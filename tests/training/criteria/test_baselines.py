@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mlff_dyn.training.criteria.base import Decision, History
+from mlff_dyn.training.criteria.decision import Decision, History
 from mlff_dyn.training.criteria.errors import FrameErrors, MeanErrors
 from mlff_dyn.training.criteria.grid import FixedCriterion, RandomCriterion
 from mlff_dyn.training.criteria.paper import PaperCriterion

@@ -5,7 +5,7 @@ import pytest
 
 from mlff_dyn.errors import ConfigError
 from mlff_dyn.model.force_field import ForceErrors
-from mlff_dyn.training.criteria.base import Decision, History
+from mlff_dyn.training.criteria.decision import Decision, History
 from mlff_dyn.training.criteria.errors import FrameErrors, frame_errors, mean_errors
 from mlff_dyn.training.criteria.registry import create_criterion
 from mlff_dyn.training.criteria.trajectory import TrajectoryCriterion
