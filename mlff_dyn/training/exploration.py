@@ -13,6 +13,7 @@ from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
 from mlff_dyn.training.criteria.decision import MOST_RECENT, Decision, History
 from mlff_dyn.training.criteria.errors import ErrorSums, FrameErrors, MeanErrors, frame_errors
 from mlff_dyn.training.limits import LIMITS, DecisionLimits
+from mlff_dyn.training.trace import Trace, TraceRecorder
 from mlff_dyn.training.trusted_region import Motion, TrustedRegion, trusted_region
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Exploration:
         How the trajectory left the trusted region.
     trajectory : TrajectoryState or None
         Where a trajectory that goes on after the next refit is now.
+    trace : Trace or None
+        Errors and temperature along the way; None without frames.
     """
 
     reason: str
@@ -61,6 +64,7 @@ class Exploration:
     errors: MeanErrors | None
     stop: str | None = None
     trajectory: TrajectoryState | None = None
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +201,8 @@ class _Watch:
             stop = self.region.describe_stop(run, record.made, self.force_field.torus)
             if stop is not None:
                 return self._stopped(record, stop)
-            record.add(run.state, _frame_errors(self.force_field, run.state.displacements))
+            kinetic = float(run.kinetic_energies[-1])
+            record.add(run.state, _frame_errors(self.force_field, run.state.displacements), kinetic)
             on_frame(record.made, record.sums.mean())
             if record.made > self.plan.n_steps:
                 break
@@ -224,7 +229,9 @@ class _Watch:
         errors = record.sums.mean() if record.sums.n_frames else None
         frames = np.array([*record.candidates, *sound]).reshape(-1, n_atoms, 3)
         nothing = _no_frames(n_atoms)
-        return Exploration(LEFT_TRUSTED_REGION, frames, nothing, record.n_steps, errors, stop, back)
+        return Exploration(
+            LEFT_TRUSTED_REGION, frames, nothing, record.n_steps, errors, stop, back, record.trace.binned()
+        )
 
     def way_out(self, frames: NDArray[np.float64]) -> NDArray[np.float64]:
         """Frame to label of a trajectory that left, shape (1, n_atoms, 3); none where no frame is sound.
@@ -241,15 +248,17 @@ class _Watch:
 
     def _called(self, reason: str, record: _Record) -> Exploration:
         """End by a decision, or without one after all steps."""
-        errors, nothing = record.sums.mean(), _no_frames(self.force_field.torus.n_atoms)
+        nothing = _no_frames(self.force_field.torus.n_atoms)
+        found = Exploration(
+            reason, nothing, nothing, record.n_steps, record.sums.mean(), trace=record.trace.binned()
+        )
         if reason in (QUIET, Decision.EXPANSION_LIMITED.value):
-            return Exploration(reason, nothing, nothing, record.n_steps, errors)
-        frames = np.array([*record.candidates, record.state.displacements])
+            return found
+        found = replace(found, displacements=np.array([*record.candidates, record.state.displacements]))
         if self.criterion.goes_on:
-            onward = record.trajectory(record.state)
-            return Exploration(reason, frames, nothing, record.n_steps, errors, trajectory=onward)
+            return replace(found, trajectory=record.trajectory(record.state))
         pool, more = self._pool(record.state, [each.displacements for each in record.states])
-        return Exploration(reason, frames, pool, record.n_steps + more, errors)
+        return replace(found, pool=pool, n_steps=record.n_steps + more)
 
     def _pool(self, state: MdState, frames: list[NDArray[np.float64]]) -> tuple[NDArray[np.float64], int]:
         """Sound frames evenly spaced over the trajectory, which goes on as far as needed, and its steps."""
@@ -282,6 +291,7 @@ class _Record:
         self.states = [start.md]
         self.candidates: list[NDArray[np.float64]] = []
         self.sums = ErrorSums()
+        self.trace = TraceRecorder()
         self._start, self._stride, self._seed, self._keeps_all = start, stride, seed, keeps_all
         self._recent = deque(start.recent, maxlen=MOST_RECENT)
         self._first: float | None = None
@@ -298,8 +308,9 @@ class _Record:
         """Where the trajectory is."""
         return self.states[-1]
 
-    def add(self, state: MdState, errors: FrameErrors) -> None:
+    def add(self, state: MdState, errors: FrameErrors, kinetic_energy: float) -> None:
         """Take note of a frame."""
+        self.trace.add(self.n_steps, errors, kinetic_energy, len(state.displacements))
         self.states.append(state)
         if not self._keeps_all:
             del self.states[:-_LOOKED_BACK]

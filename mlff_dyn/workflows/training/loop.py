@@ -237,6 +237,7 @@ class TrainingLoop:
             n_steps=exploration.n_steps,
             reason=exploration.reason,
             **({} if exploration.errors is None else exploration.errors.to_json()),
+            **({} if exploration.trace is None else exploration.trace.to_json()),
         )
         self._foretell(temperature, replica, exploration)
         return exploration
