@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from matscipy.calculators.manybody import Manybody
 from matscipy.calculators.manybody.explicit_forms import TersoffBrenner, tersoff_brenner
 
@@ -11,5 +9,5 @@ from matscipy.calculators.manybody.explicit_forms import TersoffBrenner, tersoff
 class Tersoff(Manybody):
     """Tersoff's silicon."""
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, **arguments: object) -> None:
         super().__init__(**TersoffBrenner(tersoff_brenner.Tersoff_PRB_39_5566_Si_C), **arguments)

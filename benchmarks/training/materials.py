@@ -23,7 +23,7 @@ class Material:
     Attributes
     ----------
     system : System
-        Cell, reference calculator, expansion beside the local part; its temperatures are those of the training.
+        Cell, reference calculator, expansion beside the local part, temperatures of the training.
     engine : mapping                   section ``engine`` of the configuration
     n_steps : int                      of exploring dynamics at a temperature
     limit : float                      of the relative force error

@@ -258,8 +258,13 @@ class CriterionConfig(Section):
 class InitialConfig(Section):
     """The first structures that are labelled, before any molecular dynamics."""
 
-    kind: Literal["rattle"] = Field(
-        default="rattle", description="`rattle`: independent normal displacements."
+    kind: Literal["rattle", "thermal"] = Field(
+        default="rattle",
+        description="`rattle`: independent normal displacements; `thermal`: the first one so, the others by "
+        "the phonons of what is known by then, temperature after temperature.",
+    )
+    statistics: Literal["classical", "quantum"] = Field(
+        default="classical", description="Amplitudes of these phonons."
     )
     n: Integer = Field(default=3, ge=1, description="Number of structures.")
     sd_angstrom: Real = Field(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.execution.registry import create_execution
+from mlff_dyn.model.harmonic_modes import harmonic_modes
 from mlff_dyn.training.criteria.decision import Decision
 from mlff_dyn.training.criteria.registry import create_criterion
 from mlff_dyn.training.exploration import QUIET, Exploration, ExplorationPlan, explore
@@ -18,7 +19,7 @@ from mlff_dyn.training.frame_choice import (
     information_pool,
     outlook,
 )
-from mlff_dyn.training.initial import rattled_displacements
+from mlff_dyn.training.initial import phonon_displacements, rattled_displacements
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.training.running import with_running
 from mlff_dyn.units import format_kelvin
@@ -32,6 +33,8 @@ from mlff_dyn.workflows.training.train_report import ALL_STEPS, BUDGET, CONVERGE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from mlff_dyn.engines.base import Engine
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.force_field import ForceField
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
     from mlff_dyn.workflows.training.learner import Learner
 
 _NO_CALL = (QUIET, Decision.EXPANSION_LIMITED.value)
-_EXPLORATION, _FALLBACK = 1, 2
+_EXPLORATION, _FALLBACK, _PHONONS = 1, 2, 5
 
 
 class TrainingLoop:
@@ -172,8 +175,28 @@ class TrainingLoop:
             return []
         torus = self._workspace.training_torus
         known = len(data) + len(self._in_flight.calls)
-        missing = initial_displacements(self._workspace, self._learner.guess)[known:]
+        first = initial_displacements(self._workspace, self._learner.guess)
+        if self._config.training.initial.kind == "thermal" and self._learner.guess is None:
+            missing = first[known:1] if known == 0 else self._thermal(range(known, len(first)))
+        else:
+            missing = first[known:]
         return [Call(torus, u, temperature, "initial structure") for u, temperature in missing]
+
+    def _thermal(self, numbers: Sequence[int]) -> list[tuple[NDArray[np.float64], float]]:
+        """First structures by the phonons of the present force field; none before there is one."""
+        if not len(self._learner.data) or not numbers:
+            return []
+        config, torus = self._config, self._workspace.training_torus
+        modes = harmonic_modes(self._workspace.expansion, self._learner.force_field().posterior.mean, torus)
+        is_quantum = config.training.initial.statistics == "quantum"
+        found = []
+        for number in numbers:
+            temperatures = config.training.temperatures_kelvin
+            temperature = temperatures[(number - 1) % len(temperatures)]
+            seed = (config.seed, _PHONONS, number)
+            u = phonon_displacements(modes, torus, temperature, seed, is_quantum=is_quantum)
+            found.append((u, temperature))
+        return found
 
     def _one_pass(self) -> tuple[list[Call], MeanErrors | None, bool]:
         """Explore the temperatures in turn, that of the last call first, until one calls."""
