@@ -26,7 +26,7 @@ from mlff_dyn.errors import DataError
 from mlff_dyn.lattice.magnetism import MAGNETIC_LIMITS
 from mlff_dyn.store.calculated_steps import LabelFormat, RefusedStep
 from mlff_dyn.store.dataset import Snapshot
-from mlff_dyn.store.step_stream import chosen_steps
+from mlff_dyn.store.step_stream import chosen_steps, keeps_steps_before_damage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +45,7 @@ _PRINTED_VOLUME = 0.006
 _PRINTED_PRESSURE_KILOBAR = 0.011
 
 
+@keeps_steps_before_damage
 def read_outcar(source: Source, options: ReadOptions) -> Iterator[Snapshot | RefusedStep]:
     """Yield the chosen calculated steps.
 

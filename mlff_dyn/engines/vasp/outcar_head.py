@@ -10,15 +10,15 @@ import numpy as np
 
 from mlff_dyn.engines.vasp.convergence import ElectronicLimits, tag_number
 from mlff_dyn.engines.vasp.numbers import DAMAGED_FIX, split_numbers
-from mlff_dyn.engines.vasp.settings import RunOrigin, adds_energy, program_name, settings_digest
+from mlff_dyn.engines.vasp.settings import HUBBARD_TAGS, RunOrigin, adds_energy, program_name, settings_digest
 from mlff_dyn.engines.vasp.vasprun_head import atomic_number
 from mlff_dyn.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_TAG = re.compile(r"\b([A-Z][A-Z0-9_]{2,})\s*=\s*([^\s;]+)")
-_WHOLE_LINE = re.compile(r"\b(LDAUL|LDAUU|LDAUJ)\s*=\s*(.*)")
+_TAG = re.compile(r"\b([A-Z][A-Za-z0-9_]{2,})\s*=\s*([^\s;]+)")
+_WHOLE_LINE = re.compile(rf"\b({'|'.join(HUBBARD_TAGS)})\s*=\s*(.*)")
 _DATE = re.compile(r"date (\d{4})\.(\d\d)\.(\d\d)\s+(\d\d:\d\d:\d\d)")
 _KPOINT = re.compile(r"^\s*-?\d+\.\d+\s+-?\d+\.\d+\s+-?\d+\.\d+\s+(\d+\.\d+)\s*$")
 _N_POINTS = re.compile(r"\bNKPTS\s*=\s*(\d+)")
@@ -119,12 +119,12 @@ def _tags(lines: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in lines:
         if "=" in line:
-            found.update(dict(_TAG.findall(line)))
+            found.update({name.upper(): value for name, value in _TAG.findall(line)})
             whole = _WHOLE_LINE.search(line)
             if whole is not None:
                 found[whole[1]] = whole[2]
-    if found.get("METAGGA") == "F":
-        found["METAGGA"] = "--"
+    if "LDAUTYPE" in found:
+        found.setdefault("LDAU", "T")
     return found
 
 

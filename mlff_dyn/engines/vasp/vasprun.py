@@ -19,7 +19,7 @@ from mlff_dyn.engines.vasp.vasprun_scan import RawStep, RunEnd, RunHead, scan_va
 from mlff_dyn.errors import DataError
 from mlff_dyn.store.calculated_steps import LabelFormat, RefusedStep
 from mlff_dyn.store.dataset import Snapshot
-from mlff_dyn.store.step_stream import chosen_steps
+from mlff_dyn.store.step_stream import chosen_steps, keeps_steps_before_damage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +37,7 @@ _SAME_ENERGY_EV = 1.0e-6
 _SAME_VOLUME = 1.0e-5
 
 
+@keeps_steps_before_damage
 def read_vasprun(source: Source, options: ReadOptions) -> Iterator[Snapshot | RefusedStep]:
     """Yield the chosen calculated steps.
 

@@ -14,7 +14,14 @@ from ase.data import atomic_numbers
 
 from mlff_dyn.engines.vasp.convergence import ElectronicLimits, tag_number
 from mlff_dyn.engines.vasp.numbers import DAMAGED_FIX
-from mlff_dyn.engines.vasp.settings import RunOrigin, adds_energy, is_true, program_name, settings_digest
+from mlff_dyn.engines.vasp.settings import (
+    HUBBARD_TAGS,
+    RunOrigin,
+    adds_energy,
+    is_true,
+    program_name,
+    settings_digest,
+)
 from mlff_dyn.errors import DataError
 
 _TAG = re.compile(r'<([iv])\b[^<>]*name="([^"]*)"[^<>]*>([^<]*)</\1>')
@@ -63,6 +70,7 @@ def read_head(text: str) -> VasprunHead:
     """
     incar = _tags(_section(text, "incar"))
     tags = {**incar, **_tags(_RESPONSE.sub("", _section(text, "parameters")))}
+    tags.update({name: incar[name] for name in HUBBARD_TAGS if name in incar})
     generator = _tags(_section(text, "generator"))
     numbers, types = _atoms(_section(text, "atominfo"))
     titles = tuple(title for _, _, title in types)

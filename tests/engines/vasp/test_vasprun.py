@@ -133,6 +133,18 @@ def test_compressed_files_are_read(dynamics: str, tmp_path: Path, compress) -> N
     assert len(read_all(VASPRUN, path)[0]) == 10
 
 
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_cut_compressed_file_keeps_its_complete_steps(dynamics: str, tmp_path: Path, compress) -> None:
+    rng = np.random.default_rng(0)
+    noise = "".join(f"<!-- {rng.bytes(3000).hex()} -->" for _ in range(1500))
+    packed = compress((dynamics + noise).encode("latin-1"))
+    path = tmp_path / "vasprun.xml.packed"
+    path.write_bytes(packed[: int(0.9 * len(packed))])
+    snapshots, refused = read_all(VASPRUN, path)
+    assert len(snapshots) == 10
+    assert [(each.step, "cut or damaged" in each.reason) for each in refused] == [(None, True)]
+
+
 @pytest.mark.parametrize("text", ["last", "::3", "2:-2", "-3:"])
 def test_chosen_steps_are_those_of_the_slice(dynamics: str, tmp_path: Path, text: str) -> None:
     path = tmp_path / "vasprun.xml"
