@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.engines.vasp.convergence import AGAIN_FIX
+from mlff_dyn.engines.vasp.convergence import AGAIN_FIX, ANOTHER_RUN, ANOTHER_RUN_FIX
 from mlff_dyn.engines.vasp.numbers import (
     DAMAGED_FIX,
     read_number,
@@ -109,6 +109,8 @@ def _step(source: Source, run: OutcarRun, raw: RawIonicStep) -> Snapshot | Refus
 
 def _check_converged(run: OutcarRun, raw: RawIonicStep) -> None:
     n_steps = len(raw.iterations)
+    if raw.is_another_run:
+        raise DataError(ANOTHER_RUN, fix=ANOTHER_RUN_FIX)
     if not raw.is_complete:
         missing = "energy is" if raw.energy is None else "forces are"
         raise DataError(f"not complete: its {missing} missing", fix="continue the run, or leave it out")

@@ -42,6 +42,8 @@ class RawIonicStep:
         There is the head of the table that ends with the stress.
     atoms_end : bool
         The line that closes the table of forces was there.
+    is_another_run : bool
+        The head of another run comes before it.
     """
 
     number: int
@@ -57,6 +59,7 @@ class RawIonicStep:
     energy: str | None = None
     has_stress: bool = False
     atoms_end: bool = False
+    is_another_run: bool = False
 
     @property
     def is_complete(self) -> bool:
@@ -123,15 +126,18 @@ class _Scan:
         self.n_calculated = 0
         self.last_number = 0
         self.is_whole = False
+        self.is_another_run = False
+        self.is_new_run = False
 
     def iteration(self, number: int, iteration: int) -> Iterator[OutcarHead | RawIonicStep]:
         if self.head is not None:
             yield OutcarHead(tuple(self.head))
             self.head = None
-        if self.step is None or number != self.step.number or (self.step.is_complete and iteration == 1):
+        if self.step is None or number != self.step.number or self.is_new_run:
             if self.step is not None:
                 yield self.step
-            self.step = RawIonicStep(number)
+            self.step = RawIonicStep(number, is_another_run=self.is_another_run)
+            self.is_new_run = False
             self.n_calculated += 1
             self.last_number = number
         if not self.step.is_complete:
@@ -145,6 +151,9 @@ class _Scan:
             self.head.append(line)
         elif "General timing and accounting" in line:
             self.is_whole = True
+        elif "executed on" in line and "date" in line:
+            self.is_another_run = self.is_new_run = True
+            self.is_whole = False
         elif step is not None and not step.is_complete:
             _read_line(step, line, lines)
         elif step is not None and not step.moments:

@@ -18,12 +18,8 @@ TAGS = {
 }
 
 
-def digest(
-    tags: dict[str, str] | None = None, titles: tuple[str, ...] = TITLES, n: int = 512, **more: str
-) -> str:
-    return settings_digest(
-        {**(TAGS if tags is None else tags), **more}, titles, kpoints_times_atoms=n, charge=0.0
-    )
+def digest(tags: dict[str, str] = TAGS, titles: tuple[str, ...] = TITLES, n: int = 512, **more: str) -> str:
+    return settings_digest({**tags, **more}, titles, kpoints_times_atoms=n, charge=0.0)
 
 
 @pytest.mark.parametrize(

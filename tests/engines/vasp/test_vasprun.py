@@ -216,3 +216,18 @@ def test_scaled_forces_are_refused(relaxation: str, tmp_path: Path) -> None:
     )
     assert (len(snapshots), len(refused)) == (0, 8)
     assert "SCALEE" in str(refused[0])
+
+
+def test_steps_of_a_run_that_is_appended_are_refused(dynamics: str, relaxation: str, tmp_path: Path) -> None:
+    snapshots, refused = read_text(dynamics + relaxation, tmp_path / "vasprun.xml")
+    assert [each.n_atoms for each in snapshots] == [64] * 10
+    assert [each.step for each in refused] == list(range(11, 19))
+    assert all("another run" in each.reason for each in refused)
+
+
+def test_a_full_disk_leaves_a_hole(dynamics: str, tmp_path: Path) -> None:
+    begin = len(dynamics) // 2
+    text = dynamics[:begin] + "\x00" * 4096 + dynamics[begin + 4096 :]
+    snapshots, refused = read_text(text, tmp_path / "vasprun.xml")
+    assert len(snapshots) in {8, 9}
+    assert len(snapshots) + len(refused) == 10
