@@ -133,6 +133,7 @@ def test_forces_of_silicon_are_those_that_phono3py_collected(shared_data: Path) 
     np.testing.assert_array_equal([each.forces_ev_per_angstrom for each in found], stated)
 
 
+@pytest.mark.slow
 def test_forces_and_energies_of_salt_are_those_that_phono3py_collected(
     shared_data: Path, tmp_path: Path
 ) -> None:
