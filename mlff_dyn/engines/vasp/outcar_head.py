@@ -22,6 +22,7 @@ _WHOLE_LINE = re.compile(rf"\b({'|'.join(HUBBARD_TAGS)})\s*=\s*(.*)")
 _DATE = re.compile(r"date (\d{4})\.(\d\d)\.(\d\d)\s+(\d\d:\d\d:\d\d)")
 _KPOINT = re.compile(r"^\s*-?\d+\.\d+\s+-?\d+\.\d+\s+-?\d+\.\d+\s+(\d+\.\d+)\s*$")
 _N_POINTS = re.compile(r"\bNKPTS\s*=\s*(\d+)")
+_COUNT_WIDTH = 4
 _POSITIONS = "position of ions in"
 
 
@@ -64,7 +65,7 @@ def read_outcar_head(lines: Sequence[str]) -> OutcarRun:
     titles = tuple(
         " ".join(line.partition("=")[2].split()) for line in lines if line.lstrip().startswith("TITEL")
     )
-    counts = _integers(_last(lines, "ions per type"))
+    counts = _counts(_last(lines, "ions per type"), len(titles))
     elements = [line.partition("=")[2].partition(":")[0].strip() for line in lines if "VRHFIN" in line]
     n_atoms = _integers(_last(lines, "number of ions     NIONS"))
     if not counts or len(counts) != len(titles) or len(elements) not in {0, len(titles)}:
@@ -102,6 +103,16 @@ def read_outcar_head(lines: Sequence[str]) -> OutcarRun:
         cell=_table_after(lines, "direct lattice vectors", 3) if keeps_cell else None,
         fractional=_fractional(lines, sum(counts)),
     )
+
+
+def _counts(text: str, n_species: int) -> list[int]:
+    """Read numbers of atoms; those of a thousand and more touch, in columns of four."""
+    counts = _integers(text)
+    if len(counts) == n_species:
+        return counts
+    line = text.rstrip()
+    columns = [line[max(0, end - _COUNT_WIDTH) : end] for end in range(len(line), 0, -_COUNT_WIDTH)]
+    return [int(column) for column in reversed(columns[:n_species]) if column.strip().isdecimal()]
 
 
 def _largest(text: str | None) -> float | None:

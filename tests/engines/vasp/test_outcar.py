@@ -9,6 +9,7 @@ import pytest
 
 from mlff_dyn.engines.vasp.numbers import split_numbers
 from mlff_dyn.engines.vasp.outcar import OUTCAR
+from mlff_dyn.engines.vasp.outcar_head import _counts
 from mlff_dyn.engines.vasp.vasprun import VASPRUN
 from tests.engines.vasp.vasp_outputs import read_all
 
@@ -129,3 +130,8 @@ def test_runs_with_the_same_settings_are_told_alike_by_both_formats(shared_data:
     from_text, _ = read_all(OUTCAR, shared_data / "vasp" / "OUTCAR.etest1.gz")
     from_xml, _ = read_all(VASPRUN, shared_data / "vasp" / "vasprun.etest2.xml.gz")
     assert from_text[0].provenance.label_engine == from_xml[0].provenance.label_engine
+
+
+def test_numbers_of_a_thousand_atoms_touch() -> None:
+    assert _counts("              10002048  32", 3) == [1000, 2048, 32]
+    assert _counts("               1   2   4", 3) == [1, 2, 4]
