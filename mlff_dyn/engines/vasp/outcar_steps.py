@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from mlff_dyn.engines.vasp.numbers import split_numbers
+from mlff_dyn.engines.vasp.run_reader import RunEnd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,26 +75,7 @@ class OutcarHead:
     lines: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class OutcarEnd:
-    """How the file ends.
-
-    Attributes
-    ----------
-    is_cut : bool
-        It ends after a step, without the timing of the whole run.
-    n_predicted : int
-        Steps that were not calculated.
-    last_number : int
-        Of the last calculated step.
-    """
-
-    is_cut: bool
-    n_predicted: int
-    last_number: int
-
-
-def scan_outcar(file: IO[bytes]) -> Iterator[OutcarHead | RawIonicStep | OutcarEnd]:
+def scan_outcar(file: IO[bytes]) -> Iterator[OutcarHead | RawIonicStep | RunEnd]:
     """Yield the run, its calculated steps in their order, and the end.
 
     Parameters
@@ -115,7 +97,7 @@ def scan_outcar(file: IO[bytes]) -> Iterator[OutcarHead | RawIonicStep | OutcarE
         yield scan.step
     is_cut = not scan.is_whole and (scan.step is None or scan.step.is_complete)
     n_predicted = max(0, scan.n_predictions - scan.n_calculated)
-    yield OutcarEnd(is_cut, n_predicted, scan.last_number)
+    yield RunEnd(is_cut, scan.last_number, n_predicted)
 
 
 class _Scan:

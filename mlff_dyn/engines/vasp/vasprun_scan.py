@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from mlff_dyn.engines.vasp.convergence import ANOTHER_RUN
+from mlff_dyn.engines.vasp.run_reader import RunEnd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,23 +53,6 @@ class RawStep:
     number: int
     text: str
     damage: str | None = None
-
-
-@dataclass(frozen=True)
-class RunEnd:
-    """How the file ends.
-
-    Attributes
-    ----------
-    is_cut : bool
-        It ends after a step, without the end of the run.
-    n_steps, n_predicted : int
-        All steps, and those that were not calculated.
-    """
-
-    is_cut: bool
-    n_steps: int
-    n_predicted: int
 
 
 class _Scan:
