@@ -8,11 +8,13 @@ some versions write zero or F there.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import numpy as np
 
+from mlff_dyn.engines.vasp.moments import MomentsBeside
 from mlff_dyn.engines.vasp.numbers import DAMAGED_FIX, read_number, read_rows, stress_of_kilobar
 from mlff_dyn.engines.vasp.run_reader import read_steps
 from mlff_dyn.engines.vasp.vasprun_head import read_head
@@ -56,17 +58,22 @@ def read_vasprun(source: Source, options: ReadOptions) -> Iterator[Snapshot | Re
         with located(source):
             head = read_head(first.text if isinstance(first, RunHead) else "")
         steps = (part for part in parts if not isinstance(part, RunHead))
-        yield from read_steps(source, options.steps, steps, lambda raw: _step(source, head, raw))
+        moments = MomentsBeside(source) if head.is_polarized else None
+        yield from read_steps(source, options.steps, steps, lambda raw: _step(source, head, moments, raw))
 
 
-def _step(source: Source, head: VasprunHead, raw: RawStep) -> Snapshot:
+def _step(source: Source, head: VasprunHead, moments: MomentsBeside | None, raw: RawStep) -> Snapshot:
     if raw.damage is not None:
         raise DataError(f"not complete: {raw.damage}", fix=DAMAGED_FIX)
     try:
         root = _tree(raw.text)
     except ET.ParseError as error:
         raise DataError(f"damaged: {error}", fix=DAMAGED_FIX) from error
-    return _snapshot(source, head, raw.number, root, _converged_energy(head, root))
+    snapshot = _snapshot(source, head, raw.number, root, _converged_energy(head, root))
+    if moments is None:
+        return snapshot
+    found = moments.of_step(raw.number, snapshot.energy_ev, snapshot.n_atoms)
+    return replace(snapshot, magnetic_moments=found)
 
 
 def _tree(text: str) -> ET.Element:
