@@ -1,17 +1,47 @@
-"""Choose steps of a file while it is read, holding no more of them than the choice needs."""
+"""Steps of a file while it is read: choose them, holding no more than needed; keep those before a damage."""
 
 from __future__ import annotations
 
 from collections import deque
+from functools import wraps
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+from mlff_dyn.errors import DataError
+from mlff_dyn.store.calculated_steps import RefusedStep
 
-    from mlff_dyn.store.calculated_steps import StepChoice
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from mlff_dyn.store.calculated_steps import ReadOptions, StepChoice
+    from mlff_dyn.store.dataset import Snapshot
+    from mlff_dyn.store.source import Source
+
+    _Reader = Callable[[Source, ReadOptions], Iterator[Snapshot | RefusedStep]]
 
 _Step = TypeVar("_Step")
+
+
+def keeps_steps_before_damage(read: _Reader) -> _Reader:
+    """Let a reader give what it has read before it finds that, say, a compressed file is cut.
+
+    The damage is the last refusal then; it is an error where there is nothing before it.
+    """
+
+    @wraps(read)
+    def reading(source: Source, options: ReadOptions) -> Iterator[Snapshot | RefusedStep]:
+        is_first = True
+        try:
+            for step in read(source, options):
+                yield step
+                is_first = False
+        except DataError as error:
+            if is_first:
+                raise
+            reason = error.message.removeprefix(str(source)).lstrip(": ")
+            yield RefusedStep(source, None, reason, fix=error.fix or "copy the file again")
+
+    return reading
 
 
 def chosen_steps(steps: Iterable[_Step], choice: StepChoice) -> Iterator[_Step]:

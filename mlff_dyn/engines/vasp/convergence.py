@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 AGAIN_FIX = "calculate it again with a larger NELM or another ALGO"
+ANOTHER_RUN = "it belongs to another run that follows in the file, whose settings are not read"
+ANOTHER_RUN_FIX = "cut the file where the other run begins"
 _PRINTED_EV = 2.0e-8
 
 

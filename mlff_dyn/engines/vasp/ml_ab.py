@@ -22,7 +22,7 @@ from mlff_dyn.engines.vasp.vasprun_head import atomic_number
 from mlff_dyn.errors import DataError
 from mlff_dyn.store.calculated_steps import LabelFormat, RefusedStep
 from mlff_dyn.store.dataset import Snapshot
-from mlff_dyn.store.step_stream import chosen_steps
+from mlff_dyn.store.step_stream import chosen_steps, keeps_steps_before_damage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +48,7 @@ _TITLES = (
 _RULE = re.compile(r"^\s*[-=*]{10,}\s*$")
 
 
+@keeps_steps_before_damage
 def read_ml_ab(source: Source, options: ReadOptions) -> Iterator[Snapshot | RefusedStep]:
     """Yield the chosen configurations.
 

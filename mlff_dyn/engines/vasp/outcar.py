@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.engines.vasp.convergence import AGAIN_FIX
+from mlff_dyn.engines.vasp.convergence import AGAIN_FIX, ANOTHER_RUN, ANOTHER_RUN_FIX
 from mlff_dyn.engines.vasp.numbers import (
     DAMAGED_FIX,
     read_number,
@@ -21,12 +21,13 @@ from mlff_dyn.engines.vasp.numbers import (
     stress_of_kilobar,
 )
 from mlff_dyn.engines.vasp.outcar_head import read_outcar_head
-from mlff_dyn.engines.vasp.outcar_steps import OutcarEnd, OutcarHead, RawIonicStep, scan_outcar
-from mlff_dyn.errors import DataError
+from mlff_dyn.engines.vasp.outcar_steps import OutcarHead, RawIonicStep, scan_outcar
+from mlff_dyn.engines.vasp.run_reader import read_steps
+from mlff_dyn.errors import DataError, located
 from mlff_dyn.lattice.magnetism import MAGNETIC_LIMITS
 from mlff_dyn.store.calculated_steps import LabelFormat, RefusedStep
 from mlff_dyn.store.dataset import Snapshot
-from mlff_dyn.store.step_stream import chosen_steps
+from mlff_dyn.store.step_stream import keeps_steps_before_damage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +46,7 @@ _PRINTED_VOLUME = 0.006
 _PRINTED_PRESSURE_KILOBAR = 0.011
 
 
+@keeps_steps_before_damage
 def read_outcar(source: Source, options: ReadOptions) -> Iterator[Snapshot | RefusedStep]:
     """Yield the chosen calculated steps.
 
@@ -56,58 +58,24 @@ def read_outcar(source: Source, options: ReadOptions) -> Iterator[Snapshot | Ref
     DataError
         If nothing in the file can be read; the message has its name.
     """
-    ends: list[OutcarEnd] = []
     with source.open() as file:
         parts = scan_outcar(file)
         first = next(parts)
-        try:
+        with located(source):
             run = read_outcar_head(first.lines if isinstance(first, OutcarHead) else ())
-        except DataError as error:
-            raise DataError(f"{source}: {error.message}", fix=error.fix) from error
-        for raw in chosen_steps(_steps(parts, ends), options.steps):
-            yield _step(source, run, raw)
-    yield from _remarks(source, ends[0]) if ends else ()
+        steps = (part for part in parts if not isinstance(part, OutcarHead))
+        yield from read_steps(source, options.steps, steps, lambda raw: _step(source, run, raw))
 
 
-def _steps(
-    parts: Iterator[OutcarHead | RawIonicStep | OutcarEnd], ends: list[OutcarEnd]
-) -> Iterator[RawIonicStep]:
-    for part in parts:
-        if isinstance(part, RawIonicStep):
-            yield part
-        elif isinstance(part, OutcarEnd):
-            ends.append(part)
-
-
-def _remarks(source: Source, end: OutcarEnd) -> Iterator[RefusedStep]:
-    if end.last_number == 0 and end.n_predicted == 0:
-        raise DataError(f"{source}: there is no step in it", fix="calculate it again")
-    if end.n_predicted:
-        yield RefusedStep(
-            source,
-            None,
-            f"{end.n_predicted} steps were predicted by a machine-learned force field, not calculated",
-            fix="nothing is to do: the calculated ones are read",
-        )
-    if end.is_cut:
-        yield RefusedStep(
-            source,
-            end.last_number + 1,
-            f"the file ends after step {end.last_number} without the end of the run",
-            fix="continue the run, or use the complete steps",
-        )
-
-
-def _step(source: Source, run: OutcarRun, raw: RawIonicStep) -> Snapshot | RefusedStep:
-    try:
-        _check_converged(run, raw)
-        return _snapshot(source, run, raw)
-    except DataError as error:
-        return RefusedStep(source, raw.number, error.message, fix=error.fix or DAMAGED_FIX)
+def _step(source: Source, run: OutcarRun, raw: RawIonicStep) -> Snapshot:
+    _check_converged(run, raw)
+    return _snapshot(source, run, raw)
 
 
 def _check_converged(run: OutcarRun, raw: RawIonicStep) -> None:
     n_steps = len(raw.iterations)
+    if raw.is_another_run:
+        raise DataError(ANOTHER_RUN, fix=ANOTHER_RUN_FIX)
     if not raw.is_complete:
         missing = "energy is" if raw.energy is None else "forces are"
         raise DataError(f"not complete: its {missing} missing", fix="continue the run, or leave it out")

@@ -10,18 +10,19 @@ import numpy as np
 
 from mlff_dyn.engines.vasp.convergence import ElectronicLimits, tag_number
 from mlff_dyn.engines.vasp.numbers import DAMAGED_FIX, split_numbers
-from mlff_dyn.engines.vasp.settings import RunOrigin, adds_energy, program_name, settings_digest
+from mlff_dyn.engines.vasp.settings import HUBBARD_TAGS, RunOrigin, adds_energy, program_name, settings_digest
 from mlff_dyn.engines.vasp.vasprun_head import atomic_number
 from mlff_dyn.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_TAG = re.compile(r"\b([A-Z][A-Z0-9_]{2,})\s*=\s*([^\s;]+)")
-_WHOLE_LINE = re.compile(r"\b(LDAUL|LDAUU|LDAUJ)\s*=\s*(.*)")
+_TAG = re.compile(r"\b([A-Z][A-Za-z0-9_]{2,})\s*=\s*([^\s;]+)")
+_WHOLE_LINE = re.compile(rf"\b({'|'.join(HUBBARD_TAGS)})\s*=\s*(.*)")
 _DATE = re.compile(r"date (\d{4})\.(\d\d)\.(\d\d)\s+(\d\d:\d\d:\d\d)")
 _KPOINT = re.compile(r"^\s*-?\d+\.\d+\s+-?\d+\.\d+\s+-?\d+\.\d+\s+(\d+\.\d+)\s*$")
 _N_POINTS = re.compile(r"\bNKPTS\s*=\s*(\d+)")
+_COUNT_WIDTH = 4
 _POSITIONS = "position of ions in"
 
 
@@ -64,7 +65,7 @@ def read_outcar_head(lines: Sequence[str]) -> OutcarRun:
     titles = tuple(
         " ".join(line.partition("=")[2].split()) for line in lines if line.lstrip().startswith("TITEL")
     )
-    counts = _integers(_last(lines, "ions per type"))
+    counts = _counts(_last(lines, "ions per type"), len(titles))
     elements = [line.partition("=")[2].partition(":")[0].strip() for line in lines if "VRHFIN" in line]
     n_atoms = _integers(_last(lines, "number of ions     NIONS"))
     if not counts or len(counts) != len(titles) or len(elements) not in {0, len(titles)}:
@@ -104,6 +105,16 @@ def read_outcar_head(lines: Sequence[str]) -> OutcarRun:
     )
 
 
+def _counts(text: str, n_species: int) -> list[int]:
+    """Read numbers of atoms; those of a thousand and more touch, in columns of four."""
+    counts = _integers(text)
+    if len(counts) == n_species:
+        return counts
+    line = text.rstrip()
+    columns = [line[max(0, end - _COUNT_WIDTH) : end] for end in range(len(line), 0, -_COUNT_WIDTH)]
+    return [int(column) for column in reversed(columns[:n_species]) if column.strip().isdecimal()]
+
+
 def _largest(text: str | None) -> float | None:
     """Largest number that is printed like this: EDIFF is printed with one digit, as in 0.1E-03."""
     value = _float(text)
@@ -119,12 +130,12 @@ def _tags(lines: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in lines:
         if "=" in line:
-            found.update(dict(_TAG.findall(line)))
+            found.update({name.upper(): value for name, value in _TAG.findall(line)})
             whole = _WHOLE_LINE.search(line)
             if whole is not None:
                 found[whole[1]] = whole[2]
-    if found.get("METAGGA") == "F":
-        found["METAGGA"] = "--"
+    if "LDAUTYPE" in found:
+        found.setdefault("LDAU", "T")
     return found
 
 

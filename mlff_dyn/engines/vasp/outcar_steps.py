@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from mlff_dyn.engines.vasp.numbers import split_numbers
+from mlff_dyn.engines.vasp.run_reader import RunEnd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +43,8 @@ class RawIonicStep:
         There is the head of the table that ends with the stress.
     atoms_end : bool
         The line that closes the table of forces was there.
+    is_another_run : bool
+        The head of another run comes before it.
     """
 
     number: int
@@ -57,6 +60,7 @@ class RawIonicStep:
     energy: str | None = None
     has_stress: bool = False
     atoms_end: bool = False
+    is_another_run: bool = False
 
     @property
     def is_complete(self) -> bool:
@@ -71,26 +75,7 @@ class OutcarHead:
     lines: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class OutcarEnd:
-    """How the file ends.
-
-    Attributes
-    ----------
-    is_cut : bool
-        It ends after a step, without the timing of the whole run.
-    n_predicted : int
-        Steps that were not calculated.
-    last_number : int
-        Of the last calculated step.
-    """
-
-    is_cut: bool
-    n_predicted: int
-    last_number: int
-
-
-def scan_outcar(file: IO[bytes]) -> Iterator[OutcarHead | RawIonicStep | OutcarEnd]:
+def scan_outcar(file: IO[bytes]) -> Iterator[OutcarHead | RawIonicStep | RunEnd]:
     """Yield the run, its calculated steps in their order, and the end.
 
     Parameters
@@ -112,7 +97,7 @@ def scan_outcar(file: IO[bytes]) -> Iterator[OutcarHead | RawIonicStep | OutcarE
         yield scan.step
     is_cut = not scan.is_whole and (scan.step is None or scan.step.is_complete)
     n_predicted = max(0, scan.n_predictions - scan.n_calculated)
-    yield OutcarEnd(is_cut, n_predicted, scan.last_number)
+    yield RunEnd(is_cut, scan.last_number, n_predicted)
 
 
 class _Scan:
@@ -123,15 +108,18 @@ class _Scan:
         self.n_calculated = 0
         self.last_number = 0
         self.is_whole = False
+        self.is_another_run = False
+        self.is_new_run = False
 
     def iteration(self, number: int, iteration: int) -> Iterator[OutcarHead | RawIonicStep]:
         if self.head is not None:
             yield OutcarHead(tuple(self.head))
             self.head = None
-        if self.step is None or number != self.step.number or (self.step.is_complete and iteration == 1):
+        if self.step is None or number != self.step.number or self.is_new_run:
             if self.step is not None:
                 yield self.step
-            self.step = RawIonicStep(number)
+            self.step = RawIonicStep(number, is_another_run=self.is_another_run)
+            self.is_new_run = False
             self.n_calculated += 1
             self.last_number = number
         if not self.step.is_complete:
@@ -145,6 +133,9 @@ class _Scan:
             self.head.append(line)
         elif "General timing and accounting" in line:
             self.is_whole = True
+        elif "executed on" in line and "date" in line:
+            self.is_another_run = self.is_new_run = True
+            self.is_whole = False
         elif step is not None and not step.is_complete:
             _read_line(step, line, lines)
         elif step is not None and not step.moments:

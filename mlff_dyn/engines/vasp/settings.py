@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlff_dyn.engines.base import identity_of
+from mlff_dyn.engines.vasp.convergence import tag_number
 from mlff_dyn.engines.vasp.numbers import split_numbers
 from mlff_dyn.store.provenance import Provenance
 
@@ -46,19 +47,22 @@ _DEFAULTS: dict[str, str] = {
     "LVDW": "f",
     "METAGGA": "--",
     "NUPDOWN": "-1",
-    "PREC": "normal",
+    "PREC": "n",
     "SIGMA": "0.2",
 }
 """Tags that results depend on, and the values that are left out."""
 
 _WHERE_SWITCHED_ON: dict[str, tuple[str, ...]] = {
-    "LDAU": ("LDAUTYPE", "LDAUL", "LDAUU", "LDAUJ"),
+    "LDAU": ("LDAUTYPE",),
     "LHFCALC": ("AEXX", "HFSCREEN", "AGGAX", "ALDAC"),
     "LUSE_VDW": ("ZAB_VDW", "PARAM1", "PARAM2", "PARAM3"),
 }
 """Tags that results depend on only where another one is true."""
 
-_LETTERS_OF_PREC = 6
+HUBBARD_TAGS = ("LDAUL", "LDAUU", "LDAUJ")
+"""Angular momentum, U and J, a value for each species."""
+
+_TETRAHEDRA = "-5"
 _VERSION = re.compile(r"\d+\.\d+(\.\d+)?")
 
 
@@ -127,19 +131,23 @@ def settings_digest(
         Electrons that a neutral cell has more.
     """
     canonical = {name: _canonical(name, value) for name, value in tags.items()}
+    if canonical.get("ISMEAR") == _TETRAHEDRA:
+        canonical.pop("SIGMA", None)
     kept = {name: canonical.get(name, default) for name, default in _DEFAULTS.items()}
     kept = {name: value for name, value in kept.items() if value != _DEFAULTS[name]}
     for switch, names in _WHERE_SWITCHED_ON.items():
         if canonical.get(switch) == "t":
             kept.update({name: canonical[name] for name in names if name in canonical})
-    cutoff = canonical.get("ENCUT", canonical.get("ENMAX"))
+    cutoff = tag_number(tags, "ENCUT") or tag_number(tags, "ENMAX")
     settings: dict[str, object] = {
         "tags": kept,
-        "cutoff": cutoff,
+        "cutoff": None if cutoff is None else round(cutoff, 1),
         "functional": _functional(canonical.get("GGA", "--"), titles),
         "titles": sorted(set(titles)),
         "kpoints_times_atoms": kpoints_times_atoms,
     }
+    if canonical.get("LDAU") == "t":
+        settings["hubbard"] = _hubbard(tags, titles)
     if charge is not None and abs(charge) > 1e-4:
         settings["charge"] = round(charge, 3)
     return identity_of(KIND, settings)
@@ -159,12 +167,14 @@ def adds_energy(tags: Mapping[str, str]) -> bool:
 
 
 def _canonical(name: str, value: str) -> str:
-    words = value.strip().lower().split() if name in {"LDAUL", "LDAUU", "LDAUJ"} else [value.strip().lower()]
+    word = value.strip().lower()
     if name == "PREC":
-        return words[0][:_LETTERS_OF_PREC]
+        return word[:1]
     if name == "LREAL":
-        return "t" if words[0].strip(".")[:1] in {"a", "o", "t"} else "f"
-    return " ".join(_canonical_word(word) for word in words)
+        return "t" if word.strip(".")[:1] in {"a", "o", "t"} else "f"
+    if name == "METAGGA" and word in {"none", "f", ""}:
+        return _DEFAULTS[name]
+    return _canonical_word(word)
 
 
 def _canonical_word(word: str) -> str:
@@ -175,6 +185,17 @@ def _canonical_word(word: str) -> str:
         return f"{float(split_numbers(word)[0]):.8g}"
     except (ValueError, IndexError):
         return word
+
+
+def _hubbard(tags: Mapping[str, str], titles: Sequence[str]) -> list[str]:
+    """List angular momentum, U and J of the species that have some, whatever the order of species."""
+    columns = [[_canonical_word(word) for word in tags.get(name, "").split()] for name in HUBBARD_TAGS]
+    rows = list(zip(*columns, strict=False))
+    if len(rows) != len(titles):
+        return [" ".join(row) for row in rows]
+    return sorted(
+        f"{title}: {' '.join(row)}" for title, row in zip(titles, rows, strict=True) if row[1:] != ("0", "0")
+    )
 
 
 def _functional(gga: str, titles: Sequence[str]) -> str:

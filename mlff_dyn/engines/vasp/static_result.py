@@ -50,22 +50,11 @@ def read_static(source: Source) -> EngineResult:
         for name in ("program", "pseudopotentials", "date")
         if (value := getattr(snapshot.provenance, name)) is not None
     }
+    moments = snapshot.magnetic_moments
     return EngineResult(
         energy_ev=snapshot.energy_ev,
         forces_ev_per_angstrom=snapshot.forces_ev_per_angstrom,
         stress_ev_per_angstrom3=snapshot.stress_ev_per_angstrom3,
-        magnetic_state=_magnetic_state(source, snapshot),
+        magnetic_state=None if moments is None else MagneticState(moments, float(moments.sum())),
         origin=origin,
     )
-
-
-def _magnetic_state(source: Source, snapshot: Snapshot) -> MagneticState | None:
-    moments = snapshot.magnetic_moments
-    beside = source.sibling("OUTCAR")
-    if moments is None and beside is not None and beside != source:
-        try:
-            last = list(OUTCAR.read(beside, ReadOptions()))[:1]
-        except DataError:
-            return None
-        moments = next((step.magnetic_moments for step in last if not isinstance(step, RefusedStep)), None)
-    return None if moments is None else MagneticState(moments=moments, total=float(moments.sum()))

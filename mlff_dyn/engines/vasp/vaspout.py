@@ -37,6 +37,7 @@ _STEPS = "intermediate/ion_dynamics"
 _UNREADABLE = (OSError, KeyError, RuntimeError, ValueError, TypeError, IndexError, AttributeError)
 _TITLE = re.compile(r"TITEL\s*=\s*(.*)")
 _CUTOFF = re.compile(r"ENMAX\s*=\s*([0-9.]+)")
+_SAME_ENERGY_EV = 2.0e-6
 _UNKNOWN_FIX = "give vasprun.xml or OUTCAR of the same run, or put one beside it"
 
 
@@ -119,13 +120,20 @@ def _flags(source: Source, file: h5py.File, run: _Run) -> dict[int, bool] | None
         if beside is None:
             continue
         found: dict[int, bool] = {}
+        energies = np.array(file[f"{_STEPS}/energies"])[:, run.energy_column]
         for step in kind.read(beside, ReadOptions()):
             if isinstance(step, Snapshot) and step.provenance.step is not None:
-                found[step.provenance.step] = True
+                number = step.provenance.step
+                found[number] = _is_same(step.energy_ev, energies[number - 1 : number])
             elif isinstance(step, RefusedStep) and step.step is not None:
                 found[step.step] = False
         return found
     return None
+
+
+def _is_same(energy_ev: float | None, stated: np.ndarray) -> bool:
+    """Whether a step is that of the same run."""
+    return energy_ev is not None and len(stated) == 1 and bool(abs(stated[0] - energy_ev) < _SAME_ENERGY_EV)
 
 
 def _run(file: h5py.File) -> _Run:

@@ -8,18 +8,21 @@ some versions write zero or F there.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import numpy as np
 
+from mlff_dyn.engines.vasp.moments import MomentsBeside
 from mlff_dyn.engines.vasp.numbers import DAMAGED_FIX, read_number, read_rows, stress_of_kilobar
+from mlff_dyn.engines.vasp.run_reader import read_steps
 from mlff_dyn.engines.vasp.vasprun_head import read_head
-from mlff_dyn.engines.vasp.vasprun_scan import RawStep, RunEnd, RunHead, scan_vasprun
-from mlff_dyn.errors import DataError
+from mlff_dyn.engines.vasp.vasprun_scan import RawStep, RunHead, scan_vasprun
+from mlff_dyn.errors import DataError, located
 from mlff_dyn.store.calculated_steps import LabelFormat, RefusedStep
 from mlff_dyn.store.dataset import Snapshot
-from mlff_dyn.store.step_stream import chosen_steps
+from mlff_dyn.store.step_stream import keeps_steps_before_damage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +40,7 @@ _SAME_ENERGY_EV = 1.0e-6
 _SAME_VOLUME = 1.0e-5
 
 
+@keeps_steps_before_damage
 def read_vasprun(source: Source, options: ReadOptions) -> Iterator[Snapshot | RefusedStep]:
     """Yield the chosen calculated steps.
 
@@ -48,59 +52,28 @@ def read_vasprun(source: Source, options: ReadOptions) -> Iterator[Snapshot | Re
     DataError
         If nothing in the file can be read; the message has its name.
     """
-    ends: list[RunEnd] = []
     with source.open() as file:
         parts = scan_vasprun(file)
         first = next(parts)
-        head: VasprunHead | DataError
-        try:
+        with located(source):
             head = read_head(first.text if isinstance(first, RunHead) else "")
-        except DataError as error:
-            raise DataError(f"{source}: {error.message}", fix=error.fix) from error
-        for raw in chosen_steps(_steps(parts, ends), options.steps):
-            yield _step(source, head, raw)
-    yield from _remarks(source, ends[0]) if ends else ()
+        steps = (part for part in parts if not isinstance(part, RunHead))
+        moments = MomentsBeside(source) if head.is_polarized else None
+        yield from read_steps(source, options.steps, steps, lambda raw: _step(source, head, moments, raw))
 
 
-def _steps(parts: Iterator[RunHead | RawStep | RunEnd], ends: list[RunEnd]) -> Iterator[RawStep]:
-    for part in parts:
-        if isinstance(part, RawStep):
-            yield part
-        elif isinstance(part, RunEnd):
-            ends.append(part)
-
-
-def _remarks(source: Source, end: RunEnd) -> Iterator[RefusedStep]:
-    n_calculated = end.n_steps - end.n_predicted
-    if n_calculated == 0 and end.n_predicted == 0:
-        raise DataError(f"{source}: there is no step in it", fix="calculate it again")
-    if end.n_predicted:
-        yield RefusedStep(
-            source,
-            None,
-            f"{end.n_predicted} of {end.n_steps} steps were predicted by a machine-learned force field, "
-            "not calculated",
-            fix="nothing is to do: the calculated ones are read",
-        )
-    if end.is_cut:
-        yield RefusedStep(
-            source,
-            end.n_steps + 1,
-            f"the file ends after step {end.n_steps} without the end of the run",
-            fix="continue the run, or use the complete steps",
-        )
-
-
-def _step(source: Source, head: VasprunHead, raw: RawStep) -> Snapshot | RefusedStep:
+def _step(source: Source, head: VasprunHead, moments: MomentsBeside | None, raw: RawStep) -> Snapshot:
     if raw.damage is not None:
-        return RefusedStep(source, raw.number, f"not complete: {raw.damage}", fix=DAMAGED_FIX)
+        raise DataError(f"not complete: {raw.damage}", fix=DAMAGED_FIX)
     try:
         root = _tree(raw.text)
-        return _snapshot(source, head, raw.number, root, _converged_energy(head, root))
     except ET.ParseError as error:
-        return RefusedStep(source, raw.number, f"damaged: {error}", fix=DAMAGED_FIX)
-    except DataError as error:
-        return RefusedStep(source, raw.number, error.message, fix=error.fix or DAMAGED_FIX)
+        raise DataError(f"damaged: {error}", fix=DAMAGED_FIX) from error
+    snapshot = _snapshot(source, head, raw.number, root, _converged_energy(head, root))
+    if moments is None:
+        return snapshot
+    found = moments.of_step(raw.number, snapshot.energy_ev, snapshot.n_atoms)
+    return replace(snapshot, magnetic_moments=found)
 
 
 def _tree(text: str) -> ET.Element:

@@ -14,7 +14,14 @@ from ase.data import atomic_numbers
 
 from mlff_dyn.engines.vasp.convergence import ElectronicLimits, tag_number
 from mlff_dyn.engines.vasp.numbers import DAMAGED_FIX
-from mlff_dyn.engines.vasp.settings import RunOrigin, adds_energy, is_true, program_name, settings_digest
+from mlff_dyn.engines.vasp.settings import (
+    HUBBARD_TAGS,
+    RunOrigin,
+    adds_energy,
+    is_true,
+    program_name,
+    settings_digest,
+)
 from mlff_dyn.errors import DataError
 
 _TAG = re.compile(r'<([iv])\b[^<>]*name="([^"]*)"[^<>]*>([^<]*)</\1>')
@@ -40,6 +47,8 @@ class VasprunHead:
         Energies of steps may have pressure times volume added (PSTRESS).
     has_response : bool
         Electronic steps of linear response follow those of the ground state.
+    is_polarized : bool
+        Spins are collinear, and there are moments.
     is_learning : bool
         The run trains or uses a machine-learned force field.
     """
@@ -50,6 +59,7 @@ class VasprunHead:
     adds_energy: bool
     has_pressure: bool
     has_response: bool
+    is_polarized: bool
     is_learning: bool
 
 
@@ -63,6 +73,7 @@ def read_head(text: str) -> VasprunHead:
     """
     incar = _tags(_section(text, "incar"))
     tags = {**incar, **_tags(_RESPONSE.sub("", _section(text, "parameters")))}
+    tags.update({name: incar[name] for name in HUBBARD_TAGS if name in incar})
     generator = _tags(_section(text, "generator"))
     numbers, types = _atoms(_section(text, "atominfo"))
     titles = tuple(title for _, _, title in types)
@@ -87,6 +98,7 @@ def read_head(text: str) -> VasprunHead:
         adds_energy=adds_energy(tags),
         has_pressure=tag_number(tags, "PSTRESS") not in {None, 0.0},
         has_response=tag_number(tags, "IBRION") in {7.0, 8.0} or is_true(tags.get("LEPSILON", "F")),
+        is_polarized=tag_number(tags, "ISPIN") == 2.0 and not is_true(tags.get("LNONCOLLINEAR", "F")),
         is_learning=is_true(tags.get("ML_LMLFF", "F")),
     )
 

@@ -11,6 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+from mlff_dyn.engines.vasp.convergence import ANOTHER_RUN
+from mlff_dyn.engines.vasp.run_reader import RunEnd
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -52,23 +55,6 @@ class RawStep:
     damage: str | None = None
 
 
-@dataclass(frozen=True)
-class RunEnd:
-    """How the file ends.
-
-    Attributes
-    ----------
-    is_cut : bool
-        It ends after a step, without the end of the run.
-    n_steps, n_predicted : int
-        All steps, and those that were not calculated.
-    """
-
-    is_cut: bool
-    n_steps: int
-    n_predicted: int
-
-
 class _Scan:
     def __init__(self) -> None:
         self.kept: list[bytes] = []
@@ -79,6 +65,7 @@ class _Scan:
         self.n_calculated = 0
         self.n_predicted = 0
         self.is_whole = False
+        self.is_another_run = False
 
     def add(self, text: bytes) -> None:
         if self.dropped is not None or not (self.in_step or self.in_head):
@@ -96,6 +83,8 @@ class _Scan:
     def step(self, damage: str | None = None) -> RawStep:
         self.in_step, self.dropped = False, None
         self.n_calculated += 1
+        if self.is_another_run:
+            damage = ANOTHER_RUN
         return RawStep(self.n_calculated + self.n_predicted, self.taken(), damage)
 
     def mark(self, found: re.Match[bytes]) -> Iterator[RunHead | RawStep]:
@@ -104,6 +93,7 @@ class _Scan:
             yield from self._calculation(closes=closes)
         elif name == b"modeling":
             self.is_whole = closes
+            self.is_another_run |= not closes and not self.in_head
         elif name == b"varray":
             if not self.in_step and self.dropped is None:
                 self.n_predicted += 1

@@ -9,6 +9,8 @@ import pytest
 
 from mlff_dyn.engines.vasp.numbers import split_numbers
 from mlff_dyn.engines.vasp.outcar import OUTCAR
+from mlff_dyn.engines.vasp.outcar_head import _counts
+from mlff_dyn.engines.vasp.vasprun import VASPRUN
 from tests.engines.vasp.vasp_outputs import read_all
 
 PREDICTED = """
@@ -112,3 +114,24 @@ def test_without_the_message_of_convergence_a_step_is_refused(relaxation: str, t
 def test_moments_are_those_of_the_last_table(shared_data: Path) -> None:
     snapshots, _ = read_all(OUTCAR, shared_data / "vasp" / "OUTCAR.gz")
     assert snapshots[-1].magnetic_moments.tolist() == [0.0, 0.813, 0.813, -0.112, -0.162, -0.112, -0.162]
+
+
+def test_steps_of_a_run_that_is_appended_are_refused(
+    relaxation: str, shared_data: Path, tmp_path: Path
+) -> None:
+    other = (shared_data / "vasp" / "OUTCAR.Al").read_text(encoding="latin-1")
+    snapshots, (refused,) = read_text(relaxation + other, tmp_path / "OUTCAR")
+    assert len(snapshots) == 8
+    assert "another run" in refused.reason
+
+
+def test_runs_with_the_same_settings_are_told_alike_by_both_formats(shared_data: Path) -> None:
+    """The same input of copper, by VASP 5.4 in an OUTCAR and by VASP 6.2 in a vasprun.xml."""
+    from_text, _ = read_all(OUTCAR, shared_data / "vasp" / "OUTCAR.etest1.gz")
+    from_xml, _ = read_all(VASPRUN, shared_data / "vasp" / "vasprun.etest2.xml.gz")
+    assert from_text[0].provenance.label_engine == from_xml[0].provenance.label_engine
+
+
+def test_numbers_of_a_thousand_atoms_touch() -> None:
+    assert _counts("              10002048  32", 3) == [1000, 2048, 32]
+    assert _counts("               1   2   4", 3) == [1, 2, 4]

@@ -1,5 +1,6 @@
 """Every real output of VASP beside the repository is read right, or refused for the right reason."""
 
+import lzma
 import re
 import warnings
 from pathlib import Path
@@ -122,6 +123,32 @@ def test_forces_and_energies_are_those_of_an_independent_data_set(shared_data: P
         stated = np.hstack([rows[:, :3] * bohr, rows[:, 3:] * rydberg / bohr])
         np.testing.assert_allclose(found[:, :3], stated[:, :3], atol=6e-8)
         np.testing.assert_allclose(found[:, 3:], stated[:, 3:], atol=2e-6)
+
+
+def test_forces_of_silicon_are_those_that_phono3py_collected(shared_data: Path) -> None:
+    folder = shared_data / "Si-PBEsol-vasp"
+    members = sorted(Source(folder / "vasprun_xmls.tar.lzma").members(), key=str)
+    found = [read_all(VASPRUN, each)[0][0] for each in members if "vasprun" in each.name]
+    stated = np.loadtxt(folder / "FORCES_FC3").reshape(len(found), -1, 3)
+    np.testing.assert_array_equal([each.forces_ev_per_angstrom for each in found], stated)
+
+
+@pytest.mark.slow
+def test_forces_and_energies_of_salt_are_those_that_phono3py_collected(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    phono3py = pytest.importorskip("phono3py")
+    folder = shared_data / "NaCl-vasp"
+    path = tmp_path / "phono3py_params.yaml"
+    path.write_bytes(lzma.decompress((folder / "phono3py_params_NaCl.yaml.xz").read_bytes()))
+    stated = phono3py.load(path, produce_fc=False, log_level=0)
+    members = sorted(Source(folder / "vasprun_xmls.tar.xz").members(), key=str)
+    found = [read_all(VASPRUN, each)[0][0] for each in members if "vasprun" in each.name]
+    small = [each for each in found if each.n_atoms == 64]
+    np.testing.assert_array_equal([each.forces_ev_per_angstrom for each in small], stated.forces)
+    np.testing.assert_array_equal([each.energy_ev for each in small], stated.supercell_energies)
+    large = [each.forces_ev_per_angstrom for each in found if each.n_atoms == 512]
+    np.testing.assert_array_equal(large, stated.phonon_forces)
 
 
 def test_forces_are_the_derivative_of_the_energy_along_dynamics(shared_data: Path) -> None:

@@ -78,6 +78,10 @@ def test_without_flags_the_run_beside_it_tells(
     (tmp_path / "vasprun.xml").write_bytes(content)
     snapshots, refused = read_all(VASPOUT_H5, path)
     assert (len(snapshots), refused) == (10, [])
+    path.unlink()
+    write_vaspout(path, [dynamics[0], dynamics[2]], None)
+    snapshots, (refused,) = read_all(VASPOUT_H5, path)
+    assert (len(snapshots), refused.step) == (1, 2)
 
 
 def test_a_given_density_and_unfinished_arrays_are_refused(dynamics: list[Snapshot], tmp_path: Path) -> None:

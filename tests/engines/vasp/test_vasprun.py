@@ -133,6 +133,18 @@ def test_compressed_files_are_read(dynamics: str, tmp_path: Path, compress) -> N
     assert len(read_all(VASPRUN, path)[0]) == 10
 
 
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_cut_compressed_file_keeps_its_complete_steps(dynamics: str, tmp_path: Path, compress) -> None:
+    rng = np.random.default_rng(0)
+    noise = "".join(f"<!-- {rng.bytes(3000).hex()} -->" for _ in range(1500))
+    packed = compress((dynamics + noise).encode("latin-1"))
+    path = tmp_path / "vasprun.xml.packed"
+    path.write_bytes(packed[: int(0.9 * len(packed))])
+    snapshots, refused = read_all(VASPRUN, path)
+    assert len(snapshots) == 10
+    assert [(each.step, "cut or damaged" in each.reason) for each in refused] == [(None, True)]
+
+
 @pytest.mark.parametrize("text", ["last", "::3", "2:-2", "-3:"])
 def test_chosen_steps_are_those_of_the_slice(dynamics: str, tmp_path: Path, text: str) -> None:
     path = tmp_path / "vasprun.xml"
@@ -204,3 +216,18 @@ def test_scaled_forces_are_refused(relaxation: str, tmp_path: Path) -> None:
     )
     assert (len(snapshots), len(refused)) == (0, 8)
     assert "SCALEE" in str(refused[0])
+
+
+def test_steps_of_a_run_that_is_appended_are_refused(dynamics: str, relaxation: str, tmp_path: Path) -> None:
+    snapshots, refused = read_text(dynamics + relaxation, tmp_path / "vasprun.xml")
+    assert [each.n_atoms for each in snapshots] == [64] * 10
+    assert [each.step for each in refused] == list(range(11, 19))
+    assert all("another run" in each.reason for each in refused)
+
+
+def test_a_full_disk_leaves_a_hole(dynamics: str, tmp_path: Path) -> None:
+    begin = len(dynamics) // 2
+    text = dynamics[:begin] + "\x00" * 4096 + dynamics[begin + 4096 :]
+    snapshots, refused = read_text(text, tmp_path / "vasprun.xml")
+    assert len(snapshots) in {8, 9}
+    assert len(snapshots) + len(refused) == 10

@@ -31,7 +31,7 @@ REAL_OUTPUTS = (
     RealOutput("vasp/vasprun.etest2.xml.gz", VASPRUN, "VASP 6.2.1", 8),
     RealOutput("vasp/vasprun.indirect.xml.gz", VASPRUN, "VASP 5.2.2", 0, (GIVEN_DENSITY,)),
     RealOutput("vasp/vasprun.md.xml.gz", VASPRUN, "VASP 6.3.2", 10),
-    RealOutput("vasp/vasprun.ml_md.xml.gz", VASPRUN, "VASP 6.3.0", 20, ("80 of 100 steps were predicted",)),
+    RealOutput("vasp/vasprun.ml_md.xml.gz", VASPRUN, "VASP 6.3.0", 20, ("80 steps were predicted",)),
     RealOutput("vasp/vasprun.pbesol.xml.gz", VASPRUN, "VASP 6.1.1", 5),
     RealOutput("vasp/vasprun.unconverged.xml.gz", VASPRUN, "VASP 5.2.11", 0, (NELM,) * 5),
     RealOutput("vasp/vasprun.xml.gz", VASPRUN, "VASP 5.2.2", 29),
