@@ -15,12 +15,13 @@ from mlff_dyn.engines.profile import checked_mapping, checked_texts, checked_tim
 from mlff_dyn.engines.vasp.amendments import amend
 from mlff_dyn.engines.vasp.cross_check import check_outcar, check_structure
 from mlff_dyn.engines.vasp.failures import Failure, find_failure
-from mlff_dyn.engines.vasp.incar import WHERE, checked_incar, format_incar, without_machine
+from mlff_dyn.engines.vasp.incar import WHERE, checked_incar, format_incar, plain_texts, without_machine
 from mlff_dyn.engines.vasp.kpoints import KPoints, Mesh, reciprocal_lengths
 from mlff_dyn.engines.vasp.poscar import format_poscar, grouped_order, read_poscar, species_of
 from mlff_dyn.engines.vasp.potcar import DEFAULT_FOLDER, Potential, find_potentials, library_folder
 from mlff_dyn.engines.vasp.program import build_for, command_words, find_programs
 from mlff_dyn.engines.vasp.reuse import checked_reuse, density_name, keep_density, start_from_density
+from mlff_dyn.engines.vasp.settings import settings_digest
 from mlff_dyn.engines.vasp.spin_tags import with_moments
 from mlff_dyn.engines.vasp.static_result import read_static
 from mlff_dyn.errors import ConfigError, DataError, EngineError
@@ -108,6 +109,20 @@ class VaspEngine:
         if isinstance(parameters.get("incar"), Mapping):
             physics["incar"] = without_machine(parameters["incar"])
         return physics
+
+    def settings_identity(self, atoms: Atoms) -> str:
+        """Return the digest of the settings that a vasprun.xml of these atoms would have."""
+        species, order = species_of(atoms.numbers), grouped_order(atoms.numbers)
+        self._check_species(species)
+        tags = with_moments(self._incar.for_species(species), atoms, order)
+        n_valence = sum(self._potentials[symbol].n_valence for symbol in atoms.symbols)
+        mesh = self._kpoints.of_cell(atoms.cell.array, atoms.pbc)
+        return settings_digest(
+            plain_texts(tags),
+            [self._potentials[element].title for element in species],
+            kpoints_times_atoms=mesh.n_points * len(atoms),
+            charge=tags.get("NELECT", n_valence) - n_valence,
+        )
 
     def write_input(self, directory: Path, atoms: Atoms) -> None:
         """Write INCAR, KPOINTS, POSCAR and POTCAR, and the order of atoms, after checking the program."""

@@ -217,6 +217,14 @@ def format_incar(tags: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def plain_texts(tags: Mapping[str, Any]) -> dict[str, str]:
+    """Values as text, lists with one word an entry."""
+    return {
+        tag: " ".join(_word(entry) for entry in (value if isinstance(value, list | tuple) else [value]))
+        for tag, value in tags.items()
+    }
+
+
 def parse_incar(text: str) -> dict[str, str]:
     r"""Read tags and their text; of a tag that comes twice the first counts, as for VASP.
 
