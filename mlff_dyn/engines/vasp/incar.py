@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -92,6 +93,7 @@ _TRUE, _FALSE = re.compile(r"\.?T(RUE)?\.?", re.IGNORECASE), re.compile(r"\.?F(A
 _TAG = re.compile(r"\s*([A-Za-z]\w*)\s*=\s*(.*?)\s*$", re.DOTALL)
 _LISTS = {"flags": "flag", "integers": "integer", "numbers": "number"}
 _MAXIMUM_PER_LINE = 24
+_MOST_IN_A_LIST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -285,6 +287,8 @@ def _by_element(tag: str, value: object) -> dict[str, Any]:
 
 def _repeated(kind: str, word: object) -> list[Any]:
     count, star, entry = str(word).partition("*")
+    if star and int(count) > _MOST_IN_A_LIST:
+        raise ValueError(word)
     return [_single(kind, entry)] * int(count) if star else [_single(kind, word)]
 
 
@@ -299,6 +303,8 @@ def _single(kind: str, value: object) -> bool | int | float | str:
     if kind == "text":
         return str(value)
     number = float(value) if not isinstance(value, str) else _read_number(value)
+    if not math.isfinite(number):
+        raise ValueError(value)
     if kind == "integer":
         if number != int(number):
             raise ValueError(value)
