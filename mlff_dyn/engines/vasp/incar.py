@@ -84,6 +84,7 @@ _REFUSED: dict[str, tuple[str, str]] = {
     ),
     **dict.fromkeys(("M_CONSTR", "LATTICE_CONSTRAINTS"), (_DIFFERS, "remove it")),
     "IALGO": ("ALGO says the same by name", f"set ALGO to one of {', '.join(STATIC_ALGORITHMS)}"),
+    "ENMAX": ("ENCUT is its name since VASP 4.4", "set ENCUT"),
     "LSTOP": ("it stops VASP", "remove it"),
     "INTERACTIVE": ("it waits for input", "remove it"),
     "LNONCOLLINEAR": ("magnetic moments are collinear here", "remove it, or set LSORBIT without moments"),

@@ -147,6 +147,17 @@ def test_the_build_follows_from_the_calculation(directory, profile, kpoints, inc
     assert f" env {program} > vasp.out 2> vasp.err" in launched.command_line()
 
 
+def test_a_script_beside_the_configuration_is_found_in_every_folder(
+    directory, profile, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    script = tmp_path / "run_vasp.sh"
+    script.write_text("#!/bin/sh\nexec vasp_std > vasp.log\n")
+    script.chmod(0o755)
+    calculate(VaspEngine(parameters(), {**profile, "command": "./run_vasp.sh vasp.log"}), alloy(), directory)
+    assert (directory / "result.json").exists()
+
+
 def test_what_a_calculation_would_work_with(directory, profile):
     directory.mkdir(parents=True)
     engine = create_engine("vasp", parameters(kpoints={"spacing_per_angstrom": 0.5}), profile)
@@ -218,12 +229,16 @@ def test_moments_that_the_tags_contradict(directory, profile):
         ({"ISPIN": 1}, "has magnetic moments"),
         ({"MAGMOM": {"Ni": 2.0}}, "moments of its own"),
         ({"LSORBIT": True}, "collinear"),
+        ({"ISPIN": 1, "LSORBIT": True}, "has magnetic moments"),
     ):
         engine = VaspEngine(parameters(incar=incar, pseudopotentials=names), profile)
         with pytest.raises(ConfigError, match=message):
             engine.write_input(directory, nickel_oxide())
     plain = nickel_oxide()
     plain.set_initial_magnetic_moments(None)
+    both = {"MAGMOM": {"Ni": 2}, "LSORBIT": True}
+    with pytest.raises(ConfigError, match="vectors"):
+        VaspEngine(parameters(incar=both, pseudopotentials=names), profile).write_input(directory, plain)
     VaspEngine(parameters(incar={"MAGMOM": {"Ni": 2}}, pseudopotentials=names), profile).write_input(
         directory, plain
     )

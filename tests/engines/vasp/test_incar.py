@@ -71,6 +71,7 @@ def test_values_in_the_kind_of_their_tag(given, tag, value):
         ({"LDAUU": [6.0, 0.0]}, "by element, as LDAUU: {Ni: 6.0}"),
         ({"LDAUL": {"Ni": "d"}}, "one integer an element"),
         ({"MAGMOM": "4*2.0"}, "structure.magnetic_moments"),
+        ({"ENMAX": 400}, "set ENCUT"),
         ({"EDIFF": 1e-2}, "at most 0.0001"),
         ({"LNONCOLLINEAR": True}, "collinear"),
     ],
