@@ -44,6 +44,7 @@ _MACHINE_NAMES = (
 MACHINE_TAGS = frozenset(_MACHINE_NAMES.split())
 """How it is calculated, and what is written: a converged result is the same."""
 
+_HUBBARD_TAGS = ("LDAUL", "LDAUU", "LDAUJ")
 SPECIES_TAGS: dict[str, float | None] = {
     "LDAUL": -1,
     "LDAUU": 0.0,
@@ -159,11 +160,23 @@ def checked_incar(given: Mapping[str, Any]) -> Incar:
             tags[tag] = typed_value(tag, value)
     tags.update(FIXED)
     _check_values(tags)
-    if any(tag in by_element for tag in ("LDAUL", "LDAUU", "LDAUJ")):
-        tags.setdefault("LDAU", True)
-        largest = max(by_element.get("LDAUL", {}).values(), default=2)
-        tags.setdefault("LMAXMIX", 6 if largest > 2 else 4)
+    if any(tag in by_element for tag in _HUBBARD_TAGS):
+        _complete_hubbard(tags, by_element)
     return Incar(tags, by_element)
+
+
+def _complete_hubbard(tags: dict[str, Any], by_element: dict[str, dict[str, Any]]) -> None:
+    """Write all that DFT+U reads, so that nothing depends on defaults of a version."""
+    shells = by_element.get("LDAUL", {})
+    for tag in _HUBBARD_TAGS[1:]:
+        for element, value in by_element.setdefault(tag, {}).items():
+            if value and shells.get(element, -1) < 0:
+                raise ConfigError(
+                    f"{WHERE}.{tag}: {element} has {value:g} eV, but no shell that it acts on",
+                    fix=f"add {element} to LDAUL: 1 is p, 2 is d, 3 is f",
+                )
+    tags.setdefault("LDAU", True)
+    tags.setdefault("LMAXMIX", 6 if max(shells.values(), default=2) > 2 else 4)
 
 
 def refuse_tag(tag: str, value: object) -> None:

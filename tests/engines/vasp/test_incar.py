@@ -88,6 +88,9 @@ def test_hubbard_by_element_in_the_order_of_species():
     incar = checked_incar({"ENCUT": 500, "LDAUL": {"Ni": 2}, "LDAUU": {"Ni": 6.0}})
     tags = incar.for_species(("O", "Ni"))
     assert (tags["LDAU"], tags["LDAUL"], tags["LDAUU"]) == (True, [-1, 2], [0.0, 6.0])
+    assert tags["LDAUJ"] == [0.0, 0.0]
+    with pytest.raises(ConfigError, match="Ni has 6 eV, but no shell"):
+        checked_incar({"LDAUL": {"O": 1}, "LDAUU": {"Ni": 6.0}})
     assert tags["LMAXMIX"] == 4
     assert checked_incar({"LDAUL": {"Ce": 3}}).tags["LMAXMIX"] == 6
     with pytest.raises(ConfigError, match="no value for O"):
