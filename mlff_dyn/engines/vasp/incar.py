@@ -222,12 +222,14 @@ def typed_value(tag: str, value: object) -> Any:  # noqa: ANN401 (flag, number, 
 
 
 def format_incar(tags: Mapping[str, Any]) -> str:
-    """Write an INCAR: equal values that follow each other as ``4*0.5``, long lists in several lines."""
+    """Write an INCAR: of long lists equal values as ``4*0.5``, and then several lines."""
     lines = []
     for tag, value in tags.items():
         words = [_word(entry) for entry in (value if isinstance(value, list | tuple) else [value])]
-        runs = [(word, len(list(same))) for word, same in groupby(words)]
-        short = [f"{count}*{word}" if count > 1 else word for word, count in runs]
+        short = words
+        if len(words) > _MAXIMUM_PER_LINE:
+            runs = [(word, len(list(same))) for word, same in groupby(words)]
+            short = [f"{count}*{word}" if count > 1 else word for word, count in runs]
         rows = [short[i : i + _MAXIMUM_PER_LINE] for i in range(0, len(short), _MAXIMUM_PER_LINE)]
         lines.append(f"{tag} = " + " \\\n  ".join(" ".join(row) for row in rows))
     return "\n".join(lines) + "\n"
