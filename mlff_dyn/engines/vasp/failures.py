@@ -69,6 +69,11 @@ FAILURES = (
         "take all pseudopotentials from one folder, or set engine.parameters.incar.GGA",
     ),
     Failure(
+        r"vdw_kernel\.bindat.{0,40}(not found|missing|does not exist)",
+        "it has no vdw_kernel.bindat",
+        "put that file of VASP's distribution into the folder engine.profile.pseudo_dir",
+    ),
+    Failure(
         r"Tetrahedron method fails",
         "the tetrahedron method needs 4 k-points or more",
         "set ISMEAR: 0 and SIGMA: 0.05, or a denser engine.parameters.kpoints",

@@ -98,6 +98,18 @@ def test_two_files_that_differ_are_refused(directory, profile):
     assert np.array_equal(read.forces_ev_per_angstrom, result.forces_ev_per_angstrom)
 
 
+def test_the_kernel_of_a_van_der_waals_functional_is_lent(directory, profile):
+    kernel = Path(profile["pseudo_dir"]) / "vdw_kernel.bindat"
+    kernel.write_text("kernel")
+    engine = VaspEngine(parameters(incar={"LUSE_VDW": True, "GGA": "BO"}), profile)
+    directory.mkdir(parents=True)
+    engine.write_input(directory, alloy())
+    assert (directory / "vdw_kernel.bindat").read_text() == "kernel"
+    engine.run(directory)
+    assert not (directory / "vdw_kernel.bindat").exists()
+    assert kernel.exists()
+
+
 def test_files_that_the_user_wants_are_kept(directory, profile):
     calculate(VaspEngine(parameters(incar={"LCHARG": True}), profile), alloy(), directory)
     assert (directory / "CHGCAR").exists()
