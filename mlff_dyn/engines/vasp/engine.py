@@ -15,12 +15,20 @@ from mlff_dyn.engines.profile import checked_mapping, checked_texts, checked_tim
 from mlff_dyn.engines.vasp.amendments import amend
 from mlff_dyn.engines.vasp.cross_check import check_outcar, check_structure
 from mlff_dyn.engines.vasp.failures import Failure, find_failure
-from mlff_dyn.engines.vasp.incar import WHERE, checked_incar, format_incar, without_machine
+from mlff_dyn.engines.vasp.incar import WHERE, checked_incar, format_incar, plain_texts, without_machine
 from mlff_dyn.engines.vasp.kpoints import KPoints, Mesh, reciprocal_lengths
 from mlff_dyn.engines.vasp.poscar import format_poscar, grouped_order, read_poscar, species_of
-from mlff_dyn.engines.vasp.potcar import DEFAULT_FOLDER, Potential, find_potentials, library_folder
+from mlff_dyn.engines.vasp.potcar import (
+    DEFAULT_FOLDER,
+    VDW_NAME,
+    Potential,
+    find_potentials,
+    find_vdw_kernel,
+    library_folder,
+)
 from mlff_dyn.engines.vasp.program import build_for, command_words, find_programs
 from mlff_dyn.engines.vasp.reuse import checked_reuse, density_name, keep_density, start_from_density
+from mlff_dyn.engines.vasp.settings import settings_digest
 from mlff_dyn.engines.vasp.spin_tags import with_moments
 from mlff_dyn.engines.vasp.static_result import read_static
 from mlff_dyn.errors import ConfigError, DataError, EngineError
@@ -45,6 +53,7 @@ _PROFILE = ("command", "pseudo_dir", "environment", "timeout_minutes", "reuse")
 _NOT_KEPT = {
     "POTCAR": "",
     "TMPCAR": "",
+    VDW_NAME: "",
     "CHG": "LCHARG",
     "CHGCAR": "LCHARG",
     "WAVECAR": "LWAVE",
@@ -92,11 +101,11 @@ class VaspEngine:
         self._command = command_words(profile.get("command"), self._build())
         self._environment = checked_texts(profile, "engine.profile", "environment")
         self._runner = CommandRunner(self._environment, checked_timeout_seconds(profile))
-        self._potentials = find_potentials(
-            library_folder(profile.get("pseudo_dir")),
-            str(parameters.get("potcar_folder", DEFAULT_FOLDER)),
-            checked_texts(parameters, "engine.parameters", "pseudopotentials"),
-        )
+        library = library_folder(profile.get("pseudo_dir"))
+        folder = str(parameters.get("potcar_folder", DEFAULT_FOLDER))
+        names = checked_texts(parameters, "engine.parameters", "pseudopotentials")
+        self._potentials = find_potentials(library, folder, names)
+        self._vdw_kernel = find_vdw_kernel(library, folder) if self._incar.tags.get("LUSE_VDW") else None
         titles = {element: potential.title for element, potential in sorted(self._potentials.items())}
         self.parameters: Mapping[str, Any] = {**self.physics(parameters), "titles": titles}
         _check_cutoff(self._incar.tags.get("ENCUT"), self._potentials)
@@ -108,6 +117,20 @@ class VaspEngine:
         if isinstance(parameters.get("incar"), Mapping):
             physics["incar"] = without_machine(parameters["incar"])
         return physics
+
+    def settings_identity(self, atoms: Atoms) -> str:
+        """Return the digest of the settings that a vasprun.xml of these atoms would have."""
+        species, order = species_of(atoms.numbers), grouped_order(atoms.numbers)
+        self._check_species(species)
+        tags = with_moments(self._incar.for_species(species), atoms, order)
+        n_valence = sum(self._potentials[symbol].n_valence for symbol in atoms.symbols)
+        mesh = self._kpoints.of_cell(atoms.cell.array, atoms.pbc)
+        return settings_digest(
+            plain_texts(tags),
+            [self._potentials[element].title for element in species],
+            kpoints_times_atoms=mesh.n_points * len(atoms),
+            charge=tags.get("NELECT", n_valence) - n_valence,
+        )
 
     def write_input(self, directory: Path, atoms: Atoms) -> None:
         """Write INCAR, KPOINTS, POSCAR and POTCAR, and the order of atoms, after checking the program."""
@@ -128,6 +151,8 @@ class VaspEngine:
             ("POTCAR", "".join(potential.text for potential in potentials)),
         ):
             (directory / name).write_text(text, encoding="utf-8")
+        if self._vdw_kernel is not None:
+            (directory / VDW_NAME).symlink_to(self._vdw_kernel)
         record = {
             "order": order,
             "density": density,

@@ -39,6 +39,21 @@ FAILURES = (
         "ask who keeps VASP on this machine",
     ),
     Failure(
+        r"(?i)out of memory|oom-kill|cannot allocate memory|insufficient virtual memory|bad_alloc",
+        "the memory did not suffice",
+        "use more nodes, or " + _PARALLEL,
+    ),
+    Failure(
+        r"(?i)DUE TO TIME LIMIT|time limit (?:reached|exceeded)",
+        "the time of the job ended",
+        "ask for more time, then run the same command again",
+    ),
+    Failure(
+        r"error while loading shared libraries: (\S+?):",
+        "the library {0} is missing",
+        "load the modules that VASP was built with, or set engine.profile.environment",
+    ),
+    Failure(
         r"Error reading item '?(\w+)'? from file INCAR",
         "it cannot read {0} in INCAR",
         "correct engine.parameters.incar; this VASP may be older than the tag",
@@ -54,6 +69,11 @@ FAILURES = (
         "take all pseudopotentials from one folder, or set engine.parameters.incar.GGA",
     ),
     Failure(
+        r"vdw_kernel\.bindat.{0,40}(not found|missing|does not exist)",
+        "it has no vdw_kernel.bindat",
+        "put that file of VASP's distribution into the folder engine.profile.pseudo_dir",
+    ),
+    Failure(
         r"Tetrahedron method fails",
         "the tetrahedron method needs 4 k-points or more",
         "set ISMEAR: 0 and SIGMA: 0.05, or a denser engine.parameters.kpoints",
@@ -62,11 +82,6 @@ FAILURES = (
         r"TOO FEW BANDS|NBANDS.{0,40}(too (?:low|small)|is smaller)",
         "there are too few bands",
         "raise engine.parameters.incar.NBANDS, or remove it",
-    ),
-    Failure(
-        r"distance between some ions is (?:very|too) small|ions? (?:are )?too close",
-        "atoms are too close to each other",
-        "check the structure in POSCAR; smaller displacements help",
     ),
     Failure(
         r"VERY BAD NEWS! internal error in subroutine +(\w+)",
@@ -97,24 +112,14 @@ FAILURES = (
         "check the structure in POSCAR; then set LSCALAPACK: false, or " + _PARALLEL,
     ),
     Failure(
-        r"(?i)out of memory|oom-kill|cannot allocate memory|insufficient virtual memory|bad_alloc",
-        "the memory did not suffice",
-        "use more nodes, or " + _PARALLEL,
-    ),
-    Failure(
-        r"(?i)DUE TO TIME LIMIT|time limit (?:reached|exceeded)",
-        "the time of the job ended",
-        "ask for more time, then run the same command again",
-    ),
-    Failure(
-        r"error while loading shared libraries: (\S+?):",
-        "the library {0} is missing",
-        "load the modules that VASP was built with, or set engine.profile.environment",
-    ),
-    Failure(
         r"(?:internal error|ERROR).{0,60}(?:FEXCP|FEXCF)",
         "the charge density is outside its table (FEXCP)",
         "check the structure in POSCAR; atoms are likely too close",
+    ),
+    Failure(
+        r"distance between some ions is (?:very|too) small|ions? (?:are )?too close",
+        "atoms are too close to each other",
+        "check the structure in POSCAR; smaller displacements help",
     ),
     Failure(
         r"[Ss]egmentation fault|SIGSEGV",
@@ -122,6 +127,7 @@ FAILURES = (
         "set ulimit -s unlimited where it starts, or " + _PARALLEL,
     ),
 )
+"""In the order in which they are looked for: what ends a run before what it warns of."""
 
 
 def find_failure(text: str) -> Failure | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ _MACHINE_NAMES = (
 MACHINE_TAGS = frozenset(_MACHINE_NAMES.split())
 """How it is calculated, and what is written: a converged result is the same."""
 
+_HUBBARD_TAGS = ("LDAUL", "LDAUU", "LDAUJ")
 SPECIES_TAGS: dict[str, float | None] = {
     "LDAUL": -1,
     "LDAUU": 0.0,
@@ -83,6 +85,7 @@ _REFUSED: dict[str, tuple[str, str]] = {
     ),
     **dict.fromkeys(("M_CONSTR", "LATTICE_CONSTRAINTS"), (_DIFFERS, "remove it")),
     "IALGO": ("ALGO says the same by name", f"set ALGO to one of {', '.join(STATIC_ALGORITHMS)}"),
+    "ENMAX": ("ENCUT is its name since VASP 4.4", "set ENCUT"),
     "LSTOP": ("it stops VASP", "remove it"),
     "INTERACTIVE": ("it waits for input", "remove it"),
     "LNONCOLLINEAR": ("magnetic moments are collinear here", "remove it, or set LSORBIT without moments"),
@@ -92,6 +95,7 @@ _TRUE, _FALSE = re.compile(r"\.?T(RUE)?\.?", re.IGNORECASE), re.compile(r"\.?F(A
 _TAG = re.compile(r"\s*([A-Za-z]\w*)\s*=\s*(.*?)\s*$", re.DOTALL)
 _LISTS = {"flags": "flag", "integers": "integer", "numbers": "number"}
 _MAXIMUM_PER_LINE = 24
+_MOST_IN_A_LIST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -156,11 +160,23 @@ def checked_incar(given: Mapping[str, Any]) -> Incar:
             tags[tag] = typed_value(tag, value)
     tags.update(FIXED)
     _check_values(tags)
-    if any(tag in by_element for tag in ("LDAUL", "LDAUU", "LDAUJ")):
-        tags.setdefault("LDAU", True)
-        largest = max(by_element.get("LDAUL", {}).values(), default=2)
-        tags.setdefault("LMAXMIX", 6 if largest > 2 else 4)
+    if any(tag in by_element for tag in _HUBBARD_TAGS):
+        _complete_hubbard(tags, by_element)
     return Incar(tags, by_element)
+
+
+def _complete_hubbard(tags: dict[str, Any], by_element: dict[str, dict[str, Any]]) -> None:
+    """Write all that DFT+U reads, so that nothing depends on defaults of a version."""
+    shells = by_element.get("LDAUL", {})
+    for tag in _HUBBARD_TAGS[1:]:
+        for element, value in by_element.setdefault(tag, {}).items():
+            if value and shells.get(element, -1) < 0:
+                raise ConfigError(
+                    f"{WHERE}.{tag}: {element} has {value:g} eV, but no shell that it acts on",
+                    fix=f"add {element} to LDAUL: 1 is p, 2 is d, 3 is f",
+                )
+    tags.setdefault("LDAU", True)
+    tags.setdefault("LMAXMIX", 6 if max(shells.values(), default=2) > 2 else 4)
 
 
 def refuse_tag(tag: str, value: object) -> None:
@@ -206,15 +222,25 @@ def typed_value(tag: str, value: object) -> Any:  # noqa: ANN401 (flag, number, 
 
 
 def format_incar(tags: Mapping[str, Any]) -> str:
-    """Write an INCAR: equal values that follow each other as ``4*0.5``, long lists in several lines."""
+    """Write an INCAR: of long lists equal values as ``4*0.5``, and then several lines."""
     lines = []
     for tag, value in tags.items():
         words = [_word(entry) for entry in (value if isinstance(value, list | tuple) else [value])]
-        runs = [(word, len(list(same))) for word, same in groupby(words)]
-        short = [f"{count}*{word}" if count > 1 else word for word, count in runs]
+        short = words
+        if len(words) > _MAXIMUM_PER_LINE:
+            runs = [(word, len(list(same))) for word, same in groupby(words)]
+            short = [f"{count}*{word}" if count > 1 else word for word, count in runs]
         rows = [short[i : i + _MAXIMUM_PER_LINE] for i in range(0, len(short), _MAXIMUM_PER_LINE)]
         lines.append(f"{tag} = " + " \\\n  ".join(" ".join(row) for row in rows))
     return "\n".join(lines) + "\n"
+
+
+def plain_texts(tags: Mapping[str, Any]) -> dict[str, str]:
+    """Values as text, lists with one word an entry."""
+    return {
+        tag: " ".join(_word(entry) for entry in (value if isinstance(value, list | tuple) else [value]))
+        for tag, value in tags.items()
+    }
 
 
 def parse_incar(text: str) -> dict[str, str]:
@@ -277,6 +303,8 @@ def _by_element(tag: str, value: object) -> dict[str, Any]:
 
 def _repeated(kind: str, word: object) -> list[Any]:
     count, star, entry = str(word).partition("*")
+    if star and int(count) > _MOST_IN_A_LIST:
+        raise ValueError(word)
     return [_single(kind, entry)] * int(count) if star else [_single(kind, word)]
 
 
@@ -291,6 +319,8 @@ def _single(kind: str, value: object) -> bool | int | float | str:
     if kind == "text":
         return str(value)
     number = float(value) if not isinstance(value, str) else _read_number(value)
+    if not math.isfinite(number):
+        raise ValueError(value)
     if kind == "integer":
         if number != int(number):
             raise ValueError(value)

@@ -20,6 +20,9 @@ DEFAULT_FOLDER = "potpaw_PBE"
 LIBRARY_VARIABLES = ("VASP_PP_PATH", "PMG_VASP_PSP_DIR")
 """Of ASE and of pymatgen."""
 
+VDW_NAME = "vdw_kernel.bindat"
+VDW_VARIABLE = "ASE_VASP_VDW"
+
 FUNCTIONALS = {"PE": "potpaw_PBE", "91": "potpaw_GGA", "CA": "potpaw_LDA"}
 """LEXCH of a data set to the usual name of its folder."""
 
@@ -136,6 +139,12 @@ def library_folder(given: object) -> Path:
             fix=f"give the folder that holds {DEFAULT_FOLDER}, or set {LIBRARY_VARIABLES[0]}",
         )
     return Path(chosen).expanduser().resolve()
+
+
+def find_vdw_kernel(library: Path, folder: str) -> Path | None:
+    """Return the kernel of nonlocal correlation in the library; new versions of VASP do without the file."""
+    places = (library, library / folder, *map(Path, filter(None, [os.environ.get(VDW_VARIABLE)])))
+    return next((place / VDW_NAME for place in places if (place / VDW_NAME).is_file()), None)
 
 
 def find_potentials(library: Path, folder: str, names: Mapping[str, str]) -> dict[str, Potential]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlff_dyn.errors import ConfigError, EngineError
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 PLACE = "{program}"
 _WHERE = "engine.profile.command"
+_VASP = re.compile(r"vasp(_\w+|\d[\w.]*)?")
 
 
 def build_for(*, is_gamma: bool, has_spin_orbit: bool) -> str:
@@ -45,11 +48,16 @@ def command_words(given: object, build: str) -> list[str]:
         raise ConfigError(f"{_WHERE}: {given!r}: {error}", fix="close the quotes") from error
     if not words:
         raise ConfigError(f"{_WHERE}: a command expected", fix=f"for example mpirun -np 16 {PLACE}")
-    words = [word.replace(PLACE, build) for word in words]
+    words = [_from_here(word.replace(PLACE, build)) for word in words]
     builds = [name for name in ("vasp_gam", "vasp_ncl", "vasp_std") for word in words if word.endswith(name)]
     if builds and builds[0] != build and not (builds[0] == "vasp_std" and build == "vasp_gam"):
         raise ConfigError(f"{_WHERE}: {builds[0]} cannot calculate this", fix=f"use {build} or {PLACE} there")
     return words
+
+
+def _from_here(word: str) -> str:
+    """Path of a file that is named from where the command is given, as it is in another folder."""
+    return str(Path(word).absolute()) if "/" in word and Path(word).is_file() else word
 
 
 def find_programs(words: list[str], environment: Mapping[str, str]) -> list[str]:
@@ -61,7 +69,7 @@ def find_programs(words: list[str], environment: Mapping[str, str]) -> list[str]
         If one is not there.
     """
     path = environment.get("PATH", os.environ.get("PATH"))
-    needed = [words[0], *(word for word in words[1:] if "vasp" in word.rpartition("/")[2][:5])]
+    needed = [words[0], *(word for word in words[1:] if _VASP.fullmatch(word.rpartition("/")[2]))]
     found = [shutil.which(word, path=path) for word in needed]
     for word, program in zip(needed, found, strict=True):
         if program is None:

@@ -48,6 +48,10 @@ def with_moments(tags: Mapping[str, Any], atoms: Atoms, order: NDArray[Any]) -> 
         names = list(dict.fromkeys(atoms.symbols))
         moments = [by_species[names.index(atoms.symbols[index])] for index in order]
     if complete.get("LSORBIT"):
+        if by_species is not None:
+            raise ConfigError(
+                f"{WHERE}.MAGMOM: moments with spin-orbit coupling are vectors", fix="remove it"
+            )
         complete["MAGMOM"] = [0.0] * (3 * len(moments))
     elif any(moments) or complete.get("ISPIN") == 2:
         complete["ISPIN"] = 2

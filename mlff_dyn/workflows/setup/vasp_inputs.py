@@ -190,7 +190,9 @@ def vasp_engine(
 
 def _tags(folder: Path) -> dict[str, str]:
     path = folder / "INCAR"
-    return parse_incar(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else {}
+    tags = parse_incar(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else {}
+    old = tags.pop("ENMAX", None)
+    return tags if old is None else {"ENCUT": old, **tags}
 
 
 def _has_order_of_poscar(structure: Path) -> bool:

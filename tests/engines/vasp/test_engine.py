@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import ase.io
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from pymatgen.io.vasp.inputs import Incar, Kpoints, Poscar
 from pymatgen.io.vasp.outputs import Vasprun
 
-from mlff_dyn.engines.base import engine_identity
+from mlff_dyn.engines.base import engine_identity, label_identities
 from mlff_dyn.engines.registry import configured_identity, create_engine
 from mlff_dyn.engines.vasp.engine import VaspEngine
+from mlff_dyn.engines.vasp.vasprun import VASPRUN
 from mlff_dyn.errors import ConfigError, EngineError
 from mlff_dyn.execution.calculation import calculate
+from mlff_dyn.store.calculated_steps import ReadOptions
+from mlff_dyn.store.source import Source
 from tests.engines.vasp.vasp_library import potcar, write_library, write_programs
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 
 @pytest.fixture
@@ -98,6 +98,18 @@ def test_two_files_that_differ_are_refused(directory, profile):
     assert np.array_equal(read.forces_ev_per_angstrom, result.forces_ev_per_angstrom)
 
 
+def test_the_kernel_of_a_van_der_waals_functional_is_lent(directory, profile):
+    kernel = Path(profile["pseudo_dir"]) / "vdw_kernel.bindat"
+    kernel.write_text("kernel")
+    engine = VaspEngine(parameters(incar={"LUSE_VDW": True, "GGA": "BO"}), profile)
+    directory.mkdir(parents=True)
+    engine.write_input(directory, alloy())
+    assert (directory / "vdw_kernel.bindat").read_text() == "kernel"
+    engine.run(directory)
+    assert not (directory / "vdw_kernel.bindat").exists()
+    assert kernel.exists()
+
+
 def test_files_that_the_user_wants_are_kept(directory, profile):
     calculate(VaspEngine(parameters(incar={"LCHARG": True}), profile), alloy(), directory)
     assert (directory / "CHGCAR").exists()
@@ -145,6 +157,17 @@ def test_the_build_follows_from_the_calculation(directory, profile, kpoints, inc
     launched.write_input(directory, alloy())
     assert [Path(word).name for word in launched.check(directory)["program"].split()] == ["env", program]
     assert f" env {program} > vasp.out 2> vasp.err" in launched.command_line()
+
+
+def test_a_script_beside_the_configuration_is_found_in_every_folder(
+    directory, profile, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    script = tmp_path / "run_vasp.sh"
+    script.write_text("#!/bin/sh\nexec vasp_std > vasp.log\n")
+    script.chmod(0o755)
+    calculate(VaspEngine(parameters(), {**profile, "command": "./run_vasp.sh vasp.log"}), alloy(), directory)
+    assert (directory / "result.json").exists()
 
 
 def test_what_a_calculation_would_work_with(directory, profile):
@@ -218,12 +241,16 @@ def test_moments_that_the_tags_contradict(directory, profile):
         ({"ISPIN": 1}, "has magnetic moments"),
         ({"MAGMOM": {"Ni": 2.0}}, "moments of its own"),
         ({"LSORBIT": True}, "collinear"),
+        ({"ISPIN": 1, "LSORBIT": True}, "has magnetic moments"),
     ):
         engine = VaspEngine(parameters(incar=incar, pseudopotentials=names), profile)
         with pytest.raises(ConfigError, match=message):
             engine.write_input(directory, nickel_oxide())
     plain = nickel_oxide()
     plain.set_initial_magnetic_moments(None)
+    both = {"MAGMOM": {"Ni": 2}, "LSORBIT": True}
+    with pytest.raises(ConfigError, match="vectors"):
+        VaspEngine(parameters(incar=both, pseudopotentials=names), profile).write_input(directory, plain)
     VaspEngine(parameters(incar={"MAGMOM": {"Ni": 2}}, pseudopotentials=names), profile).write_input(
         directory, plain
     )
@@ -313,3 +340,36 @@ def test_identity_is_physics_and_titles(profile):
     path = Path(profile["pseudo_dir"]) / "potpaw_PBE/Cu/POTCAR"
     path.write_text(potcar("Cu").replace("22Jun2005", "01Jan2030"))
     assert engine_identity(VaspEngine(parameters(), profile)) != engine_identity(one)
+
+
+def test_old_runs_with_the_same_settings_go_together(directory, profile):
+    """What a file says of its settings is what the engine would calculate with."""
+    hubbard = {"LDAUL": {"Ni": 2}, "LDAUU": {"Ni": 6.0}, "GGA": "PS", "ISPIN": 2}
+    given = parameters(incar=hubbard, pseudopotentials={"Ni": "Ni", "O": "O"})
+    engine, atoms = VaspEngine(given, profile), nickel_oxide()
+    calculate(engine, atoms, directory)
+    (step,) = VASPRUN.read(Source(directory / "vasprun.xml"), ReadOptions())
+    assert step.provenance.labelled_by in label_identities(engine, atoms)
+    faster = VaspEngine({**given, "incar": {**given["incar"], "ALGO": "Fast", "NCORE": 4}}, profile)
+    assert step.provenance.labelled_by in label_identities(faster, atoms)
+    for change in ({"ENCUT": 450}, {"SIGMA": 0.1}, {"LDAUU": {"Ni": 5.0}}, {"NELECT": 70}):
+        other = VaspEngine({**given, "incar": {**given["incar"], **change}}, profile)
+        assert step.provenance.labelled_by not in label_identities(other, atoms)
+    denser = VaspEngine({**given, "kpoints": [3, 3, 3]}, profile)
+    assert step.provenance.labelled_by not in label_identities(denser, atoms)
+
+
+def test_a_real_run_goes_together_with_its_settings(tmp_path, shared_data, profile):
+    members = Source(shared_data / "Si-PBEsol-vasp/vasprun_xmls.tar.lzma").members()
+    source = next(each for each in members if each.name == "vasprun.xml")
+    (step,) = VASPRUN.read(source, ReadOptions())
+    text = (
+        potcar("O").replace("PAW_PBE O 08Apr2002", "PAW_PBE Si 05Jan2001").replace("VRHFIN =O", "VRHFIN =Si")
+    )
+    (tmp_path / "POTCAR").write_text(text.replace("ZVAL   =    6.000", "ZVAL   =    4.000"))
+    incar = {"ENCUT": 300, "EDIFF": 1e-8, "ADDGRID": True, "NELMIN": 5, "GGA": "PS"}
+    kpoints = {"grid": [2, 2, 2], "shift": [0.5, 0.5, 0.5]}
+    given = {"incar": incar, "kpoints": kpoints, "pseudopotentials": {"Si": "Si"}}
+    engine = VaspEngine(given, {**profile, "pseudo_dir": str(tmp_path)})
+    atoms = Atoms(step.numbers, cell=step.cell, positions=step.positions, pbc=True)
+    assert step.provenance.labelled_by in label_identities(engine, atoms)

@@ -15,6 +15,7 @@ MESSAGES = {
     " POSCAR and POTCAR are incompatible": "POTCAR and POSCAR do not belong together",
     "LEXCH on the POTCARs is not the same": "of different functionals",
     " Tetrahedron method fails for NKPT<4. NKPT =           1": "needs 4 k-points",
+    " ERROR: vdw_kernel.bindat not found": "no vdw_kernel.bindat",
     " TOO FEW BANDS!! ": "too few bands",
     "|  The distance between some ions is very small. |": "too close",
     " VERY BAD NEWS! internal error in subroutine SGRCON:": "an internal error in SGRCON",

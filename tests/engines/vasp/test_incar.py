@@ -51,6 +51,9 @@ def test_values_in_the_kind_of_their_tag(given, tag, value):
         ({"ISMEER": 0}, "did you mean ISMEAR"),
         ({"ENCUT": "high"}, "one number expected, got 'high'"),
         ({"ENCUT": True}, "one number expected"),
+        ({"ENCUT": float("inf")}, "one number expected"),
+        ({"ENCUT": "1e999"}, "one number expected"),
+        ({"FERWE": "9999999999*0.5"}, "numbers expected"),
         ({"NELM": 60.5}, "one integer expected"),
         ({"LASPH": 1}, "true or false expected"),
         ({"NSW": 20}, "is always 0"),
@@ -68,6 +71,7 @@ def test_values_in_the_kind_of_their_tag(given, tag, value):
         ({"LDAUU": [6.0, 0.0]}, "by element, as LDAUU: {Ni: 6.0}"),
         ({"LDAUL": {"Ni": "d"}}, "one integer an element"),
         ({"MAGMOM": "4*2.0"}, "structure.magnetic_moments"),
+        ({"ENMAX": 400}, "set ENCUT"),
         ({"EDIFF": 1e-2}, "at most 0.0001"),
         ({"LNONCOLLINEAR": True}, "collinear"),
     ],
@@ -84,6 +88,9 @@ def test_hubbard_by_element_in_the_order_of_species():
     incar = checked_incar({"ENCUT": 500, "LDAUL": {"Ni": 2}, "LDAUU": {"Ni": 6.0}})
     tags = incar.for_species(("O", "Ni"))
     assert (tags["LDAU"], tags["LDAUL"], tags["LDAUU"]) == (True, [-1, 2], [0.0, 6.0])
+    assert tags["LDAUJ"] == [0.0, 0.0]
+    with pytest.raises(ConfigError, match="Ni has 6 eV, but no shell"):
+        checked_incar({"LDAUL": {"O": 1}, "LDAUU": {"Ni": 6.0}})
     assert tags["LMAXMIX"] == 4
     assert checked_incar({"LDAUL": {"Ce": 3}}).tags["LMAXMIX"] == 6
     with pytest.raises(ConfigError, match="no value for O"):

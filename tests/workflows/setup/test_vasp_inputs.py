@@ -118,7 +118,7 @@ def test_defaults_of_vasp_stay_those_of_vasp(folder: Path) -> None:
     write(
         folder,
         bulk("Cu", cubic=True),
-        INCAR="KSPACING = 0.3\nIALGO = 48\nLREAL = Auto\n",
+        INCAR="ENMAX = 480\nKSPACING = 0.3\nIALGO = 48\nLREAL = Auto\n",
         POTCAR=potcar("Cu_pv"),
     )
     init("relax", "--set", "structure.supercell=[2,2,2]")
