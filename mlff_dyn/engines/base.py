@@ -86,7 +86,7 @@ class EngineResult:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the values by the names of the attributes, magnetic state and origin only if there are any."""
+        """Return the values by the names of the attributes; magnetic state and origin only where known."""
         values: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
         state, origin = values.pop("magnetic_state"), values.pop("origin")
         if state is not None:

@@ -109,19 +109,27 @@ def add_dipoles(phonon: Any, force_field: ForceField, torus: Torus, directory: P
     tuple of str
         Name of the file; nothing where the force field has no dipoles.
     """
+    long_range, dipoles = force_field.long_range, phonopy_dipoles(phonon, force_field, torus)
+    if long_range is None or dipoles is None:
+        return ()
+    phonon.nac_params = dipoles
+    sites = sites_of_primitive(phonon.primitive, torus.crystal)
+    write_born(directory / NAME, long_range, phonon.primitive, sites)
+    return (NAME,)
+
+
+def phonopy_dipoles(phonon: Any, force_field: ForceField, torus: Torus) -> dict[str, Any] | None:  # noqa: ANN401
+    """Return the dipoles of a force field as ``nac_params`` of phonopy or phono3py; None without any."""
     long_range = force_field.long_range
     if long_range is None:
-        return ()
-    sites = sites_of_primitive(phonon.primitive, torus.crystal)
-    phonon.nac_params = {
-        "born": long_range.charges[sites],
+        return None
+    return {
+        "born": long_range.charges[sites_of_primitive(phonon.primitive, torus.crystal)],
         "dielectric": long_range.dielectric,
         "factor": long_range.coulomb,
         "G_cutoff": reciprocal_cutoff(long_range),
         "Lambda": long_range.damping,
     }
-    write_born(directory / NAME, long_range, phonon.primitive, sites)
-    return (NAME,)
 
 
 def reciprocal_cutoff(long_range: LongRange) -> float:

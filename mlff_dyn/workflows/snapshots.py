@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlff_dyn.errors import DataError, located
@@ -11,6 +10,7 @@ from mlff_dyn.lattice.deformation import rotated_back
 from mlff_dyn.lattice.matching import match_structure
 from mlff_dyn.model.fitting.labelled_frame import LabelledFrame, labelled_frame
 from mlff_dyn.store.dataset import Snapshot
+from mlff_dyn.store.provenance import Provenance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from mlff_dyn.lattice.crystal import Crystal
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.expansion import Expansion
-    from mlff_dyn.store.provenance import Provenance
 
 _logger = logging.getLogger(__name__)
 
@@ -100,6 +99,6 @@ def labelled_snapshot(atoms: Atoms, result: EngineResult, provenance: Provenance
         forces_ev_per_angstrom=result.forces_ev_per_angstrom,
         stress_ev_per_angstrom3=result.stress_ev_per_angstrom3,
         magnetic_moments=atoms.arrays.get("initial_magmoms"),
-        provenance=replace(provenance, **result.origin),
+        provenance=Provenance.from_info({**provenance.to_info(), **result.origin}),
         periodic=tuple(atoms.pbc.tolist()),
     )
