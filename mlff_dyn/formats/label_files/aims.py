@@ -34,18 +34,7 @@ _DATE = re.compile(r"Date\s*:\s*(\d{4})(\d\d)(\d\d)")
 _CONTROL = re.compile(
     r"repeated verbatim below(.*?)Completed first pass over input file control.in", re.DOTALL
 )
-_PHYSICS = (
-    "xc",
-    "spin",
-    "charge",
-    "relativistic",
-    "occupation_type",
-    "vdw",
-    "many_body",
-    "hybrid",
-    "hse",
-    "dftd",
-)
+_PHYSICS = ("xc", "spin", "charge", "relativistic", "occupation_type", "vdw", "many_body", "hybrid", "hse")
 
 
 def _recognizes(_source: Source, head: bytes) -> bool:
@@ -106,13 +95,9 @@ def _step(source: Source, number: int, chunk: Any, origin: Provenance) -> Snapsh
             results = atoms.calc.results
     except Exception as error:  # noqa: BLE001 (whatever ASE trips over is damage)
         return RefusedStep(source, number, f"it is damaged: {reason_of(error)}", again)
-    if "forces" not in results:
-        return RefusedStep(source, number, "there are no forces", "set compute_forces .true. in control.in")
-    if atoms.constraints:
-        fix = "leave out constrain_relaxation in geometry.in"
-        return RefusedStep(source, number, "forces on atoms that were held are not told", fix)
-    if not atoms.pbc.all():
-        return RefusedStep(source, number, "it is not periodic", "give lattice_vector in geometry.in")
+    refused = _refusal(atoms)
+    if refused is not None:
+        return RefusedStep(source, number, *refused)
     stress = results.get("stress")
     try:
         return Snapshot(
@@ -126,6 +111,17 @@ def _step(source: Source, number: int, chunk: Any, origin: Provenance) -> Snapsh
         )
     except (DataError, KeyError) as error:
         return RefusedStep(source, number, f"it is damaged: {reason_of(error)}", again)
+
+
+def _refusal(atoms: Atoms) -> tuple[str, str] | None:
+    """Why a step is no label, and what to do."""
+    if "forces" not in atoms.calc.results:
+        return "there are no forces", "set compute_forces .true. in control.in"
+    if atoms.constraints:
+        return "forces on atoms that were held are not told", "leave out constrain_relaxation in geometry.in"
+    if not atoms.pbc.all():
+        return "it is not periodic", "give lattice_vector in geometry.in"
+    return None
 
 
 AIMS = LabelFormat("FHI-aims output", _recognizes, _read)
