@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mlff_dyn.errors import DataError
 from mlff_dyn.formats.label_files.aims import AIMS
 from mlff_dyn.formats.label_files.alamode import DFSET
+from mlff_dyn.formats.label_files.cp2k import CP2K
 from mlff_dyn.formats.label_files.extxyz_frames import EXTXYZ
 from mlff_dyn.formats.label_files.phonopy_sets import PHONOPY
 from mlff_dyn.formats.label_files.tdep import TDEP
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from mlff_dyn.store.calculated_steps import LabelFormat
     from mlff_dyn.store.source import Source
 
-LABEL_FORMATS: tuple[LabelFormat, ...] = (AIMS, PHONOPY, DFSET, TDEP, EXTXYZ)
+LABEL_FORMATS: tuple[LabelFormat, ...] = (AIMS, CP2K, PHONOPY, DFSET, TDEP, EXTXYZ)
 """Kinds of files, those that say most about a calculation first."""
 
 
