@@ -24,7 +24,7 @@ Dataset = Annotated[
 Paths = Annotated[
     list[Path],
     typer.Argument(
-        metavar="PATH...",
+        metavar="PATH",
         help=f"Labelled structures: {_LABELLED}.",
     ),
 ]

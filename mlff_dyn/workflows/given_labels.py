@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlff_dyn.store.dataset import Snapshot
+
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,8 @@ class GivenLabels:
         """
         files, refused = self._found
         found = collect_labels(files, self.options, refused)
+        for each in found.refused:
+            _logger.debug("refused: %s", each.error())
         if not self.allow_mixed:
             _refuse_mixed(found.snapshots)
         return found

@@ -73,3 +73,19 @@ def test_displaced_cells_of_phono3py_are_trained_on_and_validated(tmp_path: Path
     stored = read_snapshots(tmp_path / "run/dataset.extxyz")
     assert stored[6].provenance.step == 7
     assert np.allclose(stored[0].forces_ev_per_angstrom[0], [-0.39682014, 0.0, 0.0])
+
+
+def test_a_frame_of_another_crystal_is_named_with_its_file(project: Path, shared_data: Path) -> None:
+    frames = read_snapshots(project / "frames.extxyz")
+    (project / "old").mkdir()
+    write_snapshots(project / "old/a.extxyz", frames[:2])
+    (project / "old/b.extxyz").write_bytes((shared_data / "SnSe-sevennet/test.extxyz").read_bytes())
+    output = project / "all.extxyz"
+    command = ("label", "collect", project / "old", "-o", output)
+    refused = invoke(*command, "--config", project / "CONFIG.yaml")
+    assert refused.exit_code == 3
+    assert "old, frame 3 (" in refused.stderr
+    assert "b.extxyz, step 1): " in refused.stderr
+    assert not output.exists()
+    assert "refused" not in invoke(*command, "--dry-run").stdout
+    assert not output.exists()

@@ -11,7 +11,9 @@ from mlff_dyn.engines.vasp.outcar import OUTCAR
 from mlff_dyn.engines.vasp.vaspout import VASPOUT_H5
 from mlff_dyn.engines.vasp.vasprun import VASPRUN
 from mlff_dyn.errors import DataError
+from mlff_dyn.formats.label_files.aims import AIMS
 from mlff_dyn.formats.label_files.alamode import DFSET
+from mlff_dyn.formats.label_files.cp2k import CP2K
 from mlff_dyn.formats.label_files.extxyz_frames import EXTXYZ
 from mlff_dyn.formats.label_files.phonopy_sets import PHONOPY
 from mlff_dyn.formats.label_files.tdep import TDEP
@@ -27,6 +29,8 @@ LABEL_FORMATS: tuple[LabelFormat, ...] = (
     ML_AB,
     PW_XML,
     PW_TEXT,
+    AIMS,
+    CP2K,
     PHONOPY,
     DFSET,
     TDEP,

@@ -204,8 +204,8 @@ def check_engines(
     numbers = list(others.values())[0 if identities else -1]
     found = f"{path}, {_frames(numbers)}: labelled with other engine parameters"
     if not force:
-        raise DataError(found, fix="leave them out, restore engine.parameters, or mix with --force")
-    return [f"{found}; mixed because of --force"]
+        raise DataError(found, fix="leave them out, restore engine.parameters, or mix with --allow-mixed")
+    return [f"{found}; mixed as asked for"]
 
 
 def energy_origins(rows: Sequence[LabelledFrame]) -> list[int]:
