@@ -44,11 +44,9 @@ class Cp2kEngine(ProgramEngine):
     ----------
     parameters : mapping
         ``input``: sections of CP2K as nested mappings, ``_`` being the parameter of a section, a list several
-        sections or keywords of one name: ``{FORCE_EVAL: {SUBSYS: {KIND: [{_: Si, BASIS_SET: ...}]}}}``.
-        Structure, run type, and forces and stress are added.
+        sections or keywords of one name. Structure, run type, and forces and stress are added.
     profile : mapping
-        ``command``: cp2k with its launcher, no shell; ``data_dir``: folder of basis sets and potentials;
-        ``environment``; ``timeout_minutes``.
+        ``command``, ``data_dir`` (basis sets, potentials), ``environment``, ``timeout_minutes``.
     """
 
     kind = "cp2k"
@@ -116,8 +114,8 @@ class Cp2kEngine(ProgramEngine):
 
     def read_result(self, directory: Path) -> EngineResult:
         """Read the output and check it against the input beside it."""
-        output = directory / OUTPUT_NAME
-        return parse_output(read_output(output), output, self.read_input(directory))
+        path = directory / OUTPUT_NAME
+        return parse_output(read_output(path), path, self.read_input(directory))
 
     def amend_input(self, directory: Path, attempt: int) -> str | None:
         """Give a self-consistent cycle that did not converge more steps and, without OT, another mixing."""
@@ -183,17 +181,19 @@ def parse_output(text: str, name: Path, atoms: Atoms) -> EngineResult:
         refuse(f"forces of {len(rows)} atoms, expected {len(atoms)}, or a damaged stress")
     if np.abs(forces.sum(axis=0) - np.array(block.groups()[1:], float)).max() > 1e-8 * (len(atoms) + 1):
         refuse("the forces do not add up to the sum below them")
+    if np.linalg.norm(forces.sum(axis=0)) > max(0.01, 0.5 * np.linalg.norm(forces)):
+        refuse("the net force is as large as the forces of the atoms", "raise CUTOFF in DFT.MGRID")
     echo = text.upper().partition("ATOMIC COORDINATES IN ANGSTROM")[2]
     sites = np.array(re.findall(_SITE, echo, re.MULTILINE)[: len(atoms)], float).reshape(-1, 4)
     given, cell = (atoms.numbers, atoms.cell.array, atoms.positions), atoms.cell.array
     if (other := structure_difference(given, (sites[:, 0], cell, sites[:, 1:]))) is not None:
         refuse(f"the output does not belong to its input: {other}")
     voigt = (0.5 * (stress + stress.T))[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
-    gpa = {"GPa": 1.0, "kbar": 0.1, "bar": 1e-4}[tensor[1]]
-    version = re.search(r"CP2K version (\S+)", text)
+    program = " ".join(["CP2K", *re.findall(r"CP2K version (\S+)", text)[:1]])
+    unit = {"GPa": 1.0, "kbar": 0.1, "bar": 1e-4}[tensor[1]] / EV_PER_ANGSTROM3_GPA
     return EngineResult(
         energy_ev=float(energies[0]) * HARTREE_EV,
         forces_ev_per_angstrom=forces * HARTREE_EV / BOHR_ANGSTROM,
-        stress_ev_per_angstrom3=-voigt * gpa / EV_PER_ANGSTROM3_GPA,
-        origin={"program": f"CP2K {'' if version is None else version[1]}", "date": "T".join(ended.groups())},
+        stress_ev_per_angstrom3=-voigt * unit,
+        origin={"program": program, "date": "T".join(ended.groups())},
     )

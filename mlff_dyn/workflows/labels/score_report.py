@@ -109,9 +109,23 @@ class ScoreReport(Report):
         total = np.sum([_error(each) ** 2 for each in self._known()])
         return float(np.sqrt(total / size)) if size > 0.0 else None
 
+    def _outside_rows(self) -> list[tuple[str, str]]:
+        """A row for each reason, with the frames that it holds for."""
+        reasons: dict[str, list[int]] = {}
+        for each in self.frames:
+            if each.outside is not None:
+                reasons.setdefault(each.outside, []).append(each.frame)
+        lines = [
+            f"frame{'s' if len(numbers) > 1 else ''} {_ranges(numbers)}: {reason}"
+            for reason, numbers in reasons.items()
+        ]
+        rest = len(lines) - _MOST_NAMED
+        more = [f"and {rest} other frames; all are in --json"] if rest > 0 else []
+        return [("outside" if k == 0 else "", line) for k, line in enumerate([*lines[:_MOST_NAMED], *more])]
+
     def rows(self) -> list[tuple[str, str]]:
         """Return the rows for people."""
-        known, outside = self._known(), [each for each in self.frames if each.outside is not None]
+        known = self._known()
         rows = [("frames", f"{len(self.frames)} of {self.file}")]
         if known:
             sds = {name: value or 0.0 for name, value in self._sds().items()}
@@ -121,18 +135,32 @@ class ScoreReport(Report):
                 ("  largest", f"{format_error(_error(worst))}, in frame {worst.frame}"),
                 ("to lower it", format_remedy(sds)),
             ]
-        rows += [(f"frame {each.frame}", f"outside: {each.outside}") for each in outside[:_MOST_NAMED]]
-        if len(outside) > _MOST_NAMED:
-            rows.append(("", f"and {len(outside) - _MOST_NAMED} other frames outside; all are in --json"))
+        rows += self._outside_rows()
         by_number = {each.frame: each for each in self.frames}
         for place, number in enumerate(self.next, start=1):
             after = self.expected_epistemic_ev_per_angstrom[place]
             text = f"frame {number}, expected {format_error(_error(by_number[number]))}"
-            rows.append(
-                ("calculate next" if place == 1 else "  then", f"{text}; leaves {after:#.2g} to data")
-            )
+            text = f"{text}; after it, data remove at most {after:#.2g} eV/Å"
+            rows.append(("calculate next" if place == 1 else "  then", text))
         rows += [("written", str(path)) for path in self.directories]
         return rows + [("warning", line) for line in self.warnings]
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Write numbers that follow each other as ranges, the first of them.
+
+    Examples
+    --------
+    >>> _ranges([1, 2, 3, 7])
+    '1-3, 7'
+    """
+    ends = [k for k, number in enumerate(numbers) if numbers[k + 1 : k + 2] != [number + 1]]
+    starts = [0, *(end + 1 for end in ends[:-1])]
+    parts = [
+        f"{numbers[start]}-{numbers[end]}" if end > start else f"{numbers[start]}"
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    return ", ".join(parts[:_MOST_NAMED]) + (", ..." if len(parts) > _MOST_NAMED else "")
 
 
 def _known_values(frame: FrameScore) -> dict[str, object]:

@@ -143,6 +143,11 @@ def test_output_of_old_and_new_versions(directory, form):
         ("     2      1      H          -0.01047766", "     2      1      H          -0.02047766", "add up"),
         ("      1      1      H           0.00420907    -0.00000126     0.03188104\n", "", "forces of 1"),
         ("0.760000   1.0000", "0.860000   1.0000", "atom 2"),
+        (
+            "-0.04161674\n SUM OF ATOMIC FORCES          -0.00626859    -0.00066184    -0.00973570",
+            "0.04161674\n SUM OF ATOMIC FORCES          -0.00626859    -0.00066184     0.07349778",
+            "net force",
+        ),
         (" STRESS|      y        1.18", " STRESS|      y        x.18", "stress"),
         (" ENERGY| Total", " ENERGY| total", "energy"),
         (
