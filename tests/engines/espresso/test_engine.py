@@ -151,6 +151,44 @@ def test_what_contradicts_the_moments_is_refused(directory, profile, system, rea
     )
 
 
+def test_values_by_element_reach_every_species_of_it(directory, profile):
+    """The labels of the card are those of the species, whichever moments the structure has."""
+    engine = nickel_oxide(profile, hubbard_u={"Ni": 6.0}, starting_charge={"O": -0.5})
+    engine.write_input(directory, antiferromagnet())
+    flat = " ".join((directory / "espresso.pwi").read_text().split())
+    for entry in ("hubbard_u(1) = 6.0", "hubbard_u(3) = 6.0", "starting_charge(2) = -0.5"):
+        assert entry in flat
+    assert "hubbard_u(2)" not in flat
+    card = {"projectors": "atomic", "lines": ["U Ni-3d 6.0", "U O-2p 1.5"]}
+    with_card = {**nickel_oxide(profile).parameters, "hubbard": card}
+    EspressoEngine(with_card, profile).write_input(directory, antiferromagnet())
+    text = (directory / "espresso.pwi").read_text()
+    assert text.endswith("HUBBARD (atomic)\nU Ni-3d 6.0\nU Ni1-3d 6.0\nU O-2p 1.5\n")
+    flat = " ".join(text.split())
+    assert "Ni 58.6934 Ni.UPF O 15.999 O.UPF Ni1 58.6934 Ni.UPF" in flat
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"lines": []}, "a list expected"),
+        ({"lines": ["V Ni-3d O-2p 1 2 0.5"]}, "names atoms by number"),
+        ({"lines": ["U Ni 4"]}, "cannot be used"),
+        ({"projectors": "none", "lines": ["U Ni-3d 4"]}, "projectors: 'none' is unknown"),
+        ({"line": ["U Ni-3d 4"]}, "did you mean lines"),
+    ],
+)
+def test_cards_that_cannot_be_written_are_refused(profile, given, reason):
+    with pytest.raises(ConfigError, match=reason):
+        EspressoEngine(parameters(hubbard=given), profile)
+
+
+@pytest.mark.parametrize("key", ["lfcp", "trism"])
+def test_what_changes_the_number_of_electrons_is_refused(profile, key):
+    with pytest.raises(ConfigError, match=f"control.{key}: not allowed"):
+        EspressoEngine(parameters(input_data={"control": {key: True}, "system": {"ecutwfc": 20}}), profile)
+
+
 def test_moments_twice_and_unknown_electrons_are_refused(directory, profile):
     magnetic = parameters(starting_magnetization={"Si": 0.25})
     atoms = bulk("Si")
