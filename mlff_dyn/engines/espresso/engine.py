@@ -150,7 +150,7 @@ class EspressoEngine:
         return atoms
 
     def check(self, directory: Path) -> dict[str, str]:
-        """Return programs, pseudopotentials and k-points with their distance."""
+        """Return programs, pseudopotentials and k-points with their distance along each axis."""
         atoms = self.read_input(directory)
         grid = self._kpoints or (1, 1, 1)
         spacing = 2.0 * np.pi * np.linalg.norm(atoms.cell.reciprocal(), axis=1) / grid
@@ -159,7 +159,7 @@ class EspressoEngine:
             "pseudopotentials": " ".join(
                 self._pseudopotentials[symbol] for symbol in sorted(set(atoms.get_chemical_symbols()))
             ),
-            "k-points": f"{' '.join(map(str, grid))}, not more than {spacing.max():.2f} 1/Å apart",
+            "k-points": f"{' '.join(map(str, grid))}, {' '.join(f'{each:.2f}' for each in spacing)} 1/Å apart",
         }
 
     def run(self, directory: Path) -> None:
