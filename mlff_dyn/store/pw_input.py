@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.data import atomic_numbers
 from ase.io.espresso import infix_float, label_to_symbol
 
-from mlff_dyn.errors import DataError
+from mlff_dyn.errors import DataError, located
 from mlff_dyn.store.pw_lattice import celldm_of, lattice_of
 from mlff_dyn.units import BOHR_ANGSTROM
 
@@ -165,10 +165,8 @@ def read_pw_input(path: Path) -> PwInput:
     DataError
         If a namelist is not closed or a value has no key; the message has the file.
     """
-    try:
+    with located(f"structure file {path}"):
         return parse_pw_input(path.read_text(encoding="utf-8", errors="replace"))
-    except DataError as error:
-        raise DataError(f"{path}: {error.message}", fix=error.fix) from error
 
 
 def parse_pw_input(text: str) -> PwInput:

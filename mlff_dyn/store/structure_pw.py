@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ase.data import atomic_masses
 
+from mlff_dyn.errors import located
 from mlff_dyn.store.pseudopotential import valence_electrons
 from mlff_dyn.store.pw_input import read_pw_input, symbol_of
 from mlff_dyn.store.structure_text import pw_masses
@@ -36,22 +37,24 @@ def read_pw_structure(path: Path) -> Atoms:
         If the structure cannot be read; the message has the file.
     """
     given = read_pw_input(path)
-    atoms, labels = given.atoms()
-    masses = pw_masses(path.read_text(encoding="utf-8", errors="replace"))
-    natural = zip(atoms.get_chemical_symbols(), atoms.numbers, strict=True)
-    atoms.set_masses([masses.get(symbol, atomic_masses[number]) for symbol, number in natural])
-    shares = starting_magnetizations(given)
-    if any(shares.values()) and given.system.get("noncolin") is True:
-        _logger.warning("%s: its moments are not collinear; they are not taken", path)
-    elif any(shares.values()):
-        electrons = {label: _valence(path, given, label) for label in shares}
-        is_known = None not in electrons.values()
-        moments = {
-            label: share * ((electrons[label] or 1.0) if is_known else 1.0) for label, share in shares.items()
-        }
-        atoms.set_initial_magnetic_moments([round(moments[label], 6) for label in labels])
-        if not is_known:
-            atoms.info[SHARES] = True
+    with located(f"structure file {path}"):
+        atoms, labels = given.atoms()
+        masses = pw_masses(path.read_text(encoding="utf-8", errors="replace"))
+        natural = zip(atoms.get_chemical_symbols(), atoms.numbers, strict=True)
+        atoms.set_masses([masses.get(symbol, atomic_masses[number]) for symbol, number in natural])
+        shares = starting_magnetizations(given)
+        if any(shares.values()) and given.system.get("noncolin") is True:
+            _logger.warning("%s: its moments are not collinear; they are not taken", path)
+        elif any(shares.values()):
+            electrons = {label: _valence(path, given, label) for label in shares}
+            is_known = None not in electrons.values()
+            moments = {
+                label: share * ((electrons[label] or 1.0) if is_known else 1.0)
+                for label, share in shares.items()
+            }
+            atoms.set_initial_magnetic_moments([round(moments[label], 6) for label in labels])
+            if not is_known:
+                atoms.info[SHARES] = True
     return atoms
 
 

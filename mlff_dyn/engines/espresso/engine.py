@@ -154,12 +154,13 @@ class EspressoEngine:
         atoms = self.read_input(directory)
         grid = self._kpoints or (1, 1, 1)
         spacing = 2.0 * np.pi * np.linalg.norm(atoms.cell.reciprocal(), axis=1) / grid
+        distances = " ".join(f"{each:.2f}" for each in spacing)
         return {
             "program": " ".join(self._find_programs()),
             "pseudopotentials": " ".join(
                 self._pseudopotentials[symbol] for symbol in sorted(set(atoms.get_chemical_symbols()))
             ),
-            "k-points": f"{' '.join(map(str, grid))}, {' '.join(f'{each:.2f}' for each in spacing)} 1/Å apart",
+            "k-points": f"{' '.join(map(str, grid))}, {distances} 1/Å apart",
         }
 
     def run(self, directory: Path) -> None:

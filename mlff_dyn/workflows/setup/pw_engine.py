@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlff_dyn.engines.espresso.species_keys import SPECIES_KEYS
-from mlff_dyn.errors import DataError
+from mlff_dyn.errors import DataError, located
 from mlff_dyn.store.pw_input import read_pw_input, symbol_of
 from mlff_dyn.store.structure_pw import pseudopotential_folder, starting_magnetizations
 
@@ -27,7 +27,17 @@ _FILES = "each calculation has a directory of its own"
 _NOT_TAKEN: dict[str, dict[str, tuple[str, ...]]] = {
     "control": {
         _ALWAYS: ("calculation", "tprnfor", "tstress", "nstep", "dt", "etot_conv_thr", "forc_conv_thr"),
-        _FILES: ("outdir", "prefix", "wfcdir", "restart_mode", "title", "iprint", "lkpoint_dir", "disk_io"),
+        _FILES: (
+            "outdir",
+            "prefix",
+            "wfcdir",
+            "restart_mode",
+            "title",
+            "iprint",
+            "lkpoint_dir",
+            "disk_io",
+            "wf_collect",
+        ),
         "engine.profile has it": ("pseudo_dir", "max_seconds"),
     },
     "system": {
@@ -97,16 +107,30 @@ def physics_of_input(
         If the input cannot be read, or asks for what the engine cannot do.
     """
     given = read_pw_input(path)
+    with located(f"structure file {path}"):
+        return _physics(path, given, _TrainingCell(supercell, spacing_per_angstrom, lengths))
+
+
+@dataclass(frozen=True)
+class _TrainingCell:
+    """See `physics_of_input`."""
+
+    supercell: NDArray[np.int64]
+    spacing_per_angstrom: float
+    lengths: NDArray[np.float64]
+
+
+def _physics(path: Path, given: PwInput, cell: _TrainingCell) -> PwPhysics:
     for key in ("lfcp", "trism"):
         if given.namelists.get("control", {}).get(key) is True:
             raise DataError(
-                f"{path}: control.{key}: a force field needs structures of fixed numbers of electrons, "
+                f"control.{key}: a force field needs structures of fixed numbers of electrons, "
                 "without a solvent",
                 fix="remove it",
             )
     notes = [f"The physics of {path.name}."]
-    kpoints, reason = _kpoints(given, supercell, spacing_per_angstrom, lengths)
-    input_data = _input_data(given, round(abs(np.linalg.det(supercell))), notes)
+    kpoints, reason = _kpoints(given, cell)
+    input_data = _input_data(given, round(abs(np.linalg.det(cell.supercell))), notes)
     parameters: dict[str, Any] = {
         "input_data": input_data,
         "pseudopotentials": {symbol_of(label): Path(file).name for label, file in given.species.items()},
@@ -114,7 +138,7 @@ def physics_of_input(
     }
     hubbard = given.cards.get("HUBBARD")
     if hubbard is not None:
-        parameters["hubbard"] = _hubbard(path, given)
+        parameters["hubbard"] = _hubbard(given)
     if given.system.get("noncolin") is True:
         by_element = {symbol_of(label): share for label, share in starting_magnetizations(given).items()}
         parameters |= {"starting_magnetization": by_element} if any(by_element.values()) else {}
@@ -166,14 +190,14 @@ def _by_element(given: PwInput, system: Mapping[str, Value], notes: list[str]) -
     return found
 
 
-def _hubbard(path: Path, given: PwInput) -> dict[str, Any]:
+def _hubbard(given: PwInput) -> dict[str, Any]:
     card = given.cards["HUBBARD"]
     lines: list[str] = []
     for row in card.rows:
         label, _, manifold = row[1].partition("-") if len(row) > 1 else ("", "", "")
         if row[0].upper() == "V" or len(row) != 3:
             raise DataError(
-                f"{path}: card HUBBARD: {' '.join(row)}: V between atoms names atoms by number, which other "
+                f"card HUBBARD: {' '.join(row)}: V between atoms names atoms by number, which other "
                 "structures have otherwise",
                 fix="use U alone",
             )
@@ -183,10 +207,9 @@ def _hubbard(path: Path, given: PwInput) -> dict[str, Any]:
     return {"projectors": card.option or "atomic", "lines": lines}
 
 
-def _kpoints(
-    given: PwInput, supercell: NDArray[np.int64], default: float, lengths: NDArray[np.float64]
-) -> tuple[Any, str]:
+def _kpoints(given: PwInput, cell: _TrainingCell) -> tuple[Any, str]:
     """K-points of the training cell, and the reason."""
+    supercell, default, lengths = cell.supercell, cell.spacing_per_angstrom, cell.lengths
     card = given.cards.get("K_POINTS")
     kind = "" if card is None else card.option
     rows = [] if card is None else [word for row in card.rows[:1] for word in row]

@@ -13,6 +13,7 @@ from mlff_dyn.cli.app import app
 from mlff_dyn.config.load import load_config
 from mlff_dyn.engines.espresso.engine import EspressoEngine
 from mlff_dyn.errors import DataError
+from mlff_dyn.store.structure_file import read_structure
 from mlff_dyn.workflows.setup.pw_engine import physics_of_input
 from mlff_dyn.workflows.setup.workspace import Workspace
 
@@ -160,3 +161,36 @@ def test_the_card_of_hubbard_parameters(folder):
 def test_other_ensembles_are_refused(folder, key):
     with pytest.raises(DataError, match=f"control.{key}: .* fixed numbers of electrons"):
         physics(folder, RELAXATION.replace("verbosity = 'high'", f"{key} = .true."))
+
+
+def test_damaged_inputs_are_read_or_refused(folder):
+    """Cut, with bytes changed, without a line: one line with the file, or a structure."""
+    random = np.random.default_rng(1)
+    content = (RELAXATION + "HUBBARD (ortho-atomic)\nU Ni1-3d 6.0\n").encode()
+    for number in range(120):
+        damaged = bytearray(content)
+        if number % 3 == 0:
+            del damaged[random.integers(len(content)) :]
+        elif number % 3 == 1:
+            for place in random.integers(len(content), size=3):
+                damaged[place] = random.integers(256)
+        else:
+            lines = content.splitlines(keepends=True)
+            del lines[random.integers(len(lines))]
+            damaged = bytearray(b"".join(lines))
+        (folder / "scf.in").write_bytes(damaged)
+        for read in (read_structure, read_physics):
+            refusal = refusal_of(read, folder / "scf.in")
+            assert refusal is None or ("scf.in" in str(refusal) and refusal.fix)
+
+
+def read_physics(path):
+    return physics_of_input(path, np.eye(3, dtype=int), 0.4, np.ones((2, 3)))
+
+
+def refusal_of(read, path):
+    try:
+        read(path)
+    except DataError as error:
+        return error
+    return None
