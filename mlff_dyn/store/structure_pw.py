@@ -26,7 +26,7 @@ _logger = logging.getLogger(__name__)
 
 
 def read_pw_structure(path: Path) -> Atoms:
-    """Read cell, atoms, masses and magnetic moments, whatever the lattice.
+    """Read cell, atoms, masses and magnetic moments, whatever the lattice; a sheet where images are cut off.
 
     Starting magnetizations become moments, Bohr magnetons, where the pseudopotentials that the input names
     can be found; shares of the valence electrons otherwise.
@@ -39,6 +39,8 @@ def read_pw_structure(path: Path) -> Atoms:
     given = read_pw_input(path)
     with located(f"structure file {path}"):
         atoms, labels = given.atoms()
+        if str(given.system.get("assume_isolated", "")).lower() == "2d":
+            atoms.pbc = (True, True, False)
         masses = pw_masses(path.read_text(encoding="utf-8", errors="replace"))
         natural = zip(atoms.get_chemical_symbols(), atoms.numbers, strict=True)
         atoms.set_masses([masses.get(symbol, atomic_masses[number]) for symbol, number in natural])

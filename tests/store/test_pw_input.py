@@ -205,3 +205,9 @@ def test_a_lattice_is_read_as_a_structure(tmp_path):
     assert atoms.get_volume() == pytest.approx(silicon.get_volume())
     assert atoms.get_distance(0, 1, mic=True) == pytest.approx(silicon.get_distance(0, 1, mic=True))
     assert atoms.get_masses() == pytest.approx([28.0, 28.0])
+
+
+def test_a_sheet_without_images_is_periodic_in_its_plane(tmp_path):
+    system = "ibrav=4, A=2.5, C=12, assume_isolated='2D'"
+    (tmp_path / "sheet.in").write_text(pw_input(system, "ATOMIC_POSITIONS crystal\nSi 0 0 0"))
+    assert read_structure(tmp_path / "sheet.in").pbc.tolist() == [True, True, False]

@@ -76,7 +76,7 @@ def parse_settings(text: str, axes: np.ndarray | None, labels: Sequence[str]) ->
         wave_function_cutoff_rydberg=_value(_CUTOFF, text),
         density_cutoff_rydberg=_value(_DENSITY_CUTOFF, text),
         kpoints_times_atoms=None if mesh is None else mesh * len(labels),
-        smearing=short_smearing(smearing[1], float(smearing[2])) if smearing else None,
+        smearing=short_smearing(smearing[1], float(smearing[2])) if smearing else _tetrahedra(text),
         spin=_spin(text),
         hubbard_ev=_hubbard(text),
         charge=_charge(text, labels),
@@ -86,6 +86,10 @@ def parse_settings(text: str, axes: np.ndarray | None, labels: Sequence[str]) ->
         version=start[1] if start else None,
         date=iso_date(start[2], start[3]) if start else None,
     )
+
+
+def _tetrahedra(text: str) -> str | None:
+    return "tetrahedra" if "tetrahedron method" in text else None
 
 
 def _value(pattern: re.Pattern[str], text: str) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import time
@@ -434,3 +435,15 @@ def test_a_grid_across_the_vacuum_of_a_sheet_is_refused(directory, profile):
     for given in ([4, 4, 1], "gamma"):
         create_engine("espresso", parameters(kpoints=given), profile).write_input(directory, atoms)
         assert (directory / "espresso.pwi").exists()
+
+
+@needs_pw
+@pytest.mark.engine
+def test_a_card_that_pw_ignores_is_noticed(directory, real_profile):
+    """Versions before 7.1 only warn of the card HUBBARD."""
+    engine = EspressoEngine(parameters(kpoints="gamma", hubbard=["U Si-3p 1.0"]), real_profile)
+    engine.write_input(directory, bulk("Si"))
+    with pytest.raises(EngineError) as caught:
+        engine.run(directory)
+    if re.search(r"PWSCF v\.(\d\.\d)", (directory / "espresso.pwo").read_text())[1] < "7.1":
+        assert "ignored the card HUBBARD" in str(caught.value)
