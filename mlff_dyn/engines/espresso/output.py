@@ -33,26 +33,28 @@ if TYPE_CHECKING:
 
 _NUMBER = r"[-+]?\d+\.\d+"
 _STRESS_NUMBER = r"[-+]?\d+\.\d{8}"  # in Ry/bohr³; the same in kbar follows with two decimals
-_STRESS_ROW = re.compile(rf"^\s*((?:{_STRESS_NUMBER}\s*){{3}})((?:\s*[-+]?\d+\.\d\d){{3}})\s*$")
+_STRESS_ROW = re.compile(rf"^[ \t]*((?:{_STRESS_NUMBER}\s*){{3}})((?:\s*[-+]?\d+\.\d\d){{3}})\s*$")
 _ENERGY = re.compile(rf"^!+\s+total energy\s+=\s*({_NUMBER}) Ry", re.MULTILINE)
 _N_ATOMS = re.compile(r"number of atoms/cell\s+=\s*(\d+)")
-_FORCE_HEADER = re.compile(r"^\s*Forces acting on atoms.*Ry/au\S*\s*$", re.MULTILINE)
-_FORCE = re.compile(r"^\s*atom\s+(\d+)\s+type\s+\d+\s+force =(.*)$")
-_TOTAL_FORCE = re.compile(r"^\s*Total force =\s*(\d+\.\d+)", re.MULTILINE)
-_STRESS_HEADER = re.compile(r"^\s*total\s+stress\s+\(Ry/bohr\*\*3\).*$", re.MULTILINE)
-_TOTAL_MOMENT = re.compile(rf"^\s*total magnetization\s+=\s*({_NUMBER}) Bohr mag", re.MULTILINE)
-_ABSOLUTE_MOMENT = re.compile(rf"^\s*absolute magnetization\s+=\s*({_NUMBER}) Bohr mag", re.MULTILINE)
-_MOMENT_HEADER = re.compile(r"^\s*Magnetic moment per site.*$", re.MULTILINE)
-_MOMENT = re.compile(rf"^\s*atom:?\s+(\d+)\s.*charge[:=]\s*{_NUMBER}\s+magn[:=]\s*({_NUMBER})")
+_FORCE_HEADER = re.compile(r"^[ \t]*Forces acting on atoms.*Ry/au\S*\s*$", re.MULTILINE)
+_FORCE = re.compile(r"^[ \t]*atom\s+(\d+)\s+type\s+\d+\s+force =(.*)$")
+_TOTAL_FORCE = re.compile(r"^[ \t]*Total force =\s*(\d+\.\d+)", re.MULTILINE)
+_STRESS_HEADER = re.compile(r"^[ \t]*total\s+stress\s+\(Ry/bohr\*\*3\).*$", re.MULTILINE)
+_TOTAL_MOMENT = re.compile(rf"^[ \t]*total magnetization\s+=\s*({_NUMBER}) Bohr mag", re.MULTILINE)
+_ABSOLUTE_MOMENT = re.compile(rf"^[ \t]*absolute magnetization\s+=\s*({_NUMBER}) Bohr mag", re.MULTILINE)
+_MOMENT_HEADER = re.compile(r"^[ \t]*Magnetic moment per site.*$", re.MULTILINE)
+_MOMENT = re.compile(rf"^[ \t]*atom:?\s+(\d+)\s.*charge[:=]\s*{_NUMBER}\s+magn[:=]\s*({_NUMBER})")
 _LATTICE_PARAMETER = re.compile(rf"celldm\(1\)=\s*({_NUMBER})")
-_AXIS = re.compile(r"^\s*a\([123]\)\s*=\s*\(([-+.\d\s]+)\)", re.MULTILINE)
-_SITE = re.compile(r"^\s*\d+\s+(\S+)\s+tau\(\s*\d+\s*\)\s*=\s*\(([^)]*)\)", re.MULTILINE)
+_AXIS = re.compile(r"^[ \t]*a\([123]\)\s*=\s*\(([-+.\d\s]+)\)", re.MULTILINE)
+_SITE = re.compile(r"^[ \t]*\d+\s+(\S+)\s+tau\(\s*\d+\s*\)\s*=\s*\(([^)]*)\)", re.MULTILINE)
 _LABEL_END = re.compile(r"[\d_-].*$")
-_ROUTINE_ERROR = re.compile(r"^\s*(?:Error in routine|from)\s+(.+?)\s*:?\s*\n\s*(.+)$", re.MULTILINE)
+_ROUTINE_ERROR = re.compile(r"^[ \t]*(?:Error in routine|from)\s+(.+?)\s*:?\s*\n\s*(.+)$", re.MULTILINE)
 _KBAR = 10.0 * EV_PER_ANGSTROM3_GPA * RYDBERG_PER_BOHR3_EV_PER_ANGSTROM3  # of 1 Ry/bohr³
 _RELATIVE = 1e-6  # versions differ in the digits of their constants
-_ACCURACY = re.compile(r"^\s*estimated scf accuracy\s+<\s*(\d+\.?\d*(?:[EeDd][-+]?\d+)?) Ry", re.MULTILINE)
-_THRESHOLD = re.compile(r"^\s*(?:scf )?convergence threshold\s+=\s*(\d+\.?\d*[EeDd][-+]?\d+)", re.MULTILINE)
+_ACCURACY = re.compile(r"^[ \t]*estimated scf accuracy\s+<\s*(\d+\.?\d*(?:[EeDd][-+]?\d+)?) Ry", re.MULTILINE)
+_THRESHOLD = re.compile(
+    r"^[ \t]*(?:scf )?convergence threshold\s+=\s*(\d+\.?\d*[EeDd][-+]?\d+)", re.MULTILINE
+)
 _MOST_DIGITS = 7
 _ROUNDED = 1.1  # both are printed with two digits
 _ACHIEVED = "convergence has been achieved"

@@ -46,11 +46,11 @@ if TYPE_CHECKING:
 
 _PROGRAM = "Program PWSCF"
 _MARKS = re.compile(
-    r"(?P<run>Program PWSCF)|(?P<scf>Self-consistent Calculation|End of self-consistent|^!)"
-    r"|(?P<after>^     Forces acting|Total force =|total   stress|^     Writing |Entering Dynamics"
-    r"|BFGS Geometry|number of scf cycles|Energy error|Ekin|JOB DONE|     init_run)"
-    r"|(?P<geometry>^ATOMIC_POSITIONS|^CELL_PARAMETERS|new unit-cell volume|bravais-lattice index"
-    r"|crystal axes:|positions \(alat units\))"
+    r"\s*(?:(?P<run>Program PWSCF)|(?P<scf>Self-consistent Calculation|End of self-consistent|!)"
+    r"|(?P<after>Forces acting|Total force =|total   stress|Writing |Entering Dynamics|BFGS Geometry"
+    r"|number of scf cycles|Energy error|Ekin|JOB DONE|init_run)"
+    r"|(?P<geometry>ATOMIC_POSITIONS|CELL_PARAMETERS|new unit-cell volume|bravais-lattice index"
+    r"|crystal axes:|site n\.))"
 )
 _CLOSED = re.compile(r"Writing |Entering Dynamics|BFGS Geometry|number of scf cycles|JOB DONE|init_run")
 _COUNT = re.compile(
@@ -58,7 +58,7 @@ _COUNT = re.compile(
     r"|bfgs (?:converged in|failed after)\s+(\d+) scf cycles"
 )
 _END_OF_RELAXATION = re.compile(r"End of BFGS|[Ff]inal scf calculation|bfgs converged")
-_ITERATION = re.compile(r"^\s*iteration #\s*(\d+)", re.MULTILINE)
+_ITERATION = re.compile(r"^[ \t]*iteration #\s*(\d+)", re.MULTILINE)
 _N_ITERATIONS = re.compile(r"convergence has been achieved in\s+(\d+) iterations")
 _COMPLETE = "give the complete output of a run that ended"
 _CORRECT = "correct its input, and calculate again"
@@ -152,7 +152,7 @@ def _cut(lines: Iterable[str]) -> Iterator[_Block]:
     kept: list[str] = []
     begins_run, has_scf, is_after = False, False, False
     for line in lines:
-        found = _MARKS.search(line)
+        found = _MARKS.match(line)
         mark = found.lastgroup if found else None
         if mark == "run" or (mark == "geometry" and has_scf) or (mark == "scf" and is_after):
             yield _Block("".join(kept), begins_run, has_scf)

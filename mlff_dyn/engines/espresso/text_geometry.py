@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 _NUMBER = r"[-+]?\d+\.\d+"
 _ALAT = re.compile(rf"celldm\(1\)=\s*({_NUMBER})")
-_AXIS = re.compile(r"^\s*a\(([123])\)\s*=\s*\(([^)\n]*)\)", re.MULTILINE)
+_AXIS = re.compile(r"^[ \t]*a\(([123])\)\s*=\s*\(([^)\n]*)\)", re.MULTILINE)
 _SITES = re.compile(r"^.*positions \(a(?:lat|_0) units\).*\n", re.MULTILINE)
-_SITE = re.compile(r"^\s*(\d+)\s+(\S+)\s+tau\([^)]*\)\s*=\s*\(([^)]*)\)")
+_SITE = re.compile(r"^[ \t]*(\d+)\s+(\S+)\s+tau\([^)]*\)\s*=\s*\(([^)]*)\)")
 _VOLUME = re.compile(rf"unit-cell volume\s*=\s*({_NUMBER}) (?:\(a\.u\.\)|a\.u\.)\^3")
 _CELL = re.compile(rf"^CELL_PARAMETERS\s*\(?\s*(\w+)(?:\s*=\s*({_NUMBER}))?.*\n", re.MULTILINE)
 _POSITIONS = re.compile(r"^ATOMIC_POSITIONS\s*\(?\s*(\w+).*\n", re.MULTILINE)
-_ATOM = re.compile(rf"^\s*([A-Za-z]\S*)\s+({_NUMBER})\s+({_NUMBER})\s+({_NUMBER})(?:\s+[01]){{0,3}}\s*$")
-_BARE_ROW = re.compile(r"^\s*(?:[-+]?\d+\.\d{9}\s+){2}[-+]?\d+\.\d{9}\s*$", re.MULTILINE)
+_ATOM = re.compile(rf"^[ \t]*([A-Za-z]\S*)\s+({_NUMBER})\s+({_NUMBER})\s+({_NUMBER})(?:\s+[01]){{0,3}}\s*$")
+_BARE_ROW = re.compile(r"^[ \t]*(?:[-+]?\d+\.\d{9}\s+){2}[-+]?\d+\.\d{9}\s*$", re.MULTILINE)
 _VARIABLE = ("new unit-cell volume", "press convergence thresh", "CELL_PARAMETERS")
 _RELATIVE = 2e-5  # volumes and axes are printed with six digits or more
 _ABSOLUTE_BOHR3 = 1e-4

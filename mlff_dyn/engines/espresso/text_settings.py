@@ -33,12 +33,12 @@ _CUTOFF = re.compile(rf"kinetic-energy cutoff\s*=\s*({_NUMBER})")
 _DENSITY_CUTOFF = re.compile(rf"charge density cutoff\s*=\s*({_NUMBER})")
 _SMEARING = re.compile(rf"number of k points=\s*\d+\s+(\S.*?)\s*(?:smearing)?, width \(Ry\)=\s*({_NUMBER})")
 _N_KPOINTS = re.compile(r"number of k points=\s*(\d+)")
-_KPOINT = re.compile(r"^\s*k\(\s*\d+\s*\) = \(([^)]*)\), wk =\s*(\d+\.\d+)", re.MULTILINE)
+_KPOINT = re.compile(r"^[ \t]*k\(\s*\d+\s*\) = \(([^)]*)\), wk =\s*(\d+\.\d+)", re.MULTILINE)
 _PSEUDOPOTENTIAL = re.compile(
     r"PseudoPot\. #\s*\d+ for\s+(\S+)\s+read from file:?\s*(\S+)[ \t]*"
     r"(?:\n\s*MD5 check sum:\s*([0-9a-f]{32}))?"
 )
-_HUBBARD = re.compile(rf"^\s*U\((\w+)-\w+\)\s*=\s*({_NUMBER})", re.MULTILINE)
+_HUBBARD = re.compile(rf"^[ \t]*U\((\w+)-\w+\)\s*=\s*({_NUMBER})", re.MULTILINE)
 _OLD_HUBBARD = re.compile(
     r"LDA\+U calculation.*?\n\s*atomic species\s+L\s+U[^\n]*\n((?:\s*\S+\s+\d\s+[-.\d ]+\n)+)", re.DOTALL
 )
@@ -47,10 +47,10 @@ _DISPERSION = re.compile(r"DFT-D3 Dispersion|Grimme-D2|XDM|Tkatchenko|Many-Body 
 _SAWTOOTH = "Adding external electric field"
 _ELECTRONS = re.compile(rf"number of electrons\s*=\s*({_NUMBER})")
 _VALENCE = re.compile(
-    r"^\s*atomic species\s+valence.*\n((?:\s*\S+\s+\d+\.\d+\s+\d+\.\d+\s+.*\n)+)", re.MULTILINE
+    r"^[ \t]*atomic species\s+valence.*\n((?:\s*\S+\s+\d+\.\d+\s+\d+\.\d+\s+.*\n)+)", re.MULTILINE
 )
-_VALENCE_ROW = re.compile(rf"^\s*(\S+)\s+({_NUMBER})\s", re.MULTILINE)
-_OLD_HUBBARD_ROW = re.compile(rf"^\s*(\S+)\s+\d\s+({_NUMBER})\s", re.MULTILINE)
+_VALENCE_ROW = re.compile(rf"^[ \t]*(\S+)\s+({_NUMBER})\s", re.MULTILINE)
+_OLD_HUBBARD_ROW = re.compile(rf"^[ \t]*(\S+)\s+\d\s+({_NUMBER})\s", re.MULTILINE)
 _LARGEST_DIVISION = 64
 
 
@@ -76,7 +76,7 @@ def parse_settings(text: str, axes: np.ndarray | None, labels: Sequence[str]) ->
         wave_function_cutoff_rydberg=_value(_CUTOFF, text),
         density_cutoff_rydberg=_value(_DENSITY_CUTOFF, text),
         kpoints_times_atoms=None if mesh is None else mesh * len(labels),
-        smearing=short_smearing(smearing[1], float(smearing[2])) if smearing else None,
+        smearing=short_smearing(smearing[1], float(smearing[2])) if smearing else _tetrahedra(text),
         spin=_spin(text),
         hubbard_ev=_hubbard(text),
         charge=_charge(text, labels),
@@ -86,6 +86,10 @@ def parse_settings(text: str, axes: np.ndarray | None, labels: Sequence[str]) ->
         version=start[1] if start else None,
         date=iso_date(start[2], start[3]) if start else None,
     )
+
+
+def _tetrahedra(text: str) -> str | None:
+    return "tetrahedra" if "tetrahedron method" in text else None
 
 
 def _value(pattern: re.Pattern[str], text: str) -> float | None:

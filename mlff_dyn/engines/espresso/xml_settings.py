@@ -34,8 +34,6 @@ def parse_xml_settings(sections: Mapping[str, Element]) -> PwSettings:
     info = sections.get("general_info")
     creator = info.find("creator") if info is not None else None
     created = info.find("created") if info is not None else None
-    smearing = given.find("bands/smearing")
-    width = None if smearing is None else as_number(smearing.get("degauss"))
     files = {
         each.get("name", ""): each.findtext("pseudo_file", "")
         for each in given.iterfind("atomic_species/species")
@@ -50,9 +48,7 @@ def parse_xml_settings(sections: Mapping[str, Element]) -> PwSettings:
         wave_function_cutoff_rydberg=_rydberg(given.findtext("basis/ecutwfc")),
         density_cutoff_rydberg=_rydberg(given.findtext("basis/ecutrho")),
         kpoints_times_atoms=_kpoints_times_atoms(given),
-        smearing=None
-        if smearing is None or width is None
-        else short_smearing(smearing.text or "", _RYDBERG * width),
+        smearing=_smearing(given),
         spin=_spin(given),
         hubbard_ev=_hubbard(given),
         charge=round(as_number(given.findtext("bands/tot_charge")) or 0.0, 2),
@@ -90,6 +86,14 @@ def _kpoints_times_atoms(given: Element) -> int | None:
         weights = [as_number(point.get("weight")) or 0.0 for point in points.iterfind("k_point")]
         number = mesh_of_weights(weights) if weights else None
     return None if number is None else number * len(atoms)
+
+
+def _smearing(given: Element) -> str | None:
+    found = given.find("bands/smearing")
+    width = None if found is None else as_number(found.get("degauss"))
+    if found is not None and width is not None:
+        return short_smearing(found.text or "", _RYDBERG * width)
+    return "tetrahedra" if given.findtext("bands/occupations", "").startswith("tetrahedra") else None
 
 
 def _spin(given: Element) -> str:

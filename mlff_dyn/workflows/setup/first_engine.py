@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ase.io.espresso import get_atomic_species, label_to_symbol, read_fortran_namelist
 
 from mlff_dyn.store.structure_file import is_pw_input
-from mlff_dyn.store.structure_text import without_fortran_exponents
+from mlff_dyn.workflows.setup.pw_engine import physics_of_input
 from mlff_dyn.workflows.setup.vasp_inputs import is_vasp_input, vasp_engine
 
 if TYPE_CHECKING:
@@ -24,11 +23,7 @@ KPOINT_SPACING_PER_ANGSTROM = 0.4
 
 DEFAULT_CUTOFF_RYDBERG = 60
 
-_CELL_KEYS = ("ibrav", "nat", "ntyp", "celldm", "a", "b", "c", "cosab", "cosac", "cosbc")
 _CUTOFF = re.compile(rb'(?:wfc_cutoff="|Suggested minimum cutoff for wavefunctions:)\s*([\d.eEdD+-]+)')
-_MESH = re.compile(
-    r"^\s*k_points\s*[({]?\s*automatic\s*[)}]?\s*\n\s*(\d+)\s+(\d+)\s+(\d+)", re.IGNORECASE | re.MULTILINE
-)
 
 
 def first_engine(
@@ -60,7 +55,11 @@ def first_engine(
     folder = structure.absolute().parent
     lengths, around = (_reciprocal_lengths(each) * periodic for each in (lattice, cell))
     if is_pw_input(structure):
-        return _with_vacuum(_from_pw_input(structure, lengths, around), periodic)
+        repeats = np.rint(cell @ np.linalg.inv(lattice)).astype(int)
+        both = np.array([lengths, around])
+        found = physics_of_input(structure, repeats, KPOINT_SPACING_PER_ANGSTROM, both)
+        section = _espresso_section({}, {}, [1, 1, 1], found.pseudo_dir)
+        return _with_vacuum(({**section, "parameters": found.parameters}, found.notes), periodic)
     if is_vasp_input(structure):
         return vasp_engine(structure, lattice, cell, periodic)
     return _with_vacuum(_espresso(folder, elements, around), periodic)
@@ -78,33 +77,6 @@ def _with_vacuum(
             "With the vacuum along z, system: {assume_isolated: 2D} parts the sheet from its images.",
         ]
     return section, notes
-
-
-def _from_pw_input(
-    structure: Path, lengths: NDArray[np.float64], around: NDArray[np.float64]
-) -> tuple[dict[str, Any], list[str]]:
-    text = without_fortran_exponents(structure.read_text(encoding="utf-8", errors="replace"))
-    namelists, cards = read_fortran_namelist(text.splitlines(keepends=True))
-    input_data = {
-        section: {key: value for key, value in namelists.get(section, {}).items() if _is_physics(key)}
-        for section in ("system", "electrons")
-    }
-    species = get_atomic_species(cards, n_species=namelists["system"]["ntyp"])
-    mesh = _MESH.search(text)
-    spacing = KPOINT_SPACING_PER_ANGSTROM
-    if mesh:
-        spacing = float(max(lengths / [int(n) for n in mesh.groups()]))
-    pseudo_dir = Path(str(namelists.get("control", {}).get("pseudo_dir", "."))).expanduser()
-    return _espresso_section(
-        {section: values for section, values in input_data.items() if values},
-        {label_to_symbol(label): Path(file).name for label, _, file in species},
-        _kpoints(around, spacing),
-        str(structure.absolute().parent / pseudo_dir),
-    ), [f"The physics of {structure.name}; k-points of its density for the training cell."]
-
-
-def _is_physics(key: str) -> bool:
-    return key.partition("(")[0] not in (*_CELL_KEYS, "starting_magnetization")
 
 
 def _espresso(

@@ -220,8 +220,13 @@ RUNS = {
     "relax": ("calculation='relax'", "", "&ions\n/"),
     "vc-relax": ("calculation='vc-relax', nstep=3", "", "&ions\n/\n&cell\n/"),
     "md": (
-        "calculation='md', nstep=4, dt=30",
+        "calculation='md', nstep=4, dt=60",
         "nosym=.true.",
+        "&ions\nion_temperature='initial', tempw=300\n/",
+    ),
+    "smeared": (
+        "calculation='md', nstep=4, dt=60",
+        "nosym=.true., occupations='smearing', smearing='fd', degauss=0.1",
         "&ions\nion_temperature='initial', tempw=300\n/",
     ),
     "vc-md": ("calculation='vc-md', nstep=3, dt=40", "nosym=.true.", "&ions\n/\n&cell\npress=30\n/"),
@@ -300,22 +305,36 @@ def test_a_cycle_that_did_not_have_to_converge_is_refused(silicon_runs):
         assert "did not converge: accuracy" in refused.reason
 
 
+def works(steps):
+    """Integral of -F du + V s de between each step and the next, with the means of forces and stress."""
+    for first, second in pairwise(steps):
+        inverse = np.linalg.inv(first.cell)
+        gradient = inverse @ (second.cell - first.cell)
+        scaled = (second.positions @ np.linalg.inv(second.cell)) - first.positions @ inverse
+        moved = scaled @ (0.5 * (first.cell + second.cell))
+        forces = 0.5 * (first.forces_ev_per_angstrom + second.forces_ev_per_angstrom)
+        strain = 0.5 * (gradient + gradient.T)
+        voigt = strain[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]] * [1, 1, 1, 2, 2, 2]
+        stress = 0.5 * (first.stress_ev_per_angstrom3 + second.stress_ev_per_angstrom3)
+        yield abs(np.linalg.det(first.cell)) * float(stress @ voigt) - float(np.sum(forces * moved))
+
+
 @pytest.mark.engine
-def test_energies_of_a_run_at_variable_cell_match_forces_and_stress(silicon_runs):
-    """Between two steps, dE = -F du + V s de with the means of forces and stress."""
-    for kind in ("md", "vc-md"):
-        steps = accepted(read_steps(PW_TEXT, silicon_runs[kind][0]))
-        for first, second in pairwise(steps):
-            inverse = np.linalg.inv(first.cell)
-            gradient = inverse @ (second.cell - first.cell)
-            scaled = (second.positions @ np.linalg.inv(second.cell)) - first.positions @ inverse
-            moved = scaled @ (0.5 * (first.cell + second.cell))
-            forces = 0.5 * (first.forces_ev_per_angstrom + second.forces_ev_per_angstrom)
-            work = -float(np.sum(forces * moved))
-            if kind == "vc-md":
-                strain = 0.5 * (gradient + gradient.T)
-                voigt = strain[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]] * [1, 1, 1, 2, 2, 2]
-                stress = 0.5 * (first.stress_ev_per_angstrom3 + second.stress_ev_per_angstrom3)
-                work += abs(np.linalg.det(first.cell)) * float(stress @ voigt)
-            assert second.energy_ev - first.energy_ev == pytest.approx(work, abs=2e-4)
-            assert abs(work) > 2e-3
+@pytest.mark.parametrize("kind", ["md", "vc-md"])
+def test_energies_of_a_run_match_forces_and_stress(silicon_runs, kind):
+    steps = accepted(read_steps(PW_TEXT, silicon_runs[kind][0]))
+    for (first, second), work in zip(pairwise(steps), works(steps), strict=True):
+        assert second.energy_ev - first.energy_ev == pytest.approx(work, abs=2e-4)
+        assert abs(work) > 2e-3
+
+
+@pytest.mark.engine
+def test_the_energy_of_smeared_electrons_is_the_free_energy(silicon_runs):
+    """F = E - TS, which forces are derivatives of; E is not."""
+    path, _ = silicon_runs["smeared"]
+    steps = accepted(read_steps(PW_TEXT, path))
+    internal = re.findall(r"internal energy E=F\+TS\s+=\s+(\S+) Ry", path.read_text())
+    work = np.array(list(works(steps)))
+    off = np.abs(np.diff([step.energy_ev for step in steps]) - work)
+    off_internal = np.abs(np.diff([float(x) * RYDBERG_EV for x in internal]) - work)
+    assert np.all(off < 0.1 * off_internal)
