@@ -18,6 +18,7 @@ from parsl.providers import (
     SlurmProvider,
 )
 
+from mlff_dyn.execution import interchange
 from mlff_dyn.execution.schedulers import LOCAL
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def create_executor(settings: Mapping[str, Any], label: str) -> Any:  # noqa: AN
         max_workers_per_node=settings["workers_per_block"],
         cores_per_worker=1e-6,
         launch_cmd=DEFAULT_LAUNCH_CMD.replace("process_worker_pool.py", pool),
-        interchange_launch_cmd=[sys.executable, "-m", f"{_PARSL}.interchange"],
+        interchange_launch_cmd=[sys.executable, "-m", interchange.__name__],
         heartbeat_period=heartbeat,
         heartbeat_threshold=_UNHEARD * heartbeat,
         prefetch_capacity=0,
