@@ -29,6 +29,15 @@ _UNHEARD = 4
 """Heartbeats that are missed before a block is given up."""
 
 
+class _Executor(HighThroughputExecutor):  # type: ignore[misc]
+    """Asks the batch system for its blocks at least every two heartbeats."""
+
+    @property
+    def status_polling_interval(self) -> int:
+        """Seconds between two questions."""
+        return min(int(super().status_polling_interval), 2 * int(self.heartbeat_period))
+
+
 def create_executor(settings: Mapping[str, Any], label: str) -> Any:  # noqa: ANN401 (Parsl has no types)
     """Create the executor of blocks.
 
@@ -41,7 +50,7 @@ def create_executor(settings: Mapping[str, Any], label: str) -> Any:  # noqa: AN
     """
     pool = f"{shlex.quote(sys.executable)} -m {_PARSL}.process_worker_pool"
     heartbeat = settings["heartbeat_seconds"]
-    return HighThroughputExecutor(
+    return _Executor(
         label=label,
         address=settings["address"],
         max_workers_per_node=settings["workers_per_block"],
