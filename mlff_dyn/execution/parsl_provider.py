@@ -62,12 +62,12 @@ def create_executor(settings: Mapping[str, Any], label: str) -> Any:  # noqa: AN
         prefetch_capacity=0,
         block_error_handler=False,
         encrypted=False,
-        provider=_provider(settings),
+        provider=create_provider(settings),
     )
 
 
-def _provider(settings: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    """Create the provider of a batch system: one block when it is needed, up to all of them."""
+def create_provider(settings: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """Create the provider of a batch system; a block is submitted when one is needed."""
     common: dict[str, Any] = {
         "nodes_per_block": settings["nodes_per_block"],
         "init_blocks": 0,
