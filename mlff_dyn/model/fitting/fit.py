@@ -13,6 +13,7 @@ from mlff_dyn.model.fitting.error_models import (
     energy_model,
     held_out_scores,
     noise_family,
+    site_scales,
     stress_model,
 )
 from mlff_dyn.model.fitting.prior_guess import fit_with_guess
@@ -71,7 +72,13 @@ def fit_force_field(
     chosen = _representatives(data, hyperpriors.most_held_out)
     scores = held_out_scores(posterior, data, chosen, most_atoms=hyperpriors.most_scored_atoms)
     summary = _summarize(posterior, problem, _residual_rms(fitted, posterior, problem))
-    calibration = calibration_scale(scores.forces, len(data))
+    scales = site_scales(scores, basis.crystal)
+    held_out = scores.forces
+    if scales is not None:
+        held_out = tuple(
+            part.with_scales(scales[sites]) for part, sites in zip(held_out, scores.sites, strict=True)
+        )
+    calibration = calibration_scale(held_out, len(data))
     energy = energy_model(posterior, data, scores, calibration, coherence=hyperpriors.coherence)
     if energy is not None:
         zero = float(energy.zero[0]) * basis.crystal.n_sites
@@ -86,6 +93,7 @@ def fit_force_field(
         long_range=data.expansion.long_range,
         local=data.expansion.local,
         prior_guess=prior_guess,
+        site_scales=scales,
     )
 
 

@@ -171,10 +171,8 @@ def maximize_evidence(
             "there is nothing to fit: no data, or all forces are zero", fix="add displaced snapshots"
         )
     rms = observations.target_rms
-    objective, hold = (
-        objective_of(observations, prior),
-        _Hold(observations, noise_hint, hyperpriors.most_held),
-    )
+    objective = objective_of(observations, prior)
+    hold = _Hold(observations, noise_hint, hyperpriors.most_held)
     noise_start = noise.start(rms)
     prior_start = prior.start(observations.column_power, rms)
     n_noise = len(noise_start)
