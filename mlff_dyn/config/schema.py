@@ -178,6 +178,15 @@ class ExecutionConfig(Section):
         default=30, ge=1, description="A block that is silent for four times as long is given up."
     )
 
+    @model_validator(mode="after")
+    def _named_kind(self) -> "ExecutionConfig":
+        given = self.model_fields_set
+        unused = sorted(given - {"kind", "max_parallel", "max_retries"})
+        if unused and "kind" not in given:
+            kind = "external" if unused == ["submit_script"] else "parsl"
+            raise ValueError(f"has {unused[0]} but no kind; add kind: {kind}")
+        return self
+
 
 class CriterionConfig(Section):
     """When molecular dynamics stops to call the engine."""

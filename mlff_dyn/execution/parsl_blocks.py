@@ -234,13 +234,9 @@ class _Blocks:
 
     def _start(self) -> tuple[Any, Any]:
         """Start Parsl; it is imported here, since it is large and not needed otherwise."""
-        try:
-            import parsl
-            from parsl.config import Config
-        except ImportError as error:
-            raise ConfigError(
-                f"execution.kind: parsl cannot be imported: {error}", fix="pip install 'mlff-dyn[parsl]'"
-            ) from error
+        import parsl
+        from parsl.config import Config
+
         from mlff_dyn.execution.parsl_provider import create_executor
 
         executor = create_executor(self._settings, self._label)

@@ -18,6 +18,7 @@ from parsl.providers import (
     SlurmProvider,
 )
 
+from mlff_dyn.execution import interchange
 from mlff_dyn.execution.schedulers import LOCAL
 
 if TYPE_CHECKING:
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
 _PARSL = "parsl.executors.high_throughput"
 _UNHEARD = 4
 """Heartbeats that are missed before a block is given up."""
+
+
+class _Executor(HighThroughputExecutor):  # type: ignore[misc]
+    """Asks the batch system for its blocks at least every two heartbeats."""
+
+    @property
+    def status_polling_interval(self) -> int:
+        """Seconds between two questions."""
+        return min(int(super().status_polling_interval), 2 * int(self.heartbeat_period))
 
 
 def create_executor(settings: Mapping[str, Any], label: str) -> Any:  # noqa: ANN401 (Parsl has no types)
@@ -40,24 +50,24 @@ def create_executor(settings: Mapping[str, Any], label: str) -> Any:  # noqa: AN
     """
     pool = f"{shlex.quote(sys.executable)} -m {_PARSL}.process_worker_pool"
     heartbeat = settings["heartbeat_seconds"]
-    return HighThroughputExecutor(
+    return _Executor(
         label=label,
         address=settings["address"],
         max_workers_per_node=settings["workers_per_block"],
         cores_per_worker=1e-6,
         launch_cmd=DEFAULT_LAUNCH_CMD.replace("process_worker_pool.py", pool),
-        interchange_launch_cmd=[sys.executable, "-m", f"{_PARSL}.interchange"],
+        interchange_launch_cmd=[sys.executable, "-m", interchange.__name__],
         heartbeat_period=heartbeat,
         heartbeat_threshold=_UNHEARD * heartbeat,
         prefetch_capacity=0,
         block_error_handler=False,
         encrypted=False,
-        provider=_provider(settings),
+        provider=create_provider(settings),
     )
 
 
-def _provider(settings: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    """Create the provider of a batch system: one block when it is needed, up to all of them."""
+def create_provider(settings: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """Create the provider of a batch system; a block is submitted when one is needed."""
     common: dict[str, Any] = {
         "nodes_per_block": settings["nodes_per_block"],
         "init_blocks": 0,

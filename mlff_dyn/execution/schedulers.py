@@ -12,6 +12,7 @@ import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,8 @@ def check_blocks(settings: Mapping[str, Any], recipe: Mapping[str, Any]) -> None
             f"{timeout:g}, the time that one calculation may take",
             fix=f"set execution.walltime to {_format_walltime(60.0 * timeout)} or more, or lower the other",
         )
+    if find_spec("parsl") is None:
+        raise ConfigError("execution.kind: parsl is not installed", fix="pip install 'mlff-dyn[parsl]'")
     provider = settings["provider"]
     if provider == LOCAL:
         return
@@ -112,8 +115,8 @@ def _try_sbatch(settings: Mapping[str, Any]) -> None:
         reason = _NOISE.sub("", said[-1]) if said else "no reason given"
         raise ConfigError(
             f"execution: Slurm does not take such a block: {reason}",
-            fix="correct execution.partition, account, walltime, nodes_per_block or scheduler_options; "
-            "sinfo lists the partitions",
+            fix="see sinfo for its partitions, and correct execution.partition, account, walltime, "
+            "nodes_per_block or scheduler_options",
         )
 
 

@@ -35,6 +35,13 @@ PW = (
             5,
             ("'my_own'", "PYTHONPATH"),
         ),
+        (("execution={kind: parsl, walltime: '1 day'}",), 2, ("execution.walltime: '1 day' is no time",)),
+        (
+            ("execution={kind: parsl, walltime: '00:10:00'}", "engine.profile.timeout_minutes=20"),
+            2,
+            ("execution.walltime: 00:10:00 is shorter than", "timeout_minutes: 20", "00:20:00 or more"),
+        ),
+        (("execution={provider: slurm}",), 2, ("execution: has provider but no kind; add kind: parsl",)),
     ],
 )
 def test_dry_run_finds_what_the_engine_lacks(
