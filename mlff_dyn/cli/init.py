@@ -39,9 +39,7 @@ Suggest = Annotated[
 ]
 Dataset = Annotated[
     Path | None,
-    typer.Option(
-        "--dataset", metavar="FILE.extxyz", help="Labelled frames for --suggest [default: the run's]."
-    ),
+    typer.Option("--dataset", metavar="PATH", help="Labelled frames for --suggest [default: the run's]."),
 ]
 
 Minutes = Annotated[
@@ -92,15 +90,13 @@ def init(
 def _suggest(
     given: Given, config: "Config", source: Path, dataset: Path | None, minutes: float | None
 ) -> NoReturn:
-    if dataset is not None:
-        require_file(dataset, "data set")
-
+    from mlff_dyn.workflows.given_labels import GivenLabels
     from mlff_dyn.workflows.setup.suggest_expansion import suggest_expansion
 
     report = suggest_expansion(
         config,
         source,
-        dataset=dataset,
+        dataset=None if dataset is None else GivenLabels((dataset,)),
         dry_run=given.dry_run,
         progress=given.progress,
         minutes=DEFAULT_MINUTES if minutes is None else minutes,

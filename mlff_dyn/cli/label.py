@@ -2,11 +2,8 @@
 
 import typer
 
-from mlff_dyn.cli.label_calculations import list_calculations, run_calculations
-from mlff_dyn.cli.label_score import score
+from mlff_dyn.cli.label_collect import collect
 
 label = typer.Typer(name="label", no_args_is_help=True, help="Collect and calculate labelled structures.")
 
-label.command("list")(list_calculations)
-label.command("run")(run_calculations)
-label.command("score")(score)
+label.command("collect")(collect)

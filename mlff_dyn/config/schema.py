@@ -87,8 +87,9 @@ class ExpansionConfig(Section):
     )
     born_file: Path | None = Field(
         default=None,
-        description="BORN file of phonopy (Born charges, dielectric tensor) of the cell in `structure.file`; "
-        "relative to the configuration file. The dipole-dipole interaction is then taken out of the forces "
+        description="Born charges and dielectric tensor of the cell in `structure.file`: BORN file of "
+        "phonopy, or YAML file of phonopy or phono3py that has them; relative to the configuration file. "
+        "The dipole-dipole interaction is then taken out of the forces "
         "before the fit, and added on any supercell, strained or not.",
     )
 

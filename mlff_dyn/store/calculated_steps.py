@@ -126,8 +126,11 @@ class LabelFormat:
     read : callable
         Yields its chosen steps one after the other, in their order; raises `DataError` where nothing in the
         file can be read.
+    beside : callable
+        Other files that are read with a source.
     """
 
     name: str
     recognizes: Callable[[Source, bytes], bool]
     read: Callable[[Source, ReadOptions], Iterator[Snapshot | RefusedStep]]
+    beside: Callable[[Source], tuple[Source, ...]] = lambda _: ()

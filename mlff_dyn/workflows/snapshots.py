@@ -41,7 +41,7 @@ def frames_of_snapshots(
     rows, n_without = [], 0
     for number, snapshot in enumerate(snapshots, start=first + 1):
         n_without += snapshot.magnetic_moments is None
-        with located(f"{path}, frame {number}"):
+        with located(_name(path, number, snapshot.provenance)):
             check_periodic(snapshot.periodic, expansion.basis.crystal)
             match = match_structure(
                 expansion.basis.crystal,
@@ -63,6 +63,14 @@ def frames_of_snapshots(
             n_without,
         )
     return rows
+
+
+def _name(path: Path, number: int, label: Provenance) -> str:
+    """What messages call a frame; with the file that it was read from where that is another one."""
+    name = f"{path}, frame {number}"
+    if label.file is None or label.file == str(path):
+        return name
+    return f"{name} ({label.file}{'' if label.step is None else f', step {label.step}'})"
 
 
 def check_periodic(periodic: Sequence[bool], crystal: Crystal) -> None:

@@ -146,10 +146,11 @@ def check_fit(path: Path, force_field: ForceField) -> list[str]:
             f"{found}: an expansion about the sites of structure.file cannot describe these frames",
             fix="use frames at lower temperature, or another structure.file (a phase, a lattice constant)",
         )
-    return [
-        *found_static,
-        f"{found}; lower the temperature, add an order, enlarge cutoffs_angstrom or local of expansion",
-    ]
+    fix = (
+        "lower the temperature, add an order, enlarge cutoffs_angstrom or local of expansion, or give files "
+        "of displacements the structure in their order of atoms (--structure)"
+    )
+    return [*found_static, f"{found}; {fix}"]
 
 
 def _check_static_forces(path: Path, force_field: ForceField) -> list[str]:
@@ -203,8 +204,8 @@ def check_engines(
     numbers = list(others.values())[0 if identity is not None else -1]
     found = f"{path}, {_frames(numbers)}: labelled with other engine parameters"
     if not force:
-        raise DataError(found, fix="leave them out, restore engine.parameters, or mix with --force")
-    return [f"{found}; mixed because of --force"]
+        raise DataError(found, fix="leave them out, restore engine.parameters, or mix with --allow-mixed")
+    return [f"{found}; mixed as asked for"]
 
 
 def energy_origins(rows: Sequence[LabelledFrame]) -> list[int]:
