@@ -11,9 +11,12 @@ import numpy as np
 from mlff_dyn.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from mlff_dyn.model.force_field import ForceErrors
+
+
+_AVERAGED = ("force", "epistemic", "truncation", "predictive", "displacement")
 
 
 class Decision(Enum):
@@ -148,12 +151,35 @@ def frame_errors(forces: np.ndarray, errors: ForceErrors, displacements: np.ndar
     )
 
 
+class ErrorHistory(list[FrameErrors]):
+    """Errors of the frames of a trajectory that grows, whose averages are asked for after each frame."""
+
+    def __init__(self, frames: Iterable[FrameErrors] = ()) -> None:
+        super().__init__()
+        self._squares = np.empty((len(_AVERAGED), 64))
+        self.largest_displacement = 0.0
+        for frame in frames:
+            self.append(frame)
+
+    def append(self, frame: FrameErrors) -> None:
+        """Add the next frame."""
+        if len(self) == self._squares.shape[1]:
+            self._squares = np.concatenate([self._squares, np.empty_like(self._squares)], axis=1)
+        self._squares[:, len(self)] = [getattr(frame, name) ** 2 for name in _AVERAGED]
+        self.largest_displacement = max(self.largest_displacement, frame.largest_displacement)
+        super().append(frame)
+
+    @property
+    def rms(self) -> dict[str, float]:
+        """Root mean squares over the frames, by the name of the attribute."""
+        rows = zip(_AVERAGED, self._squares, strict=True)
+        return {name: float(np.sqrt(np.mean(row[: len(self)]))) for name, row in rows}
+
+
 def mean_errors(history: Sequence[FrameErrors]) -> MeanErrors:
     """Average errors over frames, relative to their root mean square force."""
-    rms = {
-        name: float(np.sqrt(np.mean([getattr(frame, name) ** 2 for frame in history])))
-        for name in ("force", "epistemic", "truncation", "predictive", "displacement")
-    }
+    known = history if isinstance(history, ErrorHistory) else ErrorHistory(history)
+    rms = known.rms
     size = max(rms["force"], 1e-150)
     return MeanErrors(
         force_rms_ev_per_angstrom=size,
@@ -161,7 +187,7 @@ def mean_errors(history: Sequence[FrameErrors]) -> MeanErrors:
         truncation=rms["truncation"] / size,
         predictive=rms["predictive"] / size,
         displacement_rms_angstrom=rms["displacement"],
-        displacement_max_angstrom=max(frame.largest_displacement for frame in history),
+        displacement_max_angstrom=known.largest_displacement,
     )
 
 

@@ -9,7 +9,14 @@ import numpy as np
 
 from mlff_dyn.kernels.dynamics import Dynamics
 from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
-from mlff_dyn.training.criteria import Decision, FrameErrors, MeanErrors, frame_errors, mean_errors
+from mlff_dyn.training.criteria import (
+    Decision,
+    ErrorHistory,
+    FrameErrors,
+    MeanErrors,
+    frame_errors,
+    mean_errors,
+)
 from mlff_dyn.training.limits import LIMITS, DecisionLimits
 from mlff_dyn.training.trusted_region import Motion, TrustedRegion, trusted_region
 
@@ -158,7 +165,7 @@ class _Watch:
         """Go on from a state after ``made`` steps."""
         frames = [state.displacements]
         nothing = _no_frames(self.force_field.torus.n_atoms)
-        history: list[FrameErrors] = []
+        history = ErrorHistory()
         errors: MeanErrors | None = None
         while made < self.plan.n_steps or errors is None:
             run = self.force_field.kernel.run(state, self.dynamics, self.stride, self.stride)
@@ -197,7 +204,7 @@ class _Watch:
         places = np.linspace(0, len(sound) - 1, min(wanted, len(sound))).round().astype(int)
         return np.asarray(sound[places]), made
 
-    def _reason(self, history: list[FrameErrors]) -> str | None:
+    def _reason(self, history: ErrorHistory) -> str | None:
         """Why to stop here, if at all."""
         decision = self.criterion.decide(history)
         if decision is not Decision.GO_ON:
