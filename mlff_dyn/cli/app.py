@@ -9,6 +9,7 @@ from mlff_dyn.cli.check_convergence import check_convergence
 from mlff_dyn.cli.export import export
 from mlff_dyn.cli.init import init
 from mlff_dyn.cli.interrupts import run_interruptible
+from mlff_dyn.cli.label import label
 from mlff_dyn.cli.report import report
 from mlff_dyn.cli.run_md import run_md
 from mlff_dyn.cli.session import Commands
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 for _command in (init, train, run_md, check_convergence, export, validate, status, report):
     app.command()(_command)
+app.add_typer(label)
 
 
 def _print_version(value: bool) -> None:

@@ -155,6 +155,15 @@ def settle(directory: Path, timeout_seconds: float | None) -> None:
             time.sleep(_POLL_SECONDS)
 
 
+def is_running(directory: Path) -> bool:
+    """Whether a process of some command works in ``directory``, as far as this machine knows."""
+    try:
+        with (directory / PROCESS_LOCK).open("r") as lock:
+            return not _try_lock(lock.fileno())
+    except OSError:
+        return False
+
+
 def _try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -149,6 +149,12 @@ def note_failure(directory: Path, error: EngineError) -> None:
     write_json(directory / FAILURE_NAME, content, format_name=FAILURE_FORMAT, version=VERSION)
 
 
+def read_failure(directory: Path) -> str:
+    """Return why a calculation failed."""
+    content = read_json(directory / FAILURE_NAME, format_name=FAILURE_FORMAT, version=VERSION)
+    return str(content.get("reason"))
+
+
 def keep_failed(directory: Path) -> None:
     """Move a failed calculation out of the way."""
     aside = _free_name(directory)

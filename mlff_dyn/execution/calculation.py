@@ -28,6 +28,7 @@ from mlff_dyn.execution.attempts import (
     run_attempts,
     write_mark,
 )
+from mlff_dyn.execution.marked_structure import structure_to_json
 from mlff_dyn.store.json_file import read_json, write_json
 
 if TYPE_CHECKING:
@@ -77,11 +78,22 @@ def read_finished(engine: Engine, atoms: Atoms, directory: Path) -> EngineResult
     path = directory / RESULT_NAME
     if not path.exists():
         return None
-    content = _read_result_file(path)
-    if content["input_identity"] != input_identity(engine, atoms):
+    if _read_result_file(path)["input_identity"] != input_identity(engine, atoms):
         return None
-    result = _build_result(path, content)
-    if len(result.forces_ev_per_angstrom) != len(atoms):
+    return read_result_file(directory, len(atoms))
+
+
+def read_result_file(directory: Path, n_atoms: int) -> EngineResult:
+    """Return the result of a finished calculation, whatever its input.
+
+    Raises
+    ------
+    DataError
+        If the result file is damaged, or not of so many atoms.
+    """
+    path = directory / RESULT_NAME
+    result = _build_result(path, _read_result_file(path))
+    if len(result.forces_ev_per_angstrom) != n_atoms:
         raise DataError(
             f"{path} is damaged: it has forces of {len(result.forces_ev_per_angstrom)} atoms",
             fix=f"remove {directory} to calculate it again",
@@ -184,6 +196,7 @@ def _mark(engine: Engine, atoms: Atoms) -> dict[str, Any]:
     return {
         "input_identity": input_identity(engine, atoms),
         "engine": {"kind": engine.kind, "parameters": engine.parameters},
+        "structure": structure_to_json(atoms),
     }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from mlff_dyn.errors import DataError, UsageError
@@ -94,6 +96,16 @@ class StepChoice:
         """Return the chosen ones of all steps."""
         return list(steps)[self.start : self.stop : self.stride]
 
+    def pick(self, steps: Iterable[_Step]) -> Iterator[_Step]:
+        """Yield the chosen ones of steps that come one after the other, keeping no more than it must."""
+        start, stop = self.start or 0, self.stop
+        if start >= 0 and (stop is None or stop >= 0):
+            yield from islice(steps, start, stop, self.stride)
+        elif start < 0 and stop is None:
+            yield from islice(deque(steps, maxlen=-start), None, None, self.stride)
+        else:
+            yield from self.of(steps)
+
 
 @dataclass(frozen=True)
 class ReadOptions:
@@ -126,8 +138,11 @@ class LabelFormat:
     read : callable
         Yields its chosen steps one after the other, in their order; raises `DataError` where nothing in the
         file can be read.
+    beside : callable
+        Other files that are read with a source.
     """
 
     name: str
     recognizes: Callable[[Source, bytes], bool]
     read: Callable[[Source, ReadOptions], Iterator[Snapshot | RefusedStep]]
+    beside: Callable[[Source], tuple[Source, ...]] = lambda _: ()

@@ -6,6 +6,7 @@ name. An archive is unpacked once into a temporary file, so that its members can
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tarfile
 import tempfile
@@ -118,6 +119,17 @@ class Source:
                     return found
         return None
 
+    def neighbors(self) -> tuple[Source, ...]:
+        """Return the other files in the same folder, by name."""
+        if self.member is None:
+            files = sorted(each for each in self.path.absolute().parent.iterdir() if each.is_file())
+            found = [Source(self.path.with_name(each.name)) for each in files]
+        else:
+            parent = PurePosixPath(self.member).parent
+            names = sorted(_archive(self.path).getnames())
+            found = [Source(self.path, name) for name in names if PurePosixPath(name).parent == parent]
+        return tuple(each for each in found if each != self)
+
     def members(self) -> tuple[Source, ...]:
         """Return the files of an archive in its order; none where the file is no archive."""
         if self.member is not None or not is_archive(self.path):
@@ -128,6 +140,20 @@ class Source:
 def is_archive(path: Path) -> bool:
     """Whether a file is a tar archive, compressed or not."""
     return Source(path).head(512)[_TAR_MARK] == b"ustar"
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of the bytes of a file.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read.
+    """
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}", fix=reading_fix(error)) from error
 
 
 def _opened(path: Path) -> IO[bytes]:
@@ -142,7 +168,11 @@ def _opened(path: Path) -> IO[bytes]:
 @lru_cache(maxsize=4)
 def _archive(path: Path) -> tarfile.TarFile:
     unpacked = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the archive)
-    with _opened(path) as file:
-        shutil.copyfileobj(file, unpacked)
-    unpacked.seek(0)
-    return tarfile.open(fileobj=unpacked, mode="r:")
+    try:
+        with _opened(path) as file:
+            shutil.copyfileobj(file, unpacked)
+        unpacked.seek(0)
+        return tarfile.open(fileobj=unpacked, mode="r:")
+    except _DAMAGE as error:
+        unpacked.close()
+        raise DataError(f"{path} is cut or damaged as an archive: {error}", fix="copy it again") from error

@@ -10,7 +10,7 @@ from ase.data import chemical_symbols
 
 from mlff_dyn.errors import ConfigError, DataError
 from mlff_dyn.lattice.magnetism import collinear_moments
-from mlff_dyn.store.structure_file import SHARES
+from mlff_dyn.store.structure_pw import SHARES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mlff_dyn.model.search.expansion_steps import Cutoffs
     from mlff_dyn.model.search.time_limit import Skipped
     from mlff_dyn.report.progress import Progress
+    from mlff_dyn.workflows.given_labels import GivenLabels
 
 _CUTOFFS = ("expansion", "cutoffs_angstrom")
 _LOCAL = ("expansion", "local")
@@ -108,7 +109,7 @@ def suggest_expansion(
     config: Config,
     config_path: Path,
     *,
-    dataset: Path | None,
+    dataset: GivenLabels | None,
     dry_run: bool,
     progress: Progress,
     minutes: float,
@@ -123,7 +124,7 @@ def suggest_expansion(
     config_path : Path
         File whose ``expansion.cutoffs_angstrom`` and ``expansion.local`` are replaced, everything else in it
         stays.
-    dataset : Path, optional
+    dataset : GivenLabels, optional
         Labelled snapshots; those of the run directory if left out.
     dry_run : bool
         Compare, write nothing.
@@ -141,7 +142,7 @@ def suggest_expansion(
         If the file does not have the key.
     """
     workspace = Workspace(config)
-    data = _read_frames(workspace, dataset or workspace.dataset_path)
+    data = _read_frames(workspace, dataset)
     given = Candidate({}, config.expansion.cutoffs_angstrom, workspace.expansion.basis, workspace.local)
     time_limit = TimeLimit(60.0 * minutes)
     first_local = _first_local(workspace, data)
@@ -160,11 +161,14 @@ def suggest_expansion(
     return SuggestionReport(status, len(data), tuple(trials), suggested, search, time_limit.skipped)
 
 
-def _read_frames(workspace: Workspace, path: Path) -> list[LabelledFrame]:
+def _read_frames(workspace: Workspace, given: GivenLabels | None) -> list[LabelledFrame]:
+    if given is not None:
+        return frames_of_snapshots(given.name, given.read().snapshots, workspace.expansion)
+    path = workspace.dataset_path
     if not path.exists():
         raise DataError(
             f"there are no labelled snapshots in {workspace.directory} to compare expansions with",
-            fix="run mlff-dyn train first, or give --dataset FILE.extxyz",
+            fix="run mlff-dyn train first, or give --dataset PATH",
         )
     with reading(workspace.directory):
         trained = [each for each in read_snapshots(path) if each.provenance.set_aside is None]
