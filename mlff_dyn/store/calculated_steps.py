@@ -58,10 +58,12 @@ class StepChoice:
 
     Examples
     --------
-    >>> StepChoice.parse("::10").of(range(25))
+    >>> list(StepChoice.parse("::10").of(range(25)))
     [0, 10, 20]
-    >>> StepChoice.parse("last").of(range(25))
+    >>> list(StepChoice.parse("last").of(range(25)))
     [24]
+    >>> list(StepChoice.parse("1:-2:2").of(iter("abcdef")))
+    ['b', 'd']
     """
 
     start: int | None = None
@@ -92,19 +94,30 @@ class StepChoice:
             )
         return cls(*values)
 
-    def of(self, steps: Iterable[_Step]) -> list[_Step]:
-        """Return the chosen ones of all steps."""
-        return list(steps)[self.start : self.stop : self.stride]
+    def of(self, steps: Iterable[_Step]) -> Iterator[_Step]:
+        """Yield the chosen ones of all steps, one after the other.
 
-    def pick(self, steps: Iterable[_Step]) -> Iterator[_Step]:
-        """Yield the chosen ones of steps that come one after the other, keeping no more than it must."""
-        start, stop = self.start or 0, self.stop
-        if start >= 0 and (stop is None or stop >= 0):
-            yield from islice(steps, start, stop, self.stride)
-        elif start < 0 and stop is None:
-            yield from islice(deque(steps, maxlen=-start), None, None, self.stride)
+        Ends that are counted from the last step hold back as many steps as they count.
+        """
+        start = self.start or 0
+        if start < 0:
+            numbered = deque(enumerate(steps), maxlen=-start)
+            n_steps = numbered[-1][0] + 1 if numbered else 0
+            stop = n_steps if self.stop is None else self.stop + (n_steps if self.stop < 0 else 0)
+            kept = (step for number, step in numbered if number < stop)
+            yield from islice(kept, 0, None, self.stride)
+        elif self.stop is not None and self.stop < 0:
+            yield from islice(_without_last(steps, -self.stop), start, None, self.stride)
         else:
-            yield from self.of(steps)
+            yield from islice(steps, start, self.stop, self.stride)
+
+
+def _without_last(steps: Iterable[_Step], n_last: int) -> Iterator[_Step]:
+    held: deque[_Step] = deque()
+    for step in steps:
+        held.append(step)
+        if len(held) > n_last:
+            yield held.popleft()
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def read_pw_text(source: Source, options: ReadOptions) -> Iterator[Snapshot | Re
     ------
     Snapshot or RefusedStep
     """
-    yield from options.steps.pick(_steps(source))
+    yield from options.steps.of(_steps(source))
 
 
 PW_TEXT = LabelFormat("output of pw.x", recognizes_pw_text, read_pw_text)

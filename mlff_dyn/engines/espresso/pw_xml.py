@@ -56,7 +56,7 @@ def read_pw_xml(source: Source, options: ReadOptions) -> Iterator[Snapshot | Ref
     if any(mark in source.head() for mark in _OLD_MARKS):
         yield RefusedStep(source, None, _OLD, "give the text output of pw.x")
         return
-    yield from options.steps.pick(_steps(source))
+    yield from options.steps.of(_steps(source))
 
 
 PW_XML = LabelFormat("XML of pw.x", recognizes_pw_xml, read_pw_xml)

@@ -21,8 +21,8 @@ from mlff_dyn.engines.vasp.settings import RunOrigin
 from mlff_dyn.engines.vasp.vasprun_head import atomic_number
 from mlff_dyn.errors import DataError
 from mlff_dyn.store.calculated_steps import LabelFormat, RefusedStep
+from mlff_dyn.store.cut_sources import keeps_steps_before_damage
 from mlff_dyn.store.dataset import Snapshot
-from mlff_dyn.store.step_stream import chosen_steps, keeps_steps_before_damage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,7 @@ def read_ml_ab(source: Source, options: ReadOptions) -> Iterator[Snapshot | Refu
     with source.open() as file:
         blocks = _blocks(line.decode("latin-1") for line in file if line.endswith(b"\n"))
         n_stated = _n_stated(next(blocks, []))
-        for number, lines in chosen_steps(zip(count(1), blocks), options.steps):
+        for number, lines in options.steps.of(zip(count(1), blocks)):
             n_found = number
             try:
                 yield _snapshot(source, number, lines)

@@ -26,8 +26,8 @@ from mlff_dyn.engines.vasp.run_reader import read_steps
 from mlff_dyn.errors import DataError, located
 from mlff_dyn.lattice.magnetism import MAGNETIC_LIMITS
 from mlff_dyn.store.calculated_steps import LabelFormat, RefusedStep
+from mlff_dyn.store.cut_sources import keeps_steps_before_damage
 from mlff_dyn.store.dataset import Snapshot
-from mlff_dyn.store.step_stream import keeps_steps_before_damage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

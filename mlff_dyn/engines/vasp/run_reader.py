@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from mlff_dyn.engines.vasp.numbers import DAMAGED_FIX
 from mlff_dyn.errors import DataError
 from mlff_dyn.store.calculated_steps import RefusedStep
-from mlff_dyn.store.step_stream import chosen_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,7 +67,7 @@ def read_steps(
         If there is no step.
     """
     ends: list[RunEnd] = []
-    for raw in chosen_steps(_without_end(parts, ends), choice):
+    for raw in choice.of(_without_end(parts, ends)):
         yield _read_or_refuse(source, raw, read)
     for end in ends:
         yield from _remarks(source, end)

@@ -25,7 +25,6 @@ from mlff_dyn.engines.vasp.vasprun_head import atomic_number
 from mlff_dyn.errors import DataError
 from mlff_dyn.store.calculated_steps import LabelFormat, ReadOptions, RefusedStep
 from mlff_dyn.store.dataset import Snapshot
-from mlff_dyn.store.step_stream import chosen_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +71,7 @@ def read_vaspout(source: Source, options: ReadOptions) -> Iterator[Snapshot | Re
                 source, None, "it does not tell which steps are calculated and converged", _UNKNOWN_FIX
             )
             return
-        for number in chosen_steps(range(1, n_steps + 1), options.steps):
+        for number in options.steps.of(range(1, n_steps + 1)):
             yield _step(source, file, run, number, is_good=flags.get(number))
 
 

@@ -21,8 +21,8 @@ from mlff_dyn.engines.vasp.vasprun_head import read_head
 from mlff_dyn.engines.vasp.vasprun_scan import RawStep, RunHead, scan_vasprun
 from mlff_dyn.errors import DataError, located
 from mlff_dyn.store.calculated_steps import LabelFormat, RefusedStep
+from mlff_dyn.store.cut_sources import keeps_steps_before_damage
 from mlff_dyn.store.dataset import Snapshot
-from mlff_dyn.store.step_stream import keeps_steps_before_damage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

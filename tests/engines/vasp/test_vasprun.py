@@ -151,7 +151,7 @@ def test_chosen_steps_are_those_of_the_slice(dynamics: str, tmp_path: Path, text
     path.write_text(dynamics, encoding="latin-1")
     choice = StepChoice.parse(text)
     found = list(read_vasprun(Source(path), ReadOptions(steps=choice)))
-    assert [each.provenance.step for each in found] == choice.of(range(1, 11))
+    assert [each.provenance.step for each in found] == list(choice.of(range(1, 11)))
 
 
 @pytest.mark.parametrize("text", ["", "<modeling>", "<?xml version='1.0'?>\n<html>vasp</html>"])

@@ -5,7 +5,6 @@ from itertools import count, islice
 import pytest
 
 from mlff_dyn.store.calculated_steps import StepChoice
-from mlff_dyn.store.step_stream import chosen_steps
 
 ENDS = (None, 0, 1, 3, 7, 20, -1, -3, -20)
 
@@ -18,9 +17,9 @@ def test_a_stream_gives_what_the_list_gives(
     start: int | None, stop: int | None, stride: int | None, n_steps: int
 ) -> None:
     choice = StepChoice(start, stop, stride)
-    assert list(chosen_steps(iter(range(n_steps)), choice)) == choice.of(range(n_steps))
+    assert list(choice.of(iter(range(n_steps)))) == list(range(n_steps))[start:stop:stride]
 
 
 def test_no_more_is_read_than_chosen() -> None:
-    assert list(islice(chosen_steps(count(), StepChoice(2, None, 3)), 3)) == [2, 5, 8]
-    assert list(chosen_steps(count(), StepChoice(None, 2))) == [0, 1]
+    assert list(islice(StepChoice(2, None, 3).of(count()), 3)) == [2, 5, 8]
+    assert list(StepChoice(None, 2).of(count())) == [0, 1]
