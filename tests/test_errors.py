@@ -35,6 +35,7 @@ def test_exit_codes_follow_the_contract() -> None:
         "NotConverged": 4,
         "EngineError": 5,
         "SimulationError": 6,
+        "Waiting": 75,
         "Interrupted": 130,
     }
 

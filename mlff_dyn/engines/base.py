@@ -10,7 +10,7 @@ import difflib
 import hashlib
 import json
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -153,11 +153,35 @@ class Engine(Protocol):
             If the output is missing, cut, not converged or damaged; the message has the file and the reason.
         """
 
+    def amend_input(self, directory: Path, attempt: int) -> str | None:
+        """Change the input after a failed attempt so that the calculation converges to the same result.
+
+        Parameters
+        ----------
+        directory : Path
+            With the input and the output of the attempt that failed.
+        attempt : int
+            Number of attempts that have failed, from 1.
+
+        Returns
+        -------
+        str or None
+            What was changed, for people; None if there is nothing left to try.
+        """
+
     def settle(self, directory: Path) -> None:
         """Wait for what an earlier, killed command may have left running in the directory."""
 
     def stop(self) -> None:
         """End whatever this engine runs now, from another thread; it will not be used again."""
+
+
+@runtime_checkable
+class RunsProgram(Protocol):
+    """An engine whose calculation is one program, which can be run by hand."""
+
+    def command_line(self) -> str:
+        """Return what ``run`` does as a line for a shell in the directory of the calculation."""
 
 
 def engine_identity(engine: Engine) -> str:
@@ -169,6 +193,29 @@ def identity_of(kind: str, physics: Mapping[str, Any]) -> str:
     """Return the digest of an engine of this kind with these parameters, those without physics left out."""
     content = json.dumps([kind, physics], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+@runtime_checkable
+class TellsSettings(Protocol):
+    """An engine whose results have the settings that readers of its output files find there."""
+
+    def settings_identity(self, atoms: Atoms) -> str:
+        """Return the ``label_engine`` of a file with the result of these atoms."""
+
+
+def label_identities(engine: Engine, atoms: Atoms) -> frozenset[str]:
+    """Return what may have labelled frames that go together with those of an engine.
+
+    Parameters
+    ----------
+    engine : Engine
+    atoms : Atoms
+        One structure of the training.
+    """
+    own = {engine_identity(engine)}
+    if isinstance(engine, TellsSettings):
+        own.add(engine.settings_identity(atoms))
+    return frozenset(own)
 
 
 def check_keys(where: str, given: Mapping[str, Any], allowed: Iterable[str]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlff_dyn.engines.command import PROCESS_LOCK
-from mlff_dyn.execution.calculation import MARK_NAME, RESULT_NAME
+from mlff_dyn.engines.command import is_running
+from mlff_dyn.execution.attempts import MARK_NAME
+from mlff_dyn.execution.calculation import RESULT_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,17 +46,5 @@ def _state(folder: Path) -> CalculationState:
     try:
         seconds = (folder / RESULT_NAME).stat().st_mtime - (folder / MARK_NAME).stat().st_mtime
     except OSError:
-        return CalculationState(folder.name, RUNNING if _is_held(folder / PROCESS_LOCK) else WAITING)
+        return CalculationState(folder.name, RUNNING if is_running(folder) else WAITING)
     return CalculationState(folder.name, FINISHED, max(0.0, seconds))
-
-
-def _is_held(lock: Path) -> bool:
-    """Whether a process of the calculation lives: it holds this lock until its end."""
-    try:
-        with lock.open("r") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False

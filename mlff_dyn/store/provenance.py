@@ -41,6 +41,8 @@ class Provenance:
         In that file, counted from 1.
     date : str or None
         Of the calculation, ISO 8601.
+    changes : str or None
+        In its input, after attempts that failed.
     temperature_kelvin : float or None
         Of the dynamics that it was taken from.
     expected_force_error_ev_per_angstrom, found_force_error_ev_per_angstrom : float or None
@@ -79,6 +81,7 @@ class Provenance:
     file: str | None = None
     step: int | None = None
     date: str | None = None
+    changes: str | None = None
     temperature_kelvin: float | None = None
     expected_force_error_ev_per_angstrom: float | None = None
     found_force_error_ev_per_angstrom: float | None = None
@@ -131,6 +134,7 @@ class Provenance:
             file=self.file,
             step=self.step,
             date=self.date,
+            changes=self.changes,
             temperature_kelvin=self.temperature_kelvin,
         )
 

@@ -6,14 +6,14 @@ import logging
 from typing import TYPE_CHECKING
 
 from mlff_dyn.errors import DataError, located
-from mlff_dyn.lattice.deformation import rotated_back
+from mlff_dyn.lattice.deformation import rotated_back, strained_lattice
 from mlff_dyn.lattice.matching import match_structure
 from mlff_dyn.model.fitting.labelled_frame import LabelledFrame, labelled_frame
 from mlff_dyn.store.dataset import Snapshot
 from mlff_dyn.store.provenance import Provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -42,7 +42,7 @@ def frames_of_snapshots(
     for number, snapshot in enumerate(snapshots, start=first + 1):
         n_without += snapshot.magnetic_moments is None
         with located(_name(path, number, snapshot.provenance)):
-            _check_periodic(snapshot, expansion.basis.crystal)
+            check_periodic(snapshot.periodic, expansion.basis.crystal)
             match = match_structure(
                 expansion.basis.crystal,
                 snapshot.cell,
@@ -73,24 +73,34 @@ def _name(path: Path, number: int, label: Provenance) -> str:
     return f"{name} ({label.file}{'' if label.step is None else f', step {label.step}'})"
 
 
-def _check_periodic(snapshot: Snapshot, crystal: Crystal) -> None:
-    """Refuse a frame that ends where the crystal goes on."""
+def check_periodic(periodic: Sequence[bool], crystal: Crystal) -> None:
+    """Refuse a frame that ends where the crystal goes on.
+
+    Raises
+    ------
+    DataError
+    """
     for axis in range(3):
-        if crystal.periodic[axis] and not snapshot.periodic[axis]:
+        if crystal.periodic[axis] and not periodic[axis]:
             raise DataError(
                 f"the frame is not periodic along axis {axis + 1}, the crystal is",
                 fix='set pbc="T T T", or structure.periodic for a sheet',
             )
 
 
-def displaced_atoms(torus: Torus, displacements: NDArray[np.float64]) -> Atoms:
+def displaced_atoms(
+    torus: Torus, displacements: NDArray[np.float64], strain: NDArray[np.float64] | None = None
+) -> Atoms:
     """ASE atoms of a displaced supercell with its magnetic moments, in the atom order of its torus."""
     from ase import Atoms
 
+    sites, cell = torus.positions, torus.lattice
+    if strain is not None and strain.any():
+        sites, cell = strained_lattice(sites, strain), strained_lattice(cell, strain)
     return Atoms(
         numbers=torus.numbers,
-        positions=torus.positions + displacements,
-        cell=torus.lattice,
+        positions=sites + displacements,
+        cell=cell,
         pbc=torus.crystal.periodic,
         masses=torus.masses,
         magmoms=torus.magnetic_moments,

@@ -130,6 +130,10 @@ class AseEngine:
                 fix="run the same command again, it calculates anew",
             ) from error
 
+    def amend_input(self, directory: Path, attempt: int) -> str | None:  # noqa: ARG002
+        """Change nothing: of an unknown calculator nobody knows what may be changed."""
+        return None
+
     def settle(self, directory: Path) -> None:
         """Wait for a calculation that outlived the command that started it."""
         settle(directory, self._timeout_seconds)
