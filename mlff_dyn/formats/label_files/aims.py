@@ -29,6 +29,11 @@ _MARK = b"Invoking FHI-aims"
 _CONVERGED = "Self-consistency cycle converged."
 _BEGINS = "Begin self-consistency loop"
 _FORCES = "Total atomic forces (unitary forces"
+_UPDATED, _USED = "Updated atomic structure:", "in the preceding time step"
+_ENERGIES = re.compile(
+    r"compact form:\s*\n.* uncorrected .*\n.* corrected .*\n\| Electronic free energy .*\n"
+)
+_STRESSES = ("Analytical stress tensor - Symmetrized", "Numerical stress tensor")
 _VERSION = re.compile(r"^\s*(?:FHI-aims version\s*:|Version)\s*(\w+)", re.MULTILINE)
 _DATE = re.compile(r"Date\s*:\s*(\d{4})(\d\d)(\d\d)")
 _CONTROL = re.compile(
@@ -86,8 +91,12 @@ def _settings(text: str) -> str | None:
 def _step(source: Source, number: int, chunk: Any, origin: Provenance) -> Snapshot | RefusedStep:  # noqa: ANN401
     """Snapshot of a step, or why it is none."""
     again = "calculate it again"
-    if not any(_CONVERGED in line for line in chunk.lines):
+    said = "\n".join(chunk.lines)
+    if _CONVERGED not in said:
         return RefusedStep(source, number, "its self-consistency cycle did not converge", again)
+    missing = _missing(said, number)
+    if missing is not None:
+        return RefusedStep(source, number, missing, again)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -111,6 +120,20 @@ def _step(source: Source, number: int, chunk: Any, origin: Provenance) -> Snapsh
         )
     except (DataError, KeyError) as error:
         return RefusedStep(source, number, f"it is damaged: {reason_of(error)}", again)
+
+
+def _missing(said: str, number: int) -> str | None:
+    """What is missing or there twice in a step, for which a reader would take what belongs to another one."""
+    end = said[said.index(_CONVERGED) :]
+    if end.count(_CONVERGED) != 1 or _ENERGIES.search(end) is None:
+        return "its energies, or the end of the step before it, are missing"
+    if number > 1 and not any(each in said for each in (_UPDATED, _USED)):
+        return "its structure is missing"
+    if _UPDATED in end:
+        return "the structure of the next step is in it"
+    if "eV/A**3" in end and not any(each in end for each in _STRESSES):
+        return "its stress is damaged"
+    return None
 
 
 def _refusal(atoms: Atoms) -> tuple[str, str] | None:

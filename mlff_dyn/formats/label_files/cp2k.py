@@ -33,6 +33,7 @@ _ENDED = re.compile(r"PROGRAM ENDED AT\s+(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)")
 _ABORT = re.compile(r"^ \*\s+\\___/\s+(\S.*?)\s*\*\s*$", _M)
 _ENERGY = re.compile(rf"^ ENERGY\| Total FORCE_EVAL \(.*\) energy \[(?:a\.u\.|hartree)\]:?{_X}\s*$", _M)
 _FORCES = re.compile(r"^ (?:ATOMIC FORCES in \[a\.u\.\]|FORCES\| Atomic forces \[hartree/bohr\])\s*$", _M)
+_SUM = re.compile(r"^ (?:SUM OF ATOMIC FORCES|FORCES\| Sum)", _M)
 _FORCE = re.compile(rf"^ (?:FORCES\|)?\s+(\d+)(?:\s+\d+\s+[A-Za-z]\w*)?{_X}{_X}{_X}", _M)
 _SITE = re.compile(rf"^\s+(\d+)\s+\d+\s+\S+\s+(\d+){_X}{_X}{_X}\s", _M)
 _VECTOR = re.compile(rf"^ CELL\| Vector [abc] \[angstrom\]:?{_X}{_X}{_X}\s+\|[abc]\| ={_X}\s*$", _M)
@@ -65,9 +66,9 @@ def _snapshot(source: Source, text: str) -> Snapshot | RefusedStep:
     if refused is not None:
         return RefusedStep(source, None, *refused)
     rows = _SITE.findall(text.upper().partition("ATOMIC COORDINATES IN ANGSTROM")[2].partition("\n\n\n")[0])
-    block = _FORCES.split(text)[1].partition("SUM OF ATOMIC FORCES")[0]
-    forces = _FORCE.findall(block)[: len(rows)]
-    if not rows or [row[0] for row in forces] != [row[0] for row in rows]:
+    forces = _FORCE.findall(_SUM.split(_FORCES.split(text)[1])[0])
+    counted = [str(k) for k in range(1, len(rows) + 1)]
+    if not rows or not [row[0] for row in rows] == [row[0] for row in forces] == counted:
         what = f"it has {len(rows)} atoms and {len(forces)} forces"
         return RefusedStep(source, None, what, "calculate it again")
     cell = _cell(source, text)
@@ -104,6 +105,8 @@ def _refusal(text: str) -> tuple[str, str] | None:
     n_energies, n_forces = len(_ENERGY.findall(text)), len(_FORCES.findall(text))
     if n_forces == 0:
         return "there are no forces", "set FORCE_EVAL.PRINT.FORCES ON"
+    if _SUM.search(text) is None:
+        return "the sum below its forces is missing", "calculate it again"
     if (n_energies, n_forces) != (1, 1):
         return (
             "it has several steps, whose positions are in other files",

@@ -90,6 +90,20 @@ def displaced_snapshots(
             yield RefusedStep(source, step, error.message.removeprefix(f"{source}, step {step}: "), error.fix)
 
 
+def whole_text(source: Source) -> str:
+    """Read a text that ends with a line break.
+
+    Raises
+    ------
+    DataError
+        If it does not: the last number may be cut.
+    """
+    text = source.read_text()
+    if not text.endswith("\n"):
+        raise DataError(f"{source} is cut: its last line has no line break", fix="write it again")
+    return text
+
+
 def read_numbers(source: Source, n_columns: tuple[int, ...]) -> NDArray[np.float64]:
     """Read a table of numbers with comments after ``#``.
 
@@ -98,7 +112,8 @@ def read_numbers(source: Source, n_columns: tuple[int, ...]) -> NDArray[np.float
     DataError
         If it is something else, or has another number of columns.
     """
-    rows = [line.partition("#")[0].split() for line in source.read_text().splitlines()]
+    text = whole_text(source)
+    rows = [line.partition("#")[0].split() for line in text.splitlines()]
     rows = [row for row in rows if row]
     if not rows or len(rows[0]) not in n_columns or any(len(row) != len(rows[0]) for row in rows):
         words = " or ".join(map(str, n_columns))

@@ -17,7 +17,13 @@ import numpy as np
 from phonopy.physical_units import get_calculator_physical_units
 
 from mlff_dyn.errors import DataError, UsageError, reason_of
-from mlff_dyn.formats.label_files.displaced import Cell, Displaced, displaced_snapshots, read_numbers
+from mlff_dyn.formats.label_files.displaced import (
+    Cell,
+    Displaced,
+    displaced_snapshots,
+    read_numbers,
+    whole_text,
+)
 from mlff_dyn.formats.plain_yaml import check_plain
 from mlff_dyn.store.calculated_steps import LabelFormat, ReadOptions, RefusedStep
 
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
     Set = tuple[NDArray[np.float64], NDArray[np.float64] | None, float | None]
 
 _HEAD = re.compile(rb"^(phonopy|phono3py):", re.MULTILINE)
+_CUT = re.compile(r"^\s*- [-+.\deE]+\Z", re.MULTILINE)
 _YAML_NAMES = ("{}_params.yaml", "{}_disp.yaml", "{}.yaml")
 _FORCE_FILES = {"FORCE_SETS": "phonopy", "FORCES_FC3": "phono3py", "FORCES_FC2": "phono3py"}
 
@@ -76,6 +83,8 @@ def _beside(source: Source) -> tuple[Source, ...]:
 
 def _read(source: Source, options: ReadOptions) -> Iterator[Snapshot | RefusedStep]:
     text = source.read_text()
+    if _CUT.search(text):
+        raise DataError(f"{source} is cut: its last line is not complete", fix="write it again")
     check_plain(source, text)
     is_cubic = re.search(r"^phono3py:", text, re.MULTILINE) is not None
     content = _parse(source, text, is_cubic=is_cubic)
@@ -210,7 +219,7 @@ def _set(atoms: Sequence[Mapping[str, Any]], n_atoms: int) -> Set | None:
 
 def _force_sets(forces: Source, n_atoms: int) -> list[Set | None]:
     """Read ``FORCE_SETS``: one displaced atom a set, or the displacements of all."""
-    lines = [line for line in forces.read_text().splitlines() if line.partition("#")[0].strip()]
+    lines = [line for line in whole_text(forces).splitlines() if line.partition("#")[0].strip()]
     if lines and len(lines[0].split()) == 6:
         return [(each[:, :3], each[:, 3:], None) for each in _table(forces, n_atoms)]
     try:

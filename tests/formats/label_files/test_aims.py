@@ -79,3 +79,26 @@ def test_settings_are_told_apart_but_for_the_mesh(tmp_path: Path) -> None:
         return found.provenance.label_engine
 
     assert settings(2, "tight") == settings(4, "tight") != settings(2, "light")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Geometry relaxation: A file",
+        "Analytical stress tensor - Symmetrized",
+        "| Electronic free energy",
+        "Updated atomic structure:",
+        "Geometry optimization: Attempting",
+    ],
+)
+def test_a_step_is_never_mixed_of_two(tmp_path: Path, line: str) -> None:
+    """A line that is missing must not let a reader take what belongs to another step."""
+    lines = relaxed().splitlines(keepends=True)
+    whole = {each.energy_ev: each for each in read(tmp_path, "".join(lines)) if isinstance(each, Snapshot)}
+    last = max(k for k, each in enumerate(lines[:800]) if line in each)
+    for each in read(tmp_path, "".join(lines[:last] + lines[last + 1 :])):
+        if isinstance(each, Snapshot):
+            expected = whole[each.energy_ev]
+            assert np.allclose(each.positions, expected.positions)
+            assert np.allclose(each.cell, expected.cell)
+            assert np.allclose(each.stress_ev_per_angstrom3, expected.stress_ev_per_angstrom3)

@@ -82,6 +82,7 @@ def test_a_structure_in_ev_and_angstrom(tmp_path: Path) -> None:
         ("PROGRAM ENDED AT", "", "it is cut"),
         (" ATOMIC FORCES in [a.u.]", "", "there are no forces"),
         ("      2      1      Si         -0.01", "", "2 atoms and 1 forces"),
+        ("      2    1 Si   14", "", "1 atoms and 2 forces"),
         (" ENERGY|", " ENERGY| Total FORCE_EVAL ( QS ) energy [a.u.]: -7.1\n ENERGY|", "several steps"),
     ],
 )

@@ -114,10 +114,13 @@ def test_bad_files_are_refused(shared_data: Path, tmp_path: Path) -> None:
     copper_displaced(tmp_path, n_random=2)
     path, forces = tmp_path / "phonopy_disp.yaml", tmp_path / "FORCE_SETS"
     rows = forces.read_text().splitlines()
-    forces.write_text("\n".join(rows[:-1]))
+    forces.write_text("\n".join([*rows[:-1], ""]))
     with pytest.raises(DataError, match="lines, which are not those of supercells of 32 atoms"):
         read(path)
-    forces.write_text("\n".join([*rows[:-1], rows[-1].rpartition(" ")[0] + " nan"]))
+    forces.write_text("\n".join(rows)[:-1])
+    with pytest.raises(DataError, match="is cut"):
+        read(path)
+    forces.write_text("\n".join([*rows[:-1], rows[-1].rpartition(" ")[0] + " nan", ""]))
     good, bad = read(path)
     assert isinstance(good, Snapshot)
     assert isinstance(bad, RefusedStep)
@@ -129,6 +132,6 @@ def test_bad_files_are_refused(shared_data: Path, tmp_path: Path) -> None:
     path.write_text(path.read_text() + "\nx: !!python/object/apply:os.system [true]\n")
     with pytest.raises(DataError, match="can run code"):
         read(path)
-    path.write_text("phonopy:\n  version: [")
+    path.write_text("phonopy:\n  version: [\n")
     with pytest.raises(DataError, match="is damaged"):
         read(path)
