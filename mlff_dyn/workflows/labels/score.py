@@ -115,12 +115,6 @@ def score(
         raise UsageError("--write needs the engine of a configuration", fix="give CONFIG.yaml instead")
     force_field = read_model(source)[0] if isinstance(source, Path) else Workspace(source).read_model()
     found, strangers, damage = _score_frames(force_field, file, stride, progress)
-    if not found:
-        raise DataError(
-            f"{file}: no frame belongs to the crystal of the model; frame {strangers[0].frame}: "
-            f"{strangers[0].outside}",
-            fix="give frames of the crystal that the model was trained for",
-        )
     labelled = _labelled(force_field, source)
     found = [_if_new(each, labelled) for each in found]
     chosen, expected = _choose(force_field, labelled, found, n)
@@ -163,6 +157,12 @@ def _score_frames(
             raise
         damage.append(f"{error.message}; only the frames before it are looked at")
     progress.stop()
+    if not found:
+        raise DataError(
+            f"{file}: no frame belongs to the crystal of the model; frame {strangers[0].frame}: "
+            f"{strangers[0].outside}",
+            fix="give frames of the crystal that the model was trained for",
+        )
     return found, strangers, damage
 
 
