@@ -53,7 +53,10 @@ def init(
     given: Given,
     source: Annotated[
         Path,
-        typer.Argument(metavar="STRUCTURE|CONFIG.yaml", help="Structure file, or a configuration (.yaml)."),
+        typer.Argument(
+            metavar="STRUCTURE|CONFIG.yaml",
+            help="Structure file, directory of a VASP calculation, or a configuration (.yaml).",
+        ),
     ],
     *,
     output: Output = None,
@@ -64,6 +67,10 @@ def init(
     """Set up a run: a commented configuration for a structure, the basis, the first structures."""
     from mlff_dyn.store.structure_yaml import is_phonopy_yaml
 
+    if source.is_dir():
+        from mlff_dyn.workflows.setup.vasp_inputs import structure_of_directory
+
+        source = structure_of_directory(source)
     is_config = source.suffix in CONFIG_SUFFIXES and not is_phonopy_yaml(source)
     if dataset is not None and not suggest:
         raise typer.BadParameter("--dataset goes with --suggest; train takes --dataset, too")

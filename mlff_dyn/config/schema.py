@@ -98,22 +98,27 @@ class EngineConfig(Section):
     """The program that computes reference energies and forces."""
 
     kind: EngineKind = Field(
-        description="`espresso`: pw.x of Quantum ESPRESSO; `cp2k`: CP2K; `ase`: any ASE calculator, by its "
-        "import path."
+        description="`espresso`: pw.x of Quantum ESPRESSO; `vasp`: VASP; `cp2k`: CP2K; `ase`: any ASE "
+        "calculator, by its import path."
     )
     parameters: dict[str, Any] = Field(
         default={},
         description="The physics. `espresso`: `input_data` (namelists), `pseudopotentials` (file per "
-        "element), `kpoints` (`gamma` or 3 integers). `cp2k`: `input` (sections as mappings, `_` for the "
+        "element), `kpoints` (`gamma` or 3 integers). `vasp`: `incar` (tags, at least ENCUT; those with a "
+        "value for each species by element: `LDAUU: {Ni: 6.0}`), `kpoints` (`gamma`, 3 integers, `{grid, "
+        "shift}` or `{spacing_per_angstrom}`), `pseudopotentials` (POTCAR of each element: `{Sn: Sn_d}`), "
+        "`potcar_folder` (in the library, `potpaw_PBE`). `cp2k`: `input` (sections as mappings, `_` for the "
         "parameter of a section, lists for several of one name). `ase`: `calculator` "
         "(`package.module:Class`), `arguments` (its keyword arguments).",
     )
     profile: dict[str, Any] = Field(
         default={},
         description="The machine. `espresso`: `command`, `pseudo_dir` (relative to the configuration file), "
-        "`environment`, `timeout_minutes`. `cp2k`: the same, with `data_dir` (basis sets, potentials) for "
-        "`pseudo_dir`. `ase`: `arguments` of the calculator without physics (verbosity, threads, command), "
-        "`environment`, `timeout_minutes`.",
+        "`environment`, `timeout_minutes`. `vasp`: the same; `{program}` in `command` is the vasp_std, "
+        "vasp_gam or vasp_ncl that fits, `pseudo_dir` the library of POTCARs or a folder with one POTCAR "
+        "(else VASP_PP_PATH), `reuse: charge-density` starts from that of an earlier calculation. `cp2k`: "
+        "as `espresso`, with `data_dir` (basis sets, potentials) for `pseudo_dir`. `ase`: `arguments` of the "
+        "calculator without physics (verbosity, threads, command), `environment`, `timeout_minutes`.",
     )
 
 
@@ -189,24 +194,86 @@ class ExecutionConfig(Section):
         return self
 
 
+class PaperConfig(Section):
+    """The published criterion: variance of the worst force component at every step; null: its defaults."""
+
+    variance_limit_ev2_per_angstrom2: Real = Field(
+        default=0.02, gt=0.0, description="Variance above which the engine is called."
+    )
+    factor: Real = Field(
+        default=3.0, gt=1.0, description="It is also called above so many times the mean of the window."
+    )
+    window_steps: Integer = Field(
+        default=1000, ge=1, le=1000, description="Steps of that mean, whatever the refits between them."
+    )
+    gap_steps: Integer = Field(default=10, ge=0, description="Steps after a refit without a call.")
+
+
+class PerStepConfig(Section):
+    """On-the-fly training as in VASP: standard deviation of the worst force component at every step."""
+
+    threshold_ev_per_angstrom: Real = Field(
+        default=0.002, gt=0.0, description="First threshold (ML_CTIFOR); then the mean error after refits."
+    )
+    double_factor: Real = Field(
+        default=2.0, ge=1.0, description="Threshold of a call at once, over the threshold (ML_CDOUB)."
+    )
+    n_candidates: Integer = Field(
+        default=5, ge=1, description="Frames above the threshold that are learnt together (ML_MCONF_NEW)."
+    )
+    gap_steps: Integer = Field(default=10, ge=0, description="Fewest steps between two of them (ML_NMDINT).")
+    n_history: Integer = Field(
+        default=10, ge=1, description="Refits whose errors make the threshold (ML_MHIS)."
+    )
+    largest_spread: Real = Field(
+        default=0.4, gt=0.0, description="Relative spread of these errors that moves the threshold (ML_CSIG)."
+    )
+    margin: Real = Field(
+        default=0.0, gt=-1.0, description="Threshold over the mean of these errors, minus 1 (ML_CX)."
+    )
+
+
+class FixedConfig(Section):
+    """A call at fixed intervals."""
+
+    interval_steps: Integer = Field(default=1000, ge=1, description="Steps between two calls.")
+
+
+class RandomConfig(Section):
+    """Calls at random times."""
+
+    mean_interval_steps: Integer = Field(default=1000, ge=1, description="Mean of the steps between calls.")
+
+
 class CriterionConfig(Section):
     """When molecular dynamics stops to call the engine."""
 
-    kind: Literal["trajectory"] = Field(
+    kind: Literal["trajectory", "paper", "per-step", "fixed", "random"] = Field(
         default="trajectory",
         description="`trajectory`: the expected force error, averaged over the trajectory; no call where the "
-        "expansion, not the data, is the limit.",
+        "expansion, not the data, is the limit. The others are for comparison, each with a section of its "
+        "name (null: its defaults): one trajectory of `training.n_steps` at each temperature goes on through "
+        "all calls.",
     )
     force_error_limit_relative: Real = Field(
         default=0.05, gt=0.0, description="Limit of that error, relative to the root mean square force."
     )
+    paper: PaperConfig | None = Field(default=None, description=PaperConfig.__doc__)
+    per_step: PerStepConfig | None = Field(default=None, description=PerStepConfig.__doc__)
+    fixed: FixedConfig | None = Field(default=None, description=FixedConfig.__doc__)
+    random: RandomConfig | None = Field(default=None, description=RandomConfig.__doc__)
 
 
 class InitialConfig(Section):
     """The first structures that are labelled, before any molecular dynamics."""
 
-    kind: Literal["rattle"] = Field(
-        default="rattle", description="`rattle`: independent normal displacements."
+    kind: Literal["rattle", "thermal"] = Field(
+        default="rattle",
+        description="`rattle`: independent normal displacements; `thermal`: the first one so, the others by "
+        "the phonons of what is known by then, temperature after temperature.",
+    )
+    statistics: Literal["classical", "quantum"] = Field(
+        default="classical", description="Amplitudes of these phonons."
     )
     n: Integer = Field(default=3, ge=1, description="Number of structures.")
     sd_angstrom: Real = Field(

@@ -195,6 +195,29 @@ def identity_of(kind: str, physics: Mapping[str, Any]) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
+@runtime_checkable
+class TellsSettings(Protocol):
+    """An engine whose results have the settings that readers of its output files find there."""
+
+    def settings_identity(self, atoms: Atoms) -> str:
+        """Return the ``label_engine`` of a file with the result of these atoms."""
+
+
+def label_identities(engine: Engine, atoms: Atoms) -> frozenset[str]:
+    """Return what may have labelled frames that go together with those of an engine.
+
+    Parameters
+    ----------
+    engine : Engine
+    atoms : Atoms
+        One structure of the training.
+    """
+    own = {engine_identity(engine)}
+    if isinstance(engine, TellsSettings):
+        own.add(engine.settings_identity(atoms))
+    return frozenset(own)
+
+
 def check_keys(where: str, given: Mapping[str, Any], allowed: Iterable[str]) -> None:
     """Refuse unknown keys of a section of the configuration.
 

@@ -16,6 +16,7 @@ ENGINES: dict[str, tuple[str, str]] = {
     "ase": ("mlff_dyn.engines.ase.engine", "AseEngine"),
     "cp2k": ("mlff_dyn.engines.cp2k.engine", "Cp2kEngine"),
     "espresso": ("mlff_dyn.engines.espresso.engine", "EspressoEngine"),
+    "vasp": ("mlff_dyn.engines.vasp.engine", "VaspEngine"),
 }
 """Name to the module and the name of the class."""
 

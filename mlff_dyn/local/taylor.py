@@ -44,35 +44,66 @@ class SiteDerivatives(NamedTuple):
     blocks: NDArray[np.float64]
 
 
-def site_derivatives(
-    tables: LocalTables, values: NDArray[np.float64], site: int, order: int
-) -> SiteDerivatives:
-    """Derivatives of the energy of an atom by the displacements of itself and its neighbors.
+class SiteAtRest:
+    """What the derivatives of an order of the energy of an atom have in common, whatever the values.
 
     Parameters
     ----------
     tables : LocalTables
-    values : ndarray, shape (n_functions,), eV
     site : int
     order : int
+
+    Attributes
+    ----------
+    neighbors : ndarray of int, shape (n_inside,)
+        Neighbors of the tables inside the cutoff.
     """
-    pair, triple = (of_kinds[tables.kinds[site]] for of_kinds in tables.coefficients(values))
-    mine = np.arange(tables.starts[site], tables.starts[site + 1])
-    neighbors = mine[np.linalg.norm(tables.vectors[mine], axis=1) < tables.cutoff]
-    algebra = TruncatedPolynomials(order)
-    functions = _channel_functions(tables, neighbors, algebra)
-    by_order = [_by_atoms(algebra.derivatives(functions, n), n) for n in range(1, order + 1)]
-    linear = 2.0 * _products(triple, functions[None, ..., 0].sum(axis=1))[0]
-    linear[:, 0] += pair
-    clusters, slopes = by_order[-1]
-    found = [(clusters, np.einsum("rckx,ck->rx", slopes, linear)[:, algebra.tensor_places(order)])]
-    for n in range(1, order // 2 + 1):
-        weight = comb(order, n) * (1.0 if 2 * n == order else 2.0)
-        places = algebra.tensor_places(n), algebra.tensor_places(order - n)
-        found.append(_pairs(by_order[n - 1], by_order[order - n - 1], weight * triple, places))
-    blocks = np.concatenate([each for _, each in found]) / factorial(order)
-    clusters = np.concatenate([each for each, _ in found])
-    return SiteDerivatives(neighbors, clusters, blocks.reshape(-1, *(3,) * order))
+
+    def __init__(self, tables: LocalTables, site: int, order: int) -> None:
+        self._tables, self._kind, self._order = tables, int(tables.kinds[site]), order
+        mine = np.arange(tables.starts[site], tables.starts[site + 1])
+        self.neighbors: NDArray[np.int64] = mine[np.linalg.norm(tables.vectors[mine], axis=1) < tables.cutoff]
+        algebra = TruncatedPolynomials(order)
+        functions = _channel_functions(tables, self.neighbors, algebra)
+        self._densities = functions[None, ..., 0].sum(axis=1)
+        self._places = {n: algebra.tensor_places(n) for n in range(1, order + 1)}
+        self._by_order = [_by_atoms(algebra.derivatives(functions, n), n) for n in range(1, order + 1)]
+
+    @property
+    def functions(self) -> NDArray[np.int64]:
+        """Functions that the energy of the atom depends on."""
+        tables = self._tables
+        every = tables.pair_functions[self._kind], tables.triple_functions[self._kind]
+        found = np.unique(np.concatenate([each.ravel() for each in every]))
+        return found[found >= 0].astype(np.int64)
+
+    def derivatives(self, values: NDArray[np.float64]) -> SiteDerivatives:
+        """Derivatives by the displacements of the atom and its neighbors.
+
+        Parameters
+        ----------
+        values : ndarray, shape (n_functions,), eV
+        """
+        order, places = self._order, self._places
+        pair, triple = (of_kinds[self._kind] for of_kinds in self._tables.coefficients(values))
+        linear = 2.0 * _products(triple, self._densities)[0]
+        linear[:, 0] += pair
+        clusters, slopes = self._by_order[-1]
+        found = [(clusters, np.einsum("rckx,ck->rx", slopes, linear)[:, places[order]])]
+        for n in range(1, order // 2 + 1):
+            weight = comb(order, n) * (1.0 if 2 * n == order else 2.0)
+            found.append(
+                _pairs(
+                    self._by_order[n - 1],
+                    self._by_order[order - n - 1],
+                    weight * triple,
+                    places[n],
+                    places[order - n],
+                )
+            )
+        blocks = np.concatenate([each for _, each in found]) / factorial(order)
+        clusters = np.concatenate([each for each, _ in found])
+        return SiteDerivatives(self.neighbors, clusters, blocks.reshape(-1, *(3,) * order))
 
 
 def _channel_functions(
@@ -151,7 +182,7 @@ def _pairs(
     first: tuple[NDArray[np.int64], NDArray[np.float64]],
     second: tuple[NDArray[np.int64], NDArray[np.float64]],
     triple: NDArray[np.float64],
-    places: tuple[NDArray[np.int64], NDArray[np.int64]],
+    *places: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Products by t of all derivatives of two orders."""
     left, right = len(first[0]), len(second[0])

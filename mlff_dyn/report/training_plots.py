@@ -23,21 +23,22 @@ _COLORS = ("#1f5fa8", "#c8372d", "#3f8f4f", "#b07d1a", "#6d4ba3", "#2a8f93")
 _INK, _GRAY, _LIGHT = "#222222", "#8a8a8a", "#dddddd"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ErrorSpan:
-    """Mean predicted force error of a stretch of dynamics.
+    """Predicted force error along a piece of dynamics.
 
     Attributes
     ----------
-    first_step, last_step : int
-    error_relative : float              over the root mean square force
-    temperature_kelvin : float
+    temperature_kelvin : float                of the thermostat
+    steps : ndarray, shape (n,)
+    errors_relative : ndarray, shape (n,)     over the root mean square force
+    temperatures_kelvin : ndarray, shape (n,) of the atoms; not a number where it is not known
     """
 
-    first_step: int
-    last_step: int
-    error_relative: float
     temperature_kelvin: float
+    steps: np.ndarray
+    errors_relative: np.ndarray
+    temperatures_kelvin: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -79,26 +80,29 @@ def plot_errors_over_steps(
         If the file cannot be written.
     """
     with rc_context(STYLE):
-        figure = Figure(figsize=(8.6, 3.4), layout="constrained")
-        panel = figure.subplots()
-        for calculation in calculations:
-            panel.axvline(calculation.step, color=_LIGHT, lw=1.0, zorder=0)
+        figure = Figure(figsize=(8.6, 4.8), layout="constrained")
+        panel, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
         temperatures = list(dict.fromkeys(span.temperature_kelvin for span in spans))
         for temperature, color in zip(temperatures, _cycled(len(temperatures)), strict=True):
             label: str | None = f"{format_kelvin(temperature)} K"
+            below.axhline(temperature, color=color, lw=0.8, ls=(0, (2, 2)))
             for span in spans:
                 if span.temperature_kelvin == temperature:
-                    where = [span.first_step, span.last_step]
-                    panel.plot(where, [span.error_relative] * 2, color=color, lw=2.4, label=label)
+                    panel.plot(span.steps, span.errors_relative, color=color, lw=1.6, label=label)
+                    below.plot(span.steps, span.temperatures_kelvin, color=color, lw=1.0)
                     label = None
+        for calculation in calculations:
+            for each in (panel, below):
+                each.axvline(calculation.step, color=_LIGHT, lw=1.0, zorder=0)
         panel.axhline(limit, color=_INK, lw=1.0, ls=(0, (5, 3)), label=f"limit {100 * limit:.3g} %")
         panel.plot(
             [each.step for each in calculations],
             [each.found for each in calculations],
             "o", ms=4.5, mfc="white", mec=_INK, label="found by a calculation",
         )  # fmt: skip
-        panel.set(xlabel="Steps of molecular dynamics", ylabel="Force error / rms force", ylim=(0.0, None))
+        panel.set(ylabel="Force error / rms force", ylim=(0.0, None))
         panel.yaxis.set_major_formatter(PercentFormatter(1.0))
+        below.set(xlabel="Steps of molecular dynamics", ylabel="Temperature (K)")
         figure.legend(loc="outside upper center", ncols=4)
         save_figure(figure, path)
 

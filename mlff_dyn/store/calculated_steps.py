@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from mlff_dyn.errors import DataError, UsageError
@@ -93,6 +95,16 @@ class StepChoice:
     def of(self, steps: Iterable[_Step]) -> list[_Step]:
         """Return the chosen ones of all steps."""
         return list(steps)[self.start : self.stop : self.stride]
+
+    def pick(self, steps: Iterable[_Step]) -> Iterator[_Step]:
+        """Yield the chosen ones of steps that come one after the other, keeping no more than it must."""
+        start, stop = self.start or 0, self.stop
+        if start >= 0 and (stop is None or stop >= 0):
+            yield from islice(steps, start, stop, self.stride)
+        elif start < 0 and stop is None:
+            yield from islice(deque(steps, maxlen=-start), None, None, self.stride)
+        else:
+            yield from self.of(steps)
 
 
 @dataclass(frozen=True)

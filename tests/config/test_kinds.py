@@ -10,7 +10,7 @@ from mlff_dyn.kernels.dynamics import THERMOSTATS
 from mlff_dyn.lattice.rotations import ROTATIONAL_SUM_RULES
 from mlff_dyn.md.barostat import SHAPES
 from mlff_dyn.regression.planning.selection import SELECTIONS
-from mlff_dyn.training.criteria import CRITERIA
+from mlff_dyn.training.criteria.registry import CRITERIA
 from mlff_dyn.training.frame_choice import LAST
 from mlff_dyn.training.initial import INITIAL_STRUCTURES
 

@@ -26,7 +26,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 
-from mlff_dyn.engines.ase.program import check_program
+from mlff_dyn.engines.ase.calculator_program import check_program
 from mlff_dyn.engines.command import PROCESS_LOCK
 from mlff_dyn.engines.echo import structure_difference
 from mlff_dyn.engines.magnetic_state import state_of_results

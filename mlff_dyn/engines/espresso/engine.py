@@ -20,6 +20,13 @@ from mlff_dyn.engines.command import CommandRunner, shell_line
 from mlff_dyn.engines.espresso.amended_input import amend_input
 from mlff_dyn.engines.espresso.magnetism import starting_shares
 from mlff_dyn.engines.espresso.output import check_echo, find_routine_error, parse_pw_output
+from mlff_dyn.engines.espresso.species_keys import (
+    SPECIES_KEYS,
+    checked_by_element,
+    checked_hubbard,
+    expanded,
+    hubbard_card,
+)
 from mlff_dyn.engines.profile import checked_mapping, checked_texts, checked_timeout_seconds
 from mlff_dyn.errors import ConfigError, EngineError
 
@@ -28,7 +35,7 @@ OUTPUT_NAME = "espresso.pwo"
 STDERR_NAME = "espresso.err"
 SCRATCH_NAME = "scratch"
 
-_PARAMETERS = ("input_data", "pseudopotentials", "kpoints", "starting_magnetization")
+_PARAMETERS = ("input_data", "pseudopotentials", "kpoints", "starting_magnetization", "hubbard")
 _PROFILE = ("command", "pseudo_dir", "environment", "timeout_minutes")
 _OWN_KEYS: dict[str, dict[str, Any]] = {
     "control": {
@@ -56,6 +63,8 @@ _OLD_KEYS = (
     "hubbard_j0",
 )
 _FORBIDDEN = {
+    "control.lfcp": "a structure needs a fixed number of electrons",
+    "control.trism": "the engine writes no card SOLVENTS; calculate without a solvent",
     "control.pseudo_dir": "set engine.profile.pseudo_dir",
     "system.nat": "it follows from the structure",
     "system.ntyp": "it follows from the structure",
@@ -73,7 +82,9 @@ class EspressoEngine:
     parameters : mapping
         ``input_data``: namelists of pw.x by section, at least ``system.ecutwfc``; ``pseudopotentials``:
         element to file name; ``kpoints``: gamma, three integers, or {grid, shift};
-        ``starting_magnetization``: element to number, for a structure without magnetic moments.
+        ``starting_magnetization``: element to number, for a structure without magnetic moments;
+        ``hubbard``: {projectors, lines} of the card HUBBARD (7.1 and later) by element. Keys of species
+        in ``system``, such as ``hubbard_u`` (7.0 and before), may be a mapping of elements to numbers.
     profile : mapping
         ``command``: pw.x with its launcher, no shell; ``pseudo_dir`` (or the environment variable
         ESPRESSO_PSEUDO); ``environment``: variables added for the run; ``timeout_minutes``.
@@ -94,6 +105,7 @@ class EspressoEngine:
         self._pseudopotentials = checked_texts(parameters, "engine.parameters", "pseudopotentials")
         self._magnetization = checked_mapping(parameters, "engine.parameters", "starting_magnetization")
         self._kpoints, self._shift = _checked_kpoints(parameters.get("kpoints", "gamma"))
+        self._hubbard = checked_hubbard(parameters.get("hubbard"))
         self._command = _checked_command(profile.get("command", "pw.x"))
         self._pseudo_dir = _checked_pseudo_dir(profile.get("pseudo_dir"))
         self._environment = checked_texts(profile, "engine.profile", "environment")
@@ -117,7 +129,10 @@ class EspressoEngine:
         structure = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
         structure.set_masses(atoms.get_masses())
         input_data = {section: dict(values) for section, values in self._input_data.items()}
-        structure.set_initial_magnetic_moments(self._starting_magnetization(atoms, input_data["system"]))
+        shares = self._starting_magnetization(atoms, input_data["system"])
+        structure.set_initial_magnetic_moments(shares)
+        elements = _elements_of_species(structure, input_data["system"])
+        input_data["system"] = expanded(input_data["system"], elements)
         input_data["control"]["pseudo_dir"] = str(self._pseudo_dir)
         write_espresso_in(
             directory / INPUT_NAME,
@@ -126,6 +141,7 @@ class EspressoEngine:
             pseudopotentials=self._pseudopotentials,
             kpts=self._kpoints,
             koffset=self._shift,
+            additional_cards=None if self._hubbard is None else hubbard_card(self._hubbard, elements),
         )
 
     def read_input(self, directory: Path) -> Atoms:
@@ -135,16 +151,17 @@ class EspressoEngine:
         return atoms
 
     def check(self, directory: Path) -> dict[str, str]:
-        """Return programs, pseudopotentials and k-points with their distance."""
+        """Return programs, pseudopotentials and k-points with their distance along each axis."""
         atoms = self.read_input(directory)
         grid = self._kpoints or (1, 1, 1)
         spacing = 2.0 * np.pi * np.linalg.norm(atoms.cell.reciprocal(), axis=1) / grid
+        distances = " ".join(f"{each:.2f}" for each in spacing)
         return {
             "program": " ".join(self._find_programs()),
             "pseudopotentials": " ".join(
                 self._pseudopotentials[symbol] for symbol in sorted(set(atoms.get_chemical_symbols()))
             ),
-            "k-points": f"{' '.join(map(str, grid))}, not more than {spacing.max():.2f} 1/Å apart",
+            "k-points": f"{' '.join(map(str, grid))}, {distances} 1/Å apart",
         }
 
     def run(self, directory: Path) -> None:
@@ -185,6 +202,12 @@ class EspressoEngine:
             ) from error
         result = parse_pw_output(text, output, n_atoms=None if n_atoms is None else int(n_atoms.group(1)))
         check_echo(text, output, self.read_input(directory))
+        if self._hubbard is not None and "Hubbard" not in text:
+            raise EngineError(
+                f"{output}: pw.x has ignored the card HUBBARD, as versions before 7.1 do",
+                fix="use pw.x 7.1 or later, or engine.parameters.input_data.system: {lda_plus_u: true, "
+                "hubbard_u: {Fe: 4.6}}",
+            )
         return result
 
     def amend_input(self, directory: Path, attempt: int) -> str | None:
@@ -287,14 +310,25 @@ def _checked_input_data(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             if bare in own and own[bare] != value:
                 raise ConfigError(f"{where}.{section}.{key}: is always {own[bare]!r}", fix="remove it")
             check_keys(f"{where}.{section}", {bare: value}, known)
-            data.setdefault(section, {})[str(key).lower()] = _namelist_value(
-                f"{where}.{section}.{key}", value
+            place = f"{where}.{section}.{key}"
+            data.setdefault(section, {})[str(key).lower()] = (
+                checked_by_element(place, value)
+                if isinstance(value, Mapping) and str(key).lower() in SPECIES_KEYS
+                else _namelist_value(place, value)
             )
     for section, own in _OWN_KEYS.items():
         data[section].update(own)
     if "ecutwfc" not in data["system"]:
         raise ConfigError(f"{where}.system.ecutwfc: is required", fix="give the plane-wave cutoff in Ry")
     return data
+
+
+def _elements_of_species(structure: Atoms, system: Mapping[str, Any]) -> list[str]:
+    """Element of each species of the input: one for each moment of an element, where there are spins."""
+    moments = structure.get_initial_magnetic_moments().tolist()
+    has_spins = any(moments) or system.get("nspin") == 2 or bool(system.get("noncolin"))
+    kinds = zip(structure.symbols, moments if has_spins else [0.0] * len(structure), strict=True)
+    return [element for element, _ in dict.fromkeys(kinds)]
 
 
 def _namelist_value(where: str, value: object) -> bool | int | float | str:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from mlff_dyn.errors import ConfigError, EngineError
+from mlff_dyn.store.pseudopotential import valence_electrons
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,10 +14,6 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
-_VALENCE = (
-    re.compile(rb"z_valence\s*=\s*[\"']\s*([-+.\deEdD]+)"),
-    re.compile(rb"^\s*([-+.\deEdD]+)\s+Z valence", re.MULTILINE),
-)
 _OF_SPECIES = re.compile(r"(hubbard_\w+|london_\w+|starting_charge)\((\d+)\)")
 _WHERE = "engine.parameters.input_data.system"
 
@@ -70,11 +67,9 @@ def starting_shares(
 
 
 def _valence(path: Path) -> float:
-    content = path.read_bytes()
-    for pattern in _VALENCE:
-        found = pattern.search(content)
-        if found is not None:
-            return float(found.group(1).lower().replace(b"d", b"e"))
+    found = valence_electrons(path)
+    if found is not None:
+        return found
     raise EngineError(
         f"pseudopotential {path} does not tell its number of valence electrons, which the starting "
         "magnetization is a share of",

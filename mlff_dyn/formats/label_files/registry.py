@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlff_dyn.engines.espresso.pw_text import PW_TEXT
+from mlff_dyn.engines.espresso.pw_xml import PW_XML
+from mlff_dyn.engines.vasp.ml_ab import ML_AB
+from mlff_dyn.engines.vasp.outcar import OUTCAR
+from mlff_dyn.engines.vasp.vaspout import VASPOUT_H5
+from mlff_dyn.engines.vasp.vasprun import VASPRUN
 from mlff_dyn.errors import DataError
 from mlff_dyn.formats.label_files.aims import AIMS
 from mlff_dyn.formats.label_files.alamode import DFSET
@@ -16,7 +22,20 @@ if TYPE_CHECKING:
     from mlff_dyn.store.calculated_steps import LabelFormat
     from mlff_dyn.store.source import Source
 
-LABEL_FORMATS: tuple[LabelFormat, ...] = (AIMS, CP2K, PHONOPY, DFSET, TDEP, EXTXYZ)
+LABEL_FORMATS: tuple[LabelFormat, ...] = (
+    VASPRUN,
+    VASPOUT_H5,
+    OUTCAR,
+    ML_AB,
+    PW_XML,
+    PW_TEXT,
+    AIMS,
+    CP2K,
+    PHONOPY,
+    DFSET,
+    TDEP,
+    EXTXYZ,
+)
 """Kinds of files, those that say most about a calculation first."""
 
 

@@ -104,7 +104,7 @@ class Steps:
         self._local = (
             None
             if first_local is None
-            else LocalSteps(torus.crystal, first_local, limits, is_at_rest=bool(self._rules))
+            else LocalSteps(torus, first_local, limits, is_at_rest=bool(self._rules))
         )
         self._most_parameters = limits.most_parameters
         self._reaches = _shell_reaches(torus, limits.margin_angstrom)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlff_dyn.regression.planning.forecast import Forecast
+from mlff_dyn.training.trace import TRACE_NAMES
 from mlff_dyn.workflows.training.training_journal import EXPLORED, LABELLED
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class Explored:
     reason : str
     predictive, epistemic, truncation : float or None
         Force errors over the root mean square force, averaged over its frames.
+    trace : dict of str to list
+        See `mlff_dyn.training.trace.Trace`; empty where the journal has none.
     """
 
     n_snapshots: int
@@ -69,6 +72,7 @@ class Explored:
     predictive: float | None
     epistemic: float | None
     truncation: float | None
+    trace: dict[str, list[float]]
 
 
 @dataclass(frozen=True)
@@ -160,4 +164,5 @@ def _explored(event: dict[str, Any], n_steps: int) -> Explored:
         predictive=event.get("predictive_relative"),
         epistemic=event.get("epistemic_relative"),
         truncation=event.get("truncation_relative"),
+        trace={name: event[name] for name in TRACE_NAMES if name in event},
     )

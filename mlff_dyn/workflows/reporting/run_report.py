@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+import numpy as np
 from ase.formula import Formula
 
 from mlff_dyn.config.load import resolved_yaml
@@ -30,7 +31,7 @@ from mlff_dyn.store.atomic import atomic_write_text
 from mlff_dyn.store.journal import read_journal
 from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.reporting.held_out import hold_out_frames
-from mlff_dyn.workflows.reporting.history import TrainingHistory, training_history
+from mlff_dyn.workflows.reporting.history import Explored, TrainingHistory, training_history
 from mlff_dyn.workflows.setup.initialise import formula_of
 from mlff_dyn.workflows.setup.workspace import Workspace
 
@@ -164,11 +165,7 @@ def _story(history: TrainingHistory, limit: float) -> str:
 
 def _training(workspace: Workspace, history: TrainingHistory, album: _Album) -> list[Part]:
     limit = workspace.config.training.criterion.force_error_limit_relative
-    spans = [
-        ErrorSpan(each.first_step, each.first_step + each.n_steps, each.predictive, each.temperature_kelvin)
-        for each in history.explorations
-        if each.predictive is not None
-    ]
+    spans = [_span(each) for each in history.explorations if each.predictive is not None]
     found = [
         FoundError(number, each.n_steps_before, *map(_number, (each.expected_relative, each.found_relative)))
         for number, each in enumerate(history.calculations, start=1)
@@ -176,7 +173,7 @@ def _training(workspace: Workspace, history: TrainingHistory, album: _Album) -> 
     blocks: list[Block] = []
     if spans:
         caption = (
-            "Predicted force error along the exploring dynamics, averaged over each trajectory; gray lines "
+            "Predicted force error along the exploring dynamics and temperature of the atoms; gray lines "
             "are calculations, circles the errors that they found before they were trained on."
         )
         blocks.append(
@@ -258,6 +255,19 @@ def _phonons(workspace: Workspace, force_field: ForceField, album: _Album) -> li
         lambda p: plot_dispersion(p, path.distances, found.frequencies_thz, found.sds_thz, path.ticks),
     )
     return [Part("Phonons", [Text(text), picture])]
+
+
+def _span(explored: Explored) -> ErrorSpan:
+    """Errors of an exploration along its way; only their mean where the journal has no more."""
+    trace = explored.trace
+    steps = np.array(trace.get("trace_steps", [0, explored.n_steps]), float)
+    mean = math.nan if explored.predictive is None else explored.predictive
+    return ErrorSpan(
+        temperature_kelvin=explored.temperature_kelvin,
+        steps=explored.first_step + steps,
+        errors_relative=np.array(trace.get("trace_predictive_relative", [mean, mean]), float),
+        temperatures_kelvin=np.array(trace.get("trace_temperature_kelvin", [math.nan] * len(steps)), float),
+    )
 
 
 def _number(value: float | None) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mlff_dyn.report.numbers import format_percent
 
 if TYPE_CHECKING:
-    from mlff_dyn.training.criteria import MeanErrors
+    from mlff_dyn.training.criteria.errors import MeanErrors
 
 _EXPANSION = "add an order, or enlarge expansion.cutoffs_angstrom or expansion.local"
 
@@ -31,7 +31,7 @@ def advice_for_budget(errors: MeanErrors | None, limit_relative: float, *, is_te
 
     Examples
     --------
-    >>> from mlff_dyn.training.criteria import MeanErrors
+    >>> from mlff_dyn.training.criteria.errors import MeanErrors
     >>> advice_for_budget(MeanErrors(1.0, 0.08, 0.02, 0.082), 0.05, is_tested=True)
     'raise training.max_calculations and run the same command again'
     >>> advice_for_budget(MeanErrors(1.0, 0.02, 0.08, 0.082), 0.05, is_tested=True)[:46]

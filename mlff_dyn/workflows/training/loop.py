@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.execution.registry import create_execution
-from mlff_dyn.training.criteria import Decision, MeanErrors, create_criterion
+from mlff_dyn.model.harmonic_modes import harmonic_modes
+from mlff_dyn.training.criteria.decision import Decision
+from mlff_dyn.training.criteria.registry import create_criterion
 from mlff_dyn.training.exploration import QUIET, Exploration, ExplorationPlan, explore
 from mlff_dyn.training.frame_choice import (
     LAST,
@@ -17,17 +19,21 @@ from mlff_dyn.training.frame_choice import (
     information_pool,
     outlook,
 )
-from mlff_dyn.training.initial import rattled_displacements
+from mlff_dyn.training.initial import phonon_displacements, rattled_displacements
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.training.running import with_running
 from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.setup.initialise import initial_displacements
+from mlff_dyn.workflows.setup.workspace import digest
 from mlff_dyn.workflows.training.in_flight import Call, CallsInFlight
+from mlff_dyn.workflows.training.ongoing_trajectories import OngoingTrajectories
 from mlff_dyn.workflows.training.second_look import confirmed
-from mlff_dyn.workflows.training.train_report import BUDGET, CONVERGED, LIMITED
+from mlff_dyn.workflows.training.train_report import ALL_STEPS, BUDGET, CONVERGED, LIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from mlff_dyn.engines.base import Engine
     from mlff_dyn.lattice.torus import Torus
@@ -35,11 +41,13 @@ if TYPE_CHECKING:
     from mlff_dyn.regression.planning.forecast import Forecast
     from mlff_dyn.report.progress import Progress
     from mlff_dyn.store.provenance import Provenance
-    from mlff_dyn.training.criteria import Criterion
+    from mlff_dyn.training.criteria.decision import Criterion
+    from mlff_dyn.training.criteria.errors import MeanErrors
+    from mlff_dyn.training.exploration import TrajectoryState
     from mlff_dyn.workflows.training.learner import Learner
 
 _NO_CALL = (QUIET, Decision.EXPANSION_LIMITED.value)
-_EXPLORATION, _FALLBACK = 1, 2
+_EXPLORATION, _FALLBACK, _PHONONS = 1, 2, 5
 
 
 class TrainingLoop:
@@ -71,6 +79,8 @@ class TrainingLoop:
         self._stops: dict[float, str] = {}
         self._in_flight: CallsInFlight
         self._force_field: ForceField
+        self._ongoing = OngoingTrajectories(self._workspace.trajectories_path, self._identity())
+        self._trajectories: dict[str, TrajectoryState] = {}
 
     def warnings(self) -> list[str]:
         """Temperatures at which the last dynamics left the trusted region, one line each."""
@@ -134,10 +144,29 @@ class TrainingLoop:
             return initial[: min(room, self._config.execution.max_parallel)], None, BUDGET
         if running and (room <= 0 or not len(self._learner.data)):
             return [], None, BUDGET
+        self._trajectories = self._ongoing.at(self._n_chosen)
         calls, errors, limited = self._one_pass()
         if not calls:
-            return [], errors, LIMITED if limited else CONVERGED
-        return calls[: max(room, 0)], errors, BUDGET
+            return [], errors, self._ending(errors, limited=limited)
+        if not self._trajectories:
+            return calls[: max(room, 0)], errors, BUDGET
+        if len(calls) > room:
+            return [], errors, BUDGET
+        oldest, n_next = len(self._learner.data), self._n_chosen + len(calls)
+        self._ongoing.keep(n_next, self._trajectories, oldest=oldest)
+        return calls, errors, BUDGET
+
+    def _ending(self, errors: MeanErrors | None, *, limited: bool) -> str:
+        """Status of a training that calls for nothing more."""
+        if limited:
+            return LIMITED
+        limit = self._config.training.criterion.force_error_limit_relative
+        return CONVERGED if errors is None or errors.predictive <= limit else ALL_STEPS
+
+    def _identity(self) -> str:
+        """Digest of what exploring trajectories belong to."""
+        training = self._config.training.model_dump_json(exclude={"max_calculations"})
+        return digest([self._workspace.basis_identity, training, self._config.seed])
 
     def _missing_initial_calls(self) -> list[Call]:
         """First structures that nobody has chosen yet; none where the user gave snapshots."""
@@ -146,8 +175,28 @@ class TrainingLoop:
             return []
         torus = self._workspace.training_torus
         known = len(data) + len(self._in_flight.calls)
-        missing = initial_displacements(self._workspace, self._learner.guess)[known:]
+        first = initial_displacements(self._workspace, self._learner.guess)
+        if self._config.training.initial.kind == "thermal" and self._learner.guess is None:
+            missing = first[known:1] if known == 0 else self._thermal(range(known, len(first)))
+        else:
+            missing = first[known:]
         return [Call(torus, u, temperature, "initial structure") for u, temperature in missing]
+
+    def _thermal(self, numbers: Sequence[int]) -> list[tuple[NDArray[np.float64], float]]:
+        """First structures by the phonons of the present force field; none before there is one."""
+        if not len(self._learner.data) or not numbers:
+            return []
+        config, torus = self._config, self._workspace.training_torus
+        modes = harmonic_modes(self._workspace.expansion, self._learner.force_field().posterior.mean, torus)
+        is_quantum = config.training.initial.statistics == "quantum"
+        found = []
+        for number in numbers:
+            temperatures = config.training.temperatures_kelvin
+            temperature = temperatures[(number - 1) % len(temperatures)]
+            seed = (config.seed, _PHONONS, number)
+            u = phonon_displacements(modes, torus, temperature, seed, is_quantum=is_quantum)
+            found.append((u, temperature))
+        return found
 
     def _one_pass(self) -> tuple[list[Call], MeanErrors | None, bool]:
         """Explore the temperatures in turn, that of the last call first, until one calls."""
@@ -172,6 +221,7 @@ class TrainingLoop:
     def _explore(self, index: int, replica: int) -> Exploration:
         training, learner = self._config.training, self._learner
         temperature = training.temperatures_kelvin[index]
+        name = f"{format_kelvin(temperature)}K-{replica}"
         plan = ExplorationPlan(
             temperature_kelvin=temperature,
             timestep_femtoseconds=self._config.md.timestep_femtoseconds,
@@ -181,6 +231,8 @@ class TrainingLoop:
             n_pool=training.selection.n_pool,
             complete_pool=training.selection.kind != LAST,
             displacement_limit_angstrom=self._config.md.displacement_limit_angstrom,
+            large_error_relative=LIMITS.sudden_factor * training.criterion.force_error_limit_relative,
+            start=self._trajectories.get(name),
         )
         limit = training.criterion.force_error_limit_relative
 
@@ -197,6 +249,8 @@ class TrainingLoop:
 
         force_field = self._force_field.on(self._exploring_torus())
         exploration = explore(force_field, self._criterion(temperature), plan, show)
+        if exploration.trajectory is not None:
+            self._trajectories[name] = exploration.trajectory
         self._note_stop(temperature, exploration)
         learner.journal.append(
             "explored",
@@ -206,6 +260,7 @@ class TrainingLoop:
             n_steps=exploration.n_steps,
             reason=exploration.reason,
             **({} if exploration.errors is None else exploration.errors.to_json()),
+            **({} if exploration.trace is None else exploration.trace.to_json()),
         )
         self._foretell(temperature, replica, exploration)
         return exploration
@@ -250,10 +305,13 @@ class TrainingLoop:
         )
 
     def _criterion(self, temperature: float) -> Criterion:
-        settings = self._config.training.criterion.model_dump()
-        kind = settings.pop("kind")
-        judge = self._can_judge_truncation(temperature)
-        return create_criterion(kind, {**settings, "can_judge_truncation": judge})
+        given = self._config.training.criterion
+        if given.kind != "trajectory":
+            section = getattr(given, given.kind.replace("-", "_"))
+            return create_criterion(given.kind, {} if section is None else section.model_dump())
+        limit, judge = given.force_error_limit_relative, self._can_judge_truncation(temperature)
+        settings = {"force_error_limit_relative": limit, "can_judge_truncation": judge}
+        return create_criterion(given.kind, settings)
 
     def _can_judge_truncation(self, temperature: float) -> bool:
         """Whether data and predictions at a temperature tell truncation from lack of data."""
@@ -268,7 +326,7 @@ class TrainingLoop:
         kind = self._config.training.selection.kind
         callers = {r: e for r, e in enumerate(found) if e.reason not in _NO_CALL}
         pooled = [] if kind == LAST else [r for r, e in callers.items() if len(e.pool)]
-        calls = [self._call(index, r, e) for r, e in callers.items() if r not in pooled]
+        calls = [call for r, e in callers.items() if r not in pooled for call in self._own(index, r, e)]
         if not pooled:
             return calls
         frames = np.concatenate([callers[r].pool for r in pooled])
@@ -280,15 +338,18 @@ class TrainingLoop:
         chosen = choose_frames(pool, kind, len(pooled))
         return calls + [Call(torus, frames[i], temperature, callers[int(origins[i])].reason) for i in chosen]
 
-    def _call(self, index: int, replica: int, exploration: Exploration) -> Call:
-        """Structure to label; if the trajectory exploded at once, a rattled cell of the trained amplitude."""
+    def _own(self, index: int, replica: int, exploration: Exploration) -> list[Call]:
+        """Structures of a trajectory; if it exploded at once, a rattled cell of the trained amplitude."""
         torus = self._exploring_torus()
-        if exploration.displacements is not None:
+        if len(exploration.displacements):
             temperature = self._config.training.temperatures_kelvin[index]
-            return Call(torus, exploration.displacements, temperature, exploration.reason)
+            n_candidates = len(exploration.displacements) - 1
+            reasons = [*[Decision.CANDIDATE.value] * n_candidates, exploration.reason]
+            pairs = zip(exploration.displacements, reasons, strict=True)
+            return [Call(torus, u, temperature, reason) for u, reason in pairs]
         sd = self._learner.force_field().training.displacement_rms_angstrom
         seed = (self._config.seed, _FALLBACK, self._n_chosen, index, replica)
-        return Call(torus, rattled_displacements(torus.n_atoms, sd, seed), None, exploration.reason)
+        return [Call(torus, rattled_displacements(torus.n_atoms, sd, seed), None, exploration.reason)]
 
     def _learn_oldest(self) -> None:
         """Wait for the oldest batch, predict it with what is known, then learn it."""

@@ -7,18 +7,18 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlff_dyn.store.journal import read_journal
-from mlff_dyn.training.criteria import Decision
+from mlff_dyn.training.criteria.decision import Decision
 from mlff_dyn.training.exploration import QUIET
 from mlff_dyn.workflows.training.advice import advice_for_budget, advice_for_limited
 from mlff_dyn.workflows.training.temperature_rows import temperature_rows
-from mlff_dyn.workflows.training.train_report import BUDGET, CONVERGED, LIMITED
+from mlff_dyn.workflows.training.train_report import ALL_STEPS, BUDGET, CONVERGED, LIMITED
 from mlff_dyn.workflows.training.training_journal import EXPLORED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlff_dyn.report.progress import Progress
-    from mlff_dyn.training.criteria import MeanErrors
+    from mlff_dyn.training.criteria.errors import MeanErrors
     from mlff_dyn.workflows.training.learner import Learner
 
 NOT_EXPLORED = "not explored"
@@ -96,9 +96,11 @@ def _summarize(
     ]
     known = [snapshot.provenance for snapshot in learner.data.snapshots]
     own = [p for p in known if p.is_calculation and p.temperature_kelvin == temperature_kelvin]
+    limit = learner.workspace.config.training.criterion.force_error_limit_relative
+    is_above = reason == QUIET and max(expected, default=0.0) > limit
     return TemperatureSummary(
         temperature_kelvin=temperature_kelvin,
-        status=_STATUS.get(reason, reason),
+        status=ALL_STEPS if is_above else _STATUS.get(reason, reason),
         n_calculations=len(own),
         n_steps=sum(record["n_steps"] for record in explored),
         force_sd_relative=max(expected, default=None),

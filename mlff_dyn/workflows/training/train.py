@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.engines.base import engine_identity
+from mlff_dyn.engines.base import engine_identity, label_identities
 from mlff_dyn.engines.registry import create_engine
 from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.model.fitting.fit_data import FitData
@@ -15,11 +15,11 @@ from mlff_dyn.model.force_field import errors_of_variances
 from mlff_dyn.report.answer import DryRun, Report, read_report
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.store.source import file_digest
-from mlff_dyn.training.criteria import MeanErrors, frame_errors, mean_errors
+from mlff_dyn.training.criteria.errors import MeanErrors, frame_errors, mean_errors
 from mlff_dyn.training.trusted_region import Motion
 from mlff_dyn.workflows.setup.initialise import write_setup
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
-from mlff_dyn.workflows.snapshots import frames_of_snapshots
+from mlff_dyn.workflows.snapshots import displaced_atoms, frames_of_snapshots
 from mlff_dyn.workflows.stability import coverage_warnings, stability_warnings
 from mlff_dyn.workflows.training.data_checks import check_engines, check_frames
 from mlff_dyn.workflows.training.engine_check import check_engines_of
@@ -99,8 +99,8 @@ def train(
         learner = Learner(workspace, grows=engine is not None)
         warnings: list[str] = []
         if given is not None and found is not None:
-            identity = None if engine is None else engine_identity(engine)
-            mixed = check_engines(given.name, found.snapshots, identity, force=force or given.allow_mixed)
+            own, mixable = _own_labels(workspace, engine), force or given.allow_mixed
+            mixed = check_engines(given.name, found.snapshots, own, force=mixable)
             warnings = [*found.refusals(), *mixed]
             rows, distinct, _ = _check_given(workspace, given.name, found.snapshots)
             learner.data.start_from(found.snapshots, rows)
@@ -144,6 +144,13 @@ def _dry_run(workspace: Workspace, given: GivenLabels | None, *, static: bool) -
     told = {} if static else check_engines_of(workspace)
     head = [(f"{name.replace('_', ' ')}, {key}", text) for name in told for key, text in told[name].items()]
     return DryRun(TrainReport, sizes, {"warnings": warnings, **told}, head=tuple(head))
+
+
+def _own_labels(workspace: Workspace, engine: Engine | None) -> frozenset[str]:
+    """What may have labelled given frames that go together with those of the engine."""
+    torus = workspace.training_torus
+    atoms = displaced_atoms(torus, np.zeros((torus.n_atoms, 3)))
+    return frozenset() if engine is None else label_identities(engine, atoms)
 
 
 def _check_provenance(learner: Learner, identity: str, *, force: bool) -> None:

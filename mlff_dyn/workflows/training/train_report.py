@@ -26,14 +26,15 @@ if TYPE_CHECKING:
     from mlff_dyn.model.expansion import Expansion
     from mlff_dyn.model.fitting.fit_data import FitData
     from mlff_dyn.model.force_field import ForceField
-    from mlff_dyn.training.criteria import MeanErrors
+    from mlff_dyn.training.criteria.errors import MeanErrors
 
 CONVERGED = "converged"
 STATIC = "static fit"
 BUDGET = "budget exhausted"
 LIMITED = "limited by the expansion"
+ALL_STEPS = "all steps made, error above the limit"
 _PARTS = ("epistemic", "truncation", "predictive")
-_NOT_REACHED = (LIMITED, BUDGET)
+_NOT_REACHED = (LIMITED, BUDGET, ALL_STEPS)
 
 
 @dataclass(frozen=True, kw_only=True)

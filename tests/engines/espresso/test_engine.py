@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import time
@@ -149,6 +150,44 @@ def test_what_contradicts_the_moments_is_refused(directory, profile, system, rea
     nickel_oxide(profile, **{"Hubbard_U(1)": 6.0, "Hubbard_U(3)": 6.0}).write_input(
         directory, antiferromagnet()
     )
+
+
+def test_values_by_element_reach_every_species_of_it(directory, profile):
+    """The labels of the card are those of the species, whichever moments the structure has."""
+    engine = nickel_oxide(profile, hubbard_u={"Ni": 6.0}, starting_charge={"O": -0.5})
+    engine.write_input(directory, antiferromagnet())
+    flat = " ".join((directory / "espresso.pwi").read_text().split())
+    for entry in ("hubbard_u(1) = 6.0", "hubbard_u(3) = 6.0", "starting_charge(2) = -0.5"):
+        assert entry in flat
+    assert "hubbard_u(2)" not in flat
+    card = {"projectors": "atomic", "lines": ["U Ni-3d 6.0", "U O-2p 1.5"]}
+    with_card = {**nickel_oxide(profile).parameters, "hubbard": card}
+    EspressoEngine(with_card, profile).write_input(directory, antiferromagnet())
+    text = (directory / "espresso.pwi").read_text()
+    assert text.endswith("HUBBARD (atomic)\nU Ni-3d 6.0\nU Ni1-3d 6.0\nU O-2p 1.5\n")
+    flat = " ".join(text.split())
+    assert "Ni 58.6934 Ni.UPF O 15.999 O.UPF Ni1 58.6934 Ni.UPF" in flat
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"lines": []}, "a list expected"),
+        ({"lines": ["V Ni-3d O-2p 1 2 0.5"]}, "names atoms by number"),
+        ({"lines": ["U Ni 4"]}, "cannot be used"),
+        ({"projectors": "none", "lines": ["U Ni-3d 4"]}, "projectors: 'none' is unknown"),
+        ({"line": ["U Ni-3d 4"]}, "did you mean lines"),
+    ],
+)
+def test_cards_that_cannot_be_written_are_refused(profile, given, reason):
+    with pytest.raises(ConfigError, match=reason):
+        EspressoEngine(parameters(hubbard=given), profile)
+
+
+@pytest.mark.parametrize("key", ["lfcp", "trism"])
+def test_what_changes_the_number_of_electrons_is_refused(profile, key):
+    with pytest.raises(ConfigError, match=f"control.{key}: not allowed"):
+        EspressoEngine(parameters(input_data={"control": {key: True}, "system": {"ecutwfc": 20}}), profile)
 
 
 def test_moments_twice_and_unknown_electrons_are_refused(directory, profile):
@@ -396,3 +435,15 @@ def test_a_grid_across_the_vacuum_of_a_sheet_is_refused(directory, profile):
     for given in ([4, 4, 1], "gamma"):
         create_engine("espresso", parameters(kpoints=given), profile).write_input(directory, atoms)
         assert (directory / "espresso.pwi").exists()
+
+
+@needs_pw
+@pytest.mark.engine
+def test_a_card_that_pw_ignores_is_noticed(directory, real_profile):
+    """Versions before 7.1 only warn of the card HUBBARD."""
+    engine = EspressoEngine(parameters(kpoints="gamma", hubbard=["U Si-3p 1.0"]), real_profile)
+    engine.write_input(directory, bulk("Si"))
+    with pytest.raises(EngineError) as caught:
+        engine.run(directory)
+    if re.search(r"PWSCF v\.(\d\.\d)", (directory / "espresso.pwo").read_text())[1] < "7.1":
+        assert "ignored the card HUBBARD" in str(caught.value)

@@ -177,6 +177,15 @@ def test_real_failures(shared_data, folder, reason):
     assert caught.value.fix
 
 
+def test_origin_of_a_result(shared_data):
+    result = parse_pw_output((shared_data / "qe/relax_success/aiida.out").read_text(), "a.pwo")
+    assert result.origin == {
+        "program": "Quantum ESPRESSO 6.6",
+        "pseudopotentials": "Si.pbe-n-rrkjus_psl.1.0.0.UPF (MD5 0b0bb1205258b0d07b9f9672cf965d36)",
+        "date": "2023-02-10T12:53:40",
+    }
+
+
 def test_sodium_chloride(shared_data):
     for number in ("001", "002"):
         path = shared_data / "NaCl-qe" / f"NaCl-{number}.out"

@@ -62,5 +62,5 @@ def test_dry_run_says_what_a_program_would_work_with(folder: Path, train: Train)
     found = json.loads(result.stdout)["engine"]
     assert found.pop("program").endswith("/env")
     spacing = 2 * np.pi / (2 * 3.59)
-    expected = f"2 2 1, not more than {spacing:.2f} 1/Å apart"
+    expected = f"2 2 1, {spacing / 2:.2f} {spacing / 2:.2f} {spacing:.2f} 1/Å apart"
     assert found == {"kind": "espresso", "pseudopotentials": "Cu.UPF", "k-points": expected}

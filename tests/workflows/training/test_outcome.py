@@ -8,7 +8,7 @@ import pytest
 from mlff_dyn.config.load import load_config
 from mlff_dyn.errors import SimulationError
 from mlff_dyn.report.progress import NullProgress
-from mlff_dyn.training.criteria import MeanErrors
+from mlff_dyn.training.criteria.errors import MeanErrors
 from mlff_dyn.workflows.md.run_md import run_md
 from mlff_dyn.workflows.training.advice import advice_for_budget
 from tests.workflows.training_project import CONFIG, Train, n_runs, refused

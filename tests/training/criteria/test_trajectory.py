@@ -5,16 +5,16 @@ import pytest
 
 from mlff_dyn.errors import ConfigError
 from mlff_dyn.model.force_field import ForceErrors
-from mlff_dyn.training.criteria import (
-    Decision,
-    FrameErrors,
-    TrajectoryCriterion,
-    create_criterion,
-    frame_errors,
-    mean_errors,
-)
+from mlff_dyn.training.criteria.decision import Decision, History
+from mlff_dyn.training.criteria.errors import FrameErrors, frame_errors, mean_errors
+from mlff_dyn.training.criteria.registry import create_criterion
+from mlff_dyn.training.criteria.trajectory import TrajectoryCriterion
 
 LIMIT = 0.1
+
+
+def history_of(frames: list[FrameErrors]) -> History:
+    return History(last=frames[-1], mean=mean_errors(frames), n_frames=len(frames))
 
 
 def frame(predictive: float, truncation: float = 0.0, force: float = 1.0) -> FrameErrors:
@@ -53,7 +53,7 @@ def test_decisions(history: list[FrameErrors], judge: bool, expected: Decision) 
     criterion = create_criterion(
         "trajectory", {"force_error_limit_relative": LIMIT, "can_judge_truncation": judge}
     )
-    assert criterion.decide(history) is expected
+    assert criterion.decide(history_of(history)) is expected
 
 
 def test_more_error_never_means_fewer_calls() -> None:
@@ -61,7 +61,7 @@ def test_more_error_never_means_fewer_calls() -> None:
     criterion = TrajectoryCriterion(LIMIT)
     for length in (1, 5, 10, 50):
         calls = [
-            criterion.decide([frame(error)] * length) is not Decision.GO_ON
+            criterion.decide(history_of([frame(error)] * length)) is not Decision.GO_ON
             for error in np.linspace(0.0, 0.6, 61)
         ]
         assert calls == sorted(calls)
