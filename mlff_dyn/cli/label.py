@@ -8,10 +8,7 @@ from mlff_dyn.cli.label_score import score
 
 label = typer.Typer(name="label", no_args_is_help=True, help="Collect and calculate labelled structures.")
 
-for _name, _command in {
-    "collect": collect,
-    "list": list_calculations,
-    "run": run_calculations,
-    "score": score,
-}.items():
-    label.command(_name)(_command)
+label.command("collect")(collect)
+label.command("list")(list_calculations)
+label.command("run")(run_calculations)
+label.command("score")(score)

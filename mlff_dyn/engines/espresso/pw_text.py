@@ -27,6 +27,7 @@ from mlff_dyn.engines.espresso.output import (
     parse_threshold,
 )
 from mlff_dyn.engines.espresso.text_geometry import (
+    Start,
     free_components,
     is_variable_cell,
     parse_geometry,
@@ -207,6 +208,7 @@ class _Run:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._head: str | None = None
+        self._known: tuple[int, Start | None, float | None] | None = None
         self._labels: tuple[str, ...] | None = None
         self._settings: PwSettings | None = None
         self._has_variable_cell = False
@@ -246,11 +248,16 @@ class _Run:
         except MlffError as error:
             return RefusedStep(self._source, number, error.message, error.fix or AGAIN)
 
+    def _beginning(self, head: str) -> tuple[int, Start | None, float | None]:
+        if self._known is None:
+            self._known = (parse_n_atoms(head), parse_start(head), parse_threshold(head))
+        return self._known
+
     def _read(self, block: _Block, number: int) -> Snapshot:
         head = self._head or ""
-        n_atoms, start = parse_n_atoms(head), parse_start(head)
+        n_atoms, start, threshold = self._beginning(head)
         free = free_components(block.text + block.following, n_atoms)
-        result = parse_step(block.text, n_atoms, parse_threshold(head), free)
+        result = parse_step(block.text, n_atoms, threshold, free)
         with_cell = self._has_variable_cell and block.text is not head
         geometry = parse_geometry(block.text, n_atoms, start, with_cell=with_cell)
         _check_iterations(block.text)

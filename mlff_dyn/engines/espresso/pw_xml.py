@@ -68,7 +68,7 @@ def _steps(source: Source) -> Iterator[Snapshot | RefusedStep]:
     held: ET.Element | None = None
     for element in _elements(source):
         if held is not None:
-            is_gap = not isinstance(element, RefusedStep) and _is_gap(held, element, run)
+            is_gap = not isinstance(element, RefusedStep) and _is_gap(held, element, number, run)
             is_again = not isinstance(element, RefusedStep) and _is_again(held, element)
             if is_again and not isinstance(element, RefusedStep):
                 held = _completed(held, element)
@@ -91,13 +91,12 @@ def _is_again(step: ET.Element, after: ET.Element) -> bool:
     return after.tag == "output" and energies[0] == energies[1]
 
 
-def _is_gap(step: ET.Element, after: ET.Element, run: _Run) -> bool:
+def _is_gap(step: ET.Element, after: ET.Element, number: int, run: _Run) -> bool:
     """Whether a step may be of two, whose lines between are missing: pw.x counts its steps."""
-    count = as_number(step.get("n_step"))
-    if count is None:
-        return False
+    named = as_number(step.get("n_step"))
+    count = number if named is None else named
     if after.tag == "step":
-        return as_number(after.get("n_step")) != count + 1
+        return named is not None and as_number(after.get("n_step")) != named + 1
     if run.n_dynamics is not None:
         return count != run.n_dynamics
     moves = as_number(_text(after, "convergence_info/opt_conv/n_opt_steps"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -90,7 +91,7 @@ class PwSettings:
     version: str | None = None
     date: str | None = None
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """Digest of what results depend on."""
         physics = asdict(replace(self, checksums={}, version=None, date=None))

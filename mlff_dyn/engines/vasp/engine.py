@@ -96,7 +96,7 @@ class VaspEngine:
         check_keys("engine.parameters", parameters, _PARAMETERS)
         check_keys("engine.profile", profile, _PROFILE)
         self._incar = checked_incar(checked_mapping(parameters, "engine.parameters", "incar"))
-        self._kpoints = KPoints.of_config(parameters.get("kpoints", "gamma"))
+        self._kpoints = KPoints.of_config(parameters.get("kpoints"))
         self._reuses = checked_reuse(profile.get("reuse"))
         self._command = command_words(profile.get("command"), self._build())
         self._environment = checked_texts(profile, "engine.profile", "environment")

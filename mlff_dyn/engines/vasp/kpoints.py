@@ -69,8 +69,10 @@ class KPoints:
         Raises
         ------
         ConfigError
-            If it is none of the forms.
+            If it is missing or none of the forms.
         """
+        if given is None:
+            raise ConfigError(f"{WHERE}: is required", fix=_FIX)
         if given == "gamma":
             return cls(Mesh())
         content: Mapping[str, Any] = given if isinstance(given, Mapping) else {"grid": given}

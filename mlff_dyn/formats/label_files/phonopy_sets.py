@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -94,16 +95,28 @@ def _read(source: Source, options: ReadOptions) -> Iterator[Snapshot | RefusedSt
         forces = source.sibling(name)
         if dataset is None and (forces is None or name != "FORCE_SETS"):
             continue
-        cell = _cell(content, matrix, supercell, units)
-        sets = _with_forces(source, dataset or {}, forces, len(cell.numbers))
-        if not any(each is not None and each[1] is not None for each in sets):
-            missing.append(name)
-            continue
-        displaced += [_displaced(cell, each, units) for each in sets]
+        with _damage_told(source):
+            cell = _cell(content, matrix, supercell, units)
+            sets = _with_forces(source, dataset or {}, forces, len(cell.numbers))
+            if not any(each is not None and each[1] is not None for each in sets):
+                missing.append(name)
+                continue
+            displaced += [_displaced(cell, each, units) for each in sets]
     for name in missing or ([] if displaced else [parts[0][3]]):
         fix = f"put {name} beside it, or give the outputs of the calculations"
         yield RefusedStep(source, None, f"it holds no forces, and there is no {name} beside it", fix)
     yield from displaced_snapshots(source, displaced, options.steps, content.calculator)
+
+
+@contextmanager
+def _damage_told(source: Source) -> Iterator[None]:
+    """Name the file where what it holds does not fit together."""
+    try:
+        yield
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{source} is damaged: {type(error).__name__} {reason_of(error)}", fix="write it again"
+        ) from error
 
 
 def _parse(source: Source, text: str, *, is_cubic: bool) -> Any:  # noqa: ANN401 (of phonopy or phono3py)
@@ -189,6 +202,8 @@ def _set(atoms: Sequence[Mapping[str, Any]], n_atoms: int) -> Set | None:
         return None
     displacements = np.zeros((n_atoms, 3))
     for each in atoms:
+        if not 0 <= each["number"] < n_atoms:
+            raise IndexError(f"there is no atom {each['number'] + 1} among {n_atoms}")
         displacements[each["number"]] += each["displacement"]
     return displacements, atoms[-1].get("forces"), atoms[-1].get("supercell_energy")
 

@@ -42,7 +42,8 @@ def reference_moments(
     if given is None and atoms.info.get(SHARES):
         raise DataError(
             "structure.file has starting magnetizations of pw.x, which are shares of the valence electrons",
-            fix="give structure.magnetic_moments, in Bohr magnetons",
+            fix="give structure.magnetic_moments, in Bohr magnetons, or the pseudopotentials where the input "
+            "names them",
         )
     if given is None:
         return (

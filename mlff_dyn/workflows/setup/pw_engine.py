@@ -119,6 +119,13 @@ class _TrainingCell:
     spacing_per_angstrom: float
     lengths: NDArray[np.float64]
 
+    @property
+    def repeats(self) -> NDArray[np.int64] | None:
+        """Repeats along each vector; None for a skewed cell."""
+        diagonal = np.diag(self.supercell)
+        is_plain = np.array_equal(np.diag(diagonal), self.supercell) and bool(np.all(diagonal > 0))
+        return diagonal if is_plain else None
+
 
 def _physics(path: Path, given: PwInput, cell: _TrainingCell) -> PwPhysics:
     for key in ("lfcp", "trism"):
@@ -131,6 +138,7 @@ def _physics(path: Path, given: PwInput, cell: _TrainingCell) -> PwPhysics:
     notes = [f"The physics of {path.name}."]
     kpoints, reason = _kpoints(given, cell)
     input_data = _input_data(given, round(abs(np.linalg.det(cell.supercell))), notes)
+    _divide_exchange_mesh(input_data["system"], cell, notes)
     parameters: dict[str, Any] = {
         "input_data": input_data,
         "pseudopotentials": {symbol_of(label): Path(file).name for label, file in given.species.items()},
@@ -174,6 +182,18 @@ def _input_data(given: PwInput, n_cells: int, notes: list[str]) -> dict[str, dic
     return taken
 
 
+def _divide_exchange_mesh(system: dict[str, Any], cell: _TrainingCell, notes: list[str]) -> None:
+    """Divide the mesh of the exact exchange, which has to be a part of that of k-points."""
+    repeats = cell.repeats
+    if repeats is None:
+        repeats = np.full(3, round(abs(np.linalg.det(cell.supercell)) ** (1 / 3)))
+    for key, n in zip(("nqx1", "nqx2", "nqx3"), repeats, strict=True):
+        of_input = system.get(key, 1)
+        if isinstance(of_input, int) and of_input > 1:
+            system[key] = -(-of_input // int(n))
+            notes.append(f"{key}: {of_input} of the input divided by {n} repeats of the training cell.")
+
+
 def _by_element(given: PwInput, system: Mapping[str, Value], notes: list[str]) -> dict[str, Any]:
     """Write keys of species by element: their numbers are others in the training cell."""
     symbols = [symbol_of(label) for label in given.species]
@@ -209,7 +229,7 @@ def _hubbard(given: PwInput) -> dict[str, Any]:
 
 def _kpoints(given: PwInput, cell: _TrainingCell) -> tuple[Any, str]:
     """K-points of the training cell, and the reason."""
-    supercell, default, lengths = cell.supercell, cell.spacing_per_angstrom, cell.lengths
+    default, lengths, repeats = cell.spacing_per_angstrom, cell.lengths, cell.repeats
     card = given.cards.get("K_POINTS")
     kind = "" if card is None else card.option
     rows = [] if card is None else [word for row in card.rows[:1] for word in row]
@@ -218,10 +238,9 @@ def _kpoints(given: PwInput, cell: _TrainingCell) -> tuple[Any, str]:
     numbers = [int(word) for word in rows[:6] if re.fullmatch(r"\d+", word)]
     if kind == "automatic" and len(numbers) >= 3 and min(numbers[:3]) > 0:
         mesh, shift = np.array(numbers[:3]), [n % 2 for n in [*numbers[3:], 0, 0, 0][:3]]
-        repeats = np.diag(np.diag(supercell))
-        if np.array_equal(repeats, supercell) and np.all(np.diag(supercell) > 0):
-            found = np.ceil(mesh / np.diag(supercell) - 1e-9)
-            how = f"divided by the repeats of the training cell, {_times(np.diag(supercell))}"
+        if repeats is not None:
+            found = np.ceil(mesh / repeats - 1e-9)
+            how = f"divided by the repeats of the training cell, {_times(repeats)}"
         else:
             spacing = min(s for s in lengths[0] / mesh if s > 0.0)
             found = np.ceil(lengths[1] / spacing - 0.05)

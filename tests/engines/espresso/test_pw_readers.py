@@ -219,15 +219,11 @@ def test_a_thousand_spoiled_outputs(shared_data, tmp_path):
 RUNS = {
     "relax": ("calculation='relax'", "", "&ions\n/"),
     "vc-relax": ("calculation='vc-relax', nstep=3", "", "&ions\n/\n&cell\n/"),
-    "md": (
-        "calculation='md', nstep=4, dt=60",
-        "nosym=.true.",
-        "&ions\nion_temperature='initial', tempw=300\n/",
-    ),
+    "md": ("calculation='md', nstep=4, dt=100", "nosym=.true.", "&ions\n/"),
     "smeared": (
-        "calculation='md', nstep=4, dt=60",
+        "calculation='md', nstep=4, dt=100",
         "nosym=.true., occupations='smearing', smearing='fd', degauss=0.1",
-        "&ions\nion_temperature='initial', tempw=300\n/",
+        "&ions\n/",
     ),
     "vc-md": ("calculation='vc-md', nstep=3, dt=40", "nosym=.true.", "&ions\n/\n&cell\npress=30\n/"),
     "spin": (

@@ -193,6 +193,7 @@ def test_what_a_calculation_would_work_with(directory, profile):
         ({"pseudopotentials": {"Cu": "Cu_sv", "Au": "Au"}}, "of Cu it has Cu, Cu_pv"),
         ({"potcar_folder": "potpaw_LDA"}, "it has potpaw_PBE"),
         ({"kpoints": [2, 2]}, "kpoints"),
+        ({"kpoints": None}, "kpoints: is required"),
         ({"kpoints": "gamma", "incar": {"ISMEAR": -5}}, "4 k-points"),
         ({"incar": {"RWIGS": {"Cu": 1.0}}}, "RWIGS: no value for Au"),
         ({"incar_tags": {}}, "incar_tags: unknown key; did you mean incar"),

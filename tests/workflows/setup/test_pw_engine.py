@@ -141,6 +141,13 @@ def test_a_skewed_training_cell_has_kpoints_as_close(folder):
     assert np.all(around / (grid - 1) > given / 6)
 
 
+@pytest.mark.parametrize(("supercell", "expected"), [((2, 2, 1), (1, 1, 3)), ((1, 3, 2), (2, 1, 2))])
+def test_the_mesh_of_exact_exchange_is_divided(folder, supercell, expected):
+    hybrid = RELAXATION.replace("nr1 = 48", "input_dft = 'hse', nqx1 = 2, nqx2 = 2, nqx3 = 3")
+    system = physics(folder, hybrid, supercell).parameters["input_data"]["system"]
+    assert tuple(system[f"nqx{i}"] for i in (1, 2, 3)) == expected
+
+
 def test_vacuum_gets_one_point(folder):
     given = np.array([1.5, 1.5, 0.0])
     found = physics(folder, RELAXATION, (2, 2, 1), (given, given / 2))
