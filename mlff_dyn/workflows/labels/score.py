@@ -183,6 +183,7 @@ def _score(force_field: ForceField, number: int, match: Match) -> FrameScore:
     supercell = force_field.on(match.torus)
     if match.strain.any():
         supercell = supercell.strained(match.strain)
+    is_moved = bool(match.strain.any() or lengths[farthest] > force_field.basis.crystal.symprec)
     errors = supercell.force_errors(displacements)
     trained = force_field.training
     is_far = is_extrapolated(trained, _rms(displacements), float(lengths[farthest]))
@@ -192,8 +193,8 @@ def _score(force_field: ForceField, number: int, match: Match) -> FrameScore:
         predictive_ev_per_angstrom=_rms(errors.predictive),
         epistemic_ev_per_angstrom=_rms(errors.epistemic),
         truncation_ev_per_angstrom=_rms(errors.truncation),
-        force_rms_ev_per_angstrom=_rms(supercell.vibrational_forces(displacements)),
-        is_candidate=True,
+        force_rms_ev_per_angstrom=_rms(supercell.vibrational_forces(displacements)) if is_moved else 0.0,
+        is_candidate=is_moved,
         outside=text if is_far else None,
     )
 

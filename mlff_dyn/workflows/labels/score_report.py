@@ -30,7 +30,7 @@ class FrameScore:
     force_rms_ev_per_angstrom : float or None         predicted
     displacement_rms_angstrom : float or None         of a component
     largest_displacement_angstrom : float or None
-    is_candidate : bool                               it may be chosen
+    is_candidate : bool                               it may be chosen: known, and not at rest
     is_labelled : bool                                the model was trained on it
     outside : str or None                             how it lies outside the trusted region
     """
@@ -93,7 +93,10 @@ class ScoreReport(Report):
     def why_null(self) -> Mapping[str, str]:
         """Say why values are None."""
         outside = "all frames lie outside the trusted region"
-        return dict.fromkeys(self.values(), outside)
+        at_rest = "all atoms are at their sites, without forces"
+        return dict.fromkeys(self.values(), outside) | (
+            {"force_sd_relative": at_rest} if self._known() else {}
+        )
 
     def _known(self) -> list[FrameScore]:
         return [each for each in self.frames if each.predictive_ev_per_angstrom is not None]

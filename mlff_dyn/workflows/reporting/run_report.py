@@ -15,7 +15,7 @@ from ase.formula import Formula
 from mlff_dyn.config.load import resolved_yaml
 from mlff_dyn.errors import DataError
 from mlff_dyn.observables.dispersion import dispersion
-from mlff_dyn.report.answer import Report
+from mlff_dyn.report.answer import Report, read_report
 from mlff_dyn.report.html_page import Listing, Part, Picture, Table, Text, html_page
 from mlff_dyn.report.numbers import format_percent
 from mlff_dyn.report.plots import plot_parity
@@ -34,6 +34,8 @@ from mlff_dyn.workflows.reporting.held_out import hold_out_frames
 from mlff_dyn.workflows.reporting.history import Explored, TrainingHistory, training_history
 from mlff_dyn.workflows.setup.initialise import formula_of
 from mlff_dyn.workflows.setup.workspace import Workspace
+from mlff_dyn.workflows.training.train_report import STATIC, TrainReport
+from mlff_dyn.workflows.training.trained_model import ANSWER_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,17 +149,23 @@ def _overview(workspace: Workspace, history: TrainingHistory, force_field: Force
         forecast = history.forecasts.get(temperature)
         more = f", {forecast} more calculations" if forecast and history.status is None else ""
         rows.append((f"{format_kelvin(temperature)} K", f"{last.reason}{error}{more}"))
-    return Part("What was done", [Text(_story(history, limit)), Table((), rows)])
+    answer = read_report(workspace.directory / ANSWER_NAME, TrainReport)
+    warned = [Text(f"Warning: {line}.") for line in answer.get("warnings", ())]
+    return Part("What was done", [Text(_story(history, limit)), *warned, Table((), rows)])
 
 
 def _story(history: TrainingHistory, limit: float) -> str:
     """Say in words how the training went."""
+    if history.status == STATIC:
+        return f"The force field was fitted to {history.n_snapshots} labelled frames, without dynamics."
     first = [each for each in history.calculations if each.n_steps_before == 0]
     later = len(history.calculations) - len(first)
+    given = max(0, history.n_snapshots - len(history.calculations))
+    known = f"{given} labelled frames and " if given else ""
     text = (
-        f"Training began with {len(first)} calculations before any dynamics. Molecular dynamics on the force "
-        f"field, {history.n_steps} steps in all, then called for {later} more where the expected force error "
-        f"exceeded {100 * limit:g} % of the rms force or a temperature was new."
+        f"Training began with {known}{len(first)} calculations before any dynamics. Dynamics on the "
+        f"force field, {history.n_steps} steps in all, then called for {later} more where the expected force "
+        f"error exceeded {100 * limit:g} % of the rms force or a temperature was new."
     )
     ends = {"converged": " It ended since the error stays below the limit at all temperatures."}
     return text + ends.get(history.status or "", "")

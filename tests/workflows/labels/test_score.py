@@ -132,6 +132,19 @@ def test_frames_outside_are_named_and_not_chosen(project: Path) -> None:
     assert "frame 1: atom 4 (Cu) is" in table
 
 
+def test_frames_at_rest_teach_nothing(project: Path, written: list[Atoms]) -> None:
+    at_rest = copper() * (2, 2, 2)
+    ase.io.write(project / "rest.traj", at_rest)
+    alone = scored(project / "CONFIG.yaml", project / "rest.traj")
+    assert alone["next"] == []
+    assert alone["force_sd_epistemic_ev_per_angstrom"] == pytest.approx(0.0, abs=1e-9)
+    assert alone["force_sd_truncation_ev_per_angstrom"] >= 0.0
+    ase.io.write(project / "both.traj", [at_rest, *written])
+    answer = scored(project / "CONFIG.yaml", project / "both.traj")
+    assert answer["n_outside"] == 0
+    assert sorted(answer["next"]) == list(range(2, 2 + len(written)))
+
+
 def test_chosen_frames_become_inputs_once(project: Path, written: list[Atoms]) -> None:
     given = [project / "CONFIG.yaml", project / "frames.traj", "--n", 2, "--set", f"engine={ENGINE}"]
     calculations = project / "run" / "calculations"

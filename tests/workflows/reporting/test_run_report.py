@@ -88,9 +88,13 @@ def test_the_same_run_gives_the_same_bytes(project):
 def test_a_static_fit_and_a_convergence_check_have_their_page(project):
     assert invoke("check-convergence", project / "CONFIG.yaml", "--exit-zero").exit_code == 0
     assert invoke("report", project / "CONFIG.yaml").exit_code == 0
-    page = Page((project / "run/report.html").read_text(encoding="utf-8"))
+    text = (project / "run/report.html").read_text(encoding="utf-8")
+    page = Page(text)
     assert "Convergence on independent trajectories" in page.headings
     assert "300 K" in page.cells
+    trained = json.loads((project / "run/train.json").read_text())
+    assert f"fitted to {trained['n_labelled']} labelled frames, without dynamics" in text
+    assert text.count("Warning: ") == len(trained["warnings"])
 
 
 @pytest.mark.parametrize("content", [b"{}\n", b"no json\n"])
