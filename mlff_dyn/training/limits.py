@@ -28,8 +28,9 @@ class DecisionLimits:
     accepted_score : float
         Largest true over expected error of a calculation that counts as predicted.
     predictions_for_truncation : int
-        Last calculations at a temperature that have to be predicted before what the expansion leaves out may
-        end the training there: without them nothing tells an error bar that is too small from one that holds.
+        Last frames of dynamics at a temperature that have to be predicted before what the expansion leaves
+        out may end the training there: without them nothing tells an error bar that is too small from one
+        that holds.
     sudden_factor : float
         Error of a single frame that calls for a calculation, over the limit of the mean error.
     thermal_margin : float

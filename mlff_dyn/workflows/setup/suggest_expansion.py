@@ -145,7 +145,7 @@ def suggest_expansion(
     data = _read_frames(workspace, dataset)
     given = Candidate({}, config.expansion.cutoffs_angstrom, workspace.expansion.basis, workspace.local)
     time_limit = TimeLimit(60.0 * minutes)
-    first_local = _first_local(workspace, data)
+    first_local = local_part_to_begin_with(workspace, data)
     found = search_expansions(
         data,
         workspace.training_torus,
@@ -193,7 +193,7 @@ def _collect(found: Iterator[Trial], time_limit: TimeLimit, progress: Progress) 
     return trials, OUT_OF_TIME if time_limit.is_over else COMPLETE
 
 
-def _first_local(workspace: Workspace, data: Sequence[LabelledFrame]) -> LocalSettings | None:
+def local_part_to_begin_with(workspace: Workspace, data: Sequence[LabelledFrame]) -> LocalSettings | None:
     """Local part to begin with; None where atoms have left their sites."""
     crystal = workspace.crystal
     settings = LOCAL_LIMITS.settings(crystal.nearest_neighbor_distance, LOCAL_LIMITS.first_of_search)
