@@ -150,8 +150,7 @@ class ExternalExecution:
         n_ready = len(reasons) - len(unfinished)
         told = "; ".join(["", *unfinished[:_NAMED]])
         return Waiting(
-            f"{len(reasons)} calculations in {self._folder} ({', '.join(reasons)}), of which {n_ready} have "
-            f"not started{told}",
+            f"{len(reasons)} to do in {self._folder} ({', '.join(reasons)}), {n_ready} not started{told}",
             fix=f"run them ({script} does) and give the same command again",
         )
 
