@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlff_dyn.engines.command import is_running
-from mlff_dyn.execution.attempts import MARK_NAME
+from mlff_dyn.engines.command import PROCESS_LOCK, is_running
+from mlff_dyn.execution.attempts import MARK_NAME, PROGRAM_ENDED_NAME
 from mlff_dyn.execution.calculation import RESULT_NAME
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ class CalculationState:
     state : str
         ``finished``, ``running``, or ``waiting``: it has an input and no result.
     seconds : float or None
-        Wall time from input to result; None where it is not finished.
+        Wall time of the program; from input to result where its start or end is not known, None where it is
+        not finished.
     """
 
     name: str
@@ -43,8 +44,18 @@ def calculation_states(directory: Path) -> tuple[CalculationState, ...]:
 
 
 def _state(folder: Path) -> CalculationState:
-    try:
-        seconds = (folder / RESULT_NAME).stat().st_mtime - (folder / MARK_NAME).stat().st_mtime
-    except OSError:
+    ended = _written(folder / RESULT_NAME)
+    if ended is None:
         return CalculationState(folder.name, RUNNING if is_running(folder) else WAITING)
-    return CalculationState(folder.name, FINISHED, max(0.0, seconds))
+    started = _written(folder / PROCESS_LOCK) or _written(folder / MARK_NAME)
+    ended = _written(folder / PROGRAM_ENDED_NAME) or ended
+    seconds = None if started is None else max(0.0, ended - started)
+    return CalculationState(folder.name, FINISHED, seconds)
+
+
+def _written(path: Path) -> float | None:
+    """When a file was written, seconds; None where there is none."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None

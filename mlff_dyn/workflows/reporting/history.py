@@ -105,8 +105,12 @@ class TrainingHistory:
         return sum(each.n_steps for each in self.explorations)
 
     def last(self, temperature_kelvin: float) -> Explored:
-        """Last exploration at a temperature."""
-        return [each for each in self.explorations if each.temperature_kelvin == temperature_kelvin][-1]
+        """Last exploration at a temperature; of several trajectories at a time the one that errs most."""
+        there = [each for each in self.explorations if each.temperature_kelvin == temperature_kelvin]
+        newest = max(each.n_snapshots for each in there)
+        return max(
+            (each for each in there if each.n_snapshots == newest), key=lambda each: each.predictive or 0.0
+        )
 
 
 def training_history(events: Sequence[dict[str, Any]], basis: str | None) -> TrainingHistory:

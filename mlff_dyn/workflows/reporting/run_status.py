@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mlff_dyn.config.schema import Config
+    from mlff_dyn.execution.states import CalculationState
     from mlff_dyn.workflows.reporting.history import TrainingHistory
 
 NOT_STARTED, IN_PROGRESS, INTERRUPTED = "not started", "in progress", "interrupted"
+ELSEWHERE = "waiting for calculations elsewhere"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +93,7 @@ class StatusReport(Report):
         return {
             "process": "no command works in the run directory",
             "force_sd_relative": "no exploring dynamics at this temperature",
-            **dict.fromkeys(forecasts, "no number of calculations is known to reach the limit"),
+            **dict.fromkeys(forecasts, "the training has ended, or no number is known to reach the limit"),
             "seconds_per_calculation": "no calculation of this run is finished",
             "seconds_left": "no forecast",
             "convergence": "check-convergence has not run",
@@ -112,7 +114,7 @@ class StatusReport(Report):
         ]
         if self.seconds_per_calculation is not None:
             rows.append(("a calculation takes", _duration(self.seconds_per_calculation)))
-        if self.seconds_left is not None:
+        if self.seconds_left:
             rows.append(("time left", f"about {_duration(self.seconds_left)}"))
         return rows if self.convergence is None else [*rows, ("convergence", self.convergence)]
 
@@ -138,7 +140,7 @@ def run_status(config: Config) -> StatusReport:
     times = [each.seconds for each in states if each.state == FINISHED and each.seconds is not None]
     typical = median(times) if times else None
     return StatusReport(
-        status=_state(history, process),
+        status=_state(config, history, process, states),
         process=process,
         n_labelled=history.n_snapshots,
         n_calculations=len(history.calculations),
@@ -153,18 +155,23 @@ def run_status(config: Config) -> StatusReport:
     )
 
 
-def _state(history: TrainingHistory, process: int | None) -> str:
+def _state(
+    config: Config, history: TrainingHistory, process: int | None, states: Sequence[CalculationState]
+) -> str:
     if process is not None:
         return IN_PROGRESS
     if history.status is not None:
         return history.status
-    return INTERRUPTED if history.calculations or history.n_snapshots else NOT_STARTED
+    if states and config.execution.kind == "external":
+        return ELSEWHERE
+    return INTERRUPTED if states or history.n_snapshots else NOT_STARTED
 
 
 def _temperature(config: Config, history: TrainingHistory, temperature: float) -> TemperatureStatus:
     explored = temperature in history.temperatures_kelvin
     last = history.last(temperature) if explored else None
-    forecast = history.forecasts.get(temperature, Forecast(None, None, None))
+    unknown = Forecast(None, None, None)
+    forecast = unknown if history.status else history.forecasts.get(temperature, unknown)
     return TemperatureStatus(
         temperature_kelvin=temperature,
         n_calculations=sum(each.temperature_kelvin == temperature for each in history.calculations),
@@ -187,7 +194,7 @@ def _describe(status: TemperatureStatus) -> str:
     if status.force_sd_relative is not None:
         limit = f"{100 * status.limit_relative:g} %"
         parts.append(f"expected error {format_percent(status.force_sd_relative)}, limit {limit}")
-    if status.forecast_calculations is not None:
+    if status.forecast_calculations:
         parts.append(f"about {status.forecast_calculations} more calculations")
     return "; ".join(parts)
 

@@ -2,9 +2,13 @@
 
 import fcntl
 import json
+import os
+
+import pytest
 
 from mlff_dyn.execution.states import FINISHED, RUNNING, WAITING, calculation_states
 from mlff_dyn.store.lock import RunLock
+from mlff_dyn.workflows.reporting.history import training_history
 from tests.workflows.conftest import invoke
 from tests.workflows.training_project import content
 
@@ -33,6 +37,7 @@ def test_it_tells_what_the_answer_of_the_training_tells(folder, train):
         assert found[name] == answer[name]
     expected = [each["force_sd_relative"] for each in answer["temperatures"]]
     assert [each["force_sd_relative"] for each in found["temperatures"]] == expected
+    assert [each["forecast_calculations"] for each in found["temperatures"]] == [None] * 2
     assert found["seconds_per_calculation"] >= 0.0
     assert found["running"] == found["waiting"] == []
 
@@ -51,6 +56,40 @@ def test_a_killed_run_is_interrupted(folder, train):
     lines = (folder / "run/journal.jsonl").read_text().splitlines(keepends=True)
     (folder / "run/journal.jsonl").write_text("".join(lines[:-1]))
     assert status(folder)["status"] == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("local", "interrupted"), ("external", "waiting for calculations elsewhere")]
+)
+def test_calculations_that_nobody_has_learnt_are_a_start(folder, kind, expected):
+    (folder / "run/calculations/0001").mkdir(parents=True)
+    (folder / "run/calculations/0001/calculation.json").touch()
+    result = invoke("status", folder / "c.yaml", "--json", "--set", f"execution.kind={kind}")
+    found = json.loads(result.stdout)
+    assert found["status"] == expected
+    assert found["waiting"] == ["0001"]
+
+
+def test_of_several_trajectories_the_one_that_errs_most_counts():
+    explored = {"event": "explored", "temperature_kelvin": 300.0, "n_steps": 10, "basis": "b"}
+    errors = [(2, 0.9), (4, 0.2), (4, 0.3), (4, 0.1)]
+    events = [
+        {**explored, "n_snapshots": n, "predictive_relative": error, "reason": f"reason {error}"}
+        for n, error in errors
+    ]
+    assert training_history(events, "b").last(300.0).reason == "reason 0.3"
+
+
+def test_time_of_a_program_is_that_from_its_start_to_its_end(tmp_path):
+    times = {"calculation.json": 0, "process.lock": 100, "exit-status.txt": 130, "result.json": 500}
+    for name, seconds in times.items():
+        (tmp_path / "0001").mkdir(exist_ok=True)
+        (tmp_path / "0001" / name).touch()
+        os.utime(tmp_path / "0001" / name, (seconds, seconds))
+    assert calculation_states(tmp_path)[0].seconds == 30.0
+    for name, expected in (("exit-status.txt", 400.0), ("process.lock", 500.0)):
+        (tmp_path / "0001" / name).unlink()
+        assert calculation_states(tmp_path)[0].seconds == expected
 
 
 def test_states_of_calculations(tmp_path):
