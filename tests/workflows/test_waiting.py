@@ -28,7 +28,9 @@ class SlowEngine:
     """Engine without a program, which takes 0.3 s."""
 
     kind = "slow"
-    parameters: dict = {}
+
+    def __init__(self):
+        self.parameters = {}
 
     def input_files(self, atoms):
         return {"input": "".join(map(str, atoms.numbers))}
