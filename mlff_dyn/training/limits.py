@@ -17,6 +17,9 @@ class DecisionLimits:
         Start of a trajectory that is not used.
     frame_every_femtoseconds : float
         Between frames whose errors are judged.
+    most_steps_unwatched : int
+        MD steps after which the energies of a trajectory are looked at, at the latest; displacements are in
+        every step.
     start_frame_every_femtoseconds : float
         Between the first structures, which should hardly be correlated.
     label_fraction : float
@@ -62,6 +65,7 @@ class DecisionLimits:
     friction_per_femtosecond: float = 0.01
     equilibration_femtoseconds: float = 500.0
     frame_every_femtoseconds: float = 20.0
+    most_steps_unwatched: int = 50
     start_frame_every_femtoseconds: float = 100.0
     label_fraction: float = 0.8
     frames_before_test: int = 10

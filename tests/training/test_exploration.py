@@ -24,6 +24,8 @@ from mlff_dyn.training.exploration import (
     exploring_dynamics,
 )
 from mlff_dyn.training.initial import rattled_displacements
+from mlff_dyn.training.limits import LIMITS
+from mlff_dyn.training.trusted_region import Motion, trusted_region
 from tests.models import crystal_of, fitted_to_harmonic, spring_hessian
 
 BOND = 3.6 / np.sqrt(2)
@@ -182,7 +184,7 @@ def test_exploded_frames_are_never_labelled(softness: float, seed: int) -> None:
     found, _ = run(with_errors(unstable, torus, 1e-4), replace(PLAN, seed=(seed,), n_steps=20000))
     assert found.reason == LEFT_TRUSTED_REGION
     assert found.stop is not None
-    assert found.stop.startswith(f"at 300 K, step {found.n_steps}, atom ")
+    assert found.stop.startswith(f"at 300 K, step {found.n_steps}, ")
     assert found.n_steps < 20000
     assert len(found.displacements) == 1
     assert np.isfinite(found.displacements).all()
@@ -251,3 +253,41 @@ def test_a_trajectory_that_leaves_goes_back_to_its_last_sound_frame(setting) -> 
     assert largest(found.displacements[0]) < 0.8 * displacement_limit(torus.crystal)
     again = explore(soft, Never(), replace(PLAN, n_steps=20000, start=found.trajectory), lambda *_: None)
     assert again.reason == LEFT_TRUSTED_REGION
+
+
+class Rarely:
+    """Criterion that judges a frame in a thousand steps."""
+
+    every_steps: int | None = 1000
+    goes_on = False
+
+    def decide(self, history: History) -> Decision:
+        return Decision.GO_ON
+
+
+@pytest.mark.parametrize("softness", [-0.3, -0.5, -1.0])
+@pytest.mark.parametrize("criterion", [Rarely(), TrajectoryCriterion(10.0)])
+@pytest.mark.parametrize("timestep", [0.25, 2.0])
+def test_divergence_is_found_within_50_steps(
+    softness: float, criterion: Rarely | TrajectoryCriterion, timestep: float
+) -> None:
+    """A displacement in its step, an energy 50 steps later at the latest, whenever frames are judged."""
+    crystal = crystal_of(bulk("Cu", "fcc", a=3.6, cubic=True))
+    torus = input_supercell(crystal, (2, 2, 2))
+    basis = build_basis(crystal, {2: 3.0}, torus)
+    unstable = with_errors(
+        fitted_to_harmonic(basis, torus, spring_hessian(torus, {BOND: (1.0, softness)})), torus, 1e-4
+    )
+    plan = replace(PLAN, timestep_femtoseconds=timestep, n_steps=20000, seed=(7,))
+    found = explore(unstable, criterion, plan, lambda *_: None)
+    region = trusted_region(unstable, Motion(300.0, timestep, plan.n_steps))
+    dynamics = exploring_dynamics(torus, 300.0, timestep, farthest=region.displacement_limit_angstrom)
+    state = start_at_rest_positions(torus.masses, 300.0, plan.seed)
+    whole = unstable.kernel.run(state, dynamics, plan.n_steps, 1)
+    unusual = np.flatnonzero(~region.is_usual(whole))
+    first = unusual[0] + 1 if len(unusual) else whole.stopped_step
+    assert found.reason == LEFT_TRUSTED_REGION
+    assert first is not None
+    assert first <= found.n_steps < first + LIMITS.most_steps_unwatched
+    if not len(unusual):
+        assert found.n_steps == first

@@ -116,7 +116,7 @@ class TrainingLoop:
             self._workspace.calculations_path,
             config.execution.model_dump(),
         ) as execution:
-            self._in_flight = CallsInFlight(self._learner, self._engine, execution)
+            self._in_flight = CallsInFlight(self._learner, self._engine, execution, self._progress)
             self._in_flight.resume()
             return self._train()
 
