@@ -8,6 +8,7 @@ from mlff_dyn.errors import UsageError
 from mlff_dyn.formats.phono3py_files import write_phono3py
 from mlff_dyn.formats.phonopy_files import write_phonopy
 from mlff_dyn.formats.shengbte_files import write_shengbte
+from mlff_dyn.formats.tdep_files import write_tdep
 from mlff_dyn.formats.trajectory_extxyz import format_extxyz
 from mlff_dyn.formats.trajectory_lammps import format_lammps_dump
 from mlff_dyn.formats.trajectory_xdatcar import format_xdatcar
@@ -24,13 +25,14 @@ FORMATS: dict[str, Writer] = {
     "phonopy": write_phonopy,
     "phono3py": write_phono3py,
     "shengbte": write_shengbte,
+    "tdep": write_tdep,
 }
 """Writers: each takes a force field, the supercell of its highest order and an empty directory, puts its
 files into that and returns their names, the main one last. One of several orders takes another supercell of
 order 2 as ``harmonic``.
 """
 
-ORDERS: dict[str, tuple[int, ...]] = {"phonopy": (2,), "phono3py": (2, 3), "shengbte": (2,)}
+ORDERS: dict[str, tuple[int, ...]] = {"phonopy": (2,), "phono3py": (2, 3), "shengbte": (2,), "tdep": (2,)}
 """Orders that the files of a format give on a supercell."""
 
 TRAJECTORY_FORMATS: dict[str, TrajectoryFormatter] = {

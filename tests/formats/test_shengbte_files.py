@@ -19,17 +19,14 @@ from mlff_dyn.errors import DataError
 from mlff_dyn.formats.phonopy_files import write_phonopy
 from mlff_dyn.formats.shengbte_files import write_shengbte
 from mlff_dyn.lattice.torus import Torus
-from mlff_dyn.local.basis import LocalSettings
 from mlff_dyn.model.force_field import ForceField
+from tests.formats.exported_force_fields import WURTZITE, force_fields, random_displacements
 from tests.formats.written_constants import (
     energies_by_order,
     energy_of_clusters,
     largest_defect_of_sum_rule,
 )
-from tests.models import dipoles_of, random_force_field, with_local_part
-
-ZINCBLENDE = bulk("ZnS", "zincblende", a=5.4, cubic=True)
-WURTZITE = bulk("ZnS", "wurtzite", a=3.8, c=6.2)
+from tests.models import dipoles_of, random_force_field
 
 
 def read_sparse(
@@ -87,21 +84,6 @@ def check_exchange(sites: NDArray[np.int64], offsets: NDArray[np.int64], blocks:
             moved = cells[turn] - cells[turn[0]]
             other = by_key[(*each[turn].tolist(), *moved.ravel().tolist())]
             np.testing.assert_array_equal(other, block.transpose(turn))
-
-
-def random_displacements(torus: Torus) -> NDArray[np.float64]:
-    return 0.05 * np.random.default_rng(4).standard_normal((torus.n_atoms, 3))
-
-
-def force_fields() -> dict[str, tuple[ForceField, Torus]]:
-    cubic = random_force_field(ZINCBLENDE, (1, 1, 1), {2: "full", 3: 2.5, 4: 2.5})
-    hexagonal = random_force_field(WURTZITE, (2, 2, 1), {2: "full", 3: 2.5, 4: 2.4})
-    local, torus = random_force_field(WURTZITE, (2, 2, 1), {2: "full", 3: 2.5})
-    return {
-        "zincblende": cubic,
-        "wurtzite": hexagonal,
-        "local": (with_local_part(local, LocalSettings(3.2, 2, 1)), torus),
-    }
 
 
 @pytest.mark.parametrize("name", ["zincblende", "wurtzite", "local"])
