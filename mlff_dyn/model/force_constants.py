@@ -67,12 +67,12 @@ class ForceConstants:
         for row, atom in enumerate(chosen):
             site, cell = divmod(int(atom), n_cells)
             mine = self.clusters[:, 0] == site * n_cells
-            others = places[self._translated(self.clusters[mine, 1:], cell)]
+            others = places[self.translated(self.clusters[mine, 1:], cell)]
             index = (row, *others.T)
             result[index] = self.blocks[mine]
         return result
 
-    def _translated(self, atoms: NDArray[np.int64], cell: int) -> NDArray[np.int64]:
+    def translated(self, atoms: NDArray[np.int64], cell: int) -> NDArray[np.int64]:
         """Atoms moved by the offset of a cell."""
         offsets = self.torus.offsets
         sites, cells = np.divmod(atoms, self.torus.n_cells)
