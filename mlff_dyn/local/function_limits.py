@@ -32,6 +32,12 @@ class FunctionLimits:
     negligible : float
         Smallest function, of a natural size of 1, that counts: without those below 0.01 the errors of c-BAs,
         SnSe and EMT copper stay the same, without those below 0.1 that of copper is four times as large.
+    farthest_of_three : float
+        Largest mean distance of the radial functions of three neighbors, over that of the nearest ones.
+    negligible_of_three : float
+        Smallest product of three radial functions that counts.
+    l_max_of_three : int
+        Largest l of functions of three neighbors.
     n_distances : int
         Distances at which the size of a function is looked at.
     farthest_of_bond : float
@@ -47,6 +53,9 @@ class FunctionLimits:
     n_points: int = 400
     closest_of_distance: float = 0.7
     negligible: float = 0.01
+    farthest_of_three: float = 1.05
+    negligible_of_three: float = 0.07
+    l_max_of_three: int = 2
     n_distances: int = 100
     farthest_of_bond: float = 0.5
     most_functions: int = 5000

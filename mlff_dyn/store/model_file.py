@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import h5py
 
 BASIS_FORMAT = SealedFormat("mlff-dyn basis", version=3, sealed_since=3)
-MODEL_FORMAT = SealedFormat("mlff-dyn model", version=4, sealed_since=3, fix="run mlff-dyn train again")
+MODEL_FORMAT = SealedFormat("mlff-dyn model", version=5, sealed_since=3, fix="run mlff-dyn train again")
 _SCALARS = ("energy", "stress")
 _WEIGHT_POWER_OF_OLDER_FILES = 0.2
 """Of all fits before model files said which."""
@@ -136,13 +136,20 @@ def _write_local(group: h5py.Group, local: LocalBasis) -> None:
 
 
 def _read_local(group: h5py.Group) -> LocalBasis:
+    settings = _read_fields(group["settings"], LocalSettings)
+    radial_indices = read_array(group["radial_indices"])
+    has_four_bodies = "quadruples" in group["tables"]
+    if not has_four_bodies:
+        settings = replace(settings, n_bodies=3)
+        radial_indices = np.pad(radial_indices, ((0, 0), (0, 1)), constant_values=-1)
+    of_older_files = {} if has_four_bodies else {"quadruples": np.zeros((0, 8), np.int32)}
     return LocalBasis(
-        settings=_read_fields(group["settings"], LocalSettings),
+        settings=settings,
         numbers=read_array(group["numbers"]),
         largest_displacement=float(group.attrs["largest_displacement"]),
-        tables=_read_fields(group["tables"], LocalTables),
+        tables=_read_fields(group["tables"], LocalTables, of_older_files),
         bodies=read_array(group["bodies"]),
-        radial_indices=read_array(group["radial_indices"]),
+        radial_indices=radial_indices,
         degrees=read_array(group["degrees"]),
         structure=read_array(group["structure"]) if "structure" in group else None,
     )
@@ -198,9 +205,11 @@ def _write_fields(group: h5py.Group, record: Any, without: tuple[str, ...] = ())
             group.attrs[field.name] = value
 
 
-def _read_fields(group: h5py.Group, kind: type[T]) -> T:
-    values: dict[str, Any] = {}
+def _read_fields(group: h5py.Group, kind: type[T], of_older_files: Mapping[str, Any] | None = None) -> T:
+    values: dict[str, Any] = dict(of_older_files or {})
     for field in fields(kind):  # type: ignore[arg-type]
+        if field.name in values:
+            continue
         if field.name in group:
             values[field.name] = read_array(group[field.name])
         else:

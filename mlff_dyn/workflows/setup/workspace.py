@@ -169,7 +169,7 @@ class Workspace:
         chosen = self.config.expansion.local
         if chosen is None:
             return None
-        settings = LocalSettings(chosen.cutoff_angstrom, chosen.n_radial, chosen.l_max, chosen.kinds)
+        settings = LocalSettings(**chosen.model_dump())
         return local_basis(self.crystal, settings, is_at_rest=bool(self.rotational_sum_rules))
 
     @cached_property
