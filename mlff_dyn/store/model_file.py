@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from mlff_dyn.errors import DataError
+from mlff_dyn.errors import DataError, check_shape
 from mlff_dyn.kernels.local_tables import LocalTables
 from mlff_dyn.kernels.polynomial import CellPolynomial, OrderTerms
 from mlff_dyn.lattice.basis import ClusterClasses, ForceConstantBasis
 from mlff_dyn.lattice.crystal import Crystal
-from mlff_dyn.local.basis import LocalBasis, LocalSettings
+from mlff_dyn.local.basis import NUMBERS_OF_BODIES, LocalBasis, LocalSettings
 from mlff_dyn.model.fitting.prior_guess import PriorGuessSummary
 from mlff_dyn.model.force_field import ForceField, ScalarModel, TrainingSummary
 from mlff_dyn.model.long_range import LongRange
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import h5py
+    from numpy.typing import NDArray
 
 BASIS_FORMAT = SealedFormat("mlff-dyn basis", version=3, sealed_since=3)
 MODEL_FORMAT = SealedFormat("mlff-dyn model", version=5, sealed_since=3, fix="run mlff-dyn train again")
@@ -137,22 +138,30 @@ def _write_local(group: h5py.Group, local: LocalBasis) -> None:
 
 def _read_local(group: h5py.Group) -> LocalBasis:
     settings = _read_fields(group["settings"], LocalSettings)
-    radial_indices = read_array(group["radial_indices"])
-    has_four_bodies = "quadruples" in group["tables"]
-    if not has_four_bodies:
+    bodies, radial_indices = read_array(group["bodies"]), read_array(group["radial_indices"])
+    of_older_files = {}
+    if "quadruples" not in group["tables"]:
         settings = replace(settings, n_bodies=3)
-        radial_indices = np.pad(radial_indices, ((0, 0), (0, 1)), constant_values=-1)
-    of_older_files = {} if has_four_bodies else {"quadruples": np.zeros((0, 8), np.int32)}
+        radial_indices = _of_three_channels(radial_indices, bodies)
+        of_older_files["quadruples"] = np.zeros((0, 8), np.int32)
     return LocalBasis(
         settings=settings,
         numbers=read_array(group["numbers"]),
         largest_displacement=float(group.attrs["largest_displacement"]),
         tables=_read_fields(group["tables"], LocalTables, of_older_files),
-        bodies=read_array(group["bodies"]),
+        bodies=bodies,
         radial_indices=radial_indices,
         degrees=read_array(group["degrees"]),
         structure=read_array(group["structure"]) if "structure" in group else None,
     )
+
+
+def _of_three_channels(numbers: NDArray[np.int64], bodies: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Radial functions of three channels from those of two, the same twice for functions of two bodies."""
+    check_shape("bodies", bodies, (None,))
+    check_shape("radial_indices", numbers, (len(bodies), 2))
+    second = np.where(bodies == min(NUMBERS_OF_BODIES) - 1, -1, numbers[:, 1])
+    return np.stack([numbers[:, 0], second, np.full(len(bodies), -1)], axis=1)
 
 
 def _stamp(file: h5py.File, kind: SealedFormat, metadata: Mapping[str, Any]) -> None:
