@@ -38,6 +38,9 @@ class FunctionLimits:
     negligible_of_three : float
         Smallest product of three radial functions that counts. 0.03: 11 to 30 % more parameters for errors
         at most 1 % smaller; 0.1: SnSe at twice the training temperature errs 5 % more.
+    enough_of_three : int
+        A kind of central atoms that has fewer functions of three neighbors gets smaller ones, down to
+        ``negligible``: errors of silicon (Tersoff, Stillinger-Weber) are 8 to 19 % larger without.
     l_max_of_three : int
         Largest l of functions of three neighbors. 3: errors of c-BAs and SnSe up to 3 % smaller, those of
         Tersoff silicon 5 to 20 %, with up to 30 % more parameters; 1: c-BAs errs 5 to 8 % more.
@@ -58,6 +61,7 @@ class FunctionLimits:
     negligible: float = 0.01
     farthest_of_three: float = 1.05
     negligible_of_three: float = 0.07
+    enough_of_three: int = 60
     l_max_of_three: int = 2
     n_distances: int = 100
     farthest_of_bond: float = 0.5

@@ -194,9 +194,7 @@ def test_files_from_before_the_digest_are_read(model_path: Path, force_field: Fo
     check_equal(force_field, read_model(model_path)[0])
 
 
-def test_files_from_before_four_bodies_are_read(
-    model_path: Path, force_field: ForceField
-) -> None:
+def test_files_from_before_four_bodies_are_read(model_path: Path, force_field: ForceField) -> None:
     settings = LocalSettings(cutoff_angstrom=4.2, n_radial=3, l_max=2, n_bodies=3)
     written = with_local_part(force_field, settings)
     write_model(model_path, written, {})
