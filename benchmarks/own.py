@@ -52,8 +52,8 @@ def make_kernel(
     model: Model, supercell: tuple[int, int, int], parameters: np.ndarray, precision: str
 ) -> ForceKernel:
     torus = model.torus(supercell)
-    slot_atoms = torus.atom_indices(model.expansion.tables.slots)
-    return ForceKernel(model.expansion.tables, model.basis.expand(parameters), slot_atoms, precision)
+    slot_atoms = torus.atom_indices(model.expansion.lattice.tables.slots)
+    return ForceKernel(model.expansion.lattice.tables, model.basis.expand(parameters), slot_atoms, precision)
 
 
 def measure_forces() -> Iterator[Measurement]:
@@ -84,7 +84,7 @@ def measure_regression(n_configurations: int) -> Iterator[Measurement]:
     torus = model.torus(SI.supercell)
     u, forces = silicon_snapshots(torus, n_configurations)
     label = f"Si {torus.n_atoms}"
-    tables, reduction = model.expansion.tables, model.expansion.reduction
+    tables, reduction = model.expansion.lattice.tables, model.expansion.lattice.reduction
     place = (place_tables(tables, torus.atom_indices(tables.slots)), reduction)
 
     def fill_matrix() -> None:

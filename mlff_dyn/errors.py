@@ -11,6 +11,7 @@
      ├─ NotConverged             4   a target error that was not reached
      ├─ EngineError              5   a reference calculation that failed
      ├─ SimulationError          6   molecular dynamics that left the trusted region
+     ├─ Waiting                 75   calculations that run elsewhere; the same command collects them
      └─ Interrupted            130   SIGINT, SIGTERM, SIGHUP; the same command resumes
 
 The number is the exit code of the command line.
@@ -123,6 +124,12 @@ class SimulationError(MlffError):
     """Molecular dynamics left the trusted region."""
 
     exit_code = 6
+
+
+class Waiting(MlffError):  # noqa: N818
+    """Calculations run elsewhere and are not done; the same command goes on when they are."""
+
+    exit_code = 75
 
 
 class Interrupted(MlffError):  # noqa: N818

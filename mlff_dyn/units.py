@@ -10,11 +10,16 @@ those marked exact define the SI.
 
 from __future__ import annotations
 
+from math import pi
+
 ELEMENTARY_CHARGE_C = 1.602176634e-19
 """Elementary charge, C; exact. Also one eV in J."""
 
 BOLTZMANN_J_PER_K = 1.380649e-23
 """Boltzmann constant, J/K; exact."""
+
+PLANCK_J_S = 6.62607015e-34
+"""Planck constant, J s; exact."""
 
 ATOMIC_MASS_KG = 1.66053906892e-27
 """Unified atomic mass unit, kg."""
@@ -30,6 +35,9 @@ RYDBERG_EV = HARTREE_EV / 2.0
 
 BOLTZMANN_EV_PER_K = BOLTZMANN_J_PER_K / ELEMENTARY_CHARGE_C
 """Boltzmann constant, eV/K: 8.617333e-5."""
+
+HBAR_EV_FS = PLANCK_J_S / (2.0 * pi * ELEMENTARY_CHARGE_C) * 1.0e15
+"""Reduced Planck constant, eV fs: 0.6582120."""
 
 AMU_ANGSTROM2_PER_FS2_EV = ATOMIC_MASS_KG * 1.0e10 / ELEMENTARY_CHARGE_C
 """1 amu Å²/fs² in eV: 103.642696."""

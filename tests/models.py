@@ -107,9 +107,11 @@ def with_parameters(
     return ForceField(basis, posterior, 1.0, TrainingSummary(5, 0.1, 0.5, 1.0, 0.0, 0.0, -3.0), local=local)
 
 
-def with_local_part(force_field: ForceField, settings: LocalSettings, seed: int = 5) -> ForceField:
+def with_local_part(
+    force_field: ForceField, settings: LocalSettings, seed: int = 5, *, training: Torus | None = None
+) -> ForceField:
     """The force field with a local part of random values, eV, beside it."""
-    local = local_basis(force_field.basis.crystal, settings)
+    local = local_basis(force_field.basis.crystal, settings, training=training)
     values = np.random.default_rng(seed).standard_normal(local.n_functions)
     known = with_parameters(force_field.basis, np.append(force_field.posterior.mean, values), local)
     return replace(known, long_range=force_field.long_range)

@@ -18,8 +18,8 @@ LAYERS = (
     ("__init__", "__main__"),
     ("cli",),
     ("workflows",),
-    ("config", "formats", "report"),
-    ("engines", "execution", "store", "training", "md", "observables"),
+    ("config", "formats", "observables", "report"),
+    ("engines", "execution", "store", "training", "md"),
     ("model",),
     ("lattice", "local", "regression"),
     ("kernels",),
@@ -32,9 +32,11 @@ MAX_FOLDERS_OF_A_NAME = 2
 
 FOR_USERS = {"load_calculator", "sample", "lattices"}
 """Names that only the users of the package call."""
-CALLED_BY_LIBRARIES = re.compile(r"__\w+__|emit|render|invoke|calculate|construct_mapping")
+CALLED_BY_LIBRARIES = re.compile(
+    r"__\w+__|emit|render|invoke|calculate|construct_mapping|status_polling_interval"
+)
 """Names of methods that Python and libraries call."""
-SHARED_FILE_NAMES = {"__init__.py", "registry.py"}
+SHARED_FILE_NAMES = {"__init__.py", "engine.py", "registry.py"}
 
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 SOURCES = sorted(PACKAGE.rglob("*.py"))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mlff_dyn import errors
-from mlff_dyn.engines.worker_pool import WorkerDied
+from mlff_dyn.engines.ase.worker_pool import WorkerDied
 from mlff_dyn.errors import BasisError, DataError, MlffError, check_shape
 
 MEANINGLESS = (None, "check the input", "check the file", "correct the input", "fix it")
@@ -35,6 +35,7 @@ def test_exit_codes_follow_the_contract() -> None:
         "NotConverged": 4,
         "EngineError": 5,
         "SimulationError": 6,
+        "Waiting": 75,
         "Interrupted": 130,
     }
 

@@ -15,6 +15,7 @@ from mlff_dyn import units
         (units.RYDBERG_PER_BOHR_EV_PER_ANGSTROM, ase.units.Ry / ase.units.Bohr),
         (units.RYDBERG_PER_BOHR3_EV_PER_ANGSTROM3, ase.units.Ry / ase.units.Bohr**3),
         (1.0 / units.EV_PER_ANGSTROM3_GPA, ase.units.GPa),
+        (units.HBAR_EV_FS, ase.units._hbar * ase.units.J * 1e15),
         (units.AMU_ANGSTROM2_PER_FS2_EV, 1.0 / ase.units.fs**2),
     ],
 )

@@ -9,8 +9,11 @@ from mlff_dyn.cli.check_convergence import check_convergence
 from mlff_dyn.cli.export import export
 from mlff_dyn.cli.init import init
 from mlff_dyn.cli.interrupts import run_interruptible
+from mlff_dyn.cli.label import label
+from mlff_dyn.cli.report import report
 from mlff_dyn.cli.run_md import run_md
 from mlff_dyn.cli.session import Commands
+from mlff_dyn.cli.status import status
 from mlff_dyn.cli.streams import run_with_streams
 from mlff_dyn.cli.train import train
 from mlff_dyn.cli.validate import validate
@@ -29,8 +32,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=EXIT_CODES,
 )
-for _command in (init, train, run_md, check_convergence, export, validate):
+for _command in (init, train, run_md, check_convergence, export, validate, status, report):
     app.command()(_command)
+app.add_typer(label)
 
 
 def _print_version(value: bool) -> None:

@@ -39,9 +39,7 @@ Suggest = Annotated[
 ]
 Dataset = Annotated[
     Path | None,
-    typer.Option(
-        "--dataset", metavar="FILE.extxyz", help="Labelled frames for --suggest [default: the run's]."
-    ),
+    typer.Option("--dataset", metavar="PATH", help="Labelled frames for --suggest [default: the run's]."),
 ]
 
 Minutes = Annotated[
@@ -55,7 +53,10 @@ def init(
     given: Given,
     source: Annotated[
         Path,
-        typer.Argument(metavar="STRUCTURE|CONFIG.yaml", help="Structure file, or a configuration (.yaml)."),
+        typer.Argument(
+            metavar="STRUCTURE|CONFIG.yaml",
+            help="Structure file, directory of a VASP calculation, or a configuration (.yaml).",
+        ),
     ],
     *,
     output: Output = None,
@@ -66,6 +67,10 @@ def init(
     """Set up a run: a commented configuration for a structure, the basis, the first structures."""
     from mlff_dyn.store.structure_yaml import is_phonopy_yaml
 
+    if source.is_dir():
+        from mlff_dyn.workflows.setup.vasp_inputs import structure_of_directory
+
+        source = structure_of_directory(source)
     is_config = source.suffix in CONFIG_SUFFIXES and not is_phonopy_yaml(source)
     if dataset is not None and not suggest:
         raise typer.BadParameter("--dataset goes with --suggest; train takes --dataset, too")
@@ -92,15 +97,13 @@ def init(
 def _suggest(
     given: Given, config: "Config", source: Path, dataset: Path | None, minutes: float | None
 ) -> NoReturn:
-    if dataset is not None:
-        require_file(dataset, "data set")
-
+    from mlff_dyn.workflows.given_labels import GivenLabels
     from mlff_dyn.workflows.setup.suggest_expansion import suggest_expansion
 
     report = suggest_expansion(
         config,
         source,
-        dataset=dataset,
+        dataset=None if dataset is None else GivenLabels((dataset,)),
         dry_run=given.dry_run,
         progress=given.progress,
         minutes=DEFAULT_MINUTES if minutes is None else minutes,

@@ -37,14 +37,6 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", "-n", help="Check everything, say what would be done, write nothing.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace results that exist.")]
-Columns = Annotated[
-    str | None,
-    typer.Option(
-        "--columns",
-        metavar="QUANTITY=NAME,...",
-        help="Names of forces, energy, stress or virial in FILE, where unusual.",
-    ),
-]
 AsJson = Annotated[
     bool, typer.Option("--json", help="One JSON object on standard output instead of a table.")
 ]

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from mlff_dyn.cli.console import TRACEBACK_LEVEL, stderr
 from mlff_dyn.cli.interrupts import INTERRUPTED, INTERRUPTS
-from mlff_dyn.errors import DataError, Interrupted, MlffError
+from mlff_dyn.errors import DataError, Interrupted, MlffError, Waiting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,8 +37,15 @@ class Commands(TyperGroup):
             error = _of_path(raised)
             _logger.log(TRACEBACK_LEVEL, "raised here:", exc_info=raised)
         INTERRUPTS.is_told = isinstance(error, Interrupted)
-        stderr.print(f"error: {error}" if not isinstance(error, Interrupted) else error.message)
+        stderr.print(_told(error))
         raise typer.Exit(error.exit_code)
+
+
+def _told(error: MlffError) -> str:
+    """What ends a command, for people; an interrupt and a wait are no errors."""
+    if isinstance(error, Interrupted):
+        return error.message
+    return f"waiting: {error.message}; next: {error.fix}" if isinstance(error, Waiting) else f"error: {error}"
 
 
 def _of_path(error: OSError) -> MlffError:

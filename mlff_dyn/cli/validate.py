@@ -2,12 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mlff_dyn.cli.options import OUTPUT_OPTIONS, Columns, Given, takes
+from mlff_dyn.cli.label_options import AllowMixed, Columns, Paths, Steps, Structure, given_labels
+from mlff_dyn.cli.options import OUTPUT_OPTIONS, Given, takes
 from mlff_dyn.cli.session import require_file
+
+if TYPE_CHECKING:
+    from mlff_dyn.workflows.given_labels import GivenLabels
 
 
 @takes("run_dir", "overrides", "seed", "dry_run", *OUTPUT_OPTIONS)
@@ -16,9 +20,12 @@ def validate(
     model: Annotated[
         Path, typer.Argument(metavar="MODEL.h5", help="Trained model, or the CONFIG.yaml of its run.")
     ],
-    file: Annotated[Path, typer.Argument(metavar="FILE.extxyz", help="Labelled frames, not trained on.")],
+    paths: Paths,
     *,
     columns: Columns = None,
+    steps: Steps = None,
+    structure: Structure = None,
+    allow_mixed: AllowMixed = False,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -32,11 +39,11 @@ def validate(
     """Compare a model, and its own error bars, with labelled frames."""
     found = given.load_or_find(model)
     path = require_file(found if isinstance(found, Path) else found.run_dir / "model.h5", "model")
-    require_file(file, "file of labelled frames")
+    labels = cast("GivenLabels", given_labels(paths, columns, steps, structure, allow_mixed=allow_mixed))
+    given.sources = labels.on_disk
 
-    from mlff_dyn.store.label_columns import parse_columns
     from mlff_dyn.workflows.validation.validate import validate as run_validation
 
     folder = None if given.dry_run else output or path.parent / "validate"
-    report = run_validation(path if found is model else found, file, folder, columns=parse_columns(columns))
+    report = run_validation(path if found is model else found, labels, folder)
     given.finish(replace(report, status="dry run") if given.dry_run else report)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+
+from mlff_dyn.engines.registry import ENGINES
 
 MIN_ORDER = 2
 MAX_ORDER = 6
 MAX_FULL_ORDER = 3
 LARGEST_SUPERCELL = 1_000_000
+
+if TYPE_CHECKING:
+    EngineKind = str
+else:
+    EngineKind = Literal[tuple(ENGINES)]
 
 Matrix = tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
 Cutoff = float | Literal["full"] | dict[int, float]

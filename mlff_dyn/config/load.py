@@ -22,8 +22,8 @@ _PATHS = (
     ("run_dir",),
     ("structure", "file"),
     ("expansion", "born_file"),
-    ("engine", "profile", "pseudo_dir"),
-    ("training", "prior", "engine", "profile", "pseudo_dir"),
+    *(("engine", "profile", name) for name in ("pseudo_dir", "data_dir")),
+    *(("training", "prior", "engine", "profile", name) for name in ("pseudo_dir", "data_dir")),
     *(("training", "prior", name) for name in ("model", "phonopy", "phono3py")),
 )
 

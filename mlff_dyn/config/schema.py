@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mlff_dyn.config.fields import Integer, OrderCutoffs, Real, Stored, Supercell, Temperatures
+from mlff_dyn.config.fields import EngineKind, Integer, OrderCutoffs, Real, Stored, Supercell, Temperatures
 from mlff_dyn.errors import ConfigError
 
 
@@ -91,8 +91,9 @@ class ExpansionConfig(Section):
     )
     born_file: Path | None = Field(
         default=None,
-        description="BORN file of phonopy (Born charges, dielectric tensor) of the cell in `structure.file`; "
-        "relative to the configuration file. The dipole-dipole interaction is then taken out of the forces "
+        description="Born charges and dielectric tensor of the cell in `structure.file`: BORN file of "
+        "phonopy, or YAML file of phonopy or phono3py that has them; relative to the configuration file. "
+        "The dipole-dipole interaction is then taken out of the forces "
         "before the fit, and added on any supercell, strained or not.",
     )
 
@@ -100,48 +101,183 @@ class ExpansionConfig(Section):
 class EngineConfig(Section):
     """The program that computes reference energies and forces."""
 
-    kind: Literal["espresso", "ase"] = Field(
-        description="`espresso`: pw.x of Quantum ESPRESSO; `ase`: any ASE calculator, by its import path."
+    kind: EngineKind = Field(
+        description="`espresso`: pw.x of Quantum ESPRESSO; `vasp`: VASP; `cp2k`: CP2K; `ase`: any ASE "
+        "calculator, by its import path."
     )
     parameters: dict[str, Any] = Field(
         default={},
         description="The physics. `espresso`: `input_data` (namelists), `pseudopotentials` (file per "
-        "element), `kpoints` (`gamma` or 3 integers). `ase`: `calculator` (`package.module:Class`), "
-        "`arguments` (its keyword arguments).",
+        "element), `kpoints` (`gamma` or 3 integers). `vasp`: `incar` (tags, at least ENCUT; those with a "
+        "value for each species by element: `LDAUU: {Ni: 6.0}`), `kpoints` (`gamma`, 3 integers, `{grid, "
+        "shift}` or `{spacing_per_angstrom}`), `pseudopotentials` (POTCAR of each element: `{Sn: Sn_d}`), "
+        "`potcar_folder` (in the library, `potpaw_PBE`). `cp2k`: `input` (sections as mappings, `_` for the "
+        "parameter of a section, lists for several of one name). `ase`: `calculator` "
+        "(`package.module:Class`), `arguments` (its keyword arguments).",
     )
     profile: dict[str, Any] = Field(
         default={},
         description="The machine. `espresso`: `command`, `pseudo_dir` (relative to the configuration file), "
-        "`environment`, `timeout_minutes`. `ase`: `arguments` of the calculator without physics (verbosity, "
-        "threads, command), `environment`, `timeout_minutes`.",
+        "`environment`, `timeout_minutes`. `vasp`: the same; `{program}` in `command` is the vasp_std, "
+        "vasp_gam or vasp_ncl that fits, `pseudo_dir` the library of POTCARs or a folder with one POTCAR "
+        "(else VASP_PP_PATH), `reuse: charge-density` starts from that of an earlier calculation. `cp2k`: "
+        "as `espresso`, with `data_dir` (basis sets, potentials) for `pseudo_dir`. `ase`: `arguments` of the "
+        "calculator without physics (verbosity, threads, command), `environment`, `timeout_minutes`.",
     )
 
 
 class ExecutionConfig(Section):
     """Where the reference calculations run."""
 
-    kind: Literal["local"] = Field(default="local", description="`local`: processes on this machine.")
-    max_parallel: Integer = Field(default=1, ge=1, description="Calculations that run at the same time.")
+    kind: Literal["local", "external", "parsl"] = Field(
+        default="local",
+        description="`local`: processes on this machine; `external`: inputs are written, the command ends "
+        "with exit code 75, and the same command later collects what was calculated elsewhere and goes on; "
+        "`parsl`: blocks of a batch system, which the command submits and waits for "
+        "(`pip install 'mlff-dyn[parsl]'`).",
+    )
+    max_parallel: Integer = Field(
+        default=1,
+        ge=1,
+        description="Calculations that run at the same time. From 2 on, the next are chosen while they run.",
+    )
+    max_retries: Integer = Field(
+        default=1,
+        ge=0,
+        description="Further attempts at a calculation that fails, each with its input changed by the engine "
+        "so that it converges to the same result (mixing, steps); what was changed is said and kept.",
+    )
+    submit_script: Path | None = Field(
+        default=None,
+        description="For `external`: file with which `calculations/submit.sh` begins, such as the lines of a "
+        "scheduler and of modules; `{n}` in it becomes the number of calculations that wait, as in "
+        "`--array=1-{n}`.",
+    )
+    provider: Literal["local", "slurm", "pbs", "lsf", "sge"] = Field(
+        default="local",
+        description="For `parsl`, as all that follows: the batch system; `sge` is Grid Engine, `local` this "
+        "machine.",
+    )
+    partition: str | None = Field(default=None, description="Partition or queue.")
+    account: str | None = Field(default=None, description="Account or project that pays.")
+    walltime: str = Field(default="24:00:00", description="Time of a block, HH:MM:SS.")
+    nodes_per_block: Integer = Field(default=1, ge=1, description="Nodes of a block.")
+    cores_per_node: Integer | None = Field(default=None, ge=1, description="Cores asked for on each node.")
+    workers_per_block: Integer = Field(
+        default=1,
+        ge=1,
+        description="Calculations at the same time in a block; MPI is started by `engine.profile.command`.",
+    )
+    max_blocks: Integer = Field(default=1, ge=1, description="Blocks at the same time.")
+    scheduler_options: str = Field(
+        default="", description="Further lines of the batch script, as its scheduler reads them."
+    )
+    worker_init: str = Field(
+        default="", description="Lines of shell before calculations start in a block, such as modules."
+    )
+    launcher: Literal["simple", "srun"] = Field(
+        default="simple",
+        description="`simple`: workers on the first node of a block, whose calculations may use all nodes; "
+        "`srun`: workers on each node.",
+    )
+    address: str | None = Field(
+        default=None,
+        description="Of this machine as blocks see it; by default all of its addresses are tried.",
+    )
+    heartbeat_seconds: Integer = Field(
+        default=30, ge=1, description="A block that is silent for four times as long is given up."
+    )
+
+    @model_validator(mode="after")
+    def _named_kind(self) -> "ExecutionConfig":
+        given = self.model_fields_set
+        unused = sorted(given - {"kind", "max_parallel", "max_retries"})
+        if unused and "kind" not in given:
+            kind = "external" if unused == ["submit_script"] else "parsl"
+            raise ValueError(f"has {unused[0]} but no kind; add kind: {kind}")
+        return self
+
+
+class PaperConfig(Section):
+    """The published criterion: variance of the worst force component at every step; null: its defaults."""
+
+    variance_limit_ev2_per_angstrom2: Real = Field(
+        default=0.02, gt=0.0, description="Variance above which the engine is called."
+    )
+    factor: Real = Field(
+        default=3.0, gt=1.0, description="It is also called above so many times the mean of the window."
+    )
+    window_steps: Integer = Field(
+        default=1000, ge=1, le=1000, description="Steps of that mean, whatever the refits between them."
+    )
+    gap_steps: Integer = Field(default=10, ge=0, description="Steps after a refit without a call.")
+
+
+class PerStepConfig(Section):
+    """On-the-fly training as in VASP: standard deviation of the worst force component at every step."""
+
+    threshold_ev_per_angstrom: Real = Field(
+        default=0.002, gt=0.0, description="First threshold (ML_CTIFOR); then the mean error after refits."
+    )
+    double_factor: Real = Field(
+        default=2.0, ge=1.0, description="Threshold of a call at once, over the threshold (ML_CDOUB)."
+    )
+    n_candidates: Integer = Field(
+        default=5, ge=1, description="Frames above the threshold that are learnt together (ML_MCONF_NEW)."
+    )
+    gap_steps: Integer = Field(default=10, ge=0, description="Fewest steps between two of them (ML_NMDINT).")
+    n_history: Integer = Field(
+        default=10, ge=1, description="Refits whose errors make the threshold (ML_MHIS)."
+    )
+    largest_spread: Real = Field(
+        default=0.4, gt=0.0, description="Relative spread of these errors that moves the threshold (ML_CSIG)."
+    )
+    margin: Real = Field(
+        default=0.0, gt=-1.0, description="Threshold over the mean of these errors, minus 1 (ML_CX)."
+    )
+
+
+class FixedConfig(Section):
+    """A call at fixed intervals."""
+
+    interval_steps: Integer = Field(default=1000, ge=1, description="Steps between two calls.")
+
+
+class RandomConfig(Section):
+    """Calls at random times."""
+
+    mean_interval_steps: Integer = Field(default=1000, ge=1, description="Mean of the steps between calls.")
 
 
 class CriterionConfig(Section):
     """When molecular dynamics stops to call the engine."""
 
-    kind: Literal["trajectory"] = Field(
+    kind: Literal["trajectory", "paper", "per-step", "fixed", "random"] = Field(
         default="trajectory",
         description="`trajectory`: the expected force error, averaged over the trajectory; no call where the "
-        "expansion, not the data, is the limit.",
+        "expansion, not the data, is the limit. The others are for comparison, each with a section of its "
+        "name (null: its defaults): one trajectory of `training.n_steps` at each temperature goes on through "
+        "all calls.",
     )
     force_error_limit_relative: Real = Field(
         default=0.05, gt=0.0, description="Limit of that error, relative to the root mean square force."
     )
+    paper: PaperConfig | None = Field(default=None, description=PaperConfig.__doc__)
+    per_step: PerStepConfig | None = Field(default=None, description=PerStepConfig.__doc__)
+    fixed: FixedConfig | None = Field(default=None, description=FixedConfig.__doc__)
+    random: RandomConfig | None = Field(default=None, description=RandomConfig.__doc__)
 
 
 class InitialConfig(Section):
     """The first structures that are labelled, before any molecular dynamics."""
 
-    kind: Literal["rattle"] = Field(
-        default="rattle", description="`rattle`: independent normal displacements."
+    kind: Literal["rattle", "thermal"] = Field(
+        default="rattle",
+        description="`rattle`: independent normal displacements; `thermal`: the first one so, the others by "
+        "the phonons of what is known by then, temperature after temperature.",
+    )
+    statistics: Literal["classical", "quantum"] = Field(
+        default="classical", description="Amplitudes of these phonons."
     )
     n: Integer = Field(default=3, ge=1, description="Number of structures.")
     sd_angstrom: Real = Field(

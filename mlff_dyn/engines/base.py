@@ -9,8 +9,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -37,6 +37,9 @@ class EngineResult:
         Voigt order xx, yy, zz, yz, xz, xy; positive under tension, as in ASE.
     magnetic_state : MagneticState, optional
         Of a calculation with spins.
+    origin : mapping of str to str
+        ``program`` (name and version), ``pseudopotentials`` and ``date`` as in
+        `mlff_dyn.store.provenance.Provenance`, as far as the output tells them.
 
     Raises
     ------
@@ -50,6 +53,7 @@ class EngineResult:
     forces_ev_per_angstrom: np.ndarray
     stress_ev_per_angstrom3: np.ndarray | None
     magnetic_state: MagneticState | None = None
+    origin: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_shape("forces", self.forces_ev_per_angstrom, (None, 3))
@@ -78,13 +82,16 @@ class EngineResult:
             magnetic_state=MagneticState.from_json(content["magnetic_state"])
             if "magnetic_state" in content
             else None,
+            origin={str(name): str(text) for name, text in content.get("origin", {}).items()},
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the values by the names of the attributes, the magnetic state only if there is one."""
+        """Return the values by the names of the attributes; magnetic state and origin only where known."""
         values: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
-        state = values.pop("magnetic_state")
-        return values if state is None else {**values, "magnetic_state": state.to_json()}
+        state, origin = values.pop("magnetic_state"), values.pop("origin")
+        if state is not None:
+            values["magnetic_state"] = state.to_json()
+        return {**values, "origin": dict(origin)} if origin else values
 
 
 class Engine(Protocol):
@@ -146,11 +153,35 @@ class Engine(Protocol):
             If the output is missing, cut, not converged or damaged; the message has the file and the reason.
         """
 
+    def amend_input(self, directory: Path, attempt: int) -> str | None:
+        """Change the input after a failed attempt so that the calculation converges to the same result.
+
+        Parameters
+        ----------
+        directory : Path
+            With the input and the output of the attempt that failed.
+        attempt : int
+            Number of attempts that have failed, from 1.
+
+        Returns
+        -------
+        str or None
+            What was changed, for people; None if there is nothing left to try.
+        """
+
     def settle(self, directory: Path) -> None:
         """Wait for what an earlier, killed command may have left running in the directory."""
 
     def stop(self) -> None:
         """End whatever this engine runs now, from another thread; it will not be used again."""
+
+
+@runtime_checkable
+class RunsProgram(Protocol):
+    """An engine whose calculation is one program, which can be run by hand."""
+
+    def command_line(self) -> str:
+        """Return what ``run`` does as a line for a shell in the directory of the calculation."""
 
 
 def engine_identity(engine: Engine) -> str:
@@ -162,6 +193,29 @@ def identity_of(kind: str, physics: Mapping[str, Any]) -> str:
     """Return the digest of an engine of this kind with these parameters, those without physics left out."""
     content = json.dumps([kind, physics], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+@runtime_checkable
+class TellsSettings(Protocol):
+    """An engine whose results have the settings that readers of its output files find there."""
+
+    def settings_identity(self, atoms: Atoms) -> str:
+        """Return the ``label_engine`` of a file with the result of these atoms."""
+
+
+def label_identities(engine: Engine, atoms: Atoms) -> frozenset[str]:
+    """Return what may have labelled frames that go together with those of an engine.
+
+    Parameters
+    ----------
+    engine : Engine
+    atoms : Atoms
+        One structure of the training.
+    """
+    own = {engine_identity(engine)}
+    if isinstance(engine, TellsSettings):
+        own.add(engine.settings_identity(atoms))
+    return frozenset(own)
 
 
 def check_keys(where: str, given: Mapping[str, Any], allowed: Iterable[str]) -> None:

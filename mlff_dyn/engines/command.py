@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import shlex
 import signal
 import subprocess
 import threading
@@ -121,6 +122,13 @@ class CommandRunner:
         settle(directory, self._timeout_seconds)
 
 
+def shell_line(arguments: Sequence[str], environment: Mapping[str, str], *, stdout: str, stderr: str) -> str:
+    """Return what `CommandRunner.run` does as a line for a shell in the directory of the calculation."""
+    variables = [f"{name}={value}" for name, value in environment.items()]
+    words = [*(["env", *variables] if variables else []), *arguments]
+    return f"{shlex.join(words)} > {shlex.quote(stdout)} 2> {shlex.quote(stderr)} < /dev/null"
+
+
 def settle(directory: Path, timeout_seconds: float | None) -> None:
     """Wait until no process of an earlier command works in ``directory``.
 
@@ -145,6 +153,15 @@ def settle(directory: Path, timeout_seconds: float | None) -> None:
                     fix="end that process, then run the same command again",
                 )
             time.sleep(_POLL_SECONDS)
+
+
+def is_running(directory: Path) -> bool:
+    """Whether a process of some command works in ``directory``, as far as this machine knows."""
+    try:
+        with (directory / PROCESS_LOCK).open("r") as lock:
+            return not _try_lock(lock.fileno())
+    except OSError:
+        return False
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -1,35 +1,55 @@
-"""The engines by the name they have in the configuration."""
+"""The engines by the name they have in the configuration; each is imported when it is asked for."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from mlff_dyn.engines.ase_calculator import AseEngine, ase_physics
-from mlff_dyn.engines.base import identity_of
-from mlff_dyn.engines.espresso import EspressoEngine, espresso_physics
 from mlff_dyn.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from mlff_dyn.engines.base import Engine
 
-ENGINES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Engine]] = {
-    "ase": AseEngine,
-    "espresso": EspressoEngine,
+ENGINES: dict[str, tuple[str, str]] = {
+    "ase": ("mlff_dyn.engines.ase.engine", "AseEngine"),
+    "cp2k": ("mlff_dyn.engines.cp2k.engine", "Cp2kEngine"),
+    "espresso": ("mlff_dyn.engines.espresso.engine", "EspressoEngine"),
+    "vasp": ("mlff_dyn.engines.vasp.engine", "VaspEngine"),
 }
-"""Name to a callable of (parameters, profile)."""
+"""Name to the module and the name of the class."""
 
-PHYSICS: dict[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
-    "ase": ase_physics,
-    "espresso": espresso_physics,
-}
-"""Name to a function that takes from the parameters what the results depend on."""
+
+class EngineClass(Protocol):
+    """What makes an engine from the ``engine`` section of the configuration."""
+
+    def __call__(self, parameters: Mapping[str, Any], profile: Mapping[str, Any]) -> Engine:
+        """Create an engine; see `create_engine`."""
+
+    def physics(self, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Take from the parameters what the results depend on; nothing is checked."""
+
+
+def engine_class(kind: str) -> EngineClass:
+    """Import the engine of a name.
+
+    Raises
+    ------
+    ConfigError
+        If the name is unknown.
+    """
+    if kind not in ENGINES:
+        raise ConfigError(f"engine.kind: {kind!r} is unknown", fix=f"use one of {', '.join(sorted(ENGINES))}")
+    module, name = ENGINES[kind]
+    return cast("EngineClass", getattr(import_module(module), name))
 
 
 def configured_identity(kind: str, parameters: Mapping[str, Any]) -> str:
     """Return `engine_identity` of the engine of a configuration, which need not be able to run here."""
-    return identity_of(kind, PHYSICS[kind](parameters))
+    from mlff_dyn.engines.base import identity_of
+
+    return identity_of(kind, engine_class(kind).physics(parameters))
 
 
 def create_engine(kind: str, parameters: Mapping[str, Any], profile: Mapping[str, Any]) -> Engine:
@@ -49,6 +69,4 @@ def create_engine(kind: str, parameters: Mapping[str, Any], profile: Mapping[str
     ConfigError
         If the name is unknown, or a key is unknown, missing or of the wrong type.
     """
-    if kind not in ENGINES:
-        raise ConfigError(f"engine.kind: {kind!r} is unknown", fix=f"use one of {', '.join(sorted(ENGINES))}")
-    return ENGINES[kind](parameters, profile)
+    return engine_class(kind)(parameters, profile)

@@ -1,22 +1,155 @@
-"""Labeling on this machine, a few calculations at a time, safe against a kill at any moment."""
+"""Calculations on this machine, a few at a time, safe against a kill at any moment."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mlff_dyn.engines.base import Engine, EngineResult
 from mlff_dyn.errors import DataError, EngineError, MlffError, located
-from mlff_dyn.execution.calculation import SUPERSEDED_NAME, calculate, read_finished
+from mlff_dyn.execution.base import OnFinished, check_names
+from mlff_dyn.execution.calculation import calculate, read_finished
 from mlff_dyn.store.atomic import fix_of
 
 if TYPE_CHECKING:
-    from ase import Atoms
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
 
-OnFinished = Callable[[str, EngineResult], None]
+    from ase import Atoms
+    from typing_extensions import Self
+
+    from mlff_dyn.engines.base import Engine, EngineResult
+
+
+class LocalExecution:
+    """Execution of kind ``local``.
+
+    One at a time runs in the thread that waits for it; several run in threads that wait for programs, from
+    the moment that they are submitted. After a failure none is started.
+
+    Parameters
+    ----------
+    engine : Engine
+    calculations_dir : Path
+    max_parallel : int
+    max_retries : int
+        Further attempts at a calculation that fails, see `mlff_dyn.execution.attempts`.
+    """
+
+    def __init__(
+        self, engine: Engine, calculations_dir: Path, *, max_parallel: int = 1, max_retries: int = 0
+    ) -> None:
+        self._engine = engine
+        self._folder = Path(calculations_dir)
+        self._max_retries = max_retries
+        self._results: dict[str, EngineResult] = {}
+        self._queue: dict[str, Atoms] = {}
+        self._futures: dict[Future[EngineResult | None], str] = {}
+        self._failed = threading.Event()
+        self._stopped = threading.Event()
+        self._pool = (
+            ThreadPoolExecutor(max_parallel, thread_name_prefix="calculation") if max_parallel > 1 else None
+        )
+
+    @classmethod
+    def configured(
+        cls,
+        engine: Engine,
+        recipe: Mapping[str, Any],  # noqa: ARG003
+        calculations_dir: Path,
+        settings: Mapping[str, Any],
+    ) -> LocalExecution:
+        """Create one from the section ``execution``; see `mlff_dyn.execution.base.ExecutionClass`."""
+        return cls(
+            engine,
+            calculations_dir,
+            max_parallel=settings["max_parallel"],
+            max_retries=settings["max_retries"],
+        )
+
+    def submit(self, names: Sequence[str], atoms_list: Sequence[Atoms]) -> None:
+        """Start calculations, or put them into the queue; those that are finished are read, not run."""
+        check_names(names, len(atoms_list))
+        pending = {}
+        for name, atoms in zip(names, atoms_list, strict=True):
+            found = read_finished(self._engine, atoms, self._folder / name)
+            if found is None:
+                pending[name] = atoms
+            else:
+                self._results[name] = found
+        if self._pool is None:
+            self._queue.update(pending)
+        else:
+            for name, atoms in pending.items():
+                self._futures[self._pool.submit(self._run_unless_failed, name, atoms)] = name
+
+    def results(self, names: Sequence[str], on_finished: OnFinished | None = None) -> list[EngineResult]:
+        """Wait for calculations; see `mlff_dyn.execution.base.Execution`."""
+        for name in names:
+            if name in self._queue:
+                self._keep(name, self._run(name, self._queue.pop(name)), on_finished)
+        errors: dict[str, BaseException] = {}
+        while self._futures and (errors or not all(name in self._results for name in names)):
+            done, _ = wait(self._futures, return_when=FIRST_COMPLETED)
+            for future in sorted(done, key=self._futures.__getitem__):
+                name, error = self._futures.pop(future), future.exception()
+                result = None if error is not None else future.result()
+                if error is not None:
+                    errors[name] = error
+                elif result is not None:
+                    self._keep(name, result, on_finished)
+        if errors:
+            raise first_error(errors)
+        return [self._results[name] for name in names]
+
+    def _keep(self, name: str, result: EngineResult, on_finished: OnFinished | None) -> None:
+        self._results[name] = result
+        if on_finished is not None:
+            on_finished(name, result)
+
+    def _run_unless_failed(self, name: str, atoms: Atoms) -> EngineResult | None:
+        if self._failed.is_set():
+            return None
+        try:
+            return self._run(name, atoms)
+        except BaseException:
+            self._failed.set()
+            raise
+
+    def _run(self, name: str, atoms: Atoms) -> EngineResult:
+        return run_one(
+            self._engine,
+            atoms,
+            self._folder / name,
+            max_retries=self._max_retries,
+            is_stopped=self._stopped.is_set,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._pool is None:
+            return
+        if error is not None:
+            self._failed.set()
+        if error is not None and not isinstance(error, MlffError):
+            self._stop()
+        try:
+            self._pool.shutdown(cancel_futures=error is not None)
+        except BaseException:
+            self._stop()
+            raise
+
+    def _stop(self) -> None:
+        self._stopped.set()
+        self._engine.stop()
 
 
 def label(
@@ -26,9 +159,10 @@ def label(
     names: Sequence[str],
     *,
     max_parallel: int = 1,
+    max_retries: int = 0,
     on_finished: OnFinished | None = None,
 ) -> list[EngineResult]:
-    """Label structures, each in ``calculations_dir/name``.
+    """Label structures on this machine, each in ``calculations_dir/name``.
 
     What is finished is read, not run again. After a failure no further calculation starts; those that are
     running end first and keep their results.
@@ -43,6 +177,8 @@ def label(
         One directory name a structure, all different.
     max_parallel : int
         Calculations that run at the same time.
+    max_retries : int
+        Further attempts at a calculation that fails.
     on_finished : callable, optional
         Called in this thread with name and result after each calculation that was run now.
 
@@ -58,73 +194,25 @@ def label(
     DataError
         If a finished result is damaged, or a directory cannot be written.
     """
-    _check_names(names, len(atoms_list))
-    directories = [Path(calculations_dir) / name for name in names]
-    found = [
-        read_finished(engine, atoms, directory)
-        for atoms, directory in zip(atoms_list, directories, strict=True)
-    ]
-    pending = [index for index, result in enumerate(found) if result is None]
-    results = {index: result for index, result in enumerate(found) if result is not None}
-
-    def keep(index: int, result: EngineResult) -> None:
-        results[index] = result
-        if on_finished is not None:
-            on_finished(names[index], result)
-
-    if max_parallel == 1 or len(pending) <= 1:
-        for index in pending:
-            keep(index, _run(engine, atoms_list[index], directories[index]))
-    else:
-        jobs = {index: (atoms_list[index], directories[index]) for index in pending}
-        _run_parallel(engine, jobs, keep, max_parallel)
-    return [results[index] for index in range(len(names))]
+    n_parallel = max(1, min(max_parallel, len(names)))
+    with LocalExecution(
+        engine, calculations_dir, max_parallel=n_parallel, max_retries=max_retries
+    ) as execution:
+        execution.submit(names, atoms_list)
+        return execution.results(names, on_finished)
 
 
-def _run_parallel(
-    engine: Engine,
-    jobs: Mapping[int, tuple[Atoms, Path]],
-    keep: Callable[[int, EngineResult], None],
-    max_parallel: int,
-) -> None:
-    """Run in threads that wait for programs; start none after a failure, end all at an interrupt."""
-    failed = threading.Event()
-
-    def run_unless_failed(index: int) -> EngineResult | None:
-        if failed.is_set():
-            return None
-        try:
-            return _run(engine, *jobs[index])
-        except BaseException:
-            failed.set()
-            raise
-
-    errors: dict[int, BaseException] = {}
-    with ThreadPoolExecutor(max_parallel, thread_name_prefix="calculation") as pool:
-        futures: dict[Future[EngineResult | None], int] = {
-            pool.submit(run_unless_failed, index): index for index in jobs
-        }
-        waiting = set(futures)
-        try:
-            while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in sorted(done, key=futures.__getitem__):
-                    error = future.exception()
-                    result = None if error is not None else future.result()
-                    if error is not None:
-                        errors[futures[future]] = error
-                    elif result is not None:
-                        keep(futures[future], result)
-        except BaseException:
-            failed.set()
-            engine.stop()
-            raise
-    if errors:
-        raise _first_error(errors)
+def run_one(engine: Engine, atoms: Atoms, directory: Path, **options: Any) -> EngineResult:  # noqa: ANN401
+    """Calculate; a failure names its directory, an error of the file system becomes one of the family."""
+    try:
+        with located(directory):
+            return calculate(engine, atoms, directory, **options)
+    except OSError as error:
+        raise DataError(f"{error.filename or directory}: {error.strerror}", fix=fix_of(error)) from error
 
 
-def _first_error(errors: dict[int, BaseException]) -> BaseException:
-    """Return a bug if there is one, else the failure of the first structure, which counts the others."""
+def first_error(errors: Mapping[str, BaseException]) -> BaseException:
+    """Return a bug if there is one, else the failure of the first calculation, which counts the others."""
     for error in errors.values():
         if not isinstance(error, MlffError):
             return error
@@ -134,22 +222,3 @@ def _first_error(errors: dict[int, BaseException]) -> BaseException:
             f"{first.message}; {len(errors) - 1} more of the calculations failed", fix=first.fix
         )
     return first
-
-
-def _run(engine: Engine, atoms: Atoms, directory: Path) -> EngineResult:
-    """Calculate; a failure names its directory, an error of the file system becomes one of the family."""
-    try:
-        with located(directory):
-            return calculate(engine, atoms, directory)
-    except OSError as error:
-        raise DataError(f"{error.filename or directory}: {error.strerror}", fix=fix_of(error)) from error
-
-
-def _check_names(names: Sequence[str], n_structures: int) -> None:
-    if len(names) != n_structures:
-        raise ValueError(f"{n_structures} structures have {len(names)} names")
-    if len(set(names)) != len(names):
-        raise ValueError(f"names of calculations repeat: {sorted(names)}")
-    for name in names:
-        if not name or name.startswith(".") or "/" in name or name == SUPERSEDED_NAME:
-            raise ValueError(f"{name!r} cannot be the name of a calculation")

@@ -1,4 +1,4 @@
-"""Born charges and dielectric tensor in phonopy's BORN file.
+"""Born charges and dielectric tensor in phonopy's BORN file, or in a YAML file of phonopy or phono3py.
 
 The file lists the tensors of the symmetry-independent atoms of the primitive cell that phonopy makes of the
 input cell. Its first line may give phonopy's unit conversion and two cutoffs of the dipole-dipole sum.
@@ -6,7 +6,7 @@ input cell. Its first line may give phonopy's unit conversion and two cutoffs of
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from phonopy.file_IO import parse_BORN
@@ -14,15 +14,16 @@ from phonopy.structure.cells import Primitive, get_primitive
 from phonopy.structure.symmetry import Symmetry
 
 from mlff_dyn.errors import ConfigError, DataError
+from mlff_dyn.formats.born_yaml import read_born_yaml
 from mlff_dyn.formats.phonopy_cells import input_cell
 from mlff_dyn.lattice.torus import Torus
 from mlff_dyn.model.long_range import LongRange
+from mlff_dyn.store.structure_yaml import is_phonopy_yaml
 from mlff_dyn.units import BOHR_ANGSTROM, HARTREE_EV
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-    from typing import Any
 
     from numpy.typing import NDArray
 
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
 COULOMB_EV_ANGSTROM = HARTREE_EV * BOHR_ANGSTROM
 NAME = "BORN"
-_FIX = "give phonopy's BORN file of the cell in structure.file, in the same orientation"
+_FIX = (
+    "give phonopy's BORN file of the cell in structure.file, or a YAML file with nac, in the same orientation"
+)
 _SAME_UNITS = 1e-3
 _N_VECTORS = 300
 _DAMPED = -np.log(1e-10)
@@ -47,6 +50,7 @@ def read_born(path: Path, crystal: Crystal) -> LongRange:
     Parameters
     ----------
     path : Path
+        BORN, or a YAML file of phonopy or phono3py, also compressed.
     crystal : Crystal
 
     Raises
@@ -54,16 +58,15 @@ def read_born(path: Path, crystal: Crystal) -> LongRange:
     ConfigError
         If the file is missing or damaged, or its tensors do not fit the crystal.
     """
-    primitive = _phonopy_primitive(crystal)
     try:
-        given = parse_BORN(primitive, symprec=crystal.symprec, filename=path)
+        given = read_born_yaml(path, crystal) if is_phonopy_yaml(path) else _read_plain(path, crystal)
     except OSError as error:
         raise ConfigError(f"cannot read expansion.born_file {path}: {error.strerror}", fix=_FIX) from None
+    except DataError as error:
+        raise ConfigError(f"expansion.born_file {path}: {error.message}", fix=_FIX) from None
     except (RuntimeError, ValueError, IndexError) as error:
         raise ConfigError(f"expansion.born_file {path} is damaged: {error}", fix=_FIX) from None
-    charges = np.empty((crystal.n_sites, 3, 3))
-    charges[sites_of_primitive(primitive, crystal)] = given["born"]
-    charges, dielectric = _symmetrized(path, crystal, charges, np.array(given["dielectric"], float))
+    charges, dielectric = _symmetrized(path, crystal, given["born"], np.array(given["dielectric"], float))
     coulomb, damping = _sum_parameters(given, dielectric, crystal)
     try:
         return LongRange(charges, dielectric, damping, coulomb)
@@ -106,19 +109,27 @@ def add_dipoles(phonon: Any, force_field: ForceField, torus: Torus, directory: P
     tuple of str
         Name of the file; nothing where the force field has no dipoles.
     """
+    long_range, dipoles = force_field.long_range, phonopy_dipoles(phonon, force_field, torus)
+    if long_range is None or dipoles is None:
+        return ()
+    phonon.nac_params = dipoles
+    sites = sites_of_primitive(phonon.primitive, torus.crystal)
+    write_born(directory / NAME, long_range, phonon.primitive, sites)
+    return (NAME,)
+
+
+def phonopy_dipoles(phonon: Any, force_field: ForceField, torus: Torus) -> dict[str, Any] | None:  # noqa: ANN401
+    """Return the dipoles of a force field as ``nac_params`` of phonopy or phono3py; None without any."""
     long_range = force_field.long_range
     if long_range is None:
-        return ()
-    sites = sites_of_primitive(phonon.primitive, torus.crystal)
-    phonon.nac_params = {
-        "born": long_range.charges[sites],
+        return None
+    return {
+        "born": long_range.charges[sites_of_primitive(phonon.primitive, torus.crystal)],
         "dielectric": long_range.dielectric,
         "factor": long_range.coulomb,
         "G_cutoff": reciprocal_cutoff(long_range),
         "Lambda": long_range.damping,
     }
-    write_born(directory / NAME, long_range, phonon.primitive, sites)
-    return (NAME,)
 
 
 def reciprocal_cutoff(long_range: LongRange) -> float:
@@ -130,6 +141,15 @@ def sites_of_primitive(primitive: Primitive, crystal: Crystal) -> NDArray[np.int
     """Site of each atom of a primitive cell of phonopy."""
     one_cell = Torus(crystal, np.eye(3, dtype=np.int64))
     return one_cell.match(primitive.positions)[0]
+
+
+def _read_plain(path: Path, crystal: Crystal) -> dict[str, Any]:
+    """Read a BORN file, charges site by site."""
+    primitive = _phonopy_primitive(crystal)
+    given: dict[str, Any] = dict(parse_BORN(primitive, symprec=crystal.symprec, filename=path))
+    charges = np.empty((crystal.n_sites, 3, 3))
+    charges[sites_of_primitive(primitive, crystal)] = given["born"]
+    return {**given, "born": charges}
 
 
 def _phonopy_primitive(crystal: Crystal) -> Primitive:

@@ -35,12 +35,20 @@ def read_plain_yaml(path: Path) -> str:
         raise DataError(
             f"cannot read {path}: {reason}", fix="name a readable YAML file in training.prior"
         ) from None
-    if "!" in text:
-        _check_tags(path, text)
+    check_plain(path, text)
     return text
 
 
-def _check_tags(path: Path, text: str) -> None:
+def check_plain(path: object, text: str) -> None:
+    """Refuse the text of a YAML file with tags that are not those of plain values.
+
+    Raises
+    ------
+    DataError
+        If there is such a tag, or the text is no YAML.
+    """
+    if "!" not in text:
+        return
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         for event in yaml.parse(text, Loader=loader):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import permutations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,12 +32,20 @@ class CubicTerms:
     places: NDArray[np.int32]
     coefficients: NDArray[np.float64]
 
-    def derivatives(self, n_places: int) -> NDArray[np.float64]:
-        """Third derivatives, shape (n_places, n_places, n_places), symmetric."""
-        result = np.zeros((n_places,) * 3)
-        for axes in ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)):
-            np.add.at(result, tuple(self.places[:, axes].T), self.coefficients)
+    def second_derivatives(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Second derivatives by the sums, shape (n_sums, n_sums)."""
+        result = np.zeros((len(sums), len(sums)))
+        for a, b, c in permutations(self.places.T):
+            np.add.at(result, (a, b), self.coefficients * sums[c])
         return result
+
+    def third_derivatives(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Places of the n sums in the products, and third derivatives by these, shape (n, n, n)."""
+        used, numbers = np.unique(self.places, return_inverse=True)
+        result = np.zeros((len(used),) * 3)
+        for axes in permutations(numbers.reshape(-1, 3).T):
+            np.add.at(result, axes, self.coefficients)
+        return used.astype(np.int64), result
 
 
 def cubic_terms(tables: LocalTables, values: NDArray[np.float64]) -> list[CubicTerms]:

@@ -172,6 +172,11 @@ class Torus:
         moments = self.crystal.magnetic_moments
         return None if moments is None else np.repeat(moments, self.n_cells)
 
+    def consists_of(self, other: Torus) -> bool:
+        """Whether copies of another supercell fill this one."""
+        ratio = self.matrix @ np.linalg.inv(other.matrix)
+        return bool(np.abs(ratio - np.rint(ratio)).max() < 1e-6)
+
     def cell_index(self, offsets: ArrayLike) -> NDArray[np.int64]:
         """Index of the cell that an offset falls on; offsets of shape (..., 3) give shape (...)."""
         diagonal, v = self._smith

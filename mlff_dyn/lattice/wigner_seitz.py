@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from ase.geometry.minkowski_reduction import minkowski_reduce
@@ -18,6 +18,41 @@ _TIE_ANGSTROM = 1e-4
 """Images whose distances differ by less are equally near: positions are rounded."""
 
 
+class ShortestImages(NamedTuple):
+    """The equally long shortest images of every atom of a supercell, seen from each site of the home cell.
+
+    Attributes
+    ----------
+    sites : ndarray of int, shape (n_images,)
+        Site that an image is seen from.
+    atoms : ndarray of int, shape (n_images,)
+        Atom of the torus that it is an image of.
+    codes : ndarray of int, shape (n_images,)
+        Its code, see `mlff_dyn.lattice.clusters`.
+    shares : ndarray, shape (n_images,)
+        One over the number of images of the same length.
+    """
+
+    sites: NDArray[np.int64]
+    atoms: NDArray[np.int64]
+    codes: NDArray[np.int64]
+    shares: NDArray[np.float64]
+
+
+def shortest_images(torus: Torus) -> ShortestImages:
+    """Images of all pairs of atoms inside the Wigner-Seitz cell of a supercell or on its boundary."""
+    n_sites = torus.crystal.n_sites
+    partner = np.repeat(np.arange(n_sites), torus.n_cells)
+    found = []
+    for site in range(n_sites):
+        offsets, distances = _images(torus, site)
+        close = distances <= distances.min(axis=1, keepdims=True) + _tie(torus)
+        rows, images = np.nonzero(close)
+        codes = encode(partner[rows], offsets[rows, images], n_sites)
+        found.append((np.full(len(rows), site), rows, codes, 1.0 / close.sum(axis=1)[rows]))
+    return ShortestImages(*(np.concatenate(each) for each in zip(*found, strict=True)))
+
+
 def wigner_seitz_pairs(torus: Torus) -> NDArray[np.int64]:
     """Canonical codes of all pairs that are closest images of each other in a supercell.
 
@@ -28,16 +63,8 @@ def wigner_seitz_pairs(torus: Torus) -> NDArray[np.int64]:
     ndarray of int, shape (n_clusters, 2)
         One-atom clusters included.
     """
-    n_sites = torus.crystal.n_sites
-    pairs = []
-    for site in range(n_sites):
-        offsets, distances = _images(torus, site)
-        close = distances <= distances.min(axis=1, keepdims=True) + _tie(torus)
-        partner = np.repeat(np.arange(n_sites), torus.n_cells)
-        rows, images = np.nonzero(close)
-        codes = encode(partner[rows], offsets[rows, images], n_sites)
-        pairs.append(np.stack([np.full(len(codes), site), codes], axis=1))
-    ordered, _ = canonical(np.concatenate(pairs), n_sites)
+    images = shortest_images(torus)
+    ordered, _ = canonical(np.stack([images.sites, images.codes], axis=1), torus.crystal.n_sites)
     return np.unique(ordered, axis=0)
 
 

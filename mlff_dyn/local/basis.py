@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SAME_PLACE = 1e-6
+_MOST_CELLS = 100_000
+"""Primitive cells in a training supercell, more than any has."""
 KINDS = ("species", "sites")
 NUMBERS_OF_BODIES = (3, 4)
 
@@ -69,6 +71,9 @@ class LocalBasis:
         l, the largest one if there are several; 0 for two bodies.
     structure : ndarray, shape (n_functions, n_parameters), or None
         Values of the functions per parameter, orthonormal columns; None: every value is a parameter.
+    shared_on : ndarray of int, shape (3, 3), or None
+        Supercell whose periodic images share the harmonic part, see `mlff_dyn.model.shared_harmonics`;
+        None: they do not.
     """
 
     settings: LocalSettings
@@ -79,6 +84,7 @@ class LocalBasis:
     radial_indices: NDArray[np.int64]
     degrees: NDArray[np.int64]
     structure: NDArray[np.float64] | None = None
+    shared_on: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         """Refuse parts that do not belong together."""
@@ -116,6 +122,14 @@ class LocalBasis:
             )
         if self.structure is not None:
             check_shape("structure", self.structure, (n_functions, None))
+        if self.shared_on is not None:
+            check_shape("shared_on", self.shared_on, (3, 3))
+            check_indices("shared_on", self.shared_on, -_MOST_CELLS, _MOST_CELLS)
+            if not 1 <= round(abs(np.linalg.det(self.shared_on))) <= _MOST_CELLS:
+                raise DataError(
+                    f"shared_on {self.shared_on.tolist()} spans no supercell that a training may have",
+                    fix="give the supercell of the training",
+                )
 
     def check_crystal(
         self, lattice: NDArray[np.float64], positions: NDArray[np.float64], numbers: NDArray[np.int64]

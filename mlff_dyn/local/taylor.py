@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mlff_dyn.kernels.local_cubic import CubicTerms
     from mlff_dyn.kernels.local_tables import LocalTables
 
 
@@ -50,54 +51,79 @@ class SiteDerivatives(NamedTuple):
     blocks: NDArray[np.float64]
 
 
-def site_derivatives(
-    tables: LocalTables, values: NDArray[np.float64], site: int, order: int
-) -> SiteDerivatives:
-    """Derivatives of the energy of an atom by the displacements of itself and its neighbors.
+class SiteAtRest:
+    """What the derivatives of an order of the energy of an atom have in common, whatever the values.
 
     Parameters
     ----------
     tables : LocalTables
-    values : ndarray, shape (n_functions,), eV
     site : int
     order : int
+
+    Attributes
+    ----------
+    neighbors : ndarray of int, shape (n_inside,)
+        Neighbors of the tables inside the cutoff.
     """
-    mine = np.arange(tables.starts[site], tables.starts[site + 1])
-    neighbors = mine[np.linalg.norm(tables.vectors[mine], axis=1) < tables.cutoff]
-    algebra = TruncatedPolynomials(order)
-    functions = _channel_functions(tables, neighbors, algebra)
-    functions = functions.reshape(len(neighbors), -1, functions.shape[-1])
-    first, second, third = _of_sums(tables, values, tables.kinds[site], functions[..., 0].sum(axis=0))
-    by_order = [_by_atoms(algebra.derivatives(functions, n), n) for n in range(1, order + 1)]
-    places = [algebra.tensor_places(n) for n in range(1, order + 1)]
-    clusters, slopes = by_order[-1]
-    found = [(clusters, np.einsum("rcx,c->rx", slopes, first)[:, places[-1]])]
-    for parts in _partitions(order):
-        factors = [_Factor(*by_order[n - 1], places[n - 1]) for n in parts]
-        if len(parts) == 2:
-            found.append(_pairs(factors, _n_ways(parts) * second))
-        else:
-            found += _triples(factors, _n_ways(parts) * third)
-    blocks = np.concatenate([each for _, each in found]) / factorial(order)
-    clusters = np.concatenate([each for each, _ in found])
-    return SiteDerivatives(neighbors, clusters, blocks.reshape(-1, *(3,) * order))
 
+    def __init__(self, tables: LocalTables, site: int, order: int) -> None:
+        self._tables, self._kind, self._order = tables, int(tables.kinds[site]), order
+        mine = np.arange(tables.starts[site], tables.starts[site + 1])
+        self.neighbors: NDArray[np.int64] = mine[np.linalg.norm(tables.vectors[mine], axis=1) < tables.cutoff]
+        algebra = TruncatedPolynomials(order)
+        functions = _channel_functions(tables, self.neighbors, algebra)
+        functions = functions.reshape(len(self.neighbors), -1, functions.shape[-1])
+        self._sums = functions[..., 0].sum(axis=0)
+        self._factors = [
+            _Factor(*_by_atoms(algebra.derivatives(functions, n), n), algebra.tensor_places(n))
+            for n in range(1, order + 1)
+        ]
 
-def _of_sums(
-    tables: LocalTables, values: NDArray[np.float64], kind: int, sums: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """First to third derivatives of the energy by the sums A of an atom, channels and lm as one axis."""
-    n_channels, n_lm = tables.n_channels, (tables.l_max + 1) ** 2
-    pair, triple = (of_kinds[kind] for of_kinds in tables.coefficients(values))
-    first = np.zeros((n_channels, n_lm))
-    first[:, 0] = pair
-    by_channels = np.zeros((n_channels, n_lm, n_channels, n_lm))
-    for k in range(n_lm):
-        by_channels[:, k, :, k] = 2.0 * triple[isqrt(k)]
-    second = by_channels.reshape(len(sums), len(sums))
-    third = cubic_terms(tables, values)[kind].derivatives(len(sums))
-    of_third = third @ sums
-    return first.ravel() + second @ sums + 0.5 * of_third @ sums, second + of_third, third
+    @property
+    def functions(self) -> NDArray[np.int64]:
+        """Functions that the energy of the atom depends on."""
+        tables = self._tables
+        of_three = tables.quadruples[tables.quadruples[:, 0] == self._kind, -1]
+        every = tables.pair_functions[self._kind], tables.triple_functions[self._kind], of_three
+        found = np.unique(np.concatenate([each.ravel() for each in every]))
+        return found[found >= 0].astype(np.int64)
+
+    def derivatives(self, values: NDArray[np.float64]) -> SiteDerivatives:
+        """Derivatives by the displacements of the atom and its neighbors.
+
+        Parameters
+        ----------
+        values : ndarray, shape (n_functions,), eV
+        """
+        order, cubic = self._order, cubic_terms(self._tables, values)[self._kind]
+        first, second = self._of_sums(values, cubic)
+        clusters, slopes, places = self._factors[-1]
+        found = [(clusters, np.einsum("rcx,c->rx", slopes, first)[:, places])]
+        for parts in _partitions(order):
+            factors = [self._factors[n - 1] for n in parts]
+            if len(parts) == 2:
+                found.append(_pairs(factors, _n_ways(parts) * second))
+            else:
+                found += _triples(factors, _n_ways(parts), cubic)
+        blocks = np.concatenate([each for _, each in found]) / factorial(order)
+        clusters = np.concatenate([each for each, _ in found])
+        return SiteDerivatives(self.neighbors, clusters, blocks.reshape(-1, *(3,) * order))
+
+    def _of_sums(
+        self, values: NDArray[np.float64], cubic: CubicTerms
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """First and second derivatives of the energy by the sums A, channels and lm as one axis."""
+        tables, sums = self._tables, self._sums
+        n_channels, n_lm = tables.n_channels, (tables.l_max + 1) ** 2
+        pair, triple = (of_kinds[self._kind] for of_kinds in tables.coefficients(values))
+        first = np.zeros((n_channels, n_lm))
+        first[:, 0] = pair
+        by_channels = np.zeros((n_channels, n_lm, n_channels, n_lm))
+        for k in range(n_lm):
+            by_channels[:, k, :, k] = 2.0 * triple[isqrt(k)]
+        second = by_channels.reshape(len(sums), len(sums))
+        of_three = cubic.second_derivatives(sums)
+        return first.ravel() + second @ sums + 0.5 * of_three @ sums, second + of_three
 
 
 def _partitions(order: int) -> list[tuple[int, ...]]:
@@ -201,21 +227,22 @@ def _pairs(
     """Clusters and blocks of a bilinear form of all derivatives of two orders."""
     first, second = factors
     left, right = len(first.clusters), len(second.clusters)
-    blocks = np.tensordot(np.tensordot(first.slopes, form, axes=(1, 0)), second.slopes, axes=(2, 1))
+    used = np.flatnonzero(form.any(axis=0))
+    ends = [each.slopes[:, used] for each in factors]
+    blocks = np.tensordot(np.tensordot(ends[0], form[np.ix_(used, used)], axes=(1, 0)), ends[1], axes=(2, 1))
     blocks = blocks.transpose(0, 2, 1, 3)[:, :, first.places[:, None], second.places]
     clusters = [np.repeat(first.clusters, right, axis=0), np.tile(second.clusters, (left, 1))]
     return np.concatenate(clusters, axis=1), blocks.reshape(left * right, -1)
 
 
 def _triples(
-    factors: list[_Factor], form: NDArray[np.float64]
+    factors: list[_Factor], n_ways: float, cubic: CubicTerms
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """The same for a form of derivatives of three orders."""
-    used = np.flatnonzero(form.any(axis=(1, 2)))
-    form = form[np.ix_(used, used, used)]
+    """The same for products of derivatives of three orders."""
+    used, form = cubic.third_derivatives()
     first, *others = (each._replace(slopes=each.slopes[:, used]) for each in factors)
     for atoms, slopes in zip(first.clusters, first.slopes, strict=True) if len(used) else ():
-        found = [_pairs(others, each) for each in np.tensordot(slopes, form, axes=(0, 0))]
+        found = [_pairs(others, each) for each in n_ways * np.tensordot(slopes, form, axes=(0, 0))]
         clusters = found[0][0]
         blocks = np.stack([each for _, each in found], axis=1)[:, first.places]
         whole = np.concatenate([np.tile(atoms, (len(clusters), 1)), clusters], axis=1)

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.kernels import ForceKernel, force_variances, reduced_rows, stress_rows
-from mlff_dyn.kernels.gather import GatherTables, build_gather_tables, energy_row
-from mlff_dyn.kernels.placement import place_tables
-from mlff_dyn.kernels.reduction import Reduction, block_reduction
+from mlff_dyn.kernels.gather import energy_row
+from mlff_dyn.kernels.placement import Placement, place_tables
 from mlff_dyn.kernels.slot_atoms import cell_slices
-from mlff_dyn.kernels.strain.energy import StrainEnergy, build_strain_energy
 from mlff_dyn.kernels.strain.kernel import StrainableTorus, StrainedKernel, check_strain
-from mlff_dyn.kernels.strain.moves import gauss_sum, slot_positions
-from mlff_dyn.kernels.strain.polynomial import StrainTables, build_strain_tables
+from mlff_dyn.kernels.strain.moves import gauss_sum
 from mlff_dyn.lattice.bonds import Bonds, bonded_atoms, neighborhood_amplitudes, relative_amplitude
 from mlff_dyn.lattice.deformation import from_voigt, strained_lattice, stress_of_strain_slope, to_voigt
 from mlff_dyn.lattice.lattice_limits import LATTICE_LIMITS
+from mlff_dyn.lattice.torus import Torus
 from mlff_dyn.model.dipole_strain import StrainedDipoles
+from mlff_dyn.model.lattice_part import LatticePart
 from mlff_dyn.model.local_expansion import LocalExpansion
+from mlff_dyn.model.shared_harmonics import with_shared_harmonics
 from mlff_dyn.regression.data.conditions import Conditions, RowKind
 
 if TYPE_CHECKING:
@@ -29,10 +29,8 @@ if TYPE_CHECKING:
 
     from mlff_dyn.kernels.harmonic import HarmonicTorus
     from mlff_dyn.kernels.local_tables import LocalTerms
-    from mlff_dyn.kernels.slot_atoms import TorusSlots
     from mlff_dyn.kernels.strain.harmonic import StrainableHarmonic
     from mlff_dyn.lattice.basis import ForceConstantBasis
-    from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.local.basis import LocalBasis
     from mlff_dyn.model.long_range import LongRange
 
@@ -81,8 +79,7 @@ class Expansion:
         self.basis = basis
         self.long_range = long_range
         self.local = local
-        self.tables: GatherTables = build_gather_tables(basis.polynomial)
-        self.reduction: Reduction = block_reduction(basis.nullspaces)
+        self.lattice = LatticePart(basis, np.arange(basis.n_parameters))
         self._on: dict[bytes, SupercellExpansion] = {}
 
     def on(self, torus: Torus, strain: NDArray[np.float64] | None = None) -> SupercellExpansion:
@@ -120,21 +117,30 @@ class Expansion:
         return np.maximum(self.parameter_orders - 1, 0)
 
     @cached_property
-    def slot_positions(self) -> NDArray[np.float64]:
-        """Positions of the slots of the kernel tables, shape (n_slots, 3), Å."""
-        crystal = self.basis.crystal
-        return slot_positions(self.tables, crystal.lattice, crystal.positions)
+    def strained_lattice(self) -> LatticePart:
+        """Force constants of strained cells and of other ones than the training supercell.
+
+        See `mlff_dyn.model.shared_harmonics`.
+        """
+        training = self._training
+        if self.local is None or training is None:
+            return self.lattice
+        basis = with_shared_harmonics(self.basis, self.local, training)
+        orders = np.where(self.parameter_orders, self.parameter_orders, 2)
+        return self.lattice if basis is None else LatticePart(basis, np.argsort(orders, kind="stable"))
+
+    def lattice_on(self, torus: Torus) -> LatticePart:
+        """Force constants of an unstrained supercell."""
+        training = self._training
+        is_shared = training is not None and not training.consists_of(torus)
+        return self.strained_lattice if is_shared else self.lattice
 
     @cached_property
-    def strain_tables(self) -> StrainTables:
-        """Tables of strained crystals."""
-        crystal = self.basis.crystal
-        return build_strain_tables(self.basis.polynomial, crystal.lattice, crystal.positions)
-
-    @cached_property
-    def strain_energy(self) -> StrainEnergy:
-        """Energy of strained crystals at rest, per orbit parameter."""
-        return build_strain_energy(self.strain_tables)
+    def _training(self) -> Torus | None:
+        """Supercell whose images share the harmonic part of the local energy."""
+        if self.local is None or self.local.shared_on is None:
+            return None
+        return Torus(self.basis.crystal, self.local.shared_on)
 
     @cached_property
     def strained_dipoles(self) -> StrainedDipoles | None:
@@ -160,9 +166,24 @@ class _Supercell:
     torus: Torus
 
     @cached_property
-    def slot_atoms(self) -> TorusSlots:
-        """Atom that each slot of the kernel tables means for each cell."""
-        return self.torus.slot_atoms(self.expansion.tables.slots)
+    def lattice(self) -> LatticePart:
+        """Force constants without strain."""
+        return self.expansion.lattice_on(self.torus)
+
+    @cached_property
+    def place(self) -> Placement:
+        """Their kernel tables."""
+        return place_tables(self.lattice.tables, self.torus.slot_atoms(self.lattice.tables.slots))
+
+    @cached_property
+    def strainable_place(self) -> Placement:
+        """Kernel tables of the force constants under strain, without any."""
+        tables = self.expansion.strained_lattice.tables
+        return (
+            self.place
+            if tables is self.place.tables
+            else place_tables(tables, self.torus.slot_atoms(tables.slots))
+        )
 
     @cached_property
     def local(self) -> LocalExpansion | None:
@@ -200,9 +221,11 @@ class SupercellExpansion:
         self.torus = supercell.torus
         self.strain = np.zeros((3, 3)) if strain is None else check_strain(strain)
         self._supercell = supercell
-        self._reduction = expansion.reduction
-        moves = None if strain is None else expansion.slot_positions @ self.strain
-        self._place = place_tables(expansion.tables, supercell.slot_atoms, moves)
+        self._lattice, self._place = supercell.lattice, supercell.place
+        if strain is not None:
+            self._lattice, place = expansion.strained_lattice, supercell.strainable_place
+            moves = self._lattice.slot_positions @ self.strain
+            self._place = place_tables(place.tables, place.slot_atoms, moves)
 
     def strained(self, strain: NDArray[np.float64]) -> SupercellExpansion:
         """Return the expansion on the same supercell under a strain, symmetric, shape (3, 3)."""
@@ -231,35 +254,52 @@ class SupercellExpansion:
         energy_row : ndarray, shape (n_parameters,)                 Å^order
             Of the energy measured from that of the unstrained crystal at rest.
         """
-        forces, energy = self.lattice_rows(displacements)
+        forces, energy = self._all_lattice_rows(displacements)
         if self.local is None:
             return forces, energy
         local = self.local.rows(displacements, self.strain)
-        return np.hstack([forces, local.forces]), np.append(energy, local.energy)
+        return self._in_all_columns(forces, local.forces), self._in_all_columns(energy, local.energy)
+
+    def _in_all_columns(
+        self, lattice: NDArray[np.float64], local: NDArray[np.float64], part: LatticePart | None = None
+    ) -> NDArray[np.float64]:
+        """Sum of both parts; the lattice is that of the supercell by default."""
+        result = np.zeros((*lattice.shape[:-1], self.expansion.n_parameters))
+        result[..., (part or self._lattice).columns] = lattice
+        result[..., self.basis.n_parameters :] += local
+        return result
 
     def lattice_rows(
         self, displacements: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Rows of the force constants, the first columns of `rows`."""
+        """Rows of the parameters of the force constants alone, the first columns of `rows`."""
+        forces, energy = self._all_lattice_rows(displacements)
+        own = self._lattice.columns < self.basis.n_parameters
+        return (forces, energy) if own.all() else (forces[:, own], energy[own])
+
+    def _all_lattice_rows(
+        self, displacements: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        lattice = self._lattice
         forces = self._reduced(displacements)
+        orders = lattice.basis.parameter_orders
         if not self._place.is_strained:
-            return forces, energy_row(forces, displacements, self.basis.parameter_orders)
+            return forces, energy_row(forces, displacements, orders)
         centered = displacements - displacements.mean(axis=0)
-        degree = int(self.basis.parameter_orders.max()) - 1
-        work = gauss_sum(lambda x: centered.ravel() @ self._reduced(x * centered), degree)
-        rest = self.torus.n_cells * self.expansion.strain_energy.energy(self.strain)
+        work = gauss_sum(lambda x: centered.ravel() @ self._reduced(x * centered), int(orders.max()) - 1)
+        rest = self.torus.n_cells * lattice.strain_energy.energy(self.strain)
         by_atom = forces.reshape(len(displacements), 3, -1) - self._net_force_rows
-        return by_atom.reshape(forces.shape), self.basis.reduce_columns(rest) - work
+        return by_atom.reshape(forces.shape), lattice.basis.reduce_columns(rest) - work
 
     def _reduced(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
-        return reduced_rows(self._place, self._reduction, displacements)
+        return reduced_rows(self._place, self._lattice.reduction, displacements)
 
     @cached_property
     def _net_force_rows(self) -> NDArray[np.float64]:
         """Mean force on the atoms of the strained crystal, which is taken off; shape (3, n_parameters)."""
         tables = self._place.tables
         one_cell = place_tables(tables, tables.slots[:, :1], self._place.moves)
-        rows = reduced_rows(one_cell, self._reduction, np.zeros((one_cell.n_atoms, 3)))
+        rows = reduced_rows(one_cell, self._lattice.reduction, np.zeros((one_cell.n_atoms, 3)))
         return np.asarray(rows.reshape(one_cell.n_atoms, 3, -1).mean(axis=0))
 
     def force_variances(
@@ -291,20 +331,23 @@ class SupercellExpansion:
         local, factor = None, covariance_factor
         if self.local is not None:
             local = self.local.place(displacements, self.strain)
-            lattice, others = np.split(factor, [self.basis.n_parameters])
-            factor = np.vstack([lattice, self.local.basis.values(others)])
-        given = (self._place, self._reduction, displacements, factor)
+            values = self.local.basis.values(factor[self.basis.n_parameters :])
+            factor = np.vstack([factor[self._lattice.columns], values])
+        given = (self._place, self._lattice.reduction, displacements, factor)
         return force_variances(*given, atoms=atoms, local=local, n_threads=n_threads)
 
     def _variances_without_net_force(
         self, displacements: NDArray[np.float64], covariance_factor: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         place = self._place
-        lattice, local = np.split(covariance_factor, [self.basis.n_parameters])
+        lattice, local = (
+            covariance_factor[self._lattice.columns],
+            covariance_factor[self.basis.n_parameters :],
+        )
         atoms = np.arange(place.n_atoms).reshape(place.n_sites, place.n_cells)
         variances = np.empty((place.n_sites, place.n_cells, 3))
         for cells in cell_slices(place.n_cells, 3 * place.n_sites * self.expansion.n_parameters):
-            rows = reduced_rows(place, self._reduction, displacements, cells)
+            rows = reduced_rows(place, self._lattice.reduction, displacements, cells)
             rows = (rows.reshape(-1, 3, rows.shape[1]) - self._net_force_rows).reshape(rows.shape)
             products = rows @ lattice
             if self.local is not None:
@@ -329,14 +372,17 @@ class SupercellExpansion:
             Components xx, yy, zz, yz, xz, xy, positive under tension: stress = row @ parameters, eV/Å³.
         """
         centered = displacements - displacements.mean(axis=0)
-        slope = stress_rows(self._place, self.expansion.slot_positions, centered)
-        if self._place.is_strained:
-            slope = slope + self.torus.n_cells * to_voigt(self.expansion.strain_energy.gradient(self.strain))
-        stress = self.basis.reduce_columns(stress_of_strain_slope(slope, self.strain)) / self.volume
+        lattice = self.expansion.strained_lattice
+        place = self._place if self._place.is_strained else self._supercell.strainable_place
+        slope = stress_rows(place, lattice.slot_positions, centered)
+        if place.is_strained:
+            slope = slope + self.torus.n_cells * to_voigt(lattice.strain_energy.gradient(self.strain))
+        stress = lattice.basis.reduce_columns(stress_of_strain_slope(slope, self.strain)) / self.volume
         if self.local is None:
             return stress
         local = to_voigt(self.local.rows(displacements, self.strain).virial)
-        return np.hstack([stress, stress_of_strain_slope(local, self.strain) / self.volume])
+        of_local = stress_of_strain_slope(local, self.strain) / self.volume
+        return self._in_all_columns(stress, of_local, lattice)
 
     def amplitude(self, displacements: NDArray[np.float64]) -> float:
         """Relative amplitude of a frame, which truncation errors grow with (Å); displacements in Å."""
@@ -370,7 +416,7 @@ class SupercellExpansion:
             return self.strained_kernel(parameters, precision=precision, n_threads=n_threads)
         return ForceKernel(
             self._place.tables,
-            self.basis.expand(parameters[: self.basis.n_parameters]),
+            self._lattice.orbit_parameters(parameters),
             self._place.slot_atoms,
             precision,
             n_threads,
@@ -378,6 +424,11 @@ class SupercellExpansion:
             harmonic=self.dipole_dipole,
             local=self._local_terms(parameters),
         )
+
+    def lattice_kernel(self, parameters: NDArray[np.float64]) -> ForceKernel:
+        """Kernel of the force constants alone, for given parameters of all parts."""
+        place, coefficients = self._place, self._lattice.orbit_parameters(parameters)
+        return ForceKernel(place.tables, coefficients, place.slot_atoms, grid=self.torus.grid)
 
     def _local_terms(self, parameters: NDArray[np.float64]) -> LocalTerms | None:
         if self.local is None:
@@ -403,10 +454,11 @@ class SupercellExpansion:
         n_threads : int or None
         """
         volume = abs(float(np.linalg.det(self.basis.crystal.lattice)))
+        lattice = self.expansion.strained_lattice
         torus = StrainableTorus(
-            self.expansion.strain_tables,
-            self.expansion.strain_energy,
-            self.basis.expand(parameters[: self.basis.n_parameters]),
+            lattice.strain_tables,
+            lattice.strain_energy,
+            lattice.orbit_parameters(parameters),
             self.torus.slot_atoms,
             precision,
             n_threads,

@@ -146,13 +146,13 @@ def whole_force_constants(
     DataError
         If no part of the energy has that order.
     """
-    basis, local = expansion.basis, expansion.local
-    of_basis, of_local = np.split(parameters, [basis.n_parameters])
+    lattice, local = expansion.lattice_on(torus), expansion.local
     parts = []
-    if order in basis.orders or local is None or not 1 <= order <= MAX_ORDER:
-        parts.append(force_constants(basis, of_basis, order, torus))
+    if order in lattice.basis.orders or local is None or not 1 <= order <= MAX_ORDER:
+        parts.append(force_constants(lattice.basis, parameters[lattice.columns], order, torus))
     if local is not None:
-        found = local_force_constants(local.tables, local.values(of_local), order, torus)
+        values = local.values(parameters[expansion.basis.n_parameters :])
+        found = local_force_constants(local.tables, values, order, torus)
         parts.append(ForceConstants(order, torus, *found))
     constants = parts[0] if len(parts) == 1 else _sum(*parts)
     return _with_dipoles(constants, expansion) if order == 2 else constants

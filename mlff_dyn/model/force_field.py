@@ -84,6 +84,8 @@ class ScalarModel:
         What the expansion leaves out on average, and the zero hides at the amplitudes of the data: its
         standard deviation at the reference amplitude of the noise.
     largest_amplitude : float                         of the data, Å
+    smallest_amplitude : float
+        Of the data, Å; 0 where it is not known.
     """
 
     zero: NDArray[np.float64]
@@ -92,6 +94,7 @@ class ScalarModel:
     calibration: float
     coherent_sd: float
     largest_amplitude: float
+    smallest_amplitude: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +119,8 @@ class ForceField:
         Functions of distances and angles beside the force constants.
     prior_guess : PriorGuessSummary or None
         What a cheaper source contributed; None if there was none.
+    site_scales : ndarray, shape (n_sites,), or None
+        Factors on the standard deviations of the forces on each site beside the calibration; None: all one.
 
     Examples
     --------
@@ -159,6 +164,7 @@ class ForceField:
     long_range: LongRange | None = None
     local: LocalBasis | None = None
     prior_guess: PriorGuessSummary | None = None
+    site_scales: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         """Refuse parameters and parts of another crystal or expansion."""
@@ -172,6 +178,10 @@ class ForceField:
         check_shape("covariance_factor", self.posterior.covariance_factor, (n_parameters, None))
         if not 0.0 <= self.calibration < np.inf:
             raise DataError(f"a calibration of {self.calibration}", fix="give a factor above zero")
+        if self.site_scales is not None:
+            check_shape("site_scales", self.site_scales, (self.basis.crystal.n_sites,))
+            if not (np.isfinite(self.site_scales) & (self.site_scales >= 0.0)).all():
+                raise DataError("site_scales are no factors", fix="give factors above zero")
 
     @cached_property
     def expansion(self) -> Expansion:
@@ -186,8 +196,13 @@ class ForceField:
         if 1 not in self.basis.orders:
             return none, none
         rows, _ = self.expansion.on(Torus(crystal, np.eye(3, dtype=np.int64))).rows(none)
-        sds = self.calibration * np.sqrt(self.posterior.variance(rows))
-        return (rows @ self.posterior.mean).reshape(-1, 3), sds.reshape(-1, 3)
+        sds = np.sqrt(self.posterior.variance(rows)).reshape(-1, 3)
+        return (rows @ self.posterior.mean).reshape(-1, 3), self.force_scales(len(sds)) * sds
+
+    def force_scales(self, n_atoms: int) -> NDArray[np.float64]:
+        """Factors on the standard deviations of the forces on the atoms of a torus, shape (n_atoms, 1)."""
+        of_sites = np.ones(self.basis.crystal.n_sites) if self.site_scales is None else self.site_scales
+        return self.calibration * np.repeat(of_sites, n_atoms // len(of_sites))[:, None]
 
     def static_forces_on(self, torus: Torus) -> NDArray[np.float64]:
         """Forces on the undisplaced atoms of a supercell, shape (n_atoms, 3), eV/Å."""
@@ -366,7 +381,8 @@ def errors_of_variances(
     """Standard deviations of forces whose epistemic variances, n_atoms times 3, are at hand."""
     noise = force_field.posterior.noise.variance(conditions.amplitudes, conditions.ratios)
     by_atom = variances.reshape(-1, 3)
-    return _parts(force_field.calibration, by_atom, np.broadcast_to(noise[:, None], by_atom.shape))
+    scales = force_field.force_scales(len(by_atom))
+    return _parts(scales, by_atom, np.broadcast_to(noise[:, None], by_atom.shape))
 
 
 def energy_errors_of_row(
@@ -406,13 +422,15 @@ def _scalar_errors(
     variances = force_field.posterior.variance(rows - model.coupling)
     variances = variances + np.einsum("ij,ij->i", model.zero_factor, model.zero_factor)
     noise = force_field.posterior.hyperparameters.other_noise[kind]
-    amplitudes = np.array([amplitude_angstrom, model.largest_amplitude]) / noise.reference_amplitude
-    grown = amplitudes**noise.exponent
-    beyond = model.coherent_sd / model.calibration * max(0.0, grown[0] - grown[1])
+    amplitudes = np.array([amplitude_angstrom, model.smallest_amplitude, model.largest_amplitude])
+    grown, smallest, largest = (amplitudes / noise.reference_amplitude) ** noise.exponent
+    beyond = model.coherent_sd / model.calibration * max(0.0, grown - largest, smallest - grown)
     total = noise.variance(amplitude_angstrom) + beyond**2
     return _parts(model.calibration, variances, np.broadcast_to(total, variances.shape))
 
 
-def _parts(scale: float, epistemic: NDArray[np.float64], noise: NDArray[np.float64]) -> ForceErrors:
+def _parts(
+    scale: float | NDArray[np.float64], epistemic: NDArray[np.float64], noise: NDArray[np.float64]
+) -> ForceErrors:
     """Standard deviations from variances before calibration."""
     return ForceErrors(scale * np.sqrt(epistemic), scale * np.sqrt(noise), scale * np.sqrt(epistemic + noise))

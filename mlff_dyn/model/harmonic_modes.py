@@ -20,7 +20,7 @@ import numpy as np
 from mlff_dyn.lattice.torus import Torus
 from mlff_dyn.model.force_constants import whole_force_constants
 from mlff_dyn.model.harmonic_forces import SMALL_STEP, is_of_order_2
-from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K
+from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K, HBAR_EV_FS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -113,6 +113,38 @@ class HarmonicModes:
         inertias = self.torus.crystal.masses * AMU_ANGSTROM2_PER_FS2_EV
         thermal = BOLTZMANN_EV_PER_K * temperature_kelvin / (inertias * self.torus.n_cells)
         return np.asarray(thermal[:, None, None] * sums)
+
+    def amplitudes(self, temperature_kelvin: float, *, is_quantum: bool = False) -> NDArray[np.float64]:
+        """Mean square of each normal coordinate, eV fs², shape (n_wavevectors, n_modes).
+
+        kT / omega^2, or hbar / (2 omega) coth(hbar omega / 2 kT); with |omega^2| for unstable modes. Zero for
+        those that move the crystal as a whole.
+        """
+        kept = self.is_vibration
+        omega = np.sqrt(np.abs(np.where(kept, self.squares, 1.0)))
+        thermal = BOLTZMANN_EV_PER_K * temperature_kelvin
+        if is_quantum:
+            found = HBAR_EV_FS / (2.0 * omega) / np.tanh(HBAR_EV_FS * omega / (2.0 * thermal))
+        else:
+            found = thermal / omega**2
+        return np.where(kept, found, 0.0)
+
+    def sample(
+        self, temperature_kelvin: float, generator: np.random.Generator, *, is_quantum: bool = False
+    ) -> NDArray[np.float64]:
+        """Draw displacements of the harmonic crystal, shape (n_atoms, 3), Å.
+
+        The real part of a sum over all modes with independent complex amplitudes: each wave vector gives half
+        of the covariance, its opposite the other half.
+        """
+        means = self.amplitudes(temperature_kelvin, is_quantum=is_quantum)
+        drawn = generator.standard_normal((2, *means.shape))
+        coordinates = np.sqrt(means) * (drawn[0] + 1j * drawn[1])
+        moved = np.einsum("qaj,qj->qa", self.polarizations, coordinates)
+        phases = np.exp(2j * np.pi * self.torus.offsets @ self.torus.wavevectors.T)
+        cells = (phases @ moved).real.reshape(self.torus.n_cells, -1, 3)
+        inertias = self.torus.masses * AMU_ANGSTROM2_PER_FS2_EV * self.torus.n_cells
+        return np.asarray(cells.swapaxes(0, 1).reshape(-1, 3) / np.sqrt(inertias)[:, None])
 
     def pattern(self, wavevector: int, mode: int, torus: Torus | None = None) -> NDArray[np.float64]:
         """Real displacements along a mode, of arbitrary length, shape (n_atoms, 3).

@@ -30,6 +30,7 @@ def local_basis(
     crystal: Crystal,
     settings: LocalSettings,
     *,
+    training: Torus | None = None,
     is_at_rest: bool = False,
     limits: FunctionLimits = FUNCTION_LIMITS,
 ) -> LocalBasis:
@@ -39,9 +40,11 @@ def local_basis(
     ----------
     crystal : Crystal
     settings : LocalSettings
+    training : Torus, optional
+        Training supercell, whose periodic images share the harmonic part.
     is_at_rest : bool
         Whether the local part by itself has neither forces nor stress at rest, as rotational sum rules of the
-        force constants beside it assume.
+        force constants beside it assume. Its harmonic part then obeys these rules and is not shared.
     limits : FunctionLimits
 
     Raises
@@ -68,7 +71,7 @@ def local_basis(
         limits=limits,
     )
     if not is_at_rest:
-        return basis
+        return basis if training is None else replace(basis, shared_on=training.matrix)
     at_rest = LocalExpansion(basis, Torus(crystal, np.eye(3, dtype=np.int64))).at_rest
     rules = np.concatenate([at_rest.forces, at_rest.virial.reshape(9, -1)])
     _, sizes, directions = np.linalg.svd(rules)

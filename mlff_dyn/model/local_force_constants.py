@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.local.taylor import site_derivatives
+from mlff_dyn.local.taylor import SiteAtRest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,7 +32,7 @@ def local_force_constants(
     """
     found = []
     for site in range(tables.n_sites):
-        terms = site_derivatives(tables, values, site, order)
+        terms = SiteAtRest(tables, site, order).derivatives(values)
         slots = np.concatenate([[[site, 0, 0, 0]], tables.slots[terms.neighbors]]).astype(np.int64)
         atoms = slots[:, 0] * torus.n_cells + torus.cell_index(slots[:, 1:])
         found.append(_collected(atoms[terms.clusters], terms.blocks, torus))

@@ -1,4 +1,4 @@
-"""Plots of plain arrays as PNG files, written whole or not at all."""
+"""Plots of plain arrays as PNG or SVG files, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -203,7 +204,11 @@ def _draw_scores(panel: Axes, errors: np.ndarray, sd: np.ndarray) -> None:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a PNG without time or version, so that equal data give equal bytes."""
-    canvas = FigureCanvasAgg(figure)
-    with atomic_write(path) as temporary:
-        canvas.print_figure(temporary, dpi=_DOTS_PER_INCH, format="png", metadata={"Software": None})
+    """Write a PNG or SVG, by its name, without time or version, so that equal data give equal bytes."""
+    is_svg = path.suffix == ".svg"
+    canvas = FigureCanvasSVG(figure) if is_svg else FigureCanvasAgg(figure)
+    metadata = {"Date": None, "Creator": None} if is_svg else {"Software": None}
+    with atomic_write(path) as temporary, rc_context({"svg.hashsalt": path.stem}):
+        canvas.print_figure(
+            temporary, dpi=_DOTS_PER_INCH, format=path.suffix.removeprefix("."), metadata=metadata
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -132,11 +133,32 @@ def read_snapshots(path: Path | str, columns: Mapping[str, str] | None = None) -
         raise DataError(
             f"{path} is not a text file: {error}", fix="give extended XYZ in UTF-8, uncompressed"
         ) from error
-    n_frames = _count_frames(path, text)
-    with path.open(encoding="utf-8") as file:
-        frames = read_xyz(file, index=slice(None))
-        where = [f"{path}, frame {number}" for number in range(1, n_frames + 1)]
-        return tuple(_read_frame(each, frames, columns or {}) for each in where)
+    return parse_snapshots(path, text, columns or {})
+
+
+def parse_snapshots(
+    where: object, text: str, columns: Mapping[str, str], *, with_displacements: bool = False
+) -> tuple[Snapshot, ...]:
+    """Read every frame of a text in extended XYZ; see `read_snapshots`.
+
+    Parameters
+    ----------
+    where : object
+        File of the text, for the messages.
+    text : str
+    columns : mapping of str to str
+    with_displacements : bool
+        Add a column ``displacements`` to the positions, which are then those of the undisplaced atoms.
+
+    Raises
+    ------
+    DataError
+        See `read_snapshots`.
+    """
+    n_frames = _count_frames(where, text)
+    frames = read_xyz(StringIO(text), index=slice(None))
+    names = [f"{where}, frame {number}" for number in range(1, n_frames + 1)]
+    return tuple(_read_frame(each, frames, columns, with_displacements) for each in names)
 
 
 def write_snapshots(path: Path | str, snapshots: Iterable[Snapshot]) -> None:
@@ -174,7 +196,7 @@ def write_snapshots(path: Path | str, snapshots: Iterable[Snapshot]) -> None:
             )
 
 
-def _count_frames(path: Path, text: str) -> int:
+def _count_frames(path: object, text: str) -> int:
     """Count the frames, and refuse a file that is cut: the reader would take the rest for the whole."""
     lines = text.rstrip().split("\n")
     if lines == [""]:
@@ -213,9 +235,14 @@ def _n_columns(header: str) -> int:
     return sum(int(count) for count in counts if count.isdecimal())
 
 
-def _read_frame(where: str, frames: Iterator[Atoms], columns: Mapping[str, str]) -> Snapshot:
+def _read_frame(
+    where: str, frames: Iterator[Atoms], columns: Mapping[str, str], with_displacements: bool
+) -> Snapshot:
     with located(where):
-        return _to_snapshot(_next_frame(frames), columns)
+        atoms = _next_frame(frames)
+        if with_displacements:
+            atoms.positions += atoms.arrays["displacements"]
+        return _to_snapshot(atoms, columns)
 
 
 def _next_frame(frames: Iterator[Atoms]) -> Atoms:

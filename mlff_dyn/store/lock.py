@@ -114,6 +114,24 @@ def reading(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def holder_of(directory: Path) -> int | None:
+    """Return the process that works in a run directory now; None if there is none."""
+    try:
+        descriptor = os.open(directory / LOCK_NAME, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
+        return int(text) if text.isdecimal() else 0
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return None
+
+
 def _in_use(directory: Path, descriptor: int) -> UsageError:
     holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
     return UsageError(

@@ -75,6 +75,8 @@ def write_model(path: Path, force_field: ForceField, metadata: Mapping[str, Any]
             scalar = getattr(force_field, name)
             if scalar is not None:
                 _write_fields(group.create_group(name), scalar)
+        if force_field.site_scales is not None:
+            group["site_scales"] = force_field.site_scales
         group.attrs["log_evidence"] = posterior.log_evidence
         group.attrs["n_targets"] = posterior.n_targets
         group.attrs["weight_power"] = posterior.hyperparameters.weight_power
@@ -123,6 +125,7 @@ def _read_model_group(file: h5py.File) -> ForceField:
         posterior=posterior,
         calibration=float(attrs["calibration"]),
         training=_read_fields(file["training"], TrainingSummary),
+        site_scales=read_array(group["site_scales"]) if "site_scales" in group else None,
         prior_guess=_read_fields(file["transfer"], PriorGuessSummary) if "transfer" in file else None,
         long_range=_read_fields(file["long_range"], LongRange) if "long_range" in file else None,
         local=_read_local(file["local"]) if "local" in file else None,
@@ -152,7 +155,7 @@ def _read_local(group: h5py.Group) -> LocalBasis:
         bodies=bodies,
         radial_indices=radial_indices,
         degrees=read_array(group["degrees"]),
-        structure=read_array(group["structure"]) if "structure" in group else None,
+        **{name: read_array(group[name]) for name in ("structure", "shared_on") if name in group},
     )
 
 

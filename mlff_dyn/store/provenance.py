@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 AGAIN = "-again"
 """End of the name of a calculation that is made once more."""
 
+INITIAL = "initial structure"
+"""Reason of a calculation that no dynamics asked for."""
+
 _OLD_NAMES = {"temperature_k": "temperature_kelvin"}
 
 
@@ -29,7 +32,20 @@ class Provenance:
     engine, engine_kind : str or None
         Digest of the engine and its parameters, and its kind; of calculations of this run alone.
     label_engine, label_engine_kind : str or None
-        The same of frames that were given to this run and that another one had calculated.
+        The same of frames that were given to this run and that another one had calculated: for those of
+        output files, a digest of the settings that results depend on.
+    program : str or None
+        Name and version of what calculated it, such as "VASP 6.4.1".
+    pseudopotentials : str or None
+        Their titles or files, separated by commas.
+    file : str or None
+        That it was read from.
+    step : int or None
+        In that file, counted from 1.
+    date : str or None
+        Of the calculation, ISO 8601.
+    changes : str or None
+        In its input, after attempts that failed.
     temperature_kelvin : float or None
         Of the dynamics that it was taken from.
     expected_force_error_ev_per_angstrom, found_force_error_ev_per_angstrom : float or None
@@ -63,6 +79,12 @@ class Provenance:
     engine_kind: str | None = None
     label_engine: str | None = None
     label_engine_kind: str | None = None
+    program: str | None = None
+    pseudopotentials: str | None = None
+    file: str | None = None
+    step: int | None = None
+    date: str | None = None
+    changes: str | None = None
     temperature_kelvin: float | None = None
     expected_force_error_ev_per_angstrom: float | None = None
     found_force_error_ev_per_angstrom: float | None = None
@@ -91,6 +113,11 @@ class Provenance:
         return {**{name: value for name, value in known.items() if value is not None}, **self.others}
 
     @property
+    def is_of_dynamics(self) -> bool:
+        """Whether a calculation of this run is of a frame of its exploring dynamics."""
+        return self.is_calculation and not (self.reason or INITIAL).startswith(INITIAL)
+
+    @property
     def is_calculation(self) -> bool:
         """Whether an engine labelled the frame for this run."""
         return self.engine is not None
@@ -110,6 +137,12 @@ class Provenance:
         return Provenance(
             label_engine=self.labelled_by,
             label_engine_kind=self.engine_kind or self.label_engine_kind,
+            program=self.program,
+            pseudopotentials=self.pseudopotentials,
+            file=self.file,
+            step=self.step,
+            date=self.date,
+            changes=self.changes,
             temperature_kelvin=self.temperature_kelvin,
         )
 

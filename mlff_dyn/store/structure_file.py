@@ -20,10 +20,10 @@ from mlff_dyn.errors import DataError
 from mlff_dyn.lattice.magnetism import MAGNETIC_LIMITS
 from mlff_dyn.store.structure_cif import read_cif
 from mlff_dyn.store.structure_mcif import is_magnetic_cif, read_magnetic_cif
+from mlff_dyn.store.structure_pw import SHARES, read_pw_structure
 from mlff_dyn.store.structure_text import (
     CHECKED_FORMATS,
     checked_text,
-    pw_masses,
     without_fortran_exponents,
 )
 from mlff_dyn.store.structure_yaml import is_phonopy_yaml, read_phonopy_cell
@@ -33,10 +33,8 @@ MINIMUM_DISTANCE_ANGSTROM = 0.4
 
 MINIMUM_VOLUME_ANGSTROM3 = 0.1
 
-SHARES = "moments are shares of the valence electrons"
-"""Info key of a structure whose moments are starting magnetizations of pw.x."""
-
 _PW_NAMELIST = re.compile(rb"^\s*&system\b", re.IGNORECASE | re.MULTILINE)
+_TDEP_SUFFIXES = (".ucposcar", ".ssposcar")
 _LOOKS_LIKE_SYMBOL = re.compile(r"'[A-Za-z]\w{0,3}'")
 _logger = logging.getLogger(__name__)
 
@@ -89,7 +87,7 @@ def _read_checked(path: Path, _modified: int, _size: int) -> Atoms:
     for name in ("masses", "initial_magmoms"):
         if name in read.arrays:
             atoms.set_array(name, read.arrays[name])
-    _add_moments(path, read, atoms)
+    _add_moments(read, atoms)
     _check_distances(path, atoms)
     return atoms
 
@@ -130,14 +128,12 @@ def _read_format(path: Path) -> Any:  # noqa: ANN401 (whatever the reader of ASE
     if kind == "cif":
         with open_with_compression(str(path), "rb") as file:
             atoms, doubts = read_cif(path, file)
+    elif kind == "espresso-in":
+        atoms = read_pw_structure(path)
     else:
         if kind in CHECKED_FORMATS:
             text, doubts = checked_text(path, kind, _text(path))
         atoms = _read_text(path, kind, text)
-    if kind == "espresso-in":
-        given = pw_masses(_text(path))
-        natural = zip(atoms.get_chemical_symbols(), atoms.get_masses(), strict=True)
-        atoms.set_masses([given.get(symbol, mass) for symbol, mass in natural])
     for doubt in doubts:
         _logger.warning("%s: %s", path, doubt)
     return atoms
@@ -173,19 +169,24 @@ def is_pw_input(path: Path) -> bool:
         return _PW_NAMELIST.search(file.read(2**16)) is not None
 
 
-def _add_moments(path: Path, read: Atoms, atoms: Atoms) -> None:
+def _add_moments(read: Atoms, atoms: Atoms) -> None:
     """Moments that a calculation ended in replace those it started from."""
     final = np.array([] if read.calc is None else read.calc.results.get("magmoms", []), float)
     if len(final) == len(atoms) and np.abs(final).max() >= MAGNETIC_LIMITS.none_bohr_magneton:
         atoms.arrays["initial_magmoms"] = final
-    elif atoms.has("initial_magmoms") and atoms.arrays["initial_magmoms"].any() and is_pw_input(path):
+    elif read.info.get(SHARES):
         atoms.info[SHARES] = True
 
 
 def _format(path: Path) -> str:
-    """Format by the name of ASE, which takes some inputs of pw.x and CIF files for those of other codes."""
+    """Format by the name of ASE, which takes some inputs of pw.x and CIF files for those of other codes.
+
+    The POSCAR files of TDEP have names of their own.
+    """
     if is_pw_input(path):
         return "espresso-in"
+    if path.suffix.lower() in _TDEP_SUFFIXES:
+        return "vasp"
     return "cif" if path.suffix.lower() == ".cif" else str(filetype(str(path)))
 
 

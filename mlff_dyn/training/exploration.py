@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlff_dyn.kernels.dynamics import Dynamics
 from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
-from mlff_dyn.training.criteria import Decision, FrameErrors, MeanErrors, frame_errors, mean_errors
+from mlff_dyn.training.criteria.decision import MOST_RECENT, Decision, History
+from mlff_dyn.training.criteria.errors import ErrorSums, FrameErrors, MeanErrors, frame_errors
 from mlff_dyn.training.limits import LIMITS, DecisionLimits
+from mlff_dyn.training.trace import Trace, TraceRecorder
 from mlff_dyn.training.trusted_region import Motion, TrustedRegion, trusted_region
 
 if TYPE_CHECKING:
@@ -21,11 +24,13 @@ if TYPE_CHECKING:
     from mlff_dyn.kernels.dynamics import MdState
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.force_field import SupercellForceField
-    from mlff_dyn.training.criteria import Criterion
+    from mlff_dyn.training.criteria.decision import Criterion
 
 LEFT_TRUSTED_REGION = "left the trusted region"
 QUIET = "no call"
 UNTESTED = "no calculation has tested this temperature yet"
+_LOOKED_BACK = 20
+"""Frames among which a trajectory that left looks for its last sound one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +41,8 @@ class Exploration:
     ----------
     reason : str
         `QUIET`, `UNTESTED`, `LEFT_TRUSTED_REGION` or the value of a `Decision`.
-    displacements : ndarray, shape (n_atoms, 3), or None
-        Last frame that may be labelled, Å; None if nothing is to be labelled.
+    displacements : ndarray, shape (n_frames, n_atoms, 3)
+        Frames to label, Å: candidates, and the one at which the trajectory ended if it may be labelled.
     pool : ndarray, shape (n_frames, n_atoms, 3)
         Frames that may be labelled instead, Å; empty without a call.
     n_steps : int
@@ -46,14 +51,37 @@ class Exploration:
         Averages over the frames; None without frames.
     stop : str or None
         How the trajectory left the trusted region.
+    trajectory : TrajectoryState or None
+        Where a trajectory that goes on after the next refit is now.
+    trace : Trace or None
+        Errors and temperature along the way; None without frames.
     """
 
     reason: str
-    displacements: NDArray[np.float64] | None
+    displacements: NDArray[np.float64]
     pool: NDArray[np.float64]
     n_steps: int
     errors: MeanErrors | None
     stop: str | None = None
+    trajectory: TrajectoryState | None = None
+    trace: Trace | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class TrajectoryState:
+    """A trajectory that refits interrupt.
+
+    Attributes
+    ----------
+    md : MdState
+    n_steps : int                      steps made so far
+    recent, after_refits : tuple of float      see `History`
+    """
+
+    md: MdState
+    n_steps: int
+    recent: tuple[float, ...] = ()
+    after_refits: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,7 +103,11 @@ class ExplorationPlan:
         Go on after a call until there are so many.
     displacement_limit_angstrom : float or None
         Given by the user; None: see `trusted_region`.
+    large_error_relative : float
+        Force error over the force of a frame at which dynamics that left should have called.
     limits : DecisionLimits
+    start : TrajectoryState or None
+        Of a trajectory that goes on; None: a new one.
     """
 
     temperature_kelvin: float
@@ -86,7 +118,9 @@ class ExplorationPlan:
     n_pool: int = 50
     complete_pool: bool = False
     displacement_limit_angstrom: float | None = None
+    large_error_relative: float = 0.3
     limits: DecisionLimits = LIMITS
+    start: TrajectoryState | None = None
 
 
 def explore(
@@ -105,24 +139,27 @@ def explore(
     on_frame : callable
         Receives the steps made and the averaged errors after each frame.
     """
-    torus = force_field.torus
     limits, timestep = plan.limits, plan.timestep_femtoseconds
     motion = Motion(plan.temperature_kelvin, timestep, plan.n_steps, plan.displacement_limit_angstrom)
     region = trusted_region(force_field, motion, limits)
     region.check_timestep(timestep)
-    farthest = region.displacement_limit_angstrom
+    farthest, torus = region.displacement_limit_angstrom, force_field.torus
     dynamics = exploring_dynamics(torus, plan.temperature_kelvin, timestep, limits, farthest=farthest)
-    stride = limits.steps(limits.frame_every_femtoseconds, timestep)
-    equilibration = max(stride, limits.steps(limits.equilibration_femtoseconds, timestep))
+    stride = criterion.every_steps or limits.steps(limits.frame_every_femtoseconds, timestep)
+    watch = _Watch(force_field, criterion, plan, dynamics, stride, region)
+    if plan.start is not None:
+        return watch.run(plan.start, on_frame)
     state = start_at_rest_positions(torus.masses, plan.temperature_kelvin, plan.seed)
+    if criterion.goes_on:
+        return watch.run(TrajectoryState(state, 0), on_frame)
+    equilibration = max(stride, limits.steps(limits.equilibration_femtoseconds, timestep))
     run = force_field.kernel.run(state, dynamics, equilibration, stride)
     made = equilibration if run.stopped_step is None else run.stopped_step
     stop = region.describe_stop(run, made, torus)
     if stop is not None:
-        last = _last_sound(run.displacements[region.is_usual(run)], dynamics, limits)
+        last = watch.way_out(run.displacements[region.is_usual(run)])
         return Exploration(LEFT_TRUSTED_REGION, last, _no_frames(torus.n_atoms), made, None, stop)
-    watch = _Watch(force_field, criterion, plan, dynamics, stride, region)
-    return watch.run(run.state, made, on_frame)
+    return watch.run(TrajectoryState(run.state, made), on_frame)
 
 
 def exploring_dynamics(
@@ -154,35 +191,74 @@ class _Watch:
     stride: int
     region: TrustedRegion
 
-    def run(self, state: MdState, made: int, on_frame: Callable[[int, MeanErrors], None]) -> Exploration:
-        """Go on from a state after ``made`` steps."""
-        frames = [state.displacements]
-        nothing = _no_frames(self.force_field.torus.n_atoms)
-        history: list[FrameErrors] = []
-        errors: MeanErrors | None = None
-        while made < self.plan.n_steps or errors is None:
-            run = self.force_field.kernel.run(state, self.dynamics, self.stride, self.stride)
-            steps = self.stride if run.stopped_step is None else run.stopped_step
-            stop = self.region.describe_stop(run, made + steps, self.force_field.torus)
+    def run(self, start: TrajectoryState, on_frame: Callable[[int, MeanErrors], None]) -> Exploration:
+        """Go on from where a trajectory is."""
+        known = 0 if self.plan.start is None else start.n_steps
+        record = _Record(start, known, self.stride, self.plan.seed, keeps_all=not self.criterion.goes_on)
+        while record.made < self.plan.n_steps or not record.sums.n_frames:
+            run = self.force_field.kernel.run(record.state, self.dynamics, self.stride, self.stride)
+            record.made += self.stride if run.stopped_step is None else run.stopped_step
+            stop = self.region.describe_stop(run, record.made, self.force_field.torus)
             if stop is not None:
-                sound = _last_sound(np.array(frames[-20:]), self.dynamics, self.plan.limits)
-                return Exploration(LEFT_TRUSTED_REGION, sound, nothing, made + steps, errors, stop)
-            state = run.state
-            made += steps
-            frames.append(state.displacements)
-            history.append(_frame_errors(self.force_field, state.displacements))
-            errors = mean_errors(history)
-            on_frame(made, errors)
-            reason = self._reason(history)
-            if reason == Decision.EXPANSION_LIMITED.value:
-                return Exploration(reason, None, nothing, made, errors)
+                return self._stopped(record, stop)
+            kinetic = float(run.kinetic_energies[-1])
+            record.add(run.state, _frame_errors(self.force_field, run.state.displacements), kinetic)
+            on_frame(record.made, record.sums.mean())
+            if record.made > self.plan.n_steps:
+                break
+            decision = self.criterion.decide(record.history())
+            if decision is Decision.CANDIDATE:
+                record.keep_candidate()
+                continue
+            reason = self._reason(decision, record.sums.n_frames)
             if reason is not None:
-                pool, more = self._pool(state, frames)
-                return Exploration(reason, state.displacements, pool, made + more, errors)
-        if self.plan.must_label:
-            pool, more = self._pool(state, frames)
-            return Exploration(UNTESTED, state.displacements, pool, made + more, errors)
-        return Exploration(QUIET, None, nothing, made, errors)
+                return self._called(reason, record)
+        must = self.plan.must_label and not self.criterion.goes_on
+        return self._called(UNTESTED if must else QUIET, record)
+
+    def _stopped(self, record: _Record, stop: str) -> Exploration:
+        """End outside the trusted region; a trajectory that goes on goes back to its last sound frame."""
+        states, n_atoms = record.states[-_LOOKED_BACK:], self.force_field.torus.n_atoms
+        kept = np.array([each.displacements for each in states])
+        sound = self.way_out(kept)
+        back = None
+        if self.criterion.goes_on and len(sound):
+            seed = (*self.plan.seed, record.made)
+            fresh = start_at_rest_positions(self.dynamics.masses, self.plan.temperature_kelvin, seed)
+            back = record.trajectory(replace(fresh, displacements=sound[0]))
+        errors = record.sums.mean() if record.sums.n_frames else None
+        frames = np.array([*record.candidates, *sound]).reshape(-1, n_atoms, 3)
+        nothing = _no_frames(n_atoms)
+        return Exploration(
+            LEFT_TRUSTED_REGION, frames, nothing, record.n_steps, errors, stop, back, record.trace.binned()
+        )
+
+    def way_out(self, frames: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Frame to label of a trajectory that left, shape (1, n_atoms, 3); none where no frame is sound.
+
+        It is the first whose error is large, or else the last: on its way out a crystal passes what no
+        thermal motion visits and no expansion about the sites describes.
+        """
+        sound = frames[is_sound(frames, self.dynamics, self.plan.limits)]
+        for k, frame in enumerate(sound):
+            errors = _frame_errors(self.force_field, frame)
+            if errors.predictive > self.plan.large_error_relative * errors.force:
+                return np.asarray(sound[k : k + 1])
+        return np.asarray(sound[-1:])
+
+    def _called(self, reason: str, record: _Record) -> Exploration:
+        """End by a decision, or without one after all steps."""
+        nothing = _no_frames(self.force_field.torus.n_atoms)
+        found = Exploration(
+            reason, nothing, nothing, record.n_steps, record.sums.mean(), trace=record.trace.binned()
+        )
+        if reason in (QUIET, Decision.EXPANSION_LIMITED.value):
+            return found
+        found = replace(found, displacements=np.array([*record.candidates, record.state.displacements]))
+        if self.criterion.goes_on:
+            return replace(found, trajectory=record.trajectory(record.state))
+        pool, more = self._pool(record.state, [each.displacements for each in record.states])
+        return replace(found, pool=pool, n_steps=record.n_steps + more)
 
     def _pool(self, state: MdState, frames: list[NDArray[np.float64]]) -> tuple[NDArray[np.float64], int]:
         """Sound frames evenly spaced over the trajectory, which goes on as far as needed, and its steps."""
@@ -197,13 +273,80 @@ class _Watch:
         places = np.linspace(0, len(sound) - 1, min(wanted, len(sound))).round().astype(int)
         return np.asarray(sound[places]), made
 
-    def _reason(self, history: list[FrameErrors]) -> str | None:
+    def _reason(self, decision: Decision, n_frames: int) -> str | None:
         """Why to stop here, if at all."""
-        decision = self.criterion.decide(history)
         if decision is not Decision.GO_ON:
             return str(decision.value)
-        due = self.plan.must_label and len(history) >= self.plan.limits.frames_before_test
-        return UNTESTED if due else None
+        must = self.plan.must_label and not self.criterion.goes_on
+        return UNTESTED if must and n_frames >= self.plan.limits.frames_before_test else None
+
+
+class _Record:
+    """What a trajectory has come to since the last refit, and what it remembers of before."""
+
+    def __init__(
+        self, start: TrajectoryState, known: int, stride: int, seed: tuple[int, ...], *, keeps_all: bool
+    ) -> None:
+        self.made, self._known = start.n_steps, known
+        self.states = [start.md]
+        self.candidates: list[NDArray[np.float64]] = []
+        self.sums = ErrorSums()
+        self.trace = TraceRecorder()
+        self._start, self._stride, self._seed, self._keeps_all = start, stride, seed, keeps_all
+        self._recent = deque(start.recent, maxlen=MOST_RECENT)
+        self._first: float | None = None
+        self._since_candidate = 0
+        self._last: FrameErrors | None = None
+
+    @property
+    def n_steps(self) -> int:
+        """Steps made since the last refit, those before the first frame included."""
+        return self.made - self._known
+
+    @property
+    def state(self) -> MdState:
+        """Where the trajectory is."""
+        return self.states[-1]
+
+    def add(self, state: MdState, errors: FrameErrors, kinetic_energy: float) -> None:
+        """Take note of a frame."""
+        self.trace.add(self.n_steps, errors, kinetic_energy, len(state.displacements))
+        self.states.append(state)
+        if not self._keeps_all:
+            del self.states[:-_LOOKED_BACK]
+        self.sums.add(errors)
+        self._recent.append(errors.largest_epistemic)
+        self._first = errors.largest_epistemic if self._first is None else self._first
+        self._since_candidate += 1
+        self._last = errors
+
+    def keep_candidate(self) -> None:
+        """Let the present frame be a candidate."""
+        self.candidates.append(self.state.displacements)
+        self._since_candidate = 0
+
+    def history(self) -> History:
+        """What the criterion sees."""
+        assert self._last is not None  # noqa: S101 (it is asked after a frame)
+        return History(
+            last=self._last,
+            mean=self.sums.mean(),
+            n_frames=self.sums.n_frames,
+            steps_each=self._stride,
+            n_candidates=len(self.candidates),
+            frames_since_candidate=self._since_candidate,
+            recent=tuple(self._recent) if not self._keeps_all else (),
+            after_refits=self._after_refits,
+            seed=self._seed,
+        )
+
+    @property
+    def _after_refits(self) -> tuple[float, ...]:
+        return (*self._start.after_refits, *(() if self._first is None else (self._first,)))
+
+    def trajectory(self, md: MdState) -> TrajectoryState:
+        """State from which the trajectory goes on."""
+        return TrajectoryState(md, self.made, tuple(self._recent), self._after_refits)
 
 
 def _frame_errors(force_field: SupercellForceField, displacements: NDArray[np.float64]) -> FrameErrors:
@@ -221,11 +364,3 @@ def is_sound(
     """Whether displacements are well inside the limit: exploded frames are never labelled."""
     largest = np.linalg.norm(frames, axis=2).max(axis=1, initial=0.0)
     return np.asarray(largest < limits.label_fraction * dynamics.displacement_limit)
-
-
-def _last_sound(
-    frames: NDArray[np.float64], dynamics: Dynamics, limits: DecisionLimits
-) -> NDArray[np.float64] | None:
-    """Last frame that may be labelled."""
-    sound = np.flatnonzero(is_sound(frames, dynamics, limits))
-    return np.asarray(frames[sound[-1]]) if len(sound) else None

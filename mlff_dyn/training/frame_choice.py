@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from mlff_dyn.regression.fit.noise import NoiseModel
     from mlff_dyn.regression.planning.selection import FramePool
 
+    Frame = tuple[SupercellExpansion, NDArray[np.float64]]
+
 LAST = "last"
 
 
@@ -48,19 +50,34 @@ def information_pool(
     FitError
         If there are no frames.
     """
-    noise = force_field.posterior.noise
     supercell = force_field.expansion.on(torus)
-    truncation_sq = [_truncation_sq(noise, supercell.force_conditions(frame)) for frame in displacements]
+    return information_of_frames(force_field, [(supercell, frame) for frame in displacements], labelled)
+
+
+def information_of_frames(
+    force_field: ForceField, frames: Sequence[Frame], labelled: Sequence[LabelledFrame]
+) -> FramePool:
+    """Information as that of `information_pool`, of frames in any supercells, strained or not.
+
+    Parameters
+    ----------
+    force_field : ForceField
+    frames : sequence of (SupercellExpansion, ndarray of shape (n_atoms, 3), Å)
+    labelled : sequence of LabelledFrame
+        What the force field was fitted to; none where that is not known.
+    """
+    noise = force_field.posterior.noise
+    truncation_sq = [_truncation_sq(noise, supercell.force_conditions(frame)) for supercell, frame in frames]
     known = np.array([_truncation_sq(noise, rows.conditions) for rows in labelled])
     weights = np.array([rows.forces.size for rows in labelled]) / (noise.floor_sd**2 + known)
+    sizes = np.array([frame.size for _, frame in frames])
     misfit = Misfit(
         sizes=np.sqrt(truncation_sq),
-        weights=displacements[0].size / (noise.floor_sd**2 + np.array(truncation_sq)),
-        known_size=float(np.average(np.sqrt(known), weights=weights)),
+        weights=sizes / (noise.floor_sd**2 + np.array(truncation_sq)),
+        known_size=float(np.average(np.sqrt(known), weights=weights)) if labelled else 0.0,
         known_weight=float(weights.sum()),
     )
-    rows = _rows(supercell, force_field, displacements)
-    return frame_pool(*rows, force_field.posterior.covariance_factor, misfit)
+    return frame_pool(*_rows(force_field, frames), force_field.posterior.covariance_factor, misfit)
 
 
 def _truncation_sq(noise: NoiseModel, conditions: Conditions) -> float:
@@ -86,7 +103,8 @@ def outlook(
     FitError
         If there are no frames.
     """
-    rows = _rows(force_field.expansion.on(torus), force_field, displacements)
+    supercell = force_field.expansion.on(torus)
+    rows = _rows(force_field, [(supercell, frame) for frame in displacements])
     n_snapshots, posterior = force_field.training.n_snapshots, force_field.posterior
     n_calibrated = n_snapshots if n_snapshots > 1 else None
     return Outlook(
@@ -118,12 +136,12 @@ def choose_frames(pool: FramePool, kind: str, n_frames: int) -> tuple[int, ...]:
 
 
 def _rows(
-    supercell: SupercellExpansion, force_field: ForceField, displacements: NDArray[np.float64]
+    force_field: ForceField, frames: Sequence[Frame]
 ) -> tuple[Iterator[NDArray[np.float64]], list[NDArray[np.float64]]]:
     """Design matrices of frames, one at a time, and the variances of their rows in a fit."""
     noise = force_field.posterior.hyperparameters
-    each = np.full(supercell.torus.n_atoms, 3)
     variances = [
-        np.repeat(noise.weight_variances(supercell.force_conditions(u), each), 3) for u in displacements
+        np.repeat(noise.weight_variances(supercell.force_conditions(u), np.full(len(u), 3)), 3)
+        for supercell, u in frames
     ]
-    return (supercell.rows(u)[0] for u in displacements), variances
+    return (supercell.rows(u)[0] for supercell, u in frames), variances

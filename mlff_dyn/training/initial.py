@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.md.start import start_at_rest_positions
+from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
 from mlff_dyn.training.exploration import exploring_dynamics, is_sound
 from mlff_dyn.training.limits import LIMITS, DecisionLimits
 from mlff_dyn.training.trusted_region import Motion, thermal_limit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from mlff_dyn.kernels.dynamics import MdKernel
@@ -86,7 +84,39 @@ def thermal_displacements(
     return [u - u.mean(axis=0) for u in run.displacements[is_sound(run.displacements, dynamics, limits)]]
 
 
-INITIAL_STRUCTURES: dict[str, Callable[[int, float, tuple[int, ...]], NDArray[np.float64]]] = {
-    "rattle": rattled_displacements
-}
-"""Name to a callable of (number of atoms, standard deviation of a component, seed)."""
+def phonon_displacements(
+    modes: HarmonicModes,
+    torus: Torus,
+    temperature_kelvin: float,
+    seed: tuple[int, ...],
+    *,
+    is_quantum: bool = False,
+    limits: DecisionLimits = LIMITS,
+) -> NDArray[np.float64]:
+    """Displacements of a harmonic crystal, unstable modes taken for stable ones.
+
+    Scaled down, as a whole, where an atom would be farther from its site than labelled frames may be.
+
+    Parameters
+    ----------
+    modes : HarmonicModes
+        Of the torus.
+    torus : Torus
+    temperature_kelvin : float
+    seed : tuple of int
+        Any numbers that name this structure.
+    is_quantum : bool
+        With the zero-point motion.
+    limits : DecisionLimits
+
+    Returns
+    -------
+    ndarray, shape (n_atoms, 3)     Å
+    """
+    drawn = modes.sample(temperature_kelvin, np.random.default_rng(seed), is_quantum=is_quantum)
+    farthest = limits.label_fraction * displacement_limit(torus.crystal)
+    return np.asarray(drawn * min(1.0, farthest / max(float(np.linalg.norm(drawn, axis=1).max()), 1e-12)))
+
+
+INITIAL_STRUCTURES = ("rattle", "thermal")
+"""Kinds of first structures."""

@@ -28,8 +28,11 @@ class DecisionLimits:
     accepted_score : float
         Largest true over expected error of a calculation that counts as predicted.
     predictions_for_truncation : int
-        Last calculations at a temperature that have to be predicted before what the expansion leaves out may
-        end the training there: without them nothing tells an error bar that is too small from one that holds.
+        Last frames of dynamics at a temperature that have to be predicted before what the expansion leaves
+        out may end the training there: without them nothing tells an error bar that is too small from one
+        that holds.
+    sudden_factor : float
+        Error of a single frame that calls for a calculation, over the limit of the mean error.
     thermal_margin : float
         Largest displacement that is trusted, over the largest one that order 2 predicts; fcc Al (EMT)
         at 800 K reaches 1.4 times that.
@@ -65,6 +68,7 @@ class DecisionLimits:
     enough_snapshots: int = 4
     accepted_score: float = 2.0
     predictions_for_truncation: int = 2
+    sudden_factor: float = 3.0
     thermal_margin: float = 2.0
     data_margin: float = 1.5
     largest_fraction_of_bond: float = 0.5

@@ -6,13 +6,14 @@ import logging
 from typing import TYPE_CHECKING
 
 from mlff_dyn.errors import DataError, located
-from mlff_dyn.lattice.deformation import rotated_back
+from mlff_dyn.lattice.deformation import rotated_back, strained_lattice
 from mlff_dyn.lattice.matching import match_structure
 from mlff_dyn.model.fitting.labelled_frame import LabelledFrame, labelled_frame
 from mlff_dyn.store.dataset import Snapshot
+from mlff_dyn.store.provenance import Provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from mlff_dyn.lattice.crystal import Crystal
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.expansion import Expansion
-    from mlff_dyn.store.provenance import Provenance
 
 _logger = logging.getLogger(__name__)
 
@@ -41,8 +41,8 @@ def frames_of_snapshots(
     rows, n_without = [], 0
     for number, snapshot in enumerate(snapshots, start=first + 1):
         n_without += snapshot.magnetic_moments is None
-        with located(f"{path}, frame {number}"):
-            _check_periodic(snapshot, expansion.basis.crystal)
+        with located(_name(path, number, snapshot.provenance)):
+            check_periodic(snapshot.periodic, expansion.basis.crystal)
             match = match_structure(
                 expansion.basis.crystal,
                 snapshot.cell,
@@ -65,24 +65,42 @@ def frames_of_snapshots(
     return rows
 
 
-def _check_periodic(snapshot: Snapshot, crystal: Crystal) -> None:
-    """Refuse a frame that ends where the crystal goes on."""
+def _name(path: Path, number: int, label: Provenance) -> str:
+    """What messages call a frame; with the file that it was read from where that is another one."""
+    name = f"{path}, frame {number}"
+    if label.file is None or label.file == str(path):
+        return name
+    return f"{name} ({label.file}{'' if label.step is None else f', step {label.step}'})"
+
+
+def check_periodic(periodic: Sequence[bool], crystal: Crystal) -> None:
+    """Refuse a frame that ends where the crystal goes on.
+
+    Raises
+    ------
+    DataError
+    """
     for axis in range(3):
-        if crystal.periodic[axis] and not snapshot.periodic[axis]:
+        if crystal.periodic[axis] and not periodic[axis]:
             raise DataError(
                 f"the frame is not periodic along axis {axis + 1}, the crystal is",
                 fix='set pbc="T T T", or structure.periodic for a sheet',
             )
 
 
-def displaced_atoms(torus: Torus, displacements: NDArray[np.float64]) -> Atoms:
+def displaced_atoms(
+    torus: Torus, displacements: NDArray[np.float64], strain: NDArray[np.float64] | None = None
+) -> Atoms:
     """ASE atoms of a displaced supercell with its magnetic moments, in the atom order of its torus."""
     from ase import Atoms
 
+    sites, cell = torus.positions, torus.lattice
+    if strain is not None and strain.any():
+        sites, cell = strained_lattice(sites, strain), strained_lattice(cell, strain)
     return Atoms(
         numbers=torus.numbers,
-        positions=torus.positions + displacements,
-        cell=torus.lattice,
+        positions=sites + displacements,
+        cell=cell,
         pbc=torus.crystal.periodic,
         masses=torus.masses,
         magmoms=torus.magnetic_moments,
@@ -90,7 +108,7 @@ def displaced_atoms(torus: Torus, displacements: NDArray[np.float64]) -> Atoms:
 
 
 def labelled_snapshot(atoms: Atoms, result: EngineResult, provenance: Provenance) -> Snapshot:
-    """Snapshot of a structure and its reference calculation."""
+    """Snapshot of a structure and its reference calculation, which adds to the provenance what it tells."""
     return Snapshot(
         numbers=atoms.numbers,
         positions=atoms.positions,
@@ -99,6 +117,6 @@ def labelled_snapshot(atoms: Atoms, result: EngineResult, provenance: Provenance
         forces_ev_per_angstrom=result.forces_ev_per_angstrom,
         stress_ev_per_angstrom3=result.stress_ev_per_angstrom3,
         magnetic_moments=atoms.arrays.get("initial_magmoms"),
-        provenance=provenance,
+        provenance=Provenance.from_info({**provenance.to_info(), **result.origin}),
         periodic=tuple(atoms.pbc.tolist()),
     )

@@ -11,6 +11,8 @@ from typer.testing import CliRunner, Result
 
 from mlff_dyn.cli.app import app
 from mlff_dyn.errors import DataError, EngineError, Interrupted, NotConverged
+from mlff_dyn.store.calculated_steps import ReadOptions
+from mlff_dyn.workflows.given_labels import GivenLabels
 from tests.cli.conftest import FakeReport, Workflow
 
 CONFIG_VERBS = ["init", "train", "run-md", "check-convergence"]
@@ -76,7 +78,7 @@ def test_train_hands_over_its_options(workflow: Workflow, config_file: Path) -> 
     assert run("train", config_file, "--dataset", frames, "--static", "--force").exit_code == 0
     options = dict(workflow.calls[0][1])
     assert hasattr(options.pop("progress"), "update")
-    expected = {"dataset": frames, "columns": {}, "static": True, "dry_run": False, "force": True}
+    expected = {"given": GivenLabels((frames,)), "static": True, "dry_run": False, "force": True}
     assert options == expected
 
 
@@ -128,10 +130,11 @@ def test_validate_hands_over_both_files(workflow: Workflow, config_file: Path) -
     assert run("validate", model, frames).exit_code == 3
     frames.touch()
     assert run("validate", model, frames).exit_code == 0
-    assert workflow.calls == [((model, frames, model.parent / "validate"), {"columns": {}})]
+    assert workflow.calls == [((model, GivenLabels((frames,)), model.parent / "validate"), {})]
     there = ("-o", model.parent / "there", "--columns", "forces=push")
     assert run("validate", model, frames, *there).exit_code == 0
-    assert workflow.calls[1] == ((model, frames, model.parent / "there"), {"columns": {"forces": "push"}})
+    renamed = GivenLabels((frames,), ReadOptions(columns={"forces": "push"}))
+    assert workflow.calls[1] == ((model, renamed, model.parent / "there"), {})
 
 
 @pytest.mark.parametrize("verb", [*CONFIG_VERBS, "export", "validate"])

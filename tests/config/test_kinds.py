@@ -5,13 +5,12 @@ from typing import get_args
 import pytest
 
 from mlff_dyn.config.problems import section_fields
-from mlff_dyn.engines.registry import ENGINES
 from mlff_dyn.execution.registry import EXECUTIONS
 from mlff_dyn.kernels.dynamics import THERMOSTATS
 from mlff_dyn.lattice.rotations import ROTATIONAL_SUM_RULES
 from mlff_dyn.md.barostat import SHAPES
 from mlff_dyn.regression.planning.selection import SELECTIONS
-from mlff_dyn.training.criteria import CRITERIA
+from mlff_dyn.training.criteria.registry import CRITERIA
 from mlff_dyn.training.frame_choice import LAST
 from mlff_dyn.training.initial import INITIAL_STRUCTURES
 
@@ -19,7 +18,6 @@ from mlff_dyn.training.initial import INITIAL_STRUCTURES
 @pytest.mark.parametrize(
     ("key", "names"),
     [
-        ("engine.kind", ENGINES),
         ("execution.kind", EXECUTIONS),
         ("expansion.rotational_sum_rules", ROTATIONAL_SUM_RULES),
         ("md.barostat_shape", SHAPES),

@@ -105,7 +105,7 @@ def test_an_unknown_key_is_an_error_with_the_nearest_name(key: str, nearest: str
         ("md.temperatures_kelvin=[300, -1]", "md.temperatures_kelvin.1: should be greater than 0"),
         ("md.timestep_femtoseconds=.inf", "md.timestep_femtoseconds: should be a finite number"),
         ("md.ensemble=nph", "'nph' is not one of 'nve', 'nvt', 'npt'"),
-        ("engine.kind=vasp", "'vasp' is not one of 'espresso', 'ase'"),
+        ("engine.kind=vsap", "'vsap' is not one of "),
         ("md=3", "md: should be a section"),
         ("structure.supercell=[2, 2]", "structure.supercell: should be 3 positive integers"),
         ("structure.supercell=[2, 2, 0]", "structure.supercell: should be 3 positive integers"),

@@ -11,11 +11,11 @@ from ase import Atoms
 
 from mlff_dyn.engines import magnetic_state
 from mlff_dyn.engines.base import EngineResult
-from mlff_dyn.engines.espresso_output import parse_pw_output
+from mlff_dyn.engines.espresso.output import parse_pw_output
 from mlff_dyn.engines.magnetic_state import MagneticState, check_magnetic_state, state_of_results
 from mlff_dyn.errors import EngineError
 from mlff_dyn.store.json_file import to_plain
-from tests.engines.test_espresso_output import OUTPUT
+from tests.engines.espresso.test_output import OUTPUT
 
 TOTALS = """
      total magnetization       =    -0.30 Bohr mag/cell

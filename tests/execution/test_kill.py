@@ -67,11 +67,13 @@ echo "$PWD" >> "$RUNS"
 echo " number of atoms/cell      =            8"
 sleep 0.15
 echo "!    total energy              =     -15.50000000 Ry"
+echo "     convergence has been achieved in   7 iterations"
 echo "     Forces acting on atoms (cartesian axes, Ry/au):"
 echo
 for atom in 1 2 3 4 5 6 7 8; do
   echo "     atom    $atom type  1   force =     0.00100000   -0.00200000   -0.00300000"
 done
+echo "     Total force =     0.010583     Total SCF correction =     0.000000"
 echo "   JOB DONE."
 """
 

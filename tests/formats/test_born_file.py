@@ -50,6 +50,28 @@ def born_of(text: str, folder: Path, atoms: Atoms | None = None):
     return read_born(folder / "BORN", crystal_of(atoms or rocksalt()))
 
 
+def test_charges_of_a_yaml_file_go_to_their_sites(shared_data: Path, tmp_path: Path) -> None:
+    """Also where the crystal of the configuration is shifted, a little turned and in another order."""
+    path = shared_data / "NaCl-vasp/phono3py_params_NaCl.yaml.xz"
+    found = read_born(path, crystal_of(rocksalt()))
+    sizes = {11: 1.09044426, 17: -1.09044426}
+    for number, charge in zip(crystal_of(rocksalt()).numbers.tolist(), found.charges, strict=True):
+        assert charge == pytest.approx(sizes[number] * np.eye(3))
+    assert found.dielectric == pytest.approx(2.56345522 * np.eye(3))
+    assert found.coulomb == 14.399652
+    other = rocksalt()[::-1]
+    other.rotate(3, "z", rotate_cell=True)
+    other.positions += 0.7
+    for number, charge in zip(
+        crystal_of(other).numbers.tolist(), read_born(path, crystal_of(other)).charges, strict=True
+    ):
+        assert charge == pytest.approx(sizes[number] * np.eye(3))
+    with pytest.raises(ConfigError, match="no Born charges in it"):
+        read_born(shared_data / "NaCl-vasp-harmonic/phonopy_disp.yaml", crystal_of(rocksalt()))
+    with pytest.raises(ConfigError, match=r"phono3py_params_NaCl.yaml.xz: "):
+        read_born(path, crystal_of(bulk("Cu", "fcc", a=3.6)))
+
+
 @pytest.mark.parametrize("folder", ["NaCl-vasp-harmonic", "NaCl-qe"])
 def test_real_files(shared_data: Path, folder: str) -> None:
     """Charges of an ionic crystal: opposite, without the small sum of the file, damping as phonopy's."""

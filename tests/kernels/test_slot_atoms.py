@@ -41,7 +41,7 @@ def torus_of(model: ForceField, supercell: list) -> Torus:
 @pytest.mark.parametrize("supercell", SUPERCELLS)
 def test_atoms_are_those_at_the_offsets(model: ForceField, supercell: list) -> None:
     torus = torus_of(model, supercell)
-    slots = model.expansion.tables.slots
+    slots = model.expansion.lattice.tables.slots
     cells = torus.cell_index(slots[:, None, 1:] + torus.offsets)
     expected = slots[:, :1] * torus.n_cells + cells
     found = torus.slot_atoms(slots)

@@ -24,8 +24,9 @@ Change = Callable[[np.ndarray], np.ndarray]
 
 @pytest.fixture(scope="module")
 def force_field() -> ForceField:
-    force_field, _ = random_force_field(bulk("ZnS", "zincblende", 5.4), (2, 2, 2), {2: "full"})
-    return with_local_part(force_field, LocalSettings(cutoff_angstrom=4.2, n_radial=3, l_max=2))
+    force_field, torus = random_force_field(bulk("ZnS", "zincblende", 5.4), (2, 2, 2), {2: "full"})
+    settings = LocalSettings(cutoff_angstrom=4.2, n_radial=3, l_max=2)
+    return with_local_part(force_field, settings, training=torus)
 
 
 @pytest.fixture
@@ -73,6 +74,7 @@ ARRAYS = (
     "bodies",
     "radial_indices",
     "degrees",
+    "shared_on",
 )
 INDICES = tuple(name for name in ARRAYS if name not in ("tables/vectors", "tables/radial"))
 VALUES = (
@@ -117,7 +119,8 @@ def test_arrays_of_other_shapes_are_refused(path: Path, name: str, change: Chang
 @pytest.mark.parametrize("name", INDICES)
 @pytest.mark.parametrize("value", [*HUGE, 0.5])
 def test_numbers_out_of_range_are_refused(path: Path, name: str, value: float) -> None:
-    if value == -1 and name in ("tables/pair_functions", "tables/triple_functions", "tables/slots"):
+    offsets = ("tables/pair_functions", "tables/triple_functions", "tables/slots", "shared_on")
+    if (value == -1 and name in offsets) or (value == -2 and name == "shared_on"):
         pytest.skip("stands for none, or is an offset")
     spoil(path, name, one_is(value))
     refused(path)
@@ -135,6 +138,11 @@ def test_values_out_of_range_are_refused(path: Path, name: str, value: object) -
 def test_neighbors_must_be_those_of_the_crystal(path: Path) -> None:
     spoil(path, "tables/vectors", lambda array: array * 1.001)
     assert "another crystal" in refused(path)
+
+
+def test_a_supercell_that_shares_must_span_one(path: Path) -> None:
+    spoil(path, "shared_on", lambda array: array[[0, 0, 1]])
+    assert "spans no supercell" in refused(path)
 
 
 def test_starts_must_ascend(path: Path) -> None:
@@ -169,7 +177,7 @@ def test_whatever_is_read_can_be_run(path: Path, seed: int) -> None:
     model.on(torus).force_errors(u)
 
 
-@pytest.mark.parametrize("version", [-1, 0, 3, 4, 6, 9, 99])
+@pytest.mark.parametrize("version", [-1, 0, 3, 5, 6, 9, 99])
 def test_versions_without_digest_or_of_later_programs_are_refused(path: Path, version: int) -> None:
     with h5py.File(path, "a") as file:
         file.attrs["version"] = version

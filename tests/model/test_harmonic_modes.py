@@ -13,7 +13,7 @@ from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.model.force_constants import force_constants_of
 from mlff_dyn.model.force_field import ForceField
 from mlff_dyn.model.harmonic_modes import HarmonicModes, harmonic_modes, imaginary_mode
-from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K
+from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K, HBAR_EV_FS
 from tests.models import (
     crystal_of,
     dipoles_of,
@@ -137,3 +137,34 @@ def test_the_error_of_a_frequency_is_the_spread_of_samples() -> None:
         for draw in draws
     ]
     assert found.frequency_sd_thz == pytest.approx(np.std(lowest), rel=0.15)
+
+
+def covariance(force_field: ForceField, torus: Torus, *, is_quantum: bool, count: int = 20000) -> np.ndarray:
+    modes, generator = modes_of(force_field, torus), np.random.default_rng(3)
+    samples = np.array([modes.sample(300.0, generator, is_quantum=is_quantum).ravel() for _ in range(count)])
+    return np.asarray(samples.T @ samples / count)
+
+
+@pytest.mark.parametrize("is_quantum", [False, True])
+def test_samples_have_the_covariance_of_the_harmonic_crystal(is_quantum: bool) -> None:
+    """Closed form on the whole torus: f(D) of its mass-weighted Hessian, rigid motion left out."""
+    force_field, torus = springs(2.0, 0.2)
+    squares, vectors = np.linalg.eigh(hessian_of(force_field, torus))
+    omega = np.sqrt(squares[3:])
+    kt = BOLTZMANN_EV_PER_K * 300.0
+    means = (
+        HBAR_EV_FS / (2 * omega) / np.tanh(HBAR_EV_FS * omega / (2 * kt)) if is_quantum else kt / squares[3:]
+    )
+    inertias = np.repeat(torus.masses * AMU_ANGSTROM2_PER_FS2_EV, 3)
+    expected = (vectors[:, 3:] * means) @ vectors[:, 3:].T / np.sqrt(inertias[:, None] * inertias)
+    found = covariance(force_field, torus, is_quantum=is_quantum)
+    sd = np.sqrt((np.outer(np.diag(expected), np.diag(expected)) + expected**2) / 20000)
+    assert np.abs(found - expected).max() < 6.0 * sd.max()
+    np.testing.assert_allclose(np.diag(found), np.diag(expected), rtol=0.08)
+
+
+def test_samples_do_not_move_the_crystal_and_are_finite_where_modes_are_unstable() -> None:
+    for force_field, torus in (springs(2.0, 0.2), springs(-0.3, -0.03)):
+        u = modes_of(force_field, torus).sample(300.0, np.random.default_rng(1))
+        assert np.isfinite(u).all()
+        np.testing.assert_allclose((u * torus.masses[:, None]).mean(axis=0), 0.0, atol=1e-9)

@@ -21,7 +21,8 @@ UNSEALED = 2
 @pytest.fixture(scope="module")
 def force_field() -> ForceField:
     atoms = bulk("ZnS", "wurtzite", a=3.8, c=6.2)
-    return random_force_field(atoms, (2, 2, 1), {2: "full", 3: 2.9, 4: {2: 2.9}})[0]
+    found = random_force_field(atoms, (2, 2, 1), {2: "full", 3: 2.9, 4: {2: 2.9}})[0]
+    return replace(found, site_scales=np.array([1.2, 1.2, 0.7, 0.7]))
 
 
 @pytest.fixture

@@ -8,10 +8,12 @@ from ase.build import bulk
 
 from mlff_dyn.lattice.basis import ForceConstantBasis, build_basis
 from mlff_dyn.lattice.torus import Torus, input_supercell
-from mlff_dyn.md.start import displacement_limit
+from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
 from mlff_dyn.model.force_field import ForceField, SupercellForceField
 from mlff_dyn.regression.fit.noise import NoiseModel
-from mlff_dyn.training.criteria import Decision, MeanErrors, TrajectoryCriterion
+from mlff_dyn.training.criteria.decision import Decision, History
+from mlff_dyn.training.criteria.errors import MeanErrors
+from mlff_dyn.training.criteria.trajectory import TrajectoryCriterion
 from mlff_dyn.training.exploration import (
     LEFT_TRUSTED_REGION,
     QUIET,
@@ -19,6 +21,7 @@ from mlff_dyn.training.exploration import (
     Exploration,
     ExplorationPlan,
     explore,
+    exploring_dynamics,
 )
 from mlff_dyn.training.initial import rattled_displacements
 from tests.models import crystal_of, fitted_to_harmonic, spring_hessian
@@ -68,20 +71,20 @@ def test_equal_plans_give_equal_bytes(setting: tuple[ForceConstantBasis, Torus, 
     uncertain = with_errors(force_field, torus, 0.2)
     first, seen = run(uncertain)
     second, seen_again = run(uncertain)
-    assert first.displacements is not None
-    assert second.displacements is not None
+    assert len(first.displacements) == 1
+    assert len(second.displacements) == 1
     np.testing.assert_array_equal(first.displacements, second.displacements)
     assert (first.reason, first.n_steps, first.errors) == (second.reason, second.n_steps, second.errors)
     assert seen == seen_again
     other, _ = run(uncertain, replace(PLAN, seed=(2, 0)))
-    assert other.displacements is not None
+    assert len(other.displacements) == 1
     assert np.abs(other.displacements - first.displacements).max() > 1e-3
 
 
 def test_a_sure_force_field_is_quiet(setting: tuple[ForceConstantBasis, Torus, ForceField]) -> None:
     _, torus, force_field = setting
     found, seen = run(with_errors(force_field, torus, 0.01))
-    assert (found.reason, found.displacements) == (QUIET, None)
+    assert (found.reason, len(found.displacements)) == (QUIET, 0)
     assert found.n_steps == PLAN.n_steps == seen[-1][0]
     assert found.errors == seen[-1][1]
     assert found.errors.predictive == pytest.approx(0.01, rel=0.5)
@@ -91,7 +94,7 @@ def test_an_unsure_one_calls(setting: tuple[ForceConstantBasis, Torus, ForceFiel
     _, torus, force_field = setting
     found, _ = run(with_errors(force_field, torus, 0.1))
     assert found.reason == Decision.CALL.value
-    assert found.displacements is not None
+    assert len(found.displacements) == 1
     assert found.n_steps < PLAN.n_steps
     sudden, _ = run(with_errors(force_field, torus, 0.5))
     assert sudden.reason == Decision.CALL_NOW.value
@@ -110,7 +113,7 @@ def test_the_pool_is_of_the_trajectory(
     assert len(full.pool) == n_pool
     assert len(short.pool) == min(n_pool, 11)
     np.testing.assert_array_equal(short.displacements, full.displacements)
-    np.testing.assert_array_equal(short.pool[-1], short.displacements)
+    np.testing.assert_array_equal(short.pool[-1], short.displacements[0])
     assert full.n_steps - short.n_steps == 10 * max(0, n_pool - 11)
     quiet, _ = run(with_errors(force_field, torus, 0.01))
     assert len(quiet.pool) == 0
@@ -122,7 +125,7 @@ def test_an_untested_temperature_is_labelled_in_any_case(
     _, torus, force_field = setting
     found, _ = run(with_errors(force_field, torus, 0.01), replace(PLAN, must_label=True))
     assert found.reason == UNTESTED
-    assert found.displacements is not None
+    assert len(found.displacements) == 1
     assert found.n_steps < PLAN.n_steps
 
 
@@ -135,7 +138,7 @@ def test_a_short_exploration_is_no_test(
     plan = replace(PLAN, must_label=True, n_steps=n_steps)
     found, _ = run(with_errors(force_field, torus, 0.01), plan)
     assert found.reason == UNTESTED
-    assert found.displacements is not None
+    assert len(found.displacements) == 1
     quiet, _ = run(with_errors(force_field, torus, 0.01), replace(plan, must_label=False))
     assert quiet.reason == QUIET
 
@@ -148,7 +151,7 @@ def test_an_expansion_that_is_too_small_is_not_labelled_in_vain(
     criterion = TrajectoryCriterion(0.05, can_judge_truncation=True)
     found = explore(limited, criterion, PLAN, lambda *_: None)
     assert found.reason == Decision.EXPANSION_LIMITED.value
-    assert found.displacements is None
+    assert len(found.displacements) == 0
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -181,9 +184,9 @@ def test_exploded_frames_are_never_labelled(softness: float, seed: int) -> None:
     assert found.stop is not None
     assert found.stop.startswith(f"at 300 K, step {found.n_steps}, atom ")
     assert found.n_steps < 20000
-    assert found.displacements is not None
+    assert len(found.displacements) == 1
     assert np.isfinite(found.displacements).all()
-    assert largest(found.displacements) < 0.8 * displacement_limit(crystal)
+    assert largest(found.displacements[0]) < 0.8 * displacement_limit(crystal)
 
 
 def test_too_hot_a_crystal_leaves_the_trusted_region(
@@ -192,7 +195,7 @@ def test_too_hot_a_crystal_leaves_the_trusted_region(
     _, torus, force_field = setting
     found, _ = run(with_errors(force_field, torus, 1e-4), replace(PLAN, temperature_kelvin=40000.0))
     assert found.reason == LEFT_TRUSTED_REGION
-    assert found.displacements is None or largest(found.displacements) < 0.8 * 0.5 * BOND
+    assert all(largest(frame) < 0.8 * 0.5 * BOND for frame in found.displacements)
 
 
 def test_rattled_cells() -> None:
@@ -202,3 +205,49 @@ def test_rattled_cells() -> None:
     np.testing.assert_allclose(u.mean(axis=0), 0.0, atol=1e-15)
     np.testing.assert_array_equal(u, rattled_displacements(5000, 0.03, (1, 2)))
     assert np.abs(u - rattled_displacements(5000, 0.03, (1, 3))).max() > 0.01
+
+
+class Every:
+    """Calls every 30 steps, after two candidates."""
+
+    every_steps, goes_on = 10, True
+
+    def decide(self, history: History) -> Decision:
+        return Decision.CANDIDATE if history.n_frames < 3 else Decision.CALL
+
+
+def test_a_trajectory_that_goes_on_is_the_one_without_refits(setting) -> None:
+    """Interrupted every 30 steps by a call and continued, it visits what one run visits, bit by bit."""
+    _, torus, force_field = setting
+    supercell, plan, seen = with_errors(force_field, torus, 0.01), replace(PLAN, n_steps=90), []
+    for number in range(3):
+        found = explore(supercell, Every(), plan, lambda *_: None)
+        assert (found.reason, found.n_steps) == (Decision.CALL.value, 30)
+        assert found.trajectory is not None
+        assert found.trajectory.n_steps == 30 * (number + 1)
+        assert len(found.trajectory.recent) == 3 * (number + 1)
+        assert found.trajectory.after_refits == found.trajectory.recent[::3]
+        seen += list(found.displacements)
+        plan = replace(plan, start=found.trajectory)
+    dynamics = exploring_dynamics(torus, 300.0, 2.0, farthest=1.0)
+    whole = supercell.kernel.run(start_at_rest_positions(torus.masses, 300.0, PLAN.seed), dynamics, 90, 10)
+    np.testing.assert_array_equal(np.array(seen), whole.displacements)
+
+
+class Never:
+    every_steps, goes_on = 1, True
+
+    def decide(self, history: History) -> Decision:
+        return Decision.GO_ON
+
+
+def test_a_trajectory_that_leaves_goes_back_to_its_last_sound_frame(setting) -> None:
+    basis, torus, _ = setting
+    soft = fitted_to_harmonic(basis, torus, spring_hessian(torus, {BOND: (-0.3, -0.03)})).on(torus)
+    found = explore(soft, Never(), replace(PLAN, n_steps=20000), lambda *_: None)
+    assert found.reason == LEFT_TRUSTED_REGION
+    assert found.trajectory is not None
+    np.testing.assert_array_equal(found.trajectory.md.displacements, found.displacements[0])
+    assert largest(found.displacements[0]) < 0.8 * displacement_limit(torus.crystal)
+    again = explore(soft, Never(), replace(PLAN, n_steps=20000, start=found.trajectory), lambda *_: None)
+    assert again.reason == LEFT_TRUSTED_REGION

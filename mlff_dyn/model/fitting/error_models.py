@@ -9,7 +9,7 @@ import numpy as np
 
 from mlff_dyn.model.force_field import ScalarModel
 from mlff_dyn.regression.data.conditions import RowKind
-from mlff_dyn.regression.errors.held_out import HeldOut, hold_out, scalar_calibration_scale
+from mlff_dyn.regression.errors.held_out import HeldOut, class_scales, hold_out, scalar_calibration_scale
 from mlff_dyn.regression.fit.hyperpriors import HYPERPRIORS, Hyperpriors
 from mlff_dyn.regression.fit.noise import TruncationNoise
 from mlff_dyn.regression.fit.noise_by_kind import KindNoise, KindSettings
@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.lattice.basis import ForceConstantBasis
+    from mlff_dyn.lattice.crystal import Crystal
     from mlff_dyn.model.fitting.fit_data import FitData
     from mlff_dyn.regression.fit.posterior import FreeParameters, Posterior
 
 _TRIPLE = 3
 _N_STRESS = 6
+_FEWEST_TO_COMPARE = 2
+"""Configurations from which on their held-out errors tell sites apart: one alone is not predicted."""
 
 
 def noise_family(
@@ -70,10 +73,12 @@ class HeldOutScores:
     Attributes
     ----------
     forces : tuple of HeldOut
+    sites : tuple of ndarray of int   site of the primitive cell of each row of the forces
     energies, stresses : ndarray      errors over their predictive standard deviations
     """
 
     forces: tuple[HeldOut, ...]
+    sites: tuple[NDArray[np.int64], ...]
     energies: NDArray[np.float64]
     stresses: NDArray[np.float64]
 
@@ -98,17 +103,31 @@ def held_out_scores(
     most_atoms : int
         About how many atoms are predicted.
     """
-    forces, others = [], {int(RowKind.ENERGY): [np.zeros(0)], int(RowKind.STRESS): [np.zeros(0)]}
+    forces, sites, others = [], [], {int(RowKind.ENERGY): [np.zeros(0)], int(RowKind.STRESS): [np.zeros(0)]}
     for index in chosen:
         kinds = data.binning.centers.kinds[data.row_labels(index)]
-        scored = _scored_rows(data.frames[index].n_atoms, len(kinds), most_atoms)
+        frame = data.frames[index]
+        scored = _scored_rows(frame.n_atoms, len(kinds), most_atoms)
         found = _held_out(posterior, data, index, scored)
         is_force = kinds[scored] == RowKind.FORCE
         forces.append(found.take(is_force))
+        sites.append(scored[is_force] // (3 * frame.n_cells))
         for kind, scores in others.items():
             scores.append(found.scores[kinds[scored] == kind])
     energies, stresses = (np.concatenate(scores) for scores in others.values())
-    return HeldOutScores(tuple(forces), energies, stresses)
+    return HeldOutScores(tuple(forces), tuple(sites), energies, stresses)
+
+
+def site_scales(scores: HeldOutScores, crystal: Crystal) -> NDArray[np.float64] | None:
+    """Factor on the standard deviations of the forces on each site, shape (n_sites,); None if all are alike.
+
+    Sites that symmetry maps onto each other have the same.
+    """
+    _, classes, counts = np.unique(crystal.site_map.min(axis=0), return_inverse=True, return_counts=True)
+    if len(counts) == 1 or len(scores.forces) < _FEWEST_TO_COMPARE:
+        return None
+    of_rows = [classes[sites] for sites in scores.sites]
+    return class_scales(scores.forces, of_rows, counts.astype(float))[classes]
 
 
 def held_out_forces(posterior: Posterior, data: FitData, index: int) -> HeldOut:
@@ -146,7 +165,7 @@ def energy_model(
 
     Forces left out along the paths of the atoms add up to an energy of which a part has one sign in all
     frames: the coherence, over what they could at most. The zero of the energy takes it up at the amplitudes
-    of the data, but not what it grows by beyond them.
+    of the data, but not what it grows by beyond them, nor what is missing of it below.
     """
     if not data.energy_means or posterior.free is None:
         return None
@@ -191,4 +210,5 @@ def _scalar_model(
         calibration=scalar_calibration_scale(scores, len(data)),
         coherent_sd=0.0,
         largest_amplitude=max(frame.amplitude_angstrom for frame in data.frames),
+        smallest_amplitude=min(frame.amplitude_angstrom for frame in data.frames),
     )

@@ -13,6 +13,7 @@ from mlff_dyn.model.fitting.error_models import (
     energy_model,
     held_out_scores,
     noise_family,
+    site_scales,
     stress_model,
 )
 from mlff_dyn.model.fitting.prior_guess import fit_with_guess
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.lattice.basis import ForceConstantBasis
+    from mlff_dyn.model.expansion import SupercellExpansion
     from mlff_dyn.model.fitting.fit_data import FitData
-    from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
     from mlff_dyn.model.fitting.prior_guess import PriorGuess, PriorGuessSummary
     from mlff_dyn.regression.data.observations import Observations
     from mlff_dyn.regression.fit.evidence import Hyperparameters
@@ -71,7 +72,13 @@ def fit_force_field(
     chosen = _representatives(data, hyperpriors.most_held_out)
     scores = held_out_scores(posterior, data, chosen, most_atoms=hyperpriors.most_scored_atoms)
     summary = _summarize(posterior, problem, _residual_rms(fitted, posterior, problem))
-    calibration = calibration_scale(scores.forces, len(data))
+    scales = site_scales(scores, basis.crystal)
+    held_out = scores.forces
+    if scales is not None:
+        held_out = tuple(
+            part.with_scales(scales[sites]) for part, sites in zip(held_out, scores.sites, strict=True)
+        )
+    calibration = calibration_scale(held_out, len(data))
     energy = energy_model(posterior, data, scores, calibration, coherence=hyperpriors.coherence)
     if energy is not None:
         zero = float(energy.zero[0]) * basis.crystal.n_sites
@@ -86,6 +93,7 @@ def fit_force_field(
         long_range=data.expansion.long_range,
         local=data.expansion.local,
         prior_guess=prior_guess,
+        site_scales=scales,
     )
 
 
@@ -228,19 +236,25 @@ def _summarize(posterior: Posterior, problem: _Problem, residual_rms: float) -> 
         n_snapshots=len(data),
         displacement_rms_angstrom=problem.displacement_rms,
         displacement_max_angstrom=max(float(np.linalg.norm(f.displacements, axis=1).max()) for f in frames),
-        force_rms_ev_per_angstrom=_rms(np.concatenate([_vibrational(f, posterior) for f in frames])),
+        force_rms_ev_per_angstrom=_rms(_vibrational_forces(data, posterior)),
         rmse_force_ev_per_angstrom=residual_rms,
         rmse_energy_ev_per_atom=_rms(np.concatenate(spread)) / n_sites if spread else None,
         reference_energy_ev_per_cell=per_cell,
     )
 
 
-def _vibrational(frame: LabelledFrame, posterior: Posterior) -> NDArray[np.float64]:
-    """Forces without those that the fit finds on the undisplaced atoms."""
-    if 1 not in frame.supercell.basis.orders:
-        return frame.forces
-    rows, _ = frame.supercell.rows(np.zeros_like(frame.displacements))
-    return np.asarray(frame.forces - rows @ posterior.mean)
+def _vibrational_forces(data: FitData, posterior: Posterior) -> NDArray[np.float64]:
+    """Forces of all frames without those that the fit finds on the undisplaced atoms."""
+    at_rest: dict[SupercellExpansion, NDArray[np.float64] | float] = {}
+    forces = []
+    for frame in data.frames:
+        supercell = frame.supercell
+        if supercell not in at_rest:
+            still = np.zeros_like(frame.displacements)
+            is_loaded = 1 in supercell.basis.orders
+            at_rest[supercell] = supercell.rows(still)[0] @ posterior.mean if is_loaded else 0.0
+        forces.append(frame.forces - at_rest[supercell])
+    return np.concatenate(forces)
 
 
 def _rms(values: NDArray[np.float64]) -> float:

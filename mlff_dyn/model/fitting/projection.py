@@ -147,10 +147,12 @@ class ForceFieldSource:
         self._map = map_crystal(force_field.basis.crystal, torus.crystal)
         carried, self._atoms = self._map.carry(torus)
         self._dipoles = force_field.expansion.on(carried).dipole_dipole
-        supercell = Expansion(force_field.basis).on(carried)
-        orders, mean = force_field.basis.parameter_orders, force_field.posterior.mean[:n_lattice]
+        supercell = force_field.expansion.on(carried)
+        orders, mean = force_field.expansion.parameter_orders.copy(), force_field.posterior.mean
+        if self.local_parameters is not None:
+            orders[orders == 0] = 2
         self._kernels = {
-            order: supercell.kernel(np.where(orders == order, mean, 0.0))
+            order: supercell.lattice_kernel(np.where(orders == order, mean, 0.0))
             for order in force_field.basis.orders
         }
         self._local = None

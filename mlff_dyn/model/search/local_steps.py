@@ -12,7 +12,7 @@ from mlff_dyn.model.local_expansion import local_basis
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mlff_dyn.lattice.crystal import Crystal
+    from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.local.basis import LocalBasis, LocalSettings
     from mlff_dyn.model.search.search_limits import SearchLimits
 
@@ -34,7 +34,8 @@ class LocalSteps:
 
     Parameters
     ----------
-    crystal : Crystal
+    torus : Torus
+        Training supercell.
     first : LocalSettings
         The one to begin with.
     limits : SearchLimits
@@ -43,9 +44,9 @@ class LocalSteps:
     """
 
     def __init__(
-        self, crystal: Crystal, first: LocalSettings, limits: SearchLimits, *, is_at_rest: bool = False
+        self, torus: Torus, first: LocalSettings, limits: SearchLimits, *, is_at_rest: bool = False
     ) -> None:
-        self._crystal = crystal
+        self._torus = torus
         self._first = first
         self._is_at_rest = is_at_rest
         self._most = (
@@ -85,7 +86,9 @@ class LocalSteps:
             return None
         if settings not in self._built:
             try:
-                self._built[settings] = local_basis(self._crystal, settings, is_at_rest=self._is_at_rest)
+                self._built[settings] = local_basis(
+                    self._torus.crystal, settings, training=self._torus, is_at_rest=self._is_at_rest
+                )
             except BasisError:
                 self._built[settings] = None
         return self._built[settings]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEVELS = (50, 68, 90, 95)
+_ROUNDING = float(np.sqrt(np.finfo(float).eps))
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,15 @@ def agreement(
 
 
 def calibration(errors: NDArray[np.float64], sd: NDArray[np.float64]) -> Calibration:
-    """Compare errors with their predicted standard deviations, both of shape (n,)."""
+    """Compare errors with their predicted standard deviations, both of shape (n,).
+
+    Those that symmetry makes zero are rounding errors of the others, and stay out of ``z``.
+    """
     check_shape("sd", sd, errors.shape)
-    known = sd > 0.0
+    size = float(np.sqrt(np.mean(sd**2)))
+    known = sd > _ROUNDING * size
     return Calibration(
-        sd=float(np.sqrt(np.mean(sd**2))),
+        sd=size,
         z=float(np.sqrt(np.mean((errors[known] / sd[known]) ** 2))) if known.any() else None,
         coverage=tuple(coverage(errors, sd, [level / 100.0 for level in LEVELS]).tolist()),
     )

@@ -20,6 +20,13 @@ as normal ones would keep 1. Where errors have longer tails than normal ones the
 stands between the right size and the right coverage. The factor 1 + 1 / 2 K pays for hyperparameters that the
 K configurations determined.
 
+Rows of several classes, such as the forces on atoms of several sites, have a factor k of their own beside it,
+
+    k^2 = [(n r + 1) / (n + 1)]^(n / (n + n_0))
+
+with the median r over configurations of the mean z^2 of the class over that of all, and n rows of the class,
+scaled so that the mean of k^2 is one.
+
 | symbol | variable |
 |---|---|
 | X_k, e_k, v | design, residuals, noise_variances |
@@ -87,6 +94,10 @@ class HeldOut:
         """Return the same predictions of rows whose noise is not the variance that they had in the fit."""
         leverages = self.leverages * self.noise_variances / noise_variances
         return replace(self, leverages=leverages, noise_variances=noise_variances)
+
+    def with_scales(self, scales: NDArray[np.float64]) -> HeldOut:
+        """Return the same predictions with standard deviations times factors, shape (n_rows,)."""
+        return replace(self, noise_variances=self.noise_variances * scales**2)
 
     def take(self, rows: NDArray[np.bool_]) -> HeldOut:
         """Return some of the rows."""
@@ -212,6 +223,37 @@ def calibration_scale(
     typical = float(np.sqrt(np.median([np.mean(part.scores**2) for part in held_out])))
     kept = float(np.quantile(np.abs(np.concatenate([part.scores for part in held_out])), _ONE_SD))
     return max(limits.smallest_scale, float(np.sqrt(small_number_factor(n, limits) * typical * kept)))
+
+
+def class_scales(
+    held_out: Sequence[HeldOut],
+    classes: Sequence[NDArray[np.int64]],
+    weights: NDArray[np.float64],
+    limits: CalibrationLimits = CALIBRATION_LIMITS,
+) -> NDArray[np.float64]:
+    """Factors on the standard deviations of classes of rows, beside that of all; shape (n_classes,).
+
+    Parameters
+    ----------
+    held_out : sequence of HeldOut
+        Two configurations or more.
+    classes : sequence of ndarray of int
+        Class of each row of each configuration.
+    weights : ndarray, shape (n_classes,)
+        How often each class occurs; the weighted mean of the squared factors is one.
+    limits : CalibrationLimits
+    """
+    n_classes, ratios, counts = len(weights), [], np.zeros(len(weights))
+    for part, labels in zip(held_out, classes, strict=True):
+        squares, own = part.scores**2, np.bincount(labels, minlength=n_classes)
+        means = np.bincount(labels, squares, n_classes) / np.maximum(own, 1)
+        size = float(squares.mean())
+        ratios.append(means / size if size > 0.0 else np.ones(n_classes))
+        counts += own
+    unknown = limits.rows_of_a_class
+    found = (counts * np.median(ratios, axis=0) + 1.0) / (counts + 1.0)
+    shares = found ** (counts / (counts + unknown))
+    return np.asarray(np.sqrt(shares * weights.sum() / (weights @ shares)))
 
 
 def small_number_factor(n_configurations: int, limits: CalibrationLimits = CALIBRATION_LIMITS) -> float:

@@ -171,10 +171,8 @@ def maximize_evidence(
             "there is nothing to fit: no data, or all forces are zero", fix="add displaced snapshots"
         )
     rms = observations.target_rms
-    objective, hold = (
-        objective_of(observations, prior),
-        _Hold(observations, noise_hint, hyperpriors.most_held),
-    )
+    objective = objective_of(observations, prior)
+    hold = _Hold(observations, noise_hint, hyperpriors.most_held)
     noise_start = noise.start(rms)
     prior_start = prior.start(observations.column_power, rms)
     n_noise = len(noise_start)
@@ -189,6 +187,7 @@ def maximize_evidence(
         max_iterations=max_iterations,
         tolerance=tolerance if start is None else hyperpriors.early_end * tolerance,
         is_near=start is not None,
+        unseen_gain=0.0 if start is None else hyperpriors.unseen_gain,
     )
     noise_values = found[:n_noise]
     others = noise.other_models(noise_values)

@@ -72,10 +72,12 @@ class NoiseModel:
         return np.asarray(self.floor_sd**2 + self.truncation_variance(amplitude, ratio))
 
     def truncation_variance(self, amplitude: ArrayLike, ratio: ArrayLike = 1.0) -> NDArray[np.float64]:
-        """Mean square of what the expansion leaves out, shape of both arguments."""
+        """Mean square of what the expansion leaves out, shape of both arguments; zero at rest."""
         relative = np.asarray(amplitude, float) / self.reference_amplitude
-        grown = relative ** (2 * self.exponent) * _mixed_orders(relative, self.exponent_spread)
-        return np.asarray(self.truncation_sd**2 * grown * self.local_factor(ratio))
+        moved = np.where(relative > 0.0, relative, 1.0)
+        grown = moved ** (2 * self.exponent) * _mixed_orders(moved, self.exponent_spread)
+        found = self.truncation_sd**2 * grown * self.local_factor(ratio)
+        return np.asarray(np.where(relative > 0.0, found, 0.0))
 
     def local_factor(self, ratio: ArrayLike) -> NDArray[np.float64]:
         """Mean square of what is left out in a neighborhood, over that where the ratio is one."""

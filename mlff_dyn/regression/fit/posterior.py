@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -118,6 +118,24 @@ class Posterior:
         if not self._is_triangular:
             return design @ self.covariance_factor
         return times_upper(design, self.covariance_factor)
+
+    def after(self, design: NDArray[np.float64], variances: NDArray[np.float64]) -> Posterior:
+        """Return the posterior if rows were measured and found as predicted.
+
+        The mean stays; the covariance S becomes (S⁻¹ + Xᵀ V⁻¹ X)⁻¹, whatever the measurement will say.
+
+        Parameters
+        ----------
+        design : ndarray, shape (n_rows, n_parameters)
+        variances : ndarray, shape (n_rows,)
+            Of the noise of the rows.
+        """
+        weighted = self._times_factor(design) / np.sqrt(variances)[:, None]
+        precision = np.eye(weighted.shape[1]) + weighted.T @ weighted
+        factor = solve_triangular(np.linalg.cholesky(precision), self.covariance_factor.T, lower=True).T
+        if self._is_triangular:
+            factor = np.triu(factor)
+        return replace(self, covariance_factor=np.ascontiguousarray(factor))
 
     def sample(self, n_samples: int, generator: np.random.Generator) -> NDArray[np.float64]:
         """Draw parameters from the posterior, shape (n_samples, n_parameters)."""

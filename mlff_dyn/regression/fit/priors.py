@@ -58,6 +58,11 @@ class PriorBlock:
     distances: NDArray[np.float64] | None
     log_weights: NDArray[np.float64]
 
+    @cached_property
+    def is_unstructured(self) -> bool:
+        """Whether the parameters are the structural ones."""
+        return np.array_equal(self.structure, np.eye(len(self.structure)))
+
 
 @dataclass(frozen=True, eq=False)
 class PriorPrecision:
@@ -231,9 +236,8 @@ class StructuredPrior:
         log_determinant, first, parameter = 0.0, 0, 0
         for block, columns in zip(self.blocks, self._columns, strict=True):
             sds = np.sqrt(variances[first : first + len(block.groups)])
-            scaled = block.structure / sds[:, None]
-            here = slice(parameter, parameter + scaled.shape[1])
-            matrix[here, here] = scaled.T @ scaled
+            here = slice(parameter, parameter + block.structure.shape[1])
+            matrix[here, here] = _gram_of_scaled(block, sds)
             projector, own = columns.projector(sds)
             projectors.append(projector)
             log_determinant += own
@@ -287,11 +291,14 @@ class StructuredPrior:
         excess, first = [], 0
         for block in self.blocks:
             here = slice(first, first + block.structure.shape[1])
+            first = here.stop
+            if block.is_unstructured:
+                excess.append(mean[here] ** 2 + np.diag(covariance)[here])
+                continue
             half = covariance[here, here].copy()
             half[np.diag_indices_from(half)] *= 0.5
             spread = np.einsum("ij,ij->i", times_upper(block.structure, half), block.structure)
             excess.append((block.structure @ mean[here]) ** 2 + 2.0 * spread)
-            first = here.stop
         known = np.concatenate([projector.diagonal for projector in precision.projectors])
         beyond = np.concatenate(excess) / precision.variances - known
         return np.asarray(0.5 * precision.by_values.T @ beyond)
@@ -310,3 +317,11 @@ class StructuredPrior:
             carried.append(block.structure.T @ (sds * (projector @ weighted)))
             first, parameter = here.stop, parameter + block.structure.shape[1]
         return np.concatenate(pull), np.concatenate(carried)
+
+
+def _gram_of_scaled(block: PriorBlock, sds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Gram of the structure of a block whose rows are divided by scales."""
+    if block.is_unstructured:
+        return np.diag((1.0 / sds) ** 2)
+    scaled = block.structure / sds[:, None]
+    return np.asarray(scaled.T @ scaled)

@@ -57,6 +57,7 @@ def climb(
     max_iterations: int,
     tolerance: float,
     is_near: bool = False,
+    unseen_gain: float = 0.0,
     control: StepControl = STEP_CONTROL,
 ) -> NDArray[np.float64]:
     """Variables of a local maximum.
@@ -65,13 +66,13 @@ def climb(
     ----------
     evaluate : callable
         May raise `FitError` where the function cannot be evaluated; such a step is taken back.
-    start : ndarray, shape (n,)
-    bounds : ndarray, shape (n, 2)
-    max_iterations : int
-    tolerance : float
-        Promised gain, relative to the value, at which the search ends.
+    start, bounds : ndarray, shapes (n,) and (n, 2)
+    max_iterations, tolerance : int and float
+        Steps at most, and the promised gain, relative to the value, at which the search ends.
     is_near : bool
         Whether the start is near the maximum to find.
+    unseen_gain : float
+        A step that promises less is the last one, and what it gains is not looked at.
     control : StepControl
 
     Raises
@@ -86,17 +87,16 @@ def climb(
     for _ in range(max_iterations):
         curvature = here.information + correction
         step = _step(here.gradient, curvature, place, bounds, damping, control=control)
-        if refused is not None and is_near:
-            step = share * refused
-        elif refused is not None:
-            while not _is_shorter(step, refused, control) and damping <= control.largest_damping:
-                damping *= control.retry_growth
-                step = _step(here.gradient, curvature, place, bounds, damping, control=control)
-            step = step if _is_shorter(step, refused, control) else control.shortening * refused
+        if refused is not None:
+            given = (here, curvature, place, bounds, damping)
+            step, damping = (
+                (share * refused, damping) if is_near else _shorter(*given, refused=refused, control=control)
+            )
         promised = float(here.gradient @ step - 0.5 * step @ curvature @ step)
-        if np.abs(here.gradient @ step) < tolerance * max(1.0, abs(here.value)):
-            break
         target = np.clip(place + step, *bounds.T)
+        is_last = refused is None and 0.0 < promised < unseen_gain
+        if is_last or np.abs(here.gradient @ step) < tolerance * max(1.0, abs(here.value)):
+            return np.asarray(target if is_last else place)
         try:
             there = evaluate(target)
         except FitError:
@@ -109,6 +109,24 @@ def climb(
         damping = _next_damping(damping, there.value - here.value, promised, least_damping, control)
         refused, place, here = None, target, there
     return np.asarray(place)
+
+
+def _shorter(
+    here: Point,
+    curvature: NDArray[np.float64],
+    place: NDArray[np.float64],
+    bounds: NDArray[np.float64],
+    damping: float,
+    *,
+    refused: NDArray[np.float64],
+    control: StepControl,
+) -> tuple[NDArray[np.float64], float]:
+    """Step after one that led down, and the damping that makes it shorter."""
+    step = _step(here.gradient, curvature, place, bounds, damping, control=control)
+    while not _is_shorter(step, refused, control) and damping <= control.largest_damping:
+        damping *= control.retry_growth
+        step = _step(here.gradient, curvature, place, bounds, damping, control=control)
+    return (step if _is_shorter(step, refused, control) else control.shortening * refused), damping
 
 
 def _next_damping(

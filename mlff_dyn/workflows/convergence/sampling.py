@@ -11,7 +11,7 @@ import numpy as np
 from mlff_dyn.kernels.dynamics import Dynamics
 from mlff_dyn.md.chunks import Span, run_replicas_in_chunks
 from mlff_dyn.md.start import start_at_rest_positions
-from mlff_dyn.training.criteria import FrameErrors, frame_errors
+from mlff_dyn.training.criteria.errors import FrameErrors, frame_errors
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.training.trusted_region import Motion, TrustedRegion, trusted_region
 from mlff_dyn.workflows.convergence.verdict_limits import VERDICT_LIMITS

@@ -18,6 +18,7 @@ from mlff_dyn.training.proposed_cell import propose_cell
 from mlff_dyn.training.proposed_expansion import EXPANSION_LIMITS, WIDER_LIMITS, propose_expansion
 from mlff_dyn.training.proposed_local import ProposedLocal, SizedLocal, propose_local
 from mlff_dyn.workflows.setup.first_engine import first_engine
+from mlff_dyn.workflows.setup.vasp_inputs import moments_of_incar
 from mlff_dyn.workflows.setup.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -77,7 +78,10 @@ def first_configuration(structure: Path, folder: Path, overrides: Sequence[str])
     ConfigError
         If an override is not valid.
     """
-    file = {"file": str(structure.absolute())}
+    moments = moments_of_incar(structure)
+    file: dict[str, Any] = {"file": str(structure.absolute())}
+    if moments is not None:
+        file["magnetic_moments"] = moments
     first, other = _as_given(file, structure, folder, overrides)
     workspace, notes = Workspace(first), Notes()
     crystal, rules = workspace.crystal, workspace.rotational_sum_rules
@@ -108,7 +112,7 @@ def first_configuration(structure: Path, folder: Path, overrides: Sequence[str])
 
 
 def _as_given(
-    file: dict[str, str], structure: Path, folder: Path, overrides: Sequence[str]
+    file: dict[str, Any], structure: Path, folder: Path, overrides: Sequence[str]
 ) -> tuple[Config, Config]:
     """Two configurations that differ in all that is proposed, and agree in what the overrides set."""
     least = {"n_radial": 1, "l_max": 0}

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ase.calculators.vasp.create_input import GenerateVaspInput
-from ase.io.espresso import get_atomic_species, label_to_symbol, read_fortran_namelist
 
 from mlff_dyn.store.structure_file import is_pw_input
-from mlff_dyn.store.structure_text import without_fortran_exponents
+from mlff_dyn.workflows.setup.pw_engine import physics_of_input
+from mlff_dyn.workflows.setup.vasp_inputs import is_vasp_input, vasp_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,15 +23,7 @@ KPOINT_SPACING_PER_ANGSTROM = 0.4
 
 DEFAULT_CUTOFF_RYDBERG = 60
 
-_VASP_NAMES = ("POSCAR", "CONTCAR")
-_VASP_FILES = ("INCAR", "POTCAR", "KPOINTS")
-_NOT_OF_A_FRAME = {"ibrion", "nsw", "isif", "potim", "nfree", "ediffg", "istart", "icharg", "system", "npaci"}
-_NOT_OF_A_FRAME |= {"smass", "tebeg", "teend", "nblock", "mdalgo", "magmom", "lwave", "lcharg", "lorbit"}
-_CELL_KEYS = ("ibrav", "nat", "ntyp", "celldm", "a", "b", "c", "cosab", "cosac", "cosbc")
 _CUTOFF = re.compile(rb'(?:wfc_cutoff="|Suggested minimum cutoff for wavefunctions:)\s*([\d.eEdD+-]+)')
-_MESH = re.compile(
-    r"^\s*k_points\s*[({]?\s*automatic\s*[)}]?\s*\n\s*(\d+)\s+(\d+)\s+(\d+)", re.IGNORECASE | re.MULTILINE
-)
 
 
 def first_engine(
@@ -64,10 +55,13 @@ def first_engine(
     folder = structure.absolute().parent
     lengths, around = (_reciprocal_lengths(each) * periodic for each in (lattice, cell))
     if is_pw_input(structure):
-        return _with_vacuum(_from_pw_input(structure, lengths, around), periodic)
-    is_vasp = structure.name.upper().startswith(_VASP_NAMES)
-    if is_vasp or any((folder / name).is_file() for name in _VASP_FILES):
-        return _vasp(folder, around)
+        repeats = np.rint(cell @ np.linalg.inv(lattice)).astype(int)
+        both = np.array([lengths, around])
+        found = physics_of_input(structure, repeats, KPOINT_SPACING_PER_ANGSTROM, both)
+        section = _espresso_section({}, {}, [1, 1, 1], found.pseudo_dir)
+        return _with_vacuum(({**section, "parameters": found.parameters}, found.notes), periodic)
+    if is_vasp_input(structure):
+        return vasp_engine(structure, lattice, cell, periodic)
     return _with_vacuum(_espresso(folder, elements, around), periodic)
 
 
@@ -83,33 +77,6 @@ def _with_vacuum(
             "With the vacuum along z, system: {assume_isolated: 2D} parts the sheet from its images.",
         ]
     return section, notes
-
-
-def _from_pw_input(
-    structure: Path, lengths: NDArray[np.float64], around: NDArray[np.float64]
-) -> tuple[dict[str, Any], list[str]]:
-    text = without_fortran_exponents(structure.read_text(encoding="utf-8", errors="replace"))
-    namelists, cards = read_fortran_namelist(text.splitlines(keepends=True))
-    input_data = {
-        section: {key: value for key, value in namelists.get(section, {}).items() if _is_physics(key)}
-        for section in ("system", "electrons")
-    }
-    species = get_atomic_species(cards, n_species=namelists["system"]["ntyp"])
-    mesh = _MESH.search(text)
-    spacing = KPOINT_SPACING_PER_ANGSTROM
-    if mesh:
-        spacing = float(max(lengths / [int(n) for n in mesh.groups()]))
-    pseudo_dir = Path(str(namelists.get("control", {}).get("pseudo_dir", "."))).expanduser()
-    return _espresso_section(
-        {section: values for section, values in input_data.items() if values},
-        {label_to_symbol(label): Path(file).name for label, _, file in species},
-        _kpoints(around, spacing),
-        str(structure.absolute().parent / pseudo_dir),
-    ), [f"The physics of {structure.name}; k-points of its density for the training cell."]
-
-
-def _is_physics(key: str) -> bool:
-    return key.partition("(")[0] not in (*_CELL_KEYS, "starting_magnetization")
 
 
 def _espresso(
@@ -153,33 +120,6 @@ def _espresso_section(
             "timeout_minutes": 60,
         },
     }
-
-
-def _vasp(folder: Path, around: NDArray[np.float64]) -> tuple[dict[str, Any], list[str]]:
-    arguments: dict[str, Any] = {"xc": "pbe", "prec": "accurate", "ediff": 1.0e-8, "lreal": False}
-    arguments |= {"ismear": 0, "sigma": 0.05, "lwave": False, "lcharg": False}
-    incar = folder / "INCAR"
-    notes = ["VASP by ASE: set ASE_VASP_COMMAND and VASP_PP_PATH. Converge encut, k-points and smearing."]
-    if incar.is_file():
-        arguments = {"pp": "pbe", **_incar_values(incar), "lwave": False, "lcharg": False}
-        notes.append("The physics of INCAR, without relaxation and moments.")
-    mesh = _kpoints(around, KPOINT_SPACING_PER_ANGSTROM)
-    if "kspacing" not in arguments:
-        arguments |= {"kpts": mesh, "gamma": True}
-    return {
-        "kind": "ase",
-        "parameters": {"calculator": "ase.calculators.vasp:Vasp", "arguments": arguments},
-    }, notes
-
-
-def _incar_values(path: Path) -> dict[str, Any]:
-    reader = GenerateVaspInput()
-    reader.read_incar(str(path))
-    kinds = ("float", "exp", "string", "int", "bool", "special")
-    read: dict[str, Any] = {}
-    for kind in kinds:
-        read |= getattr(reader, f"{kind}_params")
-    return {key: value for key, value in read.items() if value is not None and key not in _NOT_OF_A_FRAME}
 
 
 def _pseudopotentials(folder: Path, elements: Iterable[str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from mlff_dyn.model.harmonic_modes import modes_of_order_2
 from mlff_dyn.report.answer import Report
 from mlff_dyn.store.atomic import atomic_write
 from mlff_dyn.store.lock import RunLock
-from mlff_dyn.training.initial import INITIAL_STRUCTURES, thermal_displacements
+from mlff_dyn.training.initial import rattled_displacements, thermal_displacements
 from mlff_dyn.workflows.setup.looser_symmetry import looser_symmetry
 from mlff_dyn.workflows.setup.magnetic_order import describe_order
 from mlff_dyn.workflows.setup.workspace import Workspace
@@ -213,7 +213,7 @@ def write_setup(workspace: Workspace, guess: PriorGuess | None = None) -> None:
 def initial_displacements(
     workspace: Workspace, guess: PriorGuess | None = None
 ) -> list[tuple[NDArray[np.float64], float | None]]:
-    """First structures, the same at every call.
+    """First structures, the same at every call; of kind ``thermal`` without a guess, only the first holds.
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ def initial_displacements(
     config, torus = workspace.config, workspace.training_torus
     initial, seed = config.training.initial, config.seed
     found: list[tuple[NDArray[np.float64], float | None]] = [
-        (INITIAL_STRUCTURES[initial.kind](torus.n_atoms, initial.sd_angstrom, (seed, 0, i)), None)
+        (rattled_displacements(torus.n_atoms, initial.sd_angstrom, (seed, 0, i)), None)
         for i in range(initial.n)
     ]
     if guess is None:

@@ -10,7 +10,7 @@ from ase.data import chemical_symbols
 
 from mlff_dyn.errors import ConfigError, DataError
 from mlff_dyn.lattice.magnetism import collinear_moments
-from mlff_dyn.store.structure_file import SHARES
+from mlff_dyn.store.structure_pw import SHARES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,8 @@ def reference_moments(
     if given is None and atoms.info.get(SHARES):
         raise DataError(
             "structure.file has starting magnetizations of pw.x, which are shares of the valence electrons",
-            fix="give structure.magnetic_moments, in Bohr magnetons",
+            fix="give structure.magnetic_moments, in Bohr magnetons, or the pseudopotentials where the input "
+            "names them",
         )
     if given is None:
         return (

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mlff_dyn.model.search.expansion_steps import Cutoffs
     from mlff_dyn.model.search.time_limit import Skipped
     from mlff_dyn.report.progress import Progress
+    from mlff_dyn.workflows.given_labels import GivenLabels
 
 _CUTOFFS = ("expansion", "cutoffs_angstrom")
 _LOCAL = ("expansion", "local")
@@ -109,7 +110,7 @@ def suggest_expansion(
     config: Config,
     config_path: Path,
     *,
-    dataset: Path | None,
+    dataset: GivenLabels | None,
     dry_run: bool,
     progress: Progress,
     minutes: float,
@@ -124,7 +125,7 @@ def suggest_expansion(
     config_path : Path
         File whose ``expansion.cutoffs_angstrom`` and ``expansion.local`` are replaced, everything else in it
         stays.
-    dataset : Path, optional
+    dataset : GivenLabels, optional
         Labelled snapshots; those of the run directory if left out.
     dry_run : bool
         Compare, write nothing.
@@ -142,10 +143,10 @@ def suggest_expansion(
         If the file does not have the key.
     """
     workspace = Workspace(config)
-    data = _read_frames(workspace, dataset or workspace.dataset_path)
+    data = _read_frames(workspace, dataset)
     given = Candidate({}, config.expansion.cutoffs_angstrom, workspace.expansion.basis, workspace.local)
     time_limit = TimeLimit(60.0 * minutes)
-    first_local = _first_local(workspace, data)
+    first_local = local_part_to_begin_with(workspace, data)
     found = search_expansions(
         data,
         workspace.training_torus,
@@ -161,11 +162,14 @@ def suggest_expansion(
     return SuggestionReport(status, len(data), tuple(trials), suggested, search, time_limit.skipped)
 
 
-def _read_frames(workspace: Workspace, path: Path) -> list[LabelledFrame]:
+def _read_frames(workspace: Workspace, given: GivenLabels | None) -> list[LabelledFrame]:
+    if given is not None:
+        return frames_of_snapshots(given.name, given.read().snapshots, workspace.expansion)
+    path = workspace.dataset_path
     if not path.exists():
         raise DataError(
             f"there are no labelled snapshots in {workspace.directory} to compare expansions with",
-            fix="run mlff-dyn train first, or give --dataset FILE.extxyz",
+            fix="run mlff-dyn train first, or give --dataset PATH",
         )
     with reading(workspace.directory):
         trained = [each for each in read_snapshots(path) if each.provenance.set_aside is None]
@@ -190,7 +194,7 @@ def _collect(found: Iterator[Trial], time_limit: TimeLimit, progress: Progress) 
     return trials, OUT_OF_TIME if time_limit.is_over else COMPLETE
 
 
-def _first_local(workspace: Workspace, data: Sequence[LabelledFrame]) -> LocalSettings | None:
+def local_part_to_begin_with(workspace: Workspace, data: Sequence[LabelledFrame]) -> LocalSettings | None:
     """Local part to begin with; None where atoms have left their sites."""
     crystal = workspace.crystal
     settings = LOCAL_LIMITS.settings(crystal.nearest_neighbor_distance, LOCAL_LIMITS.first_of_search)

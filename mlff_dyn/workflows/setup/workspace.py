@@ -80,6 +80,11 @@ class Workspace:
         """Directories of the reference calculations."""
         return self.directory / "calculations"
 
+    @property
+    def trajectories_path(self) -> Path:
+        """Directory of exploring trajectories that go on through refits."""
+        return self.directory / "exploration"
+
     @cached_property
     def crystal(self) -> Crystal:
         """Primitive cell and space group of the reference structure.
@@ -170,7 +175,8 @@ class Workspace:
         if chosen is None:
             return None
         settings = LocalSettings(**chosen.model_dump())
-        return local_basis(self.crystal, settings, is_at_rest=bool(self.rotational_sum_rules))
+        is_at_rest = bool(self.rotational_sum_rules)
+        return local_basis(self.crystal, settings, training=self.training_torus, is_at_rest=is_at_rest)
 
     @cached_property
     def long_range(self) -> LongRange | None:

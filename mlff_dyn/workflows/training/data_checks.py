@@ -14,7 +14,7 @@ from ase.data import chemical_symbols
 from mlff_dyn.errors import DataError, FitError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
@@ -146,10 +146,11 @@ def check_fit(path: Path, force_field: ForceField) -> list[str]:
             f"{found}: an expansion about the sites of structure.file cannot describe these frames",
             fix="use frames at lower temperature, or another structure.file (a phase, a lattice constant)",
         )
-    return [
-        *found_static,
-        f"{found}; lower the temperature, add an order, enlarge cutoffs_angstrom or local of expansion",
-    ]
+    fix = (
+        "lower the temperature, add an order, enlarge cutoffs_angstrom or local of expansion, or give files "
+        "of displacements the structure in their order of atoms (--structure)"
+    )
+    return [*found_static, f"{found}; {fix}"]
 
 
 def _check_static_forces(path: Path, force_field: ForceField) -> list[str]:
@@ -172,7 +173,7 @@ def _check_static_forces(path: Path, force_field: ForceField) -> list[str]:
 
 
 def check_engines(
-    path: Path, snapshots: Sequence[Snapshot], identity: str | None, *, force: bool
+    path: Path, snapshots: Sequence[Snapshot], identities: Collection[str], *, force: bool
 ) -> list[str]:
     """Refuse to mix labels of different engine settings, or warn where that was asked for.
 
@@ -182,8 +183,8 @@ def check_engines(
         File of the frames, for the messages.
     snapshots : sequence of Snapshot
         Their provenance says, where a training of this program labelled them, by what.
-    identity : str or None
-        Digest of the engine of this training; None without one.
+    identities : collection of str
+        Of the engine of this training, see `mlff_dyn.engines.base.label_identities`; empty without one.
     force : bool
         Whether to go on.
 
@@ -197,14 +198,14 @@ def check_engines(
         label = snapshot.provenance.labelled_by
         if label is not None:
             by_engine.setdefault(label, []).append(number)
-    others = {label: numbers for label, numbers in by_engine.items() if label != identity}
-    if not others or (identity is None and len(others) == 1):
+    others = {label: numbers for label, numbers in by_engine.items() if label not in identities}
+    if not others or (not identities and len(others) == 1):
         return []
-    numbers = list(others.values())[0 if identity is not None else -1]
+    numbers = list(others.values())[0 if identities else -1]
     found = f"{path}, {_frames(numbers)}: labelled with other engine parameters"
     if not force:
-        raise DataError(found, fix="leave them out, restore engine.parameters, or mix with --force")
-    return [f"{found}; mixed because of --force"]
+        raise DataError(found, fix="leave them out, restore engine.parameters, or mix with --allow-mixed")
+    return [f"{found}; mixed as asked for"]
 
 
 def energy_origins(rows: Sequence[LabelledFrame]) -> list[int]:

@@ -11,6 +11,7 @@ import numpy as np
 from mlff_dyn.engines.echo import structure_difference
 from mlff_dyn.engines.registry import create_engine
 from mlff_dyn.errors import EngineError
+from mlff_dyn.execution.schedulers import check_blocks
 from mlff_dyn.workflows.snapshots import displaced_atoms
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ def check_engines_of(workspace: Workspace) -> dict[str, dict[str, str]]:
         If a program, a file or an argument is missing or does not fit.
     """
     config = workspace.config
-    found = {"engine": _check(workspace, config.require_engine(), "engine")}
+    section = config.require_engine()
+    found = {"engine": _check(workspace, section, "engine")}
+    if config.execution.kind == "parsl":
+        check_blocks(config.execution.model_dump(), section.model_dump())
     prior = config.training.prior
     if prior is not None and prior.engine is not None:
         found["prior_engine"] = _check(workspace, prior.engine, "training.prior.engine")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.engines.base import engine_identity
-from mlff_dyn.execution.registry import EXECUTIONS
-from mlff_dyn.store.provenance import Provenance
-from mlff_dyn.training.criteria import Decision, MeanErrors, create_criterion
+from mlff_dyn.execution.registry import create_execution
+from mlff_dyn.model.harmonic_modes import harmonic_modes
+from mlff_dyn.store.provenance import INITIAL
+from mlff_dyn.training.criteria.decision import Decision
+from mlff_dyn.training.criteria.registry import create_criterion
 from mlff_dyn.training.exploration import QUIET, Exploration, ExplorationPlan, explore
 from mlff_dyn.training.frame_choice import (
     LAST,
@@ -20,13 +20,16 @@ from mlff_dyn.training.frame_choice import (
     information_pool,
     outlook,
 )
-from mlff_dyn.training.initial import rattled_displacements
+from mlff_dyn.training.initial import phonon_displacements, rattled_displacements
 from mlff_dyn.training.limits import LIMITS
+from mlff_dyn.training.running import with_running
 from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.setup.initialise import initial_displacements
-from mlff_dyn.workflows.snapshots import displaced_atoms, labelled_snapshot
+from mlff_dyn.workflows.setup.workspace import digest
+from mlff_dyn.workflows.training.in_flight import Call, CallsInFlight
+from mlff_dyn.workflows.training.ongoing_trajectories import OngoingTrajectories
 from mlff_dyn.workflows.training.second_look import confirmed
-from mlff_dyn.workflows.training.train_report import BUDGET, CONVERGED, LIMITED
+from mlff_dyn.workflows.training.train_report import ALL_STEPS, BUDGET, CONVERGED, LIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,31 +38,29 @@ if TYPE_CHECKING:
 
     from mlff_dyn.engines.base import Engine
     from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.regression.planning.forecast import Forecast
     from mlff_dyn.report.progress import Progress
-    from mlff_dyn.store.dataset import Snapshot
-    from mlff_dyn.training.criteria import Criterion
+    from mlff_dyn.store.provenance import Provenance
+    from mlff_dyn.training.criteria.decision import Criterion
+    from mlff_dyn.training.criteria.errors import MeanErrors
+    from mlff_dyn.training.exploration import TrajectoryState
     from mlff_dyn.workflows.training.learner import Learner
 
 _NO_CALL = (QUIET, Decision.EXPANSION_LIMITED.value)
-_EXPLORATION, _FALLBACK = 1, 2
-
-
-@dataclass(frozen=True, eq=False)
-class _Call:
-    """A structure to label and why."""
-
-    torus: Torus
-    displacements: NDArray[np.float64]
-    temperature_kelvin: float | None
-    reason: str
+_EXPLORATION, _FALLBACK, _PHONONS = 1, 2, 5
 
 
 class TrainingLoop:
     """Dynamic training with one engine.
 
     Every random number is drawn from the seed of the configuration and the number of snapshots, so the next
-    call depends only on the data set.
+    call depends only on the data set and on what is being calculated.
+
+    Where several calculations may run at the same time, two batches are on their way: while the older one
+    runs, the next one is chosen as if all that runs had been found as predicted. The older one is learnt as a
+    whole before the one after the next is chosen. So neither the choice nor the order of the data depends on
+    how long a calculation takes.
 
     Parameters
     ----------
@@ -77,6 +78,10 @@ class TrainingLoop:
         self._call_seconds: list[float] = []
         self._forecast: Forecast | None = None
         self._stops: dict[float, str] = {}
+        self._in_flight: CallsInFlight
+        self._force_field: ForceField
+        self._ongoing = OngoingTrajectories(self._workspace.trajectories_path, self._identity())
+        self._trajectories: dict[str, TrajectoryState] = {}
 
     def warnings(self) -> list[str]:
         """Temperatures at which the last dynamics left the trusted region, one line each."""
@@ -101,33 +106,106 @@ class TrainingLoop:
         EngineError
             If a calculation fails; all finished ones are kept.
         """
-        budget = self._config.training.max_calculations
-        self._progress.start(budget, "training")
+        config = self._config
+        self._progress.start(config.training.max_calculations, "training")
         self._progress.update(self._learner.n_calculations)
-        for call in self._missing_initial_calls()[: budget - self._learner.n_calculations]:
-            self._label([call])
-        while True:
-            calls, errors, limited = self._one_pass()
-            if not calls:
-                return (LIMITED if limited else CONVERGED), errors
-            room = budget - self._learner.n_calculations
-            if room <= 0:
-                return BUDGET, errors
-            self._label(calls[:room])
+        with create_execution(
+            config.execution.kind,
+            self._engine,
+            config.require_engine().model_dump(),
+            self._workspace.calculations_path,
+            config.execution.model_dump(),
+        ) as execution:
+            self._in_flight = CallsInFlight(self._learner, self._engine, execution)
+            self._in_flight.resume()
+            return self._train()
 
-    def _missing_initial_calls(self) -> list[_Call]:
-        """First structures that are not labelled yet; none where the user gave snapshots."""
+    def _train(self) -> tuple[str, MeanErrors | None]:
+        n_batches = 1 if self._config.execution.max_parallel == 1 else 2
+        while True:
+            status, errors = CONVERGED, None
+            while self._in_flight.n_batches < n_batches:
+                calls, errors, status = self._next_batch()
+                if not calls:
+                    break
+                self._in_flight.add(calls)
+            if not self._in_flight.n_batches:
+                return status, errors
+            self._learn_oldest()
+
+    def _next_batch(self) -> tuple[list[Call], MeanErrors | None, str]:
+        """Structures to calculate next; if there are none, why: the status that the training ends with.
+
+        Where calculations run, none may also mean that what they tell must be known first.
+        """
+        running = self._in_flight.calls
+        room = self._config.training.max_calculations - self._learner.n_calculations - len(running)
+        initial = self._missing_initial_calls()
+        if initial and room > 0:
+            return initial[: min(room, self._config.execution.max_parallel)], None, BUDGET
+        if running and (room <= 0 or not len(self._learner.data)):
+            return [], None, BUDGET
+        self._trajectories = self._ongoing.at(self._n_chosen)
+        calls, errors, limited = self._one_pass()
+        if not calls:
+            return [], errors, self._ending(errors, limited=limited)
+        if not self._trajectories:
+            return calls[: max(room, 0)], errors, BUDGET
+        if len(calls) > room:
+            return [], errors, BUDGET
+        oldest, n_next = len(self._learner.data), self._n_chosen + len(calls)
+        self._ongoing.keep(n_next, self._trajectories, oldest=oldest)
+        return calls, errors, BUDGET
+
+    def _ending(self, errors: MeanErrors | None, *, limited: bool) -> str:
+        """Status of a training that calls for nothing more."""
+        if limited:
+            return LIMITED
+        limit = self._config.training.criterion.force_error_limit_relative
+        return CONVERGED if errors is None or errors.predictive <= limit else ALL_STEPS
+
+    def _identity(self) -> str:
+        """Digest of what exploring trajectories belong to."""
+        training = self._config.training.model_dump_json(exclude={"max_calculations"})
+        return digest([self._workspace.basis_identity, training, self._config.seed])
+
+    def _missing_initial_calls(self) -> list[Call]:
+        """First structures that nobody has chosen yet; none where the user gave snapshots."""
         data = self._learner.data
         if len(data) > self._learner.n_calculations:
             return []
         torus = self._workspace.training_torus
-        missing = initial_displacements(self._workspace, self._learner.guess)[len(data) :]
-        return [_Call(torus, u, temperature, "initial structure") for u, temperature in missing]
+        known = len(data) + len(self._in_flight.calls)
+        first = initial_displacements(self._workspace, self._learner.guess)
+        if self._config.training.initial.kind == "thermal" and self._learner.guess is None:
+            missing = first[known:1] if known == 0 else self._thermal(range(known, len(first)))
+        else:
+            missing = first[known:]
+        return [Call(torus, u, temperature, INITIAL) for u, temperature in missing]
 
-    def _one_pass(self) -> tuple[list[_Call], MeanErrors | None, bool]:
+    def _thermal(self, numbers: Sequence[int]) -> list[tuple[NDArray[np.float64], float]]:
+        """First structures by the phonons of the present force field; none before there is one."""
+        if not len(self._learner.data) or not numbers:
+            return []
+        config, torus = self._config, self._workspace.training_torus
+        modes = harmonic_modes(self._workspace.expansion, self._learner.force_field().posterior.mean, torus)
+        is_quantum = config.training.initial.statistics == "quantum"
+        found = []
+        for number in numbers:
+            temperatures = config.training.temperatures_kelvin
+            temperature = temperatures[(number - 1) % len(temperatures)]
+            seed = (config.seed, _PHONONS, number)
+            u = phonon_displacements(modes, torus, temperature, seed, is_quantum=is_quantum)
+            found.append((u, temperature))
+        return found
+
+    def _one_pass(self) -> tuple[list[Call], MeanErrors | None, bool]:
         """Explore the temperatures in turn, that of the last call first, until one calls."""
         temperatures = self._config.training.temperatures_kelvin
-        last = self._learner.data.snapshots[-1].provenance.temperature_kelvin
+        running = self._in_flight.calls
+        known = self._learner.data.snapshots[-1].provenance
+        last = running[-1].temperature_kelvin if running else known.temperature_kelvin
+        self._force_field = with_running(self._learner.force_field(), [call.structure for call in running])
         start = temperatures.index(last) if last in temperatures else 0
         errors: list[MeanErrors] = []
         limited = False
@@ -144,15 +222,18 @@ class TrainingLoop:
     def _explore(self, index: int, replica: int) -> Exploration:
         training, learner = self._config.training, self._learner
         temperature = training.temperatures_kelvin[index]
+        name = f"{format_kelvin(temperature)}K-{replica}"
         plan = ExplorationPlan(
             temperature_kelvin=temperature,
             timestep_femtoseconds=self._config.md.timestep_femtoseconds,
             n_steps=training.n_steps,
-            seed=(self._config.seed, _EXPLORATION, len(learner.data), index, replica),
-            must_label=not learner.is_tested(temperature),
+            seed=(self._config.seed, _EXPLORATION, self._n_chosen, index, replica),
+            must_label=not (learner.is_tested(temperature) or self._is_being_tested(temperature)),
             n_pool=training.selection.n_pool,
             complete_pool=training.selection.kind != LAST,
             displacement_limit_angstrom=self._config.md.displacement_limit_angstrom,
+            large_error_relative=LIMITS.sudden_factor * training.criterion.force_error_limit_relative,
+            start=self._trajectories.get(name),
         )
         limit = training.criterion.force_error_limit_relative
 
@@ -167,20 +248,37 @@ class TrainingLoop:
             )
             self._progress.part(steps, training.n_steps, "exploration")
 
-        force_field = learner.force_field().on(self._exploring_torus())
+        force_field = self._force_field.on(self._exploring_torus())
         exploration = explore(force_field, self._criterion(temperature), plan, show)
+        if exploration.trajectory is not None:
+            self._trajectories[name] = exploration.trajectory
         self._note_stop(temperature, exploration)
         learner.journal.append(
             "explored",
-            n_snapshots=len(learner.data),
+            **self._moment(),
             temperature_kelvin=temperature,
             replica=replica,
             n_steps=exploration.n_steps,
             reason=exploration.reason,
             **({} if exploration.errors is None else exploration.errors.to_json()),
+            **({} if exploration.trace is None else exploration.trace.to_json()),
         )
         self._foretell(temperature, replica, exploration)
         return exploration
+
+    @property
+    def _n_chosen(self) -> int:
+        """Snapshots that are there or on their way."""
+        return len(self._learner.data) + len(self._in_flight.calls)
+
+    def _moment(self) -> dict[str, int]:
+        """Name of this moment in the journal."""
+        n_running = len(self._in_flight.calls)
+        return {"n_snapshots": len(self._learner.data), **({"n_running": n_running} if n_running else {})}
+
+    def _is_being_tested(self, temperature: float) -> bool:
+        """Whether a calculation at a temperature is on its way."""
+        return any(call.temperature_kelvin == temperature for call in self._in_flight.calls)
 
     def _note_stop(self, temperature: float, exploration: Exploration) -> None:
         self._stops.pop(temperature, None)
@@ -193,7 +291,7 @@ class TrainingLoop:
         if errors is None or not len(exploration.pool):
             self._forecast = None
             return
-        expected = outlook(learner.force_field(), self._exploring_torus(), exploration.pool, learner.scores)
+        expected = outlook(self._force_field, self._exploring_torus(), exploration.pool, learner.scores)
         if not self._can_judge_truncation(temperature):
             expected = expected.untested()
         limit = self._config.training.criterion.force_error_limit_relative
@@ -201,96 +299,77 @@ class TrainingLoop:
         self._forecast = found
         learner.journal.append(
             "forecast",
-            n_snapshots=len(learner.data),
+            **self._moment(),
             temperature_kelvin=temperature,
             replica=replica,
             **found.to_json(),
         )
 
     def _criterion(self, temperature: float) -> Criterion:
-        settings = self._config.training.criterion.model_dump()
-        kind = settings.pop("kind")
-        judge = self._can_judge_truncation(temperature)
-        return create_criterion(kind, {**settings, "can_judge_truncation": judge})
+        given = self._config.training.criterion
+        if given.kind != "trajectory":
+            section = getattr(given, given.kind.replace("-", "_"))
+            return create_criterion(given.kind, {} if section is None else section.model_dump())
+        limit, judge = given.force_error_limit_relative, self._can_judge_truncation(temperature)
+        settings = {"force_error_limit_relative": limit, "can_judge_truncation": judge}
+        return create_criterion(given.kind, settings)
 
     def _can_judge_truncation(self, temperature: float) -> bool:
         """Whether data and predictions at a temperature tell truncation from lack of data."""
         learner, n_predicted = self._learner, LIMITS.predictions_for_truncation
-        return learner.is_tested(temperature, n_predicted) and can_judge_truncation(learner.force_field())
+        is_predicted = learner.is_tested(temperature, n_predicted, by_dynamics=True)
+        return is_predicted and can_judge_truncation(learner.force_field())
 
     def _exploring_torus(self) -> Torus:
         return self._workspace.supercell(self._config.training.md_supercell)
 
-    def _calls(self, index: int, found: Sequence[Exploration]) -> list[_Call]:
+    def _calls(self, index: int, found: Sequence[Exploration]) -> list[Call]:
         """Structures to label, one for each trajectory that calls, chosen from all their frames."""
         kind = self._config.training.selection.kind
         callers = {r: e for r, e in enumerate(found) if e.reason not in _NO_CALL}
         pooled = [] if kind == LAST else [r for r, e in callers.items() if len(e.pool)]
-        calls = [self._call(index, r, e) for r, e in callers.items() if r not in pooled]
+        calls = [call for r, e in callers.items() if r not in pooled for call in self._own(index, r, e)]
         if not pooled:
             return calls
         frames = np.concatenate([callers[r].pool for r in pooled])
         origins = np.repeat(pooled, [len(callers[r].pool) for r in pooled])
         torus = self._exploring_torus()
         labelled = self._learner.fit_data.frames
-        pool = information_pool(self._learner.force_field(), torus, frames, labelled)
+        pool = information_pool(self._force_field, torus, frames, labelled)
         temperature = self._config.training.temperatures_kelvin[index]
         chosen = choose_frames(pool, kind, len(pooled))
-        return calls + [_Call(torus, frames[i], temperature, callers[int(origins[i])].reason) for i in chosen]
+        return calls + [Call(torus, frames[i], temperature, callers[int(origins[i])].reason) for i in chosen]
 
-    def _call(self, index: int, replica: int, exploration: Exploration) -> _Call:
-        """Structure to label; if the trajectory exploded at once, a rattled cell of the trained amplitude."""
+    def _own(self, index: int, replica: int, exploration: Exploration) -> list[Call]:
+        """Structures of a trajectory; if it exploded at once, a rattled cell of the trained amplitude."""
         torus = self._exploring_torus()
-        if exploration.displacements is not None:
+        if len(exploration.displacements):
             temperature = self._config.training.temperatures_kelvin[index]
-            return _Call(torus, exploration.displacements, temperature, exploration.reason)
+            n_candidates = len(exploration.displacements) - 1
+            reasons = [*[Decision.CANDIDATE.value] * n_candidates, exploration.reason]
+            pairs = zip(exploration.displacements, reasons, strict=True)
+            return [Call(torus, u, temperature, reason) for u, reason in pairs]
         sd = self._learner.force_field().training.displacement_rms_angstrom
-        seed = (self._config.seed, _FALLBACK, len(self._learner.data), index, replica)
-        return _Call(torus, rattled_displacements(torus.n_atoms, sd, seed), None, exploration.reason)
+        seed = (self._config.seed, _FALLBACK, self._n_chosen, index, replica)
+        return [Call(torus, rattled_displacements(torus.n_atoms, sd, seed), None, exploration.reason)]
 
-    def _label(self, calls: Sequence[_Call]) -> None:
-        """Calculate structures, predict them with what is known, then learn them."""
-        if not calls:
-            return
-        first = self._learner.n_calculations
-        names = [f"{first + i + 1:04d}" for i in range(len(calls))]
-        started = time.monotonic()
-        snapshots = self._calculate(calls, names)
-        self._call_seconds.append((time.monotonic() - started) / len(calls))
+    def _learn_oldest(self) -> None:
+        """Wait for the oldest batch, predict it with what is known, then learn it."""
+        snapshots, batch = self._in_flight.oldest()
+        self._call_seconds.append((time.monotonic() - batch.started_seconds) / len(batch.calls))
         self._learner.learn(
             confirmed(
                 self._learner,
                 snapshots,
-                lambda which, again: self._calculate([calls[i] for i in which], again),
+                lambda which, again: self._in_flight.again([batch.calls[i] for i in which], again),
                 self._progress,
             )
         )
-        self._forecast = None if self._forecast is None else self._forecast.after(len(calls))
+        self._in_flight.forget_oldest()
+        self._forecast = None if self._forecast is None else self._forecast.after(len(batch.calls))
         self._progress.update(self._learner.n_calculations)
-        for snapshot in self._learner.data.snapshots[-len(calls) :]:
+        for snapshot in self._learner.data.snapshots[-len(batch.calls) :]:
             self._progress.log(_describe(snapshot.provenance))
-
-    def _calculate(self, calls: Sequence[_Call], names: Sequence[str]) -> list[Snapshot]:
-        """Results of the engine with where they come from."""
-        atoms = [displaced_atoms(call.torus, call.displacements) for call in calls]
-        results = EXECUTIONS[self._config.execution.kind](
-            self._engine,
-            atoms,
-            self._workspace.calculations_path,
-            names,
-            max_parallel=self._config.execution.max_parallel,
-        )
-        snapshots = []
-        for call, structure, result, name in zip(calls, atoms, results, names, strict=True):
-            provenance = Provenance(
-                calculation=name,
-                reason=call.reason,
-                engine=engine_identity(self._engine),
-                engine_kind=self._engine.kind,
-                temperature_kelvin=call.temperature_kelvin,
-            )
-            snapshots.append(labelled_snapshot(structure, result, provenance))
-        return snapshots
 
     def _time_left(self) -> str:
         """Calculations still needed by the last forecast, and their time."""

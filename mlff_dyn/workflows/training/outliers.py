@@ -152,8 +152,9 @@ def _suspects(force_field: ForceField, data: FitData) -> list[int]:
     suspicions = []
     for k in range(len(data)):
         held = held_out_forces(force_field.posterior, data, k)
-        sds = force_field.calibration * np.sqrt(held.noise_variances * (1.0 + held.leverages))
-        suspicions.append(misfit(held.errors, sds).suspicion(len(data)))
+        sds = np.sqrt(held.noise_variances * (1.0 + held.leverages)).reshape(-1, 3)
+        sds *= force_field.force_scales(len(sds))
+        suspicions.append(misfit(held.errors, sds.ravel()).suspicion(len(data)))
     order = np.argsort(suspicions)[::-1][: OUTLIER_LIMITS.most_looks]
     return [int(k) for k in order if suspicions[k] > 1.0]
 

@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.engines.base import engine_identity
+from mlff_dyn.engines.base import engine_identity, label_identities
 from mlff_dyn.engines.registry import create_engine
 from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.force_field import errors_of_variances
 from mlff_dyn.report.answer import DryRun, Report, read_report
-from mlff_dyn.store.dataset import read_snapshots
 from mlff_dyn.store.lock import RunLock
-from mlff_dyn.training.criteria import MeanErrors, frame_errors, mean_errors
+from mlff_dyn.store.source import file_digest
+from mlff_dyn.training.criteria.errors import MeanErrors, frame_errors, mean_errors
 from mlff_dyn.training.trusted_region import Motion
 from mlff_dyn.workflows.setup.initialise import write_setup
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
-from mlff_dyn.workflows.snapshots import frames_of_snapshots
+from mlff_dyn.workflows.snapshots import displaced_atoms, frames_of_snapshots
 from mlff_dyn.workflows.stability import coverage_warnings, stability_warnings
 from mlff_dyn.workflows.training.data_checks import check_engines, check_frames
 from mlff_dyn.workflows.training.engine_check import check_engines_of
 from mlff_dyn.workflows.training.label_checks import check_labels
 from mlff_dyn.workflows.training.learner import Learner
-from mlff_dyn.workflows.training.looked_at import LookedAt, file_digest
+from mlff_dyn.workflows.training.looked_at import LookedAt
 from mlff_dyn.workflows.training.loop import TrainingLoop
 from mlff_dyn.workflows.training.outcome import advise, describe_temperatures, finished_told_on_failure
 from mlff_dyn.workflows.training.prior_sources import prior_digest, prior_guess
@@ -43,7 +43,7 @@ from mlff_dyn.workflows.training.train_report import (
 from mlff_dyn.workflows.training.trained_model import ANSWER_NAME, is_answer_of, write_trained
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -54,13 +54,13 @@ if TYPE_CHECKING:
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.report.progress import Progress
     from mlff_dyn.store.dataset import Snapshot
+    from mlff_dyn.workflows.given_labels import GivenLabels
 
 
 def train(
     config: Config,
     *,
-    dataset: Path | None,
-    columns: Mapping[str, str] | None = None,
+    given: GivenLabels | None,
     static: bool,
     dry_run: bool,
     force: bool,
@@ -71,10 +71,8 @@ def train(
     Parameters
     ----------
     config : Config
-    dataset : Path, optional
+    given : GivenLabels, optional
         Labelled snapshots to start from.
-    columns : mapping of str to str, optional
-        Names of its labels, by quantity.
     static : bool
         Fit what is there; no dynamics, no engine.
     dry_run : bool
@@ -90,21 +88,22 @@ def train(
     """
     workspace = Workspace(config)
     if dry_run:
-        return _dry_run(workspace, dataset, columns, static=static)
+        return _dry_run(workspace, given, static=static)
     engine = None if static else create_engine(**config.require_engine().model_dump())
-    looked_at = LookedAt.of(dataset, columns, engine, force=force)
+    looked_at = LookedAt.of(given, engine, force=force)
     unchanged = _unchanged_report(workspace, looked_at, static=static)
     if unchanged is not None:
         return unchanged
-    given = read_snapshots(dataset, columns) if dataset is not None else ()
+    found = None if given is None else given.read()
     with RunLock(workspace.directory):
         learner = Learner(workspace, grows=engine is not None)
         warnings: list[str] = []
-        if dataset is not None:
-            identity = None if engine is None else engine_identity(engine)
-            warnings = check_engines(dataset, given, identity, force=force)
-            rows, distinct, _ = _check_given(workspace, dataset, given)
-            learner.data.start_from(given, rows)
+        if given is not None and found is not None:
+            own, mixable = _own_labels(workspace, engine), force or given.allow_mixed
+            mixed = check_engines(given.name, found.snapshots, own, force=mixable)
+            warnings = [*found.refusals(), *mixed]
+            rows, distinct, _ = _check_given(workspace, given.name, found.snapshots)
+            learner.data.start_from(found.snapshots, rows)
             learner.note_checked(distinct)
         if engine is not None:
             _check_provenance(learner, engine_identity(engine), force=force)
@@ -130,22 +129,28 @@ def _check_given(
     return rows, distinct, found.warnings
 
 
-def _dry_run(
-    workspace: Workspace, dataset: Path | None, columns: Mapping[str, str] | None, *, static: bool
-) -> DryRun:
+def _dry_run(workspace: Workspace, given: GivenLabels | None, *, static: bool) -> DryRun:
     warnings: tuple[str, ...] = ()
-    given = read_snapshots(dataset, columns) if dataset is not None else ()
-    if dataset is not None:
-        *_, warnings = _check_given(workspace, dataset, given)
+    found = None if given is None else given.read()
+    if given is not None and found is not None:
+        *_, lines = _check_given(workspace, given.name, found.snapshots)
+        warnings = (*found.refusals(), *lines)
     sizes: dict[str, object] = {
         "n_atoms": workspace.training_torus.n_atoms,
         **n_parameters_of(workspace.expansion),
-        "n_labelled": len(given),
+        "n_labelled": 0 if found is None else len(found.snapshots),
         "max_calculations": workspace.config.training.max_calculations,
     }
-    found = {} if static else check_engines_of(workspace)
-    head = [(f"{name.replace('_', ' ')}, {key}", text) for name in found for key, text in found[name].items()]
-    return DryRun(TrainReport, sizes, {"warnings": warnings, **found}, head=tuple(head))
+    told = {} if static else check_engines_of(workspace)
+    head = [(f"{name.replace('_', ' ')}, {key}", text) for name in told for key, text in told[name].items()]
+    return DryRun(TrainReport, sizes, {"warnings": warnings, **told}, head=tuple(head))
+
+
+def _own_labels(workspace: Workspace, engine: Engine | None) -> frozenset[str]:
+    """What may have labelled given frames that go together with those of the engine."""
+    torus = workspace.training_torus
+    atoms = displaced_atoms(torus, np.zeros((torus.n_atoms, 3)))
+    return frozenset() if engine is None else label_identities(engine, atoms)
 
 
 def _check_provenance(learner: Learner, identity: str, *, force: bool) -> None:
@@ -230,7 +235,7 @@ def _report(
         calibration_z=float(np.sqrt(np.mean(np.square(scores)))) if scores else None,
         warnings=[*warnings, *_cautions(learner)],
         temperatures=[] if status == STATIC else describe_temperatures(learner),
-        advice=advise(learner, status, errors),
+        **advise(learner, status, errors),
         null_reasons=why_unknown(learner.fit_data, no_errors),
     )
 
@@ -275,7 +280,9 @@ def _finished_report(workspace: Workspace, *, static: bool) -> TrainReport | Non
 def _inputs(workspace: Workspace) -> str:
     """Digest of all that a training depends on: its configuration and its data."""
     config = workspace.config
-    sections = [json.loads(part.model_dump_json()) for part in (config.training, config.md, config.execution)]
+    sections = [json.loads(part.model_dump_json()) for part in (config.training, config.md)]
+    # Where calculations run changes nothing; files of before name it.
+    sections.append({"kind": "local", "max_parallel": config.execution.max_parallel})
     data = file_digest(workspace.dataset_path) if workspace.dataset_path.exists() else ""
     prior = [] if config.training.prior is None else [prior_digest(config.training.prior)]
     return digest([workspace.basis_identity, *sections, config.seed, data, *prior])

@@ -26,14 +26,15 @@ if TYPE_CHECKING:
     from mlff_dyn.model.expansion import Expansion
     from mlff_dyn.model.fitting.fit_data import FitData
     from mlff_dyn.model.force_field import ForceField
-    from mlff_dyn.training.criteria import MeanErrors
+    from mlff_dyn.training.criteria.errors import MeanErrors
 
 CONVERGED = "converged"
 STATIC = "static fit"
 BUDGET = "budget exhausted"
 LIMITED = "limited by the expansion"
+ALL_STEPS = "all steps made, error above the limit"
 _PARTS = ("epistemic", "truncation", "predictive")
-_NOT_REACHED = (LIMITED, BUDGET)
+_NOT_REACHED = (LIMITED, BUDGET, ALL_STEPS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,7 @@ class TrainReport(Report):
     warnings : sequence of str
     temperatures : sequence of dict                  see `TemperatureSummary`; empty of a static fit
     advice : str                                     what to do if the limit was not reached
+    advice_steps : sequence of dict                  see `AdvisedStep`; empty where none is known to help
     null_reasons : dict of str                       why values are None, by their names
     n_parameters_local : int                         those of the local part
     """
@@ -90,6 +92,7 @@ class TrainReport(Report):
     warnings: Sequence[str]
     temperatures: Sequence[dict[str, Any]] = ()
     advice: str = ""
+    advice_steps: Sequence[dict[str, Any]] = ()
     null_reasons: dict[str, str] = field(default_factory=dict)
     n_parameters_local: int = 0
 

@@ -11,8 +11,8 @@ from mlff_dyn.engines.registry import configured_identity
 from mlff_dyn.errors import NotConverged
 from mlff_dyn.report.answer import read_report, write_report
 from mlff_dyn.store.atomic import date_back
+from mlff_dyn.store.source import file_digest
 from mlff_dyn.workflows.setup.workspace import digest
-from mlff_dyn.workflows.training.looked_at import file_digest
 from mlff_dyn.workflows.training.train_report import CONVERGED, STATIC, TrainReport
 
 if TYPE_CHECKING:

@@ -24,6 +24,7 @@ class _Entry:
 
     event: str
     n_snapshots: int | None = None
+    n_running: int | None = None
     temperature_kelvin: float | None = None
     replica: int | None = None
     status: str | None = None

@@ -14,8 +14,8 @@ from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.regression.errors.agreement import agreement, calibration
 from mlff_dyn.regression.errors.outliers import misfit
 from mlff_dyn.report.answer import write_report
-from mlff_dyn.store.dataset import read_snapshots
 from mlff_dyn.store.model_file import read_model
+from mlff_dyn.workflows.given_labels import GivenLabels
 from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from mlff_dyn.workflows.training.data_checks import check_frames
@@ -30,7 +30,7 @@ from mlff_dyn.workflows.validation.validation_report import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -77,10 +77,8 @@ class _Frame:
 
 def validate(
     model: Path | Config,
-    file: Path,
+    given: GivenLabels | Path,
     output: Path | None = None,
-    *,
-    columns: Mapping[str, str] | None = None,
 ) -> ValidationReport:
     """Compare predicted and reference forces, energies and stresses.
 
@@ -88,12 +86,11 @@ def validate(
     ----------
     model : Path or Config
         Model file, or the configuration of its run.
-    file : Path
+    given : GivenLabels or Path
         Labelled frames: any supercells of the crystal, atoms in any order.
     output : Path, optional
-        Directory for the report (JSON) and the plots, named after ``file``; nothing is written without it.
-    columns : mapping of str to str, optional
-        Names of labels in the file, by quantity.
+        Directory for the report (JSON) and the plots, named after the first file; nothing is written without
+        it.
 
     Raises
     ------
@@ -101,7 +98,10 @@ def validate(
         If a file cannot be read or written, or a frame does not belong to the crystal; with its number.
     """
     force_field = read_model(model)[0] if isinstance(model, Path) else Workspace(model).read_model()
-    snapshots = read_snapshots(file, columns)
+    if isinstance(given, Path):
+        given = GivenLabels((given,))
+    file, found = given.name, given.read()
+    snapshots = found.snapshots
     rows = frames_of_snapshots(file, snapshots, force_field.expansion)
     findings = check_frames(file, snapshots, rows)
     kept = [k for k in range(len(rows)) if k not in findings.repeated]
@@ -117,8 +117,10 @@ def validate(
         stress = _measured_from_mean(stress)
     report = _report(frames, forces, energy, stress)
     doubtful = _check_frames(file, force_field, [(k, rows[k], snapshots[k]) for k in kept], frames)
-    report = replace(report, warnings=(*findings.warnings, *_check_zero(file, report), *doubtful))
-    return report if output is None else _write(output, file, report, forces)
+    report = replace(
+        report, warnings=(*found.refusals(), *findings.warnings, *_check_zero(file, report), *doubtful)
+    )
+    return report if output is None else _write(output, given.paths[0], report, forces)
 
 
 def _report(

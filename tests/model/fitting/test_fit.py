@@ -234,3 +234,28 @@ def test_errors_of_a_large_cell_need_little_memory(
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 0.2 * u.size * expansion.basis.n_parameters * u.itemsize
+
+
+def test_sites_of_larger_errors_have_larger_error_bars() -> None:
+    """Noise of the forces on sulfur three times that on zinc."""
+    expansion = expansion_of(CASES[1])
+    torus, generator = expansion.torus, np.random.default_rng(5)
+    truth = np.random.default_rng(2).standard_normal(expansion.basis.n_parameters)
+    sds = np.where(torus.numbers == 16, 0.03, 0.01)[:, None]
+    rows = []
+    for frame in noise_free(expansion, truth, 40):
+        forces = frame.forces.reshape(-1, 3) + sds * generator.standard_normal((torus.n_atoms, 3))
+        rows.append(labelled_frame(expansion, frame.displacements, forces, frame.energy_ev))
+    force_field = fit_force_field(expansion.basis, FitData(rows[:20]))
+    scales = force_field.site_scales
+    assert scales is not None
+    of_species = [scales[expansion.basis.crystal.numbers == number] for number in (16, 30)]
+    assert np.ptp(of_species, axis=1).max() == 0.0
+    assert of_species[0][0] > 2.0 * of_species[1][0]
+    place, scores = force_field.on(torus), []
+    for frame in rows[20:]:
+        wrong = place.energy_forces(frame.displacements)[1] - frame.forces.reshape(-1, 3)
+        scores.append(wrong / place.force_errors(frame.displacements).predictive)
+    for number in (16, 30):
+        z = np.concatenate(scores)[np.tile(torus.numbers == number, len(scores))]
+        assert 0.8 < np.sqrt(np.mean(z**2)) < 1.25

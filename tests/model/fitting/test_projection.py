@@ -119,7 +119,7 @@ def test_tensors_give_the_forces_of_the_polynomial(order: int, supercell: list[i
 
 def local_force_field(settings: LocalSettings, scale: float = 1.0) -> tuple[ForceField, Torus]:
     bare, torus = random_force_field(bulk("Si", cubic=True), (2, 2, 2), {2: "full", 3: 4.0})
-    local = local_basis(bare.basis.crystal, settings)
+    local = local_basis(bare.basis.crystal, settings, training=torus)
     values = scale * np.random.default_rng(3).standard_normal(local.n_functions)
     return with_parameters(bare.basis, np.append(bare.posterior.mean, values), local), torus
 
@@ -128,6 +128,22 @@ def test_local_part_with_the_same_functions_is_carried_as_it_is() -> None:
     force_field, torus = local_force_field(LocalSettings(4.5, 3, 2))
     found = project_forces(force_field.expansion, ForceFieldSource(force_field, torus, force_field.local))
     np.testing.assert_allclose(found, force_field.posterior.mean, atol=1e-8)
+
+
+@pytest.mark.parametrize("is_carried", [True, False])
+def test_a_larger_training_cell_gets_the_forces_that_the_model_has_there(*, is_carried: bool) -> None:
+    """The images that share the harmonic part of the model are those of its own training cell."""
+    force_field, small = local_force_field(LocalSettings(4.0, 3, 2), scale=0.1)
+    assert force_field.local is not None
+    training = input_supercell(small.crystal, (3, 2, 2))
+    settings = force_field.local.settings if is_carried else LocalSettings(3.8, 2, 1)
+    local = local_basis(small.crystal, settings, training=training)
+    target = Expansion(build_basis(small.crystal, {2: "full", 3: 4.0}, training), local=local)
+    found = project_forces(target, ForceFieldSource(force_field, training, local))
+    u = 1e-4 * displaced(training)
+    _, expected = force_field.on(training).energy_forces(u)
+    _, forces = target.on(training).kernel(found).energy_forces(u)
+    np.testing.assert_allclose(forces, expected, atol=1e-4 * np.abs(expected).max())
 
 
 def test_local_part_is_carried_order_by_order_to_an_expansion_without_it() -> None:

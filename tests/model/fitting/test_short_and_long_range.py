@@ -92,7 +92,7 @@ def test_order_2_by_transform_is_order_2_by_pairs() -> None:
     force_field, _ = random_force_field(wurtzite(), (2, 2, 1), {2: "full", 3: 2.6})
     crystal = force_field.basis.crystal
     parameters = force_field.basis.expand(force_field.posterior.mean)
-    tables = force_field.expansion.tables
+    tables = force_field.expansion.lattice.tables
     for matrix in (np.diag([3, 3, 2]), np.array([[3, 1, 0], [0, 5, 0], [1, 0, 7]]), np.diag([1, 1, 37])):
         torus = Torus(crystal, matrix)
         u = 0.1 * np.random.default_rng(2).standard_normal((torus.n_atoms, 3))

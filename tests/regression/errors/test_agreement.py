@@ -34,6 +34,14 @@ def test_normal_errors_of_the_predicted_size_have_the_nominal_coverage() -> None
     assert twice.coverage[1] < 0.5
 
 
+def test_components_that_symmetry_makes_zero_have_no_score() -> None:
+    generator = np.random.default_rng(2)
+    errors = generator.standard_normal(4000)
+    sd = np.ones(4000)
+    sd[::4] = 1e-17 * generator.random(1000)
+    assert calibration(errors, sd).z == pytest.approx(1.0, abs=0.03)
+
+
 def test_coverage_grows_with_the_probability_and_ends_at_all() -> None:
     errors = np.random.default_rng(2).standard_normal(100)
     found = coverage(errors, np.ones(100), np.linspace(0.0, 1.0, 50).tolist())

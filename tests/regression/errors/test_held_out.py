@@ -8,6 +8,7 @@ from mlff_dyn.regression.data.sums import collect
 from mlff_dyn.regression.errors.held_out import (
     HeldOut,
     calibration_scale,
+    class_scales,
     hold_out,
     scalar_calibration_scale,
 )
@@ -162,3 +163,39 @@ def test_the_scale_of_a_scalar_is_right_in_the_end_and_careful_at_first() -> Non
     few = np.array([1.0, -1.0])
     assert scalar_calibration_scale(few, 2) == pytest.approx(np.sqrt(2.0), rel=1e-12)
     assert scalar_calibration_scale(few[:0], 1) == pytest.approx(np.sqrt(3.0), rel=1e-12)
+
+
+@pytest.mark.parametrize("sizes", [(1.0, 1.0), (0.6, 1.4), (2.0, 1.0)])
+def test_classes_of_rows_are_told_apart(sizes: tuple[float, float]) -> None:
+    """The mean square of the factors is one; what all have in common is the scale of all."""
+    generator, labels = np.random.default_rng(3), np.repeat([0, 1], [300, 900])
+    held_out = [
+        HeldOut(np.array(sizes)[labels] * generator.standard_normal(1200), np.zeros(1200), np.ones(1200))
+        for _ in range(4)
+    ]
+    found = class_scales(held_out, [labels] * 4, np.array([1.0, 3.0]))
+    expected = np.array(sizes) / np.sqrt(np.average(np.square(sizes), weights=[1.0, 3.0]))
+    np.testing.assert_allclose(found, expected, rtol=0.05)
+    assert np.average(found**2, weights=[1.0, 3.0]) == pytest.approx(1.0)
+
+
+def test_few_rows_of_a_class_are_hardly_believed() -> None:
+    labels = np.array([0, 1, 1, 1])
+    held_out = [HeldOut(np.array([9.0, 1.0, 1.0, 1.0]), np.zeros(4), np.ones(4))] * 2
+    first, second = class_scales(held_out, [labels] * 2, np.ones(2))
+    assert 1.0 < first < 1.2
+    assert second < 1.0
+
+
+def test_one_configuration_unlike_the_others_moves_no_class() -> None:
+    generator, labels = np.random.default_rng(4), np.repeat([0, 1], 500)
+    held_out = [
+        HeldOut(size * generator.standard_normal(1000), np.zeros(1000), np.ones(1000))
+        for size in (1.0, 1.0, np.where(labels, 50.0, 1.0), 1.0, 1.0)
+    ]
+    np.testing.assert_allclose(class_scales(held_out, [labels] * 5, np.ones(2)), 1.0, atol=0.05)
+
+
+def test_without_errors_all_classes_are_alike() -> None:
+    held_out = [HeldOut(np.zeros(6), np.zeros(6), np.ones(6))] * 2
+    np.testing.assert_array_equal(class_scales(held_out, [np.arange(6) % 2] * 2, np.ones(2)), 1.0)

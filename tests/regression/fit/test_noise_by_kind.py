@@ -158,3 +158,8 @@ def test_noise_of_mixed_orders_is_the_mean_of_two_powers() -> None:
     mixed = NoiseModel(0.0, 0.3, 2.0, 1.0, exponent_spread=spread).variance(amplitudes)
     powers = [NoiseModel(0.0, 0.3, 2.0 + sign * spread, 1.0).variance(amplitudes) for sign in (-1, 1)]
     np.testing.assert_allclose(mixed, np.mean(powers, axis=0), rtol=1e-12)
+
+
+def test_a_crystal_at_rest_has_the_floor_alone() -> None:
+    noise = NoiseModel(0.1, 0.3, 2.0, 1.0, exponent_spread=0.7)
+    np.testing.assert_allclose(noise.variance(np.array([0.0, 1e-12])), 0.1**2, rtol=1e-9)

@@ -24,6 +24,22 @@ def test_it_is_the_dense_inverse(shape: tuple[int, int]) -> None:
     np.testing.assert_allclose(posterior.variance(rows), np.diag(rows @ covariance @ rows.T), rtol=1e-9)
 
 
+@pytest.mark.parametrize("n_rows", [3, 40])
+def test_after_rows_that_were_found_as_predicted(n_rows: int) -> None:
+    """The same covariance as of a fit that has the rows, whatever they say; the mean stays."""
+    problem = draw_problem(40, 8, seed=4)
+    posterior = problem.posterior()
+    generator = np.random.default_rng(5)
+    design, variances = generator.standard_normal((n_rows, 8)), generator.uniform(0.1, 2.0, n_rows)
+    after = posterior.after(design, variances)
+    precision = np.linalg.inv(posterior.covariance_factor @ posterior.covariance_factor.T)
+    expected = np.linalg.inv(precision + design.T @ (design / variances[:, None]))
+    found = after.covariance_factor @ after.covariance_factor.T
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-13)
+    np.testing.assert_array_equal(after.mean, posterior.mean)
+    np.testing.assert_array_equal(after.covariance_factor, np.triu(after.covariance_factor))
+
+
 def test_it_is_ridge_regression() -> None:
     problem = draw_problem(50, 10, seed=2, prior_sd=(0.7,))
     ratio = (problem.noise_sd / 0.7) ** 2

@@ -98,3 +98,17 @@ def test_average_information_is_what_its_name_says() -> None:
     moved = slopes @ inverse @ targets
     expected = 0.5 * moved @ inverse @ moved.T
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_a_step_that_promises_little_is_not_looked_at() -> None:
+    places: list[np.ndarray] = []
+
+    def evaluate(place: np.ndarray) -> Point:
+        places.append(place)
+        rest = place - TOP
+        return Point(-0.5 * float(rest @ rest), -rest, np.eye(len(TOP)))
+
+    start = TOP + 0.1
+    found = climb(evaluate, start, WIDE, max_iterations=9, tolerance=0.0, is_near=True, unseen_gain=0.1)
+    assert len(places) == 1
+    assert np.abs(found - TOP).max() < 0.01

@@ -8,7 +8,7 @@ import pytest
 
 from mlff_dyn.model.force_field import TrainingSummary
 from mlff_dyn.regression.planning.forecast import LearningCurve, Outlook
-from mlff_dyn.training.criteria import FrameErrors
+from mlff_dyn.training.criteria.errors import FrameErrors
 from mlff_dyn.workflows.convergence.convergence_report import ConvergenceReport
 from mlff_dyn.workflows.convergence.sampling import Replica
 from mlff_dyn.workflows.convergence.verdict import EXPANSION_IS_THE_LIMIT, forecast, judge

@@ -15,8 +15,7 @@ from typer.testing import CliRunner, Result
 
 from mlff_dyn.cli.app import app
 from mlff_dyn.config.load import load_config
-from mlff_dyn.engines.ase_calculator import AseEngine
-from mlff_dyn.engines.espresso import EspressoEngine
+from mlff_dyn.engines.espresso.engine import EspressoEngine
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.local.basis import LocalSettings
@@ -170,19 +169,6 @@ def test_the_engine_of_an_input_of_pw(folder: Path) -> None:
     assert engine.parameters["kpoints"] == [3, 3, 3]
     assert Path(engine.profile["pseudo_dir"]).samefile(folder / "upf")
     EspressoEngine(engine.parameters, engine.profile)
-
-
-def test_the_engine_of_vasp(folder: Path) -> None:
-    written(folder, "POSCAR")
-    (folder / "INCAR").write_text("ENCUT = 400\nIBRION = 2\nNSW = 50\nISMEAR = 0\nEDIFF = 1E-7\n")
-    init("POSCAR")
-    engine = load_config(folder / "CONFIG.yaml").require_engine()
-    assert engine.parameters["calculator"] == "ase.calculators.vasp:Vasp"
-    arguments = engine.parameters["arguments"]
-    assert (arguments["encut"], arguments["ediff"], arguments["ismear"]) == (400.0, 1e-7, 0)
-    assert not {"ibrion", "nsw"} & set(arguments)
-    assert arguments["kpts"] == [2, 2, 2]
-    AseEngine(engine.parameters, engine.profile)
 
 
 def test_pseudopotentials_that_lie_there(folder: Path) -> None:

@@ -102,9 +102,9 @@ def test_labels_of_other_engines_are_refused_or_warned_of(frames: list[Snapshot]
         replace(f, provenance=Provenance(engine=name)) for f, name in zip(frames[:2], "ab", strict=True)
     )
     kept = replace(frames[2], provenance=Provenance(label_engine="a"))
-    assert check_engines(FILE, [mine, kept, frames[3]], "a", force=False) == []
-    assert check_engines(FILE, [mine, kept], None, force=False) == []
-    for data, identity in (([mine, other], "a"), ([mine, other], None), ([kept], "c")):
+    assert check_engines(FILE, [mine, kept, frames[3]], {"a"}, force=False) == []
+    assert check_engines(FILE, [mine, kept], (), force=False) == []
+    for data, identity in (([mine, other], "a"), ([mine, other], ""), ([kept], "c")):
         with pytest.raises(DataError, match="labelled with other engine parameters"):
             check_engines(FILE, data, identity, force=False)
         assert len(check_engines(FILE, data, identity, force=True)) == 1

@@ -35,6 +35,13 @@ PW = (
             5,
             ("'my_own'", "PYTHONPATH"),
         ),
+        (("execution={kind: parsl, walltime: '1 day'}",), 2, ("execution.walltime: '1 day' is no time",)),
+        (
+            ("execution={kind: parsl, walltime: '00:10:00'}", "engine.profile.timeout_minutes=20"),
+            2,
+            ("execution.walltime: 00:10:00 is shorter than", "timeout_minutes: 20", "00:20:00 or more"),
+        ),
+        (("execution={provider: slurm}",), 2, ("execution: has provider but no kind; add kind: parsl",)),
     ],
 )
 def test_dry_run_finds_what_the_engine_lacks(
@@ -55,5 +62,5 @@ def test_dry_run_says_what_a_program_would_work_with(folder: Path, train: Train)
     found = json.loads(result.stdout)["engine"]
     assert found.pop("program").endswith("/env")
     spacing = 2 * np.pi / (2 * 3.59)
-    expected = f"2 2 1, not more than {spacing:.2f} 1/Å apart"
+    expected = f"2 2 1, {spacing / 2:.2f} {spacing / 2:.2f} {spacing:.2f} 1/Å apart"
     assert found == {"kind": "espresso", "pseudopotentials": "Cu.UPF", "k-points": expected}

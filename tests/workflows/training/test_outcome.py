@@ -8,7 +8,7 @@ import pytest
 from mlff_dyn.config.load import load_config
 from mlff_dyn.errors import SimulationError
 from mlff_dyn.report.progress import NullProgress
-from mlff_dyn.training.criteria import MeanErrors
+from mlff_dyn.training.criteria.errors import MeanErrors
 from mlff_dyn.workflows.md.run_md import run_md
 from mlff_dyn.workflows.training.advice import advice_for_budget
 from tests.workflows.training_project import CONFIG, Train, n_runs, refused
@@ -52,8 +52,11 @@ def test_a_spent_budget_is_not_raised_where_the_expansion_is_the_limit(
     assert result.exit_code == 4
     parts = answer["force_sd_ev_per_angstrom"]
     assert parts["truncation"] > parts["epistemic"]
-    assert answer["advice"].startswith("add an order, or enlarge expansion.cutoffs_angstrom")
     assert "raise training.max_calculations" not in answer["advice"]
+    first, *others = answer["advice_steps"]
+    assert answer["advice"].startswith(f"{first['change']} would lower the held-out error from ")
+    assert f" to {100 * first['held_out_error_relative']:.2f} %" in answer["advice"]
+    assert first["held_out_error_relative"] <= 1.05 * min(each["held_out_error_relative"] for each in others)
 
 
 def test_advice_where_the_dynamics_left_nothing_to_judge() -> None:

@@ -1,11 +1,15 @@
 """A rerun of `train` reads nothing of what the run before it found right, and all that changed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from mlff_dyn.formats.label_files.collected import collect_labels
+from mlff_dyn.formats.label_files.search import LabelFile
 from mlff_dyn.store.dataset import read_snapshots, write_snapshots
-from mlff_dyn.workflows.training import data, train
+from mlff_dyn.workflows import given_labels
+from mlff_dyn.workflows.training import data
 from mlff_dyn.workflows.training.looked_at import LookedAt
 from tests.workflows.conftest import invoke
 from tests.workflows.training_project import content, refused
@@ -22,8 +26,12 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         paths.append(path)
         return read_snapshots(path, *more)
 
-    for module in (data, train):
-        monkeypatch.setattr(module, "read_snapshots", counted)
+    def counted_given(files: Sequence[LabelFile], *more: object) -> object:
+        paths.extend(file.source.path for file in files)
+        return collect_labels(files, *more)
+
+    monkeypatch.setattr(data, "read_snapshots", counted)
+    monkeypatch.setattr(given_labels, "collect_labels", counted_given)
     return paths
 
 

@@ -34,7 +34,7 @@ def test_other_engine_parameters_are_refused(trained: Path, train: Train) -> Non
         (["expansion.cutoffs_angstrom={2: full, 3: 6.0}"], 2, ("3.58", "order 3")),
         (["training.temperatures=[3]"], 2, ("training.temperatures", "temperatures_kelvin")),
         (["training.max_calculations=0"], 2, ("training.max_calculations",)),
-        (["engine.kind=vasp"], 2, ("engine.kind",)),
+        (["engine.kind=vsap"], 2, ("engine.kind",)),
         (["engine.parameters.calculator=ase.calculators.emt:NoSuch"], 2, ("NoSuch",)),
         (["engine.parameters.calculator=nosuchmodule:EMT"], 5, ("nosuchmodule", "PYTHONPATH")),
         (["structure.file=nothing.vasp"], 3, ("nothing.vasp",)),

@@ -71,7 +71,6 @@ def test_a_failed_engine_keeps_what_is_done(folder: Path, train: Train) -> None:
     [
         *((1, place) for place in (1, 2, 3, 4)),
         *((2, place) for place in (1, 2, 3)),
-        (2, 4),
     ],
 )
 def test_an_end_between_any_two_lessons_changes_nothing(

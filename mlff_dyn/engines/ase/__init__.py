@@ -1,0 +1,1 @@
+"""Any calculator of ASE, in processes of its own."""

@@ -1,0 +1,1 @@
+"""CP2K: its input, and the reader of what it prints."""

@@ -1,0 +1,134 @@
+"""What is in a folder of calculations: which are to be run, run, are finished or failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mlff_dyn.engines.base import engine_identity, identity_of
+from mlff_dyn.engines.command import PROCESS_LOCK, is_running
+from mlff_dyn.errors import DataError, EngineError, MlffError, reason_of
+from mlff_dyn.execution.attempts import (
+    FAILED_NAME,
+    FAILURE_NAME,
+    MARK_NAME,
+    PROGRAM_ENDED_NAME,
+    has_started,
+    read_failure,
+    read_mark,
+)
+from mlff_dyn.execution.calculation import RESULT_NAME, SUPERSEDED_NAME, read_result_file
+from mlff_dyn.execution.marked_structure import structure_from_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ase import Atoms
+
+    from mlff_dyn.engines.base import Engine, EngineResult
+
+PENDING, RUNNING, FINISHED, FAILED = "pending", "running", "finished", "failed"
+_OTHERS = (SUPERSEDED_NAME, FAILED_NAME)
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedCalculation:
+    """A directory with an input.
+
+    Attributes
+    ----------
+    name : str
+        Of the directory.
+    state : str
+        ``pending``, ``running``, ``finished`` or ``failed``.
+    kind : str
+        Of its engine.
+    atoms : Atoms or None
+        None where the mark is damaged.
+    result : EngineResult or None
+        Of a finished one.
+    reason : str or None
+        Why it failed or is not finished yet, or cannot be used.
+    is_current : bool
+        Whether the engine of the configuration, with its parameters, is that of the input.
+    """
+
+    name: str
+    state: str
+    kind: str = ""
+    atoms: Atoms | None = None
+    result: EngineResult | None = None
+    reason: str | None = None
+    is_current: bool = False
+
+
+def find_calculations(engine: Engine, folder: Path) -> list[PreparedCalculation]:
+    """Look at all calculations of a folder, in the order of their names; nothing is changed or run.
+
+    Parameters
+    ----------
+    engine : Engine
+        Of the configuration; it reads outputs that nobody has read yet.
+    folder : Path
+
+    Raises
+    ------
+    DataError
+        If the folder cannot be read.
+    """
+    try:
+        found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise DataError(
+            f"cannot read the folder of calculations {folder}: {error.strerror}",
+            fix="run mlff-dyn train, or mlff-dyn label score with --write, first",
+        ) from error
+    return [_look(engine, path) for path in found if path.name not in _OTHERS and (path / MARK_NAME).exists()]
+
+
+def _look(engine: Engine, directory: Path) -> PreparedCalculation:
+    name = directory.name
+    try:
+        mark = read_mark(directory)
+        described = mark["engine"]
+        kind = str(described["kind"])
+        is_current = identity_of(kind, described["parameters"]) == engine_identity(engine)
+        stored = mark.get("structure")
+        atoms = engine.read_input(directory) if stored is None else structure_from_json(stored)
+    except MlffError as error:
+        return PreparedCalculation(name, FAILED, reason=error.message)
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        return PreparedCalculation(name, FAILED, reason=f"{directory / MARK_NAME} is damaged: {error}")
+    state, reason, result = _state(engine, directory, atoms, mark)
+    if reason is None and result is not None and not is_current:
+        reason = "of other engine parameters"
+    return PreparedCalculation(name, state, kind, atoms, result, reason, is_current)
+
+
+def _state(
+    engine: Engine, directory: Path, atoms: Atoms, mark: dict[str, Any]
+) -> tuple[str, str | None, EngineResult | None]:
+    """State of a calculation, why it is not finished, and its result."""
+    if (directory / RESULT_NAME).exists():
+        try:
+            return FINISHED, None, read_result_file(directory, len(atoms))
+        except DataError as error:
+            return FAILED, error.message, None
+    if is_running(directory):
+        return RUNNING, None, None
+    if (directory / FAILURE_NAME).exists():
+        return FAILED, read_failure(directory), None
+    return _unread(engine, directory) if has_started(directory, mark) else (PENDING, None, None)
+
+
+def _unread(engine: Engine, directory: Path) -> tuple[str, str | None, EngineResult | None]:
+    """State of a calculation that has written something which nobody has read yet."""
+    try:
+        return FINISHED, None, engine.read_result(directory)
+    except (DataError, EngineError) as error:
+        reason = reason_of(error)
+    if (directory / PROGRAM_ENDED_NAME).exists():
+        return FAILED, reason, None
+    if (directory / PROCESS_LOCK).exists():
+        return PENDING, f"interrupted: {reason}", None
+    return RUNNING, f"elsewhere, so far: {reason}", None

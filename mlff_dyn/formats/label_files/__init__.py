@@ -1,0 +1,1 @@
+"""Files with labelled structures that other programs wrote."""

@@ -1,0 +1,1 @@
+"""Criteria that decide, while molecular dynamics runs, when the engine is called."""

@@ -1,0 +1,1 @@
+"""What the verb label does: look at calculations, run them, choose what to calculate."""

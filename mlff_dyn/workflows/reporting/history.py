@@ -1,0 +1,168 @@
+"""What happened in a training, from its journal and its data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mlff_dyn.regression.planning.forecast import Forecast
+from mlff_dyn.training.trace import TRACE_NAMES
+from mlff_dyn.workflows.training.training_journal import EXPLORED, LABELLED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class Calculation:
+    """One reference calculation.
+
+    Attributes
+    ----------
+    name : str
+    reason : str
+    n_steps_before : int
+        MD steps of all explorations before it.
+    temperature_kelvin : float or None
+    expected_ev_per_angstrom, found_ev_per_angstrom : float or None
+        Root mean square force error before it was trained on.
+    found_relative : float or None
+        Over the root mean square force.
+    """
+
+    name: str
+    reason: str
+    n_steps_before: int
+    temperature_kelvin: float | None
+    expected_ev_per_angstrom: float | None
+    found_ev_per_angstrom: float | None
+    found_relative: float | None
+
+    @property
+    def expected_relative(self) -> float | None:
+        """Expected error over the same root mean square force."""
+        if not self.found_relative or self.expected_ev_per_angstrom is None:
+            return None
+        return self.found_relative * self.expected_ev_per_angstrom / (self.found_ev_per_angstrom or 1.0)
+
+
+@dataclass(frozen=True)
+class Explored:
+    """One exploring trajectory.
+
+    Attributes
+    ----------
+    n_snapshots : int
+        Labelled frames that the force field knew.
+    first_step, n_steps : int
+        Steps of all trajectories before it, and its own.
+    temperature_kelvin : float
+    reason : str
+    predictive, epistemic, truncation : float or None
+        Force errors over the root mean square force, averaged over its frames.
+    trace : dict of str to list
+        See `mlff_dyn.training.trace.Trace`; empty where the journal has none.
+    """
+
+    n_snapshots: int
+    first_step: int
+    n_steps: int
+    temperature_kelvin: float
+    reason: str
+    predictive: float | None
+    epistemic: float | None
+    truncation: float | None
+    trace: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class TrainingHistory:
+    """A training from its first calculation to its end, or to where it stands.
+
+    Attributes
+    ----------
+    calculations : tuple of Calculation
+    explorations : tuple of Explored
+    forecasts : dict of float to Forecast      last one for each temperature, K
+    n_snapshots : int                          labelled frames
+    status : str or None                       how it ended; None where it has not
+    """
+
+    calculations: tuple[Calculation, ...]
+    explorations: tuple[Explored, ...]
+    forecasts: dict[float, Forecast]
+    n_snapshots: int
+    status: str | None
+
+    @property
+    def temperatures_kelvin(self) -> tuple[float, ...]:
+        """Temperatures that were explored, in their first order."""
+        return tuple(dict.fromkeys(each.temperature_kelvin for each in self.explorations))
+
+    @property
+    def n_steps(self) -> int:
+        """MD steps of all explorations."""
+        return sum(each.n_steps for each in self.explorations)
+
+    def last(self, temperature_kelvin: float) -> Explored:
+        """Last exploration at a temperature."""
+        return [each for each in self.explorations if each.temperature_kelvin == temperature_kelvin][-1]
+
+
+def training_history(events: Sequence[dict[str, Any]], basis: str | None) -> TrainingHistory:
+    """Read the history of a training from the events of its journal.
+
+    Parameters
+    ----------
+    events : sequence of dict
+        See `mlff_dyn.store.journal.read_journal`.
+    basis : str or None
+        Identity of the basis whose events count; None: that of the last event that has one.
+    """
+    chosen = basis or next((e["basis"] for e in reversed(events) if "basis" in e), None)
+    calculations: dict[str, Calculation] = {}
+    explorations: list[Explored] = []
+    forecasts: dict[float, Forecast] = {}
+    status, n_snapshots, n_steps = None, 0, 0
+    for event in events:
+        kind = event["event"]
+        if kind == LABELLED:
+            calculations[str(event.get("calculation"))] = _calculation(event, n_steps)
+        elif event.get("basis") != chosen:
+            continue
+        n_snapshots, status = max(n_snapshots, int(event.get("n_snapshots") or 0)), None
+        if kind == EXPLORED:
+            explorations.append(_explored(event, n_steps))
+            n_steps += explorations[-1].n_steps
+        elif kind == "forecast":
+            names = ("forecast_calculations", "forecast_calculations_low", "forecast_calculations_high")
+            forecasts[float(event["temperature_kelvin"])] = Forecast(*(event.get(name) for name in names))
+        elif kind == "end":
+            status = str(event["status"])
+    return TrainingHistory(tuple(calculations.values()), tuple(explorations), forecasts, n_snapshots, status)
+
+
+def _calculation(event: dict[str, Any], n_steps: int) -> Calculation:
+    return Calculation(
+        name=str(event.get("calculation")),
+        reason=str(event.get("reason", "")),
+        n_steps_before=n_steps,
+        temperature_kelvin=event.get("temperature_kelvin"),
+        expected_ev_per_angstrom=event.get("expected_force_error_ev_per_angstrom"),
+        found_ev_per_angstrom=event.get("found_force_error_ev_per_angstrom"),
+        found_relative=event.get("found_force_error_relative"),
+    )
+
+
+def _explored(event: dict[str, Any], n_steps: int) -> Explored:
+    return Explored(
+        n_snapshots=int(event["n_snapshots"]),
+        first_step=n_steps,
+        n_steps=int(event["n_steps"]),
+        temperature_kelvin=float(event["temperature_kelvin"]),
+        reason=str(event["reason"]),
+        predictive=event.get("predictive_relative"),
+        epistemic=event.get("epistemic_relative"),
+        truncation=event.get("truncation_relative"),
+        trace={name: event[name] for name in TRACE_NAMES if name in event},
+    )

@@ -1,0 +1,295 @@
+"""`report`: one HTML page about a run, with its pictures as files too."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase.formula import Formula
+
+from mlff_dyn.config.load import resolved_yaml
+from mlff_dyn.errors import DataError
+from mlff_dyn.observables.dispersion import dispersion
+from mlff_dyn.report.answer import Report, read_report
+from mlff_dyn.report.html_page import Listing, Part, Picture, Table, Text, html_page
+from mlff_dyn.report.numbers import format_percent
+from mlff_dyn.report.plots import plot_parity
+from mlff_dyn.report.training_plots import (
+    ErrorSpan,
+    FoundError,
+    plot_dispersion,
+    plot_errors_over_steps,
+    plot_learning,
+    plot_species_errors,
+)
+from mlff_dyn.store.atomic import atomic_write_text
+from mlff_dyn.store.journal import read_journal
+from mlff_dyn.units import format_kelvin
+from mlff_dyn.workflows.reporting.held_out import hold_out_frames
+from mlff_dyn.workflows.reporting.history import Explored, TrainingHistory, training_history
+from mlff_dyn.workflows.setup.initialise import formula_of
+from mlff_dyn.workflows.setup.workspace import Workspace
+from mlff_dyn.workflows.training.train_report import STATIC, TrainReport
+from mlff_dyn.workflows.training.trained_model import ANSWER_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mlff_dyn.config.schema import Config
+    from mlff_dyn.model.force_field import ForceField
+    from mlff_dyn.report.html_page import Block
+
+PAGE_NAME, PICTURES_NAME = "report.html", "report"
+_PROGRAMS = ("mlff-dyn", "numpy", "scipy", "ase", "phonopy", "spglib")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunReport(Report):
+    """Result of `report`.
+
+    Attributes
+    ----------
+    page : Path
+        The HTML file.
+    pictures : tuple of Path
+        The same drawings, as PNG and SVG.
+    """
+
+    verb = "report"
+    page: Path
+    pictures: tuple[Path, ...]
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the page and the folder of its pictures."""
+        folders = sorted({str(path.parent) for path in self.pictures})
+        return [("page", str(self.page)), *(("pictures", folder) for folder in folders)]
+
+
+def write_run_report(config: Config, output: Path | None = None) -> RunReport:
+    """Write the page of a run, whatever of it is there yet.
+
+    Parameters
+    ----------
+    config : Config
+    output : Path, optional
+        The HTML file; default: ``report.html`` in the run directory. Pictures lie in a folder of its name.
+
+    Raises
+    ------
+    DataError
+        If nothing has been trained, a file of the run is damaged, or one cannot be written.
+    """
+    workspace = Workspace(config)
+    events = read_journal(workspace.journal_path)
+    if not events and not workspace.model_path.exists():
+        raise DataError(f"there is no training in {workspace.directory}", fix="run mlff-dyn train first")
+    page = output or workspace.directory / PAGE_NAME
+    album = _Album(page.with_suffix(""))
+    history = training_history(events, workspace.basis_identity)
+    force_field = workspace.read_model() if workspace.model_path.exists() else None
+    parts = [
+        _overview(workspace, history, force_field),
+        *_training(workspace, history, album),
+        *([] if force_field is None else _accuracy(workspace, force_field, album)),
+        *_convergence(workspace),
+        *([] if force_field is None else _phonons(workspace, force_field, album)),
+        Part("Settings", [Text("With all defaults; paths are absolute."), Listing(resolved_yaml(config))]),
+        Part("Versions", [Table((), [(name, _version(name)) for name in ("Python", *_PROGRAMS)])]),
+    ]
+    formula = str(Formula(formula_of(workspace.crystal.input_numbers)).reduce()[0])
+    lead = f"Anharmonic force field of {formula}, trained in {workspace.directory}."
+    atomic_write_text(page, html_page(f"{formula}: training of a force field", lead, parts))
+    return RunReport(status="done", page=page, pictures=tuple(album.pictures))
+
+
+class _Album:
+    """Folder of the pictures, each as SVG and PNG."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.pictures: list[Path] = []
+
+    def draw(self, name: str, caption: str, plot: Callable[[Path], None]) -> Picture:
+        """Draw both files, and return the drawing for the page."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        files = [self._folder / f"{name}.{suffix}" for suffix in ("svg", "png")]
+        for file in files:
+            plot(file)
+        self.pictures += files
+        return Picture(files[0].read_text(encoding="utf-8"), caption)
+
+
+def _overview(workspace: Workspace, history: TrainingHistory, force_field: ForceField | None) -> Part:
+    config, torus = workspace.config, workspace.training_torus
+    limit = config.training.criterion.force_error_limit_relative
+    status = history.status or "not finished"
+    rows = [
+        ("training", status),
+        ("calculations", str(len(history.calculations))),
+        ("labelled frames", str(history.n_snapshots)),
+        ("steps of exploring dynamics", str(history.n_steps)),
+        ("limit of the force error", f"{100 * limit:g} % of the rms force"),
+        ("training cell", f"{torus.n_atoms} atoms"),
+        ("space group", workspace.crystal.space_group),
+        ("parameters", str(workspace.expansion.n_parameters)),
+    ]
+    if force_field is not None:
+        summary = force_field.training
+        rows.append(("force error of the fit", f"{summary.rmse_force_ev_per_angstrom:#.2g} eV/Å"))
+        rows.append(("displacements of the data", f"up to {summary.displacement_max_angstrom:.2g} Å"))
+    for temperature in history.temperatures_kelvin:
+        last = history.last(temperature)
+        error = "" if last.predictive is None else f", expected error {format_percent(last.predictive)}"
+        forecast = history.forecasts.get(temperature)
+        more = f", {forecast} more calculations" if forecast and history.status is None else ""
+        rows.append((f"{format_kelvin(temperature)} K", f"{last.reason}{error}{more}"))
+    answer = read_report(workspace.directory / ANSWER_NAME, TrainReport)
+    warned = [Text(f"Warning: {line}.") for line in answer.get("warnings", ())]
+    return Part("What was done", [Text(_story(history, limit)), *warned, Table((), rows)])
+
+
+def _story(history: TrainingHistory, limit: float) -> str:
+    """Say in words how the training went."""
+    if history.status == STATIC:
+        return f"The force field was fitted to {history.n_snapshots} labelled frames, without dynamics."
+    first = [each for each in history.calculations if each.n_steps_before == 0]
+    later = len(history.calculations) - len(first)
+    given = max(0, history.n_snapshots - len(history.calculations))
+    known = f"{given} labelled frames and " if given else ""
+    text = (
+        f"Training began with {known}{len(first)} calculations before any dynamics. Dynamics on the "
+        f"force field, {history.n_steps} steps in all, then called for {later} more where the expected force "
+        f"error exceeded {100 * limit:g} % of the rms force or a temperature was new."
+    )
+    ends = {"converged": " It ended since the error stays below the limit at all temperatures."}
+    return text + ends.get(history.status or "", "")
+
+
+def _training(workspace: Workspace, history: TrainingHistory, album: _Album) -> list[Part]:
+    limit = workspace.config.training.criterion.force_error_limit_relative
+    spans = [_span(each) for each in history.explorations if each.predictive is not None]
+    found = [
+        FoundError(number, each.n_steps_before, *map(_number, (each.expected_relative, each.found_relative)))
+        for number, each in enumerate(history.calculations, start=1)
+    ]
+    blocks: list[Block] = []
+    if spans:
+        caption = (
+            "Predicted force error along the exploring dynamics and temperature of the atoms; gray lines "
+            "are calculations, circles the errors that they found before they were trained on."
+        )
+        blocks.append(
+            album.draw("errors", caption, lambda p: plot_errors_over_steps(p, spans, found, limit=limit))
+        )
+    if any(each.found_relative is not None for each in history.calculations):
+        caption = "Each calculation is predicted before it is trained on: expected and found force error."
+        blocks.append(album.draw("learning", caption, lambda p: plot_learning(p, found, limit=limit)))
+    header = ("calculation", "temperature", "why", "expected", "found", "found, relative")
+    rows = [
+        (
+            each.name,
+            "" if each.temperature_kelvin is None else f"{format_kelvin(each.temperature_kelvin)} K",
+            each.reason,
+            *map(_error, (each.expected_ev_per_angstrom, each.found_ev_per_angstrom)),
+            "" if each.found_relative is None else format_percent(each.found_relative),
+        )
+        for each in history.calculations
+    ]
+    if rows:
+        blocks.append(Table(header, rows, numbers=(3, 4, 5)))
+    return [Part("Training", blocks)] if blocks else []
+
+
+def _accuracy(workspace: Workspace, force_field: ForceField, album: _Album) -> list[Part]:
+    found = hold_out_frames(workspace, force_field)
+    if found is None:
+        return []
+    text = (
+        f"Every labelled frame predicted by a fit to all others: the error is "
+        f"{format_percent(found.errors_relative)} of the rms force, and {found.calibration_z:.2f} times the "
+        f"predicted one (1 is right)."
+    )
+    species = found.of_species()
+    parity = "Predicted over calculated forces, and errors over their predicted standard deviations."
+    blocks: list[Block] = [
+        Text(text),
+        album.draw("parity", parity, lambda p: plot_parity(p, found.reference, found.predicted, found.sds)),
+        album.draw("species", "Force errors by species.", lambda p: plot_species_errors(p, species)),
+    ]
+    return [Part("Accuracy", blocks)]
+
+
+def _convergence(workspace: Workspace) -> list[Part]:
+    """What `check-convergence` found, where it has run."""
+    path = workspace.directory / "convergence.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        verdicts = content["temperatures"]
+        rows = [
+            (
+                f"{format_kelvin(each['temperature_k'])} K",
+                "converged" if each["converged"] else "not converged",
+                "" if each["force_sd_relative"] is None else format_percent(each["force_sd_relative"]),
+                "; ".join(each["reasons"]),
+            )
+            for each in verdicts
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        text = "Not checked yet on independent trajectories: run mlff-dyn check-convergence."
+        return [Part("Convergence", [Text(text)])]
+    header = ("temperature", "verdict", "expected error", "why")
+    return [Part("Convergence on independent trajectories", [Table(header, rows, numbers=(2,))])]
+
+
+def _phonons(workspace: Workspace, force_field: ForceField, album: _Album) -> list[Part]:
+    found = dispersion(force_field, workspace.training_torus)
+    largest = float(found.sds_thz.max())
+    path, cells = found.path, workspace.training_torus
+    unstable = "" if found.is_stable else " There are imaginary frequencies, drawn below zero."
+    text = (
+        f"Order 2 on the training cell of {cells.n_atoms} atoms. The largest standard deviation of a "
+        f"frequency is {largest:#.2g} THz.{unstable}"
+    )
+    caption = "Harmonic phonons of the force field; the band is two standard deviations of the posterior."
+    picture = album.draw(
+        "phonons",
+        caption,
+        lambda p: plot_dispersion(p, path.distances, found.frequencies_thz, found.sds_thz, path.ticks),
+    )
+    return [Part("Phonons", [Text(text), picture])]
+
+
+def _span(explored: Explored) -> ErrorSpan:
+    """Errors of an exploration along its way; only their mean where the journal has no more."""
+    trace = explored.trace
+    steps = np.array(trace.get("trace_steps", [0, explored.n_steps]), float)
+    mean = math.nan if explored.predictive is None else explored.predictive
+    return ErrorSpan(
+        temperature_kelvin=explored.temperature_kelvin,
+        steps=explored.first_step + steps,
+        errors_relative=np.array(trace.get("trace_predictive_relative", [mean, mean]), float),
+        temperatures_kelvin=np.array(trace.get("trace_temperature_kelvin", [math.nan] * len(steps)), float),
+    )
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _error(value: float | None) -> str:
+    return "" if value is None else f"{value:#.2g} eV/Å"
+
+
+def _version(name: str) -> str:
+    if name == "Python":
+        return platform.python_version()
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

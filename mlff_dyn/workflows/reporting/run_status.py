@@ -1,0 +1,199 @@
+"""`status`: where a run stands, also while it runs and from another shell; nothing is written."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+from mlff_dyn.execution.states import FINISHED, RUNNING, WAITING, calculation_states
+from mlff_dyn.regression.planning.forecast import Forecast
+from mlff_dyn.report.answer import Report, read_report
+from mlff_dyn.report.numbers import format_percent
+from mlff_dyn.store.journal import read_journal
+from mlff_dyn.store.lock import holder_of
+from mlff_dyn.units import format_kelvin
+from mlff_dyn.workflows.convergence.convergence_report import ConvergenceReport
+from mlff_dyn.workflows.reporting.history import training_history
+from mlff_dyn.workflows.setup.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mlff_dyn.config.schema import Config
+    from mlff_dyn.workflows.reporting.history import TrainingHistory
+
+NOT_STARTED, IN_PROGRESS, INTERRUPTED = "not started", "in progress", "interrupted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemperatureStatus:
+    """One temperature; the names are those of the JSON object.
+
+    Attributes
+    ----------
+    temperature_kelvin : float
+    n_calculations : int                     of frames of this temperature
+    state : str                              how its last exploration ended, or that there was none
+    force_sd_relative : float or None        expected error of that exploration
+    limit_relative : float
+    forecast_calculations, forecast_calculations_low, forecast_calculations_high : int or None
+        Further calculations needed.
+    """
+
+    temperature_kelvin: float
+    n_calculations: int
+    state: str
+    force_sd_relative: float | None
+    limit_relative: float
+    forecast_calculations: int | None
+    forecast_calculations_low: int | None
+    forecast_calculations_high: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusReport(Report):
+    """Where a run stands.
+
+    Attributes
+    ----------
+    process : int or None                    that works in the run directory now
+    n_labelled : int
+    n_calculations, max_calculations : int   made, and the budget
+    running, waiting : tuple of str          names of calculations that are not finished
+    n_steps : int                            of exploring dynamics
+    temperatures : tuple of TemperatureStatus
+    seconds_per_calculation : float or None  median of the finished ones
+    seconds_left : float or None             of the calculations that are forecast, one after the other
+    convergence : str or None                last answer of check-convergence
+    """
+
+    verb = "status"
+    process: int | None
+    n_labelled: int
+    n_calculations: int
+    max_calculations: int
+    running: tuple[str, ...]
+    waiting: tuple[str, ...]
+    n_steps: int
+    temperatures: tuple[TemperatureStatus, ...]
+    seconds_per_calculation: float | None
+    seconds_left: float | None
+    convergence: str | None
+
+    def values(self) -> dict[str, object]:
+        """Return the values, a dictionary for each temperature."""
+        return {**super().values(), "temperatures": [asdict(each) for each in self.temperatures]}
+
+    def why_null(self) -> Mapping[str, str]:
+        """Say why values are None."""
+        forecasts = ("forecast_calculations", "forecast_calculations_low", "forecast_calculations_high")
+        return {
+            "process": "no command works in the run directory",
+            "force_sd_relative": "no exploring dynamics at this temperature",
+            **dict.fromkeys(forecasts, "no number of calculations is known to reach the limit"),
+            "seconds_per_calculation": "no calculation of this run is finished",
+            "seconds_left": "no forecast",
+            "convergence": "check-convergence has not run",
+        }
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the rows for people."""
+        rows = [] if self.process is None else [("process", str(self.process))]
+        rows.append(("calculations", f"{self.n_calculations} done of at most {self.max_calculations}"))
+        rows += [
+            (state, ", ".join(names))
+            for state, names in ((RUNNING, self.running), (WAITING, self.waiting))
+            if names
+        ]
+        rows += [("labelled snapshots", str(self.n_labelled)), ("MD steps", str(self.n_steps))]
+        rows += [
+            (f"{format_kelvin(each.temperature_kelvin)} K", _describe(each)) for each in self.temperatures
+        ]
+        if self.seconds_per_calculation is not None:
+            rows.append(("a calculation takes", _duration(self.seconds_per_calculation)))
+        if self.seconds_left is not None:
+            rows.append(("time left", f"about {_duration(self.seconds_left)}"))
+        return rows if self.convergence is None else [*rows, ("convergence", self.convergence)]
+
+
+def run_status(config: Config) -> StatusReport:
+    """Say where the run of a configuration stands.
+
+    Parameters
+    ----------
+    config : Config
+
+    Raises
+    ------
+    DataError
+        If the journal is damaged.
+    """
+    workspace = Workspace(config)
+    directory = workspace.directory
+    history = training_history(read_journal(workspace.journal_path), None)
+    states = calculation_states(workspace.calculations_path)
+    process = holder_of(directory)
+    temperatures = tuple(_temperature(config, history, t) for t in config.training.temperatures_kelvin)
+    times = [each.seconds for each in states if each.state == FINISHED and each.seconds is not None]
+    typical = median(times) if times else None
+    return StatusReport(
+        status=_state(history, process),
+        process=process,
+        n_labelled=history.n_snapshots,
+        n_calculations=len(history.calculations),
+        max_calculations=config.training.max_calculations,
+        running=tuple(each.name for each in states if each.state == RUNNING),
+        waiting=tuple(each.name for each in states if each.state == WAITING),
+        n_steps=history.n_steps,
+        temperatures=temperatures,
+        seconds_per_calculation=typical,
+        seconds_left=None if history.status is not None else _seconds_left(temperatures, typical),
+        convergence=read_report(directory / "convergence.json", ConvergenceReport).get("status"),
+    )
+
+
+def _state(history: TrainingHistory, process: int | None) -> str:
+    if process is not None:
+        return IN_PROGRESS
+    if history.status is not None:
+        return history.status
+    return INTERRUPTED if history.calculations or history.n_snapshots else NOT_STARTED
+
+
+def _temperature(config: Config, history: TrainingHistory, temperature: float) -> TemperatureStatus:
+    explored = temperature in history.temperatures_kelvin
+    last = history.last(temperature) if explored else None
+    forecast = history.forecasts.get(temperature, Forecast(None, None, None))
+    return TemperatureStatus(
+        temperature_kelvin=temperature,
+        n_calculations=sum(each.temperature_kelvin == temperature for each in history.calculations),
+        state="not explored" if last is None else last.reason,
+        force_sd_relative=None if last is None else last.predictive,
+        limit_relative=config.training.criterion.force_error_limit_relative,
+        forecast_calculations=forecast.n_calculations,
+        forecast_calculations_low=forecast.low,
+        forecast_calculations_high=forecast.high,
+    )
+
+
+def _seconds_left(temperatures: Sequence[TemperatureStatus], typical: float | None) -> float | None:
+    counts = [each.forecast_calculations for each in temperatures if each.forecast_calculations is not None]
+    return None if typical is None or not counts else max(counts) * typical
+
+
+def _describe(status: TemperatureStatus) -> str:
+    parts = [status.state]
+    if status.force_sd_relative is not None:
+        limit = f"{100 * status.limit_relative:g} %"
+        parts.append(f"expected error {format_percent(status.force_sd_relative)}, limit {limit}")
+    if status.forecast_calculations is not None:
+        parts.append(f"about {status.forecast_calculations} more calculations")
+    return "; ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2.0 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.2g} s"
