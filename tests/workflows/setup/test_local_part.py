@@ -27,6 +27,7 @@ structure: {{file: crystal.extxyz, supercell: {supercell}}}
 expansion: {{cutoffs_angstrom: {{2: full}}, local: {local}}}
 """
 IDENTITY_WITHOUT = "c147fa5d490ee4bd"
+IDENTITY_OF_THREE_BODIES = "863477de6b4d1db6"
 
 
 def project(folder: Path, atoms: Atoms, supercell: object = (2, 2, 2), local: str = "null") -> Path:
@@ -74,9 +75,17 @@ def test_sizes_that_are_left_out_are_the_usual_ones(tmp_path: Path) -> None:
 
 def test_run_directories_of_before_go_on_and_sizes_matter(tmp_path: Path) -> None:
     config = project(tmp_path, bulk("Si", "diamond", a=5.43, cubic=True))
-    sizes = ("null", "{}", "{cutoff_angstrom: 4}", "{cutoff_angstrom: 4, n_radial: 4}", "{l_max: 2}")
+    sizes = (
+        "null",
+        "{}",
+        "{n_bodies: 3}",
+        "{cutoff_angstrom: 4}",
+        "{cutoff_angstrom: 4, n_radial: 4}",
+        "{l_max: 2}",
+    )
     found = [Workspace(load_config(config, [f"expansion.local={local}"])).basis_identity for local in sizes]
     assert found[0] == IDENTITY_WITHOUT
+    assert found[2] == IDENTITY_OF_THREE_BODIES
     assert len(set(found)) == len(sizes)
     written = Workspace(load_config(config, ["expansion.local={l_max: 3, n_radial: 5, cutoff_angstrom: 5}"]))
     assert written.basis_identity == found[1]
