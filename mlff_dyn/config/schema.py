@@ -63,6 +63,10 @@ class LocalConfig(Section):
         description="Whose functions are the same: those of atoms of a `species`, or only of `sites` that "
         "symmetry maps onto each other.",
     )
+    n_bodies: Literal[3, 4] = Field(
+        default=4,
+        description="3: functions of one and of two neighbors of each atom; 4: also of three near ones.",
+    )
 
 
 class ExpansionConfig(Section):

@@ -52,12 +52,12 @@ def decay_names(basis: ForceConstantBasis, local: LocalBasis | None) -> list[str
 
 
 def _local_blocks(local: LocalBasis, first_group: int) -> list[tuple[str, PriorBlock]]:
-    """Functions of two and of three bodies, of natural size: no data scale them; and names of their decays.
+    """Functions of two to four bodies, of natural size: no data scale them; and names of their decays.
 
     The decay counts the mean number of the radial functions, which is the distance from the atom in units of
     their spacing; degrees of the angular functions are alike. Values that rules tie together have one decay.
     """
-    away = local.radial_indices.mean(axis=1)
+    away = local.mean_radial_indices
     bodies, groups = np.unique(local.bodies, return_inverse=True)
     groups = first_group + groups
     if local.structure is not None:

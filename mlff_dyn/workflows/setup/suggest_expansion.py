@@ -11,6 +11,7 @@ import numpy as np
 from mlff_dyn.config.load import parse_config
 from mlff_dyn.config.yaml_source import format_yaml, insert_value, replace_value
 from mlff_dyn.errors import ConfigError, DataError, Interrupted
+from mlff_dyn.local.basis import NUMBERS_OF_BODIES
 from mlff_dyn.model.local_expansion import local_basis
 from mlff_dyn.model.search.expansion_search import cheapest_sufficient, search_expansions
 from mlff_dyn.model.search.expansion_steps import Candidate
@@ -243,7 +244,9 @@ def _name(trial: Trial) -> str:
     if local is None:
         return cutoffs
     kinds = "" if local.kinds == "species" else f" {local.kinds}"
-    return f"{cutoffs} + local {local.cutoff_angstrom:.3g} n{local.n_radial} l{local.l_max}{kinds}"
+    bodies = "" if local.n_bodies == max(NUMBERS_OF_BODIES) else f" b{local.n_bodies}"
+    size = f"{local.cutoff_angstrom:.3g} n{local.n_radial} l{local.l_max}"
+    return f"{cutoffs} + local {size}{bodies}{kinds}"
 
 
 def _columns(trial: Trial) -> str:
