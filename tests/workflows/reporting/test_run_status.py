@@ -101,7 +101,7 @@ def test_states_of_calculations(tmp_path):
     (tmp_path / "0001/result.json").touch()
     (tmp_path / "notes").mkdir()
     ago = time.time() - 100.0
-    os.utime(tmp_path / "0002/calculation.json", (ago, ago))
+    os.utime(tmp_path / "0002/process.lock", (ago, ago))
     with (tmp_path / "0002/process.lock").open("r") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         found = calculation_states(tmp_path)
@@ -122,8 +122,9 @@ def test_a_calculation_that_runs_is_told_with_its_time(folder, train):
     running.mkdir()
     (running / "calculation.json").touch()
     ago = time.time() - 7200.0
-    os.utime(running / "calculation.json", (ago, ago))
-    with (running / "process.lock").open("w") as held:
+    (running / "process.lock").touch()
+    os.utime(running / "process.lock", (ago, ago))
+    with (running / "process.lock").open("r") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         found = status(folder)
         lines = invoke("status", folder / "c.yaml").stdout
