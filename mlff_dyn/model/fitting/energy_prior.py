@@ -29,6 +29,7 @@ def energy_prior(
     blocks: list[PriorBlock] = []
     names: list[str] = []
     orders: list[int] = []
+    late: tuple[int, ...] = ()
     for order, classes in zip(basis.orders, basis.classes, strict=True):
         kinds = _kinds(order, classes)
         present, groups = np.unique(kinds, return_inverse=True)
@@ -40,9 +41,10 @@ def energy_prior(
     if local is not None:
         blocks += [block for _, block in _local_blocks(local, len(names))]
         own = [f"local {n}" for n in np.unique(local.bodies).tolist()]
+        late = tuple(range(len(names), len(names) + len(own)))
         names += own
         orders += [1] * len(own)
-    return StructuredPrior(blocks, tuple(names), np.array(orders), hyperpriors)
+    return StructuredPrior(blocks, tuple(names), np.array(orders), hyperpriors, late)
 
 
 def decay_names(basis: ForceConstantBasis, local: LocalBasis | None) -> list[str]:
