@@ -41,7 +41,7 @@ Steps = Annotated[
     typer.Option(
         "--steps",
         metavar="all|last|START:STOP:STRIDE",
-        help="Steps to take of each file, counted from 0 [default: all].",
+        help="Steps to take of each file, as slices in Python: 0 is step 1 [default: all].",
     ),
 ]
 Structure = Annotated[
