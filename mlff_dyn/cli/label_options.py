@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from mlff_dyn.workflows.given_labels import GivenLabels
 
 _LABELLED = (
-    "extxyz, outputs of calculations, files of phonopy and others, folders and archives of them, patterns"
+    "extxyz, vasprun.xml, OUTCAR, vaspout.h5, ML_AB, outputs of pw.x, CP2K and FHI-aims, YAML of phonopy and "
+    "phono3py (forces in it, or in FORCE_SETS, FORCES_FC3 beside it), ALAMODE DFSET, TDEP infiles; also "
+    "compressed; folders and archives of them, patterns"
 )
 
 Dataset = Annotated[
@@ -41,7 +43,7 @@ Steps = Annotated[
     typer.Option(
         "--steps",
         metavar="all|last|START:STOP:STRIDE",
-        help="Steps to take of each file, counted from 0 [default: all].",
+        help="Steps to take of each file, as slices in Python: 0 is step 1 [default: all].",
     ),
 ]
 Structure = Annotated[

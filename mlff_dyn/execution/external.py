@@ -14,7 +14,7 @@ from mlff_dyn.execution.attempts import FAILURE_NAME, PROGRAM_ENDED_NAME, has_st
 from mlff_dyn.execution.base import OnFinished, check_names
 from mlff_dyn.execution.calculation import finish, is_ready, made_ready, read_finished
 from mlff_dyn.execution.local import first_error
-from mlff_dyn.execution.submit_script import write_submit_script
+from mlff_dyn.execution.submit_script import read_head, write_submit_script
 from mlff_dyn.store.atomic import fix_of
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ class ExternalExecution:
         settings: Mapping[str, Any],
     ) -> ExternalExecution:
         """Create one from the section ``execution``; see `mlff_dyn.execution.base.ExecutionClass`."""
+        read_head(settings["submit_script"])
         return cls(
             engine,
             recipe,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlff_dyn.engines.base import RunsProgram
 from mlff_dyn.engines.command import PROCESS_LOCK
-from mlff_dyn.errors import ConfigError
+from mlff_dyn.errors import ConfigError, reason_of
 from mlff_dyn.execution.attempts import PROGRAM_ENDED_NAME
 from mlff_dyn.store.atomic import atomic_write_text
 from mlff_dyn.store.json_file import write_json
@@ -53,6 +53,23 @@ esac
 """
 
 
+def read_head(head: Path | None) -> str:
+    """Return what the script begins with.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read.
+    """
+    try:
+        return _HEAD if head is None else head.read_text(encoding="utf-8").rstrip() + "\n"
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"execution.submit_script: cannot read {head}: {reason_of(error)}",
+            fix="give a shell script with the lines of your scheduler, or remove the key",
+        ) from error
+
+
 def write_submit_script(
     engine: Engine,
     recipe: Mapping[str, Any],
@@ -78,13 +95,7 @@ def write_submit_script(
     ConfigError
         If the head cannot be read.
     """
-    try:
-        begin = _HEAD if head is None else head.read_text(encoding="utf-8").rstrip() + "\n"
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"execution.submit_script: cannot read {head}: {error}",
-            fix="give a shell script with the lines of your scheduler, or remove the key",
-        ) from error
+    begin = read_head(head)
     write_json(calculations_dir / RECIPE_NAME, dict(recipe), format_name=RECIPE_FORMAT, version=VERSION)
     lock, command = _command(engine)
     body = _BODY.format(

@@ -56,6 +56,10 @@ class Cp2kEngine(ProgramEngine):
         check_keys("engine.profile", profile, ("command", "data_dir", "environment", "timeout_minutes"))
         self.parameters: Mapping[str, Any] = self.physics(parameters)
         self._input = _checked(checked_mapping(parameters, "engine.parameters", "input"), "")
+        if not self._input.get("FORCE_EVAL"):
+            raise ConfigError(
+                "engine.parameters.input: FORCE_EVAL is required", fix="give the method and basis"
+            )
         folder = profile.get("data_dir")
         data = {} if folder is None else {"CP2K_DATA_DIR": str(Path(folder).expanduser().resolve())}
         super().__init__(profile, ["cp2k", "-i", INPUT_NAME], OUTPUT_NAME, data)

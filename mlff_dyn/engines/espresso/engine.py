@@ -27,6 +27,7 @@ from mlff_dyn.engines.espresso.species_keys import (
     expanded,
     hubbard_card,
 )
+from mlff_dyn.engines.espresso.value_kinds import checked_kind
 from mlff_dyn.engines.profile import checked_mapping, checked_texts, checked_timeout_seconds
 from mlff_dyn.errors import ConfigError, EngineError
 
@@ -314,7 +315,7 @@ def _checked_input_data(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             data.setdefault(section, {})[str(key).lower()] = (
                 checked_by_element(place, value)
                 if isinstance(value, Mapping) and str(key).lower() in SPECIES_KEYS
-                else _namelist_value(place, value)
+                else checked_kind(place, str(key).lower(), _namelist_value(place, value))
             )
     for section, own in _OWN_KEYS.items():
         data[section].update(own)

@@ -17,6 +17,7 @@ from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.training.proposed_cell import propose_cell
 from mlff_dyn.training.proposed_expansion import EXPANSION_LIMITS, WIDER_LIMITS, propose_expansion
 from mlff_dyn.training.proposed_local import ProposedLocal, SizedLocal, propose_local
+from mlff_dyn.workflows.setup.first_born import born_charges_beside
 from mlff_dyn.workflows.setup.first_engine import first_engine
 from mlff_dyn.workflows.setup.vasp_inputs import moments_of_incar
 from mlff_dyn.workflows.setup.workspace import Workspace
@@ -102,6 +103,9 @@ def first_configuration(structure: Path, folder: Path, overrides: Sequence[str])
     kinds: set[str] = {first.require_engine().kind, other.require_engine().kind}
     engine = _engine(kinds, structure, crystal, supercell, notes)
     vacuum = {} if all(crystal.periodic) else {"periodic": list(crystal.periodic)}
+    born = born_charges_beside(structure, crystal)
+    if born is not None:
+        expanded["born_file"] = str(born.absolute())
     values = {
         "structure": {**file, "supercell": shorten_supercell(_rows(supercell)), **vacuum},
         "expansion": {"cutoffs_angstrom": expansion.cutoffs_angstrom, **expanded},

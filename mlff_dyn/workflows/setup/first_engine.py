@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from pathlib import Path
@@ -22,6 +23,8 @@ KPOINT_SPACING_PER_ANGSTROM = 0.4
 """2 pi / (length of the cell * number of k-points): fine enough for most insulators."""
 
 DEFAULT_CUTOFF_RYDBERG = 60
+
+_logger = logging.getLogger(__name__)
 
 _CUTOFF = re.compile(rb'(?:wfc_cutoff="|Suggested minimum cutoff for wavefunctions:)\s*([\d.eEdD+-]+)')
 
@@ -58,6 +61,8 @@ def first_engine(
         repeats = np.rint(cell @ np.linalg.inv(lattice)).astype(int)
         both = np.array([lengths, around])
         found = physics_of_input(structure, repeats, KPOINT_SPACING_PER_ANGSTROM, both)
+        for line in found.notes[1:]:
+            _logger.info("%s", line)
         section = _espresso_section({}, {}, [1, 1, 1], found.pseudo_dir)
         return _with_vacuum(({**section, "parameters": found.parameters}, found.notes), periodic)
     if is_vasp_input(structure):

@@ -58,6 +58,12 @@ _NOT_TAKEN: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Why keys are left out, by namelist; an empty key stands for all."""
 
+_LOOSEST_CONV_THR_RYDBERG = 1e-6
+"""From here on, forces are wrong by more than force fields aim at; the default of pw.x."""
+
+_LOOSE_CONV_THR_RYDBERG = 1e-8
+_CONV_THR_RYDBERG = 1e-9
+
 _EXTENSIVE = ("nbnd", "tot_charge", "tot_magnetization")
 _INDEXED = re.compile(r"(\w+)\((\d+)\)")
 _NO_CARD = {
@@ -139,6 +145,7 @@ def _physics(path: Path, given: PwInput, cell: _TrainingCell) -> PwPhysics:
     kpoints, reason = _kpoints(given, cell)
     input_data = _input_data(given, round(abs(np.linalg.det(cell.supercell))), notes)
     _divide_exchange_mesh(input_data["system"], cell, notes)
+    _tighten(input_data.setdefault("electrons", {}), notes)
     parameters: dict[str, Any] = {
         "input_data": input_data,
         "pseudopotentials": {symbol_of(label): Path(file).name for label, file in given.species.items()},
@@ -180,6 +187,21 @@ def _input_data(given: PwInput, n_cells: int, notes: list[str]) -> dict[str, dic
             taken["system"][key] = of_input * n_cells
             notes.append(f"{key}: {n_cells} times that of the input, {of_input:g}, whose cell is smaller.")
     return taken
+
+
+def _tighten(electrons: dict[str, Any], notes: list[str]) -> None:
+    """Make the cycle converge far enough for forces, or say that it might not."""
+    given = electrons.get("conv_thr", _LOOSEST_CONV_THR_RYDBERG)
+    if not isinstance(given, (int, float)) or given <= _LOOSE_CONV_THR_RYDBERG:
+        return
+    if given >= _LOOSEST_CONV_THR_RYDBERG:
+        electrons["conv_thr"] = _CONV_THR_RYDBERG
+        whose = "" if given > _LOOSEST_CONV_THR_RYDBERG else ", the default of pw.x,"
+        notes.append(f"conv_thr: {given:g}{whose} is too loose for forces; {_CONV_THR_RYDBERG:g} is taken.")
+    else:
+        notes.append(
+            f"conv_thr: {given:g} is loose for forces; {_CONV_THR_RYDBERG:g} costs a few steps more."
+        )
 
 
 def _divide_exchange_mesh(system: dict[str, Any], cell: _TrainingCell, notes: list[str]) -> None:

@@ -12,6 +12,7 @@ from mlff_dyn.engines.echo import structure_difference
 from mlff_dyn.engines.registry import create_engine
 from mlff_dyn.errors import EngineError
 from mlff_dyn.execution.schedulers import check_blocks
+from mlff_dyn.execution.submit_script import read_head
 from mlff_dyn.workflows.snapshots import displaced_atoms
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def check_engines_of(workspace: Workspace) -> dict[str, dict[str, str]]:
     found = {"engine": _check(workspace, section, "engine")}
     if config.execution.kind == "parsl":
         check_blocks(config.execution.model_dump(), section.model_dump())
+    elif config.execution.kind == "external":
+        read_head(config.execution.submit_script)
     prior = config.training.prior
     if prior is not None and prior.engine is not None:
         found["prior_engine"] = _check(workspace, prior.engine, "training.prior.engine")

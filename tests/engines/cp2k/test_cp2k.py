@@ -176,6 +176,7 @@ def test_a_cut_output_is_refused_wherever_it_ends(directory):
     [
         ({"inptu": {}}, "did you mean input"),
         ({"input": {"MOTION": {}}}, "MOTION"),
+        ({}, "FORCE_EVAL is required"),
         ({"input": {"FORCE_EVAL": 1}}, "FORCE_EVAL"),
         (parameters(COORD={}), "COORD"),
     ],

@@ -210,6 +210,11 @@ def test_moments_twice_and_unknown_electrons_are_refused(directory, profile):
         ({"input_data": {"system": {"ecutwfcc": 1}}}, "ecutwfcc: unknown key; did you mean ecutwfc"),
         ({"input_data": {"system": 3}}, "names and values expected"),
         ({"input_data": {"system": {"ecutwfc": [1]}}}, "a number, text, true or false expected"),
+        ({"input_data": {"system": {"ecutwfc": "abc"}}}, "system.ecutwfc: a number expected, got 'abc'"),
+        ({"input_data": {"system": {"ecutwfc": True}}}, "system.ecutwfc: a number expected"),
+        ({"input_data": {"system": {"ecutwfc": -20}}}, "system.ecutwfc: a number above 0 expected"),
+        ({"input_data": {"system": {"nbnd": 3.5}}}, "system.nbnd: an integer expected"),
+        ({"input_data": {"system": {"nosym": "maybe"}}}, "system.nosym: true or false expected"),
         ({"input_data": {"control": {"calculation": "relax"}}}, "is always 'scf'"),
         ({"input_data": {"control": {"tprnfor": False}}}, "is always True"),
         ({"input_data": {"control": {"pseudo_dir": "."}}}, "set engine.profile.pseudo_dir"),
@@ -225,6 +230,14 @@ def test_moments_twice_and_unknown_electrons_are_refused(directory, profile):
 def test_wrong_parameters_are_refused_by_key(profile, changes, reason):
     with pytest.raises(ConfigError, match=reason):
         EspressoEngine(parameters(**changes), profile)
+
+
+def test_values_of_fortran_are_those_of_yaml(directory, profile):
+    given = {"system": {"ecutwfc": "2.0d1", "nosym": ".TRUE.", "nbnd": 8.0}}
+    EspressoEngine(parameters(input_data=given), profile).write_input(directory, bulk("Si"))
+    text = " ".join((directory / "espresso.pwi").read_text().split())
+    for line in ("ecutwfc = 20.0", "nosym = .true.", "nbnd = 8 "):
+        assert line in text
 
 
 @pytest.mark.parametrize(

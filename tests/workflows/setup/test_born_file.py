@@ -10,6 +10,7 @@ import pytest
 from ase.build import bulk
 from numpy.typing import NDArray
 
+from mlff_dyn.config.load import load_config
 from mlff_dyn.formats.born_file import read_born
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.model.force_field import ForceField
@@ -148,3 +149,21 @@ def test_strained_frames_with_stress_are_learnt(project: Path) -> None:
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["rmse_force_relative"] < 1e-6
     assert json.loads(result.stdout)["rmse_energy_ev_per_atom"] < 1e-8
+
+
+def test_init_takes_born_charges_that_fit(tmp_path: Path, shared_data: Path) -> None:
+    """Those of a YAML file of phono3py, and of BORN beside a structure; not of another crystal."""
+    inside = shared_data / "NaCl-vasp/phono3py_params_NaCl.yaml.xz"
+    assert load_config(first_of(tmp_path, inside)).expansion.born_file == inside
+    bulk("NaCl", "rocksalt", a=5.6).write(tmp_path / "NaCl.vasp")
+    (tmp_path / "BORN").write_text(BORN)
+    assert load_config(first_of(tmp_path, tmp_path / "NaCl.vasp")).expansion.born_file == tmp_path / "BORN"
+    bulk("Si").write(tmp_path / "Si.vasp")
+    assert load_config(first_of(tmp_path, tmp_path / "Si.vasp")).expansion.born_file is None
+
+
+def first_of(folder: Path, structure: Path) -> Path:
+    config = folder / f"{structure.name}.yaml"
+    result = invoke("init", structure, "-o", config, "--run-dir", folder / "run", "--force")
+    assert result.exit_code == 0, result.stderr
+    return config

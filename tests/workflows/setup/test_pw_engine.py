@@ -112,6 +112,23 @@ def test_the_configuration_of_an_antiferromagnet(folder):
     atoms = Workspace(config).crystal
     assert sorted(set(atoms.magnetic_moments.round(3).tolist())) == [-2.0, 0.0, 2.0]
     assert "# Left out" in (folder / "CONFIG.yaml").read_text()
+    assert "k-points: 6 x 6 x 5 of the input" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "value", "note"),
+    [
+        ("conv_thr = 1.d-10,", 1e-10, ""),
+        ("conv_thr = 1.d-7,", 1e-7, "conv_thr: 1e-07 is loose"),
+        ("conv_thr = 1.d-5,", 1e-9, "conv_thr: 1e-05 is too loose"),
+        ("", 1e-9, "conv_thr: 1e-06, the default of pw.x, is too loose"),
+    ],
+)
+def test_cycles_converge_far_enough_for_forces(folder, line, value, note):
+    found = physics(folder, RELAXATION.replace("conv_thr = 1.d-10,", line))
+    assert found.parameters["input_data"]["electrons"]["conv_thr"] == value
+    assert note in " ".join(found.notes)
+    assert bool(note) == ("loose" in " ".join(found.notes))
 
 
 @pytest.mark.parametrize(

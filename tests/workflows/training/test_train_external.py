@@ -84,6 +84,15 @@ def test_an_unfinished_output_is_named_and_left_alone(folder: Path, train: Train
     assert output.exists()
 
 
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_a_missing_head_of_the_script_is_named_before_anything_is_written(
+    folder: Path, train: Train, more: tuple[str, ...]
+) -> None:
+    missing = ("--set", "execution.submit_script=nowhere.sh")
+    refused(train(*EXTERNAL, *missing, *more), 2, "execution.submit_script: cannot read", "nowhere.sh")
+    assert not (folder / "run/calculations").exists()
+
+
 def test_a_failed_program_is_an_error(folder: Path, train: Train) -> None:
     """No retry helps an unknown calculator: the directory is named, and removing it starts anew."""
     (folder / "runs.fail").write_text("1", encoding="utf-8")
