@@ -28,6 +28,7 @@ FORMATS: dict[str, Writer] = {
     "phonopy": write_phonopy,
     "phono3py": write_phono3py,
     "shengbte": write_shengbte,
+    "kaldo": write_shengbte,
     "tdep": write_tdep,
     "alamode": write_alamode,
     "hiphive": write_hiphive,
