@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlff_dyn.errors import UsageError
+from mlff_dyn.formats.alamode_files import write_alamode
 from mlff_dyn.formats.gpumd_files import write_gpumd
 from mlff_dyn.formats.hiphive_files import write_hiphive
 from mlff_dyn.formats.phono3py_files import write_phono3py
@@ -27,7 +28,9 @@ FORMATS: dict[str, Writer] = {
     "phonopy": write_phonopy,
     "phono3py": write_phono3py,
     "shengbte": write_shengbte,
+    "kaldo": write_shengbte,
     "tdep": write_tdep,
+    "alamode": write_alamode,
     "hiphive": write_hiphive,
     "gpumd": write_gpumd,
 }

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase.data import atomic_masses, chemical_symbols
 
+from mlff_dyn.errors import UsageError
 from mlff_dyn.formats.primitive_cell import (
     atoms_by_cell,
     folded_offsets,
@@ -46,6 +47,8 @@ _GRID_LENGTH_ANGSTROM = 50.0
 _SAME_MASS = 0.01
 """amu; ShengBTE knows the natural isotopes of elements, which tables of masses round."""
 _LINE_BYTES = {2: 68, 3: 30, 4: 33}
+_LARGEST_BYTES = 4 << 30
+"""Of order 2, which ShengBTE wants in full."""
 
 
 def write_shengbte(force_field: ForceField, torus: Torus, directory: Path) -> tuple[str, ...]:
@@ -68,15 +71,24 @@ def write_shengbte(force_field: ForceField, torus: Torus, directory: Path) -> tu
 
     Raises
     ------
+    UsageError
+        If order 2 would be too large.
     DataError
         If the force field has no order 2 or 3, or the disk has no room for the files.
     """
     has_quartic = force_field.local is not None or 4 in force_field.basis.orders
     whole = primitive_supercell(torus)
+    size = whole.n_atoms**2 * 4 * _LINE_BYTES[2]
+    if size > _LARGEST_BYTES:
+        raise UsageError(
+            f"{NAMES[2]} would take {size / 2**30:.0f} GiB: the smallest repetition of the primitive cell "
+            f"that the supercell fills has {whole.n_atoms} atoms",
+            fix="give another one with --supercell",
+        )
     anharmonic = [crystal_constants(force_field, order) for order in ((3, 4) if has_quartic else (3,))]
     harmonic = force_constants_of(force_field, 2, whole)
     sizes = [len(each.blocks) * 3**each.order * _LINE_BYTES[each.order] for each in anharmonic]
-    require_space(directory, whole.n_atoms**2 * 4 * _LINE_BYTES[2] + sum(sizes))
+    require_space(directory, size + sum(sizes))
     _write(directory / NAMES[2], _harmonic_lines(harmonic))
     for constants in anharmonic:
         _write(directory / NAMES[constants.order], _sparse_lines(constants))

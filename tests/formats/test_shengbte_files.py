@@ -15,7 +15,7 @@ from phonopy import Phonopy
 from phonopy.file_IO import parse_FORCE_CONSTANTS
 from phonopy.structure.atoms import PhonopyAtoms
 
-from mlff_dyn.errors import DataError
+from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.formats.phonopy_files import write_phonopy
 from mlff_dyn.formats.shengbte_files import write_shengbte
 from mlff_dyn.lattice.torus import Torus
@@ -174,4 +174,12 @@ def test_order_3_is_needed(tmp_path: Path) -> None:
     force_field, torus = random_force_field(WURTZITE, (1, 1, 1), {2: "full"})
     with pytest.raises(DataError, match="no order 3"):
         write_shengbte(force_field, torus, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_supercell_that_only_a_huge_one_repeats_is_refused(tmp_path: Path) -> None:
+    force_field, _ = random_force_field(WURTZITE, (2, 2, 1), {2: 2.5, 3: 2.5})
+    skewed = Torus(force_field.basis.crystal, np.array([[5, 1, 0], [0, 5, 1], [1, 0, 5]]))
+    with pytest.raises(UsageError, match="--supercell"):
+        write_shengbte(force_field, skewed, tmp_path)
     assert not list(tmp_path.iterdir())

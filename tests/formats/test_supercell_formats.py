@@ -8,6 +8,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
+from ase.build import bulk
 from numpy.typing import NDArray
 
 from mlff_dyn.errors import DataError
@@ -59,6 +60,22 @@ def test_hiphive_finds_the_energies_of_the_force_field(name: str, tmp_path: Path
         assert energy == pytest.approx(expected[order], rel=1e-6)
 
 
+def test_forces_of_hiphive_are_those_of_the_force_field(tmp_path: Path) -> None:
+    reader = pytest.importorskip("hiphive").ForceConstants
+    calculators = pytest.importorskip("hiphive.calculators")
+    force_field, torus = random_force_field(
+        bulk("ZnS", "zincblende", a=5.4, cubic=True), (1, 1, 1), {2: "full", 3: 2.5}
+    )
+    (file,) = write_hiphive(force_field, torus, tmp_path)
+    read = reader.read(str(tmp_path / file))
+    atoms = read.supercell.copy()
+    displacements = random_displacements(torus)
+    atoms.positions += displacements
+    atoms.calc = calculators.ForceConstantCalculator(read)
+    _, forces = force_field.on(torus).energy_forces(displacements)
+    np.testing.assert_allclose(atoms.get_forces(), forces, atol=1e-9 * np.abs(forces).max())
+
+
 def read_gpumd(folder: Path, order: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Clusters and their blocks, as GPUMD reads both files."""
     words = (folder / f"fcs_order{order}.in").read_text(encoding="ascii").split()
@@ -95,6 +112,25 @@ def test_gpumd_finds_the_energies_of_the_force_field(name: str, tmp_path: Path) 
             weight = repeated if order == 4 else math.factorial(order)
             energy += contracted(block, displacements[cluster]) / weight
         assert energy == pytest.approx(expected[order], rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize("order", [2, 3, 4])
+def test_hiphive_writes_the_same_clusters_for_gpumd(order: int, tmp_path: Path) -> None:
+    reader = pytest.importorskip("hiphive").ForceConstants
+    force_field, torus = exported("zincblende")
+    write_gpumd(force_field, torus, tmp_path)
+    (file,) = write_hiphive(force_field, torus, tmp_path)
+    (tmp_path / "theirs").mkdir()
+    names = [str(tmp_path / "theirs" / f"{kind}_order{order}.in") for kind in ("fcs", "clusters")]
+    reader.read(str(tmp_path / file)).write_to_GPUMD(*names, order, tol=1e-12)
+    ours, theirs = (
+        {tuple(cluster): block for cluster, block in zip(clusters.tolist(), blocks, strict=True)}
+        for clusters, blocks in (read_gpumd(folder, order) for folder in (tmp_path, tmp_path / "theirs"))
+    )
+    ours = {key: block for key, block in ours.items() if np.abs(block).max() > 1e-10}
+    assert ours.keys() == theirs.keys()
+    for key, block in theirs.items():
+        np.testing.assert_allclose(ours[key], block, atol=1e-10)
 
 
 def test_gpumd_needs_order_2(tmp_path: Path) -> None:
