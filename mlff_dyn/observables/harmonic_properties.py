@@ -1,9 +1,9 @@
 """Density of states, thermal properties and <u^2> of harmonic phonons on a mesh of wave vectors, by phonopy.
 
 The mesh holds the zone center, whose three translations are left out. What they leave out falls as the
-volume of a step of the mesh for thermal properties, as its length for <u^2>, and as its square at 0 K. Sums on
-a mesh with half of the points along each axis tell how much it is, and it is put back. Samples of the
-posterior take the coarse mesh.
+volume of a step of the mesh for thermal properties, as its length for <u^2>, and as its square at 0 K. Sums
+on a mesh with half of the points along each axis tell how much it is, and it is put back. Samples take that
+mesh.
 """
 
 from __future__ import annotations
