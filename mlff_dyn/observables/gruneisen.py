@@ -169,10 +169,10 @@ def _second_derivatives(
             back[site * torus.n_cells, axis] -= SMALL_STEP
             slopes = (supercell.rows(back)[0] - supercell.rows(there)[0]) / (2.0 * SMALL_STEP)
             found[:, site, :, axis] = (parameters @ slopes.T).reshape(len(parameters), -1, 3)
-    dipoles = supercell.dipole_dipole
-    if dipoles is not None:
+    if supercell.dipoles is not None:
+        blocks = supercell.dipoles.strained(supercell.strain).blocks
         shape = (torus.crystal.n_sites, 3, torus.crystal.n_sites, 3, torus.n_cells)
-        found += dipoles.blocks.reshape(shape).transpose(0, 2, 4, 1, 3).reshape(found.shape[1:])
+        found += blocks.reshape(shape).transpose(0, 2, 4, 1, 3).reshape(found.shape[1:])
     return found
 
 
@@ -189,6 +189,9 @@ def _relaxed(supercell: SupercellExpansion, phonons: SampledPhonons) -> NDArray[
     rest = phonons.force_field.static_forces[0]
     for _ in range(_LIMITS.n_relaxations):
         everywhere = np.repeat(moved, n_cells, axis=0)
-        forces = (supercell.rows(everywhere)[0] @ mean).reshape(n_sites, n_cells, 3).mean(axis=1) - rest
-        moved += (compliance @ forces.ravel()).reshape(-1, 3)
+        forces = (supercell.rows(everywhere)[0] @ mean).reshape(-1, 3)
+        if supercell.dipoles is not None:
+            forces += supercell.dipoles.energy_forces(everywhere, supercell.strain)[1]
+        net = forces.reshape(n_sites, n_cells, 3).mean(axis=1) - rest
+        moved += (compliance @ net.ravel()).reshape(-1, 3)
     return np.repeat(moved, n_cells, axis=0)

@@ -1,8 +1,9 @@
 """Density of states, thermal properties and <u^2> of harmonic phonons on a mesh of wave vectors, by phonopy.
 
-The mesh holds the zone center, whose three translations are left out. What they leave out falls as the volume
-of a step of the mesh for thermal properties, and as its length for <u^2>; sums on a mesh with half of the
-points along each axis tell how much it is, and it is put back. Samples of the posterior take the coarse mesh.
+The mesh holds the zone center, whose three translations are left out. What they leave out falls as the
+volume of a step of the mesh for thermal properties, as its length for <u^2>, and as its square at 0 K. Sums
+on a mesh with half of the points along each axis tell how much it is, and it is put back. Samples take that
+mesh.
 """
 
 from __future__ import annotations
@@ -43,12 +44,15 @@ class MeshLimits:
         By which they go beyond the largest frequency, for that of samples.
     n_sds : float
         Standard deviations by which a frequency has to be imaginary.
+    least_halved : int
+        Points along an axis from which on there is a coarser mesh; one point alone is the zone center.
     """
 
     least_thz: float = 0.01
     n_frequencies: int = 200
     margin: float = 1.05
     n_sds: float = 3.0
+    least_halved: int = 4
 
 
 LIMITS = MeshLimits()
@@ -105,8 +109,8 @@ def mesh_of(torus: Torus, spacing_per_angstrom: float) -> tuple[int, int, int]:
 
 
 def coarse_mesh(mesh: Sequence[int]) -> tuple[int, ...]:
-    """Half as many points along each axis, rounded up."""
-    return tuple((n + 1) // 2 for n in mesh)
+    """Half as many points along each axis where there are four at least, rounded up."""
+    return tuple((n + 1) // 2 if n >= LIMITS.least_halved else n for n in mesh)
 
 
 def harmonic_properties(
@@ -139,7 +143,7 @@ def harmonic_properties(
     share = float(np.prod(coarse) / np.prod(mesh))
     by_name = {name: _extrapolated(fine, first, sds, name, share) for name in _THERMAL}
     step = float(np.cbrt(share))
-    displacements = None if diverges else _extrapolated(fine, first, sds, "displacements", step)
+    displacements = None if diverges else _mean_squares(fine, first, sds, step)
     return HarmonicProperties(
         mesh=tuple(mesh),
         n_sites=len(symbols),
@@ -160,6 +164,14 @@ def _extrapolated(fine: Arrays, coarse: Arrays, sds: Arrays, name: str, ratio: f
     if ratio < 1.0:
         value = (value - ratio * first) / (1.0 - ratio)
     return Estimate(value, sds[name])
+
+
+def _mean_squares(fine: Arrays, coarse: Arrays, sds: Arrays, step: float) -> Estimate:
+    """<u u^T>: at 0 K the error falls as the square of the step, that of the thermal part as the step."""
+    name = "displacements"
+    parts = [{name: each[name] - rest} for each in (fine, coarse) for rest in [each[name][:1]]]
+    cold = _extrapolated(fine, coarse, sds, name, step**2).value[:1]
+    return Estimate(cold + _extrapolated(*parts, sds, name, step).value, sds[name])
 
 
 def _frequency_points(phonon: Phonopy, mesh: Sequence[int]) -> NDArray[np.float64]:
