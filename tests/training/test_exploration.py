@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState
 from mlff_dyn.lattice.basis import ForceConstantBasis, build_basis
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
-from mlff_dyn.md.temperature import mean_temperature
 from mlff_dyn.model.force_field import ForceField, SupercellForceField
 from mlff_dyn.regression.fit.noise import NoiseModel
 from mlff_dyn.training.criteria.decision import Decision, History
@@ -280,8 +278,7 @@ def test_divergence_is_found_within_50_steps(
     unstable = with_errors(
         fitted_to_harmonic(basis, torus, spring_hessian(torus, {BOND: (1.0, softness)})), torus, 1e-4
     )
-    hot = replace(LIMITS, cold_start=1.0)
-    plan = replace(PLAN, timestep_femtoseconds=timestep, n_steps=20000, seed=(7,), limits=hot)
+    plan = replace(PLAN, timestep_femtoseconds=timestep, n_steps=20000, seed=(7,))
     found = explore(unstable, criterion, plan, lambda *_: None)
     region = trusted_region(unstable, Motion(300.0, timestep, plan.n_steps))
     dynamics = exploring_dynamics(torus, 300.0, timestep, farthest=region.displacement_limit_angstrom)
@@ -294,31 +291,3 @@ def test_divergence_is_found_within_50_steps(
     assert first <= found.n_steps < first + LIMITS.most_steps_unwatched
     if not len(unusual):
         assert found.n_steps == first
-
-
-def test_a_trajectory_is_heated_and_then_has_its_temperature(
-    setting: tuple[ForceConstantBasis, Torus, ForceField], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A bath of rate g that is heated by r a time leaves the crystal r / g behind, 18 % here at the end."""
-    _, torus, force_field = setting
-    seen: list[tuple[float, float, int]] = []
-    kernel, sure = type(force_field.on(torus).kernel), with_errors(force_field, torus, 1e-4)
-    plain = kernel.run
-
-    def listening(self: object, state: MdState, dynamics: Dynamics, n_steps: int, every: int) -> MdRun:
-        found = plain(self, state, dynamics, n_steps, every)
-        kelvin = mean_temperature(found.kinetic_energies, torus.n_atoms)
-        seen.append((dynamics.temperature_kelvin, kelvin, n_steps))
-        return found
-
-    monkeypatch.setattr(kernel, "run", listening)
-    for seed in range(20):
-        explore(sure, TrajectoryCriterion(1.0), replace(PLAN, seed=(seed,)), lambda *_: None)
-    baths, found, lengths = (np.array(values).reshape(20, -1) for values in zip(*seen, strict=True))
-    assert set(lengths.ravel()) == {10}
-    np.testing.assert_allclose(baths[:, :25], np.broadcast_to(30 + 270 * np.arange(1, 26) / 25, (20, 25)))
-    assert (baths[:, 25:] == 300.0).all()
-    mean = found.mean(axis=0)
-    assert mean[0] < 0.4 * 300.0
-    assert mean[20:25].mean() == pytest.approx(300.0 * (0.92 - 0.18), rel=0.1)
-    assert mean[50:].mean() == pytest.approx(300.0, rel=0.03)
