@@ -152,8 +152,14 @@ def explore(
     state = start_at_rest_positions(torus.masses, plan.temperature_kelvin, plan.seed)
     if criterion.goes_on:
         return watch.run(TrajectoryState(state, 0), on_frame)
-    start = watch.equilibrated(state, max(stride, limits.steps(limits.equilibration_femtoseconds, timestep)))
-    return start if isinstance(start, Exploration) else watch.run(start, on_frame)
+    equilibration = max(stride, limits.steps(limits.equilibration_femtoseconds, timestep))
+    run = force_field.kernel.run(state, dynamics, equilibration, stride)
+    made = equilibration if run.stopped_step is None else run.stopped_step
+    stop = region.describe_stop(run, made, torus)
+    if stop is not None:
+        last = watch.way_out(run.displacements[region.is_usual(run)])
+        return Exploration(LEFT_TRUSTED_REGION, last, _no_frames(torus.n_atoms), made, None, stop)
+    return watch.run(TrajectoryState(run.state, made), on_frame)
 
 
 def exploring_dynamics(
@@ -184,20 +190,6 @@ class _Watch:
     dynamics: Dynamics
     stride: int
     region: TrustedRegion
-
-    def equilibrated(self, state: MdState, n_steps: int) -> TrajectoryState | Exploration:
-        """State after steps that the criterion does not see, or how the trajectory left in them."""
-        nothing = _no_frames(self.force_field.torus.n_atoms)
-        frames, made = [nothing], 0
-        while made < n_steps:
-            run, steps = self._next(state, min(self.stride, n_steps - made))
-            state, made = run.state, made + steps
-            frames.append(run.displacements[self.region.is_usual(run)])
-            stop = self.region.describe_stop(run, made, self.force_field.torus)
-            if stop is not None:
-                last = self.way_out(np.concatenate(frames))
-                return Exploration(LEFT_TRUSTED_REGION, last, nothing, made, None, stop)
-        return TrajectoryState(state, made)
 
     def run(self, start: TrajectoryState, on_frame: Callable[[int, MeanErrors], None]) -> Exploration:
         """Go on from where a trajectory is."""

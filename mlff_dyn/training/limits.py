@@ -19,7 +19,8 @@ class DecisionLimits:
         Between frames whose errors are judged.
     most_steps_unwatched : int
         MD steps after which the energies of a trajectory are looked at, at the latest; displacements are in
-        every step.
+        every step. Energies of the equilibration are judged at its end: a crystal that falls from a saddle
+        into its well is hot for a moment, and its later frames are worth more.
     start_frame_every_femtoseconds : float
         Between the first structures, which should hardly be correlated.
     label_fraction : float

@@ -20,6 +20,7 @@ from mlff_dyn.training.exploration import (
     UNTESTED,
     Exploration,
     ExplorationPlan,
+    TrajectoryState,
     explore,
     exploring_dynamics,
 )
@@ -184,7 +185,7 @@ def test_exploded_frames_are_never_labelled(softness: float, seed: int) -> None:
     found, _ = run(with_errors(unstable, torus, 1e-4), replace(PLAN, seed=(seed,), n_steps=20000))
     assert found.reason == LEFT_TRUSTED_REGION
     assert found.stop is not None
-    assert found.stop.startswith(f"at 300 K, step {found.n_steps}, ")
+    assert found.stop.startswith(f"at 300 K, step {found.n_steps}, atom ")
     assert found.n_steps < 20000
     assert len(found.displacements) == 1
     assert np.isfinite(found.displacements).all()
@@ -271,18 +272,22 @@ class Rarely:
 def test_divergence_is_found_within_50_steps(
     softness: float, criterion: Rarely | TrajectoryCriterion, timestep: float
 ) -> None:
-    """A displacement in its step, an energy 50 steps later at the latest, whenever frames are judged."""
+    """A displacement in its step, an energy 50 steps later at the latest, whenever frames are judged.
+
+    The trajectory begins where one that has equilibrated would.
+    """
     crystal = crystal_of(bulk("Cu", "fcc", a=3.6, cubic=True))
     torus = input_supercell(crystal, (2, 2, 2))
     basis = build_basis(crystal, {2: 3.0}, torus)
     unstable = with_errors(
         fitted_to_harmonic(basis, torus, spring_hessian(torus, {BOND: (1.0, softness)})), torus, 1e-4
     )
-    plan = replace(PLAN, timestep_femtoseconds=timestep, n_steps=20000, seed=(7,))
+    state = start_at_rest_positions(torus.masses, 300.0, (7,))
+    start = TrajectoryState(state, 0)
+    plan = replace(PLAN, timestep_femtoseconds=timestep, n_steps=20000, start=start)
     found = explore(unstable, criterion, plan, lambda *_: None)
     region = trusted_region(unstable, Motion(300.0, timestep, plan.n_steps))
     dynamics = exploring_dynamics(torus, 300.0, timestep, farthest=region.displacement_limit_angstrom)
-    state = start_at_rest_positions(torus.masses, 300.0, plan.seed)
     whole = unstable.kernel.run(state, dynamics, plan.n_steps, 1)
     unusual = np.flatnonzero(~region.is_usual(whole))
     first = unusual[0] + 1 if len(unusual) else whole.stopped_step
