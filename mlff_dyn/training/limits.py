@@ -15,16 +15,12 @@ class DecisionLimits:
         Of the Langevin thermostat while exploring and while convergence is checked.
     equilibration_femtoseconds : float
         Start of a trajectory that is not used.
-    cold_start : float
-        Temperature of an exploring trajectory at its start over the one that it is heated to while it
-        equilibrates. A force field that is not stable there yet is judged before it diverges: of EMT Al at
-        600 K (orders 2 and 3) 30 of 37 trajectories left the trusted region without heating, none of 20
-        with it; of a double well 72 of 72, and 38 of 59. Sound trainings need as many calculations.
     frame_every_femtoseconds : float
         Between frames whose errors are judged.
     most_steps_unwatched : int
         MD steps after which the energies of a trajectory are looked at, at the latest; displacements are in
-        every step.
+        every step. Energies of the equilibration are judged at its end: a crystal that falls from a saddle
+        into its well is hot for a moment, and its later frames are worth more.
     start_frame_every_femtoseconds : float
         Between the first structures, which should hardly be correlated.
     label_fraction : float
@@ -69,7 +65,6 @@ class DecisionLimits:
 
     friction_per_femtosecond: float = 0.01
     equilibration_femtoseconds: float = 500.0
-    cold_start: float = 0.1
     frame_every_femtoseconds: float = 20.0
     most_steps_unwatched: int = 50
     start_frame_every_femtoseconds: float = 100.0
