@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from ase.data import atomic_masses
 
 from mlff_dyn.lattice.torus import Torus
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from mlff_dyn.model.crystal_constants import CrystalConstants
 
 _ROUNDING = 1e-9
+_SAME_MASS = 0.01
+"""amu; programs that know the natural isotopes of elements differ by the rounding of their tables."""
 
 
 class FoldedSites(NamedTuple):
@@ -29,6 +32,11 @@ class FoldedSites(NamedTuple):
 
     fractional: NDArray[np.float64]
     shifts: NDArray[np.int64]
+
+
+def has_natural_masses(crystal: Crystal) -> bool:
+    """Whether the masses are those of the natural elements."""
+    return bool((np.abs(crystal.masses - atomic_masses[crystal.numbers]) < _SAME_MASS).all())
 
 
 def folded_sites(crystal: Crystal) -> FoldedSites:

@@ -14,13 +14,14 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
-from ase.data import atomic_masses, chemical_symbols
+from ase.data import chemical_symbols
 
 from mlff_dyn.errors import UsageError
 from mlff_dyn.formats.primitive_cell import (
     atoms_by_cell,
     folded_offsets,
     folded_sites,
+    has_natural_masses,
     primitive_supercell,
 )
 from mlff_dyn.model.crystal_constants import crystal_constants
@@ -44,8 +45,6 @@ CONTROL = "CONTROL"
 _KELVIN = 300
 _GRID_LENGTH_ANGSTROM = 50.0
 """Grid points along a reciprocal vector times the length of the lattice vector; a start for convergence."""
-_SAME_MASS = 0.01
-"""amu; ShengBTE knows the natural isotopes of elements, which tables of masses round."""
 _LINE_BYTES = {2: 68, 3: 30, 4: 33}
 _LARGEST_BYTES = 4 << 30
 """Of order 2, which ShengBTE wants in full."""
@@ -142,7 +141,7 @@ def _control_lines(force_field: ForceField, torus: Torus) -> Iterator[str]:
     yield f"  elements={' '.join(chr(34) + chemical_symbols[each] + chr(34) for each in numbers)},\n"
     yield f"  types={_words(types)},\n"
     yield from _columns("positions(:,{})", folded_sites(crystal).fractional)
-    is_natural = bool((np.abs(masses - atomic_masses[numbers]) < _SAME_MASS).all())
+    is_natural = has_natural_masses(crystal)
     if not is_natural:
         yield f"  masses={_words(masses)},\n"
     if dipoles is not None:

@@ -1,7 +1,8 @@
 """Force constants of orders 2, 3 and 4 for TDEP, with its unit cell and supercell.
 
 The unit cell is the primitive one. TDEP maps force constants to a supercell by counting all clusters in which
-no two atoms are farther apart than the cutoff, so clusters of these that vanish are written too.
+no two atoms are farther apart than the cutoff, so clusters of these that vanish are written too, unless they
+were too many: TDEP then refuses to map that order, and takes it for the rest.
 
 Rules of the files: manual of TDEP ("Files"), and what its readers and writers of force constants do: atoms
 from 1, lattice vectors as multiples of those of the unit cell, Å and eV/Å^order.
@@ -17,7 +18,7 @@ import numpy as np
 from ase import Atoms
 
 from mlff_dyn.errors import UsageError
-from mlff_dyn.formats.primitive_cell import folded_offsets, folded_sites
+from mlff_dyn.formats.primitive_cell import folded_offsets, folded_sites, has_natural_masses
 from mlff_dyn.model.crystal_constants import crystal_constants
 from mlff_dyn.store.atomic import require_space
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from mlff_dyn.model.crystal_constants import CrystalConstants
     from mlff_dyn.model.force_field import ForceField
 
-UNIT_CELL, SUPERCELL = "infile.ucposcar", "infile.ssposcar"
+UNIT_CELL, SUPERCELL, ISOTOPES = "infile.ucposcar", "infile.ssposcar", "infile.isotopes"
 NAMES = {
     2: "infile.forceconstant",
     3: "infile.forceconstant_thirdorder",
@@ -39,13 +40,15 @@ NAMES = {
 }
 _MARGIN_ANGSTROM = 1e-5
 """What TDEP itself adds to the largest distance."""
+_MOST_CLUSTERS = 100_000
+"""Of one site, in a file with those that vanish."""
 _WORDS = {2: ("neighbours does", "have"), 3: ("triplets are", "part of"), 4: ("quartets are", "part of")}
 
 
 def write_tdep(force_field: ForceField, torus: Torus, directory: Path) -> tuple[str, ...]:
     """Write unit cell, supercell and force constants of orders 2 to 4, as far as the force field has them.
 
-    TDEP knows no masses but those of the elements.
+    Masses that are not natural go to ``infile.isotopes`` (``--readiso`` of TDEP), one isotope a site.
 
     Parameters
     ----------
@@ -85,7 +88,12 @@ def write_tdep(force_field: ForceField, torus: Torus, directory: Path) -> tuple[
         require_space(directory, len(constants.blocks) * 3**constants.order * 24)
         with (directory / NAMES[constants.order]).open("w", encoding="ascii") as file:
             file.writelines(_lines(constants))
-    return (UNIT_CELL, SUPERCELL, *(NAMES[order] for order in orders))
+    names = (UNIT_CELL, SUPERCELL, *(NAMES[order] for order in orders))
+    if has_natural_masses(crystal):
+        return names
+    isotopes = "".join(f"1\n1.0 {mass:.10f}\n" for mass in crystal.masses)
+    (directory / ISOTOPES).write_text(isotopes, encoding="ascii")
+    return (ISOTOPES, *names)
 
 
 def _lines(constants: CrystalConstants) -> Iterator[str]:
@@ -93,13 +101,15 @@ def _lines(constants: CrystalConstants) -> Iterator[str]:
     distances = np.linalg.norm(constants.positions - constants.positions[:, :1], axis=-1)
     cutoff = float(distances.max(initial=0.0)) + _MARGIN_ANGSTROM
     places = np.concatenate([constants.sites[..., None], folded_offsets(constants)], axis=-1)
-    rows = {key: row for row, key in enumerate(map(bytes, np.ascontiguousarray(places, np.int64)))}
+    rows = {bytes(place): row for row, place in enumerate(places)}
     nothing = np.zeros((3,) * order)
     yield f"{crystal.n_sites:10d}   How many atoms per unit cell\n"
     yield f"{cutoff:20.15f}   Realspace cutoff (A)\n"
     many, end = _WORDS[order]
     for site in range(crystal.n_sites):
         clusters = _clusters_within(constants, site, cutoff)
+        if clusters is None:
+            clusters = places[constants.sites[:, 0] == site]
         yield f"{len(clusters):10d}   How many {many} atom {site + 1} {end}\n"
         for cluster in clusters:
             row = rows.get(bytes(cluster))
@@ -117,8 +127,11 @@ def _block_lines(cluster: NDArray[np.int64], block: NDArray[np.float64]) -> str:
     return atoms + cells + "".join(lines)
 
 
-def _clusters_within(constants: CrystalConstants, site: int, cutoff: float) -> NDArray[np.int64]:
-    """All clusters of a site in which no two atoms are farther apart; (n_clusters, order, 4)."""
+def _clusters_within(constants: CrystalConstants, site: int, cutoff: float) -> NDArray[np.int64] | None:
+    """All clusters of a site in which no two atoms are farther apart; (n_clusters, order, 4).
+
+    None where they are too many.
+    """
     crystal = constants.crystal
     reach = np.ceil(cutoff * np.linalg.norm(np.linalg.inv(crystal.lattice), axis=0)).astype(int) + 1
     reach *= crystal.periodic
@@ -132,8 +145,9 @@ def _clusters_within(constants: CrystalConstants, site: int, cutoff: float) -> N
     joined = np.linalg.norm(vectors[:, None] - vectors, axis=-1) < cutoff
     chains = np.arange(len(slots))[:, None]
     for _ in range(constants.order - 2):
-        fits = joined[chains].all(axis=1)
-        old, new = np.nonzero(fits)
+        if len(chains) * joined.mean() * len(slots) > _MOST_CLUSTERS:
+            return None
+        old, new = np.nonzero(joined[chains].all(axis=1))
         chains = np.column_stack([chains[old], new])
     home = np.broadcast_to(np.array([site, 0, 0, 0]), (len(chains), 1, 4))
     return np.ascontiguousarray(np.concatenate([home, slots[chains]], axis=1), np.int64)

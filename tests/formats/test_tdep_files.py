@@ -10,6 +10,7 @@ from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
 from mlff_dyn.errors import UsageError
+from mlff_dyn.formats import tdep_files
 from mlff_dyn.formats.tdep_files import write_tdep
 from tests.formats.exported_force_fields import WURTZITE, force_fields, random_displacements
 from tests.formats.written_constants import (
@@ -70,6 +71,32 @@ def test_their_energies_are_those_of_the_force_field(name: str, tmp_path: Path) 
         if order == 2:
             neighbors = np.bincount(neighbor_list("i", unit_cell, cutoff), minlength=len(unit_cell))
             np.testing.assert_array_equal(counts, neighbors + 1)
+
+
+def test_clusters_that_vanish_are_left_out_where_there_were_too_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cutoffs = {2: "full", 4: {2: 3.85, 3: 2.4, 4: 2.4}}
+    force_field, torus = random_force_field(WURTZITE, (3, 3, 2), cutoffs)
+    write_tdep(force_field, torus, tmp_path)
+    path = tmp_path / "infile.forceconstant_fourthorder"
+    cutoff, _, _, filled = read_constants(path, 4)
+    monkeypatch.setattr(tdep_files, "_MOST_CLUSTERS", 10)
+    write_tdep(force_field, torus, tmp_path)
+    assert read_constants(path, 4)[0] == cutoff
+    blocks = read_constants(path, 4)[3]
+    np.testing.assert_allclose(blocks.sum(), filled.sum(), atol=1e-9)
+    assert len(blocks) < len(filled)
+    assert (np.abs(blocks).reshape(len(blocks), -1).max(axis=1) > 0.0).all()
+
+
+def test_masses_that_are_not_natural_are_told(tmp_path: Path) -> None:
+    atoms = WURTZITE.copy()
+    atoms.set_masses(np.where(atoms.numbers == 30, 64.0, 32.06))
+    force_field, torus = random_force_field(atoms, (2, 2, 1), {2: "full"})
+    assert "infile.isotopes" in write_tdep(force_field, torus, tmp_path)
+    table = np.loadtxt((tmp_path / "infile.isotopes").read_text(encoding="ascii").splitlines()[1::2])
+    np.testing.assert_allclose(table[:, 1], torus.crystal.masses)
 
 
 def test_dipoles_are_refused(tmp_path: Path) -> None:
