@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from benchmarks.growth import Curve
 
-SETTINGS = LocalSettings()
+SETTINGS = LocalSettings(n_bodies=3)
 BESIDE = {2: "full", 3: 4.5}
 SHORTEST = {2: 2.9}
 """Hardly more than nothing, for the time of the local part alone."""
@@ -84,7 +85,7 @@ def measure_local() -> Iterator[Measurement]:
     seconds = median_seconds(lambda: place.rows(u))
     yield Measurement("rows of a frame, orders 2-3 and local part", label, NAME, seconds, "s")
     for n_radial, size in REFITS.items():
-        settings = LocalSettings(n_radial=n_radial)
+        settings = replace(SETTINGS, n_radial=n_radial)
         place = expansion(tin_selenide(), BESIDE, settings, TRAINING_SUPERCELL)
         quantity = f"refit after one more configuration, {size}, local part"
         yield Measurement(quantity, label, NAME, _refit_seconds(place), "s")
@@ -150,7 +151,7 @@ def _per_atom(crystal: Crystal, settings: LocalSettings, supercell: tuple[int, i
 
 
 def _grow(label: str, name: str, values: list[float]) -> Curve:
-    seconds = [_per_atom(tin_selenide(), LocalSettings(**{name: v}), TRAINING_SUPERCELL) for v in values]
+    seconds = [_per_atom(tin_selenide(), replace(SETTINGS, **{name: v}), TRAINING_SUPERCELL) for v in values]
     return label, "local part, an atom of SnSe / us", values, seconds
 
 

@@ -10,6 +10,7 @@ from mlff_dyn.cli.export import export
 from mlff_dyn.cli.init import init
 from mlff_dyn.cli.interrupts import run_interruptible
 from mlff_dyn.cli.label import label
+from mlff_dyn.cli.phonons import phonons
 from mlff_dyn.cli.report import report
 from mlff_dyn.cli.run_md import run_md
 from mlff_dyn.cli.session import Commands
@@ -32,7 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=EXIT_CODES,
 )
-for _command in (init, train, run_md, check_convergence, export, validate, status, report):
+for _command in (init, train, run_md, check_convergence, phonons, export, validate, status, report):
     app.command()(_command)
 app.add_typer(label)
 

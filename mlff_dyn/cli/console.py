@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from mlff_dyn.report.progress import NullProgress, PlainProgress, Progress, TimeLeft, format_fields
+from mlff_dyn.report.progress import (
+    NullProgress,
+    PlainProgress,
+    Progress,
+    TimeLeft,
+    format_fields,
+    format_waiting,
+)
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -103,6 +110,12 @@ class RichProgress:
             left = self._left_of_part.estimate(completed, total)
             text = f"{description} {completed}/{total} {left}"
             self._bars.update(self._task, part=text.rstrip())
+
+    def wait(self, description: str, seconds: float, expected_seconds: float | None) -> None:
+        """Show behind the values what is waited for, and how long."""
+        bars, task = self._bars, self._task
+        if bars is not None and task is not None:
+            bars.update(task, part=f"{description} {format_waiting(seconds, expected_seconds)}")
 
     def log(self, message: str) -> None:
         """Write a line above the bar."""

@@ -7,16 +7,12 @@ values are plain: supercells are 3x3 tuples of integers, cutoffs are ``{order: Ã
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from mlff_dyn.config.fields import EngineKind, Integer, OrderCutoffs, Real, Stored, Supercell, Temperatures
+from mlff_dyn.config.phonons_section import PhononsConfig
+from mlff_dyn.config.section import Section
 from mlff_dyn.errors import ConfigError
-
-
-class Section(BaseModel):
-    """A mapping in the configuration: unknown keys are errors, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class StructureConfig(Section):
@@ -66,6 +62,10 @@ class LocalConfig(Section):
         default="species",
         description="Whose functions are the same: those of atoms of a `species`, or only of `sites` that "
         "symmetry maps onto each other.",
+    )
+    n_bodies: Literal[3, 4] = Field(
+        default=4,
+        description="3: functions of one and of two neighbors of each atom; 4: also of three near ones.",
     )
 
 
@@ -460,6 +460,7 @@ class Config(Section):
     training: TrainingConfig = Field(default=TrainingConfig(), description=TrainingConfig.__doc__)
     md: MdConfig = Field(default=MdConfig(), description=MdConfig.__doc__)
     convergence: ConvergenceConfig = Field(default=ConvergenceConfig(), description=ConvergenceConfig.__doc__)
+    phonons: PhononsConfig = Field(default=PhononsConfig(), description=PhononsConfig.__doc__)
     seed: Integer = Field(default=1, ge=0, lt=2**63, description="Seed of every random number.")
 
     @property

@@ -150,9 +150,10 @@ class ExternalExecution:
             _logger.warning("%s", reason)
         n_ready = len(reasons) - len(unfinished)
         told = "; ".join(["", *unfinished[:_NAMED]])
+        what = "calculation" if len(reasons) == 1 else "calculations"
         return Waiting(
-            f"{len(reasons)} to do in {self._folder} ({', '.join(reasons)}), {n_ready} not started{told}",
-            fix=f"run them ({script} does) and give the same command again",
+            f"{len(reasons)} {what} in {self._folder} ({', '.join(reasons)}), not started: {n_ready}{told}",
+            fix=f"run what has not started ({script} does) and give the same command again",
         )
 
     def __enter__(self) -> Self:

@@ -17,7 +17,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlff_dyn.errors import ConfigError, DataError, EngineError, MlffError
+from mlff_dyn.errors import ConfigError, DataError, EngineError, MlffError, reason_of
 from mlff_dyn.execution.base import OnFinished, check_names
 from mlff_dyn.execution.block_worker import NOT_STARTED, calculate_in_block
 from mlff_dyn.execution.calculation import read_finished
@@ -43,6 +43,7 @@ EMPTY_BLOCKS = 4
 """Blocks without a result, one after the other and for each at a time, at which the command gives up."""
 
 _ERRORS: dict[str, type[MlffError]] = {error.__name__: error for error in (ConfigError, DataError)}
+_BLOCK_ENDED = ("ManagerLost", "WorkerLost")
 _LOOK_SECONDS = 1.0
 _logger = logging.getLogger(__name__)
 
@@ -140,16 +141,26 @@ class ParslExecution:
                 self._blocks.note_result()
             return found
         if lost is not None:
-            raise EngineError(
-                f"{directory}: its block ended under it {LOST_CALCULATIONS + 1} times ({lost})",
-                fix="set execution.walltime longer than a calculation takes, and look into "
-                f"{self._folder.parent / LOG_FOLDER}",
-            )
+            raise self._lost(directory, lost)
         gone = DataError.__name__, f"{directory}: the result is gone", "run the same command again"
         kind, message, fix = failure or gone
         if kind == NOT_STARTED:
             return None
         raise _ERRORS.get(kind, EngineError)(message, fix=fix)
+
+    def _lost(self, directory: Path, error: BaseException) -> EngineError:
+        """What to say of a calculation that gave no answer."""
+        logs = self._folder.parent / LOG_FOLDER
+        if type(error).__name__ in _BLOCK_ENDED:
+            return EngineError(
+                f"{directory}: its block ended under it {LOST_CALCULATIONS + 1} times ({error})",
+                fix=f"set execution.walltime longer than a calculation takes, and look into {logs}",
+            )
+        return EngineError(
+            f"{directory}: cannot be calculated in a block: {reason_of(error)}",
+            fix="let execution.worker_init give blocks the same mlff-dyn, and keep the run directory where "
+            f"blocks see it; {logs} has more",
+        )
 
     def _stop_starting(self) -> None:
         if self._blocks is not None:
@@ -239,6 +250,7 @@ class _Blocks:
 
         from mlff_dyn.execution.parsl_provider import create_executor
 
+        logging.getLogger("parsl").addHandler(logging.NullHandler())  # it would write to the terminal
         executor = create_executor(self._settings, self._label)
         self._record_submissions(executor.provider)
         kernel = parsl.DataFlowKernel(

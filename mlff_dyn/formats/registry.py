@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlff_dyn.errors import UsageError
+from mlff_dyn.formats.alamode_files import write_alamode
+from mlff_dyn.formats.gpumd_files import write_gpumd
+from mlff_dyn.formats.hiphive_files import write_hiphive
 from mlff_dyn.formats.phono3py_files import write_phono3py
 from mlff_dyn.formats.phonopy_files import write_phonopy
+from mlff_dyn.formats.shengbte_files import write_shengbte
+from mlff_dyn.formats.tdep_files import write_tdep
 from mlff_dyn.formats.trajectory_extxyz import format_extxyz
 from mlff_dyn.formats.trajectory_lammps import format_lammps_dump
 from mlff_dyn.formats.trajectory_xdatcar import format_xdatcar
@@ -19,14 +24,23 @@ if TYPE_CHECKING:
     Writer = Callable[..., tuple[str, ...]]
     TrajectoryFormatter = Callable[[Outline, Iterable[Frame]], Iterator[str]]
 
-FORMATS: dict[str, Writer] = {"phonopy": write_phonopy, "phono3py": write_phono3py}
+FORMATS: dict[str, Writer] = {
+    "phonopy": write_phonopy,
+    "phono3py": write_phono3py,
+    "shengbte": write_shengbte,
+    "kaldo": write_shengbte,
+    "tdep": write_tdep,
+    "alamode": write_alamode,
+    "hiphive": write_hiphive,
+    "gpumd": write_gpumd,
+}
 """Writers: each takes a force field, the supercell of its highest order and an empty directory, puts its
 files into that and returns their names, the main one last. One of several orders takes another supercell of
 order 2 as ``harmonic``.
 """
 
-ORDERS: dict[str, tuple[int, ...]] = {"phonopy": (2,), "phono3py": (2, 3)}
-"""Orders that the files of a format hold."""
+ORDERS: dict[str, tuple[int, ...]] = {**dict.fromkeys(FORMATS, (2,)), "phono3py": (2, 3)}
+"""Orders that have a supercell of their own in a format; with one alone, it is that of all."""
 
 TRAJECTORY_FORMATS: dict[str, TrajectoryFormatter] = {
     "extxyz": format_extxyz,

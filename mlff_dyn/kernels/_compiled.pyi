@@ -52,6 +52,11 @@ class ForceEvaluator64:
         radial: NDArray[np.float64],
         pair: NDArray[np.float64],
         triple: NDArray[np.float64],
+        cubic_kinds: NDArray[np.int32],
+        cubic_pairs: NDArray[np.int32],
+        cubic_starts: NDArray[np.int32],
+        cubic_thirds: NDArray[np.int32],
+        cubic: NDArray[np.float64],
         /,
     ) -> None: ...
     def local_virial(self, displacements: NDArray[np.float64], virial: NDArray[np.float64], /) -> None: ...
@@ -144,6 +149,11 @@ class LocalPlan:
         vectors: NDArray[np.float64],
         functions: NDArray[np.int32],
         weights: NDArray[np.float64],
+        quadruple_starts: NDArray[np.int32],
+        quadruples: NDArray[np.int32],
+        couplings: NDArray[np.int32],
+        orders: NDArray[np.int32],
+        coupling_weights: NDArray[np.float64],
         /,
     ) -> None: ...
     def add_rows(

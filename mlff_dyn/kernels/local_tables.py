@@ -5,18 +5,21 @@ of an atom i,
 
     A_clm(i) = sum_(j of the kind of c) g_n(r_ij) Y_lm(d_ij),     c = (kind, n)
 
-    E = sum_i [ sum_c p_c A_c00(i) + sum_l sum_cc' t_lcc' sum_m A_clm(i) A_c'lm(i) ]
+    E = sum_i [ sum_c p_c A_c00(i) + sum_l sum_cc' t_lcc' sum_m A_clm(i) A_c'lm(i)
+                + sum_(a = cl, b = c'l', d = c''l'') q_abd sum_mm'm'' w_mm'm'' A_am(i) A_bm'(i) A_dm''(i) ]
 
     g_n(r) = (1 - r^2 / r_c^2)^3 sum_k G_nk T_k(2 r / r_c - 1)  for r < r_c,  else 0
 
 with real spherical harmonics whose squares add up to 1 for each l, so that the sum over m is that over pairs
-of neighbors of g_n(r_ij) g_n'(r_ij') P_l(cos), and Chebyshev polynomials T_k.
+of neighbors of g_n(r_ij) g_n'(r_ij') P_l(cos), and Chebyshev polynomials T_k. The coefficients w of three
+neighbors are those of `mlff_dyn.kernels.reference.couplings.coupling`.
 
 | symbol | variable |
 |---|---|
 | r_c | LocalTables.cutoff |
 | G | LocalTables.radial |
 | p, t | LocalTables.coefficients |
+| q | LocalTables.quadruples |
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import DataError, check_shape
+from mlff_dyn.kernels.degrees import is_coupled
 from mlff_dyn.kernels.placement import check_range, check_slot_atoms
 from mlff_dyn.kernels.slot_atoms import as_slot_atoms
 
@@ -68,6 +72,8 @@ class LocalTables:
         + n.
     triple_functions : ndarray, shape (n_kinds, l_max + 1, n_channels, n_channels), int32
         The same for products of two channels, symmetric.
+    quadruples : ndarray, shape (n_quadruples, 8), int32
+        Products of three factors: kind of the central atom, three channels, their three l, function.
     n_functions : int
     """
 
@@ -80,6 +86,7 @@ class LocalTables:
     l_max: int
     pair_functions: NDArray[np.int32]
     triple_functions: NDArray[np.int32]
+    quadruples: NDArray[np.int32]
     n_functions: int
 
     def __post_init__(self) -> None:
@@ -105,11 +112,24 @@ class LocalTables:
             check_indices(name, getattr(self, name), -1, self.n_functions)
         if (self.triple_functions != self.triple_functions.swapaxes(2, 3)).any():
             raise DataError("triple_functions are not symmetric", fix="number each product once")
+        self._check_quadruples()
         self._check_neighbors()
 
     @property
     def _shape_of_triples(self) -> tuple[int, int, int, int]:
         return self.n_kinds, self.l_max + 1, self.n_channels, self.n_channels
+
+    def _check_quadruples(self) -> None:
+        """Refuse products of three factors that there are not."""
+        check_shape("quadruples", self.quadruples, (None, 8))
+        ends = (self.n_kinds, *(self.n_channels,) * 3, *(self.l_max + 1,) * 3, self.n_functions)
+        for column, end in zip(self.quadruples.T, ends, strict=True):
+            check_indices("quadruples", column, 0, end)
+        if not is_coupled(*self.quadruples[:, 4:7].T).all():
+            raise DataError(
+                "quadruples have degrees that no invariant has",
+                fix="let each l be at most the sum of the others",
+            )
 
     def _check_neighbors(self) -> None:
         """Refuse lists of neighbors that kernels cannot walk through."""

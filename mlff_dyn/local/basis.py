@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from mlff_dyn.kernels.local_tables import LocalTables, check_indices
 from mlff_dyn.kernels.reference.local_functions import radial_functions
 from mlff_dyn.local.environments import Environments, find_environments
 from mlff_dyn.local.function_limits import FUNCTION_LIMITS, FunctionLimits
-from mlff_dyn.local.radial import gaussians
+from mlff_dyn.local.quadruples import number_quadruples
+from mlff_dyn.local.radial import gaussians, radial_centers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +22,7 @@ _SAME_PLACE = 1e-6
 _MOST_CELLS = 100_000
 """Primitive cells in a training supercell, more than any has."""
 KINDS = ("species", "sites")
+NUMBERS_OF_BODIES = (3, 4)
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,15 @@ class LocalSettings:
     kinds : str
         Whose functions are the same: those of atoms of a ``species``, or only of ``sites`` that symmetry
         maps onto each other.
+    n_bodies : int
+        3: functions of pairs of neighbors; 4: also of three neighbors that are near.
     """
 
     cutoff_angstrom: float = 5.0
     n_radial: int = 5
     l_max: int = 3
     kinds: str = "species"
+    n_bodies: int = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,11 +64,11 @@ class LocalBasis:
         Å; farther from their sites, atoms might have neighbors that the tables do not have.
     tables : LocalTables
     bodies : ndarray of int, shape (n_functions,)
-        2 for functions of distances, 3 for those of pairs of neighbors.
-    radial_indices : ndarray of int, shape (n_functions, 2)
-        Radial functions of the two channels; twice the same for two bodies.
+        2 for functions of distances, 3 for those of pairs of neighbors, 4 for those of three.
+    radial_indices : ndarray of int, shape (n_functions, 3)
+        Radial functions of the channels; -1 where there are fewer.
     degrees : ndarray of int, shape (n_functions,)
-        l; 0 for two bodies.
+        l, the largest one if there are several; 0 for two bodies.
     structure : ndarray, shape (n_functions, n_parameters), or None
         Values of the functions per parameter, orthonormal columns; None: every value is a parameter.
     shared_on : ndarray of int, shape (3, 3), or None
@@ -88,6 +93,7 @@ class LocalBasis:
             settings.cutoff_angstrom == tables.cutoff
             and (settings.n_radial, settings.l_max) == (tables.n_radial, tables.l_max)
             and settings.kinds in KINDS
+            and settings.n_bodies in NUMBERS_OF_BODIES
         )
         if not fits:
             raise DataError("settings and tables of the local part differ", fix="build both together")
@@ -99,12 +105,21 @@ class LocalBasis:
         n_functions = tables.n_functions
         for name, shape, first, end in (
             ("numbers", (tables.n_kinds,), 0, np.iinfo(np.int32).max),
-            ("bodies", (n_functions,), 2, 4),
+            ("bodies", (n_functions,), 2, settings.n_bodies + 1),
             ("degrees", (n_functions,), 0, tables.l_max + 1),
-            ("radial_indices", (n_functions, 2), 0, tables.n_radial),
+            ("radial_indices", (n_functions, 3), -1, tables.n_radial),
         ):
             check_shape(name, getattr(self, name), shape)
             check_indices(name, getattr(self, name), first, end)
+        n_channels = (self.radial_indices >= 0).sum(axis=1)
+        of_three = np.flatnonzero(self.bodies == NUMBERS_OF_BODIES[1])
+        if not (
+            np.array_equal(n_channels, self.bodies - 1)
+            and np.array_equal(np.sort(tables.quadruples[:, 7]), of_three)
+        ):
+            raise DataError(
+                "numbers of bodies, channels and products of the local part differ", fix="build all together"
+            )
         if self.structure is not None:
             check_shape("structure", self.structure, (n_functions, None))
         if self.shared_on is not None:
@@ -142,6 +157,12 @@ class LocalBasis:
         """Number of independent values."""
         return self.n_functions if self.structure is None else self.structure.shape[1]
 
+    @property
+    def mean_radial_indices(self) -> NDArray[np.float64]:
+        """Mean number of the radial functions of each function, shape (n_functions,)."""
+        numbers = np.maximum(self.radial_indices, 0).sum(axis=1)
+        return np.asarray(numbers / (self.radial_indices >= 0).sum(axis=1))
+
     def values(self, parameters: NDArray[np.float64]) -> NDArray[np.float64]:
         """Values of the functions, shape (n_functions, ...), of parameters, shape (n_parameters, ...)."""
         return parameters if self.structure is None else self.structure @ parameters
@@ -157,7 +178,7 @@ class LocalBasis:
     def has_functions_of(self, other: LocalBasis) -> bool:
         """Whether values of the functions of another local part mean the same here."""
         same = self.settings == other.settings and np.array_equal(self.numbers, other.numbers)
-        arrays = ("radial", "pair_functions", "triple_functions")
+        arrays = ("radial", "pair_functions", "triple_functions", "quadruples")
         return same and all(
             np.array_equal(getattr(self.tables, name), getattr(other.tables, name)) for name in arrays
         )
@@ -198,15 +219,14 @@ def build_local_basis(
     BasisError
         If there are too many functions.
     """
-    groups = numbers if sites is None else sites
-    _, places, of_sites = np.unique(groups, return_index=True, return_inverse=True)
+    _, places, of_sites = np.unique(
+        numbers if sites is None else sites, return_index=True, return_inverse=True
+    )
     species, kinds = numbers[places], of_sites.astype(np.int32)
     reach = settings.cutoff_angstrom + 2.0 * largest_displacement
     found = find_environments(lattice, positions, kinds, reach, periodic)
     radial = gaussians(settings.cutoff_angstrom, settings.n_radial, limits)
-    present = _channels(_nearest(kinds, found), radial, settings.cutoff_angstrom, limits)
-    _check_number(present, settings, limits.most_functions)
-    pairs, triples, labels = _number(present, settings)
+    functions = _choose(_nearest(kinds, found), radial, settings, limits)
     tables = LocalTables(
         kinds=kinds,
         starts=found.starts,
@@ -215,14 +235,51 @@ def build_local_basis(
         cutoff=settings.cutoff_angstrom,
         radial=radial,
         l_max=settings.l_max,
-        pair_functions=pairs,
-        triple_functions=triples,
-        n_functions=len(labels),
+        pair_functions=functions.pairs,
+        triple_functions=functions.triples,
+        quadruples=functions.quadruples,
+        n_functions=len(functions.labels),
     )
-    bodies, first, second, degrees = np.array(labels, np.int64).reshape(-1, 4).T
-    return LocalBasis(
-        settings, species, largest_displacement, tables, bodies, np.stack([first, second], axis=1), degrees
-    )
+    bodies, *radial_indices, degrees = np.array(functions.labels, np.int64).reshape(-1, 5).T
+    channels = np.stack(radial_indices, axis=1)
+    return LocalBasis(settings, species, largest_displacement, tables, bodies, channels, degrees)
+
+
+class _Functions(NamedTuple):
+    """Numbers of the functions of each product, and (bodies, n, n', n'', l) of each function, -1 for none."""
+
+    pairs: NDArray[np.int32]
+    triples: NDArray[np.int32]
+    quadruples: NDArray[np.int32]
+    labels: list[tuple[int, ...]]
+
+
+def _choose(
+    nearest: NDArray[np.float64],
+    radial: NDArray[np.float64],
+    settings: LocalSettings,
+    limits: FunctionLimits,
+) -> _Functions:
+    sizes = _sizes(nearest, radial, settings.cutoff_angstrom, limits)
+    present = sizes > limits.negligible
+    _check_number(_count(present, settings), len(nearest), limits)
+    pairs, triples, labels = _number(present, settings)
+    quadruples = np.zeros((0, 8), np.int32)
+    if settings.n_bodies == NUMBERS_OF_BODIES[1]:
+        channels = np.where(present, sizes, 0.0).reshape(len(nearest), -1)
+        centers = radial_centers(settings.cutoff_angstrom, settings.n_radial)
+        quadruples = number_quadruples(
+            channels,
+            centers,
+            nearest.min(axis=1),
+            l_max=settings.l_max,
+            first=len(labels),
+            limits=limits,
+        )
+    numbers, degrees = quadruples[:, 1:4] % settings.n_radial, quadruples[:, 4:7].max(axis=1, initial=0)
+    labels += [(4, *each, degree) for each, degree in zip(numbers.tolist(), degrees.tolist(), strict=True)]
+    _check_number(len(labels), len(nearest), limits)
+    return _Functions(pairs, triples, quadruples, labels)
 
 
 def _nearest(kinds: NDArray[np.int32], found: Environments) -> NDArray[np.float64]:
@@ -233,22 +290,26 @@ def _nearest(kinds: NDArray[np.int32], found: Environments) -> NDArray[np.float6
     return nearest
 
 
-def _check_number(present: NDArray[np.bool_], settings: LocalSettings, most: int) -> None:
+def _count(present: NDArray[np.bool_], settings: LocalSettings) -> int:
+    """Number of the functions of two and of three bodies."""
     channels = present.sum(axis=(1, 2))
     products = int((channels * (channels + 1) // 2).sum()) * (settings.l_max + 1)
-    found = products + int(present[np.triu_indices(len(present))].sum())
-    if found > most:
+    return products + int(present[np.triu_indices(len(present))].sum())
+
+
+def _check_number(found: int, n_kinds: int, limits: FunctionLimits) -> None:
+    if found > limits.most_functions:
         raise BasisError(
-            f"the local part has {found} functions for {len(present)} species; more than {most} "
+            f"the local part has {found} functions for {n_kinds} species; more than {limits.most_functions} "
             "cannot be fitted",
-            fix="reduce expansion.local.n_radial or expansion.local.l_max",
+            fix="reduce expansion.local.n_bodies, n_radial or l_max",
         )
 
 
-def _channels(
+def _sizes(
     nearest: NDArray[np.float64], radial: NDArray[np.float64], cutoff: float, limits: FunctionLimits
-) -> NDArray[np.bool_]:
-    """Which channels atoms of each kind have: those that are not negligible at any distance that may occur.
+) -> NDArray[np.float64]:
+    """Largest value of each channel for atoms of each kind, at all distances that may occur.
 
     Parameters
     ----------
@@ -260,35 +321,34 @@ def _channels(
 
     Returns
     -------
-    ndarray of bool, shape (n_kinds, n_kinds, n_radial)
+    ndarray, shape (n_kinds, n_kinds, n_radial)
     """
     shares = np.linspace(0.0, 1.0, limits.n_distances)
     closest = np.minimum(limits.closest_of_distance * nearest, cutoff)
     distances = closest[..., None] + shares * (cutoff - closest)[..., None]
     sizes = np.abs(radial_functions(radial, cutoff, distances.ravel())[0])
-    largest = sizes.reshape(*distances.shape, len(radial)).max(axis=2)
-    return np.asarray(largest > limits.negligible)
+    return np.asarray(sizes.reshape(*distances.shape, len(radial)).max(axis=2))
 
 
 def _number(
     present: NDArray[np.bool_], settings: LocalSettings
-) -> tuple[NDArray[np.int32], NDArray[np.int32], list[tuple[int, int, int, int]]]:
-    """Numbers of the functions of each product, and (bodies, n, n', l) of each function."""
+) -> tuple[NDArray[np.int32], NDArray[np.int32], list[tuple[int, ...]]]:
+    """Numbers of the functions of products of one and of two, and their labels; see `_Functions`."""
     n_kinds, n = len(present), settings.n_radial
     channels = np.arange(n_kinds * n)
     pairs = np.full((n_kinds, len(channels)), -1, np.int32)
     triples = np.full((n_kinds, settings.l_max + 1, len(channels), len(channels)), -1, np.int32)
-    labels: list[tuple[int, int, int, int]] = []
+    labels: list[tuple[int, ...]] = []
     for kind in range(n_kinds):
         for other in range(kind, n_kinds):
             for k in np.flatnonzero(present[kind, other]).tolist():
                 pairs[kind, other * n + k] = pairs[other, kind * n + k] = len(labels)
-                labels.append((2, k, k, 0))
+                labels.append((2, k, -1, -1, 0))
     for kind in range(n_kinds):
         own = channels[present[kind].ravel()]
         for degree in range(settings.l_max + 1):
             for place, c in enumerate(own):
                 for d in own[place:]:
                     triples[kind, degree, c, d] = triples[kind, degree, d, c] = len(labels)
-                    labels.append((3, c % n, d % n, degree))
+                    labels.append((3, c % n, d % n, -1, degree))
     return pairs, triples, labels

@@ -34,8 +34,13 @@ def gaussians(cutoff: float, n_radial: int, limits: FunctionLimits = FUNCTION_LI
     r = 0.5 * (x + 1.0) * cutoff
     x, r = x[r > limits.closest_angstrom], r[r > limits.closest_angstrom]
     fall = (1.0 - (r / cutoff) ** 2) ** CUTOFF_POWER
-    centers = np.linspace(0.0, cutoff, n_radial)
+    centers = radial_centers(cutoff, n_radial)
     gaussian = np.exp(-(((r[:, None] - centers) / limits.width_angstrom) ** 2))
     wanted = gaussian * 0.5 * (1.0 + np.cos(np.pi * r / cutoff))[:, None]
     columns = chebyshev.chebvander(x, limits.n_polynomials - 1) * fall[:, None]
     return np.asarray(np.linalg.lstsq(columns, wanted, rcond=1e-12)[0].T)
+
+
+def radial_centers(cutoff: float, n_radial: int) -> NDArray[np.float64]:
+    """Distances r_n of the Gaussians, Å, shape (n_radial,)."""
+    return np.linspace(0.0, cutoff, n_radial)

@@ -1,27 +1,34 @@
 """Derivatives of the energy of one atom in the crystal at rest, of any order.
 
-With A the sums phi_1 + phi_2 + ... over the neighbors of the atom, each a function of one vector, and D^n A
-their derivatives of order n by the displacements of n atoms (the atom itself or neighbors),
+The energy is a polynomial of the sums A = phi_1 + phi_2 + ... over the neighbors of the atom, each a function
+of one vector. With their derivatives D^n A of order n by the displacements of n atoms (the atom itself or
+neighbors), and those E_1, E_2, E_3 of the polynomial by the sums,
 
-    E = p.A + A t A,      D^n E = (p + 2 t A).D^n A + sum_(0 < m < n) S [ D^m A t D^(n-m) A ]
+    D^n E = E_1.D^n A + sum S [ E_2(D^k A, D^l A) ] + sum S [ E_3(D^k A, D^l A, D^m A) ]
 
-where S adds up the ways to give m of the n atoms to the first factor. D^n A is not zero only where at most
-one neighbor is among the n atoms; the atom itself counts with -1 for each time that it is there.
+over k <= l with k + l = n, and k <= l <= m with k + l + m = n, where S adds up the ways to share the n atoms
+out. D^n A is not zero only where at most one neighbor is among the n atoms; the atom itself counts with -1
+for each time that it is there.
 """
 
 from __future__ import annotations
 
-from math import comb, factorial
+from itertools import product
+from math import comb, factorial, isqrt, prod
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from mlff_dyn.kernels.local_cubic import cubic_terms
 from mlff_dyn.kernels.local_tables import CUTOFF_POWER
 from mlff_dyn.local.truncated import TruncatedPolynomials
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
+    from mlff_dyn.kernels.local_cubic import CubicTerms
     from mlff_dyn.kernels.local_tables import LocalTables
 
 
@@ -65,15 +72,19 @@ class SiteAtRest:
         self.neighbors: NDArray[np.int64] = mine[np.linalg.norm(tables.vectors[mine], axis=1) < tables.cutoff]
         algebra = TruncatedPolynomials(order)
         functions = _channel_functions(tables, self.neighbors, algebra)
-        self._densities = functions[None, ..., 0].sum(axis=1)
-        self._places = {n: algebra.tensor_places(n) for n in range(1, order + 1)}
-        self._by_order = [_by_atoms(algebra.derivatives(functions, n), n) for n in range(1, order + 1)]
+        functions = functions.reshape(len(self.neighbors), -1, functions.shape[-1])
+        self._sums = functions[..., 0].sum(axis=0)
+        self._factors = [
+            _Factor(*_by_atoms(algebra.derivatives(functions, n), n), algebra.tensor_places(n))
+            for n in range(1, order + 1)
+        ]
 
     @property
     def functions(self) -> NDArray[np.int64]:
         """Functions that the energy of the atom depends on."""
         tables = self._tables
-        every = tables.pair_functions[self._kind], tables.triple_functions[self._kind]
+        of_three = tables.quadruples[tables.quadruples[:, 0] == self._kind, -1]
+        every = tables.pair_functions[self._kind], tables.triple_functions[self._kind], of_three
         found = np.unique(np.concatenate([each.ravel() for each in every]))
         return found[found >= 0].astype(np.int64)
 
@@ -84,26 +95,48 @@ class SiteAtRest:
         ----------
         values : ndarray, shape (n_functions,), eV
         """
-        order, places = self._order, self._places
-        pair, triple = (of_kinds[self._kind] for of_kinds in self._tables.coefficients(values))
-        linear = 2.0 * _products(triple, self._densities)[0]
-        linear[:, 0] += pair
-        clusters, slopes = self._by_order[-1]
-        found = [(clusters, np.einsum("rckx,ck->rx", slopes, linear)[:, places[order]])]
-        for n in range(1, order // 2 + 1):
-            weight = comb(order, n) * (1.0 if 2 * n == order else 2.0)
-            found.append(
-                _pairs(
-                    self._by_order[n - 1],
-                    self._by_order[order - n - 1],
-                    weight * triple,
-                    places[n],
-                    places[order - n],
-                )
-            )
+        order, cubic = self._order, cubic_terms(self._tables, values)[self._kind]
+        first, second = self._of_sums(values, cubic)
+        clusters, slopes, places = self._factors[-1]
+        found = [(clusters, np.einsum("rcx,c->rx", slopes, first)[:, places])]
+        for parts in _partitions(order):
+            factors = [self._factors[n - 1] for n in parts]
+            if len(parts) == 2:
+                found.append(_pairs(factors, _n_ways(parts) * second))
+            else:
+                found += _triples(factors, _n_ways(parts), cubic)
         blocks = np.concatenate([each for _, each in found]) / factorial(order)
         clusters = np.concatenate([each for each, _ in found])
         return SiteDerivatives(self.neighbors, clusters, blocks.reshape(-1, *(3,) * order))
+
+    def _of_sums(
+        self, values: NDArray[np.float64], cubic: CubicTerms
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """First and second derivatives of the energy by the sums A, channels and lm as one axis."""
+        tables, sums = self._tables, self._sums
+        n_channels, n_lm = tables.n_channels, (tables.l_max + 1) ** 2
+        pair, triple = (of_kinds[self._kind] for of_kinds in tables.coefficients(values))
+        first = np.zeros((n_channels, n_lm))
+        first[:, 0] = pair
+        by_channels = np.zeros((n_channels, n_lm, n_channels, n_lm))
+        for k in range(n_lm):
+            by_channels[:, k, :, k] = 2.0 * triple[isqrt(k)]
+        second = by_channels.reshape(len(sums), len(sums))
+        of_three = cubic.second_derivatives(sums)
+        return first.ravel() + second @ sums + 0.5 * of_three @ sums, second + of_three
+
+
+def _partitions(order: int) -> list[tuple[int, ...]]:
+    """Two or three numbers from 1 on, in ascending order, whose sum is the order."""
+    numbers = range(1, order)
+    candidates = [*product(numbers, repeat=2), *product(numbers, repeat=3)]
+    return [each for each in candidates if sum(each) == order and each == tuple(sorted(each))]
+
+
+def _n_ways(parts: tuple[int, ...]) -> float:
+    """Ways to share as many atoms out to parts of given sizes."""
+    same = prod(factorial(parts.count(n)) for n in set(parts))
+    return factorial(sum(parts)) / prod(map(factorial, parts)) / same
 
 
 def _channel_functions(
@@ -172,21 +205,45 @@ def _by_atoms(slopes: NDArray[np.float64], order: int) -> tuple[NDArray[np.int64
     return np.concatenate(clusters), np.concatenate(rows)
 
 
-def _products(triple: NDArray[np.float64], channels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Products t A for arrays of shape (n, n_channels, n_lm, ...)."""
-    degrees = np.repeat(np.arange(len(triple)), 2 * np.arange(len(triple)) + 1)
-    return np.asarray(np.einsum("kcd,rdk...->rck...", triple[degrees], channels, optimize=True))
+class _Factor(NamedTuple):
+    """Derivatives of one order of the sums A.
+
+    Attributes
+    ----------
+    clusters : ndarray of int, shape (n, order)
+    slopes : ndarray, shape (n, n_sums, n_distinct)
+    places : ndarray of int, shape (3^order,)
+        See `TruncatedPolynomials.tensor_places`.
+    """
+
+    clusters: NDArray[np.int64]
+    slopes: NDArray[np.float64]
+    places: NDArray[np.int64]
 
 
 def _pairs(
-    first: tuple[NDArray[np.int64], NDArray[np.float64]],
-    second: tuple[NDArray[np.int64], NDArray[np.float64]],
-    triple: NDArray[np.float64],
-    *places: NDArray[np.int64],
+    factors: list[_Factor], form: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Products by t of all derivatives of two orders."""
-    left, right = len(first[0]), len(second[0])
-    blocks = np.tensordot(_products(triple, first[1]), second[1], axes=([1, 2], [1, 2]))
-    blocks = blocks.transpose(0, 2, 1, 3)[:, :, places[0][:, None], places[1]]
-    clusters = np.concatenate([np.repeat(first[0], right, axis=0), np.tile(second[0], (left, 1))], axis=1)
-    return clusters, blocks.reshape(left * right, -1)
+    """Clusters and blocks of a bilinear form of all derivatives of two orders."""
+    first, second = factors
+    left, right = len(first.clusters), len(second.clusters)
+    used = np.flatnonzero(form.any(axis=0))
+    ends = [each.slopes[:, used] for each in factors]
+    blocks = np.tensordot(np.tensordot(ends[0], form[np.ix_(used, used)], axes=(1, 0)), ends[1], axes=(2, 1))
+    blocks = blocks.transpose(0, 2, 1, 3)[:, :, first.places[:, None], second.places]
+    clusters = [np.repeat(first.clusters, right, axis=0), np.tile(second.clusters, (left, 1))]
+    return np.concatenate(clusters, axis=1), blocks.reshape(left * right, -1)
+
+
+def _triples(
+    factors: list[_Factor], n_ways: float, cubic: CubicTerms
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """The same for products of derivatives of three orders."""
+    used, form = cubic.third_derivatives()
+    first, *others = (each._replace(slopes=each.slopes[:, used]) for each in factors)
+    for atoms, slopes in zip(first.clusters, first.slopes, strict=True) if len(used) else ():
+        found = [_pairs(others, each) for each in n_ways * np.tensordot(slopes, form, axes=(0, 0))]
+        clusters = found[0][0]
+        blocks = np.stack([each for _, each in found], axis=1)[:, first.places]
+        whole = np.concatenate([np.tile(atoms, (len(clusters), 1)), clusters], axis=1)
+        yield whole, blocks.reshape(len(whole), -1)

@@ -67,12 +67,12 @@ class ForceConstants:
         for row, atom in enumerate(chosen):
             site, cell = divmod(int(atom), n_cells)
             mine = self.clusters[:, 0] == site * n_cells
-            others = places[self._translated(self.clusters[mine, 1:], cell)]
+            others = places[self.translated(self.clusters[mine, 1:], cell)]
             index = (row, *others.T)
             result[index] = self.blocks[mine]
         return result
 
-    def _translated(self, atoms: NDArray[np.int64], cell: int) -> NDArray[np.int64]:
+    def translated(self, atoms: NDArray[np.int64], cell: int) -> NDArray[np.int64]:
         """Atoms moved by the offset of a cell."""
         offsets = self.torus.offsets
         sites, cells = np.divmod(atoms, self.torus.n_cells)
@@ -146,6 +146,17 @@ def whole_force_constants(
     DataError
         If no part of the energy has that order.
     """
+    constants = short_range_constants(expansion, parameters, order, torus)
+    return _with_dipoles(constants, expansion) if order == 2 else constants
+
+
+def short_range_constants(
+    expansion: Expansion, parameters: NDArray[np.float64], order: int, torus: Torus
+) -> ForceConstants:
+    """Force constants without the long-range part: those of the basis and of the local part.
+
+    Parameters and errors are those of `whole_force_constants`.
+    """
     lattice, local = expansion.lattice_on(torus), expansion.local
     parts = []
     if order in lattice.basis.orders or local is None or not 1 <= order <= MAX_ORDER:
@@ -154,8 +165,7 @@ def whole_force_constants(
         values = local.values(parameters[expansion.basis.n_parameters :])
         found = local_force_constants(local.tables, values, order, torus)
         parts.append(ForceConstants(order, torus, *found))
-    constants = parts[0] if len(parts) == 1 else _sum(*parts)
-    return _with_dipoles(constants, expansion) if order == 2 else constants
+    return parts[0] if len(parts) == 1 else _sum(*parts)
 
 
 def _sum(first: ForceConstants, second: ForceConstants) -> ForceConstants:

@@ -84,6 +84,8 @@ class ScalarModel:
         What the expansion leaves out on average, and the zero hides at the amplitudes of the data: its
         standard deviation at the reference amplitude of the noise.
     largest_amplitude : float                         of the data, Å
+    smallest_amplitude : float
+        Of the data, Å; 0 where it is not known.
     """
 
     zero: NDArray[np.float64]
@@ -92,6 +94,7 @@ class ScalarModel:
     calibration: float
     coherent_sd: float
     largest_amplitude: float
+    smallest_amplitude: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -419,9 +422,9 @@ def _scalar_errors(
     variances = force_field.posterior.variance(rows - model.coupling)
     variances = variances + np.einsum("ij,ij->i", model.zero_factor, model.zero_factor)
     noise = force_field.posterior.hyperparameters.other_noise[kind]
-    amplitudes = np.array([amplitude_angstrom, model.largest_amplitude]) / noise.reference_amplitude
-    grown = amplitudes**noise.exponent
-    beyond = model.coherent_sd / model.calibration * max(0.0, grown[0] - grown[1])
+    amplitudes = np.array([amplitude_angstrom, model.smallest_amplitude, model.largest_amplitude])
+    grown, smallest, largest = (amplitudes / noise.reference_amplitude) ** noise.exponent
+    beyond = model.coherent_sd / model.calibration * max(0.0, grown - largest, smallest - grown)
     total = noise.variance(amplitude_angstrom) + beyond**2
     return _parts(model.calibration, variances, np.broadcast_to(total, variances.shape))
 

@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from phonopy import Phonopy
 
-from mlff_dyn.formats.born_file import phonopy_dipoles
-from mlff_dyn.formats.phonopy_cells import compact_array, phonopy_cells
-from mlff_dyn.model.force_constants import whole_force_constants
+from mlff_dyn.observables.sampled_phonons import Estimate, sampled_phonons
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
+    from phonopy import Phonopy
 
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.force_field import ForceField
+    from mlff_dyn.observables.sampled_phonons import SampledPhonons
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +52,14 @@ class Dispersion:
     path : BandPath
     frequencies_thz, sds_thz : ndarray, shape (n, n_modes)
         Imaginary frequencies are negative; standard deviations by the posterior.
+    speeds : Estimate of shape (n, n_modes)
+        Lengths of the group velocities, Å THz (100 m/s).
     """
 
     path: BandPath
     frequencies_thz: NDArray[np.float64]
     sds_thz: NDArray[np.float64]
+    speeds: Estimate
 
     @property
     def is_stable(self) -> bool:
@@ -89,18 +93,28 @@ def dispersion(
     UsageError
         If the supercell is not a repetition of that cell.
     """
-    phonon = Phonopy(**phonopy_cells(torus), log_level=0)
-    dipoles = phonopy_dipoles(phonon, force_field, torus)
-    if dipoles is not None:
-        phonon.nac_params = dipoles
-    path = band_path(phonon, n_points)
-    mean = force_field.posterior.mean
-    samples = force_field.posterior.sample(n_samples, np.random.default_rng(seed))
-    spread = np.array([_frequencies(phonon, force_field, each, torus, path) for each in samples])
+    phonons = sampled_phonons(force_field, torus, n_samples=n_samples, seed=seed)
+    return dispersion_of(phonons, n_points)
+
+
+def dispersion_of(
+    phonons: SampledPhonons, n_points: int = 151, tell: Callable[[int], None] = lambda _: None
+) -> Dispersion:
+    """Dispersion with group velocities, of phonons that are prepared."""
+    path = band_path(phonons.phonon, n_points)
+
+    def measure(number: int) -> dict[str, NDArray[np.float64]]:
+        phonon = phonons.choose(number)
+        phonon.run_qpoints(path.wavevectors, with_group_velocities=True)
+        speeds = np.linalg.norm(phonon.qpoints.group_velocities, axis=2)
+        return {"frequencies": np.asarray(phonon.qpoints.frequencies), "speeds": speeds}
+
+    mean, sds = measure(0), phonons.spread(measure, tell)
     return Dispersion(
         path=path,
-        frequencies_thz=_frequencies(phonon, force_field, mean, torus, path),
-        sds_thz=force_field.calibration * np.asarray(np.std(spread, axis=0, ddof=1)),
+        frequencies_thz=mean["frequencies"],
+        sds_thz=sds["frequencies"],
+        speeds=Estimate(mean["speeds"], sds["speeds"]),
     )
 
 
@@ -120,13 +134,3 @@ def band_path(phonon: Phonopy, n_points: int) -> BandPath:
         distances=np.asarray(distances),
         ticks=tuple((place, "|".join(each).replace("G", "Γ")) for place, each in ticks.items()),
     )
-
-
-def _frequencies(
-    phonon: Phonopy, force_field: ForceField, parameters: NDArray[np.float64], torus: Torus, path: BandPath
-) -> NDArray[np.float64]:
-    constants = whole_force_constants(force_field.expansion, parameters, 2, torus)
-    p2s_map = np.array(phonon.primitive.p2s_map)
-    phonon.force_constants = compact_array(constants, phonon.supercell, p2s_map)
-    phonon.run_qpoints(path.wavevectors)
-    return np.asarray(phonon.qpoints.frequencies)

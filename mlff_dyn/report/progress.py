@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LEAST_SECONDS = 1.0
+_LEAST_SECONDS_OF_WAITING = 30.0
 
 
 class Progress(Protocol):
@@ -27,6 +28,12 @@ class Progress(Protocol):
 
     def part(self, completed: int, total: int, description: str) -> None:
         """Say how far the present part of the task is; shown on a terminal only, until the next update."""
+
+    def wait(self, description: str, seconds: float, expected_seconds: float | None) -> None:
+        """Say how long the task has waited for something, and how long that is expected to take, if known.
+
+        It may come from another thread.
+        """
 
     def log(self, message: str) -> None:
         """Write one line that stays."""
@@ -47,6 +54,9 @@ class NullProgress:
     def part(self, completed: int, total: int, description: str) -> None:
         """Take note of nothing."""
 
+    def wait(self, description: str, seconds: float, expected_seconds: float | None) -> None:
+        """Take note of nothing."""
+
     def log(self, message: str) -> None:
         """Drop the line."""
 
@@ -55,7 +65,9 @@ class NullProgress:
 
 
 class PlainProgress:
-    """Lines of text for a log file: one at every tenth of a task.
+    """Lines of text for a log file: one at every tenth of a task, and of what it waits for.
+
+    Waiting has a line at most every half a minute; past the expected time, at twice, four times and so on.
 
     Parameters
     ----------
@@ -68,6 +80,7 @@ class PlainProgress:
         self._total: int | None = None
         self._description = ""
         self._tenths = 0
+        self._waited = ("", 0.0)
 
     def start(self, total: int | None, description: str) -> None:
         """Begin a task and name it."""
@@ -90,6 +103,18 @@ class PlainProgress:
 
     def part(self, completed: int, total: int, description: str) -> None:
         """Write nothing: lines are for whole tasks."""
+
+    def wait(self, description: str, seconds: float, expected_seconds: float | None) -> None:
+        """Write a line if another tenth of the expected time is over, or twice that of the last line."""
+        what, last = self._waited
+        if what != description or seconds < last:
+            last = 0.0
+            self._waited = (description, last)
+        expected = expected_seconds or 0.0
+        step = max(0.1 * expected, _LEAST_SECONDS_OF_WAITING)
+        if seconds >= (step * (last // step + 1.0) if last + step <= expected else max(2.0 * last, step)):
+            self._waited = (description, seconds)
+            self._write(f"{description}: {format_waiting(seconds, expected_seconds)}")
 
     def log(self, message: str) -> None:
         """Write the line."""
@@ -130,6 +155,14 @@ class TimeLeft:
         if total is None or done <= 0 or seconds < _LEAST_SECONDS:
             return ""
         return f"{timedelta(seconds=round(max(0, total - completed) * seconds / done))} left"
+
+
+def format_waiting(seconds: float, expected_seconds: float | None) -> str:
+    """Format a time so far, and the expected one: ``0:01:30 of about 0:05:00``."""
+    text = str(timedelta(seconds=round(seconds)))
+    return (
+        text if expected_seconds is None else f"{text} of about {timedelta(seconds=round(expected_seconds))}"
+    )
 
 
 def format_fields(fields: dict[str, object]) -> str:

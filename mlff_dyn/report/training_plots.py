@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-_COLORS = ("#1f5fa8", "#c8372d", "#3f8f4f", "#b07d1a", "#6d4ba3", "#2a8f93")
+COLORS = ("#1f5fa8", "#c8372d", "#3f8f4f", "#b07d1a", "#6d4ba3", "#2a8f93")
 _INK, _GRAY, _LIGHT = "#222222", "#8a8a8a", "#dddddd"
 
 
@@ -128,8 +128,8 @@ def plot_learning(path: Path, calculations: Sequence[FoundError], *, limit: floa
         figure = Figure(figsize=(5.4, 3.4), layout="constrained")
         panel = figure.subplots()
         expected = [each.expected for each in calculations]
-        panel.plot(numbers, expected, "-", color=_COLORS[0], lw=1.6, label="expected")
-        panel.plot(numbers, [each.found for each in calculations], "o", ms=5, color=_COLORS[1], label="found")
+        panel.plot(numbers, expected, "-", color=COLORS[0], lw=1.6, label="expected")
+        panel.plot(numbers, [each.found for each in calculations], "o", ms=5, color=COLORS[1], label="found")
         panel.axhline(limit, color=_INK, lw=1.0, ls=(0, (5, 3)), label=f"limit {100 * limit:.3g} %")
         panel.set(xlabel="Calculation", ylabel="Force error / rms force", ylim=(0.0, None))
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -157,7 +157,7 @@ def plot_species_errors(path: Path, errors: Mapping[str, tuple[float, float]]) -
         figure = Figure(figsize=(1.8 + 1.1 * len(errors), 3.0), layout="constrained")
         panel = figure.subplots()
         places = np.arange(len(errors))
-        for shift, (name, color) in enumerate((("found", _COLORS[1]), ("predicted", _COLORS[0]))):
+        for shift, (name, color) in enumerate((("found", COLORS[1]), ("predicted", COLORS[0]))):
             heights = [pair[shift] for pair in errors.values()]
             panel.bar(places + 0.38 * (shift - 0.5), heights, 0.36, color=color, label=name)
         panel.set_xticks(places, list(errors))
@@ -211,11 +211,9 @@ def _draw_bands(panel: Axes, distances: np.ndarray, frequencies: np.ndarray, sds
     for piece in np.split(np.arange(len(distances)), jumps):
         for mode in range(frequencies.shape[1]):
             line, width = frequencies[piece, mode], 2.0 * sds[piece, mode]
-            panel.fill_between(
-                distances[piece], line - width, line + width, color=_COLORS[0], alpha=0.2, lw=0
-            )
-            panel.plot(distances[piece], line, color=_COLORS[0], lw=1.1)
+            panel.fill_between(distances[piece], line - width, line + width, color=COLORS[0], alpha=0.2, lw=0)
+            panel.plot(distances[piece], line, color=COLORS[0], lw=1.1)
 
 
 def _cycled(count: int) -> list[str]:
-    return [_COLORS[k % len(_COLORS)] for k in range(count)]
+    return [COLORS[k % len(COLORS)] for k in range(count)]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from mlff_dyn.errors import DataError
+from mlff_dyn.errors import DataError, check_shape
 from mlff_dyn.kernels.local_tables import LocalTables
 from mlff_dyn.kernels.polynomial import CellPolynomial, OrderTerms
 from mlff_dyn.lattice.basis import ClusterClasses, ForceConstantBasis
 from mlff_dyn.lattice.crystal import Crystal
-from mlff_dyn.local.basis import LocalBasis, LocalSettings
+from mlff_dyn.local.basis import NUMBERS_OF_BODIES, LocalBasis, LocalSettings
 from mlff_dyn.model.fitting.prior_guess import PriorGuessSummary
 from mlff_dyn.model.force_field import ForceField, ScalarModel, TrainingSummary
 from mlff_dyn.model.long_range import LongRange
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import h5py
+    from numpy.typing import NDArray
 
 BASIS_FORMAT = SealedFormat("mlff-dyn basis", version=3, sealed_since=3)
-MODEL_FORMAT = SealedFormat("mlff-dyn model", version=4, sealed_since=3, fix="run mlff-dyn train again")
+MODEL_FORMAT = SealedFormat("mlff-dyn model", version=5, sealed_since=3, fix="run mlff-dyn train again")
 _SCALARS = ("energy", "stress")
 _WEIGHT_POWER_OF_OLDER_FILES = 0.2
 """Of all fits before model files said which."""
@@ -139,16 +140,31 @@ def _write_local(group: h5py.Group, local: LocalBasis) -> None:
 
 
 def _read_local(group: h5py.Group) -> LocalBasis:
+    settings = _read_fields(group["settings"], LocalSettings)
+    bodies, radial_indices = read_array(group["bodies"]), read_array(group["radial_indices"])
+    of_older_files = {}
+    if "quadruples" not in group["tables"]:
+        settings = replace(settings, n_bodies=3)
+        radial_indices = _of_three_channels(radial_indices, bodies)
+        of_older_files["quadruples"] = np.zeros((0, 8), np.int32)
     return LocalBasis(
-        settings=_read_fields(group["settings"], LocalSettings),
+        settings=settings,
         numbers=read_array(group["numbers"]),
         largest_displacement=float(group.attrs["largest_displacement"]),
-        tables=_read_fields(group["tables"], LocalTables),
-        bodies=read_array(group["bodies"]),
-        radial_indices=read_array(group["radial_indices"]),
+        tables=_read_fields(group["tables"], LocalTables, of_older_files),
+        bodies=bodies,
+        radial_indices=radial_indices,
         degrees=read_array(group["degrees"]),
         **{name: read_array(group[name]) for name in ("structure", "shared_on") if name in group},
     )
+
+
+def _of_three_channels(numbers: NDArray[np.int64], bodies: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Radial functions of three channels from those of two, the same twice for functions of two bodies."""
+    check_shape("bodies", bodies, (None,))
+    check_shape("radial_indices", numbers, (len(bodies), 2))
+    second = np.where(bodies == min(NUMBERS_OF_BODIES) - 1, -1, numbers[:, 1])
+    return np.stack([numbers[:, 0], second, np.full(len(bodies), -1)], axis=1)
 
 
 def _stamp(file: h5py.File, kind: SealedFormat, metadata: Mapping[str, Any]) -> None:
@@ -201,9 +217,11 @@ def _write_fields(group: h5py.Group, record: Any, without: tuple[str, ...] = ())
             group.attrs[field.name] = value
 
 
-def _read_fields(group: h5py.Group, kind: type[T]) -> T:
-    values: dict[str, Any] = {}
+def _read_fields(group: h5py.Group, kind: type[T], of_older_files: Mapping[str, Any] | None = None) -> T:
+    values: dict[str, Any] = dict(of_older_files or {})
     for field in fields(kind):  # type: ignore[arg-type]
+        if field.name in values:
+            continue
         if field.name in group:
             values[field.name] = read_array(group[field.name])
         else:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 AGAIN = "-again"
 """End of the name of a calculation that is made once more."""
 
+INITIAL = "initial structure"
+"""Reason of a calculation that no dynamics asked for."""
+
 _OLD_NAMES = {"temperature_k": "temperature_kelvin"}
 
 
@@ -108,6 +111,11 @@ class Provenance:
         """Return what is known as info values of a frame, in their order in the file."""
         known = {name: getattr(self, name) for name in _NAMES}
         return {**{name: value for name, value in known.items() if value is not None}, **self.others}
+
+    @property
+    def is_of_dynamics(self) -> bool:
+        """Whether a calculation of this run is of a frame of its exploring dynamics."""
+        return self.is_calculation and not (self.reason or INITIAL).startswith(INITIAL)
 
     @property
     def is_calculation(self) -> bool:

@@ -10,6 +10,7 @@ import hashlib
 import shutil
 import tarfile
 import tempfile
+import weakref
 import zlib
 from bz2 import BZ2File
 from contextlib import contextmanager
@@ -82,7 +83,8 @@ class Source:
                 with _opened(self.path) as file:
                     yield file
             else:
-                found = _archive(self.path).extractfile(self.member)
+                archive = _archive(self.path)
+                found = archive.extractfile(self.member)
                 if found is None:
                     raise DataError(f"{self} is not a file", fix="give a file, or the whole archive")
                 with found as file:
@@ -172,7 +174,9 @@ def _archive(path: Path) -> tarfile.TarFile:
         with _opened(path) as file:
             shutil.copyfileobj(file, unpacked)
         unpacked.seek(0)
-        return tarfile.open(fileobj=unpacked, mode="r:")
+        archive = tarfile.open(fileobj=unpacked, mode="r:")  # noqa: SIM115
     except _DAMAGE as error:
         unpacked.close()
         raise DataError(f"{path} is cut or damaged as an archive: {error}", fix="copy it again") from error
+    weakref.finalize(archive, unpacked.close)
+    return archive

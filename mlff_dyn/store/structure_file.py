@@ -34,6 +34,7 @@ MINIMUM_DISTANCE_ANGSTROM = 0.4
 MINIMUM_VOLUME_ANGSTROM3 = 0.1
 
 _PW_NAMELIST = re.compile(rb"^\s*&system\b", re.IGNORECASE | re.MULTILINE)
+_TDEP_SUFFIXES = (".ucposcar", ".ssposcar")
 _LOOKS_LIKE_SYMBOL = re.compile(r"'[A-Za-z]\w{0,3}'")
 _logger = logging.getLogger(__name__)
 
@@ -178,9 +179,14 @@ def _add_moments(read: Atoms, atoms: Atoms) -> None:
 
 
 def _format(path: Path) -> str:
-    """Format by the name of ASE, which takes some inputs of pw.x and CIF files for those of other codes."""
+    """Format by the name of ASE, which takes some inputs of pw.x and CIF files for those of other codes.
+
+    The POSCAR files of TDEP have names of their own.
+    """
     if is_pw_input(path):
         return "espresso-in"
+    if path.suffix.lower() in _TDEP_SUFFIXES:
+        return "vasp"
     return "cif" if path.suffix.lower() == ".cif" else str(filetype(str(path)))
 
 

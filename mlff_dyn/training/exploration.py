@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mlff_dyn.kernels.dynamics import MdState
+    from mlff_dyn.kernels.dynamics import MdRun, MdState
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.force_field import SupercellForceField
     from mlff_dyn.training.criteria.decision import Criterion
@@ -131,6 +131,8 @@ def explore(
 ) -> Exploration:
     """Run Langevin dynamics from the reference structure until the criterion calls or all steps are made.
 
+    A trajectory that begins anew after each refit is heated while it equilibrates.
+
     Parameters
     ----------
     force_field : SupercellForceField
@@ -149,17 +151,11 @@ def explore(
     watch = _Watch(force_field, criterion, plan, dynamics, stride, region)
     if plan.start is not None:
         return watch.run(plan.start, on_frame)
-    state = start_at_rest_positions(torus.masses, plan.temperature_kelvin, plan.seed)
     if criterion.goes_on:
+        state = start_at_rest_positions(torus.masses, plan.temperature_kelvin, plan.seed)
         return watch.run(TrajectoryState(state, 0), on_frame)
-    equilibration = max(stride, limits.steps(limits.equilibration_femtoseconds, timestep))
-    run = force_field.kernel.run(state, dynamics, equilibration, stride)
-    made = equilibration if run.stopped_step is None else run.stopped_step
-    stop = region.describe_stop(run, made, torus)
-    if stop is not None:
-        last = watch.way_out(run.displacements[region.is_usual(run)])
-        return Exploration(LEFT_TRUSTED_REGION, last, _no_frames(torus.n_atoms), made, None, stop)
-    return watch.run(TrajectoryState(run.state, made), on_frame)
+    start = watch.heated(max(stride, limits.steps(limits.equilibration_femtoseconds, timestep)))
+    return start if isinstance(start, Exploration) else watch.run(start, on_frame)
 
 
 def exploring_dynamics(
@@ -191,13 +187,34 @@ class _Watch:
     stride: int
     region: TrustedRegion
 
+    def heated(self, n_steps: int) -> TrajectoryState | Exploration:
+        """State after steps that the criterion does not see, or how the trajectory left in them.
+
+        The bath is heated linearly, from a start as cold as `DecisionLimits.cold_start` says.
+        """
+        nothing, target = _no_frames(self.force_field.torus.n_atoms), self.plan.temperature_kelvin
+        cold = self.plan.limits.cold_start * target
+        state = start_at_rest_positions(self.dynamics.masses, cold, self.plan.seed)
+        frames, made = [nothing], 0
+        while made < n_steps:
+            length = min(self.stride, n_steps - made)
+            now = cold + (target - cold) * (made + length) / n_steps
+            run, steps = self._next(state, length, replace(self.dynamics, temperature_kelvin=now))
+            state, made = run.state, made + steps
+            frames.append(run.displacements[self.region.is_usual(run)])
+            stop = self.region.describe_stop(run, made, self.force_field.torus)
+            if stop is not None:
+                last = self.way_out(np.concatenate(frames))
+                return Exploration(LEFT_TRUSTED_REGION, last, nothing, made, None, stop)
+        return TrajectoryState(state, made)
+
     def run(self, start: TrajectoryState, on_frame: Callable[[int, MeanErrors], None]) -> Exploration:
         """Go on from where a trajectory is."""
         known = 0 if self.plan.start is None else start.n_steps
         record = _Record(start, known, self.stride, self.plan.seed, keeps_all=not self.criterion.goes_on)
         while record.made < self.plan.n_steps or not record.sums.n_frames:
-            run = self.force_field.kernel.run(record.state, self.dynamics, self.stride, self.stride)
-            record.made += self.stride if run.stopped_step is None else run.stopped_step
+            run, steps = self._next(record.state, self.stride)
+            record.made += steps
             stop = self.region.describe_stop(run, record.made, self.force_field.torus)
             if stop is not None:
                 return self._stopped(record, stop)
@@ -262,16 +279,32 @@ class _Watch:
 
     def _pool(self, state: MdState, frames: list[NDArray[np.float64]]) -> tuple[NDArray[np.float64], int]:
         """Sound frames evenly spaced over the trajectory, which goes on as far as needed, and its steps."""
-        wanted = self.plan.n_pool
+        wanted, made = self.plan.n_pool, 0
         missing = max(0, wanted - len(frames)) if self.plan.complete_pool else 0
-        found, made = np.array(frames), 0
-        if missing:
-            run = self.force_field.kernel.run(state, self.dynamics, missing * self.stride, self.stride)
-            found = np.concatenate([found, run.displacements[self.region.is_usual(run)]])
-            made = missing * self.stride if run.stopped_step is None else run.stopped_step
-        sound = found[is_sound(found, self.dynamics, self.plan.limits)]
+        found = list(frames)
+        for _ in range(missing):
+            run, steps = self._next(state, self.stride)
+            state, made = run.state, made + steps
+            if self._has_left(run):
+                break
+            found.append(state.displacements)
+        sound = np.array(found)[is_sound(np.array(found), self.dynamics, self.plan.limits)]
         places = np.linspace(0, len(sound) - 1, min(wanted, len(sound))).round().astype(int)
         return np.asarray(sound[places]), made
+
+    def _next(self, state: MdState, n_steps: int, dynamics: Dynamics | None = None) -> tuple[MdRun, int]:
+        """Make steps, fewer if the trajectory leaves the trusted region: their last piece, and how many."""
+        made = 0
+        while True:
+            length = min(self.plan.limits.most_steps_unwatched, n_steps - made)
+            run = self.force_field.kernel.run(state, dynamics or self.dynamics, length, length)
+            made += length if run.stopped_step is None else run.stopped_step
+            if made == n_steps or self._has_left(run):
+                return run, made
+            state = run.state
+
+    def _has_left(self, run: MdRun) -> bool:
+        return run.stopped_step is not None or self.region.escape(run) is not None
 
     def _reason(self, decision: Decision, n_frames: int) -> str | None:
         """Why to stop here, if at all."""

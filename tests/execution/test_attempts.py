@@ -16,6 +16,15 @@ from mlff_dyn.execution.attempts import FAILED_NAME
 from mlff_dyn.execution.calculation import read_finished
 from mlff_dyn.execution.local import label
 from tests.execution.test_kill import FAKE_PW
+from tests.execution.test_local import (
+    N_EVENTS,
+    NAMES,
+    CountingEMT,
+    InThisProcess,
+    label_and_die,
+    same,
+    structures,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -161,6 +170,38 @@ def test_pw_x_that_needs_more_steps_gets_them(tmp_path):
     assert "electron_maxstep = 300" in helped.origin["changes"]
     assert helped.energy_ev == pytest.approx(enough.energy_ev, abs=1e-7)
     assert abs(helped.forces_ev_per_angstrom - enough.forces_ev_per_angstrom).max() < 1e-4
+
+
+class Amending(InThisProcess):
+    """Fails until its input has been changed."""
+
+    def run(self, directory):
+        if not (directory / "amended").exists():
+            (directory / "output").write_text("not converged")
+            raise EngineError(f"{directory}: not converged", fix="change something")
+        super().run(directory)
+
+    def amend_input(self, directory, attempt):
+        assert (directory / "output").exists()
+        (directory / "amended").touch()
+        return "amended"
+
+
+def test_death_at_every_file_operation_between_attempts(tmp_path):
+    """Whenever the command is killed, the next one ends with the changed input, and says so."""
+    engine = Amending(type("Counting", (CountingEMT,), {"runs": [], "fail_at": set(), "delay": 0.0}))
+    (expected,) = label(engine, structures(1), tmp_path / "reference", NAMES[:1], max_retries=1)
+    for at_event in range(N_EVENTS):
+        folder = tmp_path / f"{at_event}"
+        reached_the_end = label_and_die(engine, folder, at_event, n_structures=1, max_retries=1)
+        (found,) = label(engine, structures(1), folder, NAMES[:1], max_retries=1)
+        assert same(expected, found)
+        assert found.origin["changes"] == "amended"
+        assert (folder / "failed/0000-1/output").read_text() == "not converged"
+        assert sorted(path.name for path in folder.iterdir()) == ["0000", "failed"]
+        if reached_the_end:
+            break
+    assert 20 < at_event < N_EVENTS - 1
 
 
 def test_a_namelist_that_is_missing_changes_nothing():

@@ -216,8 +216,8 @@ def test_folder_that_cannot_be_written(tmp_path, engine):
 N_EVENTS = 200
 
 
-def label_and_die(engine, folder, at_event: int) -> bool:
-    """Label two structures in a child that dies at the given file operation; True if it did not get there."""
+def label_and_die(engine, folder, at_event: int, n_structures: int = 2, **options) -> bool:
+    """Label structures in a child that dies at the given file operation; True if it did not get there."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
@@ -230,7 +230,7 @@ def label_and_die(engine, folder, at_event: int) -> bool:
                 os._exit(9)
 
         sys.addaudithook(die)
-        label(engine, structures(2), folder, NAMES[:2])
+        label(engine, structures(n_structures), folder, NAMES[:n_structures], **options)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 

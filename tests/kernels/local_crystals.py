@@ -41,11 +41,11 @@ class LocalCrystal:
 CRYSTALS = {
     f"l {l_max}": LocalCrystal((1, 1, 8, 6), (2, 1, 3), LocalSettings(4.4, 3, l_max)) for l_max in range(7)
 } | {
-    "one cell": LocalCrystal((1, 1, 8, 6), (1, 1, 1), LocalSettings(4.4, 5, 3)),
+    "one cell": LocalCrystal((1, 1, 8, 6), (1, 1, 1), LocalSettings(4.4, 4, 3)),
     "one atom": LocalCrystal((14,), (1, 1, 1), LocalSettings(4.4, 4, 2), n_sites=1),
     "one site, many cells": LocalCrystal((14,), (3, 3, 4), LocalSettings(4.4, 9, 2), n_sites=1),
     "one kind": LocalCrystal((8, 8, 8, 8), (2, 3, 2), LocalSettings(4.4, 7, 3)),
-    "whole lanes": LocalCrystal((8, 1, 8, 1), (1, 2, 4), LocalSettings(4.4, 8, 4)),
+    "whole lanes": LocalCrystal((8, 1, 8, 1), (1, 2, 4), LocalSettings(4.4, 8, 4, n_bodies=3)),
     "lone atoms": LocalCrystal((8, 1, 8, 1), (1, 1, 3), LocalSettings(1.9, 2, 1)),
     "no neighbors": LocalCrystal((8, 1, 8, 1), (1, 1, 3), LocalSettings(1.0, 2, 1)),
 }

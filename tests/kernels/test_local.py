@@ -49,6 +49,27 @@ def closed_form(terms: LocalTerms, u: np.ndarray) -> float:
                 weights = values[functions] * np.where(is_same, 1.0, 0.5)
                 angular = eval_legendre(degree, cosines)
                 energy += float(np.einsum("jkmn,jm,kn,jk->", weights, g, g, angular))
+            energy += three_neighbors(terms, kind, vectors / distances[:, None], kinds, g)
+    return energy
+
+
+def three_neighbors(terms: LocalTerms, kind: int, directions, kinds, g) -> float:
+    """Means over all directions of products of three Legendre polynomials of the angles with it."""
+    z, weights = np.polynomial.legendre.leggauss(20)
+    angles = 2.0 * np.pi * np.arange(20) / 20
+    across = np.sqrt(1.0 - z**2)[:, None]
+    everywhere = np.stack(
+        [across * np.cos(angles), across * np.sin(angles), z[:, None] + 0.0 * angles], axis=-1
+    )
+    cosines = np.clip(everywhere @ directions.T, -1.0, 1.0)
+    energy, n_radial = 0.0, terms.tables.n_radial
+    for row in terms.tables.quadruples[terms.tables.quadruples[:, 0] == kind].tolist():
+        mean, equal = np.ones((20, 20)), np.ones(20)
+        for channel, degree in zip(row[1:4], row[4:7], strict=True):
+            other, n = divmod(channel, n_radial)
+            mean *= eval_legendre(degree, cosines[:, :, kinds == other]) @ g[kinds == other, n]
+            equal *= eval_legendre(degree, z)
+        energy += terms.values[row[7]] * (weights @ mean.mean(axis=1)) / (weights @ equal)
     return energy
 
 

@@ -19,8 +19,8 @@ feature_type gtinv
 cutoff {SETTINGS.cutoff_angstrom}
 model_type 3
 max_p 1
-gtinv_order 2
-gtinv_maxl {SETTINGS.l_max}
+gtinv_order 3
+gtinv_maxl {SETTINGS.l_max} 2
 gaussian_params1 1.0 1.0 1
 gaussian_params2 0.0 {SETTINGS.cutoff_angstrom} {SETTINGS.n_radial}
 include_force True
@@ -29,7 +29,7 @@ include_stress True
 
 
 def their_rows(positions: np.ndarray, lattice: np.ndarray, path) -> np.ndarray:
-    """Rows of energy and forces; one column for each kind of neighbors, l and n, both channels of one n."""
+    """Rows of energy and forces; one column for each kind of neighbors, l and n, all channels of one n."""
     features = pytest.importorskip("pypolymlp.calculator.compute_features")
     from pypolymlp.core.data_format import PolymlpStructure
 
@@ -59,10 +59,18 @@ def test_features_of_each_n_and_l_are_theirs(tmp_path):
         LATTICE, POSITIONS, np.array(CRYSTAL.numbers), SETTINGS, largest_displacement=0.5 * MARGIN
     )
     for bodies, degree in [(2, 0), *((3, degree) for degree in range(SETTINGS.l_max + 1))]:
-        same = (
-            (basis.bodies == bodies) & (basis.degrees == degree) & (np.ptp(basis.radial_indices, axis=1) == 0)
-        )
+        numbers = basis.radial_indices[:, : bodies - 1]
+        same = (basis.bodies == bodies) & (basis.degrees == degree) & (np.ptp(numbers, axis=1) == 0)
         for n in range(SETTINGS.n_radial - 1):
             columns = ours[:, same & (basis.radial_indices[:, 0] == n)]
-            rest = theirs - columns @ np.linalg.lstsq(columns, theirs, rcond=None)[0]
-            assert (np.linalg.norm(rest, axis=0) < 3e-3).sum() == (3 if bodies == 2 else 5)
+            assert n_in_span(theirs, columns) == (3 if bodies == 2 else 5)
+    products = terms.tables.quadruples
+    is_one_n = (products[:, 1:4] % SETTINGS.n_radial == 1).all(axis=1)
+    for degrees, count in {(0, 0, 0): 7, (0, 1, 1): 11, (0, 2, 2): 11, (1, 1, 2): 11, (2, 2, 2): 7}.items():
+        same = is_one_n & (products[:, 4:7] == degrees).all(axis=1)
+        assert n_in_span(theirs, ours[:, products[same, 7]]) == count
+
+
+def n_in_span(theirs: np.ndarray, columns: np.ndarray) -> int:
+    rest = theirs - columns @ np.linalg.lstsq(columns, theirs, rcond=None)[0]
+    return int((np.linalg.norm(rest, axis=0) < 3e-3).sum())

@@ -114,10 +114,13 @@ def test_functions_of_a_kind_are_shared_and_products_may_be_left_out():
 def renumbered(terms: LocalTerms, numbers: np.ndarray, count: int):
     """The tables with their functions numbered anew."""
     tables = terms.tables
+    quadruples = tables.quadruples.copy()
+    quadruples[:, -1] = numbers[quadruples[:, -1]]
     return replace(
         tables,
         pair_functions=numbers[tables.pair_functions],
         triple_functions=numbers[tables.triple_functions],
+        quadruples=quadruples[quadruples[:, -1] >= 0],
         n_functions=count,
     )
 

@@ -39,7 +39,8 @@ def test_functions_of_a_distance_are_the_same_from_either_side() -> None:
     np.testing.assert_array_equal(blocks[0, 1], blocks[1, 0])
     triples = tables.triple_functions
     np.testing.assert_array_equal(triples, triples.transpose(0, 1, 3, 2))
-    used = np.unique(np.concatenate([tables.pair_functions.ravel(), triples.ravel()]))
+    of_three = tables.quadruples[:, -1]
+    used = np.unique(np.concatenate([tables.pair_functions.ravel(), triples.ravel(), of_three]))
     np.testing.assert_array_equal(used[used >= 0], np.arange(basis.n_functions))
     assert (basis.bodies == 2).sum() == np.count_nonzero(np.triu(np.ones((2, 2)))[..., None] * (blocks >= 0))
 

@@ -25,7 +25,7 @@ Change = Callable[[np.ndarray], np.ndarray]
 @pytest.fixture(scope="module")
 def force_field() -> ForceField:
     force_field, torus = random_force_field(bulk("ZnS", "zincblende", 5.4), (2, 2, 2), {2: "full"})
-    settings = LocalSettings(cutoff_angstrom=4.2, n_radial=2, l_max=2)
+    settings = LocalSettings(cutoff_angstrom=4.2, n_radial=3, l_max=2)
     return with_local_part(force_field, settings, training=torus)
 
 
@@ -69,6 +69,7 @@ ARRAYS = (
     "tables/radial",
     "tables/pair_functions",
     "tables/triple_functions",
+    "tables/quadruples",
     "numbers",
     "bodies",
     "radial_indices",
@@ -84,6 +85,7 @@ VALUES = (
     "settings/cutoff_angstrom",
     "settings/n_radial",
     "settings/l_max",
+    "settings/n_bodies",
 )
 
 

@@ -10,9 +10,10 @@ import pytest
 from ase.build import bulk
 
 from mlff_dyn.errors import DataError
+from mlff_dyn.local.basis import LocalSettings
 from mlff_dyn.model.force_field import ForceField
 from mlff_dyn.store.model_file import read_basis, read_model, write_basis, write_model
-from tests.models import dipoles_of, random_force_field
+from tests.models import dipoles_of, random_force_field, with_local_part
 
 UNSEALED = 2
 
@@ -192,6 +193,24 @@ def test_files_from_before_the_digest_are_read(model_path: Path, force_field: Fo
     with h5py.File(model_path, "a") as file:
         file.attrs["version"] = UNSEALED
     check_equal(force_field, read_model(model_path)[0])
+
+
+def test_files_from_before_four_bodies_are_read(model_path: Path, force_field: ForceField) -> None:
+    settings = LocalSettings(cutoff_angstrom=4.2, n_radial=3, l_max=2, n_bodies=3)
+    written = with_local_part(force_field, settings)
+    write_model(model_path, written, {})
+    with h5py.File(model_path, "a") as file:
+        local = file["local"]
+        del local["tables/quadruples"], local["settings"].attrs["n_bodies"]
+        numbers = local["radial_indices"][()]
+        del local["radial_indices"]
+        local["radial_indices"] = np.where(numbers[:, 1:2] < 0, numbers[:, :1], numbers[:, :2])
+        file.attrs["version"] = UNSEALED
+    found = read_model(model_path)[0]
+    assert found.local is not None
+    assert found.local.settings == settings
+    check_equal(written.local.tables, found.local.tables)
+    np.testing.assert_array_equal(written.local.mean_radial_indices, found.local.mean_radial_indices)
 
 
 def test_a_failed_write_leaves_the_old_file(model_path: Path, force_field: ForceField) -> None:

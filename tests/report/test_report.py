@@ -61,6 +61,7 @@ def test_progress_is_patient(progress: Progress) -> None:
     progress.start(None, "search")
     progress.update(5, error=0.25)
     progress.part(3, 10, "trial")
+    progress.wait("calculation 0001", 40.0, None)
     progress.start(0, "nothing")
     progress.update(0)
     progress.log("a line")

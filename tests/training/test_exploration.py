@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
+from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState
 from mlff_dyn.lattice.basis import ForceConstantBasis, build_basis
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
+from mlff_dyn.md.temperature import mean_temperature
 from mlff_dyn.model.force_field import ForceField, SupercellForceField
 from mlff_dyn.regression.fit.noise import NoiseModel
 from mlff_dyn.training.criteria.decision import Decision, History
@@ -24,6 +26,8 @@ from mlff_dyn.training.exploration import (
     exploring_dynamics,
 )
 from mlff_dyn.training.initial import rattled_displacements
+from mlff_dyn.training.limits import LIMITS
+from mlff_dyn.training.trusted_region import Motion, trusted_region
 from tests.models import crystal_of, fitted_to_harmonic, spring_hessian
 
 BOND = 3.6 / np.sqrt(2)
@@ -182,7 +186,7 @@ def test_exploded_frames_are_never_labelled(softness: float, seed: int) -> None:
     found, _ = run(with_errors(unstable, torus, 1e-4), replace(PLAN, seed=(seed,), n_steps=20000))
     assert found.reason == LEFT_TRUSTED_REGION
     assert found.stop is not None
-    assert found.stop.startswith(f"at 300 K, step {found.n_steps}, atom ")
+    assert found.stop.startswith(f"at 300 K, step {found.n_steps}, ")
     assert found.n_steps < 20000
     assert len(found.displacements) == 1
     assert np.isfinite(found.displacements).all()
@@ -251,3 +255,70 @@ def test_a_trajectory_that_leaves_goes_back_to_its_last_sound_frame(setting) -> 
     assert largest(found.displacements[0]) < 0.8 * displacement_limit(torus.crystal)
     again = explore(soft, Never(), replace(PLAN, n_steps=20000, start=found.trajectory), lambda *_: None)
     assert again.reason == LEFT_TRUSTED_REGION
+
+
+class Rarely:
+    """Criterion that judges a frame in a thousand steps."""
+
+    every_steps: int | None = 1000
+    goes_on = False
+
+    def decide(self, history: History) -> Decision:
+        return Decision.GO_ON
+
+
+@pytest.mark.parametrize("softness", [-0.3, -0.5, -1.0])
+@pytest.mark.parametrize("criterion", [Rarely(), TrajectoryCriterion(10.0)])
+@pytest.mark.parametrize("timestep", [0.25, 2.0])
+def test_divergence_is_found_within_50_steps(
+    softness: float, criterion: Rarely | TrajectoryCriterion, timestep: float
+) -> None:
+    """A displacement in its step, an energy 50 steps later at the latest, whenever frames are judged."""
+    crystal = crystal_of(bulk("Cu", "fcc", a=3.6, cubic=True))
+    torus = input_supercell(crystal, (2, 2, 2))
+    basis = build_basis(crystal, {2: 3.0}, torus)
+    unstable = with_errors(
+        fitted_to_harmonic(basis, torus, spring_hessian(torus, {BOND: (1.0, softness)})), torus, 1e-4
+    )
+    hot = replace(LIMITS, cold_start=1.0)
+    plan = replace(PLAN, timestep_femtoseconds=timestep, n_steps=20000, seed=(7,), limits=hot)
+    found = explore(unstable, criterion, plan, lambda *_: None)
+    region = trusted_region(unstable, Motion(300.0, timestep, plan.n_steps))
+    dynamics = exploring_dynamics(torus, 300.0, timestep, farthest=region.displacement_limit_angstrom)
+    state = start_at_rest_positions(torus.masses, 300.0, plan.seed)
+    whole = unstable.kernel.run(state, dynamics, plan.n_steps, 1)
+    unusual = np.flatnonzero(~region.is_usual(whole))
+    first = unusual[0] + 1 if len(unusual) else whole.stopped_step
+    assert found.reason == LEFT_TRUSTED_REGION
+    assert first is not None
+    assert first <= found.n_steps < first + LIMITS.most_steps_unwatched
+    if not len(unusual):
+        assert found.n_steps == first
+
+
+def test_a_trajectory_is_heated_and_then_has_its_temperature(
+    setting: tuple[ForceConstantBasis, Torus, ForceField], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bath of rate g that is heated by r a time leaves the crystal r / g behind, 18 % here at the end."""
+    _, torus, force_field = setting
+    seen: list[tuple[float, float, int]] = []
+    kernel, sure = type(force_field.on(torus).kernel), with_errors(force_field, torus, 1e-4)
+    plain = kernel.run
+
+    def listening(self: object, state: MdState, dynamics: Dynamics, n_steps: int, every: int) -> MdRun:
+        found = plain(self, state, dynamics, n_steps, every)
+        kelvin = mean_temperature(found.kinetic_energies, torus.n_atoms)
+        seen.append((dynamics.temperature_kelvin, kelvin, n_steps))
+        return found
+
+    monkeypatch.setattr(kernel, "run", listening)
+    for seed in range(20):
+        explore(sure, TrajectoryCriterion(1.0), replace(PLAN, seed=(seed,)), lambda *_: None)
+    baths, found, lengths = (np.array(values).reshape(20, -1) for values in zip(*seen, strict=True))
+    assert set(lengths.ravel()) == {10}
+    np.testing.assert_allclose(baths[:, :25], np.broadcast_to(30 + 270 * np.arange(1, 26) / 25, (20, 25)))
+    assert (baths[:, 25:] == 300.0).all()
+    mean = found.mean(axis=0)
+    assert mean[0] < 0.4 * 300.0
+    assert mean[20:25].mean() == pytest.approx(300.0 * (0.92 - 0.18), rel=0.1)
+    assert mean[50:].mean() == pytest.approx(300.0, rel=0.03)

@@ -166,7 +166,7 @@ def test_many_species_have_fewer_functions_each() -> None:
         mixed.numbers[:] = numbers
         proposed = propose_local(crystal_of(mixed))
         found.append(None if proposed is None else proposed.chosen.settings.n_radial)
-    assert found == [5, 4, 2, None]
+    assert found == [5, 3, 2, None]
     assert propose_local(crystal_of(mixed), replace(LOCAL_LIMITS, most_parameters=10)) is None
 
 

@@ -8,6 +8,7 @@ import phonopy
 import pytest
 
 from mlff_dyn.errors import DataError, UsageError
+from mlff_dyn.formats.registry import FORMATS
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.workflows.export import export
 from tests.workflows.conftest import invoke
@@ -36,6 +37,16 @@ def test_a_run_directory_and_its_model_file_give_the_same_bytes(project: Path) -
         export(source, format="phonopy", output=project / name, force=False)
     for path in (project / "a").iterdir():
         assert path.read_bytes() == (project / "b" / path.name).read_bytes()
+
+
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - {"phono3py"}))
+def test_every_format_is_written_whole_and_only_once(name: str, project: Path) -> None:
+    out = project / "out"
+    report = export(project / "run", format=name, output=out, force=False)
+    assert sorted(report.files) == sorted(path.name for path in out.iterdir())
+    assert all(path.stat().st_size > 0 for path in out.iterdir())
+    assert not report.up_to_date
+    assert export(project / "run", format=name, output=out, force=False).up_to_date
 
 
 def test_phono3py_is_a_format(project: Path) -> None:

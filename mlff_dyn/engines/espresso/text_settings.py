@@ -103,7 +103,7 @@ def _mesh(text: str, axes: np.ndarray | None) -> int | None:
     if count is None or axes is None:
         return None
     rows = [(re.findall(_NUMBER, row), weight) for row, weight in _KPOINT.findall(text)[: int(count[1])]]
-    if len(rows) != int(count[1]) or any(len(row) != 3 for row, _ in rows):
+    if not rows or len(rows) != int(count[1]) or any(len(row) != 3 for row, _ in rows):
         return None
     points = np.array([row for row, _ in rows], dtype=float) @ axes.T
     by_axis = [_division(column) for column in points.T]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from mlff_dyn.kernels import _compiled
 from mlff_dyn.kernels.compiled.instruction_set import INSTRUCTION_SET
 from mlff_dyn.kernels.compiled.tables.radial_coefficients import radial_coefficients
 from mlff_dyn.kernels.local_tables import LocalPlace, LocalRows, LocalTables
+from mlff_dyn.kernels.reference.couplings import coupling
 from mlff_dyn.kernels.slot_atoms import atoms_for_kernel
 
 if TYPE_CHECKING:
@@ -117,4 +118,21 @@ def _local_plan(tables: LocalTables) -> _compiled.LocalPlan:
         np.ascontiguousarray(tables.vectors),
         functions.astype(np.int32),
         weights,
+        *_quadruple_arguments(tables),
+    )
+
+
+def _quadruple_arguments(tables: LocalTables) -> tuple[NDArray[Any], ...]:
+    """Products of three factors by kind, and entries of their couplings, as in local_design.hpp."""
+    rows = tables.quadruples[np.argsort(tables.quadruples[:, 0], kind="stable")]
+    degrees, which = np.unique(rows[:, 4:7], axis=0, return_inverse=True)
+    found = [coupling(*each) for each in degrees.tolist()]
+    orders = [np.argwhere(w) for w in found]
+    ends = np.cumsum([0, *map(len, orders)])
+    return (
+        np.searchsorted(rows[:, 0], np.arange(tables.n_kinds + 1)).astype(np.int32),
+        np.ascontiguousarray(rows),
+        np.stack([ends[which.ravel()], ends[which.ravel() + 1]], axis=1).astype(np.int32),
+        np.concatenate([np.zeros((0, 3), np.int32), *orders]).astype(np.int32),
+        np.concatenate([np.zeros(0), *(w[w != 0.0] for w in found)]),
     )

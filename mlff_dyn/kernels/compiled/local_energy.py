@@ -10,11 +10,13 @@ from mlff_dyn.errors import check_shape
 from mlff_dyn.kernels import _compiled
 from mlff_dyn.kernels.compiled.instruction_set import INSTRUCTION_SET
 from mlff_dyn.kernels.compiled.tables.radial_coefficients import radial_coefficients
+from mlff_dyn.kernels.local_cubic import cubic_terms
 from mlff_dyn.kernels.slot_atoms import atoms_for_kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mlff_dyn.kernels.local_cubic import CubicTerms
     from mlff_dyn.kernels.local_tables import LocalTables, LocalTerms
 
 
@@ -36,15 +38,35 @@ def local_arguments(terms: LocalTerms) -> tuple[Any, ...]:
             np.ascontiguousarray(each, np.float64)
             for each in (terms.vectors, radial_coefficients(tables), pair, triple)
         ),
+        *_cubic_arguments(cubic_terms(tables, terms.values)),
+    )
+
+
+def _cubic_arguments(kinds: list[CubicTerms]) -> tuple[NDArray[Any], ...]:
+    """Monomials of all kinds as in local_tables.hpp: those of the same two factors side by side."""
+    places = np.concatenate([terms.places for terms in kinds])
+    owners = np.repeat(np.arange(len(kinds)), [len(terms.places) for terms in kinds])
+    is_first = np.ones(len(places), bool)
+    same_pair = (np.diff(places[:, :2], axis=0) == 0).all(axis=1)
+    is_first[1:] = ~same_pair | (np.diff(owners) != 0)
+    first = np.flatnonzero(is_first)
+    return (
+        np.searchsorted(owners[first], np.arange(len(kinds) + 1)).astype(np.int32),
+        np.ascontiguousarray(places[first, :2]),
+        np.append(first, len(places)).astype(np.int32),
+        np.ascontiguousarray(places[:, 2]),
+        np.concatenate([terms.coefficients for terms in kinds]),
     )
 
 
 def work_of_local(tables: LocalTables) -> float:
     """Work for one cell in multiplications, as if all neighbors were inside the cutoff."""
     n_harmonics = (tables.l_max + 1) ** 2
+    cubic = cubic_terms(tables, np.zeros(tables.n_functions))
     of_neighbor = tables.n_radial * (2 * tables.radial.shape[1] + 4 * n_harmonics)
     of_atom = 2 * tables.n_channels**2 * n_harmonics
-    return float(len(tables.slots) * of_neighbor + tables.n_sites * of_atom)
+    of_three = sum(2 * len(cubic[kind].places) for kind in tables.kinds)
+    return float(len(tables.slots) * of_neighbor + tables.n_sites * of_atom + of_three)
 
 
 def local_virial(terms: LocalTerms, displacements: NDArray[np.float64]) -> NDArray[np.float64]:

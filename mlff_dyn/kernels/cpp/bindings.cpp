@@ -59,7 +59,8 @@ public:
 
     void set_local(const std::string& isa, std::ptrdiff_t l_max, double cutoff, double energy_at_rest, Ints<1> kinds,
                    Ints<1> starts, Ints<1> kinds_of_neighbors, Ints<2> neighbor_atoms, Doubles<2> vectors,
-                   Doubles<3> radial, Doubles<2> pair, Doubles<4> triple) {
+                   Doubles<3> radial, Doubles<2> pair, Doubles<4> triple, Ints<1> cubic_kinds, Ints<2> cubic_pairs,
+                   Ints<1> cubic_starts, Ints<1> cubic_thirds, Doubles<1> cubic) {
         LocalInput input;
         input.neighbor_atoms = evaluator_.slots(neighbor_atoms.data(), neighbor_atoms.shape(0), neighbor_atoms.shape(1));
         input.n_cells = input.neighbor_atoms.n_cells;
@@ -74,6 +75,11 @@ public:
         input.radial = copy(radial);
         input.pair = copy(pair);
         input.triple = copy(triple);
+        input.cubic_kinds = copy(cubic_kinds);
+        input.cubic_pairs = copy(cubic_pairs);
+        input.cubic_starts = copy(cubic_starts);
+        input.cubic_thirds = copy(cubic_thirds);
+        input.cubic = copy(cubic);
         input.find_ends();
         evaluator_.set_local(std::make_unique<TorusLocal<Real>>(input, isa), energy_at_rest);
     }

@@ -2,6 +2,7 @@
 #include "forces.hpp"
 #include "gaussians.hpp"
 #include "local_forces.hpp"
+#include "local_quadruples.hpp"
 #include "local_rows.hpp"
 #include "stress.hpp"
 #include "torus_product.hpp"
@@ -22,6 +23,7 @@ const Kernels kernels = {MLFF_TEXT(MLFF_ISA),
                          stress_rows,
                          local_sums,
                          local_rows,
+                         quadruple_rows,
                          harmonic_forces<double>,
                          harmonic_forces<float>,
                          local_forces<double>,

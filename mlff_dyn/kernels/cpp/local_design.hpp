@@ -6,6 +6,29 @@
 
 namespace mlff {
 
+// Products of three factors; see LocalTables.quadruples and couplings.py.
+struct Quadruples {
+    struct Product {
+        std::int32_t kind, channels[3], degrees[3], function;
+    };
+    struct Coupling {
+        std::int32_t first, last;  // entries
+    };
+    const std::int32_t* starts;   // [n_kinds + 1], of the products of each kind of central atom
+    const Product* products;
+    const Coupling* couplings;    // of each product
+    const std::int32_t* orders;   // [n_entries][3], place of m in each factor
+    const double* weights;        // [n_entries]
+    std::ptrdiff_t n_harmonics;   // up to the largest degree of a factor
+
+    std::ptrdiff_t count(std::ptrdiff_t kind) const { return starts[kind + 1] - starts[kind]; }
+};
+
+// Derivatives of a product by the sums of its factors.
+struct QuadrupleSlopes {
+    double factors[3][2 * kLargestL + 1];
+};
+
 // The columns of a channel c = (kind, n) are A_c00 times A_c'lm, ordered by l and c' and summed over m, then A_c00 alone.
 struct LocalDesign {
     std::ptrdiff_t n_kinds;
@@ -19,6 +42,7 @@ struct LocalDesign {
     std::ptrdiff_t most_neighbors;       // of a site
     const std::int32_t* functions;       // [n_kinds][n_channels][n_columns], -1 for none
     const double* weights;               // [n_channels][n_columns], of the derivative of the first factor
+    Quadruples quadruples;
 
     std::ptrdiff_t n_channels() const { return n_kinds * radial.n_radial; }
     std::ptrdiff_t n_harmonics() const { return (l_max + 1) * (l_max + 1); }
@@ -63,6 +87,7 @@ inline std::ptrdiff_t local_scratch_size(const LocalDesign& design) {
     const std::ptrdiff_t of_neighbors = 3 * design.radial.n_radial + 4 * design.n_harmonics();
     return raw_size(design, kForceRows) + raw_size(design, kTotalRows) + kPadding * of_neighbors +
            4 * padded(design.most_neighbors) + padded(design.radial.n_radial) +
+           4 * design.radial.n_radial * design.n_harmonics() + kPadding +
            (4 + 2 * kVirialRows) * column_stride(design);
 }
 

@@ -117,6 +117,29 @@ static Lanes<Real> differentiate(const LocalProgram<Real>& program, const Factor
     return Real(0.5) * twice;
 }
 
+// Adds products of three sums to lambda; returns their energy.
+template <typename Real>
+static Lanes<Real> add_cubic(const CubicTable<Real>& table, const LocalScratch<Real>& scratch) {
+    const Lanes<Real> share = *reinterpret_cast<const Lanes<Real>*>(table.share);
+    Lanes<Real> energy = {};
+    for (std::ptrdiff_t k = 0; k < table.n_pairs; ++k) {
+        const typename CubicTable<Real>::Place a = table.pairs[2 * k], b = table.pairs[2 * k + 1];
+        const Lanes<Real> first = share * scratch.sums[a.sum], second = scratch.sums[b.sum];
+        const Lanes<Real> product = first * second;
+        Lanes<Real> sum = {};
+        for (std::int32_t term = table.starts[k]; term < table.starts[k + 1]; ++term) {
+            const typename CubicTable<Real>::Place c = table.thirds[term];
+            const Lanes<Real> coefficient = broadcast(table.coefficients[term]);
+            sum += coefficient * scratch.sums[c.sum];
+            scratch.slopes[c.slope] += coefficient * product;
+        }
+        scratch.slopes[a.slope] += share * sum * second;
+        scratch.slopes[b.slope] += sum * first;
+        energy += sum * product;
+    }
+    return energy;
+}
+
 // Slope of the energy with the vector of a record.
 template <typename Real, int LMax>
 MLFF_INLINE Vector3<Real> record_slope(std::ptrdiff_t n_radial, const Lanes<Real>* record, const Lanes<Real>* lambda,
@@ -174,10 +197,10 @@ static double run_local_block(const LocalProgram<Real>& program, const LocalBloc
         sum_records(program, records, last - n_records, scratch.sums + kind * per_kind);
         n_records = last;
     }
-    const double energy = add_up<Real>(
-        block.is_mixed ? differentiate(program, reinterpret_cast<const Lanes<Real>*>(block.pair),
-                                       reinterpret_cast<const Lanes<Real>*>(block.triple), scratch)
-                       : differentiate(program, block.pair, block.triple, scratch));
+    Lanes<Real> energy = block.is_mixed ? differentiate(program, reinterpret_cast<const Lanes<Real>*>(block.pair),
+                                                        reinterpret_cast<const Lanes<Real>*>(block.triple), scratch)
+                                        : differentiate(program, block.pair, block.triple, scratch);
+    for (std::ptrdiff_t k = 0; k < block.n_cubic; ++k) energy += add_cubic(block.cubic[k], scratch);
     Vector3<Real> home = {};
     const Lanes<Real>* record = scratch.records;
     std::ptrdiff_t kind = 0;
@@ -191,7 +214,7 @@ static double run_local_block(const LocalProgram<Real>& program, const LocalBloc
         if (virial != nullptr) add_virial(slope, block.vectors + 3 * number * kLanes<Real>, virial);
     }
     scatter_subtract(forces, block.places, home);
-    return energy;
+    return add_up<Real>(energy);
 }
 
 template <typename Real, int LMax>

@@ -19,7 +19,8 @@ class LocalPlan {
 public:
     LocalPlan(const std::string& isa, std::ptrdiff_t l_max, std::ptrdiff_t n_functions, double cutoff,
               Doubles<3> radial, Ints<1> kinds, Ints<1> starts, Ints<1> neighbor_kinds, Doubles<2> vectors,
-              Ints<3> functions, Doubles<2> weights)
+              Ints<3> functions, Doubles<2> weights, Ints<1> quadruple_starts, Ints<2> quadruples, Ints<2> couplings,
+              Ints<2> orders, Doubles<1> coupling_weights)
         : kernels_(find_kernels(isa)),
           radial_(radial),
           kinds_(kinds),
@@ -27,15 +28,30 @@ public:
           neighbor_kinds_(neighbor_kinds),
           vectors_(vectors),
           functions_(functions),
-          weights_(weights) {
+          weights_(weights),
+          quadruple_starts_(quadruple_starts),
+          quadruples_(quadruples),
+          couplings_(couplings),
+          orders_(orders),
+          coupling_weights_(coupling_weights) {
         const RadialTable<double> table = {static_cast<std::ptrdiff_t>(radial.shape(1)),
                                            static_cast<std::ptrdiff_t>(radial.shape(0)), cutoff, radial.data()};
         std::ptrdiff_t most = 0;
         for (std::size_t site = 0; site < kinds.shape(0); ++site) {
             most = std::max<std::ptrdiff_t>(most, starts(site + 1) - starts(site));
         }
+        std::int32_t largest = 0;
+        for (std::size_t k = 0; k < quadruples.shape(0); ++k) {
+            for (std::size_t column = 4; column < 7; ++column) largest = std::max(largest, quadruples(k, column));
+        }
+        const Quadruples products = {quadruple_starts.data(),
+                                     reinterpret_cast<const Quadruples::Product*>(quadruples.data()),
+                                     reinterpret_cast<const Quadruples::Coupling*>(couplings.data()),
+                                     orders.data(),
+                                     coupling_weights.data(),
+                                     static_cast<std::ptrdiff_t>(largest + 1) * (largest + 1)};
         design_ = {static_cast<std::ptrdiff_t>(functions.shape(0)), l_max, n_functions, table, kinds.data(),
-                   starts.data(), neighbor_kinds.data(), vectors.data(), most, functions.data(), weights.data()};
+                   starts.data(), neighbor_kinds.data(), vectors.data(), most, functions.data(), weights.data(), products};
     }
 
     // Adds to the rows of the forces on some atoms, and, if totals has rows, the share of these atoms to the rows of the
@@ -58,6 +74,14 @@ public:
         kernels_.local_sums(design_, frame, n_needed, needed.data(), values, memory);
         kernels_.local_rows(design_, frame, {places.data(), values}, n_atoms, atoms.data(), rows.data(),
                             totals.shape(0) > 0 ? totals.data() : nullptr, memory);
+        std::ptrdiff_t most = 0;
+        for (std::ptrdiff_t kind = 0; kind < design_.n_kinds; ++kind) {
+            most = std::max(most, design_.quadruples.count(kind));
+        }
+        if (most == 0) return;
+        std::vector<QuadrupleSlopes> slopes(static_cast<std::size_t>(n_needed * most));
+        kernels_.quadruple_rows(design_, frame, {places.data(), values}, n_atoms, atoms.data(), n_needed, needed.data(),
+                                most, slopes.data(), rows.data(), totals.shape(0) > 0 ? totals.data() : nullptr, memory);
     }
 
 private:
@@ -86,6 +110,9 @@ private:
     const Doubles<2> vectors_;
     const Ints<3> functions_;
     const Doubles<2> weights_;
+    const Ints<1> quadruple_starts_;
+    const Ints<2> quadruples_, couplings_, orders_;
+    const Doubles<1> coupling_weights_;
     LocalDesign design_;
 };
 
@@ -94,7 +121,7 @@ private:
 void bind_local(nb::module_& module) {
     nb::class_<LocalPlan>(module, "LocalPlan")
         .def(nb::init<const std::string&, std::ptrdiff_t, std::ptrdiff_t, double, Doubles<3>, Ints<1>, Ints<1>, Ints<1>,
-                      Doubles<2>, Ints<3>, Doubles<2>>())
+                      Doubles<2>, Ints<3>, Doubles<2>, Ints<1>, Ints<2>, Ints<2>, Ints<2>, Doubles<1>>())
         .def("add_rows", &LocalPlan::add_rows);
 }
 

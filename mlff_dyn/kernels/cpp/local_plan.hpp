@@ -20,6 +20,9 @@ struct LocalInput {
     double cutoff;
     std::ptrdiff_t n_polynomials, l_max, n_kinds;
     std::vector<double> radial, pair, triple;
+    // See CubicTable; places are channel * n_harmonics + lm.
+    std::vector<std::int32_t> cubic_kinds, cubic_pairs, cubic_starts, cubic_thirds;
+    std::vector<double> cubic;
 
     std::vector<std::vector<std::int32_t>> ends;  // of the neighbors of kinds below each one, by site
 

@@ -15,6 +15,20 @@ struct RadialTable {
     const Real* coefficients;
 };
 
+// Monomials of three sums A of an atom, side by side where the first two are the same.
+template <typename Real>
+struct CubicTable {
+    struct Place {
+        std::int32_t sum, slope;  // of a sum A, and of the derivative by it
+    };
+    std::ptrdiff_t n_pairs;
+    const Place* pairs;          // [n_pairs][2]
+    const std::int32_t* starts;  // [n_pairs + 1], of their monomials
+    const Place* thirds;         // [n_monomials], the last factor
+    const Real* coefficients;    // [n_monomials]
+    const Real* share;           // [lanes], 1 for atoms that have these monomials, else 0
+};
+
 // Atoms, one in each lane, with equally long lists of neighbors. What is missing stands for the central atom of its
 // lane, far away. Atoms of several kinds have their coefficients side by side in [lanes].
 template <typename Real>
@@ -25,6 +39,8 @@ struct LocalBlock {
     const std::int32_t* ends;    // [n_kinds + 1], neighbors of each kind
     const std::int32_t* places;  // [1 + n_neighbors][lanes], kStride * atom of a replica; central atoms first
     const Real* vectors;         // [n_neighbors][3][lanes], to the neighbors of the undisplaced crystal
+    std::ptrdiff_t n_cubic;      // one for each kind of atoms
+    const CubicTable<Real>* cubic;
 };
 
 template <typename Real>

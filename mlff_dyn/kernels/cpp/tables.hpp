@@ -142,6 +142,7 @@ using GaussianFunction = void (*)(std::uint64_t key, std::ptrdiff_t count, doubl
 constexpr std::ptrdiff_t kGaussianBlock = 16;
 
 struct LocalDesign;
+struct QuadrupleSlopes;
 struct LocalFrame;
 struct LocalSums;
 
@@ -165,6 +166,10 @@ struct Kernels {
                        double* sums, void* scratch);
     void (*local_rows)(const LocalDesign&, const LocalFrame&, const LocalSums&, std::ptrdiff_t n_atoms,
                        const std::int32_t* atoms, double* rows, double* totals, void* scratch);
+    // The same for products of three sums, with memory for most of them of each atom that has sums.
+    void (*quadruple_rows)(const LocalDesign&, const LocalFrame&, const LocalSums&, std::ptrdiff_t n_atoms,
+                           const std::int32_t* atoms, std::ptrdiff_t n_needed, const std::int32_t* needed,
+                           std::ptrdiff_t most, QuadrupleSlopes* slopes, double* rows, double* totals, void* scratch);
     HarmonicFunction<double> harmonic64;
     HarmonicFunction<float> harmonic32;
     LocalFunction<double> local64;

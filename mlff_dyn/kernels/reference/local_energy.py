@@ -11,6 +11,7 @@ from scipy import sparse
 
 from mlff_dyn.kernels.local_tables import LocalPlace, LocalRows, LocalTables, LocalTerms
 from mlff_dyn.kernels.reference.local_functions import harmonics, radial_functions
+from mlff_dyn.kernels.reference.local_quadruples import quadruple_products
 from mlff_dyn.kernels.slot_atoms import EVERY_CELL
 
 if TYPE_CHECKING:
@@ -35,9 +36,10 @@ def local_rows(
     slopes = np.zeros((len(pairs.centers), 3, tables.n_functions))
     for kind in range(tables.n_kinds):
         of_functions = _products_of_functions(tables, kind)
-        energy += pairs.products(kind) @ of_functions
         mine = pairs.kinds_of_centers == kind
-        slopes[mine] = pairs.slopes_of_products(mine) @ of_functions
+        products, slopes_of_products = pairs.products_of_three(kind, mine)
+        energy += pairs.products(kind) @ of_functions + products
+        slopes[mine] = pairs.slopes_of_products(mine) @ of_functions + slopes_of_products
     forces = pairs.forces(slopes)
     virial = np.einsum("paf,pb->abf", slopes, tables.vectors[pairs.neighbors])
     return LocalRows(
@@ -180,6 +182,15 @@ class _Pairs:
             half = np.einsum("pcma,pdm->pacd", of_slopes, of_sums)
             parts.append(half[:, :, first, second] + half[:, :, second, first])
         return np.concatenate(parts, axis=2)
+
+    def products_of_three(
+        self, kind: int, chosen: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Functions of three sums of the central atoms of a kind; derivatives as in slopes_of_products."""
+        of_kind = np.repeat(self.tables.kinds == kind, self.n_cells)
+        centers = (np.cumsum(of_kind) - 1)[self.centers[chosen]]
+        slopes = self._channel_functions[1][chosen]
+        return quadruple_products(self.tables, kind, self._sums[of_kind], centers, slopes)
 
     def _by_degree(self, values: NDArray[np.float64]) -> list[NDArray[np.float64]]:
         """Parts of each l of an array whose third axis is (l, m)."""

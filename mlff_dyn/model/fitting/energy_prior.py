@@ -29,6 +29,7 @@ def energy_prior(
     blocks: list[PriorBlock] = []
     names: list[str] = []
     orders: list[int] = []
+    late: tuple[int, ...] = ()
     for order, classes in zip(basis.orders, basis.classes, strict=True):
         kinds = _kinds(order, classes)
         present, groups = np.unique(kinds, return_inverse=True)
@@ -40,9 +41,10 @@ def energy_prior(
     if local is not None:
         blocks += [block for _, block in _local_blocks(local, len(names))]
         own = [f"local {n}" for n in np.unique(local.bodies).tolist()]
+        late = tuple(range(len(names), len(names) + len(own)))
         names += own
         orders += [1] * len(own)
-    return StructuredPrior(blocks, tuple(names), np.array(orders), hyperpriors)
+    return StructuredPrior(blocks, tuple(names), np.array(orders), hyperpriors, late)
 
 
 def decay_names(basis: ForceConstantBasis, local: LocalBasis | None) -> list[str]:
@@ -52,12 +54,12 @@ def decay_names(basis: ForceConstantBasis, local: LocalBasis | None) -> list[str
 
 
 def _local_blocks(local: LocalBasis, first_group: int) -> list[tuple[str, PriorBlock]]:
-    """Functions of two and of three bodies, of natural size: no data scale them; and names of their decays.
+    """Functions of two to four bodies, of natural size: no data scale them; and names of their decays.
 
     The decay counts the mean number of the radial functions, which is the distance from the atom in units of
     their spacing; degrees of the angular functions are alike. Values that rules tie together have one decay.
     """
-    away = local.radial_indices.mean(axis=1)
+    away = local.mean_radial_indices
     bodies, groups = np.unique(local.bodies, return_inverse=True)
     groups = first_group + groups
     if local.structure is not None:

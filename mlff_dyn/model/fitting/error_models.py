@@ -165,7 +165,7 @@ def energy_model(
 
     Forces left out along the paths of the atoms add up to an energy of which a part has one sign in all
     frames: the coherence, over what they could at most. The zero of the energy takes it up at the amplitudes
-    of the data, but not what it grows by beyond them.
+    of the data, but not what it grows by beyond them, nor what is missing of it below.
     """
     if not data.energy_means or posterior.free is None:
         return None
@@ -210,4 +210,5 @@ def _scalar_model(
         calibration=scalar_calibration_scale(scores, len(data)),
         coherent_sd=0.0,
         largest_amplitude=max(frame.amplitude_angstrom for frame in data.frames),
+        smallest_amplitude=min(frame.amplitude_angstrom for frame in data.frames),
     )

@@ -179,7 +179,7 @@ class _Search:
             if not self._time_limit.allows(candidate):
                 return None
             with self._time_limit.measured(candidate):
-                trial = _try(self._data, candidate, self._limits)
+                trial = try_expansion(self._data, candidate, self._limits)
             self._tried[candidate.name] = Tried(candidate, trial)
             yield trial
         return self._tried[candidate.name]
@@ -210,7 +210,10 @@ def cheapest_sufficient(
     return min(sufficient, key=lambda trial: (trial.n_parameters, trial.force_call_milliseconds))
 
 
-def _try(data: Sequence[LabelledFrame], candidate: Candidate, limits: SearchLimits) -> Trial:
+def try_expansion(
+    data: Sequence[LabelledFrame], candidate: Candidate, limits: SearchLimits = SEARCH_LIMITS
+) -> Trial:
+    """Fit an expansion and hold supercells out."""
     basis = candidate.basis
     expansion = Expansion(basis, data[0].supercell.long_range, candidate.local)
     placed = FitData(

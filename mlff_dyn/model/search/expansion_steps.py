@@ -6,6 +6,7 @@ is larger. Pairs reach at least as far as larger clusters; orders above 4 have p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,7 +19,7 @@ from mlff_dyn.lattice.wigner_seitz import largest_safe_cutoff
 from mlff_dyn.model.search.local_steps import LocalStep, LocalSteps
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator
 
     from mlff_dyn.lattice.basis import ForceConstantBasis
     from mlff_dyn.lattice.torus import Torus
@@ -90,6 +91,8 @@ class Steps:
         Local part to begin with; without it there are force constants alone.
     rotational_sum_rules : collection of str
         Of all expansions.
+    start : Candidate, optional
+        First expansion, whatever its shells; orders that a step does not change keep its cutoffs.
     """
 
     def __init__(
@@ -98,6 +101,7 @@ class Steps:
         limits: SearchLimits,
         first_local: LocalSettings | None = None,
         rotational_sum_rules: Collection[str] = (),
+        start: Candidate | None = None,
     ) -> None:
         self._torus = torus
         self._rules = tuple(rotational_sum_rules)
@@ -108,10 +112,15 @@ class Steps:
         )
         self._most_parameters = limits.most_parameters
         self._reaches = _shell_reaches(torus, limits.margin_angstrom)
+        self._margin = limits.margin_angstrom
+        self._start = start or Candidate({}, {2: FULL}, self._basis({2: FULL}))
+        cutoffs = self._start.cutoffs_angstrom
+        shells = {order: self._shells(cutoffs[order]) for order in cutoffs if order > _PAIR}
+        self._start = replace(self._start, shells=_present(shells, self._start.basis))
 
     def first(self) -> Candidate:
-        """Return the second order alone."""
-        return Candidate({}, {2: FULL}, self._basis({2: FULL}))
+        """Return the expansion to start with: the second order alone, if no other was given."""
+        return self._start
 
     def beyond(self, start: Candidate, n_shells: int) -> Iterator[Step]:
         """Steps from an expansion; an order needs the one below it."""
@@ -183,14 +192,7 @@ class Steps:
             basis = self._basis(cutoffs)
         except BasisError:
             return None
-        n_bodies = {
-            order: int(classes.n_bodies.max())
-            for order, classes in zip(basis.orders, basis.classes, strict=True)
-        }
-        present = {
-            order: (pairs, larger if n_bodies[order] > _PAIR else 0)
-            for order, (pairs, larger) in shells.items()
-        }
+        present = _present(shells, basis)
         return self._fitting(Candidate(present, self._cutoffs(present), basis, local))
 
     def _basis(self, cutoffs: Cutoffs) -> ForceConstantBasis:
@@ -200,8 +202,11 @@ class Steps:
         return candidate if candidate.n_parameters <= self._most_parameters else None
 
     def _cutoffs(self, shells: dict[int, tuple[int, int]]) -> Cutoffs:
-        cutoffs: dict[int, float | str | Mapping[int, float]] = {2: FULL}
+        cutoffs: dict[int, float | str | Mapping[int, float]] = {2: self._start.cutoffs_angstrom[2]}
         for order, (pairs, larger) in shells.items():
+            if self._start.shells.get(order) == (pairs, larger):
+                cutoffs[order] = self._start.cutoffs_angstrom[order]
+                continue
             of_pairs = round(self._reaches[pairs - 1], 2)
             if larger == pairs:
                 cutoffs[order] = of_pairs
@@ -209,6 +214,26 @@ class Steps:
             others = range(3, order + 1) if larger else ()
             cutoffs[order] = {2: of_pairs, **dict.fromkeys(others, round(self._reaches[larger - 1], 2))}
         return cutoffs
+
+    def _shells(self, cutoff: float | str | Mapping[int, float]) -> tuple[int, int]:
+        """Shells that pairs and the largest of the other clusters reach."""
+        if isinstance(cutoff, str):
+            return len(self._reaches), len(self._reaches)
+        of_bodies = cutoff if isinstance(cutoff, Mapping) else {2: cutoff, 3: cutoff}
+        pairs = of_bodies.get(_PAIR, 0.0)
+        larger = max((length for n_bodies, length in of_bodies.items() if n_bodies > _PAIR), default=0.0)
+        pairs, larger = (sum(r - self._margin <= c for r in self._reaches) for c in (pairs, larger))
+        return pairs, larger
+
+
+def _present(shells: Mapping[int, tuple[int, int]], basis: ForceConstantBasis) -> dict[int, tuple[int, int]]:
+    """Shells without those of larger clusters where a basis has none."""
+    n_bodies = {
+        order: int(classes.n_bodies.max()) for order, classes in zip(basis.orders, basis.classes, strict=True)
+    }
+    return {
+        order: (pairs, larger if n_bodies[order] > _PAIR else 0) for order, (pairs, larger) in shells.items()
+    }
 
 
 def _shell_reaches(torus: Torus, margin: float) -> list[float]:

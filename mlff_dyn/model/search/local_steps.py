@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlff_dyn.errors import BasisError
+from mlff_dyn.local.basis import NUMBERS_OF_BODIES
 from mlff_dyn.model.local_expansion import local_basis
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class LocalStep(NamedTuple):
 
 
 _FIRST = "first"
-_SIZES = ("n_radial", "l_max", "cutoff_angstrom")
+_SIZES = ("n_radial", "l_max", "cutoff_angstrom", "n_bodies")
 
 
 class LocalSteps:
@@ -48,8 +49,13 @@ class LocalSteps:
         self._torus = torus
         self._first = first
         self._is_at_rest = is_at_rest
-        self._most = (limits.most_radial, limits.largest_l, limits.largest_local_cutoff_angstrom)
-        self._units = (1, 1, limits.local_cutoff_step_angstrom)
+        self._most = (
+            limits.most_radial,
+            limits.largest_l,
+            limits.largest_local_cutoff_angstrom,
+            max(NUMBERS_OF_BODIES),
+        )
+        self._units = (1, 1, limits.local_cutoff_step_angstrom, 1)
         self._built: dict[LocalSettings, LocalBasis | None] = {}
 
     def beyond(self, now: LocalSettings | None, amount: int) -> Iterator[LocalStep]:
@@ -72,7 +78,7 @@ class LocalSteps:
     def _changed(self, now: LocalSettings, size: str, amount: int) -> LocalSettings | None:
         place = _SIZES.index(size)
         value = round(getattr(now, size) + amount * self._units[place], 2)
-        least = 0 if size == "l_max" else self._units[place]
+        least = {"l_max": 0, "n_bodies": min(NUMBERS_OF_BODIES)}.get(size, self._units[place])
         return replace(now, **{size: value}) if least <= value <= self._most[place] else None
 
     def _basis(self, settings: LocalSettings | None) -> LocalBasis | None:

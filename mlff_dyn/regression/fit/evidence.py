@@ -34,6 +34,8 @@ further residuals of that size would make it cost, k = n_parameters - n_targets 
 
     -k/2 [log(v / h^2) + h^2 / v - 1]     where v < h^2
 
+Then it may also have several maxima, and the prior may name further starts; the highest end counts.
+
 References
 ----------
 MacKay, Neural Comput. 4, 415 (1992); Tipping, J. Mach. Learn. Res. 1, 211 (2001).
@@ -43,7 +45,7 @@ Average information: Gilmour, Thompson and Cullis, Biometrics 51, 1440 (1995).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -56,6 +58,8 @@ from mlff_dyn.regression.fit.noise_by_kind import variances_by_kind
 from mlff_dyn.regression.linalg.ascent import Point, climb, difference_quotients
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
 
     from mlff_dyn.regression.data.observations import Observations
@@ -180,18 +184,30 @@ def maximize_evidence(
     bounds = np.array(noise.bounds(rms, smallest) + prior.bounds(prior_start))
     if start is not None:
         noise_start, prior_start = noise.values(start.noise, start.other_noise, rms), start.prior_values
-    found = climb(
-        lambda values: _penalized(objective, hold, noise, values[:n_noise], values[n_noise:]),
-        np.concatenate([noise_start, prior_start]),
-        bounds,
-        max_iterations=max_iterations,
-        tolerance=tolerance if start is None else hyperpriors.early_end * tolerance,
-        is_near=start is not None,
-        unseen_gain=0.0 if start is None else hyperpriors.unseen_gain,
-    )
+    few = start is None and observations.n_targets < observations.n_parameters
+    starts = [prior_start, *(prior.other_starts(prior_start) if few else [])]
+
+    def expand(values: NDArray[np.float64]) -> Point:
+        return _penalized(objective, hold, noise, values[:n_noise], values[n_noise:])
+
+    near = {} if start is None else {"is_near": True, "unseen_gain": hyperpriors.unseen_gain}
+    end = tolerance if start is None else hyperpriors.early_end * tolerance
+    joined = [np.concatenate([noise_start, each]) for each in starts]
+    found = _best_end(expand, joined, bounds, max_iterations=max_iterations, tolerance=end, **near)
     noise_values = found[:n_noise]
     others = noise.other_models(noise_values)
     return Hyperparameters(noise.model(noise_values), found[n_noise:], others, hyperpriors.weight_power)
+
+
+def _best_end(
+    expand: Callable[[NDArray[np.float64]], Point],
+    starts: Sequence[NDArray[np.float64]],
+    bounds: NDArray[np.float64],
+    **options: Any,  # noqa: ANN401 (of `climb`)
+) -> NDArray[np.float64]:
+    """Highest of the maxima that searches from several starts end in."""
+    ends = [climb(expand, each, bounds, **options) for each in starts]
+    return ends[0] if len(ends) == 1 else max(ends, key=lambda end: expand(end).value)
 
 
 class _Hold:

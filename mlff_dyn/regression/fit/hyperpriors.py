@@ -49,6 +49,10 @@ class Hyperpriors:
         Floor of prior variances, over the largest of the block; keeps the precision well conditioned.
     scale_log_range : tuple of float
         Range of the search for prior scales about their start, natural logarithm.
+    late_start_log : float
+        How far below its first guess a scale that few data may do without is started a second time (natural
+        logarithm). From one calculation of c-BAs, one of two searches from the first guess ends 48 lower in
+        the log evidence, and errs by 1.5 instead of 1.1 %.
     start_decay, largest_decay : float
         Where the search for a decay begins and ends, 1/Å.
     guess_scale_sd : float
@@ -87,6 +91,7 @@ class Hyperpriors:
     residual_decay: float = 1e-6
     smallest_variance: float = 1e-11
     scale_log_range: tuple[float, float] = (-9.0, 12.0)
+    late_start_log: float = 4.0
     start_decay: float = 2.0
     largest_decay: float = 7.0
     guess_scale_sd: float = 0.3

@@ -97,6 +97,10 @@ class PriorAboutGuess:
         """First guess of the values, those of the deviation."""
         return self._deviation.start(column_power, target_rms)
 
+    def other_starts(self, start: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+        """Further guesses, those of the deviation."""
+        return self._deviation.other_starts(start)
+
     def bounds(self, start: NDArray[np.float64]) -> list[tuple[float, float]]:
         """Range of each value."""
         return self._deviation.bounds(start)

@@ -90,6 +90,9 @@ class Prior(Protocol):
     def start(self, column_power: NDArray[np.float64], target_rms: float) -> NDArray[np.float64]:
         """First guess of the values, given the mean square of each column of X and of the targets."""
 
+    def other_starts(self, start: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+        """Further guesses, for few data, whose evidence may have several maxima."""
+
     def bounds(self, start: NDArray[np.float64]) -> list[tuple[float, float]]:
         """Range of each value."""
 
@@ -130,6 +133,8 @@ class StructuredPrior:
     group_orders : ndarray of int, shape (n_groups,), optional
         Order of each group, for those whose scale has the unit of an order.
     hyperpriors : Hyperpriors
+    late_groups : tuple of int
+        Those that few data may do without.
 
     Examples
     --------
@@ -149,8 +154,10 @@ class StructuredPrior:
         group_names: tuple[str, ...] = (),
         group_orders: NDArray[np.int64] | None = None,
         hyperpriors: Hyperpriors = HYPERPRIORS,
+        late_groups: tuple[int, ...] = (),
     ) -> None:
         self.blocks = tuple(blocks)
+        self._late_groups = list(late_groups)
         self.group_names = group_names
         self.hyperpriors = hyperpriors
         self.n_groups = 1 + max(int(block.groups.max()) for block in blocks)
@@ -213,6 +220,12 @@ class StructuredPrior:
                 logs[group] = np.log(target_rms / np.sqrt(power)) - 0.5 * weight
             first += count
         return np.concatenate([logs, np.full(len(self._decaying), self.hyperpriors.start_decay)])
+
+    def other_starts(self, start: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+        """Start where groups that few data may do without hold little; none without such groups."""
+        lower = start.copy()
+        lower[self._late_groups] -= self.hyperpriors.late_start_log
+        return [lower] if self._late_groups else []
 
     def bounds(self, start: NDArray[np.float64]) -> list[tuple[float, float]]:
         """Range of each value."""

@@ -17,6 +17,7 @@ from mlff_dyn.store.provenance import Provenance
 from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.snapshots import labelled_snapshot
 from mlff_dyn.workflows.training.learner import Learner
+from mlff_dyn.workflows.waiting import shown_while_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -159,7 +160,8 @@ def _calculate(
     settings = config.execution.model_dump()
     with create_execution(config.execution.kind, engine, section.model_dump(), folder, settings) as execution:
         execution.submit(list(todo), list(todo.values()))
-        execution.results(list(todo), count)
+        with shown_while_waiting(progress, folder, list(todo)):
+            execution.results(list(todo), count)
     progress.stop()
 
 

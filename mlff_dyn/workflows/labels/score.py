@@ -26,6 +26,8 @@ from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.snapshots import check_periodic, displaced_atoms, frames_of_snapshots
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ase import Atoms
 
     from mlff_dyn.config.schema import Config
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 REASON = "chosen by label score"
 DESIGN = "i-optimal"
+SAME_ANGSTROM, SAME_STRAIN = 1e-3, 1e-4
+"""Files of trajectories round positions and cells; frames of dynamics differ by 100 times more."""
 
 
 @dataclass(frozen=True)
@@ -111,13 +115,9 @@ def score(
         raise UsageError("--write needs the engine of a configuration", fix="give CONFIG.yaml instead")
     force_field = read_model(source)[0] if isinstance(source, Path) else Workspace(source).read_model()
     found, strangers, damage = _score_frames(force_field, file, stride, progress)
-    if not found:
-        raise DataError(
-            f"{file}: no frame belongs to the crystal of the model; frame {strangers[0].frame}: "
-            f"{strangers[0].outside}",
-            fix="give frames of the crystal that the model was trained for",
-        )
-    chosen, expected = _choose(force_field, source, found, n)
+    labelled = _labelled(force_field, source)
+    found = [_if_new(each, labelled) for each in found]
+    chosen, expected = _choose(force_field, labelled, found, n)
     written: list[Path] = []
     if output is not None and config is not None:
         written = _write(config, output, file, chosen, dry_run=dry_run)
@@ -157,6 +157,12 @@ def _score_frames(
             raise
         damage.append(f"{error.message}; only the frames before it are looked at")
     progress.stop()
+    if not found:
+        raise DataError(
+            f"{file}: no frame belongs to the crystal of the model; frame {strangers[0].frame}: "
+            f"{strangers[0].outside}",
+            fix="give frames of the crystal that the model was trained for",
+        )
     return found, strangers, damage
 
 
@@ -203,8 +209,22 @@ def _largest_displacement(force_field: ForceField, limits: DecisionLimits = LIMI
     return half if force_field.local is None else min(half, force_field.local.largest_displacement)
 
 
+def _if_new(frame: _Scored, labelled: Sequence[LabelledFrame]) -> _Scored:
+    """Take a frame from the candidates that the model was trained on."""
+    torus, displacements = frame.match.torus, frame.match.displacements
+    is_labelled = any(
+        np.array_equal(rows.supercell.torus.matrix, torus.matrix)
+        and np.abs(rows.displacements - displacements).max() < SAME_ANGSTROM
+        and np.abs(rows.supercell.strain - frame.match.strain).max() < SAME_STRAIN
+        for rows in labelled
+    )
+    if not is_labelled:
+        return frame
+    return replace(frame, score=replace(frame.score, is_candidate=False, is_labelled=True))
+
+
 def _choose(
-    force_field: ForceField, source: Path | Config, found: list[_Scored], n: int
+    force_field: ForceField, labelled: Sequence[LabelledFrame], found: list[_Scored], n: int
 ) -> tuple[list[_Scored], list[float]]:
     """Frames to calculate, most useful first, and the expected error of the others after each of them."""
     candidates = [each for each in found if each.score.is_candidate]
@@ -218,7 +238,7 @@ def _choose(
         (force_field.expansion.on(each.match.torus, each.match.strain), each.match.displacements)
         for each in candidates
     ]
-    pool = information_of_frames(force_field, frames, _labelled(force_field, source))
+    pool = information_of_frames(force_field, frames, labelled)
     selection = select(pool, SELECTIONS[DESIGN], min(n, len(pool)))
     errors = force_field.calibration * np.sqrt(selection.mean_variances)
     return [candidates[k] for k in selection.frames], errors.tolist()

@@ -31,6 +31,7 @@ class FrameScore:
     displacement_rms_angstrom : float or None         of a component
     largest_displacement_angstrom : float or None
     is_candidate : bool                               it may be chosen: known, and not at rest
+    is_labelled : bool                                the model was trained on it
     outside : str or None                             how it lies outside the trusted region
     """
 
@@ -42,6 +43,7 @@ class FrameScore:
     displacement_rms_angstrom: float | None = None
     largest_displacement_angstrom: float | None = None
     is_candidate: bool = False
+    is_labelled: bool = False
     outside: str | None = None
 
 
@@ -76,6 +78,7 @@ class ScoreReport(Report):
         return {
             "file": self.file,
             "n_frames": len(self.frames),
+            "n_labelled": sum(each.is_labelled for each in self.frames),
             "n_outside": sum(each.outside is not None for each in self.frames),
             **{f"force_sd_{name}_ev_per_angstrom": value for name, value in self._sds().items()},
             "force_sd_relative": self._relative(),
@@ -138,6 +141,9 @@ class ScoreReport(Report):
                 ("  largest", f"{format_error(_error(worst))}, in frame {worst.frame}"),
                 ("to lower it", format_remedy(sds)),
             ]
+        known_before = [each.frame for each in self.frames if each.is_labelled]
+        if known_before:
+            rows.append(("trained on", f"frames {_ranges(known_before)}"))
         rows += self._outside_rows()
         by_number = {each.frame: each for each in self.frames}
         for place, number in enumerate(self.next, start=1):

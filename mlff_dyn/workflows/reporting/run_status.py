@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from statistics import median
 from typing import TYPE_CHECKING
 
-from mlff_dyn.execution.states import FINISHED, RUNNING, WAITING, calculation_states
+from mlff_dyn.execution.states import RUNNING, WAITING, calculation_states, typical_seconds
 from mlff_dyn.regression.planning.forecast import Forecast
 from mlff_dyn.report.answer import Report, read_report
 from mlff_dyn.report.numbers import format_percent
@@ -63,6 +62,7 @@ class StatusReport(Report):
     n_labelled : int
     n_calculations, max_calculations : int   made, and the budget
     running, waiting : tuple of str          names of calculations that are not finished
+    running_seconds : tuple of float         time since the input of each that runs
     n_steps : int                            of exploring dynamics
     temperatures : tuple of TemperatureStatus
     seconds_per_calculation : float or None  median of the finished ones
@@ -77,6 +77,7 @@ class StatusReport(Report):
     max_calculations: int
     running: tuple[str, ...]
     waiting: tuple[str, ...]
+    running_seconds: tuple[float, ...]
     n_steps: int
     temperatures: tuple[TemperatureStatus, ...]
     seconds_per_calculation: float | None
@@ -103,9 +104,13 @@ class StatusReport(Report):
         """Return the rows for people."""
         rows = [] if self.process is None else [("process", str(self.process))]
         rows.append(("calculations", f"{self.n_calculations} done of at most {self.max_calculations}"))
+        running = [
+            f"{name} for {_duration(seconds)}"
+            for name, seconds in zip(self.running, self.running_seconds, strict=True)
+        ]
         rows += [
             (state, ", ".join(names))
-            for state, names in ((RUNNING, self.running), (WAITING, self.waiting))
+            for state, names in ((RUNNING, running), (WAITING, self.waiting))
             if names
         ]
         rows += [("labelled snapshots", str(self.n_labelled)), ("MD steps", str(self.n_steps))]
@@ -137,15 +142,16 @@ def run_status(config: Config) -> StatusReport:
     states = calculation_states(workspace.calculations_path)
     process = holder_of(directory)
     temperatures = tuple(_temperature(config, history, t) for t in config.training.temperatures_kelvin)
-    times = [each.seconds for each in states if each.state == FINISHED and each.seconds is not None]
-    typical = median(times) if times else None
+    typical = typical_seconds(states)
+    running = {each.name: each.seconds or 0.0 for each in states if each.state == RUNNING}
     return StatusReport(
         status=_state(config, history, process, states),
         process=process,
         n_labelled=history.n_snapshots,
         n_calculations=len(history.calculations),
         max_calculations=config.training.max_calculations,
-        running=tuple(each.name for each in states if each.state == RUNNING),
+        running=tuple(running),
+        running_seconds=tuple(running.values()),
         waiting=tuple(each.name for each in states if each.state == WAITING),
         n_steps=history.n_steps,
         temperatures=temperatures,

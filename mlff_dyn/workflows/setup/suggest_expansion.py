@@ -11,6 +11,7 @@ import numpy as np
 from mlff_dyn.config.load import parse_config
 from mlff_dyn.config.yaml_source import format_yaml, insert_value, replace_value
 from mlff_dyn.errors import ConfigError, DataError, Interrupted
+from mlff_dyn.local.basis import NUMBERS_OF_BODIES
 from mlff_dyn.model.local_expansion import local_basis
 from mlff_dyn.model.search.expansion_search import cheapest_sufficient, search_expansions
 from mlff_dyn.model.search.expansion_steps import Candidate
@@ -145,7 +146,7 @@ def suggest_expansion(
     data = _read_frames(workspace, dataset)
     given = Candidate({}, config.expansion.cutoffs_angstrom, workspace.expansion.basis, workspace.local)
     time_limit = TimeLimit(60.0 * minutes)
-    first_local = _first_local(workspace, data)
+    first_local = local_part_to_begin_with(workspace, data)
     found = search_expansions(
         data,
         workspace.training_torus,
@@ -193,7 +194,7 @@ def _collect(found: Iterator[Trial], time_limit: TimeLimit, progress: Progress) 
     return trials, OUT_OF_TIME if time_limit.is_over else COMPLETE
 
 
-def _first_local(workspace: Workspace, data: Sequence[LabelledFrame]) -> LocalSettings | None:
+def local_part_to_begin_with(workspace: Workspace, data: Sequence[LabelledFrame]) -> LocalSettings | None:
     """Local part to begin with; None where atoms have left their sites."""
     crystal = workspace.crystal
     settings = LOCAL_LIMITS.settings(crystal.nearest_neighbor_distance, LOCAL_LIMITS.first_of_search)
@@ -243,7 +244,9 @@ def _name(trial: Trial) -> str:
     if local is None:
         return cutoffs
     kinds = "" if local.kinds == "species" else f" {local.kinds}"
-    return f"{cutoffs} + local {local.cutoff_angstrom:.3g} n{local.n_radial} l{local.l_max}{kinds}"
+    bodies = "" if local.n_bodies == max(NUMBERS_OF_BODIES) else f" b{local.n_bodies}"
+    size = f"{local.cutoff_angstrom:.3g} n{local.n_radial} l{local.l_max}"
+    return f"{cutoffs} + local {size}{bodies}{kinds}"
 
 
 def _columns(trial: Trial) -> str:

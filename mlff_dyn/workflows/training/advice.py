@@ -9,15 +9,22 @@ from mlff_dyn.report.numbers import format_percent
 if TYPE_CHECKING:
     from mlff_dyn.training.criteria.errors import MeanErrors
 
-_EXPANSION = "add an order, or enlarge expansion.cutoffs_angstrom or expansion.local"
+ENLARGE = "add an order, or enlarge expansion.cutoffs_angstrom or expansion.local"
 
 
-def advice_for_limited() -> str:
-    """Advice where the expansion is the limit."""
-    return f"{_EXPANSION}: more data cannot reach the limit"
+def advice_for_limited(enlarge: str = ENLARGE) -> str:
+    """Advice where the expansion is the limit; ``enlarge`` says how to make it larger."""
+    return f"{enlarge}: more data cannot reach the limit"
 
 
-def advice_for_budget(errors: MeanErrors | None, limit_relative: float, *, is_tested: bool) -> str:
+def is_mostly_truncation(errors: MeanErrors | None) -> bool:
+    """Whether what the expansion leaves out is the larger part of an error."""
+    return errors is not None and errors.predictive >= 0.0 and errors.truncation > errors.epistemic
+
+
+def advice_for_budget(
+    errors: MeanErrors | None, limit_relative: float, *, is_tested: bool, enlarge: str = ENLARGE
+) -> str:
     """Advice where the calculations are spent.
 
     Parameters
@@ -28,6 +35,8 @@ def advice_for_budget(errors: MeanErrors | None, limit_relative: float, *, is_te
         Of the predictive error.
     is_tested : bool
         Whether calculations at the temperatures of the training confirm the predicted errors.
+    enlarge : str
+        How to make the expansion larger.
 
     Examples
     --------
@@ -39,13 +48,13 @@ def advice_for_budget(errors: MeanErrors | None, limit_relative: float, *, is_te
     """
     more = "raise training.max_calculations and run the same command again"
     if errors is None or not errors.predictive >= 0.0:
-        return f"lower training.temperatures_kelvin or the timestep, or {more}; if it stays so, {_EXPANSION}"
-    if errors.truncation <= errors.epistemic:
+        return f"lower training.temperatures_kelvin or the timestep, or {more}; if it stays so, {ENLARGE}"
+    if not is_mostly_truncation(errors):
         return more
     left_out, limit = format_percent(errors.truncation), format_percent(limit_relative)
     if is_tested:
-        return f"{_EXPANSION}: what it leaves out is {left_out} of the forces, the limit {limit}"
+        return f"{enlarge}: what it leaves out is {left_out} of the forces, the limit {limit}"
     return (
-        f"{_EXPANSION}: what it leaves out seems to be {left_out} of the forces, the limit {limit}; a larger "
+        f"{enlarge}: what it leaves out seems to be {left_out} of the forces, the limit {limit}; a larger "
         "training.max_calculations would test that"
     )

@@ -19,6 +19,7 @@ from mlff_dyn.store.json_file import read_json, write_json
 from mlff_dyn.store.provenance import Provenance
 from mlff_dyn.workflows.setup.workspace import digest
 from mlff_dyn.workflows.snapshots import displaced_atoms, labelled_snapshot
+from mlff_dyn.workflows.waiting import shown_while_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from mlff_dyn.engines.base import Engine
     from mlff_dyn.execution.base import Execution
+    from mlff_dyn.report.progress import Progress
     from mlff_dyn.store.dataset import Snapshot
     from mlff_dyn.workflows.training.learner import Learner
 
@@ -67,12 +69,14 @@ class CallsInFlight:
     learner : Learner
     engine : Engine
     execution : Execution
+    progress : Progress
     """
 
-    def __init__(self, learner: Learner, engine: Engine, execution: Execution) -> None:
+    def __init__(self, learner: Learner, engine: Engine, execution: Execution, progress: Progress) -> None:
         self._learner = learner
         self._engine = engine
         self._execution = execution
+        self._progress = progress
         self._path = learner.workspace.calculations_path / PLAN_NAME
         self._batches: list[Batch] = []
 
@@ -99,12 +103,12 @@ class CallsInFlight:
     def oldest(self) -> tuple[list[Snapshot], Batch]:
         """Wait for the oldest batch; it stays until it is learnt."""
         batch = self._batches[0]
-        return self._collected(batch.calls, batch.names), batch
+        return self._collected(batch.calls, batch.names, batch.started_seconds), batch
 
     def again(self, calls: Sequence[Call], names: Sequence[str]) -> list[Snapshot]:
         """Calculate calls once more under other names, and wait for them."""
         self._execution.submit(names, [displaced_atoms(*call.structure) for call in calls])
-        return self._collected(calls, names)
+        return self._collected(calls, names, time.monotonic())
 
     def forget_oldest(self) -> None:
         """Strike out the oldest batch, which the data set holds now."""
@@ -117,9 +121,10 @@ class CallsInFlight:
         self._batches.append(Batch(tuple(calls), names, time.monotonic()))
         self._execution.submit(names, [displaced_atoms(*call.structure) for call in calls])
 
-    def _collected(self, calls: Sequence[Call], names: Sequence[str]) -> list[Snapshot]:
+    def _collected(self, calls: Sequence[Call], names: Sequence[str], since_seconds: float) -> list[Snapshot]:
         """Results of the engine with where they come from."""
-        results = self._execution.results(names)
+        with shown_while_waiting(self._progress, self._path.parent, names, since_seconds):
+            results = self._execution.results(names)
         snapshots = []
         for call, result, name in zip(calls, results, names, strict=True):
             provenance = Provenance(

@@ -199,13 +199,19 @@ class Learner:
             if snapshot.provenance.is_calculation:
                 self.journal.append(LABELLED, n_snapshots=number, **snapshot.provenance.to_info())
 
-    def is_tested(self, temperature_kelvin: float, n_last: int = 1) -> bool:
-        """Whether the last calculations at this temperature were predicted within their error bars."""
+    def is_tested(self, temperature_kelvin: float, n_last: int = 1, *, by_dynamics: bool = False) -> bool:
+        """Whether the last calculations at this temperature were predicted within their error bars.
+
+        Those that run have not been; first structures count unless it is to be ``by_dynamics``: they follow
+        from order 2 alone.
+        """
         known = [snapshot.provenance for snapshot in self.data.snapshots]
         scores = [
             label.score
             for label in known
-            if label.temperature_kelvin == temperature_kelvin and label.score is not None
+            if label.temperature_kelvin == temperature_kelvin
+            and label.score is not None
+            and (label.is_of_dynamics or not by_dynamics)
         ]
         return len(scores) >= n_last and max(scores[-n_last:]) < LIMITS.accepted_score
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from mlff_dyn.execution.registry import create_execution
 from mlff_dyn.model.harmonic_modes import harmonic_modes
+from mlff_dyn.store.provenance import INITIAL
 from mlff_dyn.training.criteria.decision import Decision
 from mlff_dyn.training.criteria.registry import create_criterion
 from mlff_dyn.training.exploration import QUIET, Exploration, ExplorationPlan, explore
@@ -115,7 +116,7 @@ class TrainingLoop:
             self._workspace.calculations_path,
             config.execution.model_dump(),
         ) as execution:
-            self._in_flight = CallsInFlight(self._learner, self._engine, execution)
+            self._in_flight = CallsInFlight(self._learner, self._engine, execution, self._progress)
             self._in_flight.resume()
             return self._train()
 
@@ -180,7 +181,7 @@ class TrainingLoop:
             missing = first[known:1] if known == 0 else self._thermal(range(known, len(first)))
         else:
             missing = first[known:]
-        return [Call(torus, u, temperature, "initial structure") for u, temperature in missing]
+        return [Call(torus, u, temperature, INITIAL) for u, temperature in missing]
 
     def _thermal(self, numbers: Sequence[int]) -> list[tuple[NDArray[np.float64], float]]:
         """First structures by the phonons of the present force field; none before there is one."""
@@ -316,7 +317,8 @@ class TrainingLoop:
     def _can_judge_truncation(self, temperature: float) -> bool:
         """Whether data and predictions at a temperature tell truncation from lack of data."""
         learner, n_predicted = self._learner, LIMITS.predictions_for_truncation
-        return learner.is_tested(temperature, n_predicted) and can_judge_truncation(learner.force_field())
+        is_predicted = learner.is_tested(temperature, n_predicted, by_dynamics=True)
+        return is_predicted and can_judge_truncation(learner.force_field())
 
     def _exploring_torus(self) -> Torus:
         return self._workspace.supercell(self._config.training.md_supercell)

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 from mlff_dyn.store.journal import read_journal
 from mlff_dyn.training.criteria.decision import Decision
 from mlff_dyn.training.exploration import QUIET
-from mlff_dyn.workflows.training.advice import advice_for_budget, advice_for_limited
+from mlff_dyn.workflows.training.advice import (
+    ENLARGE,
+    advice_for_budget,
+    advice_for_limited,
+    is_mostly_truncation,
+)
+from mlff_dyn.workflows.training.expansion_advice import expansion_advice
 from mlff_dyn.workflows.training.temperature_rows import temperature_rows
 from mlff_dyn.workflows.training.train_report import ALL_STEPS, BUDGET, CONVERGED, LIMITED
 from mlff_dyn.workflows.training.training_journal import EXPLORED
@@ -59,15 +65,23 @@ def describe_temperatures(learner: Learner) -> list[dict[str, Any]]:
     return [asdict(summary) for summary in _summaries(learner)]
 
 
-def advise(learner: Learner, status: str, errors: MeanErrors | None) -> str:
-    """Say what to do about a training that did not reach its limit; nothing about one that did."""
-    if status == LIMITED:
-        return advice_for_limited()
-    if status != BUDGET:
-        return ""
+def advise(learner: Learner, status: str, errors: MeanErrors | None) -> dict[str, Any]:
+    """Say what to do about a training that did not reach its limit; nothing about one that did.
+
+    Returns the values of `TrainReport`: ``advice`` and ``advice_steps``.
+    """
     training = learner.workspace.config.training
-    is_tested = any(learner.is_tested(temperature) for temperature in training.temperatures_kelvin)
-    return advice_for_budget(errors, training.criterion.force_error_limit_relative, is_tested=is_tested)
+    limit = training.criterion.force_error_limit_relative
+    is_short = status == LIMITED or (status == BUDGET and is_mostly_truncation(errors))
+    found = expansion_advice(learner) if is_short else None
+    enlarge = ENLARGE if found is None else found.describe(limit)
+    advice = ""
+    if status == LIMITED:
+        advice = advice_for_limited(enlarge)
+    elif status == BUDGET:
+        is_tested = any(learner.is_tested(temperature) for temperature in training.temperatures_kelvin)
+        advice = advice_for_budget(errors, limit, is_tested=is_tested, enlarge=enlarge)
+    return {"advice": advice, "advice_steps": [] if found is None else found.to_json()}
 
 
 def _summaries(learner: Learner) -> list[TemperatureSummary]:

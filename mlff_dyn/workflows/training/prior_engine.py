@@ -23,6 +23,7 @@ from mlff_dyn.store.model_file import read_model, write_model
 from mlff_dyn.training.initial import rattled_displacements, thermal_displacements
 from mlff_dyn.workflows.setup.workspace import digest
 from mlff_dyn.workflows.snapshots import displaced_atoms
+from mlff_dyn.workflows.waiting import shown_while_waiting
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,14 +79,15 @@ def learn_cheap_engine(workspace: Workspace, prior: PriorConfig, progress: Progr
         n_new = min(len(data) or _FIRST_ROUND, prior.n_frames - len(data))
         frames = _frames(workspace, force_field, n_new, len(data))
         names = [f"{len(data) + i + 1:05d}" for i in range(n_new)]
-        results = label(
-            engine,
-            [displaced_atoms(torus, u) for u in frames],
-            directory / "calculations",
-            names,
-            max_parallel=config.execution.max_parallel,
-            on_finished=count,
-        )
+        with shown_while_waiting(progress, directory / "calculations", names):
+            results = label(
+                engine,
+                [displaced_atoms(torus, u) for u in frames],
+                directory / "calculations",
+                names,
+                max_parallel=config.execution.max_parallel,
+                on_finished=count,
+            )
         data = data.extended(
             [
                 labelled_frame(supercell, u, result.forces_ev_per_angstrom, result.energy_ev)

@@ -235,7 +235,7 @@ def _report(
         calibration_z=float(np.sqrt(np.mean(np.square(scores)))) if scores else None,
         warnings=[*warnings, *_cautions(learner)],
         temperatures=[] if status == STATIC else describe_temperatures(learner),
-        advice=advise(learner, status, errors),
+        **advise(learner, status, errors),
         null_reasons=why_unknown(learner.fit_data, no_errors),
     )
 

@@ -62,6 +62,7 @@ class TrainReport(Report):
     warnings : sequence of str
     temperatures : sequence of dict                  see `TemperatureSummary`; empty of a static fit
     advice : str                                     what to do if the limit was not reached
+    advice_steps : sequence of dict                  see `AdvisedStep`; empty where none is known to help
     null_reasons : dict of str                       why values are None, by their names
     n_parameters_local : int                         those of the local part
     """
@@ -91,6 +92,7 @@ class TrainReport(Report):
     warnings: Sequence[str]
     temperatures: Sequence[dict[str, Any]] = ()
     advice: str = ""
+    advice_steps: Sequence[dict[str, Any]] = ()
     null_reasons: dict[str, str] = field(default_factory=dict)
     n_parameters_local: int = 0
 

@@ -96,7 +96,7 @@ def check_trained(model: Path, config: Config | None, *, allow_unconverged: bool
     NotConverged
         If its training did not end, did not reach its limit, or had other settings.
     """
-    doubt = _doubt(model, config)
+    doubt = training_doubt(model, config)
     if doubt is None:
         return
     if not allow_unconverged:
@@ -104,8 +104,15 @@ def check_trained(model: Path, config: Config | None, *, allow_unconverged: bool
     _logger.warning("%s: %s", model, doubt)
 
 
-def _doubt(model: Path, config: Config | None) -> str | None:
-    """Why a model is not to be relied on; None if it is."""
+def training_doubt(model: Path, config: Config | None) -> str | None:
+    """Why a model is not to be relied on, from the answer beside it; None if it is.
+
+    Parameters
+    ----------
+    model : Path
+    config : Config or None
+        Configuration that the training must have had; None: any.
+    """
     answer = read_report(model.with_name(ANSWER_NAME), TrainReport)
     if not answer:
         return f"there is no {ANSWER_NAME} beside it that says how its training ended"

@@ -160,6 +160,14 @@ def test_provenance_names_files_checksums_and_date(shared_data):
     assert known.date == "2023-02-10T12:53:40"
 
 
+def test_an_output_that_counts_no_k_points_is_read(shared_data, tmp_path):
+    text = (shared_data / "qe/default_no_xml/aiida.out").read_text()
+    count = "number of k points=     3"
+    assert count in text
+    (tmp_path / "x.out").write_text(text.replace(count, count.replace("3", "0")))
+    assert len(list(PW_TEXT.read(Source(tmp_path / "x.out"), ReadOptions()))) == 1
+
+
 def test_chosen_steps(shared_data):
     path = shared_data / "qe/vcrelax_success/aiida.out"
     whole = read_steps(PW_TEXT, path)

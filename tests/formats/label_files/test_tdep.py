@@ -13,6 +13,7 @@ from mlff_dyn.formats.label_files.tdep import TDEP
 from mlff_dyn.store.calculated_steps import ReadOptions, StepChoice
 from mlff_dyn.store.dataset import Snapshot
 from mlff_dyn.store.source import Source
+from mlff_dyn.store.structure_file import read_structure
 
 
 @pytest.fixture
@@ -79,3 +80,7 @@ def test_missing_files_are_named(folder: Path) -> None:
     (folder / "infile.forces").unlink()
     with pytest.raises(DataError, match=r"no infile.forces beside it"):
         read(folder)
+
+
+def test_its_cell_is_a_structure_file(folder: Path) -> None:
+    assert len(read_structure(folder / "infile.ssposcar")) == 8

@@ -70,6 +70,20 @@ def test_errors_of_energy_and_stress_are_as_large_as_predicted(
     assert 0.4 < np.sqrt(np.mean(np.square(stress_scores))) < 2.0
 
 
+@pytest.mark.parametrize("sd", [0.02, 0.05, 0.08])
+def test_errors_of_the_energy_hold_at_smaller_amplitudes(training: list[LabelledFrame], sd: float) -> None:
+    """The zero of the energy takes up what all frames leave out alike; smaller ones leave out less."""
+    force_field = fit_force_field(training[0].supercell.basis, FitData(training))
+    assert force_field.energy is not None
+    supercell, scores = force_field.on(training[0].supercell.torus), []
+    for frame in copper_rows(12, sd, seed=3):
+        energy, _ = supercell.energy_forces(frame.displacements)
+        errors = supercell.energy_errors(frame.displacements)
+        assert errors is not None
+        scores.append((energy - (frame.energy_ev or 0.0)) / frame.n_atoms / errors.predictive[0])
+    assert 0.25 < np.sqrt(np.mean(np.square(scores))) < 2.0
+
+
 def test_data_of_two_zeros_fit_as_those_of_one(training: list[LabelledFrame]) -> None:
     """Energies of half of the data are moved by 5 eV per cell, and said to be of another origin."""
     basis = training[0].supercell.basis

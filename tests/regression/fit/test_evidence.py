@@ -7,6 +7,8 @@ from scipy.stats import multivariate_normal
 
 from mlff_dyn.errors import FitError
 from mlff_dyn.regression.data.sums import collect
+from mlff_dyn.regression.fit.evidence import _best_end
+from mlff_dyn.regression.linalg.ascent import Point
 from tests.regression.linear_problems import (
     Problem,
     draw_problem,
@@ -165,3 +167,17 @@ def test_a_gram_matrix_that_is_none_is_refused() -> None:
     statistics.gram[0, 0] = -1e9
     with pytest.raises(FitError, match="positive definite"):
         log_evidence(statistics, np.zeros(3, np.int64), known(0.1, np.ones(1)))
+
+
+@pytest.mark.parametrize("starts", [(-0.8, 0.8), (0.8, -0.8), (0.9, 0.7)])
+def test_of_several_maxima_the_highest_counts(starts: tuple[float, float]) -> None:
+    """-(x^2 - 1)^2 + 0.3 x is highest near 1, and has another maximum near -1."""
+
+    def expand(x: NDArray[np.float64]) -> Point:
+        value, slope = -((x[0] ** 2 - 1) ** 2) + 0.3 * x[0], -4 * x * (x**2 - 1) + 0.3
+        return Point(float(value), slope, np.array([[8.0]]))
+
+    begins = [np.array([each]) for each in starts]
+    options = {"max_iterations": 100, "tolerance": 1e-12}
+    found = _best_end(expand, begins, np.array([(-3.0, 3.0)]), **options)
+    assert found[0] == pytest.approx(1.036, abs=2e-3)

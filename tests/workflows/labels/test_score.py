@@ -187,3 +187,14 @@ def test_a_trajectory_that_is_still_written_is_scored_as_far_as_it_goes(
     answer = scored(project / "CONFIG.yaml", path)
     assert answer["n_frames"] == len(written) - 1
     assert "frame 6 is cut" in answer["warnings"][0]
+
+
+def test_frames_of_the_data_set_are_not_chosen_again(project: Path) -> None:
+    snapshots = read_snapshots(project / "run" / "dataset.extxyz")
+    known = [Atoms(numbers=s.numbers, positions=s.positions, cell=s.cell, pbc=True) for s in snapshots]
+    ase.io.write(project / "XDATCAR", [*known, *frames_of((2, 2, 2), (0.1, 0.1))], format="vasp-xdatcar")
+    answer = scored(project / "CONFIG.yaml", project / "XDATCAR")
+    assert answer["n_labelled"] == len(known)
+    assert sorted(answer["next"]) == [len(known) + 1, len(known) + 2]
+    table = invoke("label", "score", project / "CONFIG.yaml", project / "XDATCAR", "-q").stdout
+    assert f"frames 1-{len(known)}\n" in table

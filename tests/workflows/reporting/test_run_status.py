@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import time
 
 import pytest
 
@@ -99,6 +100,8 @@ def test_states_of_calculations(tmp_path):
         (tmp_path / name / "process.lock").touch()
     (tmp_path / "0001/result.json").touch()
     (tmp_path / "notes").mkdir()
+    ago = time.time() - 100.0
+    os.utime(tmp_path / "0002/process.lock", (ago, ago))
     with (tmp_path / "0002/process.lock").open("r") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         found = calculation_states(tmp_path)
@@ -107,4 +110,25 @@ def test_states_of_calculations(tmp_path):
         ("0002", RUNNING),
         ("0003", WAITING),
     ]
+    assert [each.seconds for each in found] == [
+        pytest.approx(t, abs=5.0) if t is not None else None for t in (0.0, 100.0, None)
+    ]
     assert calculation_states(tmp_path / "nowhere") == ()
+
+
+def test_a_calculation_that_runs_is_told_with_its_time(folder, train):
+    train("--set", "training.max_calculations=2")
+    running = folder / "run/calculations/0003"
+    running.mkdir()
+    (running / "calculation.json").touch()
+    ago = time.time() - 7200.0
+    (running / "process.lock").touch()
+    os.utime(running / "process.lock", (ago, ago))
+    with (running / "process.lock").open("r") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        found = status(folder)
+        lines = invoke("status", folder / "c.yaml").stdout
+    assert found["running"] == ["0003"]
+    assert found["running_seconds"] == [pytest.approx(7200.0, abs=20.0)]
+    assert "0003 for 2 h" in lines
+    assert status(folder)["running_seconds"] == []

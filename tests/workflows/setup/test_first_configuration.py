@@ -74,7 +74,7 @@ def test_what_it_says_of_a_crystal(folder: Path) -> None:
     assert (report["formula"], report["n_atoms_structure"]) == ("B4As4", 8)
     assert report["looser_symmetry"] is None
     assert report["n_parameters_per_order"] == {"2": 40, "3": 155}
-    assert report["n_parameters_local"] == 234
+    assert report["n_parameters_local"] == 374
     table = init("CONFIG.yaml").stdout
     assert "B4As4, 8 atoms" in table
     assert "more symmetry" not in table
@@ -152,7 +152,7 @@ def test_a_size_of_the_command_line_is_heeded(folder: Path) -> None:
     assert chosen.local is not None
     assert (chosen.local.cutoff_angstrom, chosen.local.n_radial, chosen.local.l_max) == (4.15, 4, 1)
     assert set(chosen.cutoffs_angstrom) == {2, 3}
-    assert "234 parameters" not in (folder / "CONFIG.yaml").read_text()
+    assert "374 parameters" not in (folder / "CONFIG.yaml").read_text()
     sizes = "expansion.local={cutoff_angstrom: 4.5, n_radial: 3, l_max: 2}"
     init("BAs.vasp", "--force", "--set", sizes)
     given = load_config(folder / "CONFIG.yaml").expansion.local

@@ -27,6 +27,7 @@ structure: {{file: crystal.extxyz, supercell: {supercell}}}
 expansion: {{cutoffs_angstrom: {{2: full}}, local: {local}}}
 """
 IDENTITY_WITHOUT = "c147fa5d490ee4bd"
+IDENTITY_OF_THREE_BODIES = "863477de6b4d1db6"
 
 
 def project(folder: Path, atoms: Atoms, supercell: object = (2, 2, 2), local: str = "null") -> Path:
@@ -48,7 +49,7 @@ def answer(verb: str, config: Path, *arguments: object) -> dict[str, object]:
 
 def test_init_counts_both_parts(tmp_path: Path) -> None:
     """Copper: n functions of the distance, and (l_max + 1) n (n + 1) / 2 of pairs of neighbors."""
-    config = project(tmp_path, copper(), local="{cutoff_angstrom: 4.0, n_radial: 3, l_max: 2}")
+    config = project(tmp_path, copper(), local="{cutoff_angstrom: 4.0, n_radial: 3, l_max: 2, n_bodies: 3}")
     report = answer("init", config)
     assert report["n_parameters_local"] == 3 + 3 * 6
     assert report["n_parameters"] == sum(report["n_parameters_per_order"].values()) + 21
@@ -59,7 +60,9 @@ def test_init_counts_both_parts(tmp_path: Path) -> None:
     planned = answer("train", config, "--static", "--dry-run", "--dataset", frames)
     assert planned["n_parameters_local"] == 21
     assert planned["n_parameters"] == report["n_parameters"]
-    without = answer("init", config, "--set", "expansion.local=null")
+    of_four = answer("init", config, "--set", "expansion.local.n_bodies=4", "--force")["n_parameters_local"]
+    assert 21 < of_four <= 21 + 10 + 2 * 3 * 6 + 18 + 10
+    without = answer("init", config, "--set", "expansion.local=null", "--force")
     assert without["n_parameters_local"] == 0
     assert "local" not in run("init", config, "--set", "expansion.local=null", "--force").stdout
 
@@ -72,9 +75,17 @@ def test_sizes_that_are_left_out_are_the_usual_ones(tmp_path: Path) -> None:
 
 def test_run_directories_of_before_go_on_and_sizes_matter(tmp_path: Path) -> None:
     config = project(tmp_path, bulk("Si", "diamond", a=5.43, cubic=True))
-    sizes = ("null", "{}", "{cutoff_angstrom: 4}", "{cutoff_angstrom: 4, n_radial: 4}", "{l_max: 2}")
+    sizes = (
+        "null",
+        "{}",
+        "{n_bodies: 3}",
+        "{cutoff_angstrom: 4}",
+        "{cutoff_angstrom: 4, n_radial: 4}",
+        "{l_max: 2}",
+    )
     found = [Workspace(load_config(config, [f"expansion.local={local}"])).basis_identity for local in sizes]
     assert found[0] == IDENTITY_WITHOUT
+    assert found[2] == IDENTITY_OF_THREE_BODIES
     assert len(set(found)) == len(sizes)
     written = Workspace(load_config(config, ["expansion.local={l_max: 3, n_radial: 5, cutoff_angstrom: 5}"]))
     assert written.basis_identity == found[1]
@@ -83,14 +94,14 @@ def test_run_directories_of_before_go_on_and_sizes_matter(tmp_path: Path) -> Non
 def test_a_cutoff_without_neighbors_and_too_many_functions_are_refused(tmp_path: Path) -> None:
     config = project(tmp_path, bulk("NaCl", "rocksalt", a=5.64, cubic=True), (1, 1, 1))
     refused(run("init", config, "--set", "expansion.local.cutoff_angstrom=2"), 2, "2.82 Å apart", "5.6")
-    big = ("--set", "expansion.local={n_radial: 12, l_max: 6}")
+    big = ("--set", "expansion.local={n_radial: 12, l_max: 6, n_bodies: 3}")
     without_negligible = answer("init", config, *big)["n_parameters_local"]
     assert 3000 < without_negligible <= 3 * 12 + 7 * 2 * 24 * 25 // 2
     mixed = bulk("NaCl", "rocksalt", a=5.64, cubic=True)
     mixed.numbers[:4] = (11, 19, 37, 55)
     config = project(tmp_path, mixed, (1, 1, 1))
     refused(
-        run("init", config, *big, "--force"), 2, "5 species", "more than 5000", "expansion.local.n_radial"
+        run("init", config, *big, "--force"), 2, "5 species", "more than 5000", "expansion.local.n_bodies"
     )
 
 
@@ -98,7 +109,7 @@ def test_a_sheet_does_not_see_its_images(tmp_path: Path) -> None:
     """Graphene with 4.8 Å of vacuum between its images, within the reach of 5 Å; rules at rest take a few."""
     sheet = graphene(vacuum=2.4)
     sheet.pbc = (True, True, False)
-    workspace = Workspace(load_config(project(tmp_path, sheet, (3, 3, 1), local="{}")))
+    workspace = Workspace(load_config(project(tmp_path, sheet, (3, 3, 1), local="{n_bodies: 3}")))
     assert workspace.expansion.local is not None
     assert np.allclose(workspace.expansion.local.tables.vectors[:, 2], 0.0)
     free = ("--set", "structure.periodic=[true, true, false]", "--set", "expansion.rotational_sum_rules=[]")
@@ -108,7 +119,7 @@ def test_a_sheet_does_not_see_its_images(tmp_path: Path) -> None:
 
 
 def test_a_fit_says_which_parameters_it_has(tmp_path: Path) -> None:
-    config = project(tmp_path, copper(), local="{cutoff_angstrom: 4.0, n_radial: 3, l_max: 1}")
+    config = project(tmp_path, copper(), local="{cutoff_angstrom: 4.0, n_radial: 3, l_max: 1, n_bodies: 3}")
     expansion = Workspace(load_config(config)).expansion
     snapshots = emt_snapshots((2, 2, 2), (0.05, 0.08, 0.1))
     data = FitData(frames_of_snapshots(tmp_path / "frames.extxyz", snapshots, expansion))
@@ -119,7 +130,7 @@ def test_a_fit_says_which_parameters_it_has(tmp_path: Path) -> None:
 
 
 def test_a_static_training_says_it_to_people(tmp_path: Path) -> None:
-    config = project(tmp_path, copper(), local="{cutoff_angstrom: 4.0, n_radial: 3, l_max: 1}")
+    config = project(tmp_path, copper(), local="{cutoff_angstrom: 4.0, n_radial: 3, l_max: 1, n_bodies: 3}")
     write_snapshots(tmp_path / "frames.extxyz", emt_snapshots((2, 2, 2), (0.05, 0.08, 0.1)))
     result = run("train", config, "--static", "--dataset", tmp_path / "frames.extxyz")
     assert result.exit_code == 0, result.stderr

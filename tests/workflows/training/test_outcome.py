@@ -52,8 +52,11 @@ def test_a_spent_budget_is_not_raised_where_the_expansion_is_the_limit(
     assert result.exit_code == 4
     parts = answer["force_sd_ev_per_angstrom"]
     assert parts["truncation"] > parts["epistemic"]
-    assert answer["advice"].startswith("add an order, or enlarge expansion.cutoffs_angstrom")
     assert "raise training.max_calculations" not in answer["advice"]
+    first, *others = answer["advice_steps"]
+    assert answer["advice"].startswith(f"{first['change']} would lower the held-out error from ")
+    assert f" to {100 * first['held_out_error_relative']:.2f} %" in answer["advice"]
+    assert first["held_out_error_relative"] <= 1.05 * min(each["held_out_error_relative"] for each in others)
 
 
 def test_advice_where_the_dynamics_left_nothing_to_judge() -> None:

@@ -80,7 +80,7 @@ def test_an_unfinished_output_is_named_and_left_alone(folder: Path, train: Train
     assert train(*EXTERNAL).exit_code == 75
     output = folder / "run/calculations/0001/output.json"
     output.write_text('{"format": "mlff-dyn ase output", "ver', encoding="utf-8")
-    refused(train(*EXTERNAL), 75, f"{output}: no finished calculation", "0 not started")
+    refused(train(*EXTERNAL), 75, f"{output}: no finished calculation", "not started: 0")
     assert output.exists()
 
 

@@ -1,0 +1,250 @@
+"""`phonons`: harmonic phonons of a force field and what follows from them, with error bars."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlff_dyn.config.phonons_section import PhononsConfig
+from mlff_dyn.errors import DataError
+from mlff_dyn.formats.phonopy_files import write_phonopy
+from mlff_dyn.observables.dispersion import dispersion_of
+from mlff_dyn.observables.gruneisen import gruneisen, has_gruneisen
+from mlff_dyn.observables.harmonic_properties import harmonic_properties, mesh_of
+from mlff_dyn.observables.sampled_phonons import sampled_phonons
+from mlff_dyn.report.answer import DryRun, Report, format_json, read_report, write_report
+from mlff_dyn.report.phonon_plots import plot_dos
+from mlff_dyn.report.training_plots import plot_dispersion
+from mlff_dyn.store.atomic import atomic_write_text, fix_of
+from mlff_dyn.store.lock import RunLock
+from mlff_dyn.store.model_file import read_model
+from mlff_dyn.store.source import file_digest
+from mlff_dyn.workflows.export import MODEL_NAME, training_supercell
+from mlff_dyn.workflows.phonons.phonons_report import PhononsReport, thermal_rows
+from mlff_dyn.workflows.setup.workspace import Workspace, digest
+from mlff_dyn.workflows.stability import stability_warnings
+from mlff_dyn.workflows.training.trained_model import ANSWER_NAME, training_doubt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mlff_dyn.config.schema import Config
+    from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.force_field import ForceField
+    from mlff_dyn.observables.dispersion import Dispersion
+    from mlff_dyn.observables.gruneisen import Gruneisen
+    from mlff_dyn.observables.harmonic_properties import HarmonicProperties
+    from mlff_dyn.observables.sampled_phonons import SampledPhonons
+    from mlff_dyn.report.progress import Progress
+
+PLACE = "phonons"
+ANSWER = "phonons.json"
+_BYTES_PER_MEGABYTE = 1e6
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """A model and what is asked of it."""
+
+    model: Path
+    force_field: ForceField
+    torus: Torus
+    settings: PhononsConfig
+    seed: int
+    doubt: str | None
+
+    @property
+    def folder(self) -> Path:
+        return self.model.parent / PLACE
+
+    @property
+    def mesh(self) -> tuple[int, int, int]:
+        return self.settings.q_mesh or mesh_of(self.torus, self.settings.q_spacing_per_angstrom)
+
+    @property
+    def inputs(self) -> str:
+        """Digest of all that the answer depends on."""
+        settings = self.settings.model_dump(mode="json")
+        return digest(
+            [file_digest(self.model), self.torus.matrix.tolist(), settings, self.mesh, self.seed, self.doubt]
+        )
+
+
+def phonons(source: Path | Config, *, dry_run: bool, force: bool, progress: Progress) -> Report:
+    """Harmonic phonons, thermal properties and Grüneisen parameters of a trained force field.
+
+    A model whose training did not reach its limit is taken too, and the answer says so.
+
+    Parameters
+    ----------
+    source : Path or Config
+        Model file, its run directory, or the configuration that it must be of.
+    dry_run : bool
+        Say what would be done, write nothing.
+    force : bool
+        Do it again although nothing has changed.
+    progress : Progress
+
+    Raises
+    ------
+    DataError
+        If there is no model, or a file cannot be written.
+    UsageError
+        If the supercell is not a repetition of the input cell.
+    """
+    task = _task(source)
+    if dry_run:
+        return _dry_run(task)
+    with RunLock(task.model.parent):
+        finished = None if force else _finished(task)
+        return finished or _calculate(task, progress)
+
+
+def _task(source: Path | Config) -> _Task:
+    if not isinstance(source, Path):
+        workspace = Workspace(source)
+        doubt = None
+        if workspace.model_path.exists():
+            doubt = training_doubt(workspace.model_path, source)
+        torus = workspace.supercell(source.phonons.supercell)
+        found = (workspace.model_path, workspace.read_model(), torus, source.phonons, source.seed)
+        return _Task(*found, doubt)
+    path = source / MODEL_NAME if source.is_dir() else source
+    force_field, metadata = read_model(path)
+    is_alone = not path.with_name(ANSWER_NAME).exists()
+    doubt = None if is_alone else training_doubt(path, None)
+    torus = training_supercell(force_field, metadata, path)
+    return _Task(path, force_field, torus, PhononsConfig(), 1, doubt)
+
+
+def _dry_run(task: _Task) -> DryRun:
+    n_modes, n_wavevectors = 3 * task.torus.crystal.n_sites, int(np.prod(task.mesh))
+    elements = 2 * n_wavevectors * n_modes**2 + 9 * task.torus.n_atoms * len(task.force_field.posterior.mean)
+    sizes: dict[str, object] = {
+        "n_atoms": task.torus.n_atoms,
+        "q_mesh": list(task.mesh),
+        "n_wavevectors": n_wavevectors,
+        "n_modes": n_modes,
+        "n_samples": task.settings.n_samples,
+        "memory_megabytes": round(8 * elements / _BYTES_PER_MEGABYTE, 1),
+    }
+    more = {"temperatures_k": list(task.settings.temperatures_kelvin), "warnings": _doubts(task)}
+    return DryRun(PhononsReport, sizes, more)
+
+
+def _doubts(task: _Task) -> list[str]:
+    return [] if task.doubt is None else [f"{task.model}: {task.doubt}"]
+
+
+def _calculate(task: _Task, progress: Progress) -> PhononsReport:
+    settings, torus = task.settings, task.torus
+    prepared = sampled_phonons(task.force_field, torus, n_samples=settings.n_samples, seed=task.seed)
+
+    def begin(what: str) -> Callable[[int], None]:
+        progress.start(settings.n_samples, f"{what} of samples of the posterior")
+        return progress.update
+
+    bands = dispersion_of(prepared, tell=begin("dispersion"))
+    sums = harmonic_properties(prepared, task.mesh, settings.temperatures_kelvin, begin("modes"))
+    changes = None
+    if has_gruneisen(task.force_field.expansion):
+        kelvin = sums.temperatures_kelvin[1:]
+        tell = begin("Grüneisen parameters")
+        changes = gruneisen(prepared, bands.path.wavevectors, task.mesh, kelvin, tell)
+    progress.stop()
+    try:
+        return _write(task, prepared, bands, sums, changes)
+    except OSError as error:
+        raise DataError(
+            f"cannot write {task.folder}: {error.strerror or error}", fix=fix_of(error)
+        ) from error
+
+
+def _write(
+    task: _Task,
+    prepared: SampledPhonons,
+    bands: Dispersion,
+    sums: HarmonicProperties,
+    changes: Gruneisen | None,
+) -> PhononsReport:
+    """Files first, the answer last."""
+    folder, path = task.folder, bands.path
+    folder.mkdir(exist_ok=True)
+    for suffix in ("png", "svg"):
+        band, dos = folder / f"band.{suffix}", folder / f"dos.{suffix}"
+        plot_dispersion(band, path.distances, bands.frequencies_thz, bands.sds_thz, path.ticks)
+        plot_dos(dos, sums.frequencies_thz, sums.dos.value, sums.dos.sd, sums.species)
+    atomic_write_text(folder / "band.json", format_json(_band_values(bands, changes)))
+    atomic_write_text(folder / "dos.json", format_json(_dos_values(sums)))
+    written = write_phonopy(task.force_field, task.torus, folder)
+    highest = np.unravel_index(np.argmax(bands.frequencies_thz), bands.frequencies_thz.shape)
+    warnings = [*_doubts(task), *stability_warnings(task.force_field, task.torus)]
+    if sums.n_imaginary:
+        text = f"{sums.n_imaginary} modes of the q-mesh are imaginary beyond three standard deviations"
+        warnings.append(f"{text}: the harmonic crystal has no free energy, entropy or displacements")
+    report = PhononsReport(
+        status="done",
+        n_atoms=task.torus.n_atoms,
+        q_mesh=sums.mesh,
+        n_samples=prepared.n_samples,
+        frequency_max_thz=float(bands.frequencies_thz[highest]),
+        frequency_max_sd_thz=float(bands.sds_thz[highest]),
+        frequency_rms_sd_thz=float(np.sqrt(np.mean(bands.sds_thz**2))),
+        n_imaginary=sums.n_imaginary,
+        has_dipoles=task.force_field.long_range is not None,
+        sites=tuple(prepared.phonon.primitive.symbols),
+        thermal=thermal_rows(sums, changes),
+        warnings=tuple(warnings),
+        files=("band.png", "band.svg", "band.json", "dos.png", "dos.svg", "dos.json", *written),
+        directory=str(folder),
+    )
+    write_report(folder / ANSWER, report, inputs=task.inputs)
+    return report
+
+
+def _band_values(bands: Dispersion, changes: Gruneisen | None) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "ticks": [{"distance_per_angstrom": place, "name": name} for place, name in bands.path.ticks],
+        "distances_per_angstrom": bands.path.distances,
+        "wavevectors_reduced": bands.path.wavevectors,
+        "frequencies_thz": bands.frequencies_thz,
+        "frequencies_sd_thz": bands.sds_thz,
+        "group_velocities_meter_per_second": 100.0 * bands.speeds.value,
+        "group_velocities_sd_meter_per_second": 100.0 * bands.speeds.sd,
+    }
+    if changes is not None:
+        values |= {"gruneisen": changes.along_path.value, "gruneisen_sd": changes.along_path.sd}
+    return values
+
+
+def _dos_values(sums: HarmonicProperties) -> dict[str, Any]:
+    values = {"frequencies_thz": sums.frequencies_thz, "total_per_thz": sums.dos.value.sum(axis=0)}
+    for name, part in (("per_thz", sums.dos.value), ("sd_per_thz", sums.dos.sd)):
+        values |= {f"{symbol}_{name}": each for symbol, each in zip(sums.species, part, strict=True)}
+    return values
+
+
+def _finished(task: _Task) -> PhononsReport | None:
+    """Answer that is there, if nothing has changed since."""
+    content = read_report(task.folder / ANSWER, PhononsReport)
+    report = report_of(content) if content.get("inputs") == task.inputs else None
+    if report is None or not all((task.folder / name).exists() for name in report.files):
+        return None
+    return replace(report, up_to_date=True)
+
+
+def report_of(content: Mapping[str, Any]) -> PhononsReport | None:
+    """Read an answer from its JSON values; None where there is none, or it is damaged."""
+    try:
+        values = {
+            each.name: content[each.name] for each in fields(PhononsReport) if each.name != "up_to_date"
+        }
+        named = ("q_mesh", "sites", "thermal", "warnings", "files")
+        return PhononsReport(**{**values, **{name: tuple(values[name]) for name in named}})
+    except (KeyError, TypeError):
+        return None

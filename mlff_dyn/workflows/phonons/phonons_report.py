@@ -1,0 +1,154 @@
+"""What `phonons` reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlff_dyn.report.answer import Report
+from mlff_dyn.units import format_kelvin
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlff_dyn.observables.gruneisen import Gruneisen
+    from mlff_dyn.observables.harmonic_properties import HarmonicProperties
+
+HEADER = ("T", "free energy", "entropy", "heat capacity", "Grüneisen", "mean square displacement")
+_UNITS = ("", "eV/atom", "k_B/atom", "k_B/atom", "", "Å²")
+
+
+@dataclass(frozen=True)
+class PhononsReport(Report):
+    """Result of `phonons`; standard deviations are those of the data, ``mesh_error`` that of the q-mesh.
+
+    Attributes
+    ----------
+    n_atoms : int                  of the supercell of the force constants
+    q_mesh : tuple of int
+    n_samples : int                of the posterior
+    frequency_max_thz, frequency_max_sd_thz : float
+    frequency_rms_sd_thz : float   over all modes along the path
+    n_imaginary : int              modes of the mesh
+    has_dipoles : bool             Born charges of the model split LO and TO once
+    sites : tuple of str           species of the atoms of the primitive cell, in phonopy's order
+    thermal : tuple of mapping     by temperature, 0 K first; see `thermal_rows`
+    warnings : tuple of str
+    files : tuple of str           in the directory of the answer
+    """
+
+    verb = "phonons"
+    n_atoms: int
+    q_mesh: tuple[int, ...]
+    n_samples: int
+    frequency_max_thz: float
+    frequency_max_sd_thz: float
+    frequency_rms_sd_thz: float
+    n_imaginary: int
+    has_dipoles: bool
+    sites: tuple[str, ...]
+    thermal: tuple[Mapping[str, Any], ...]
+    warnings: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    directory: str = field(default="", kw_only=True)
+
+    def why_null(self) -> Mapping[str, str]:
+        """Say what is not known without order 3, in fewer dimensions, or with imaginary modes."""
+        stable = "imaginary modes: the harmonic crystal has none"
+        names = ("free_energy_ev", "entropy_boltzmann", "heat_capacity_boltzmann")
+        parts = ("per_atom", "per_atom_sd", "per_atom_mesh_error")
+        thermal = {f"{name}_{part}": stable for name in names for part in parts}
+        moved = stable if self.n_imaginary else "it diverges in fewer than three dimensions"
+        changes = "at 0 K, and without order 3 in the model, there is none"
+        return {
+            **thermal,
+            **dict.fromkeys(("displacements_angstrom2", "displacements_sd_angstrom2"), moved),
+            **dict.fromkeys(("gruneisen", "gruneisen_sd"), stable if self.n_imaginary else changes),
+        }
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the rows for people."""
+        mesh = " x ".join(map(str, self.q_mesh))
+        highest = _with_sd(self.frequency_max_thz, self.frequency_max_sd_thz)
+        rows = [
+            ("cell", f"{self.n_atoms} atoms, q-mesh {mesh}, {self.n_samples} samples of the posterior"),
+            ("highest frequency", f"{highest} THz"),
+            ("error of frequencies", f"{self.frequency_rms_sd_thz:.2g} THz (root mean square)"),
+        ]
+        for cells in self.cells():
+            named = zip(HEADER[1:], cells[1:], _UNITS[1:], strict=True)
+            parts = [f"{name} {cell} {unit}".strip() for name, cell, unit in named if cell]
+            rows.append((f"{cells[0]} K", ", ".join(parts) or "no harmonic values"))
+        rows += [("warning", line) for line in self.warnings]
+        return [*rows, ("files", self.directory)]
+
+    def cells(self) -> list[tuple[str, ...]]:
+        """Return the cells of a table of thermal properties, under `HEADER`."""
+        names = ("free_energy_ev_per_atom", "entropy_boltzmann_per_atom", "heat_capacity_boltzmann_per_atom")
+        return [
+            (
+                format_kelvin(each["temperature_k"]),
+                *(_with_sd(each[name], each[f"{name}_sd"]) for name in names),
+                _with_sd(each["gruneisen"], each["gruneisen_sd"]),
+                _mean_square(self.sites, each),
+            )
+            for each in self.thermal
+        ]
+
+
+def thermal_rows(found: HarmonicProperties, changes: Gruneisen | None) -> tuple[dict[str, Any], ...]:
+    """Thermal properties by temperature, as JSON values; None where modes are imaginary.
+
+    Parameters
+    ----------
+    found : HarmonicProperties
+    changes : Gruneisen or None
+    """
+    known = {
+        "free_energy_ev": ("free_energy", found.free_energy),
+        "entropy_boltzmann": ("entropy", found.entropy),
+        "heat_capacity_boltzmann": ("heat_capacity", found.heat_capacity),
+    }
+    rows: list[dict[str, Any]] = []
+    for k, temperature in enumerate(found.temperatures_kelvin.tolist()):
+        row: dict[str, Any] = {"temperature_k": temperature}
+        for name, (short, estimate) in known.items():
+            parts = (estimate.value[k], estimate.sd[k], found.mesh_errors[short][k])
+            row |= {
+                f"{name}_per_atom{part}": float(value) / found.n_sites
+                for part, value in zip(("", "_sd", "_mesh_error"), parts, strict=True)
+            }
+        mean = None if changes is None or k == 0 else changes.means
+        row["gruneisen"] = None if mean is None else float(mean.value[k - 1])
+        row["gruneisen_sd"] = None if mean is None else float(mean.sd[k - 1])
+        moved = found.displacements
+        row["displacements_angstrom2"] = None if moved is None else moved.value[k].tolist()
+        row["displacements_sd_angstrom2"] = None if moved is None else moved.sd[k].tolist()
+        if found.n_imaginary:
+            row = {**dict.fromkeys(row), "temperature_k": temperature}
+        rows.append(row)
+    return tuple(rows)
+
+
+def _with_sd(value: float | None, sd: float | None) -> str:
+    """A value with as many digits as its standard deviation makes meaningful."""
+    if value is None or sd is None:
+        return ""
+    digits = 4 if sd <= 0.0 else min(6, max(0, 1 - int(np.floor(np.log10(sd)))))
+    return f"{value:.{digits}f} ± {sd:.{digits}f}"
+
+
+def _mean_square(sites: tuple[str, ...], row: Mapping[str, Any]) -> str:
+    """Mean square displacement along an axis, by species."""
+    if row["displacements_angstrom2"] is None:
+        return ""
+    traces, sds = (
+        np.trace(row[f"displacements_{part}angstrom2"], axis1=1, axis2=2) / 3.0 for part in ("", "sd_")
+    )
+    symbols = np.array(sites)
+    return ", ".join(
+        f"{each} {_with_sd(traces[symbols == each].mean(), sds[symbols == each].mean())}"
+        for each in dict.fromkeys(sites)
+    )
