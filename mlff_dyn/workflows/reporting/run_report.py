@@ -163,12 +163,12 @@ def _story(history: TrainingHistory, limit: float) -> str:
     first = [each for each in history.calculations if each.n_steps_before == 0]
     later = len(history.calculations) - len(first)
     given = max(0, history.n_snapshots - len(history.calculations))
-    known = f"{given} labelled frames and " if given else ""
     text = (
-        f"Training began with {known}{len(first)} calculations before any dynamics. Dynamics on the "
+        f"Training began with {len(first)} calculations before any dynamics. Dynamics on the "
         f"force field, {history.n_steps} steps in all, then called for {later} more where the expected force "
         f"error exceeded {100 * limit:g} % of the rms force or a temperature was new."
     )
+    text += f" {given} labelled frames were given besides." if given else ""
     ends = {"converged": " It ended since the error stays below the limit at all temperatures."}
     return text + ends.get(history.status or "", "")
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _PRIOR_STREAM = 4
 _ROUNDING_ANGSTROM = 1e-6
+_MANY_SITES = 32
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def initialise(config: Config, *, dry_run: bool, again: str = "") -> InitReport:
         parameters_per_order=expansion.basis.n_parameters_per_order,
         largest_safe_cutoff_angstrom=largest_safe_cutoff(workspace.training_torus),
         distance_from_ideal_angstrom=distance_from_given(workspace.crystal),
-        warnings=tuple(prior_warnings(workspace)),
+        warnings=(*_symmetry_warnings(workspace), *prior_warnings(workspace)),
         magnetic_order=describe_order(workspace.crystal),
         again=again,
         n_parameters_local=expansion.n_parameters - expansion.basis.n_parameters,
@@ -177,6 +178,18 @@ def formula_of(numbers: NDArray[np.int64]) -> str:
     """Chemical formula with the elements in their order, such as Na4Cl4."""
     counts = Counter(chemical_symbols[number] for number in numbers)
     return "".join(f"{symbol}{n if n > 1 else ''}" for symbol, n in counts.items())
+
+
+def _symmetry_warnings(workspace: Workspace) -> list[str]:
+    """Say that a large cell without any symmetry is hardly a crystal at rest."""
+    crystal = workspace.crystal
+    if crystal.n_operations > 1 or crystal.n_sites < _MANY_SITES:
+        return []
+    text = (
+        f"{workspace.config.structure.file} has no symmetry among its {crystal.n_sites} atoms: if they are "
+        "displaced, as a step of molecular dynamics is, give the relaxed crystal"
+    )
+    return [text]
 
 
 def _advice(looser: LooserSymmetry, again: str) -> str:

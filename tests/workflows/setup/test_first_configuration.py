@@ -96,6 +96,18 @@ def test_symmetry_behind_noise_is_named_with_the_command(folder: Path) -> None:
     assert lattice[0] < 0.4 * lattice[1]
 
 
+def test_a_step_of_dynamics_is_no_crystal(folder: Path) -> None:
+    atoms = bulk("Cu", cubic=True) * (2, 2, 2)
+    atoms.rattle(0.1, seed=1)
+    atoms.write(folder / "step.vasp")
+    config = ["--set", "expansion.local=null", "--set", "structure.supercell=[1,1,1]"]
+    cutoffs = ["--set", "expansion.cutoffs_angstrom={2: 3.0}"]
+    result = CliRunner().invoke(app, ["init", "step.vasp", "--dry-run", "--json", "-q", *config, *cutoffs])
+    assert result.exit_code == 0, result.stderr
+    (warning,) = json.loads(result.stdout)["warnings"]
+    assert "no symmetry among its 32 atoms" in warning
+
+
 def test_an_expansion_that_is_refused_names_the_symmetry(folder: Path) -> None:
     atoms = bulk("NaCl", "rocksalt", a=5.64, cubic=True).repeat(2)
     atoms.positions += np.random.default_rng(3).normal(0.0, 1e-4, atoms.positions.shape)
