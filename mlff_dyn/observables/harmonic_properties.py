@@ -169,9 +169,10 @@ def _extrapolated(fine: Arrays, coarse: Arrays, sds: Arrays, name: str, ratio: f
 def _mean_squares(fine: Arrays, coarse: Arrays, sds: Arrays, step: float) -> Estimate:
     """<u u^T>: at 0 K the error falls as the square of the step, that of the thermal part as the step."""
     name = "displacements"
-    parts = [{name: each[name] - rest} for each in (fine, coarse) for rest in [each[name][:1]]]
+    thermal = [{name: each[name] - each[name][:1]} for each in (fine, coarse)]
     cold = _extrapolated(fine, coarse, sds, name, step**2).value[:1]
-    return Estimate(cold + _extrapolated(*parts, sds, name, step).value, sds[name])
+    hot = _extrapolated(thermal[0], thermal[1], sds, name, step).value
+    return Estimate(np.asarray(cold + hot), sds[name])
 
 
 def _frequency_points(phonon: Phonopy, mesh: Sequence[int]) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
 """Phonopy with the force constants of a force field and of samples of its posterior.
 
-Whatever phonopy makes of force constants has the standard deviation of its values over the samples, times the
-calibration, as all error bars of the force field.
+Whatever phonopy makes of force constants has the standard deviation of its values over the samples, times
+the calibration, as all error bars of the force field. Samples vary by what truncation does to them, too.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from phonopy import Phonopy
 from mlff_dyn.formats.born_file import phonopy_dipoles
 from mlff_dyn.formats.phonopy_cells import compact_array, phonopy_cells
 from mlff_dyn.model.force_constants import whole_force_constants
+from mlff_dyn.observables.truncation import truncation_change
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -115,5 +116,9 @@ def sampled_phonons(
     if dipoles is not None:
         phonon.nac_params = dipoles
     posterior = force_field.posterior
-    samples = posterior.sample(n_samples, np.random.default_rng(seed))
+    generator = np.random.default_rng(seed)
+    samples = posterior.sample(n_samples, generator)
+    common = generator.standard_normal(n_samples)
+    common = (common - common.mean()) / np.std(common, ddof=1)
+    samples += common[:, None] * truncation_change(force_field)
     return SampledPhonons(force_field, torus, phonon, np.vstack([posterior.mean, samples]))

@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "run-md": ("run-md", "c.yaml"),
     "run-md longer": ("run-md", "c.yaml", "--set", "md.n_steps=600"),
     "check-convergence": ("check-convergence", "c.yaml"),
+    "phonons": ("phonons", "c.yaml"),
     "export": ("export", "c.yaml", "--format", "phonopy", "--output", "exported"),
     "export a trajectory": ("export", "c.yaml", "--format", "extxyz", "--output", "frames.extxyz"),
     "validate": ("validate", "c.yaml", "test.extxyz"),

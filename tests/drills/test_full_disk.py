@@ -12,7 +12,7 @@ from tests.drills.copper_project import VERBS, faults_of_ending, make_project, s
 
 pytestmark = pytest.mark.drill
 
-WRITING = ("train", "run-md", "check-convergence", "export", "export a trajectory", "validate")
+WRITING = ("train", "run-md", "check-convergence", "phonons", "export", "export a trajectory", "validate")
 SIZE = "24m"
 
 

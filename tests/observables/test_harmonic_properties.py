@@ -14,6 +14,7 @@ from mlff_dyn.lattice.crystal import build_crystal
 from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.observables.harmonic_properties import harmonic_properties, mesh_of
 from mlff_dyn.observables.sampled_phonons import sampled_phonons
+from mlff_dyn.regression.fit.noise import NoiseModel
 from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K, HBAR_EV_FS
 from tests.models import crystal_of, fitted_to_harmonic, spring_hessian
 
@@ -36,15 +37,15 @@ def simple_cubic():
 
 @pytest.fixture(scope="module")
 def rocksalt():
-    """Two species, with error bars of a few percent."""
+    """Two species, with error bars of a few percent, and nothing that the expansion leaves out."""
     atoms = bulk("NaCl", "rocksalt", a=5.6, cubic=True)
     torus = input_supercell(crystal_of(atoms), (1, 1, 1))
     hessian = spring_hessian(torus, {2.8: (2.0, 0.4), 2.8 * np.sqrt(2.0): (0.5, 0.1)})
     force_field = fitted_to_harmonic(build_basis(torus.crystal, {2: "full"}, torus), torus, hessian)
     mean = force_field.posterior.mean
-    posterior = dataclasses.replace(
-        force_field.posterior, covariance_factor=0.01 * float(np.abs(mean).max()) * np.eye(len(mean))
-    )
+    known = dataclasses.replace(force_field.posterior.hyperparameters, noise=NoiseModel(0.01))
+    factor = 0.01 * float(np.abs(mean).max()) * np.eye(len(mean))
+    posterior = dataclasses.replace(force_field.posterior, covariance_factor=factor, hyperparameters=known)
     return dataclasses.replace(force_field, posterior=posterior, calibration=1.3), torus
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import tempfile
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from mlff_dyn.observables.sampled_phonons import sampled_phonons
 from mlff_dyn.report.answer import DryRun, Report, format_json, read_report, write_report
 from mlff_dyn.report.phonon_plots import plot_dos
 from mlff_dyn.report.training_plots import plot_dispersion
-from mlff_dyn.store.atomic import atomic_write_text, fix_of
+from mlff_dyn.store.atomic import atomic_write_text, fix_of, sync_path
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.store.model_file import read_model
 from mlff_dyn.store.source import file_digest
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 PLACE = "phonons"
 ANSWER = "phonons.json"
 _BYTES_PER_MEGABYTE = 1e6
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +180,11 @@ def _write(
         plot_dos(dos, sums.frequencies_thz, sums.dos.value, sums.dos.sd, sums.species)
     atomic_write_text(folder / "band.json", format_json(_band_values(bands, changes)))
     atomic_write_text(folder / "dos.json", format_json(_dos_values(sums)))
-    written = write_phonopy(task.force_field, task.torus, folder)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        written = write_phonopy(task.force_field, task.torus, Path(scratch))
+        for name in written:
+            sync_path(Path(scratch) / name)
+            (Path(scratch) / name).replace(folder / name)
     highest = np.unravel_index(np.argmax(bands.frequencies_thz), bands.frequencies_thz.shape)
     warnings = [*_doubts(task), *stability_warnings(task.force_field, task.torus)]
     if sums.n_imaginary:
