@@ -44,10 +44,13 @@ class StrainLimits:
         Of each periodic axis. Twice and half change Grüneisen parameters by its square.
     n_relaxations : int
         Steps that move sites to where they have no force; each one squares the error.
+    least_stiffness : float
+        Over the largest force constant, below which sites do not move: they would as a whole.
     """
 
     strain: float = 2.0e-3
     n_relaxations: int = 3
+    least_stiffness: float = 1e-6
 
 
 _LIMITS = StrainLimits()
@@ -184,7 +187,10 @@ def _relaxed(supercell: SupercellExpansion, phonons: SampledPhonons) -> NDArray[
     constants = whole_force_constants(phonons.force_field.expansion, mean, 2, torus)
     stiffness = np.zeros((n_sites, n_sites, 3, 3))
     np.add.at(stiffness, tuple(constants.clusters.T // n_cells), constants.blocks)
-    compliance = np.linalg.pinv(stiffness.swapaxes(1, 2).reshape(3 * n_sites, -1), rcond=1e-6, hermitian=True)
+    matrix = stiffness.swapaxes(1, 2).reshape(3 * n_sites, -1)
+    values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
+    stiff = np.abs(values) > _LIMITS.least_stiffness * np.abs(constants.blocks).max()
+    compliance = (vectors[:, stiff] / values[stiff]) @ vectors[:, stiff].T
     moved = np.zeros((n_sites, 3))
     rest = phonons.force_field.static_forces[0]
     for _ in range(_LIMITS.n_relaxations):

@@ -10,9 +10,17 @@ from ase.build import bulk
 from mlff_dyn.formats.phono3py_files import write_phono3py
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import input_supercell
+from mlff_dyn.local.basis import LocalSettings
 from mlff_dyn.observables.gruneisen import gruneisen, has_gruneisen
 from mlff_dyn.observables.sampled_phonons import sampled_phonons
-from tests.models import crystal_of, dipoles_of, fitted_to_harmonic, random_force_field, spring_hessian
+from tests.models import (
+    crystal_of,
+    dipoles_of,
+    fitted_to_harmonic,
+    random_force_field,
+    spring_hessian,
+    with_local_part,
+)
 
 WAVES = np.array([[0.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.25, 0.1, 0.4]])
 
@@ -116,6 +124,22 @@ def test_error_bars_follow_the_calibration():
     np.testing.assert_allclose(twice.means.sd, 2.0 * once.means.sd)
     np.testing.assert_allclose(twice.along_path.sd, 2.0 * once.along_path.sd)
     assert once.means.sd.min() > 0.0
+
+
+def test_a_small_local_part_changes_little():
+    """One atom in the cell has no place to go, whatever is rounded."""
+    force_field, torus = stable(*CRYSTALS["Cu"])
+    with_local = with_local_part(force_field, LocalSettings(4.0, 3, 2, "species"), training=torus)
+    assert has_gruneisen(with_local.expansion)
+    mean = with_local.posterior.mean
+    mean[force_field.basis.n_parameters :] *= 1e-3
+    found = gruneisen(
+        sampled_phonons(with_local, torus, n_samples=2), WAVES[1:], (2, 2, 2), np.array([300.0])
+    )
+    without = gruneisen(
+        sampled_phonons(force_field, torus, n_samples=2), WAVES[1:], (2, 2, 2), np.array([300.0])
+    )
+    np.testing.assert_allclose(found.along_path.value, without.along_path.value, atol=0.2)
 
 
 def test_a_harmonic_crystal_has_none():
