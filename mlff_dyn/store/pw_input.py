@@ -197,7 +197,7 @@ def _namelist(text: str, place: int, name: str) -> tuple[dict[str, Value], int]:
             index = 0
         elif token["text"] or token["value"]:
             if not key:
-                raise DataError(f"&{name}: {token[0]!r} stands without a key", fix="correct the input")
+                raise DataError(f"&{name}: {token[0]!r} stands without a key", fix="write key = value")
             values[key if index == 0 else _indexed(key, index)] = _value(token)
             if index == 1:
                 values[_indexed(key, 0)] = values.pop(key)

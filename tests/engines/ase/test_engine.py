@@ -279,7 +279,7 @@ def test_programs_and_their_files_are_checked_without_a_calculation(tmp_path, mo
 
 
 def test_unknown_engine_lists_the_known_ones():
-    with pytest.raises(ConfigError, match="'vsap' is unknown; fix: use one of ase, espresso"):
+    with pytest.raises(ConfigError, match="'vsap' is unknown; fix: use one of ase, cp2k, espresso, vasp"):
         create_engine("vsap", {}, {})
 
 
