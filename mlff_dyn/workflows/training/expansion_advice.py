@@ -10,18 +10,19 @@ import numpy as np
 
 from mlff_dyn.config.yaml_source import format_yaml
 from mlff_dyn.errors import MlffError
+from mlff_dyn.local.basis import LocalSettings
 from mlff_dyn.model.search.expansion_steps import Candidate
 from mlff_dyn.model.search.next_steps import next_steps
 from mlff_dyn.report.numbers import format_percent
 from mlff_dyn.workflows.setup.suggest_expansion import local_part_to_begin_with
 
 if TYPE_CHECKING:
-    from mlff_dyn.local.basis import LocalSettings
     from mlff_dyn.model.search.expansion_search import Trial
     from mlff_dyn.model.search.expansion_steps import Cutoffs
     from mlff_dyn.workflows.training.learner import Learner
 
 _MOST_STEPS = 3
+_SIZES = ("cutoff_angstrom", "n_radial", "l_max")
 _CUTOFFS, _LOCAL = "expansion.cutoffs_angstrom", "expansion.local"
 _logger = logging.getLogger(__name__)
 
@@ -117,9 +118,9 @@ def describe_change(now: Trial, trial: Trial) -> str:
         return f"{_CUTOFFS}: {{{', '.join(changes)}}}"
     if added:
         return f"adding {_flow(added)} to {_CUTOFFS}"
-    if now.local is None:
+    if now.local is None or trial.local is None:
         return f"{_LOCAL}: {_flow(_settings(trial.local))}"
-    return f"{_LOCAL}: {{{', '.join(_changes(_settings(now.local), _settings(trial.local)))}}}"
+    return f"{_LOCAL}: {{{', '.join(_changes(asdict(now.local), asdict(trial.local)))}}}"
 
 
 def _changes(before: Cutoffs | dict[str, object], after: Cutoffs | dict[str, object]) -> list[str]:
@@ -130,11 +131,13 @@ def _changes(before: Cutoffs | dict[str, object], after: Cutoffs | dict[str, obj
     ]
 
 
-def _settings(local: LocalSettings | None) -> dict[str, object]:
-    """Values of the configuration, without those of its defaults that say nothing about a size."""
+def _settings(local: LocalSettings | None) -> dict[str, object] | None:
+    """Values of the configuration: sizes, and what else is not as by default."""
     if local is None:
-        return {}
-    return {key: value for key, value in asdict(local).items() if (key, value) != ("kinds", "species")}
+        return None
+    usual = LocalSettings()
+    named = asdict(local).items()
+    return {key: value for key, value in named if key in _SIZES or value != getattr(usual, key)}
 
 
 def _flow(value: object) -> str:

@@ -22,13 +22,13 @@ from tests.workflows.training_project import refused
 INTERRUPTED = """
 import os, signal, sys
 from mlff_dyn.model.search import expansion_search
-fit, fits = expansion_search._try, []
+fit, fits = expansion_search.try_expansion, []
 def interrupted(*args):
     fits.append(args)
     if len(fits) == {at}:
         os.kill(os.getpid(), signal.SIGINT)
     return fit(*args)
-expansion_search._try = interrupted
+expansion_search.try_expansion = interrupted
 from mlff_dyn.__main__ import main
 sys.argv = ["mlff-dyn", "init", "c.yaml", "--suggest", "--dataset", "frames.extxyz", "--json"]
 main()
@@ -95,8 +95,11 @@ def test_a_dry_run_writes_nothing(project: Path) -> None:
 
 def test_a_run_directory_at_work_is_not_read(project: Path) -> None:
     before = (project / "c.yaml").read_bytes()
-    with RunLock(load_config(project / "c.yaml", []).run_dir):
-        refused(init(project, "--dataset", project / "frames.extxyz"), 2, "in use by process")
+    run_dir = load_config(project / "c.yaml", []).run_dir
+    run_dir.mkdir()
+    (run_dir / "dataset.extxyz").write_bytes((project / "frames.extxyz").read_bytes())
+    with RunLock(run_dir):
+        refused(init(project), 2, "in use by process")
     assert (project / "c.yaml").read_bytes() == before
 
 
