@@ -184,7 +184,10 @@ def test_a_lost_block_and_a_killed_command_lose_no_calculation(folder: Path, slu
     labels = [snapshot.provenance for snapshot in read_snapshots(folder / "run/dataset.extxyz")]
     names = [str(label.calculation) for label in labels]
     assert names == [f"{number + 1:04d}" for number in range(len(names))]
-    assert Counter(noted(folder, "finished")) == Counter(names)
+    # One that ended as its block was lost has its output, which is read, but may not have noted its end.
+    finished = Counter(noted(folder, "finished"))
+    assert set(finished) <= set(names)
+    assert max(finished.values()) == 1
     assert len(noted(folder, "started")) <= len(names) + 4
     assert not (folder / "run/calculations/blocks.json").exists()
     code, errors = ended(folder, start(folder, slurm, "execution.kind=local", f"run_dir={folder / 'local'}"))

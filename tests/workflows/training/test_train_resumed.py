@@ -85,7 +85,8 @@ def test_an_end_between_any_two_lessons_changes_nothing(
         assert train(*parallel).exit_code == 130
     assert train(*parallel).exit_code == 0
     assert (folder / "run/dataset.extxyz").read_bytes() == (folder / "straight/dataset.extxyz").read_bytes()
-    assert n_runs(folder) == 2 * n_straight
+    # What ran besides when the command ended is calculated again.
+    assert 2 * n_straight <= n_runs(folder) < 2 * n_straight + max_parallel
 
 
 @pytest.mark.parametrize("place", [3, 4])
