@@ -20,20 +20,21 @@ from mlff_dyn.engines.program import ProgramEngine, read_output
 from mlff_dyn.errors import ConfigError, EngineError
 from mlff_dyn.units import BOHR_ANGSTROM, EV_PER_ANGSTROM3_GPA, HARTREE_EV
 
-INPUT_NAME, OUTPUT_NAME = "cp2k.inp", "cp2k.out"
+INPUT_NAME, OUTPUT_NAME, _WHERE = "cp2k.inp", "cp2k.out", "engine.parameters.input"
 
-_X = r"\s+([-+]?\d+\.\d*(?:[Ee][-+]?\d+)?)"
-_ENERGY = rf"^ ENERGY\| Total FORCE_EVAL \(.*\) energy \[(?:a\.u\.|hartree)\]:?{_X}\s*$"
+X = r"\s+([-+]?\d+\.\d*(?:[Ee][-+]?\d+)?)"
+ENERGY = rf"^ ENERGY\| Total FORCE_EVAL \(.*\) energy \[(?:a\.u\.|hartree)\]:?{X}\s*$"
 _FORCES = (
     r"^ (?:ATOMIC FORCES in \[a\.u\.\]|FORCES\| Atomic forces \[hartree/bohr\])\s*\n((?:.*\n)*?)"
-    rf" (?:SUM OF ATOMIC FORCES|FORCES\| Sum){_X}{_X}{_X}"
+    rf" (?:SUM OF ATOMIC FORCES|FORCES\| Sum){X}{X}{X}"
 )
-_FORCE = rf"^ (?:FORCES\|)?\s+(\d+)(?:\s+\d+\s+[A-Za-z]\w*)?{_X}{_X}{_X}"
-_STRESS = r"^ STRESS\| (?:Analytical|Numerical) stress tensor \[(GPa|kbar|bar)\]\s*\n.*\n((?:.*\n){3})"
-_STRESS_ROW = rf"^ STRESS\|\s+[xyz]{_X}{_X}{_X}\s*$"
-_SITE = rf"^\s+\d+\s+\d+\s+\S+\s+(\d+){_X}{_X}{_X}\s"
-_ABORT = r"^ \*\s+\\___/\s+(\S.*?)\s*\*\s*$"
+FORCE = rf"^ (?:FORCES\|)?\s+(\d+)(?:\s+\d+\s+[A-Za-z]\w*)?{X}{X}{X}"
+STRESS = r"^ STRESS\| (?:Analytical|Numerical) stress tensor \[(GPa|kbar|bar)\]\s*\n.*\n((?:.*\n){3})"
+STRESS_ROW = rf"^ STRESS\|\s+[xyz]{X}{X}{X}\s*$"
+_SITE = rf"^\s+\d+\s+\d+\s+\S+\s+(\d+){X}{X}{X}\s"
+ABORT = r"^ \*\s+\\___/\s+(\S.*?)\s*\*\s*$"
 _OWN = {"": ("MOTION",), "GLOBAL": ("PROJECT", "RUN_TYPE"), "SUBSYS": ("CELL", "COORD", "TOPOLOGY")}
+GIGAPASCALS = {"GPa": 1.0, "kbar": 0.1, "bar": 1e-4}
 _SECTIONS = ("GLOBAL", "FORCE_EVAL", "SUBSYS", "DFT", "SCF", "PRINT")
 
 
@@ -57,9 +58,7 @@ class Cp2kEngine(ProgramEngine):
         self.parameters: Mapping[str, Any] = self.physics(parameters)
         self._input = _checked(checked_mapping(parameters, "engine.parameters", "input"), "")
         if not self._input.get("FORCE_EVAL"):
-            raise ConfigError(
-                "engine.parameters.input: FORCE_EVAL is required", fix="give the method and basis"
-            )
+            raise ConfigError(f"{_WHERE}: FORCE_EVAL is required", fix="give the method and basis")
         folder = profile.get("data_dir")
         data = {} if folder is None else {"CP2K_DATA_DIR": str(Path(folder).expanduser().resolve())}
         super().__init__(profile, ["cp2k", "-i", INPUT_NAME], OUTPUT_NAME, data)
@@ -106,8 +105,8 @@ class Cp2kEngine(ProgramEngine):
         environment = {**os.environ, **self._environment}
         done = subprocess.run(arguments, cwd=directory, env=environment, capture_output=True, check=False)
         if b"SUCCESS" not in done.stdout:
-            said = *re.findall(_ABORT, done.stdout.decode(errors="replace"), re.MULTILINE), "cannot read it"
-            raise ConfigError(f"engine.parameters.input: CP2K {said[0]}", fix="correct it as its manual says")
+            said = *re.findall(ABORT, done.stdout.decode(errors="replace"), re.MULTILINE), "cannot read it"
+            raise ConfigError(f"{_WHERE}: CP2K {said[0]}", fix="correct it as its manual says")
         return {"program": arguments[0], "data": environment.get("CP2K_DATA_DIR", "of the program")}
 
     def run(self, directory: Path) -> None:
@@ -127,11 +126,9 @@ class Cp2kEngine(ProgramEngine):
             return None
         sections = copy.deepcopy(self._input)
         cycle = sections.setdefault("FORCE_EVAL", {}).setdefault("DFT", {}).setdefault("SCF", {})
-        mixing = {"METHOD": "BROYDEN_MIXING", "ALPHA": 0.1, "NBROYDEN": 8}
-        cycle.update(
-            {"MAX_SCF": max(200, 4 * int(cycle.get("MAX_SCF", 50)))}
-            | ({} if "OT" in cycle else {"MIXING": mixing})
-        )
+        cycle["MAX_SCF"] = max(200, 4 * int(cycle.get("MAX_SCF", 50)))
+        if "OT" not in cycle:
+            cycle["MIXING"] = {"METHOD": "BROYDEN_MIXING", "ALPHA": 0.1, "NBROYDEN": 8}
         self._write(directory, self.read_input(directory), sections)
         return f"MAX_SCF {cycle['MAX_SCF']}" + ("" if "OT" in cycle else ", BROYDEN_MIXING with ALPHA 0.1")
 
@@ -142,7 +139,7 @@ def _checked(given: Mapping[str, Any], where: str) -> dict[str, Any]:
     for name, value in found.items():
         is_section = isinstance(value, Mapping)
         if name in _OWN.get(where, ()) or (name in _SECTIONS and not is_section):
-            raise ConfigError(f"engine.parameters.input: {name} cannot be set so", fix="correct or remove it")
+            raise ConfigError(f"{_WHERE}: {name} cannot be set so", fix="correct or remove it")
         found[name] = _checked(value, name) if is_section else value
     return found
 
@@ -165,22 +162,22 @@ def parse_output(text: str, name: Path, atoms: Atoms) -> EngineResult:
     def refuse(reason: str, fix: str = "remove its directory and run the same command again") -> NoReturn:
         raise EngineError(f"{name}: {reason}", fix=fix)
 
-    abort = re.search(_ABORT, text, re.MULTILINE)
+    abort = re.search(ABORT, text, re.MULTILINE)
     ended = re.search(r"PROGRAM ENDED AT\s+(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)", text)
     if "NOT converged" in text or "FAILED to converge" in text:
         refuse("the self-consistent cycle did not converge", "raise DFT.SCF.MAX_SCF, or change MIXING or OT")
     if abort is not None or ended is None:
         reason = "the output is cut (no PROGRAM ENDED AT)" if abort is None else f"CP2K stopped: {abort[1]}"
         refuse(reason, "correct engine.parameters.input, or memory and time limits of the profile")
-    energies, cycle = re.findall(_ENERGY, text, re.MULTILINE), text.partition("SCF WAVEFUNCTION OPTIMIZATION")
+    energies, cycle = re.findall(ENERGY, text, re.MULTILINE), text.partition("SCF WAVEFUNCTION OPTIMIZATION")
     if len(energies) != 1 or (cycle[1] and not re.search("SCF (run|loop) converged in", cycle[2])):
         refuse("no energy of a converged self-consistent cycle")
-    block, tensor = (re.search(each, text, re.MULTILINE) for each in (_FORCES, _STRESS))
+    block, tensor = (re.search(each, text, re.MULTILINE) for each in (_FORCES, STRESS))
     if block is None or tensor is None:
         refuse("no forces or no stress")
-    rows = re.findall(_FORCE, block[1], re.MULTILINE)
+    rows = re.findall(FORCE, block[1], re.MULTILINE)
     forces = np.array([row[1:] for row in rows], float)
-    stress = np.array(re.findall(_STRESS_ROW, tensor[2], re.MULTILINE), float)
+    stress = np.array(re.findall(STRESS_ROW, tensor[2], re.MULTILINE), float)
     if [int(row[0]) for row in rows] != list(range(1, len(atoms) + 1)) or stress.shape != (3, 3):
         refuse(f"forces of {len(rows)} atoms, expected {len(atoms)}, or a damaged stress")
     if np.abs(forces.sum(axis=0) - np.array(block.groups()[1:], float)).max() > 1e-8 * (len(atoms) + 1):
@@ -194,10 +191,9 @@ def parse_output(text: str, name: Path, atoms: Atoms) -> EngineResult:
         refuse(f"the output does not belong to its input: {other}")
     voigt = (0.5 * (stress + stress.T))[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
     program = " ".join(["CP2K", *re.findall(r"CP2K version (\S+)", text)[:1]])
-    unit = {"GPa": 1.0, "kbar": 0.1, "bar": 1e-4}[tensor[1]] / EV_PER_ANGSTROM3_GPA
     return EngineResult(
         energy_ev=float(energies[0]) * HARTREE_EV,
         forces_ev_per_angstrom=forces * HARTREE_EV / BOHR_ANGSTROM,
-        stress_ev_per_angstrom3=-voigt * unit,
+        stress_ev_per_angstrom3=-voigt * (GIGAPASCALS[tensor[1]] / EV_PER_ANGSTROM3_GPA),
         origin={"program": program, "date": "T".join(ended.groups())},
     )

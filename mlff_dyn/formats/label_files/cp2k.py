@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlff_dyn.engines.cp2k.engine import ABORT, ENERGY, FORCE, GIGAPASCALS, STRESS, STRESS_ROW, X
 from mlff_dyn.errors import DataError
 from mlff_dyn.store.calculated_steps import LabelFormat, ReadOptions, RefusedStep
 from mlff_dyn.store.dataset import Snapshot
@@ -27,20 +28,17 @@ if TYPE_CHECKING:
 
 KIND = "cp2k"
 _MARK = b" CP2K| "
-_X = r"\s+([-+]?\d+\.\d*(?:[Ee][-+]?\d+)?)"
 _M = re.MULTILINE
 _ENDED = re.compile(r"PROGRAM ENDED AT\s+(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)")
-_ABORT = re.compile(r"^ \*\s+\\___/\s+(\S.*?)\s*\*\s*$", _M)
-_ENERGY = re.compile(rf"^ ENERGY\| Total FORCE_EVAL \(.*\) energy \[(?:a\.u\.|hartree)\]:?{_X}\s*$", _M)
+_ABORT = re.compile(ABORT, _M)
+_ENERGY = re.compile(ENERGY, _M)
 _FORCES = re.compile(r"^ (?:ATOMIC FORCES in \[a\.u\.\]|FORCES\| Atomic forces \[hartree/bohr\])\s*$", _M)
 _SUM = re.compile(r"^ (?:SUM OF ATOMIC FORCES|FORCES\| Sum)", _M)
-_FORCE = re.compile(rf"^ (?:FORCES\|)?\s+(\d+)(?:\s+\d+\s+[A-Za-z]\w*)?{_X}{_X}{_X}", _M)
-_SITE = re.compile(rf"^\s+(\d+)\s+\d+\s+\S+\s+(\d+){_X}{_X}{_X}\s", _M)
-_VECTOR = re.compile(rf"^ CELL\| Vector [abc] \[angstrom\]:?{_X}{_X}{_X}\s+\|[abc]\| ={_X}\s*$", _M)
-_STRESS = re.compile(
-    r"^ STRESS\| (?:Analytical|Numerical) stress tensor \[(GPa|kbar|bar)\]\s*\n.*\n((?:.*\n){3})", _M
-)
-_STRESS_ROW = re.compile(rf"^ STRESS\|\s+[xyz]{_X}{_X}{_X}\s*$", _M)
+_FORCE = re.compile(FORCE, _M)
+_SITE = re.compile(rf"^\s+(\d+)\s+\d+\s+\S+\s+(\d+){X}{X}{X}\s", _M)
+_VECTOR = re.compile(rf"^ CELL\| Vector [abc] \[angstrom\]:?{X}{X}{X}\s+\|[abc]\| ={X}\s*$", _M)
+_STRESS = re.compile(STRESS, _M)
+_STRESS_ROW = re.compile(STRESS_ROW, _M)
 _SETTING = re.compile(
     r"^ (?:(?:FUNCTIONAL|DFT|vdW POTENTIAL|DFT\+U|HFX_INFO)\|.*|QS\| (?:Method|Density cutoff).*|"
     r"\s+Orbital Basis Set.*|\s+GTH Potential information for.*)$",
@@ -48,8 +46,7 @@ _SETTING = re.compile(
 )
 _POTENTIAL = re.compile(r"GTH Potential information for\s+(\S+)")
 _VERSION = re.compile(r"CP2K version (\S+)")
-_CELL_LINE = re.compile(rf"^\s*[ABC]{_X}{_X}{_X}\s*$", _M | re.IGNORECASE)
-_GPA = {"GPa": 1.0, "kbar": 0.1, "bar": 1e-4}
+_CELL_LINE = re.compile(rf"^\s*[ABC]{X}{X}{X}\s*$", _M | re.IGNORECASE)
 _PRINTED = 6e-4
 
 
@@ -139,7 +136,7 @@ def _stress(text: str) -> NDArray[np.float64] | None:
     if tensor.shape != (3, 3):
         raise DataError("its stress is damaged", fix="calculate it again")
     voigt = (0.5 * (tensor + tensor.T))[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
-    return np.asarray(-voigt * _GPA[found[1]] / EV_PER_ANGSTROM3_GPA)
+    return np.asarray(-voigt * GIGAPASCALS[found[1]] / EV_PER_ANGSTROM3_GPA)
 
 
 CP2K = LabelFormat("CP2K output", _recognizes, _read)
