@@ -203,10 +203,11 @@ class _Watch:
                 return self._stopped(record, stop)
             kinetic = float(run.kinetic_energies[-1])
             record.add(run.state, _frame_errors(self.force_field, run.state.displacements), kinetic)
-            on_frame(record.made, record.sums.mean())
+            history = record.history()
+            on_frame(record.made, history.mean)
             if record.made > self.plan.n_steps:
                 break
-            decision = self.criterion.decide(record.history())
+            decision = self.criterion.decide(history)
             if decision is Decision.CANDIDATE:
                 record.keep_candidate()
                 continue

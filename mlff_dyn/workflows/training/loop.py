@@ -174,8 +174,9 @@ class TrainingLoop:
         data = self._learner.data
         if len(data) > self._learner.n_calculations:
             return []
-        torus = self._workspace.training_torus
-        known = len(data) + len(self._in_flight.calls)
+        torus, known = self._workspace.training_torus, self._n_chosen
+        if known >= self._config.training.initial.n:
+            return []
         first = initial_displacements(self._workspace, self._learner.guess)
         if self._config.training.initial.kind == "thermal" and self._learner.guess is None:
             missing = first[known:1] if known == 0 else self._thermal(range(known, len(first)))
