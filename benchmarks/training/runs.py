@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import ase.io
@@ -146,14 +146,9 @@ def _command(verb: str, configuration: Path, *options: str) -> dict[str, Any]:
 
 def _fit(laboratory: Laboratory, frames: list[LabelledFrame]) -> ForceField:
     supercell = laboratory.supercell_with_local
-    data = [_on(supercell, frame) for frame in frames]
-    return fit_force_field(supercell.basis, FitData(data))
-
-
-def _on(supercell: Any, frame: LabelledFrame) -> LabelledFrame:  # noqa: ANN401 (SupercellExpansion)
-    from dataclasses import replace
-
-    return replace(frame, supercell=supercell)
+    return fit_force_field(
+        supercell.basis, FitData([replace(frame, supercell=supercell) for frame in frames])
+    )
 
 
 def _measure(

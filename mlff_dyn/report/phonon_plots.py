@@ -8,7 +8,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from mlff_dyn.report.plots import STYLE, save_figure
-from mlff_dyn.report.training_plots import COLORS
+from mlff_dyn.report.training_plots import COLORS, draw_band
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,9 +41,8 @@ def plot_dos(
         if len(species) > 1:
             panel.plot(frequencies, densities.sum(axis=0), color="#222222", lw=1.2, label="total")
         for k, name in enumerate(species):
-            color, line, width = COLORS[k % len(COLORS)], densities[k], 2.0 * sds[k]
-            panel.fill_between(frequencies, line - width, line + width, color=color, alpha=0.2, lw=0)
-            panel.plot(frequencies, line, color=color, lw=1.2, label=name)
+            color = COLORS[k % len(COLORS)]
+            draw_band(panel, frequencies, densities[k], sds[k], color=color, label=name)
         panel.set(xlabel="Frequency (THz)", ylabel="Density of states (1/THz)", ylim=(0.0, None))
         panel.set_xlim(frequencies[0], frequencies[-1])
         panel.legend()

@@ -210,9 +210,15 @@ def _draw_bands(panel: Axes, distances: np.ndarray, frequencies: np.ndarray, sds
     jumps = np.flatnonzero(np.diff(distances) <= 0.0) + 1
     for piece in np.split(np.arange(len(distances)), jumps):
         for mode in range(frequencies.shape[1]):
-            line, width = frequencies[piece, mode], 2.0 * sds[piece, mode]
-            panel.fill_between(distances[piece], line - width, line + width, color=COLORS[0], alpha=0.2, lw=0)
-            panel.plot(distances[piece], line, color=COLORS[0], lw=1.1)
+            draw_band(panel, distances[piece], frequencies[piece, mode], sds[piece, mode], color=COLORS[0])
+
+
+def draw_band(
+    panel: Axes, x: np.ndarray, values: np.ndarray, sds: np.ndarray, *, color: str, label: str | None = None
+) -> None:
+    """Draw a line with two standard deviations on each side."""
+    panel.fill_between(x, values - 2.0 * sds, values + 2.0 * sds, color=color, alpha=0.2, lw=0)
+    panel.plot(x, values, color=color, lw=1.1, label=label)
 
 
 def _cycled(count: int) -> list[str]:
