@@ -38,7 +38,9 @@ class ProgramEngine(ABC):
         self, profile: Mapping[str, Any], program: Sequence[str], output: str, environment: Mapping[str, str]
     ) -> None:
         self._program, self._arguments, self._output = program[0], program[1:], output
-        self._command = _checked_command(profile.get("command", self._program), self._program)
+        self._command = split_command(
+            profile.get("command", self._program), fix=f"like mpirun -np 8 {self._program}"
+        )
         self._environment = {**checked_texts(profile, "engine.profile", "environment"), **environment}
         self._runner = CommandRunner(self._environment, checked_timeout_seconds(profile))
 
@@ -54,16 +56,9 @@ class ProgramEngine(ABC):
         EngineError
             If one cannot be found.
         """
-        path = self._environment.get("PATH", os.environ.get("PATH")) or None
         others = (word for word in self._command[1:] if Path(word).name.startswith(self._program))
-        found = {word: shutil.which(word, path=path) for word in (self._command[0], *others)}
-        for word, place in found.items():
-            if place is None:
-                raise EngineError(
-                    f"engine.profile.command: program {word} cannot be found",
-                    fix=f"install it, or give the full path of {self._program}",
-                )
-        return [str(place) for place in found.values()]
+        fix = f"install it, or give the full path of {self._program}"
+        return locate_programs([self._command[0], *others], self._environment, fix=fix)
 
     def command_line(self) -> str:
         """Return the command that runs the program."""
@@ -110,11 +105,34 @@ def read_output(path: Path) -> str:
         raise EngineError(f"{path}: {error.strerror}", fix="run the same command again") from error
 
 
-def _checked_command(given: object, example: str) -> list[str]:
+def split_command(given: object, *, fix: str) -> list[str]:
+    """Return the words of ``engine.profile.command``.
+
+    Raises
+    ------
+    ConfigError
+        If there are none, or a quote is open.
+    """
     try:
-        arguments = shlex.split(given) if isinstance(given, str) else []
+        words = shlex.split(given) if isinstance(given, str) else []
     except ValueError as error:
         raise ConfigError(f"engine.profile.command: {given!r}: {error}", fix="close the quotes") from error
-    if not arguments:
-        raise ConfigError("engine.profile.command: a command expected", fix=f"like mpirun -np 8 {example}")
-    return arguments
+    if not words:
+        raise ConfigError("engine.profile.command: a command expected", fix=fix)
+    return words
+
+
+def locate_programs(words: Sequence[str], environment: Mapping[str, str], *, fix: str) -> list[str]:
+    """Return the paths of programs that a command names.
+
+    Raises
+    ------
+    EngineError
+        If one cannot be found.
+    """
+    path = environment.get("PATH", os.environ.get("PATH"))
+    found = {word: shutil.which(word, path=path) for word in words}
+    for word, place in found.items():
+        if place is None:
+            raise EngineError(f"engine.profile.command: program {word} cannot be found", fix=fix)
+    return [str(place) for place in found.values()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +28,7 @@ from mlff_dyn.engines.espresso.species_keys import (
 )
 from mlff_dyn.engines.espresso.value_kinds import checked_kind
 from mlff_dyn.engines.profile import checked_mapping, checked_texts, checked_timeout_seconds
+from mlff_dyn.engines.program import locate_programs, split_command
 from mlff_dyn.errors import ConfigError, EngineError
 
 INPUT_NAME = "espresso.pwi"
@@ -107,7 +107,7 @@ class EspressoEngine:
         self._magnetization = checked_mapping(parameters, "engine.parameters", "starting_magnetization")
         self._kpoints, self._shift = _checked_kpoints(parameters.get("kpoints", "gamma"))
         self._hubbard = checked_hubbard(parameters.get("hubbard"))
-        self._command = _checked_command(profile.get("command", "pw.x"))
+        self._command = split_command(profile.get("command", "pw.x"), fix="for example mpirun -np 8 pw.x")
         self._pseudo_dir = _checked_pseudo_dir(profile.get("pseudo_dir"))
         self._environment = checked_texts(profile, "engine.profile", "environment")
         self._runner = CommandRunner(self._environment, checked_timeout_seconds(profile))
@@ -270,16 +270,9 @@ class EspressoEngine:
 
     def _find_programs(self) -> list[str]:
         """Paths of the launcher and of the pw.x that it is to start."""
-        path = os.pathsep.join(filter(None, [self._environment.get("PATH", os.environ.get("PATH"))]))
-        words = [self._command[0], *(word for word in self._command[1:] if word.endswith("pw.x"))]
-        found = [shutil.which(word, path=path) for word in words]
-        for word, program in zip(words, found, strict=True):
-            if program is None:
-                raise EngineError(
-                    f"engine.profile.command: program {word} cannot be found",
-                    fix="install Quantum ESPRESSO or give the full path of pw.x",
-                )
-        return [str(program) for program in found]
+        others = (word for word in self._command[1:] if word.endswith("pw.x"))
+        fix = "install Quantum ESPRESSO or give the full path of pw.x"
+        return locate_programs([self._command[0], *others], self._environment, fix=fix)
 
 
 def _with_physics(name: object, values: Any) -> Any:  # noqa: ANN401 (what is no mapping is refused elsewhere)
@@ -359,16 +352,6 @@ def _three_integers(name: str, values: object, allowed: range) -> tuple[int, ...
             fix="use gamma, [4, 4, 4], or {grid: [4, 4, 4], shift: [1, 1, 1]}",
         )
     return integers
-
-
-def _checked_command(given: object) -> list[str]:
-    try:
-        arguments = shlex.split(given) if isinstance(given, str) else []
-    except ValueError as error:
-        raise ConfigError(f"engine.profile.command: {given!r}: {error}", fix="close the quotes") from error
-    if not arguments:
-        raise ConfigError("engine.profile.command: a command expected", fix="for example mpirun -np 8 pw.x")
-    return arguments
 
 
 def _checked_pseudo_dir(given: object) -> Path:

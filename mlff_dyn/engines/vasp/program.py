@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlff_dyn.errors import ConfigError, EngineError
+from mlff_dyn.engines.program import locate_programs, split_command
+from mlff_dyn.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,12 +40,7 @@ def command_words(given: object, build: str) -> list[str]:
     """
     if given is None:
         return [build]
-    try:
-        words = shlex.split(given) if isinstance(given, str) else []
-    except ValueError as error:
-        raise ConfigError(f"{_WHERE}: {given!r}: {error}", fix="close the quotes") from error
-    if not words:
-        raise ConfigError(f"{_WHERE}: a command expected", fix=f"for example mpirun -np 16 {PLACE}")
+    words = split_command(given, fix=f"for example mpirun -np 16 {PLACE}")
     words = [_from_here(word.replace(PLACE, build)) for word in words]
     builds = [name for name in ("vasp_gam", "vasp_ncl", "vasp_std") for word in words if word.endswith(name)]
     if builds and builds[0] != build and not (builds[0] == "vasp_std" and build == "vasp_gam"):
@@ -68,13 +61,6 @@ def find_programs(words: list[str], environment: Mapping[str, str]) -> list[str]
     EngineError
         If one is not there.
     """
-    path = environment.get("PATH", os.environ.get("PATH"))
-    needed = [words[0], *(word for word in words[1:] if _VASP.fullmatch(word.rpartition("/")[2]))]
-    found = [shutil.which(word, path=path) for word in needed]
-    for word, program in zip(needed, found, strict=True):
-        if program is None:
-            raise EngineError(
-                f"{_WHERE}: program {word} cannot be found",
-                fix=f"load the module of VASP, or give the full path; {PLACE} is vasp_std or vasp_gam",
-            )
-    return [str(program) for program in found]
+    others = (word for word in words[1:] if _VASP.fullmatch(word.rpartition("/")[2]))
+    fix = f"load the module of VASP, or give the full path; {PLACE} is vasp_std or vasp_gam"
+    return locate_programs([words[0], *others], environment, fix=fix)
