@@ -176,6 +176,7 @@ def reopened(directory: Path, identity: str) -> bool:
     if not directory.exists():
         if not _is_later_attempt(new, identity):
             return False
+        remove(_discarded(directory))
         new.replace(directory)
         return True
     if not _is_later_attempt(directory, identity):
@@ -194,16 +195,21 @@ def fresh(directory: Path) -> Path:
     """Return a new, empty folder in which a calculation is made ready before it gets its name."""
     new = directory.with_name(f".new-{directory.name}")
     remove(new)
+    remove(_discarded(directory))  # what a kill within `discard` left
     new.mkdir(parents=True)
     return new
 
 
 def discard(directory: Path) -> None:
     """Remove a half-done calculation, the name first."""
-    discarded = directory.with_name(f".discarded-{directory.name}")
+    discarded = _discarded(directory)
     remove(discarded)
     directory.replace(discarded)
     remove(discarded)
+
+
+def _discarded(directory: Path) -> Path:
+    return directory.with_name(f".discarded-{directory.name}")
 
 
 def remove(directory: Path) -> None:

@@ -250,3 +250,18 @@ def test_death_at_every_file_operation(tmp_path, engine, calculator):
         assert not {int(name) / 8 for name in computed} & set(calculator.runs)
         assert sorted(path.name for path in folder.iterdir()) == NAMES[:2]
     assert 20 < at_event < N_EVENTS - 1
+
+
+def test_death_at_every_file_operation_while_a_half_done_one_is_removed(tmp_path, engine, calculator):
+    calculator.delay = 0.0
+    for at_event in range(N_EVENTS):
+        folder = tmp_path / f"{at_event}"
+        label(engine, structures(1), folder, NAMES[:1])
+        for name in ("result.json", "output.json"):
+            (folder / "0000" / name).unlink()
+        reached_the_end = label_and_die(engine, folder, at_event, n_structures=1)
+        label(engine, structures(1), folder, NAMES[:1])
+        assert [path.name for path in folder.iterdir()] == ["0000"]
+        if reached_the_end:
+            break
+    assert 5 < at_event < N_EVENTS - 1
