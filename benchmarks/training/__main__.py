@@ -1,4 +1,4 @@
-"""Train the same crystals by all criteria, with several seeds; count calculations, judge errors and verdicts.
+"""Train the same crystals by all criteria, with several seeds; count calculations and judge error bars.
 
 What is in the output folder is not done again.
 """

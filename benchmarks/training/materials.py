@@ -41,7 +41,7 @@ class Material:
     n_steps: int = 1000
     n_test: int = 30
     n_plateau: int = 24
-    most: int = 30
+    most: int = 24
     seeds: Mapping[str, int] = field(default_factory=dict)
     published_cutoffs: Mapping[int, float | str] | None = None
     published_steps: int = 1000
@@ -67,14 +67,21 @@ def _cubic_ab() -> Atoms:
 
 
 _EMT = {"kind": "ase", "parameters": {"calculator": "ase.calculators.emt:EMT"}}
-_COPPER = replace(_BY_NAME["Cu EMT 2-3"], name="Cu EMT", temperatures_kelvin=(600.0,))
+_COPPER = replace(
+    _BY_NAME["Cu EMT 2-3"],
+    name="Cu EMT",
+    temperatures_kelvin=(600.0,),
+    supercell=(2, 2, 2),
+    cutoffs={2: "full", 3: 3.5},
+    local_cutoffs={2: "full", 3: 3.5},
+)
 _ALUMINIUM = replace(
     _COPPER,
     name="Al EMT",
     make_atoms=_aluminium,
     temperatures_kelvin=(300.0, 800.0),
-    supercell=(2, 2, 2),
     cutoffs={2: "full", 3: 3.7},
+    local_cutoffs={2: "full", 3: 3.7},
 )
 _DOUBLE_WELL = replace(
     _COPPER,
@@ -88,7 +95,7 @@ _DOUBLE_WELL = replace(
     temperatures_kelvin=(300.0,),
 )
 MATERIALS = (
-    Material(_ALUMINIUM, _EMT, n_test=50),
+    Material(_ALUMINIUM, _EMT, n_test=50, most=30),
     Material(
         replace(TERSOFF, temperatures_kelvin=(300.0, 900.0), is_cheap=False),
         {"kind": "ase", "parameters": {"calculator": "benchmarks.training.calculators:tersoff"}},

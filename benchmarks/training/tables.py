@@ -27,11 +27,9 @@ def summarize_runs(runs: Sequence[Run]) -> list[str]:
         "error, %",
         "predicted / true",
         "left",
-        "wrong verdicts",
     )
     rows = []
     for (material, criterion), group in groups.items():
-        mistakes = [wrong for run in group for wrong in run.mistakes.values()]
         rows.append(
             (
                 f"{material} ({len(group)})",
@@ -42,7 +40,6 @@ def summarize_runs(runs: Sequence[Run]) -> list[str]:
                 _by_temperature([run.errors_at for run in group], 100.0),
                 _by_temperature([run.ratios_at for run in group]),
                 str(sum(run.n_stopped for run in group)),
-                f"{sum(mistakes)} of {len(mistakes)}" if mistakes else "",
             )
         )
     return _table(names, rows)

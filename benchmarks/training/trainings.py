@@ -22,7 +22,6 @@ from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.store.dataset import read_snapshots
 from mlff_dyn.store.model_file import read_model
 from mlff_dyn.training.exploration import QUIET
-from mlff_dyn.workflows.convergence.verdict import VERDICT_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,10 +35,7 @@ CRITERIA = ("trajectory", "paper", "per-step", "fixed", "random")
 PUBLISHED = "published"
 NEAR = 1.1
 """An error within 10 % of the plateau is on it, and is what trainings are asked for."""
-_LIMITS = (0.8, 1.25)
-"""Limits that the verdict is asked about, over the held-out error."""
-_NUMBERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 30)
-_QUANTILE_FACTOR = VERDICT_LIMITS.quantile_factor
+_NUMBERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 30)
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,6 @@ class Run:
     plateau : float                   the same error of a fit to many thermal frames
     errors_at, ratios_at : dict       by temperature, K, at the end: that error, and predicted over true error
     n_stopped : int                   explorations that left the trusted region
-    mistakes : dict                   limit over the error at a temperature: whether the verdict was wrong
     seconds : float                   of the whole training, engine included
     """
 
@@ -75,7 +70,6 @@ class Run:
     errors_at: dict[str, float]
     ratios_at: dict[str, float]
     n_stopped: int
-    mistakes: dict[str, bool]
     seconds: float
 
     @property
@@ -167,7 +161,7 @@ def run_training(workbench: Workbench, criterion: str, seed: int, folder: Path) 
     answer = command("train", configuration)
     run = _measure(workbench, folder, str(answer.get("status", "failed")), time.monotonic() - started)
     if criterion == "trajectory":
-        run = replace(run, called_at=(), mistakes=_mistakes(configuration, run))
+        run = replace(run, called_at=())
     run = replace(run, criterion=criterion, seed=seed)
     answer_path.write_text(json.dumps(asdict(run)), encoding="utf-8")
     return run
@@ -198,7 +192,6 @@ def run_published(workbench: Workbench, seed: int, frames: Path, folder: Path) -
         errors_at={f"{t:g}": workbench.error(found.force_field, t) for t in temperatures},
         ratios_at={f"{t:g}": workbench.ratio(found.force_field, t) for t in temperatures},
         n_stopped=found.n_stopped,
-        mistakes={},
         seconds=time.monotonic() - started,
     )
     folder.mkdir(parents=True, exist_ok=True)
@@ -239,7 +232,6 @@ def _measure(workbench: Workbench, folder: Path, status: str, seconds: float) ->
         errors_at={f"{t:g}": workbench.error(force_field, t) for t in temperatures},
         ratios_at={f"{t:g}": workbench.ratio(force_field, t) for t in temperatures},
         n_stopped=sum("left the trusted region" in each["reason"] for each in explored),
-        mistakes={},
         seconds=seconds,
     )
 
@@ -248,32 +240,10 @@ def _called_at(explored: Sequence[dict[str, Any]], n_steps: int) -> tuple[float,
     made: dict[float, int] = defaultdict(int)
     found = []
     for each in explored:
-        made[each["temperature_kelvin"]] += each["n_steps"]
         if each["reason"] != QUIET:
+            made[each["temperature_kelvin"]] += each["n_steps"]
             found.append(made[each["temperature_kelvin"]] / n_steps)
     return tuple(found)
-
-
-def _mistakes(configuration: Path, run: Run) -> dict[str, bool]:
-    """Whether the answer would be wrong for limits below and above the held-out error, by temperature."""
-    temperatures = ", ".join(run.errors_at)
-    answer = command(
-        "check-convergence",
-        configuration,
-        *("--exit-zero", "--allow-unconverged"),
-        *("--set", f"convergence.temperatures_kelvin=[{temperatures}]"),
-    )
-    found = {}
-    for verdict in answer.get("temperatures", []):
-        temperature = f"{verdict['temperature_k']:g}"
-        reached = np.inf
-        if not verdict["n_stopped"]:
-            mean = verdict["force_sd_relative"] + (verdict["statistical_error_relative"] or 0.0)
-            reached = max(mean, verdict["quantile_99_relative"] / _QUANTILE_FACTOR)
-        for factor in _LIMITS:
-            is_converged = reached <= factor * run.errors_at[temperature]
-            found[f"{temperature} K, {factor:g}"] = bool(is_converged != (factor > 1.0))
-    return found
 
 
 def _configuration(workbench: Workbench, criterion: str, seed: int) -> dict[str, Any]:
@@ -301,7 +271,6 @@ def _configuration(workbench: Workbench, criterion: str, seed: int) -> dict[str,
             "timestep_femtoseconds": system.timestep_femtoseconds,
             "temperatures_kelvin": [max(temperatures)],
         },
-        "convergence": {"force_error_limit_relative": workbench.limit, "n_steps": 2000, "n_replicas": 2},
         "seed": seed,
     }
 

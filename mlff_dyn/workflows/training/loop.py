@@ -319,7 +319,9 @@ class TrainingLoop:
         """Whether data and predictions at a temperature tell truncation from lack of data."""
         learner, n_predicted = self._learner, LIMITS.predictions_for_truncation
         is_predicted = learner.is_tested(temperature, n_predicted, by_dynamics=True)
-        return is_predicted and can_judge_truncation(learner.force_field())
+        if not (is_predicted and can_judge_truncation(learner.force_field())):
+            return False
+        return learner.has_settled(temperature)
 
     def _exploring_torus(self) -> Torus:
         return self._workspace.supercell(self._config.training.md_supercell)
