@@ -2,66 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
-
-import numpy as np
-from ase.calculators.calculator import Calculator, all_changes
-from ase.neighborlist import neighbor_list
-
-if TYPE_CHECKING:
-    from ase import Atoms
+from matscipy.calculators.manybody import Manybody
+from matscipy.calculators.manybody.explicit_forms import TersoffBrenner, tersoff_brenner
 
 
-def tersoff(**arguments: object) -> Calculator:
+class Tersoff(Manybody):
     """Tersoff's silicon."""
-    from matscipy.calculators.manybody import Manybody
-    from matscipy.calculators.manybody.explicit_forms import TersoffBrenner, tersoff_brenner
 
-    return Manybody(**TersoffBrenner(tersoff_brenner.Tersoff_PRB_39_5566_Si_C), **arguments)
-
-
-class DoubleWell(Calculator):
-    """A cubic crystal AB whose B atoms, the heavier ones, have eight wells off the center of their cage.
-
-    Like atoms have springs of ``spring`` (eV/Å²) to their six neighbors, ``distance_angstrom`` long. With s
-    the displacement of a B atom from the mean of its eight A neighbors, its energy is
-
-        quadratic / 2 |s|² + quartic / 4 (|s|⁴ + Σ sₖ⁴)
-
-    (eV/Å², eV/Å⁴). The wells at s along (1, 1, 1) are 0.20 eV deep, those between neighboring ones 0.18 eV.
-    """
-
-    implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
-    spring = 4.0
-    quadratic = -4.0
-    quartic = 15.0
-    distance_angstrom = 4.0
-
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: tuple[str, ...] = ("energy",),
-        system_changes: list[str] = all_changes,
-    ) -> None:
-        """Energy and forces."""
-        super().calculate(atoms, properties, system_changes)
-        numbers = self.atoms.numbers
-        i, j, steps, lengths = neighbor_list("ijDd", self.atoms, 1.15 * self.distance_angstrom)
-        is_like = (numbers[i] == numbers[j]) & (lengths > 0.8 * self.distance_angstrom)
-        stretch = np.where(is_like, lengths - self.distance_angstrom, 0.0)
-        energy = 0.25 * self.spring * float(stretch @ stretch)
-        forces = np.zeros((len(numbers), 3))
-        np.add.at(forces, i, (self.spring * stretch / lengths)[:, None] * steps)
-        is_heavy = numbers == numbers.max()
-        in_cage = is_heavy[i] & (numbers[i] != numbers[j]) & (lengths < 1.075 * self.distance_angstrom)
-        counts = np.maximum(np.bincount(i[in_cage], minlength=len(numbers)), 1)[:, None]
-        off = np.zeros_like(forces)
-        np.subtract.at(off, i[in_cage], steps[in_cage])
-        off *= is_heavy[:, None] / counts
-        squares = np.sum(off**2, axis=1)
-        fourth = squares @ squares + np.sum(off**4)
-        energy += 0.5 * self.quadratic * float(squares.sum()) + 0.25 * self.quartic * float(fourth)
-        slope = self.quadratic * off + self.quartic * (squares[:, None] * off + off**3)
-        forces -= slope
-        np.add.at(forces, j[in_cage], (slope / counts)[i[in_cage]])
-        self.results = {"energy": energy, "forces": forces}
+    def __init__(self, **arguments: object) -> None:
+        super().__init__(**TersoffBrenner(tersoff_brenner.Tersoff_PRB_39_5566_Si_C), **arguments)

@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.build import bulk
 
 from benchmarks.accuracy.systems import SYSTEMS, TERSOFF, System
-from benchmarks.training.calculators import DoubleWell
+from benchmarks.training.double_well import DoubleWell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,13 +98,13 @@ MATERIALS = (
     Material(_ALUMINIUM, _EMT, n_test=50, most=30),
     Material(
         replace(TERSOFF, temperatures_kelvin=(300.0, 900.0), is_cheap=False),
-        {"kind": "ase", "parameters": {"calculator": "benchmarks.training.calculators:tersoff"}},
+        {"kind": "ase", "parameters": {"calculator": "benchmarks.training.calculators:Tersoff"}},
         published_cutoffs={2: "full", 3: 4.55, 4: 3.9, 5: 2.5, 6: 2.5},
     ),
     Material(_COPPER, _EMT),
     Material(
         _DOUBLE_WELL,
-        {"kind": "ase", "parameters": {"calculator": "benchmarks.training.calculators:DoubleWell"}},
+        {"kind": "ase", "parameters": {"calculator": "benchmarks.training.double_well:DoubleWell"}},
         n_test=20,
         n_plateau=16,
     ),

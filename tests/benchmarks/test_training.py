@@ -6,7 +6,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.fd import calculate_numerical_forces
 
-from benchmarks.training.calculators import DoubleWell
+from benchmarks.training.double_well import DoubleWell
 from benchmarks.training.materials import MATERIALS
 from benchmarks.training.published import fit_published
 from benchmarks.training.tables import summarize_runs

@@ -13,6 +13,7 @@ from mlff_dyn.model.fitting.labelled_frame import FitOptions
 from mlff_dyn.model.force_field import errors_of_rows
 from mlff_dyn.regression.errors.outliers import OUTLIER_LIMITS
 from mlff_dyn.store.model_file import write_model
+from mlff_dyn.training.frame_choice import can_judge_truncation
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.workflows.training.atom_checks import check_atoms
 from mlff_dyn.workflows.training.data import TrainingData
@@ -228,15 +229,16 @@ class Learner:
             if self.data.snapshots[index].provenance.is_of_dynamics
             and self.data.snapshots[index].provenance.temperature_kelvin == temperature_kelvin
         )
-        no_rows = np.zeros((frame.displacements.size, len(force_field.posterior.mean)))
         if self._half is None:
             basis = self.workspace.expansion.basis
             self._half = fit_force_field(basis, data.first((len(data) + 1) // 2), guess=self.guess)
-        earlier, now = (
-            np.linalg.norm(errors_of_rows(each, no_rows, frame.conditions).truncation)
-            for each in (self._half, force_field)
-        )
-        return bool(max(earlier, now) <= LIMITS.largest_change * min(earlier, now))
+        conditions, half = frame.conditions, self._half
+        variances = [
+            float(np.mean(each.posterior.noise.truncation_variance(conditions.amplitudes, conditions.ratios)))
+            for each in (half, force_field)
+        ]
+        is_same = max(variances) <= LIMITS.largest_change**2 * min(variances)
+        return is_same and can_judge_truncation(half)
 
     def _compare(self, frames: Sequence[LabelledFrame], labels: Sequence[Provenance]) -> list[Provenance]:
         """Enter expected and true error of frames that the force field does not know yet."""

@@ -312,16 +312,18 @@ class TrainingLoop:
             section = getattr(given, given.kind.replace("-", "_"))
             return create_criterion(given.kind, {} if section is None else section.model_dump())
         limit, judge = given.force_error_limit_relative, self._can_judge_truncation(temperature)
-        settings = {"force_error_limit_relative": limit, "can_judge_truncation": judge}
+        settings = {
+            "force_error_limit_relative": limit,
+            "can_judge_truncation": judge,
+            "has_settled": judge and self._learner.has_settled(temperature),
+        }
         return create_criterion(given.kind, settings)
 
     def _can_judge_truncation(self, temperature: float) -> bool:
         """Whether data and predictions at a temperature tell truncation from lack of data."""
         learner, n_predicted = self._learner, LIMITS.predictions_for_truncation
         is_predicted = learner.is_tested(temperature, n_predicted, by_dynamics=True)
-        if not (is_predicted and can_judge_truncation(learner.force_field())):
-            return False
-        return learner.has_settled(temperature)
+        return is_predicted and can_judge_truncation(learner.force_field())
 
     def _exploring_torus(self) -> Torus:
         return self._workspace.supercell(self._config.training.md_supercell)

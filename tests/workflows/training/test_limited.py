@@ -51,5 +51,14 @@ def test_a_truncation_that_data_still_change_is_not_blamed(
 ) -> None:
     """The same training goes on to its budget where no two fits agree enough."""
     monkeypatch.setattr(learner, "LIMITS", replace(LIMITS, largest_change=1.0))
-    result = train("--set=training.max_calculations=8", *BLAMED)
+    settings = ("training.criterion.force_error_limit_relative=0.1", "training.max_calculations=9")
+    result = train(*BLAMED, *(f"--set={setting}" for setting in settings))
     assert json.loads(result.stdout)["status"] == BUDGET
+
+
+def test_truncation_that_stays_as_it_is_is_blamed(train: Train) -> None:
+    settings = ("training.criterion.force_error_limit_relative=0.1", "training.max_calculations=16")
+    result = train(*BLAMED, *(f"--set={setting}" for setting in settings))
+    report = json.loads(result.stdout)
+    assert report["status"] == LIMITED
+    assert 8 <= report["n_labelled"] < 16
