@@ -120,7 +120,7 @@ MATERIALS = (
         n_plateau=12,
         most=20,
         seeds={"paper": 3, "per-step": 3, "fixed": 3, "random": 3, "published": 3},
-        published_cutoffs={2: "full", 3: 3.5, 4: 3.5, 5: 3.5, 6: 3.5},
-        published_steps=300,
+        published_cutoffs={2: "full", 3: 3.5, 4: 3.5, 5: 2.2, 6: 2.2},
+        published_steps=500,
     ),
 )
