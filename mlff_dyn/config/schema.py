@@ -136,8 +136,8 @@ class ExecutionConfig(Section):
     max_parallel: Integer = Field(
         default=1,
         ge=1,
-        description="Calculations that run at the same time. From 2 on, the next are chosen while they run, so "
-        "`external` has up to twice as many inputs ready.",
+        description="Calculations that run at the same time. From 2 on, the next are chosen while they run, "
+        "so `external` has up to twice as many inputs ready.",
     )
     max_retries: Integer = Field(
         default=1,
