@@ -23,6 +23,7 @@ from benchmarks.training.calculators import Tersoff
 from mlff_dyn.config.load import load_config
 from mlff_dyn.report.progress import NullProgress
 from mlff_dyn.training.frame_choice import outlook
+from mlff_dyn.workflows.convergence.found_errors import found_errors
 from mlff_dyn.workflows.convergence.sampling import SamplingPlan, sample_replicas
 from mlff_dyn.workflows.convergence.verdict import judge
 from mlff_dyn.workflows.setup.workspace import Workspace
@@ -165,13 +166,21 @@ def judged(
     workspace = Workspace(config)
     force_field, torus = workspace.read_model(), workspace.training_torus
     supercell = force_field.on(torus)
+    scores = found_errors(workspace, force_field)
     plan = SamplingPlan(subject.temperatures_kelvin, 2.0, 4000, 4, seed, None)
     sampled = sample_replicas(supercell, plan, lambda *_: None)
     for temperature, replicas in zip(subject.temperatures_kelvin, sampled, strict=True):
         frames = np.concatenate([each.displacements for each in replicas])
         known = functools.cache(lambda frames=frames: outlook(force_field, torus, frames))
         verdicts = [
-            judge(temperature, replicas, limit=limit, trained=force_field.training, outlook=known)
+            judge(
+                temperature,
+                replicas,
+                limit=limit,
+                trained=force_field.training,
+                outlook=known,
+                found=scores,
+            )
             for limit in LIMITS
         ]
         tests = held_out(subject, temperature, folder / f"{subject.name}-{temperature:g}K.extxyz")
