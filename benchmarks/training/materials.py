@@ -97,7 +97,7 @@ _DOUBLE_WELL = replace(
 MATERIALS = (
     Material(_ALUMINIUM, _EMT, n_test=50, most=30),
     Material(
-        replace(TERSOFF, temperatures_kelvin=(300.0, 900.0), is_cheap=False),
+        replace(TERSOFF, temperatures_kelvin=(300.0, 600.0), is_cheap=False),
         {"kind": "ase", "parameters": {"calculator": "benchmarks.training.calculators:Tersoff"}},
         published_cutoffs={2: "full", 3: 4.55, 4: 3.9, 5: 2.5, 6: 2.5},
     ),

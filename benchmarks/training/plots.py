@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +39,8 @@ def plot_runs(path: Path, runs: Sequence[Run]) -> None:
             _draw(panel, [run for run in own if run.criterion == criterion], criterion)
         panel.set(title=material, xlabel="Calculations", xscale="log", yscale="log")
         panel.set_xticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
+        panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        panel.yaxis.set_major_formatter(FormatStrFormatter("%g"))
         panel.minorticks_off()
     panels[0].set_ylabel("Held-out force error (%)")
     handles = {line.get_label(): line for panel in panels for line in panel.get_lines()}
