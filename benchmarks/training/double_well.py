@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 class DoubleWell(Calculator):
     """A cubic crystal AB whose B atoms, the heavier ones, have eight wells off the center of their cage.
 
-    Like atoms have springs of ``spring`` (eV/Å²) to their six neighbors, ``distance_angstrom`` long. With s
-    the displacement of a B atom from the mean of its eight A neighbors, its energy is
+    Springs (eV/Å²) hold the A atoms at their distances to first and second neighbors of their kind, the first
+    being ``distance_angstrom`` long, and weakly the B atoms. With s the displacement of a B atom from the
+    mean of its eight A neighbors, its energy is
 
         quadratic / 2 |s|² + quartic / 4 (|s|⁴ + Σ sₖ⁴)
 
@@ -25,6 +26,7 @@ class DoubleWell(Calculator):
 
     implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
     spring = 4.0
+    weak_spring = 0.2
     quadratic = -4.0
     quartic = 15.0
     distance_angstrom = 4.0
@@ -37,15 +39,17 @@ class DoubleWell(Calculator):
     ) -> None:
         """Energy and forces."""
         super().calculate(atoms, properties, system_changes)
-        numbers = self.atoms.numbers
-        i, j, steps, lengths = neighbor_list("ijDd", self.atoms, 1.15 * self.distance_angstrom)
-        is_like = (numbers[i] == numbers[j]) & (lengths > 0.8 * self.distance_angstrom)
-        stretch = np.where(is_like, lengths - self.distance_angstrom, 0.0)
-        energy = 0.25 * self.spring * float(stretch @ stretch)
-        forces = np.zeros((len(numbers), 3))
-        np.add.at(forces, i, (self.spring * stretch / lengths)[:, None] * steps)
+        numbers, first = self.atoms.numbers, self.distance_angstrom
         is_heavy = numbers == numbers.max()
-        in_cage = is_heavy[i] & (numbers[i] != numbers[j]) & (lengths < 1.075 * self.distance_angstrom)
+        i, j, steps, lengths = neighbor_list("ijDd", self.atoms, 1.6 * first)
+        at_rest = np.where(lengths < 1.2 * first, first, np.sqrt(2.0) * first)
+        is_like = (numbers[i] == numbers[j]) & (lengths > 0.8 * first)
+        springs = np.where(is_heavy[i], self.weak_spring, self.spring) * is_like
+        stretch = lengths - at_rest
+        energy = 0.25 * float(springs @ stretch**2)
+        forces = np.zeros((len(numbers), 3))
+        np.add.at(forces, i, (springs * stretch / lengths)[:, None] * steps)
+        in_cage = is_heavy[i] & (numbers[i] != numbers[j]) & (lengths < 1.2 * first)
         counts = np.maximum(np.bincount(i[in_cage], minlength=len(numbers)), 1)[:, None]
         off = np.zeros_like(forces)
         np.subtract.at(off, i[in_cage], steps[in_cage])

@@ -29,6 +29,7 @@ class LongRun:
     ----------
     material : str
     temperature_kelvin, nanoseconds, steps_per_second : float
+        None of the numbers that follow the temperature is known where it left the trusted region.
     largest_displacement_angstrom, displacement_limit_angstrom : float
     error, ratio : float
         Relative force error on frames of it, and predicted over true error.
@@ -66,7 +67,9 @@ def run_long(workbench: Workbench, folder: Path, nanoseconds: float) -> LongRun:
     every = max(1, n_steps // _SAMPLES)
     options = {"n_steps": n_steps, "sample_every": every, "n_threads": 1}
     settings = [word for name, value in options.items() for word in ("--set", f"md.{name}={value}")]
-    answer = command("run-md", folder / "config.yaml", "--allow-unconverged", *settings)
+    answer = command("run-md", folder / "config.yaml", "--force", "--allow-unconverged", *settings)
+    if "directory" not in answer:
+        return LongRun(system.name, max(system.temperatures_kelvin), *(np.nan,) * 7)
     trajectory = read_trajectory(folder / "run" / answer["directory"] / "trajectory.h5")
     moved = trajectory.displacements
     chosen = np.linspace(len(moved) // 10, len(moved) - 1, _FRAMES).round().astype(int)

@@ -105,8 +105,8 @@ MATERIALS = (
     Material(
         _DOUBLE_WELL,
         {"kind": "ase", "parameters": {"calculator": "benchmarks.training.double_well:DoubleWell"}},
-        n_test=12,
-        n_plateau=12,
+        n_test=10,
+        n_plateau=10,
     ),
     Material(
         replace(_BY_NAME["c-BAs GFN1"], temperatures_kelvin=(300.0,)),
