@@ -1,15 +1,13 @@
 """Effective force constants of order 2 at a temperature, with their samples, on disk.
 
-The data sets ``force_constants``, ``p2s_map`` and ``physical_unit`` are those of phonopy, which reads the file
-as its own ``force_constants.hdf5``.
+The data sets ``force_constants``, ``p2s_map`` and ``physical_unit`` are those of phonopy, which reads the
+file as its own ``force_constants.hdf5``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from mlff_dyn.errors import check_shape
 from mlff_dyn.store.sealed_file import SealedFormat, read_array, read_sealed, write_sealed
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import h5py
+    import numpy as np
     from numpy.typing import NDArray
 
 EFFECTIVE_FORMAT = SealedFormat(
