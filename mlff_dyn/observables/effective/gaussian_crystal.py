@@ -45,8 +45,7 @@ class GaussianCrystal:
     is_quantum : bool
         With the zero-point motion.
     least_thz : float
-        Slower and imaginary modes have the amplitude of one with this frequency, or that of the opposite
-        square if it is larger in size.
+        Slower and imaginary modes have the amplitude of one with this frequency.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class GaussianCrystal:
         self.modes = modes_of(harmonic, torus)
         least = (2.0 * np.pi * THZ_FEMTOSECONDS * least_thz) ** 2
         moving = self.modes.is_vibration
-        self.squares = np.where(moving, np.maximum(np.abs(self.modes.squares), least), 0.0)
+        self.squares = np.where(moving, np.maximum(self.modes.squares, least), 0.0)
         """Of the frequencies that displacements are drawn with, 1/fs²; 0 for rigid translations."""
         self.n_slow = int((self.modes.squares[moving] < least).sum())
         """Modes that are slower than that, or imaginary."""

@@ -17,6 +17,8 @@ class EffectiveLimits:
     least_thz : float
         Frequencies below it are taken for it where displacements are drawn: a flatter mode has no harmonic
         amplitude. Results do not depend on it where all modes are faster.
+    lowering : float
+        Where modes are imaginary it begins at the largest of them, and falls by this factor at each step.
     first_pairs : int
         Pairs of opposite displacements that iterations begin with.
     margin, largest_growth : float
@@ -30,6 +32,8 @@ class EffectiveLimits:
         Steps that are mixed (Anderson).
     n_iterations : int
         The most for one set of displacements.
+    most_far : float
+        Share of atoms half way to the next site at which iterations are given up: no crystal.
     tolerance : float
         Residual over its Monte Carlo error at which iterations end.
     rounding : float
@@ -46,13 +50,15 @@ class EffectiveLimits:
 
     n_blocks: int = 16
     least_thz: float = 0.1
+    lowering: float = 0.7
     first_pairs: int = 32
     margin: float = 1.1
     largest_growth: float = 8.0
     pairs_for_response: int = 32
     damping: float = 2.0 / 3.0
     n_history: int = 4
-    n_iterations: int = 40
+    n_iterations: int = 60
+    most_far: float = 0.01
     tolerance: float = 0.1
     rounding: float = 1.0e-9
     least_ratio: float = 0.25

@@ -65,7 +65,8 @@ def self_consistent(
         most = max(n_pairs, settings.most_configurations // 2)
         growth = (limits.margin * last.error_relative / settings.error_limit_relative) ** 2
         wanted = int(min(most, n_pairs * min(growth, limits.largest_growth)))
-        if last.error_relative <= settings.error_limit_relative or wanted <= n_pairs:
+        is_enough = last.error_relative <= settings.error_limit_relative or wanted <= n_pairs
+        if is_enough or not is_converged:
             break
         n_pairs = wanted
     few = noise[: limits.pairs_for_response]
@@ -92,7 +93,11 @@ def self_consistent(
 def _solve(
     problem: SelfConsistentCrystal, point: NDArray[np.float64], noise: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], Average, bool]:
-    """Iterate with the same noise until what is left is small beside its Monte Carlo error."""
+    """Iterate with the same noise until what is left is small beside its Monte Carlo error.
+
+    Modes that are slower than displacements are drawn with, or imaginary, are drawn slower from step to step,
+    so their amplitude grows until it makes them real.
+    """
     limits = problem.limits
     mixing = AndersonMixing(limits.damping, limits.n_history)
     metric = None
@@ -101,9 +106,18 @@ def _solve(
         metric = metric or found.metric
         residual = found.image - point
         size = found.metric.length(residual[None])
-        if size <= max(limits.tolerance * found.error_relative, limits.rounding) * found.force_rms:
+        can_lower = found.crystal.n_slow and problem.least_thz > limits.least_thz
+        if can_lower and problem.crystal(found.image).n_slow:
+            problem.least_thz = max(limits.least_thz, limits.lowering * problem.least_thz)
+            mixing.forget()
+        elif (
+            not can_lower
+            and size <= max(limits.tolerance * found.error_relative, limits.rounding) * found.force_rms
+        ):
             return point, found, True
         step = metric.back(mixing.step(metric.forward(point), metric.forward(residual)))
+        if found.far_share > limits.most_far:
+            return point, found, False
         share = _safe_share(problem, point, step, found)
         if share < 1.0:
             mixing.forget()

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlff_dyn.model.harmonic_modes import THZ_FEMTOSECONDS
 from mlff_dyn.observables.effective.correction import BlockSums, Correction
 from mlff_dyn.observables.effective.fixed_point import Metric
-from mlff_dyn.observables.effective.gaussian_crystal import GaussianCrystal
+from mlff_dyn.observables.effective.gaussian_crystal import GaussianCrystal, modes_of
 from mlff_dyn.observables.effective.limits import EFFECTIVE_LIMITS, EffectiveLimits
 from mlff_dyn.observables.effective.potential import Potential
 
@@ -34,6 +35,7 @@ class Average:
     force_rms : float                          of the crystal, eV/Å
     energies : ndarray, shape (n_pairs,)       V - u Phi u / 2 of all atoms, mean of each pair, eV
     crystal : GaussianCrystal
+    far_share : float                          of atoms half way to the next site, or farther
     """
 
     image: NDArray[np.float64]
@@ -42,6 +44,7 @@ class Average:
     force_rms: float
     energies: NDArray[np.float64]
     crystal: GaussianCrystal
+    far_share: float
 
     @property
     def error_relative(self) -> float:
@@ -65,6 +68,8 @@ class SelfConsistentCrystal:
     ----------
     potential : Potential
         At the posterior mean.
+    least_thz : float
+        Of modes that displacements are drawn with; lowered in the course of iterations.
     """
 
     def __init__(
@@ -77,6 +82,8 @@ class SelfConsistentCrystal:
         self.correction, self.torus, self.limits = correction, phonons.torus, limits
         self._settings = settings
         self.potential = Potential(phonons.force_field.expansion, phonons.parameters[0], phonons.torus)
+        squares = modes_of(self.potential.harmonic, self.torus).squares
+        self.least_thz = max(limits.least_thz, _imaginary_thz(squares))
 
     def noise(self, n_pairs: int) -> NDArray[np.float64]:
         """White noise of the first pairs, shape (n_pairs, n_atoms, 3)."""
@@ -92,7 +99,7 @@ class SelfConsistentCrystal:
             self.torus,
             self._settings.temperature_kelvin,
             is_quantum=self._settings.is_quantum,
-            least_thz=self.limits.least_thz,
+            least_thz=self.least_thz,
         )
 
     def center(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -119,7 +126,9 @@ class SelfConsistentCrystal:
         sums = BlockSums(self.limits.n_blocks, correction.n_parameters, self.limits.singular)
         effective = potential.harmonic.plus(correction.harmonic(point))
         energies, squares = np.empty((2, len(noise)))
+        far, half_way = 0.0, 0.5 * self.torus.crystal.nearest_neighbor_distance
         for number, u in enumerate(crystal.displacements(noise)):
+            far += float(np.mean(np.linalg.norm(u, axis=1) > half_way))
             rows, block = correction.rows(u), number % self.limits.n_blocks
             there, back = (potential.kernel.energy_forces(moved + sign * u) for sign in (1.0, -1.0))
             own = potential.harmonic.energy_forces(u)[1]
@@ -129,7 +138,7 @@ class SelfConsistentCrystal:
             energies[number], squares[number] = 0.5 * (there[0] + back[0]) - energy, np.mean(forces**2)
         image, deviations, metric = self._image(potential, point, sums, len(noise))
         force_rms = float(np.sqrt(squares.mean()))
-        return Average(image, deviations, Metric(metric), force_rms, energies, crystal)
+        return Average(image, deviations, Metric(metric), force_rms, energies, crystal, far / len(noise))
 
     def _image(
         self, potential: Potential, point: NDArray[np.float64], sums: BlockSums, n_pairs: int
@@ -148,3 +157,8 @@ class SelfConsistentCrystal:
             deviations[:, ~linear] = deviations[:, ~linear] @ steps
             metric[own] = stiffness @ metric[own] @ stiffness
         return image, deviations, metric
+
+
+def _imaginary_thz(squares: NDArray[np.float64]) -> float:
+    """Size of the largest imaginary frequency."""
+    return float(np.sqrt(max(0.0, -squares.min()))) / (2.0 * np.pi * THZ_FEMTOSECONDS)
