@@ -47,6 +47,23 @@ class EffectiveConfig(Section):
         return self.kind == "self-consistent" and self.statistics != "classical"
 
 
+class SpectraConfig(Section):
+    """Frequencies and linewidths of the modes, by velocities along trajectories of the model; null: none."""
+
+    temperatures_kelvin: Temperatures = Field(
+        default=(300.0,),
+        description="Modes are those of `phonons.effective` at the same one, if it is there.",
+    )
+    n_replicas: Integer = Field(
+        default=8, ge=2, description="Independent trajectories; their spread is the statistical error."
+    )
+    n_steps: Integer = Field(
+        default=20000,
+        ge=1000,
+        description="Steps of each at constant energy, after 0.5 ps that are left out.",
+    )
+
+
 class PhononsConfig(Section):
     """Phonons of the force field and what follows from them."""
 
@@ -75,3 +92,4 @@ class PhononsConfig(Section):
         default=16, ge=2, description="Samples of the posterior that error bars are taken from."
     )
     effective: EffectiveConfig | None = Field(default=None, description=EffectiveConfig.__doc__)
+    spectra: SpectraConfig | None = Field(default=None, description=SpectraConfig.__doc__)

@@ -213,7 +213,7 @@ def plot_dispersion(
         every = np.concatenate([values for values, _ in curves.values()])
         panel.set_ylim(min(0.0, 1.1 * float(every.min())), 1.06 * float(every.max()))
         if others is not None:
-            panel.legend(loc="upper right")
+            panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(curves))
         save_figure(figure, path)
 
 

@@ -53,3 +53,26 @@ def constants_of(harmonic: HarmonicTorus, torus: Torus) -> ForceConstants:
     pairs = np.stack(np.meshgrid(first, np.arange(torus.n_atoms), indexing="ij"), axis=-1)
     blocks = harmonic.blocks.reshape(n_sites, 3, n_sites, 3, n_cells).transpose(0, 2, 4, 1, 3)
     return ForceConstants(2, torus, pairs.reshape(-1, 2), blocks.reshape(-1, 3, 3))
+
+
+def torus_of_compact(
+    compact: NDArray[np.float64], torus: Torus, positions: NDArray[np.float64], first: NDArray[np.int64]
+) -> HarmonicTorus:
+    """Force constants of phonopy's compact form as blocks of a torus.
+
+    Parameters
+    ----------
+    compact : ndarray, shape (n_sites, n_atoms, 3, 3)
+    torus : Torus
+    positions : ndarray, shape (n_atoms, 3)
+        Of the atoms of phonopy's supercell, Å.
+    first : ndarray of int, shape (n_sites,)
+        Atoms of it that the first axis runs over.
+    """
+    n_sites, n_cells = torus.crystal.n_sites, torus.n_cells
+    others, cells = np.divmod(torus.match(positions)[0], n_cells)
+    blocks = np.zeros((n_sites, n_sites, n_cells, 3, 3))
+    for row, atom in zip(compact, first.tolist(), strict=True):
+        shifted = torus.cell_index(torus.offsets[cells] - torus.offsets[cells[atom]])
+        blocks[others[atom], others, shifted] = row
+    return HarmonicTorus(torus.grid, blocks.transpose(0, 3, 1, 4, 2).reshape(3 * n_sites, -1, n_cells))

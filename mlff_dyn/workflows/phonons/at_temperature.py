@@ -33,11 +33,13 @@ class AtTemperature:
     Attributes
     ----------
     rows : tuple of dict       JSON values, one for each temperature
+    constants : tuple of EffectiveForceConstants
     files : tuple of str
     warnings : tuple of str
     """
 
     rows: tuple[dict[str, Any], ...] = ()
+    constants: tuple[EffectiveForceConstants, ...] = ()
     files: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -84,7 +86,7 @@ def at_temperature(
         plot_dispersion(*own, others=curves)
     names = [effective_name(found.temperature_kelvin) for found in every]
     files = (*(f"{EFFECTIVE}.{suffix}" for suffix in ("png", "svg", "json")), *names)
-    return AtTemperature(tuple(rows), files, tuple(warnings))
+    return AtTemperature(tuple(rows), tuple(every), files, tuple(warnings))
 
 
 def _row(found: EffectiveForceConstants, bands: EffectiveBands, n_cells: int) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from mlff_dyn.workflows.export import MODEL_NAME, training_supercell
 from mlff_dyn.workflows.phonons.at_temperature import AtTemperature, at_temperature
 from mlff_dyn.workflows.phonons.effective import EffectiveTask, expected_cost
 from mlff_dyn.workflows.phonons.phonons_report import PhononsReport, thermal_rows
+from mlff_dyn.workflows.phonons.spectra import SpectraTask, spectra_at_temperatures
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
 from mlff_dyn.workflows.stability import stability_warnings
 from mlff_dyn.workflows.training.trained_model import ANSWER_NAME, training_doubt
@@ -35,6 +36,7 @@ from mlff_dyn.workflows.training.trained_model import ANSWER_NAME, training_doub
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from mlff_dyn.config.phonons_section import SpectraConfig
     from mlff_dyn.config.schema import Config
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.force_field import ForceField
@@ -85,6 +87,11 @@ class _Task:
         """Return what is asked for at temperature."""
         identity = digest(self.of_model)
         return EffectiveTask(settings, prepared, self.folder, self.timestep_femtoseconds, self.seed, identity)
+
+    def spectra(self, prepared: SampledPhonons, settings: SpectraConfig, hot: AtTemperature) -> SpectraTask:
+        """Return what is asked for of spectra."""
+        places = (hot.constants, self.folder, self.timestep_femtoseconds, self.seed)
+        return SpectraTask(settings, prepared, *places, digest(self.of_model))
 
 
 def phonons(
@@ -207,7 +214,11 @@ def _calculate(task: _Task, progress: Progress) -> PhononsReport:
         if settings.effective is not None:
             asked = task.effective(prepared, settings.effective)
             hot = at_temperature(asked, bands, task.mesh, progress)
-        return _write(task, prepared, _Found(bands, sums, changes, hot))
+        lines: tuple[tuple[dict[str, Any], ...], tuple[str, ...]] = ((), ())
+        if settings.spectra is not None:
+            wanted = task.spectra(prepared, settings.spectra, hot)
+            lines = spectra_at_temperatures(wanted, progress)
+        return _write(task, prepared, _Found(bands, sums, changes, hot, *lines))
     except OSError as error:
         raise DataError(
             f"cannot write {task.folder}: {error.strerror or error}", fix=fix_of(error)
@@ -222,6 +233,8 @@ class _Found:
     sums: HarmonicProperties
     changes: Gruneisen | None
     hot: AtTemperature
+    spectra: tuple[dict[str, Any], ...]
+    files_of_spectra: tuple[str, ...]
 
 
 def _write(task: _Task, prepared: SampledPhonons, found: _Found) -> PhononsReport:
@@ -257,8 +270,9 @@ def _write(task: _Task, prepared: SampledPhonons, found: _Found) -> PhononsRepor
         sites=tuple(prepared.phonon.primitive.symbols),
         thermal=thermal_rows(sums, changes),
         effective=found.hot.rows,
+        spectra=found.spectra,
         warnings=(*warnings, *found.hot.warnings),
-        files=(*_CURVES, *found.hot.files, *written),
+        files=(*_CURVES, *found.hot.files, *found.files_of_spectra, *written),
         directory=str(folder),
     )
     write_report(folder / ANSWER, report, inputs=task.inputs)
@@ -302,7 +316,7 @@ def report_of(content: Mapping[str, Any]) -> PhononsReport | None:
         values = {
             each.name: content[each.name] for each in fields(PhononsReport) if each.name != "up_to_date"
         }
-        named = ("q_mesh", "sites", "thermal", "effective", "warnings", "files")
+        named = ("q_mesh", "sites", "thermal", "effective", "spectra", "warnings", "files")
         return PhononsReport(**{**values, **{name: tuple(values[name]) for name in named}})
     except (KeyError, TypeError):
         return None

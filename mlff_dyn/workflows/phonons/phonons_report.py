@@ -36,6 +36,7 @@ class PhononsReport(Report):
     sites : tuple of str           species of the atoms of the primitive cell, in phonopy's order
     thermal : tuple of mapping     by temperature, 0 K first; see `thermal_rows`
     effective : tuple of mapping   by temperature, of effective force constants; two kinds of errors
+    spectra : tuple of mapping     by temperature, of lines; statistical errors
     warnings : tuple of str
     files : tuple of str           in the directory of the answer
     """
@@ -52,6 +53,7 @@ class PhononsReport(Report):
     sites: tuple[str, ...]
     thermal: tuple[Mapping[str, Any], ...]
     effective: tuple[Mapping[str, Any], ...] = ()
+    spectra: tuple[Mapping[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     directory: str = field(default="", kw_only=True)
@@ -86,6 +88,13 @@ class PhononsReport(Report):
             parts = [f"{name} {cell} {unit}".strip() for name, cell, unit in named if cell]
             rows.append((f"{cells[0]} K", ", ".join(parts) or "no harmonic values"))
         rows += [(f"{cells[0]} K, effective", ", ".join(cells[1:])) for cells in self.effective_cells()]
+        for each in self.spectra:
+            mean, largest = (
+                _with_sd(each[f"linewidth_{name}_thz"], each[f"linewidth_{name}_sd_thz"])
+                for name in ("mean", "max")
+            )
+            name = f"{format_kelvin(each['temperature_k'])} K, linewidths"
+            rows.append((name, f"{mean} THz, at most {largest} THz, {each['n_lines']} lines"))
         rows += [("warning", line) for line in self.warnings]
         return [*rows, ("files", self.directory)]
 
