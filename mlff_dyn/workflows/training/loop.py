@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.execution.registry import create_execution
+from mlff_dyn.kernels.threads import available_cores
 from mlff_dyn.model.harmonic_modes import harmonic_modes
 from mlff_dyn.store.provenance import INITIAL
 from mlff_dyn.training.criteria.decision import Decision
@@ -34,10 +36,11 @@ from mlff_dyn.workflows.training.in_flight import Call, CallsInFlight
 from mlff_dyn.workflows.training.ongoing_trajectories import OngoingTrajectories
 from mlff_dyn.workflows.training.round_calls import NO_CALL, RoundCalls, Source, selection_of
 from mlff_dyn.workflows.training.second_look import confirmed
+from mlff_dyn.workflows.training.side_by_side import side_by_side
 from mlff_dyn.workflows.training.train_report import ALL_STEPS, BUDGET, CONVERGED, LIMITED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -229,27 +232,28 @@ class TrainingLoop:
         limited = False
         explored: dict[int, Source] = {}
         choice = RoundCalls(self._learner, self._force_field, self._moment())
-        for index in places:
-            explored[index] = source = self._source(index)
-            errors += [e.errors for e in source.explorations if e.errors is not None]
-            limited |= any(e.reason == Decision.EXPANSION_LIMITED.value for e in source.explorations)
-            others = [other for other in sorted(places) if other != index]
-            calls = choice.of(source, partial(self._others, others, explored))
-            if calls:
-                return calls, _worst(errors), False
+        with closing(self._explorations([index for index in places if index != _FILE])) as found:
+            for index in places:
+                explored[index] = source = self._source(index, found)
+                errors += [e.errors for e in source.explorations if e.errors is not None]
+                limited |= any(e.reason == Decision.EXPANSION_LIMITED.value for e in source.explorations)
+                others = [other for other in sorted(places) if other != index]
+                calls = choice.of(source, partial(self._others, others, explored))
+                if calls:
+                    return calls, _worst(errors), False
         return [], _worst(errors), limited
 
     def _others(self, indices: Sequence[int], explored: Mapping[int, Source]) -> list[Source]:
         return [explored.get(index) or self._sampled(index) for index in indices]
 
-    def _source(self, index: int) -> Source:
-        """Explore a temperature, or the file of the user."""
+    def _source(self, index: int, found: Iterator[Exploration]) -> Source:
+        """Frames of a temperature, the next that is explored, or of the file of the user."""
         seed = (self._config.seed, _FALLBACK, self._n_chosen, index)
         if index == _FILE:
             return self._of_file()
-        found = [self._explore(index, r) for r in range(self._config.execution.max_parallel)]
+        own = [next(found) for _ in range(self._config.execution.max_parallel)]
         temperature = self._config.training.temperatures_kelvin[index]
-        return Source(self._exploring_torus(), temperature, found, seed)
+        return Source(self._exploring_torus(), temperature, own, seed)
 
     def _of_file(self) -> Source:
         """Frames of the user that nobody has calculated, some of them, and whether they call."""
@@ -305,29 +309,42 @@ class TrainingLoop:
         """Force field with the errors that it will have once calls are calculated."""
         return with_running(force_field, [call.frame(force_field.expansion) for call in calls])
 
-    def _explore(self, index: int, replica: int) -> Exploration:
-        training, learner = self._config.training, self._learner
-        plan = self._plan(index, replica)
-        temperature = plan.temperature_kelvin
-        limit = training.criterion.force_error_limit_relative
+    def _explorations(self, indices: Sequence[int]) -> Generator[Exploration]:
+        """Explore temperatures, all replicas of one after the other, as many at a time as there are cores."""
+        replicas = range(self._config.execution.max_parallel)
+        plans = [(self._plan(index, replica), replica) for index in indices for replica in replicas]
+        force_fields = [self._force_field.on(self._exploring_torus()) for _ in plans]
+        jobs = [
+            partial(explore, force_field, self._criterion(plan.temperature_kelvin), plan)
+            for force_field, (plan, _) in zip(force_fields, plans, strict=True)
+        ]
+        n_threads = self._config.md.n_threads or available_cores()
+        found = side_by_side(jobs, n_threads, lambda k, *report: self._show(plans[k][0], *report))
+        with closing(found):
+            for (plan, replica), exploration in zip(plans, found, strict=True):
+                self._note(plan.temperature_kelvin, replica, exploration)
+                yield exploration
 
-        def show(steps: int, errors: MeanErrors) -> None:
-            self._progress.update(
-                learner.n_calculations,
-                temperature=f"{format_kelvin(temperature)} K",
-                error=f"{100 * errors.predictive:.2f} %",
-                limit=f"{100 * limit:g} %",
-                steps=steps,
-                left=self._time_left(),
-            )
-            self._progress.part(steps, training.n_steps, "exploration")
+    def _show(self, plan: ExplorationPlan, steps: int, errors: MeanErrors) -> None:
+        limit = self._config.training.criterion.force_error_limit_relative
+        self._progress.update(
+            self._learner.n_calculations,
+            temperature=f"{format_kelvin(plan.temperature_kelvin)} K",
+            error=f"{100 * errors.predictive:.2f} %",
+            limit=f"{100 * limit:g} %",
+            steps=steps,
+            left=self._time_left(),
+        )
+        self._progress.part(steps, plan.n_steps, "exploration")
 
-        force_field = self._force_field.on(self._exploring_torus())
-        exploration = explore(force_field, self._criterion(temperature), plan, show)
+    def _note(self, temperature: float, replica: int, exploration: Exploration) -> None:
+        """Remember and record how a trajectory ended."""
         if exploration.trajectory is not None:
             self._trajectories[_trajectory_name(temperature, replica)] = exploration.trajectory
-        self._note_stop(temperature, exploration)
-        learner.journal.append(
+        self._stops.pop(temperature, None)
+        if exploration.stop is not None:
+            self._stops[temperature] = exploration.stop
+        self._learner.journal.append(
             "explored",
             **self._moment(),
             temperature_kelvin=temperature,
@@ -338,7 +355,6 @@ class TrainingLoop:
             **({} if exploration.trace is None else exploration.trace.to_json()),
         )
         self._foretell(temperature, replica, exploration)
-        return exploration
 
     @property
     def _n_chosen(self) -> int:
@@ -353,11 +369,6 @@ class TrainingLoop:
     def _is_being_tested(self, temperature: float | None) -> bool:
         """Whether a calculation at a temperature is on its way."""
         return any(call.temperature_kelvin == temperature for call in self._in_flight.calls)
-
-    def _note_stop(self, temperature: float, exploration: Exploration) -> None:
-        self._stops.pop(temperature, None)
-        if exploration.stop is not None:
-            self._stops[temperature] = exploration.stop
 
     def _foretell(self, temperature: float, replica: int, exploration: Exploration) -> None:
         """Record how many calculations this temperature still needs; none are foretold without frames."""
