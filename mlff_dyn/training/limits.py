@@ -96,3 +96,27 @@ class DecisionLimits:
 
 
 LIMITS = DecisionLimits()
+
+
+@dataclass(frozen=True)
+class PoolLimits:
+    """How many frames are compared with each other.
+
+    Attributes
+    ----------
+    most_frames : int
+        Evenly spaced ones of longer trajectories, in which neighbors hardly differ; twice as many take twice
+        the time and change the expected error after the choice by less than its own error.
+    most_bytes : int
+        Of their information matrices, which hold half the square of the number of parameters each.
+    """
+
+    most_frames: int = 400
+    most_bytes: int = 2**30
+
+    def n_frames(self, n_parameters: int) -> int:
+        """Largest number of frames of a model."""
+        return max(1, min(self.most_frames, self.most_bytes // (4 * n_parameters * (n_parameters + 1))))
+
+
+POOL_LIMITS = PoolLimits()
