@@ -26,6 +26,7 @@ from mlff_dyn.workflows.convergence.convergence_report import (
     TemperatureVerdict,
     describe_limit,
 )
+from mlff_dyn.workflows.convergence.found_errors import found_errors
 from mlff_dyn.workflows.convergence.quiet_time import quiet_time
 from mlff_dyn.workflows.convergence.sampling import SamplingPlan, error_series, sample_replicas
 from mlff_dyn.workflows.convergence.single_reference import single_reference
@@ -108,6 +109,7 @@ def _check(
     limit = config.convergence.force_error_limit_relative
     plan = _plan(config)
     supercell = force_field.on(torus, n_threads=config.md.n_threads)
+    found = found_errors(workspace, force_field)
     verdicts: list[TemperatureVerdict] = []
     traces: list[ErrorTrace] = []
     progress.start(plan.n_trajectories * plan.n_steps, "independent trajectories")
@@ -124,10 +126,11 @@ def _check(
             limit=limit,
             trained=force_field.training,
             outlook=partial(outlook, force_field, torus, frames),
+            found=found,
         )
         verdict = _completed(verdict, replicas, plan, supercell, workspace)
         verdicts.append(verdict)
-        traces += _traces(plan, temperature, replicas)
+        traces += _traces(plan, verdict, replicas)
         progress.log(f"{format_kelvin(temperature)} K: " + "; ".join(verdict.reasons or (CONVERGED,)))
     progress.stop()
     observables = _observables(workspace, force_field)
@@ -155,7 +158,7 @@ def _completed(
     reasons = verdict.reasons + quiet.excess(
         convergence.time_without_call_picoseconds, plan.judged_picoseconds
     )
-    traces = [trace.binned(_MOST_BINS) for trace in _traces(plan, verdict.temperature_k, replicas)]
+    traces = [trace.binned(_MOST_BINS) for trace in _traces(plan, verdict, replicas)]
     return replace(
         verdict,
         converged=not reasons,
@@ -185,7 +188,9 @@ def _plan(config: Config) -> SamplingPlan:
     )
 
 
-def _traces(plan: SamplingPlan, temperature_kelvin: float, replicas: tuple[Replica, ...]) -> list[ErrorTrace]:
+def _traces(
+    plan: SamplingPlan, verdict: TemperatureVerdict, replicas: tuple[Replica, ...]
+) -> list[ErrorTrace]:
     """Curves of the replicas that ran to their end; none where there are none."""
     predictive, force = (error_series(replicas, name) for name in ("predictive", "force"))
     if not predictive.size:
@@ -193,8 +198,8 @@ def _traces(plan: SamplingPlan, temperature_kelvin: float, replicas: tuple[Repli
     first = plan.equilibration // plan.frame_every + 1
     steps = plan.frame_every * np.arange(first, first + predictive.shape[1])
     times = 1e-3 * plan.timestep_femtoseconds * steps
-    relative = predictive / np.sqrt(np.mean(force**2))
-    return [ErrorTrace(temperature_kelvin, times, relative)]
+    relative = verdict.correction_factor * predictive / np.sqrt(np.mean(force**2))
+    return [ErrorTrace(verdict.temperature_k, times, relative)]
 
 
 def _write(directory: Path, report: ConvergenceReport, traces: list[ErrorTrace], inputs: str) -> None:
@@ -217,7 +222,8 @@ def _inputs(workspace: Workspace, torus: Torus) -> str:
     config = workspace.config
     return digest(
         [
-            hashlib.sha256(workspace.model_path.read_bytes()).hexdigest(),
+            _digest_of(workspace.model_path),
+            _digest_of(workspace.dataset_path),
             torus.matrix.tolist(),
             json.loads(config.convergence.model_dump_json()),
             json.loads(config.phonons.model_dump_json()) if _has_observables(config) else None,
@@ -227,6 +233,10 @@ def _inputs(workspace: Workspace, torus: Torus) -> str:
             config.seed,
         ]
     )
+
+
+def _digest_of(path: Path) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
 
 
 def _has_observables(config: Config) -> bool:

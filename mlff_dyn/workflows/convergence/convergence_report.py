@@ -58,6 +58,8 @@ class TemperatureVerdict:
     quantile_99_relative : float or None    99th percentile of the error of a frame
     displacement_rms_angstrom, displacement_max_angstrom : float or None
         Displacements along the trajectories, for which the errors hold.
+    correction_factor : float               on all these errors, see `FoundErrors.factor`
+    n_frames_alike : int                    labelled frames that it is of
     reasons : tuple of str                  why it is not converged
     forecast_calculations : int or None
         More calculations needed; None where they cannot reach the limit, or where nothing is known.
@@ -90,6 +92,8 @@ class TemperatureVerdict:
     quantile_99_relative: float | None = None
     displacement_rms_angstrom: float | None = None
     displacement_max_angstrom: float | None = None
+    correction_factor: float = 1.0
+    n_frames_alike: int = 0
     reasons: tuple[str, ...]
     forecast_calculations: int | None = None
     forecast_calculations_low: int | None = None
@@ -147,6 +151,9 @@ class TemperatureVerdict:
                 ("  99 % of frames below", format_percent(self.quantile_99_relative or 0.0)),
                 ("  independent frames", f"{self.n_effective:.0f} of {self.n_frames}"),
             ]
+        if self.correction_factor != 1.0:
+            text = f"{self.n_frames_alike} calculations with such displacements were found farther off than"
+            rows.append(("  corrected", f"{self.correction_factor:.2f} times: {text} the model expects"))
         if self.quiet_time is not None and self.quiet_time.time_since_call_picoseconds is not None:
             rows.append(("  without a call", self.quiet_time.describe()))
         doubts: tuple[str, ...] = ()
