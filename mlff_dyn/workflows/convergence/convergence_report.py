@@ -12,6 +12,7 @@ from mlff_dyn.regression.planning.forecast import Forecast
 from mlff_dyn.report.answer import Report
 from mlff_dyn.report.distance_plot import DistanceCounts
 from mlff_dyn.report.numbers import (
+    format_count,
     format_displacements,
     format_error,
     format_mean,
@@ -152,8 +153,9 @@ class TemperatureVerdict:
                 ("  independent frames", f"{self.n_effective:.0f} of {self.n_frames}"),
             ]
         if self.correction_factor != 1.0:
-            text = f"{self.n_frames_alike} calculations with such displacements were found farther off than"
-            rows.append(("  corrected", f"{self.correction_factor:.2f} times: {text} the model expects"))
+            text = f"{format_count(self.n_frames_alike, 'calculation')} with such displacements"
+            told = f"{self.correction_factor:.2f} times: as much farther off than expected {text} were"
+            rows.append(("  corrected", told))
         if self.quiet_time is not None and self.quiet_time.time_since_call_picoseconds is not None:
             rows.append(("  without a call", self.quiet_time.describe()))
         doubts: tuple[str, ...] = ()

@@ -160,5 +160,5 @@ def test_errors_are_corrected_where_calculations_were_found_farther_off() -> Non
     assert corrected.force_sd_epistemic == pytest.approx(np.sqrt(3.0) * plain.force_sd_epistemic)
     assert corrected.forecast_calculations > 0
     told = dict(corrected.rows())["  corrected"]
-    assert told.startswith("1.73 times: 2 calculations with such displacements")
+    assert told.startswith("1.73 times: as much farther off than expected 2 calculations")
     assert "  corrected" not in dict(plain.rows())
