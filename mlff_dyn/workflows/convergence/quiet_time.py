@@ -41,7 +41,8 @@ class QuietTime:
 
     def describe(self) -> str:
         """Say it in words."""
-        text = f"the last {self.time_since_call_picoseconds or 0.0:.3g} ps of every trajectory"
+        since = self.time_since_call_picoseconds or 0.0
+        text = f"the last {since:.3g} ps of every trajectory"
         text += f", after {format_count(self.n_calls, 'call')} in all" if self.n_calls else ""
         if self.training_since_call_picoseconds is not None:
             text += f"; the last {self.training_since_call_picoseconds:.3g} ps of training here"

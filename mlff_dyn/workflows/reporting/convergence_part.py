@@ -28,7 +28,6 @@ _HEADER = (
     "independent frames",
     "without a call",
     "anharmonicity",
-    "why",
 )
 _ERRORS = "Predicted force error along independent trajectories; the thick line is the mean up to that time."
 _DISTANCES = (
@@ -53,13 +52,9 @@ def convergence_part(directory: Path, draw: Draw) -> list[Part]:
         return [Part("Convergence", [Text(text)])]
     blocks: list[Block] = [Text(_lead(report))]
     blocks.append(Table(_HEADER, list(map(_row, report.temperatures)), numbers=(2, 3, 4, 5, 6)))
-    doubts = [
-        f"{format_kelvin(each.temperature_k)} K: {line}."
-        for each in report.temperatures
-        if each.single_reference is not None
-        for line in each.single_reference.doubts
-    ]
-    blocks += [Text(f"One reference structure may not suffice. {line}") for line in doubts]
+    findings = [row for each in report.temperatures for row in _findings(each)]
+    if findings:
+        blocks.append(Table(("temperature", "about", "finding"), findings))
     blocks += [Text(f"Warning: {line}.") for line in report.warnings]
     traces = [trace for each in report.temperatures for trace in [each.trace] if trace is not None]
     if traces:
@@ -92,5 +87,14 @@ def _row(verdict: TemperatureVerdict) -> tuple[str, ...]:
         f"{verdict.n_effective:.0f} of {verdict.n_frames}",
         "" if quiet is None else f"{quiet:.3g} ps",
         "" if sigma is None else f"{sigma:.3f}",
-        "; ".join(verdict.reasons),
     )
+
+
+def _findings(verdict: TemperatureVerdict) -> list[tuple[str, str, str]]:
+    """Why a temperature is not converged, and why one reference structure may not suffice."""
+    kelvin = f"{format_kelvin(verdict.temperature_k)} K"
+    doubts = () if verdict.single_reference is None else verdict.single_reference.doubts
+    return [
+        *((kelvin, "convergence", reason) for reason in verdict.reasons),
+        *((kelvin, "one reference structure", doubt) for doubt in doubts),
+    ]
