@@ -95,6 +95,7 @@ class Judged:
 
 def _subjects() -> tuple[Subject, ...]:
     copper, aluminium = bulk("Cu", "fcc", a=3.59, cubic=True), bulk("Al", "fcc", a=4.0, cubic=True)
+    # Silicon hotter than 600 K has bonds in the cutoff of Tersoff's potential, where forces have a kink.
     silicon = bulk("Si", "diamond", a=5.432, cubic=True)
     local = {"cutoff_angstrom": 4.2, "n_radial": 3, "l_max": 2}
 
@@ -112,7 +113,7 @@ def _subjects() -> tuple[Subject, ...]:
             silicon,
             Tersoff,
             "benchmarks.training.calculators:Tersoff",
-            (300.0, 900.0),
+            (300.0, 600.0),
             expansions(4.0, 2.6),
         ),
     )
