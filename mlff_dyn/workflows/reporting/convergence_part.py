@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mlff_dyn.report.distance_plot import plot_distances
 from mlff_dyn.report.html_page import Part, Table, Text
-from mlff_dyn.report.numbers import format_percent
+from mlff_dyn.report.numbers import format_count, format_percent
 from mlff_dyn.report.plots import plot_convergence
 from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.convergence.stored_report import stored_report
@@ -72,7 +72,7 @@ def _lead(report: ConvergenceReport) -> str:
     limit = f"{100 * report.limit_relative:g} %"
     needed = report.forecast_calculations
     text = f"{report.status.capitalize()}, for a limit of {limit}, in a cell of {report.n_atoms} atoms."
-    return text + (f" About {needed} more calculations are needed." if needed else "")
+    return text + (f" About {format_count(needed, 'more calculation')} needed." if needed else "")
 
 
 def _row(verdict: TemperatureVerdict) -> tuple[str, ...]:
