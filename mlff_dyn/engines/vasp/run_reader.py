@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Protocol, TypeVar
+from typing import IO, TYPE_CHECKING, Protocol, TypeVar, cast
 
 from mlff_dyn.engines.vasp.numbers import DAMAGED_FIX
 from mlff_dyn.errors import DataError, located
@@ -89,7 +89,8 @@ def read_run(
         first = next(parts)
         with located(source):
             read = begin(first if isinstance(first, head) else None)
-        yield from _read_steps(source, choice, (part for part in parts if not isinstance(part, head)), read)
+        steps = (part for part in parts if not isinstance(part, head))
+        yield from _read_steps(source, choice, cast("Iterator[_Raw | RunEnd]", steps), read)
 
 
 def _read_or_refuse(source: Source, raw: _Raw, read: Callable[[_Raw], Snapshot]) -> Snapshot | RefusedStep:
