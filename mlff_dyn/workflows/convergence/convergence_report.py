@@ -183,7 +183,7 @@ class ConvergenceReport(Report):
     temperatures : tuple of TemperatureVerdict
     limit_relative : float
     n_atoms : int                              of the cell of the trajectories
-    warnings : tuple of str                    about the force field
+    warnings : tuple of str                    imaginary modes of order 2
     observables : tuple of ObservableVerdict
     """
 
@@ -208,6 +208,11 @@ class ConvergenceReport(Report):
         known = [count for count in counts if count is not None]
         return max(known, default=0) if len(known) == len(counts) else None
 
+    @property
+    def single_reference_holds(self) -> bool:
+        """Whether nothing speaks against one reference structure: no imaginary mode, no sign in dynamics."""
+        return not self.warnings and not any(verdict.is_doubted for verdict in self.temperatures)
+
     def values(self) -> dict[str, object]:
         """Return the answer, with the verdict on every temperature."""
         return {
@@ -215,7 +220,7 @@ class ConvergenceReport(Report):
             "limit_relative": self.limit_relative,
             "converged": self.status == CONVERGED,
             "forecast_calculations": self.forecast_calculations,
-            "single_reference_holds": not any(verdict.is_doubted for verdict in self.temperatures),
+            "single_reference_holds": self.single_reference_holds,
             "temperatures": [asdict(verdict) for verdict in self.temperatures],
             "observables": [asdict(verdict) for verdict in self.observables],
             "warnings": list(self.warnings),
