@@ -157,7 +157,11 @@ class Laboratory:
             rattled_displacements(self.torus.n_atoms, float(sd), (k,))
             for k, sd in zip(seeds, sds, strict=True)
         ]
-        return [self.labelled(self._label(u)) for u in frames]
+        return [self.calculate(u) for u in frames]
+
+    def calculate(self, displacements: np.ndarray) -> LabelledFrame:
+        """Label displacements (Å, shape (n_atoms, 3)) by the reference calculator."""
+        return self.labelled(self._label(displacements))
 
     def _label(self, displacements: np.ndarray) -> Snapshot:
         atoms = displaced_atoms(self.torus, displacements)
