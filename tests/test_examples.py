@@ -1,4 +1,4 @@
-"""The examples: configurations that load, steps that the command line takes, pages that tell what to expect."""
+"""The examples: configurations load, the command line takes every step, pages tell what to expect."""
 
 import json
 import runpy
