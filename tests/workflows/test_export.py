@@ -173,7 +173,7 @@ def test_a_dry_run_makes_nothing_and_names_what_is_in_the_way(project: Path) -> 
 
 
 def test_an_unknown_format_lists_the_names(project: Path) -> None:
-    result = invoke("export", project / "run", "-f", "lammps", "-o", project / "out")
+    result = invoke("export", project / "run", "-f", "gulp", "-o", project / "out")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "phonopy, phono3py" in result.stderr
     assert not (project / "out").exists()
