@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from mlff_dyn.model.expansion import SupercellExpansion
 
 TRAINING_COUNTS = (2, 4, 8)
-N_FRAMES = {True: 160, False: 80}
-"""Thermal frames of a reference that is cheap, and of one that is not."""
+N_FRAMES = {"Si Tersoff": 160, "c-BAs GFN1": 80}
+"""Thermal frames that are calculated, by system."""
 N_TRAININGS = 20
 N_SAMPLES = 40
 MESH = (6, 6, 6)
@@ -62,11 +62,12 @@ class ErrorBar:
 
 def error_bars(laboratory: Laboratory) -> Iterator[ErrorBar]:
     """Frequencies on a mesh and the harmonic free energy, by both expansions."""
-    if laboratory.system.name not in SYSTEMS:
+    if laboratory.system.name not in N_FRAMES:
         return
+    laboratory = laboratory.sampled_by_a_force_field()
     reference = _Reference(laboratory)
     first = laboratory.system.temperatures_kelvin[0]
-    frames = laboratory.frames(first, N_FRAMES[laboratory.system.is_cheap])
+    frames = laboratory.frames(first, N_FRAMES[laboratory.system.name])
     for program, supercell in both_expansions(laboratory).items():
         rows = on_expansion(supercell, frames)
         for count in TRAINING_COUNTS:
@@ -90,9 +91,6 @@ def error_bars(laboratory: Laboratory) -> Iterator[ErrorBar]:
                     float(np.mean(np.abs(z) < 1.0)),
                     float(z.mean()),
                 )
-
-
-SYSTEMS = ("Si Tersoff", "c-BAs GFN1")
 
 
 class _Reference:

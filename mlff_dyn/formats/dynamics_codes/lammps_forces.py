@@ -112,11 +112,13 @@ class _Callback:
             rows = np.asarray(ids).ravel()[:n_atoms] - 1
             in_order = np.empty_like(positions)
             in_order[rows] = positions
-            found = self._followed.evaluate(_box(self._program), in_order)
+            is_wanted = _wants_virial(self._program, step)
+            found = self._followed.evaluate(_box(self._program), in_order, stress=is_wanted)
             forces[:] = found.forces[rows]
-            virial = found.virial[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]]
             self._program.fix_external_set_energy_global(_FIX, found.energy)
-            self._program.fix_external_set_virial_global(_FIX, virial.tolist())
+            if is_wanted:
+                virial = found.virial[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]]
+                self._program.fix_external_set_virial_global(_FIX, virial.tolist())
         except MlffError as error:
             self._error = type(error)(f"LAMMPS, step {step}: {error.message}", fix=error.fix)
             self._program.force_timeout()
@@ -159,6 +161,13 @@ def _numbers(program: Any, elements: Sequence[str]) -> NDArray[np.int64]:  # noq
     numbers = np.empty(n_atoms, np.int64)
     numbers[ids - 1] = [atomic_numbers[elements[kind - 1]] for kind in types.ravel().tolist()]
     return numbers
+
+
+def _wants_virial(program: Any, step: int) -> bool:  # noqa: ANN401
+    """Whether LAMMPS uses the pressure of this step; versions that do not tell get it in every step."""
+    if program.extract_global_datatype("vflag_global") < 0:
+        return True
+    return bool(program.extract_global("vflag_global") == step)
 
 
 def _box(program: Any) -> NDArray[np.float64]:  # noqa: ANN401

@@ -16,6 +16,7 @@ from mlff_dyn.formats.dynamics_codes.start import DynamicsSettings, start_of
 from mlff_dyn.lattice.deformation import from_voigt
 from mlff_dyn.lattice.torus import Torus
 from mlff_dyn.model.calculator import ForceFieldCalculator
+from mlff_dyn.model.followed_atoms import Evaluation, FollowedAtoms
 from mlff_dyn.model.force_field import ForceField
 from mlff_dyn.store.model_file import write_model
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
@@ -107,12 +108,15 @@ def test_dynamics_at_constant_energy(program: Any, tmp_path: Path) -> None:
     program.command(f"shell cd {tmp_path}")
     program.file("setup.in")
     program.command("atom_modify sort 10 1.0")
-    energies = []
+    energies, pressures = [], []
     with lammps_forces(program, **arguments) as followed:
         program.file("run.in")
         for _ in range(20):
             energies.append(program.get_thermo("etotal"))
             program.command("run 50")
+            pressures.append(program.get_thermo("press"))
+        program.command("run 0")
+        assert program.get_thermo("press") == pytest.approx(pressures[-1], rel=1e-9)
     kinetic = 1.5 * 8.617e-5 * 600.0 * torus.n_atoms
     assert np.ptp(energies) < 1e-3 * kinetic
     assert followed.n_evaluations > 3000
@@ -210,3 +214,26 @@ def test_the_pressure_is_measured_from_the_crystal_at_rest(tmp_path: Path) -> No
     write_lammps(force_field, torus, tmp_path, settings=settings)
     words = (tmp_path / "run.in").read_text(encoding="utf-8").split()
     assert float(words[words.index("iso") + 1]) == pytest.approx(20000.0 - BAR * at_rest)
+
+
+def test_the_pressure_is_computed_where_it_is_used(
+    program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    force_field, torus = harmonic_springs()
+    arguments = written(force_field, torus, tmp_path, DynamicsSettings("nve", n_steps=20, sample_every=10))
+    wanted = []
+    plain = FollowedAtoms.evaluate
+
+    def counted(followed: FollowedAtoms, *structure: Any, stress: bool) -> Evaluation:
+        wanted.append(stress)
+        return plain(followed, *structure, stress=stress)
+
+    monkeypatch.setattr(FollowedAtoms, "evaluate", counted)
+    program.command(f"shell cd {tmp_path}")
+    program.file("setup.in")
+    with lammps_forces(program, **arguments):
+        program.file("run.in")
+        assert np.flatnonzero(wanted).tolist() == [0, 10, 20]
+        wanted.clear()
+        program.commands_string("fix p all ave/time 2 1 2 c_thermo_press file p.txt\nrun 4")
+        assert np.flatnonzero(wanted).tolist() == [0, 2, 4]
