@@ -1,6 +1,7 @@
 """Atoms that another program moves: turned cells, any order, drift, images, strain from call to call."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from mlff_dyn.model.calculator import ForceFieldCalculator
 from mlff_dyn.model.followed_atoms import FollowedAtoms
 from mlff_dyn.model.force_field import ForceField
 from mlff_dyn.workflows.snapshots import displaced_atoms
-from tests.models import random_force_field, with_parameters
+from tests.models import dipoles_of, random_force_field, with_parameters
 
 Made = Callable[[], tuple[ForceField, Torus]]
 
@@ -44,7 +45,12 @@ def sheet() -> tuple[ForceField, Torus]:
     return with_parameters(basis, np.random.default_rng(1).standard_normal(basis.n_parameters)), torus
 
 
-@pytest.mark.parametrize("make", [wurtzite, sheet])
+def polar() -> tuple[ForceField, Torus]:
+    force_field, torus = wurtzite()
+    return replace(force_field, long_range=dipoles_of(torus.crystal)), torus
+
+
+@pytest.mark.parametrize("make", [wurtzite, polar, sheet])
 @pytest.mark.parametrize("size", [0.0, 0.03])
 def test_they_have_what_the_calculator_finds(make: Made, size: float) -> None:
     """While the cell is turned and strained, atoms drift, and are folded into it."""

@@ -48,7 +48,11 @@ while [ "$n" -lt "${{MLFF_CLIENTS:-1}}" ]; do
     mlff-dyn serve {model} --structure {structure} --i-pi "unix:$socket" --quiet > /dev/null &
     n=$((n + 1))
 done
-mlff-dyn serve {model} --structure {structure} --i-pi "unix:$socket"
+mlff-dyn serve {model} --structure {structure} --i-pi "unix:$socket" || {{
+    code=$?
+    tail -n 3 i-pi.log >&2
+    exit "$code"
+}}
 wait "$server"
 """
 
