@@ -68,7 +68,7 @@ class Laboratory:
         self.torus: Torus = input_supercell(self.crystal, system.supercell)
 
     def sampled_by_a_force_field(self) -> Laboratory:
-        """The same system with frames of a force field's dynamics, which many frames need; labels are kept."""
+        """The same system with frames from dynamics of a force field, where many are needed."""
         return Laboratory(dataclasses.replace(self.system, is_cheap=False), self._folder / "sampled")
 
     @cached_property
