@@ -101,6 +101,7 @@ class ElasticConstants:
                 change = np.zeros((6, 6))
                 change[i, j] += 0.5 * step
                 change[j, i] += 0.5 * step
+                ahead, behind = (function(self.values + each) for each in (change, -change))
                 slopes.append((ahead - behind) / (2.0 * step))
         jacobian = np.array(slopes)
         variance = np.einsum("i...,ij,j...->...", jacobian, self.covariance, jacobian)
