@@ -24,8 +24,8 @@ import numpy as np
 from mlff_dyn.errors import DataError
 from mlff_dyn.kernels.strain.moves import unit_strains
 from mlff_dyn.lattice.torus import Torus
+from mlff_dyn.observables.parameter_errors import error_factor
 from mlff_dyn.observables.sampled_phonons import Estimate
-from mlff_dyn.observables.truncation import truncation_change
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
 
 if TYPE_CHECKING:
@@ -171,13 +171,11 @@ def elastic_constants(force_field: ForceField) -> ElasticConstants:
         / volume
     )
     flat = EV_PER_ANGSTROM3_GPA * gradient.reshape(36, -1)
-    factor = np.column_stack(
-        [flat @ force_field.posterior.covariance_factor, flat @ truncation_change(force_field)]
-    )
+    factor = flat @ error_factor(force_field)
     return ElasticConstants(
         values=EV_PER_ANGSTROM3_GPA * 0.5 * (values + values.T),
         gradient=flat.reshape(6, 6, -1),
-        covariance=force_field.calibration**2 * factor @ factor.T,
+        covariance=factor @ factor.T,
         moves=moves.T.reshape(6, crystal.n_sites, 3),
     )
 
