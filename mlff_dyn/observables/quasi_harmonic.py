@@ -201,7 +201,8 @@ def _free_energies(
             classical=is_classical,
             exclude_gamma_acoustic=True,
         )
-    return np.asarray(phonon.thermal_properties.free_energy) / get_physical_units().EvTokJmol
+    found = np.asarray(phonon.thermal_properties.free_energy, np.float64)
+    return np.asarray(found / get_physical_units().EvTokJmol, np.float64)
 
 
 def _least(rest: RestEnergy, phonons: _Phonons, kelvin: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -229,4 +230,4 @@ def _inverse_curvatures(
     rest: RestEnergy, phonons: _Phonons, amounts: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     of_rest = np.array([rest.curvature(each) for each in amounts])
-    return np.asarray(np.linalg.inv(of_rest + phonons.curvatures), np.float64)
+    return np.linalg.inv(of_rest + phonons.curvatures).astype(np.float64)

@@ -51,7 +51,7 @@ class ExpansionLimits:
     least_per_power: int = 2
 
 
-_LIMITS = ExpansionLimits()
+EXPANSION_LIMITS = ExpansionLimits()
 
 
 def mean_strains(
@@ -80,10 +80,10 @@ def mean_strains(
         pressure=rest.pressure,
         volume=torus.volume,
         thermal_energy=dynamics.thermal_energy,
-        interval_steps=_LIMITS.interval_steps,
+        interval_steps=EXPANSION_LIMITS.interval_steps,
         shape=_shape(rest.strains),
         adapt_steps=sampling.n_equilibration,
-        strain_limit=_LIMITS.strain_limit,
+        strain_limit=EXPANSION_LIMITS.strain_limit,
         seed=(*sampling.seed, 1),
     )
     kernel = force_field.on(torus).strained_kernel
@@ -155,7 +155,7 @@ def expansion_curve(
         Of the means, which are weighted by them.
     """
     kelvin = np.array(temperatures_kelvin, dtype=np.float64)
-    n_powers = min(_LIMITS.most_powers, 1 + (len(kelvin) - 1) // _LIMITS.least_per_power)
+    n_powers = min(EXPANSION_LIMITS.most_powers, 1 + (len(kelvin) - 1) // EXPANSION_LIMITS.least_per_power)
     powers, scale = np.arange(1, n_powers + 1), float(kelvin.max())
     reduced = (kelvin / scale)[:, None]
     design = reduced**powers
