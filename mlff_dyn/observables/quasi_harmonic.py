@@ -41,14 +41,17 @@ class QuasiHarmonicLimits:
         Amount of a symmetric strain for the derivatives of the free energy of phonons.
     temperature_share : float
         Step of the temperature for the derivative of the strain, over the temperature.
-    n_newton : int
+    n_steps : int
+        Of Newton's method with the curvature of the temperature before; each one divides the error by ten.
     tolerance : float          of the strain
+    largest : float            step of the strain beyond which there is no minimum
     """
 
     strain: float = 0.006
     temperature_share: float = 0.02
-    n_newton: int = 30
+    n_steps: int = 40
     tolerance: float = 1e-8
+    largest: float = 0.1
 
 
 _LIMITS = QuasiHarmonicLimits()
@@ -207,17 +210,16 @@ def _free_energies(
 
 def _least(rest: RestEnergy, phonons: _Phonons, kelvin: NDArray[np.float64]) -> NDArray[np.float64]:
     """Amounts of least free energy at each temperature, shape (n_temperatures, n_strains)."""
-    found = np.empty((len(kelvin), len(rest.strains)))
+    found, amounts = np.empty((len(kelvin), len(rest.strains))), rest.amounts
     for k in np.argsort(kelvin):
-        amounts = rest.amounts
-        for _ in range(_LIMITS.n_newton):
+        curvature = rest.curvature(amounts) + phonons.curvatures[k]
+        for _ in range(_LIMITS.n_steps):
             slope = rest.slope(amounts) + phonons.slopes[k] + phonons.curvatures[k] @ amounts
-            curvature = rest.curvature(amounts) + phonons.curvatures[k]
             change = np.linalg.solve(curvature, -slope)
             amounts = amounts + change
-            if np.abs(change).max() < _LIMITS.tolerance:
+            if not _LIMITS.tolerance < np.abs(change).max() < _LIMITS.largest:
                 break
-        if np.linalg.eigvalsh(curvature)[0] <= 0.0 or np.abs(change).max() >= _LIMITS.tolerance:
+        if np.linalg.eigvalsh(curvature)[0] <= 0.0 or not np.abs(change).max() <= _LIMITS.tolerance:
             raise DataError(
                 f"the quasi-harmonic free energy has no minimum at {kelvin[k]:.0f} K",
                 fix="lower thermodynamics.temperatures_kelvin, or leave expansion out of its quantities",

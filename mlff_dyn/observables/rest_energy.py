@@ -97,11 +97,7 @@ class RestEnergy:
     def slope(self, amounts: NDArray[np.float64]) -> NDArray[np.float64]:
         """Derivative of the enthalpy by the amounts, shape (n_strains,), eV."""
         strain, cell = self.strain(amounts), self._cell
-        supercell = self.force_field.expansion.on(cell.torus, strain)
-        rest = (
-            relaxed_sites(self.force_field, supercell) if strain.any() else np.zeros((cell.torus.n_atoms, 3))
-        )
-        virial = cell.strained(strain).strained_kernel.virial(rest)
+        virial = cell.strained(strain).strained_kernel.virial(self._sites(strain))
         deformed = np.eye(3) + strain
         work = self.pressure * self.volume * float(np.linalg.det(deformed)) * np.linalg.inv(deformed)
         return np.asarray(np.einsum("iab,ab->i", self.strains, virial + work))
@@ -109,10 +105,9 @@ class RestEnergy:
     def curvature(self, amounts: NDArray[np.float64]) -> NDArray[np.float64]:
         """Second derivative, shape (n_strains, n_strains), eV."""
         steps = STEPS.step * np.eye(len(amounts))
-        found = [
-            (self.slope(amounts + each) - self.slope(amounts - each)) / (2.0 * STEPS.step) for each in steps
-        ]
-        return np.asarray(0.5 * (np.array(found) + np.array(found).T))
+        ends = [(self.slope(amounts + each), self.slope(amounts - each)) for each in steps]
+        found = np.array([(ahead - behind) / (2.0 * STEPS.step) for ahead, behind in ends])
+        return np.asarray(0.5 * (found + found.T))
 
     def _sites(self, strain: NDArray[np.float64]) -> NDArray[np.float64]:
         """Where the sites are at a strain, which move only where there is more than one."""
@@ -128,10 +123,7 @@ class RestEnergy:
         """
         strain, cell = self.strain(amounts), self._cell
         supercell = self.force_field.expansion.on(cell.torus, strain)
-        rest = (
-            relaxed_sites(self.force_field, supercell) if strain.any() else np.zeros((cell.torus.n_atoms, 3))
-        )
-        stress = from_voigt(supercell.stress_rows(rest)) * supercell.volume
+        stress = from_voigt(supercell.stress_rows(self._sites(strain))) * supercell.volume
         of_strain = np.einsum("ab...,bc->ac...", stress, np.linalg.inv(np.eye(3) + strain))
         of_stress = self.volume * np.array([strain_components(each) for each in self.strains])
         return np.hstack([np.einsum("iab,abp->ip", self.strains, of_strain), of_stress])
