@@ -98,9 +98,13 @@ class RestEnergy:
         """Derivative of the enthalpy by the amounts, shape (n_strains,), eV."""
         strain, cell = self.strain(amounts), self._cell
         virial = cell.strained(strain).strained_kernel.virial(self._sites(strain))
+        return np.asarray(np.einsum("iab,ab->i", self.strains, virial) + self.work(strain))
+
+    def work(self, strain: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Derivative of the pressure times the volume by the amounts, shape (n_strains,), eV."""
         deformed = np.eye(3) + strain
-        work = self.pressure * self.volume * float(np.linalg.det(deformed)) * np.linalg.inv(deformed)
-        return np.asarray(np.einsum("iab,ab->i", self.strains, virial + work))
+        tensor = self.pressure * self.volume * float(np.linalg.det(deformed)) * np.linalg.inv(deformed)
+        return np.asarray(np.einsum("iab,ab->i", self.strains, tensor))
 
     def curvature(self, amounts: NDArray[np.float64]) -> NDArray[np.float64]:
         """Second derivative, shape (n_strains, n_strains), eV."""

@@ -3,6 +3,10 @@
 Mean amounts x of the strains that keep the symmetry, see `rest_energy`, at several temperatures, and at 0 K
 from the crystal at rest, which classical statistics reach. A polynomial through that point gives x(T), its
 slope the coefficients of expansion. Both are linear in the means, so errors of either kind carry over.
+
+The slope g of the enthalpy by x has the mean zero, and <x_i g_j> = kT where i = j, else zero. So x and
+x - kT <g g>^-1 g have the same mean; the latter is the strain at which a frame would bear the pressure, which
+fluctuates less, and forgets faster. In the same way <g dE/dtheta> = kT <d^2 E / dx dtheta> in the gradients.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from mlff_dyn.md.barostat import Barostat, is_outside, run_npt_in_chunks, start_
 from mlff_dyn.md.chunks import Span
 from mlff_dyn.md.start import start_at_rest_positions
 from mlff_dyn.observables.canonical_samples import told
+from mlff_dyn.observables.rest_energy import STEPS
 from mlff_dyn.observables.thermal_averages import thermal_mean
 
 if TYPE_CHECKING:
@@ -43,12 +48,15 @@ class ExpansionLimits:
     most_powers : int
         Of the temperature in the polynomial. EMT copper up to 900 K: two leave 2 % of the slope, three 0.5 %.
     least_per_power : int     temperatures for each power after the first
+    stride : int
+        Of every so many frames the second derivative by strain and parameters, which fluctuates little.
     """
 
     interval_steps: int = 10
     strain_limit: float = 0.08
     most_powers: int = 3
     least_per_power: int = 2
+    stride: int = 4
 
 
 EXPANSION_LIMITS = ExpansionLimits()
@@ -93,17 +101,49 @@ def mean_strains(
     chunks = [_inside(chunk, barostat, sampling) for chunk in told(pieces, sampling, tell)]
     frames = np.concatenate([chunk.run.displacements for chunk in chunks])[-sampling.n_samples :]
     strains = np.concatenate([chunk.strains for chunk in chunks if chunk.strains is not None])
-    strains = strains[-sampling.n_samples :]
+    return _means(rest, torus, frames, strains[-sampling.n_samples :], dynamics.thermal_energy)
+
+
+def _means(
+    rest: RestEnergy,
+    torus: Torus,
+    frames: NDArray[np.float64],
+    strains: NDArray[np.float64],
+    thermal_energy: float,
+) -> list[ThermalAverage]:
+    """Means of x, through x - kT <g g>^-1 g with the slope g of the enthalpy, which has the mean zero."""
+    kernel = rest.force_field.on(torus).strained_kernel
     slopes = np.array(
         [
-            np.append(
-                force_field.expansion.on(torus, strain).rows(u)[1], torus.volume * strain_components(strain)
-            )
-            for strain, u in zip(strains, frames, strict=True)
+            np.einsum("iab,ab->i", rest.strains, kernel.strained(e).virial(u)) + torus.n_cells * rest.work(e)
+            for e, u in zip(strains, frames, strict=True)
         ]
     )
-    amounts = np.einsum("nab,iab->in", strains, rest.strains)
-    return [thermal_mean(series, None, slopes, dynamics.thermal_energy) for series in amounts]
+    compliance = thermal_energy * np.linalg.inv(slopes.T @ slopes / len(slopes))
+    amounts = np.einsum("nab,iab->ni", strains, rest.strains) - slopes @ compliance
+    rows = np.array([_rows(rest, torus, e, u) for e, u in zip(strains, frames, strict=True)])
+    moved = STEPS.step * rest.strains
+    changes = np.array(
+        [
+            [_rows(rest, torus, e + each, u) - _rows(rest, torus, e - each, u) for each in moved]
+            for e, u in zip(
+                strains[:: EXPANSION_LIMITS.stride], frames[:: EXPANSION_LIMITS.stride], strict=True
+            )
+        ]
+    ) / (2.0 * STEPS.step)
+    through_slopes = -np.einsum("ij,njp->nip", compliance, changes)
+    return [
+        thermal_mean(amounts[:, i], through_slopes[:, i], rows, thermal_energy)
+        for i in range(len(rest.strains))
+    ]
+
+
+def _rows(
+    rest: RestEnergy, torus: Torus, strain: NDArray[np.float64], u: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Derivative of the energy by the parameters, then by the stress at rest."""
+    row = rest.force_field.expansion.on(torus, strain).rows(u)[1]
+    return np.append(row, torus.volume * strain_components(strain))
 
 
 def _inside(chunk: Chunk, barostat: Barostat, sampling: Sampling) -> Chunk:
