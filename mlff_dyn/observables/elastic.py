@@ -151,7 +151,7 @@ def elastic_constants(force_field: ForceField) -> ElasticConstants:
     if not all(crystal.periodic):
         raise DataError(
             "elastic constants are those of crystals that are periodic in three dimensions",
-            fix="leave elastic constants out for a sheet or a chain",
+            fix="leave elastic constants and thermal expansion out for a sheet or a chain",
         )
     cell = force_field.on(Torus(crystal, np.eye(3, dtype=np.int64)))
     volume = abs(float(np.linalg.det(crystal.lattice)))

@@ -10,15 +10,14 @@ The quantum correction is thus that of the harmonic crystal, F_0(quantum) - F_0(
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from phonopy.physical_units import get_physical_units
 
 from mlff_dyn.observables.free_energy import harmonic_free_energy
-from mlff_dyn.observables.harmonic_properties import LIMITS, coarse_mesh
+from mlff_dyn.observables.harmonic_properties import coarse_mesh
+from mlff_dyn.observables.thermal_sums import NAMES, thermal_sums
 from mlff_dyn.units import BOLTZMANN_EV_PER_K
 
 if TYPE_CHECKING:
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 
     from mlff_dyn.observables.free_energy import AnharmonicPart
     from mlff_dyn.observables.sampled_phonons import SampledPhonons
-
-NAMES = ("free_energy", "entropy", "heat_capacity")
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,19 +129,8 @@ def _anharmonic_change(
 def _harmonic(
     phonon: Phonopy, mesh: Sequence[int], kelvin: NDArray[np.float64], *, is_classical: bool = False
 ) -> dict[str, NDArray[np.float64]]:
-    phonon.run_mesh(mesh, is_gamma_center=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        phonon.run_thermal_properties(
-            temperatures=kelvin,
-            cutoff_frequency=LIMITS.least_thz,
-            classical=is_classical,
-            exclude_gamma_acoustic=True,
-        )
-    found, units, n_sites = phonon.thermal_properties, get_physical_units(), len(phonon.primitive)
-    boltzmann = 1e3 * units.EvTokJmol * units.KB
-    values = (found.free_energy / units.EvTokJmol, found.entropy / boltzmann, found.heat_capacity / boltzmann)
-    return {name: np.asarray(value) / n_sites for name, value in zip(NAMES, values, strict=True)}
+    found, n_sites = thermal_sums(phonon, mesh, kelvin, is_classical=is_classical), len(phonon.primitive)
+    return {name: each / n_sites for name, each in found.items()}
 
 
 def _without_mesh_error(

@@ -9,17 +9,15 @@ its derivative the coefficients of expansion. Modes are those of phonopy on a me
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from phonopy.physical_units import get_physical_units
 
 from mlff_dyn.errors import DataError
-from mlff_dyn.observables.harmonic_properties import LIMITS as MESH_LIMITS
 from mlff_dyn.observables.harmonic_properties import coarse_mesh
 from mlff_dyn.observables.strained_phonons import StrainedPhonons
+from mlff_dyn.observables.thermal_sums import thermal_sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -174,7 +172,7 @@ def _derivatives(
     is_classical: bool,
 ) -> _Phonons:
     values = {
-        step: _free_energies(choose(number), mesh, kelvin, is_classical=is_classical)
+        step: thermal_sums(choose(number), mesh, kelvin, is_classical=is_classical)["free_energy"]
         for step, choose in around.items()
     }
     n, h = len(next(iter(around))), _LIMITS.strain
@@ -190,22 +188,6 @@ def _derivatives(
             mixed = both - there[i] - there[j] + none
             curvatures[:, i, j] = curvatures[:, j, i] = mixed / h**2
     return _Phonons(slopes, curvatures)
-
-
-def _free_energies(
-    phonon: Phonopy, mesh: Sequence[int], kelvin: NDArray[np.float64], *, is_classical: bool
-) -> NDArray[np.float64]:
-    phonon.run_mesh(mesh, is_gamma_center=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        phonon.run_thermal_properties(
-            temperatures=kelvin,
-            cutoff_frequency=MESH_LIMITS.least_thz,
-            classical=is_classical,
-            exclude_gamma_acoustic=True,
-        )
-    found = np.asarray(phonon.thermal_properties.free_energy, np.float64)
-    return np.asarray(found / get_physical_units().EvTokJmol, np.float64)
 
 
 def _least(rest: RestEnergy, phonons: _Phonons, kelvin: NDArray[np.float64]) -> NDArray[np.float64]:

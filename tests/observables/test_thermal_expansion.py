@@ -7,6 +7,7 @@ import pytest
 from ase.build import bulk
 
 from mlff_dyn.errors import DataError
+from mlff_dyn.kernels.strain.moves import strain_components
 from mlff_dyn.observables.canonical_samples import Sampling
 from mlff_dyn.observables.elastic import elastic_constants
 from mlff_dyn.observables.gruneisen import gruneisen
@@ -18,6 +19,7 @@ from mlff_dyn.observables.thermal_expansion import expansion_curve, mean_strains
 from mlff_dyn.units import BOLTZMANN_EV_PER_K, EV_PER_ANGSTROM3_GPA
 from tests.lattice.crystals import triclinic
 from tests.models import copper, crystal_of
+from tests.observables.test_gruneisen import CRYSTALS, stable
 from tests.observables.test_truncation import TORUS, trained
 
 MESH = (4, 4, 4)
@@ -54,6 +56,24 @@ def test_a_pressure_strains_the_crystal_at_rest_as_its_bulk_modulus_says():
         changed = RestEnergy(dataclasses.replace(force_field, posterior=posterior), 0.0)
         slopes.append(changed.slope(np.array([0.01])))
     assert rows[:, :-6] @ change == pytest.approx(0.5 * (slopes[0] - slopes[1]), rel=1e-6)
+
+
+def uniaxial():
+    """Wurtzite, whose sites move with the strain."""
+    atoms, repetitions, _, cutoff = CRYSTALS["ZnS"]
+    lengths = atoms.repeat(2).get_all_distances(mic=True)[0]
+    near = np.unique(lengths[(lengths > 0.1) & (lengths < 2.6)].round(6))
+    return stable(atoms, repetitions, {float(each): (5.0, 2.0) for each in near}, cutoff)
+
+
+def test_two_strains_of_a_uniaxial_crystal_are_as_stiff_as_its_elastic_constants_say():
+    force_field, _ = uniaxial()
+    rest = RestEnergy(force_field, 0.0)
+    components = np.array([strain_components(each) for each in rest.strains])
+    constants = elastic_constants(force_field).values / EV_PER_ANGSTROM3_GPA
+    expected = components @ constants @ components.T
+    found = rest.curvature(np.zeros(2)) / rest.volume
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
 
 
 def test_cold_expansion_is_that_of_gruneisen():
