@@ -149,9 +149,8 @@ class Calculations:
             for name, each in known.items()
         }
 
-    def elastic(self, kelvin: float, amounts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Isothermal elastic constants, their Monte Carlo errors and gradients, under a symmetric strain."""
-        strain = self.rest.strain(amounts)
+    def elastic(self, kelvin: float, strain: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Isothermal elastic constants, their Monte Carlo errors and gradients, under a strain, (3, 3)."""
 
         def make() -> dict[str, Any]:
             sampling = self.sampling(kelvin, 1)

@@ -93,7 +93,6 @@ def expansion_rows(calculations: Calculations) -> list[Row]:
         row: Row = {
             "temperature_k": temperature,
             "strain": to_voigt(rest.strain(values[0, k])).tolist(),
-            "amounts": values[0, k].tolist(),
             **_volume(calculations, values[:, k], value_factors[k]),
             **_named("linear_per_kelvin", linear, slopes[:, k], _size(linear @ slope_factors[k])),
             "tensor_per_kelvin": (tensor @ slopes[0, k]).tolist(),

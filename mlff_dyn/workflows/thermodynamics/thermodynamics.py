@@ -11,6 +11,7 @@ import numpy as np
 
 from mlff_dyn.config.thermodynamics_section import ThermodynamicsConfig
 from mlff_dyn.errors import DataError
+from mlff_dyn.lattice.deformation import from_voigt
 from mlff_dyn.model.harmonic_modes import imaginary_mode, modes_of_order_2
 from mlff_dyn.observables.elastic import elastic_constants
 from mlff_dyn.observables.gruneisen import has_gruneisen
@@ -280,9 +281,8 @@ def _rows(calculations: Calculations, at_rest: ElasticConstants | None) -> dict[
     if "elastic" in wanted and at_rest is not None:
         elastic.append(elastic_row(0.0, at_rest, None))
         for k, temperature in enumerate(kelvin):
-            n_strains = len(calculations.rest.strains)
-            amounts = np.array(expansion[k]["amounts"]) if expansion else np.zeros(n_strains)
-            values, errors, gradient = calculations.elastic(temperature, amounts)
+            strain = from_voigt(np.array(expansion[k]["strain"])) if expansion else np.zeros((3, 3))
+            values, errors, gradient = calculations.elastic(temperature, strain)
             found = isothermal_constants(force_field, values, gradient)
             elastic.append(elastic_row(temperature, found, errors))
     free_energy = free_energy_rows(calculations) if "free_energy" in wanted else []

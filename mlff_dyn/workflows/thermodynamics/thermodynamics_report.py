@@ -131,6 +131,9 @@ class ThermodynamicsReport(Report):
             found["expansion"] = ("Linear expansion (1e-6/K)", _kelvin(self.expansion), own)
         if self.free_energy:
             own = {"constant volume": _curve(self.free_energy, "heat_capacity", "boltzmann_per_atom")}
+            if self.free_energy[0]["heat_capacity_pressure_boltzmann_per_atom"] is not None:
+                more = _curve(self.free_energy, "heat_capacity_pressure", "boltzmann_per_atom")
+                own["constant pressure"] = more
             label = "Heat capacity (k$_B$/atom)"
             found["heat-capacity"] = (label, _kelvin(self.free_energy), own)
         return found
@@ -163,8 +166,7 @@ def _curve(
     scale: float = 1.0,
 ) -> Curve:
     parts = [[_part(row, name, unit, place, suffix) for row in rows] for suffix in ("", "_sd", _STATISTICAL)]
-    values, sds = (scale * np.array(each, float) for each in parts[:2])
-    errors = scale * np.array([each or 0.0 for each in parts[2]], float)
+    values, sds, errors = (scale * np.array([value or 0.0 for value in each], float) for each in parts)
     return values, sds, errors if errors.any() else None
 
 
