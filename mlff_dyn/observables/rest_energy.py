@@ -132,6 +132,16 @@ class RestEnergy:
         of_stress = self.volume * np.array([strain_components(each) for each in self.strains])
         return np.hstack([np.einsum("iab,abp->ip", self.strains, of_strain), of_stress])
 
+    def check(self) -> None:
+        """Refuse a pressure that the crystal at rest does not bear.
+
+        Raises
+        ------
+        DataError
+            If there is no strain at which it would.
+        """
+        _ = self.amounts
+
     @cached_property
     def amounts(self) -> NDArray[np.float64]:
         """Amounts of the strains at which the crystal at rest bears the pressure, shape (n_strains,).

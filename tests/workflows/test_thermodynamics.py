@@ -104,6 +104,18 @@ def test_an_atom_that_leaves_its_site_ends_it(project):
     assert not (project / "run/thermodynamics/thermodynamics.json").exists()
 
 
+def test_a_pressure_that_the_crystal_does_not_bear_is_refused(project):
+    config = project / "CONFIG.yaml"
+    pulled = [*only("expansion"), "--set", "thermodynamics.pressure_gigapascal=-60"]
+    refused(invoke("thermodynamics", config, *pulled), 3, "bears the pressure")
+    assert not (project / "run/thermodynamics").exists()
+    assert invoke("thermodynamics", config, *only("expansion")).exit_code == 0
+    result = invoke("thermodynamics", config, *only("free_energy"))
+    assert result.exit_code == 0, result.stderr
+    names = {path.name for path in (project / "run/thermodynamics").iterdir()}
+    assert names == {"parts", "thermodynamics.json", "heat-capacity.png", "heat-capacity.svg"}
+
+
 def test_damaged_parts_are_made_again(tmp_path):
     kept, calls = KeptParts(tmp_path / "parts", "model"), []
 

@@ -37,7 +37,7 @@ from mlff_dyn.workflows.thermodynamics.results import (
     isothermal_constants,
     with_constant_pressure,
 )
-from mlff_dyn.workflows.thermodynamics.thermodynamics_report import ThermodynamicsReport
+from mlff_dyn.workflows.thermodynamics.thermodynamics_report import PLOTS, ThermodynamicsReport
 from mlff_dyn.workflows.training.trained_model import ANSWER_NAME, training_doubt
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 PLACE = "thermodynamics"
 ANSWER = "thermodynamics.json"
 _PARTS = "parts"
+_SUFFIXES = ("png", "svg")
 _TIMED_CALLS = 5
 _ROWS_OF_FRAME = {"elastic": 4, "expansion": 2, "free_energy": 1}
 """Calls of the rows of a frame, about, that what is done to it takes as much time as."""
@@ -235,6 +236,8 @@ def _check(task: _Task, rest: ElasticConstants | None) -> None:
             fix="add order 3 to expansion.cutoffs_angstrom, or leave expansion out of "
             "thermodynamics.quantities",
         )
+    if "expansion" in wanted:
+        task.calculations(NullProgress()).rest.check()
 
 
 def _calculate(task: _Task, progress: Progress) -> ThermodynamicsReport:
@@ -259,17 +262,26 @@ def _calculate(task: _Task, progress: Progress) -> ThermodynamicsReport:
             directory=str(task.folder),
         )
         task.folder.mkdir(exist_ok=True)
-        names = [f"{name}.{suffix}" for name in report.curves() for suffix in ("png", "svg")]
-        for name, (label, kelvin, curves) in report.curves().items():
-            for suffix in ("png", "svg"):
-                plot_curves(task.folder / f"{name}.{suffix}", kelvin, curves, label)
-        report = replace(report, files=tuple(names))
+        report = replace(report, files=_draw(task.folder, report))
         write_report(task.folder / ANSWER, report, inputs=task.inputs)
     except OSError as error:
         raise DataError(
             f"cannot write {task.folder}: {error.strerror or error}", fix=fix_of(error)
         ) from error
     return report
+
+
+def _draw(folder: Path, report: ThermodynamicsReport) -> tuple[str, ...]:
+    """Draw the plots of an answer, remove those of another one, and return their names."""
+    names = []
+    for name, (label, kelvin, curves) in report.curves().items():
+        for suffix in _SUFFIXES:
+            names.append(f"{name}.{suffix}")
+            plot_curves(folder / names[-1], kelvin, curves, label)
+    for name in set(PLOTS).difference(report.curves()):
+        for suffix in _SUFFIXES:
+            (folder / f"{name}.{suffix}").unlink(missing_ok=True)
+    return tuple(names)
 
 
 def _rows(calculations: Calculations, at_rest: ElasticConstants | None) -> dict[str, list[dict[str, Any]]]:

@@ -20,6 +20,8 @@ _SMALLEST_SHARE = 1e-3
 """Of the largest elastic constant, below which one is not shown."""
 _FREE_ENERGY = (("free_energy", "ev", "eV/atom"), ("entropy", "boltzmann", "k_B/atom"))
 _PER_MILLION = 1e6
+PLOTS = ("elastic", "expansion", "heat-capacity")
+"""Names of the plots that there may be."""
 
 
 @dataclass(frozen=True)
