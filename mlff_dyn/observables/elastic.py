@@ -157,7 +157,7 @@ def elastic_constants(force_field: ForceField) -> ElasticConstants:
     volume = abs(float(np.linalg.det(crystal.lattice)))
     stresses, couplings = _by_strain(cell)
     stiffness = _by_displacement(cell)
-    moves = -_compliance(stiffness[0]) @ couplings[0].T
+    moves = -site_compliance(stiffness[0]) @ couplings[0].T
     clamped = 0.5 * (stresses[0] + stresses[0].T)
     values = clamped + couplings[0] @ moves / volume
     of_coupling = np.einsum("kxp,xl->klp", couplings[1], moves)
@@ -219,8 +219,13 @@ def _displacements(cell: SupercellForceField) -> Iterator[NDArray[np.float64]]:
         yield _LIMITS.step * each.reshape(-1, 3)
 
 
-def _compliance(stiffness: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Inverse for all but displacements of the whole crystal."""
+def site_compliance(stiffness: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Inverse of the stiffness of the sites, for all but displacements of the whole crystal.
+
+    Parameters
+    ----------
+    stiffness : ndarray, shape (3 * n_sites, 3 * n_sites)
+    """
     values, vectors = np.linalg.eigh(0.5 * (stiffness + stiffness.T))
     stiff = np.abs(values) > _LIMITS.least_stiffness * max(1.0, np.abs(values).max())
     return np.asarray((vectors[:, stiff] / values[stiff]) @ vectors[:, stiff].T)

@@ -5,7 +5,8 @@ With displacements u from the sites of a strained cell, whose volume element doe
     C_kl = <d s_k / d e_l> - (V / kT) cov(s_k, s_l)
 
 where s is the stress of moving the sites at constant u, and e a further strain of the strained cell. In a
-harmonic crystal the first part is that of clamped sites and the second its relaxation, at any temperature.
+harmonic crystal the first part is that of clamped sites and the second its relaxation, at any temperature;
+`site_relaxation` takes the latter from averages, and leaves little to fluctuations.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 from mlff_dyn.kernels.strain.moves import unit_strains
 from mlff_dyn.lattice.deformation import polar, stress_of_strain_slope, to_voigt
+from mlff_dyn.observables.site_relaxation import site_slopes
 from mlff_dyn.observables.thermal_averages import covariances, statistical_error
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.model.force_field import SupercellForceField
+    from mlff_dyn.observables.site_relaxation import SiteSlopes
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ def isothermal_elastic(
             np.array(rows),
             np.array(energy_rows),
             np.mean(bend_rows, axis=0),
+            site_slopes(here, around, frames, _LIMITS.step),
         ),
         factor,
         thermal_energy,
@@ -119,13 +123,17 @@ def isothermal_elastic(
 
 @dataclass(frozen=True, eq=False)
 class _Series:
-    """By sample: stress (n, 6), its slope (n, 6, 6), rows of it and of the energy; mean rows of the slope."""
+    """By sample: stress (n, 6), its slope (n, 6, 6), rows of it and of the energy; mean rows of the slope.
+
+    Last, derivatives by displacements of the sites.
+    """
 
     stresses: NDArray[np.float64]
     bends: NDArray[np.float64]
     rows: NDArray[np.float64]
     energy_rows: NDArray[np.float64]
     bend_rows: NDArray[np.float64]
+    sites: SiteSlopes
 
 
 def _averaged(
@@ -133,7 +141,10 @@ def _averaged(
 ) -> IsothermalElastic:
     moved = series.stresses - series.stresses.mean(axis=0)
     by_sample = series.bends - factor * np.einsum("nk,nl->nkl", moved, moved)
-    flat = by_sample.reshape(-1, 36) @ symmetrizer.T
+    unrelaxed, relaxations = series.sites.without_relaxation(series.stresses)
+    unrelaxed = unrelaxed - unrelaxed.mean(axis=0)
+    quiet = series.bends - factor * np.einsum("nk,nl->nkl", unrelaxed, unrelaxed)
+    flat = (quiet - factor * thermal_energy * relaxations).reshape(-1, 36) @ symmetrizer.T
     gradient = series.bend_rows.copy()
     for k in range(6):
         for line in range(6):

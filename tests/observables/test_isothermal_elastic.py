@@ -36,11 +36,10 @@ def test_a_harmonic_crystal_has_those_of_rest():
     force_field = fitted_to_harmonic(basis, torus, hessian)
     rest = elastic_constants(force_field)
     assert np.abs(rest.moves).max() > 0.1
-    found = isothermal_elastic(force_field.on(torus), harmonic_frames(hessian, 200), THERMAL)
+    found = isothermal_elastic(force_field.on(torus), harmonic_frames(hessian, 40), THERMAL)
     deviations = found.values - rest.values
     assert np.all(np.abs(deviations) < 3.5 * found.statistical_errors + 1e-4 * rest.values.max())
-    assert found.statistical_errors[3, 3] < 0.1 * rest.values[3, 3]
-    assert found.gradient @ force_field.posterior.mean == pytest.approx(found.values, rel=0.15, abs=2.0)
+    assert found.statistical_errors[3, 3] < 1e-4 * rest.values[3, 3]
 
 
 def test_they_are_slopes_of_the_mean_stress():
