@@ -220,7 +220,7 @@ class Learner:
         return len(scores) >= n_last and max(scores[-n_last:]) < LIMITS.accepted_score
 
     def has_settled(self, temperature_kelvin: float | None) -> bool:
-        """Whether the first half of the data tells the same truncation as all, where atoms move as there."""
+        """Whether the first half of the data tells the truncation there that all data tell."""
         force_field, data = self.force_field(), self._fit_data
         labels = [self.data.snapshots[index].provenance for index in self.data.fitted]
         of_dynamics = [
