@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,10 @@ class Laboratory:
         self.atoms = atoms
         self.crystal = build_crystal(atoms.cell.array, atoms.positions, atoms.numbers)
         self.torus: Torus = input_supercell(self.crystal, system.supercell)
+
+    def sampled_by_a_force_field(self) -> Laboratory:
+        """The same system with frames from dynamics of a force field, where many are needed."""
+        return Laboratory(dataclasses.replace(self.system, is_cheap=False), self._folder / "sampled")
 
     @cached_property
     def basis(self) -> ForceConstantBasis:
