@@ -13,6 +13,7 @@ from mlff_dyn.cli.label import label
 from mlff_dyn.cli.phonons import phonons
 from mlff_dyn.cli.report import report
 from mlff_dyn.cli.run_md import run_md
+from mlff_dyn.cli.serve import serve
 from mlff_dyn.cli.session import Commands
 from mlff_dyn.cli.status import status
 from mlff_dyn.cli.streams import run_with_streams
@@ -42,6 +43,7 @@ for _command in (
     phonons,
     thermodynamics,
     export,
+    serve,
     validate,
     status,
     report,
