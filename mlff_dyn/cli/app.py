@@ -17,6 +17,7 @@ from mlff_dyn.cli.serve import serve
 from mlff_dyn.cli.session import Commands
 from mlff_dyn.cli.status import status
 from mlff_dyn.cli.streams import run_with_streams
+from mlff_dyn.cli.thermodynamics import thermodynamics
 from mlff_dyn.cli.train import train
 from mlff_dyn.cli.validate import validate
 
@@ -40,6 +41,7 @@ for _command in (
     run_md,
     check_convergence,
     phonons,
+    thermodynamics,
     export,
     serve,
     validate,

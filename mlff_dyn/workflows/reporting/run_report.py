@@ -34,6 +34,7 @@ from mlff_dyn.workflows.reporting.held_out import hold_out_frames
 from mlff_dyn.workflows.reporting.history import Explored, TrainingHistory, training_history
 from mlff_dyn.workflows.reporting.phonons_part import phonons_part
 from mlff_dyn.workflows.reporting.run_status import NOT_STARTED, run_status
+from mlff_dyn.workflows.reporting.thermodynamics_part import thermodynamics_part
 from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.training.train_report import STATIC, TrainReport
 from mlff_dyn.workflows.training.trained_model import ANSWER_NAME
@@ -103,6 +104,7 @@ def write_run_report(config: Config, output: Path | None = None) -> RunReport:
         *convergence_part(workspace.directory, album.draw),
         *([] if force_field is None else _phonons(workspace, force_field, album)),
         *phonons_part(workspace.directory, album.draw),
+        *thermodynamics_part(workspace.directory, album.draw),
         Part("Settings", [Text("With all defaults; paths are absolute."), Listing(resolved_yaml(config))]),
         Part("Versions", [Table((), [(name, _version(name)) for name in ("Python", *_PROGRAMS)])]),
     ]

@@ -220,21 +220,20 @@ class Learner:
         return len(scores) >= n_last and max(scores[-n_last:]) < LIMITS.accepted_score
 
     def has_settled(self, temperature_kelvin: float | None) -> bool:
-        """Whether the first half of the data tells the same truncation as all, where dynamics move as there.
-
-        There is to be a calculation of dynamics at this temperature among the data.
-        """
+        """Whether the first half of the data tells the truncation there that all data tell."""
         force_field, data = self.force_field(), self._fit_data
-        frame = next(
-            data.frames[k]
-            for k, index in reversed(list(enumerate(self.data.fitted)))
-            if self.data.snapshots[index].provenance.is_of_dynamics
-            and self.data.snapshots[index].provenance.temperature_kelvin == temperature_kelvin
-        )
+        labels = [self.data.snapshots[index].provenance for index in self.data.fitted]
+        of_dynamics = [
+            frame
+            for frame, label in zip(data.frames, labels, strict=True)
+            if label.is_of_dynamics and label.temperature_kelvin == temperature_kelvin
+        ]
+        if not of_dynamics:
+            return False
         if self._half is None:
             basis = self.workspace.expansion.basis
             self._half = fit_force_field(basis, data.first((len(data) + 1) // 2), guess=self.guess)
-        conditions, half = frame.conditions, self._half
+        conditions, half = of_dynamics[-1].conditions, self._half
         variances = [
             float(np.mean(each.posterior.noise.truncation_variance(conditions.amplitudes, conditions.ratios)))
             for each in (half, force_field)
