@@ -14,6 +14,7 @@ from mlff_dyn.config.exploration_section import ExplorationConfig
 from mlff_dyn.config.fields import EngineKind, Integer, OrderCutoffs, Real, Stored, Supercell, Temperatures
 from mlff_dyn.config.phonons_section import PhononsConfig
 from mlff_dyn.config.section import Section
+from mlff_dyn.config.thermodynamics_section import ThermodynamicsConfig
 from mlff_dyn.errors import ConfigError
 
 
@@ -451,6 +452,9 @@ class Config(Section):
     md: MdConfig = Field(default=MdConfig(), description=MdConfig.__doc__)
     convergence: ConvergenceConfig = Field(default=ConvergenceConfig(), description=ConvergenceConfig.__doc__)
     phonons: PhononsConfig = Field(default=PhononsConfig(), description=PhononsConfig.__doc__)
+    thermodynamics: ThermodynamicsConfig = Field(
+        default=ThermodynamicsConfig(), description=ThermodynamicsConfig.__doc__
+    )
     seed: Integer = Field(default=1, ge=0, lt=2**63, description="Seed of every random number.")
 
     @property

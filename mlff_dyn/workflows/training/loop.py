@@ -398,8 +398,12 @@ class TrainingLoop:
             section = getattr(given, given.kind.replace("-", "_"))
             return create_criterion(given.kind, {} if section is None else section.model_dump())
         limit, judge = given.force_error_limit_relative, self._can_judge_truncation(temperature)
-        settings = {"force_error_limit_relative": limit, "can_judge_truncation": judge}
-        settings |= {"n_average": 1} if temperature is None else {}
+        settings = {
+            "force_error_limit_relative": limit,
+            "can_judge_truncation": judge,
+            "has_settled": judge and self._learner.has_settled(temperature),
+            **({"n_average": 1} if temperature is None else {}),
+        }
         return create_criterion("trajectory", settings)
 
     def _can_judge_truncation(self, temperature: float | None) -> bool:
