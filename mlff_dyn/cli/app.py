@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from mlff_dyn.cli.check_convergence import check_convergence
+from mlff_dyn.cli.conductivity import conductivity
 from mlff_dyn.cli.export import export
 from mlff_dyn.cli.init import init
 from mlff_dyn.cli.interrupts import run_interruptible
@@ -33,7 +34,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=EXIT_CODES,
 )
-for _command in (init, train, run_md, check_convergence, phonons, export, validate, status, report):
+for _command in (
+    init,
+    train,
+    run_md,
+    check_convergence,
+    phonons,
+    conductivity,
+    export,
+    validate,
+    status,
+    report,
+):
     app.command()(_command)
 app.add_typer(label)
 

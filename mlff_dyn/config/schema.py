@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from mlff_dyn.config.fields import EngineKind, Integer, OrderCutoffs, Real, Stored, Supercell, Temperatures
+from mlff_dyn.config.conductivity_section import ConductivityConfig
 from mlff_dyn.config.phonons_section import PhononsConfig
 from mlff_dyn.config.section import Section
 from mlff_dyn.errors import ConfigError
@@ -461,6 +462,9 @@ class Config(Section):
     md: MdConfig = Field(default=MdConfig(), description=MdConfig.__doc__)
     convergence: ConvergenceConfig = Field(default=ConvergenceConfig(), description=ConvergenceConfig.__doc__)
     phonons: PhononsConfig = Field(default=PhononsConfig(), description=PhononsConfig.__doc__)
+    conductivity: ConductivityConfig = Field(
+        default=ConductivityConfig(), description=ConductivityConfig.__doc__
+    )
     seed: Integer = Field(default=1, ge=0, lt=2**63, description="Seed of every random number.")
 
     @property

@@ -1,0 +1,352 @@
+"""`conductivity`: lattice thermal conductivity of a force field by phono3py, with its error bar."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlff_dyn.config.conductivity_section import ConductivityConfig
+from mlff_dyn.errors import DataError, UsageError
+from mlff_dyn.observables.conductivity.errors import conductivity_errors
+from mlff_dyn.observables.conductivity.meshes import (
+    coarse_mesh_of,
+    expected_bytes,
+    expected_minutes,
+    extrapolated,
+    meshes_to_try,
+    n_irreducible,
+    slope_mesh_of,
+)
+from mlff_dyn.observables.conductivity.parameter_slopes import conductivity_slopes, reference_of
+from mlff_dyn.observables.conductivity.shares import frames_for, shares_by_size, variance_after_frames
+from mlff_dyn.observables.conductivity.solver import LBTE, ThreePhonons, Transport, joined
+from mlff_dyn.report.answer import DryRun, Report, format_json, read_report, write_report
+from mlff_dyn.report.conductivity_plots import plot_conductivity, plot_cumulative
+from mlff_dyn.store.atomic import atomic_write_text, fix_of
+from mlff_dyn.store.lock import RunLock
+from mlff_dyn.store.model_file import read_model
+from mlff_dyn.store.source import file_digest
+from mlff_dyn.workflows.conductivity.conductivity_report import ConductivityReport, format_mesh
+from mlff_dyn.workflows.conductivity.rows import cluster_rows, cumulative_values, mesh_rows, thermal_rows
+from mlff_dyn.workflows.conductivity.unfinished import Unfinished
+from mlff_dyn.workflows.export import MODEL_NAME, training_supercell
+from mlff_dyn.workflows.setup.workspace import Workspace, digest
+from mlff_dyn.workflows.stability import stability_warnings
+from mlff_dyn.workflows.training.trained_model import ANSWER_NAME, training_doubt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlff_dyn.config.schema import Config
+    from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.force_field import ForceField
+    from mlff_dyn.observables.conductivity.errors import ConductivityErrors
+    from mlff_dyn.observables.conductivity.parameter_slopes import ConductivitySlopes
+    from mlff_dyn.observables.conductivity.solver import Conductivity, Mesh
+    from mlff_dyn.report.progress import Progress
+
+PLACE = "conductivity"
+ANSWER = "conductivity.json"
+_UNFINISHED = "unfinished"
+_POINTS_OF_A_PART = 4
+_BYTES_PER_MEGABYTE = 1e6
+_LOWEST_THZ = -0.1
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """A model and what is asked of it."""
+
+    model: Path
+    force_field: ForceField
+    torus: Torus
+    settings: ConductivityConfig
+    seed: int
+    doubt: str | None
+
+    @property
+    def folder(self) -> Path:
+        return self.model.parent / PLACE
+
+    @property
+    def transport(self) -> Transport:
+        given = self.settings
+        return Transport(
+            given.temperatures_kelvin, given.method, given.wigner, given.isotopes, given.boundary_micrometer
+        )
+
+    @property
+    def meshes(self) -> tuple[Mesh, ...]:
+        """Those that are tried in turn."""
+        given = self.settings.mesh
+        if given == "auto":
+            return meshes_to_try(self.torus)
+        periodic = self.torus.crystal.periodic
+        if any(n > 1 and not along for n, along in zip(given, periodic, strict=True)):
+            raise UsageError(
+                f"conductivity.mesh {format_mesh(given)} has several points along an axis that is not periodic",
+                fix="give 1 there",
+            )
+        coarse = coarse_mesh_of(given)
+        return (given,) if coarse == given else (coarse, given)
+
+    @property
+    def inputs(self) -> str:
+        """Digest of all that the answer depends on."""
+        settings = self.settings.model_dump(mode="json")
+        return digest([file_digest(self.model), self.torus.matrix.tolist(), settings, self.seed, self.doubt])
+
+
+def conductivity(source: Path | Config, *, dry_run: bool, force: bool, progress: Progress) -> Report:
+    """Lattice thermal conductivity of a trained force field.
+
+    A model whose training did not reach its limit is taken too, and the answer says so.
+
+    Parameters
+    ----------
+    source : Path or Config
+        Model file, its run directory, or the configuration that it must be of.
+    dry_run : bool
+        Say what would be done, write nothing.
+    force : bool
+        Do it again although nothing has changed.
+    progress : Progress
+
+    Raises
+    ------
+    DataError
+        If there is no model, it has no order 3 or imaginary modes, or a file cannot be written.
+    UsageError
+        If phono3py is missing, the mesh or the supercell are wrong, or the memory does not suffice.
+    """
+    task = _task(source)
+    phonons = ThreePhonons(task.force_field, task.torus)
+    _check(task, phonons)
+    if dry_run:
+        return _dry_run(task)
+    with RunLock(task.model.parent):
+        finished = None if force else _finished(task)
+        try:
+            return finished or _calculate(task, phonons, progress)
+        except OSError as error:
+            raise DataError(
+                f"cannot write {task.folder}: {error.strerror or error}", fix=fix_of(error)
+            ) from error
+
+
+def _task(source: Path | Config) -> _Task:
+    if not isinstance(source, Path):
+        workspace = Workspace(source)
+        doubt = None
+        if workspace.model_path.exists():
+            doubt = training_doubt(workspace.model_path, source)
+        torus = workspace.supercell(source.conductivity.supercell)
+        found = (workspace.model_path, workspace.read_model(), torus, source.conductivity, source.seed)
+        return _Task(*found, doubt)
+    path = source / MODEL_NAME if source.is_dir() else source
+    force_field, metadata = read_model(path)
+    is_alone = not path.with_name(ANSWER_NAME).exists()
+    doubt = None if is_alone else training_doubt(path, None)
+    torus = training_supercell(force_field, metadata, path)
+    return _Task(path, force_field, torus, ConductivityConfig(), 1, doubt)
+
+
+def _check(task: _Task, phonons: ThreePhonons) -> None:
+    """Refuse what cannot be calculated, before anything is written."""
+    unstable = stability_warnings(task.force_field, task.torus)
+    if unstable:
+        raise DataError(
+            f"{task.model}: {unstable[0]}",
+            fix="give order 2 at a temperature, where it is stable: --effective",
+        )
+    n_kelvin = len(task.settings.temperatures_kelvin)
+    needed = expected_bytes(task.torus, task.meshes[-1], n_kelvin, is_lbte=task.settings.method == LBTE)
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > available:
+        raise UsageError(
+            f"a conductivity of {task.torus.n_atoms} atoms on a mesh of {format_mesh(task.meshes[-1])} takes about "
+            f"{needed / 2**30:.0f} GiB of memory; there are {available / 2**30:.0f}",
+            fix="choose a smaller conductivity.supercell or conductivity.mesh, or method rta",
+        )
+    phonons.constants(3)
+
+
+def _dry_run(task: _Task) -> DryRun:
+    mesh, torus = task.meshes[-1], task.torus
+    n_kelvin = len(task.settings.temperatures_kelvin)
+    memory = expected_bytes(torus, mesh, n_kelvin, is_lbte=task.settings.method == LBTE)
+    sizes: dict[str, object] = {
+        "n_atoms": torus.n_atoms,
+        "mesh": list(mesh),
+        "n_wavevectors": int(np.prod(mesh)),
+        "n_irreducible": n_irreducible(torus, mesh),
+        "memory_megabytes": round(memory / _BYTES_PER_MEGABYTE, 1),
+        "expected_minutes": round(_minutes(task), 1),
+    }
+    more = {"temperatures_k": list(task.settings.temperatures_kelvin), "warnings": _doubts(task)}
+    return DryRun(ConductivityReport, sizes, more)
+
+
+def _minutes(task: _Task) -> float:
+    """Expected time of all meshes and of the error bar."""
+    torus, slope_mesh = task.torus, slope_mesh_of(task.torus, task.meshes[-1])
+    n_solutions = 2 * task.settings.n_samples + 2 * len(task.settings.temperatures_kelvin)
+    meshes = sum(expected_minutes(torus, mesh) for mesh in task.meshes)
+    return meshes + n_solutions * expected_minutes(torus, slope_mesh)
+
+
+def _doubts(task: _Task) -> list[str]:
+    return [] if task.doubt is None else [f"{task.model}: {task.doubt}"]
+
+
+def _calculate(task: _Task, phonons: ThreePhonons, progress: Progress) -> ConductivityReport:
+    unfinished = Unfinished(task.folder / _UNFINISHED, task.inputs)
+    unfinished.begin()
+    progress.log(f"conductivity: about {_minutes(task):.1f} min on one core")
+    found: list[Conductivity] = []
+    for mesh in task.meshes:
+        found.append(_on_mesh(task, phonons, mesh, unfinished, progress))
+        endless = extrapolated(found)
+        error = np.abs(endless[:, :3].mean(axis=1) / found[-1].mean - 1.0).max()
+        if task.settings.mesh == "auto" and len(found) > 1 and error <= task.settings.mesh_error_limit_relative:
+            break
+    slope_mesh = slope_mesh_of(task.torus, found[-1].mesh)
+    progress.start(task.settings.n_samples + 3, "error bar")
+    slopes = conductivity_slopes(
+        phonons,
+        replace(task.transport, method="rta", wigner=False),
+        slope_mesh,
+        n_samples=task.settings.n_samples,
+        seed=task.seed,
+        tell=progress.update,
+    )
+    errors = conductivity_errors(phonons, slopes)
+    report = _report(task, phonons, found, slopes, errors)
+    progress.stop()
+    _write(task, found[-1], report)
+    unfinished.end()
+    return report
+
+
+def _on_mesh(
+    task: _Task, phonons: ThreePhonons, mesh: Mesh, unfinished: Unfinished, progress: Progress
+) -> Conductivity:
+    """Conductivity on one mesh, in parts where the method allows it."""
+    phonons.prepare(phonons.constants(2), phonons.constants(3), mesh)
+    _refuse_imaginary(task, phonons, mesh)
+    name = "x".join(map(str, mesh))
+    points = phonons.grid_points()
+    progress.start(len(points), f"conductivity, q-mesh {format_mesh(mesh)}")
+    if task.settings.method == LBTE:
+        found = unfinished.part(name, lambda: phonons.solve(task.transport))
+        progress.update(len(points))
+        return found
+    parts = []
+    for start in range(0, len(points), _POINTS_OF_A_PART):
+        mine = points[start : start + _POINTS_OF_A_PART]
+        parts.append(
+            unfinished.part(f"{name}-{start}", lambda mine=mine: phonons.solve(task.transport, mine))  # type: ignore[misc]
+        )
+        progress.update(start + len(mine))
+    return joined(parts)
+
+
+def _refuse_imaginary(task: _Task, phonons: ThreePhonons, mesh: Mesh) -> None:
+    lowest = phonons.lowest_thz()
+    if lowest < _LOWEST_THZ:
+        raise DataError(
+            f"{task.model}: order 2 has imaginary modes on a mesh of {format_mesh(mesh)}, the lowest of "
+            f"{lowest:.3g} THz: there is no conductivity of a crystal that is not stable",
+            fix="give order 2 at a temperature, where it is stable: --effective",
+        )
+
+
+def _report(
+    task: _Task,
+    phonons: ThreePhonons,
+    found: list[Conductivity],
+    slopes: ConductivitySlopes,
+    errors: ConductivityErrors,
+) -> ConductivityReport:
+    settings, reference = task.settings, reference_of(task.transport)
+    of_mean = (slopes.second + slopes.third)[reference, :3].mean(axis=0)
+    kappa = float(slopes.kappa[reference, :3].mean())
+    row = thermal_rows(task.transport, found, slopes, errors)[reference]
+    truncation = row["kappa_expansion_sd_watt_per_meter_kelvin"] / row["kappa_watt_per_meter_kelvin"]
+    variances = variance_after_frames(phonons, of_mean) / kappa**2
+    error = float(np.hypot(np.sqrt(variances[0]), truncation))
+    return ConductivityReport(
+        status="done",
+        n_atoms=task.torus.n_atoms,
+        method=settings.method,
+        wigner=settings.wigner,
+        isotopes=settings.isotopes,
+        boundary_micrometer=settings.boundary_micrometer,
+        mesh=found[-1].mesh,
+        slope_mesh=slopes.mesh,
+        meshes=mesh_rows(found, reference),
+        has_dipoles=task.force_field.long_range is not None,
+        thermal=thermal_rows(task.transport, found, slopes, errors),
+        reference_temperature_k=settings.temperatures_kelvin[reference],
+        error_relative=error,
+        error_limit_relative=settings.error_limit_relative,
+        further_calculations=frames_for(variances, settings.error_limit_relative**2 - truncation**2),
+        limited_by=_limit(row),
+        clusters=cluster_rows(shares_by_size(phonons, slopes, reference)),
+        warnings=tuple(_doubts(task)),
+        files=tuple(f"{name}.{suffix}" for name in ("conductivity", "cumulative") for suffix in ("png", "svg"))
+        + ("cumulative.json",),
+        directory=str(task.folder),
+    )
+
+
+def _limit(row: Mapping[str, Any]) -> str:
+    """Name the largest part of the error."""
+    names = {"order 2": "order_2", "order 3": "order_3", "expansion": "expansion"}
+    return max(names, key=lambda name: row[f"kappa_{names[name]}_sd_watt_per_meter_kelvin"])
+
+
+def _write(task: _Task, found: Conductivity, report: ConductivityReport) -> None:
+    """Files first, the answer last."""
+    folder, reference = task.folder, reference_of(task.transport)
+    name = "watt_per_meter_kelvin"
+    kelvin, kappa, sds = (
+        np.array([each[key] for each in report.thermal])
+        for key in ("temperature_k", f"kappa_{name}", f"kappa_sd_{name}")
+    )
+    values = cumulative_values(found, task.transport, reference)
+    for suffix in ("png", "svg"):
+        plot_conductivity(folder / f"conductivity.{suffix}", kelvin, kappa, sds)
+        paths, frequencies, parts = (
+            np.array(values[key])
+            for key in ("mean_free_paths_angstrom", "frequencies_thz", f"kappa_{name}")
+        )
+        plot_cumulative(folder / f"cumulative.{suffix}", paths, frequencies, parts, report.error_relative)
+    atomic_write_text(folder / "cumulative.json", format_json(values))
+    write_report(folder / ANSWER, report, inputs=task.inputs)
+
+
+def _finished(task: _Task) -> ConductivityReport | None:
+    """Answer that is there, if nothing has changed since."""
+    content = read_report(task.folder / ANSWER, ConductivityReport)
+    report = report_of(content) if content.get("inputs") == task.inputs else None
+    if report is None or not all((task.folder / name).exists() for name in report.files):
+        return None
+    return replace(report, up_to_date=True)
+
+
+def report_of(content: Mapping[str, Any]) -> ConductivityReport | None:
+    """Read an answer from its JSON values; None where there is none, or it is damaged."""
+    try:
+        values = {
+            each.name: content[each.name] for each in fields(ConductivityReport) if each.name != "up_to_date"
+        }
+        named = ("mesh", "slope_mesh", "meshes", "thermal", "clusters", "warnings", "files")
+        return ConductivityReport(**{**values, **{name: tuple(values[name]) for name in named}})
+    except (KeyError, TypeError):
+        return None
