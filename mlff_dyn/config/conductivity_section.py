@@ -18,25 +18,33 @@ class ConductivityConfig(Section):
     )
     method: Literal["rta", "lbte"] = Field(
         default="rta",
-        description="`rta`: each mode relaxes on its own; `lbte`: full solution of the linear Boltzmann equation.",
+        description="`rta`: each mode relaxes on its own; `lbte`: full solution of the linear Boltzmann "
+        "equation.",
     )
     wigner: bool = Field(
         default=False, description="Add what tunnels between modes of near frequencies (Wigner transport)."
     )
     mesh: tuple[Points, Points, Points] | Literal["auto"] = Field(
         default="auto",
-        description="Wave vectors along each axis of the primitive cell; `auto`: finer meshes in turn until the "
-        "error of the mesh is below `mesh_error_limit_relative`, or the next one would take more than 10 min.",
+        description="Wave vectors along each axis of the primitive cell; `auto`: finer meshes in turn until "
+        "the error of the mesh is below `mesh_error_limit_relative`, or the next one would take more than "
+        "10 min.",
     )
     mesh_error_limit_relative: Real = Field(
         default=0.03, gt=0.0, description="Error of the mesh that `auto` accepts."
     )
     error_limit_relative: Real = Field(
-        default=0.1, gt=0.0, description="Error of the conductivity for which further calculations are counted."
+        default=0.1,
+        gt=0.0,
+        description="Error of the conductivity for which further calculations are counted.",
     )
     supercell: Supercell | None = Field(
         default=None,
-        description="Cell of the force constants, as `structure.supercell`; null: the training cell.",
+        description="Cell of order 3, as `structure.supercell`; null: the training cell.",
+    )
+    supercell_2: Supercell | None = Field(
+        default=None,
+        description="Cell of order 2; null: as `supercell`. A larger one suits a model with Born charges.",
     )
     isotopes: bool = Field(default=False, description="Scattering by the natural isotopes.")
     boundary_micrometer: Real | None = Field(

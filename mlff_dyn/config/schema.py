@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from mlff_dyn.config.fields import EngineKind, Integer, OrderCutoffs, Real, Stored, Supercell, Temperatures
 from mlff_dyn.config.conductivity_section import ConductivityConfig
+from mlff_dyn.config.fields import EngineKind, Integer, OrderCutoffs, Real, Stored, Supercell, Temperatures
 from mlff_dyn.config.phonons_section import PhononsConfig
 from mlff_dyn.config.section import Section
 from mlff_dyn.errors import ConfigError

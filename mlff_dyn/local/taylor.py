@@ -289,9 +289,7 @@ def _triples(
 
 def _distinct(weights: NDArray[np.float64], places: NDArray[np.int64]) -> NDArray[np.float64]:
     """Weights of distinct derivatives from those of all elements, along the last axis."""
-    found = np.zeros((*weights.shape[:-1], int(places.max()) + 1))
-    np.add.at(found, (..., places), weights)
-    return found
+    return np.asarray(weights @ np.eye(int(places.max()) + 1)[places])
 
 
 def _weighted_pairs(

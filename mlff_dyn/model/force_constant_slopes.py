@@ -16,6 +16,7 @@ from mlff_dyn.local.taylor import SiteAtRest
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mlff_dyn.kernels.local_tables import LocalTables
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.expansion import Expansion
 
@@ -61,13 +62,19 @@ def force_constant_slopes(
     return found
 
 
-def _local_slopes(tables, weights, torus, order):
+def _local_slopes(
+    tables: LocalTables, weights: NDArray[np.float64], torus: Torus, order: int
+) -> NDArray[np.float64]:
     found = np.zeros(tables.n_functions)
     for site in range(tables.n_sites):
         at_rest = SiteAtRest(tables, site, order)
         slots = np.concatenate([[[site, 0, 0, 0]], tables.slots[at_rest.neighbors]]).astype(np.int64)
         atoms = _atoms(slots, torus)
-        found += at_rest.slopes(lambda clusters: _gather(weights, atoms[clusters], torus).reshape(len(clusters), -1))
+
+        def weigh(clusters: NDArray[np.int64], atoms: NDArray[np.int64] = atoms) -> NDArray[np.float64]:
+            return _gather(weights, atoms[clusters], torus).reshape(len(clusters), -1)
+
+        found += at_rest.slopes(weigh)
     return found
 
 
@@ -97,6 +104,7 @@ def _gather(weights: NDArray[np.float64], clusters: NDArray[np.int64], torus: To
     found = np.zeros((len(clusters), *(3,) * order))
     for each in permutations(range(order)):
         atoms = home[each[0]][:, each]
-        taken = weights[(atoms[:, 0] // n_cells, *atoms[:, 1:].T)]
+        places = (atoms[:, 0] // n_cells, *atoms[:, 1:].T)
+        taken = weights[places]
         found += taken.transpose(0, *(1 + axis for axis in np.argsort(each).tolist()))
     return found

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _INK = "#222222"
+_LEAST = 1e-9
 
 
 def plot_conductivity(path: Path, kelvin: np.ndarray, kappa: np.ndarray, sds: np.ndarray) -> None:
@@ -65,12 +66,17 @@ def plot_cumulative(
     with rc_context(STYLE):
         figure = Figure(figsize=(8.0, 3.6), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
-        moving = (paths > 0.0) & (parts > 0.0)
+        moving = (paths > 0.0) & (parts > _LEAST * parts.sum())
         for panel, x in ((left, 0.1 * paths), (right, frequencies)):
             order = np.argsort(x[moving])
             sums = np.cumsum(parts[moving][order])
             draw_band(panel, x[moving][order], sums, relative_sd * sums, color=COLORS[0])
             panel.axhline(float(parts.sum()), color=_INK, lw=0.6, ls=":")
-        left.set(xscale="log", xlabel="Mean free path (nm)", ylabel="Conductivity up to it (W/mK)", ylim=(0.0, None))
+        left.set(
+            xscale="log",
+            xlabel="Mean free path (nm)",
+            ylabel="Conductivity up to it (W/mK)",
+            ylim=(0.0, None),
+        )
         right.set(xlabel="Frequency (THz)", xlim=(0.0, None))
         save_figure(figure, path)

@@ -60,7 +60,7 @@ def meshes_to_try(torus: Torus, limits: MeshLimits = LIMITS) -> tuple[Mesh, ...]
 
 def coarse_mesh_of(mesh: Mesh, limits: MeshLimits = LIMITS) -> Mesh:
     """Mesh that tells how far a given one has converged."""
-    first, second, third = (max(1, 2 * round((limits.coarse * n - 1) / 2) + 1) if n > 2 else n for n in mesh)
+    first, second, third = (min(n, max(2, 2 * round((limits.coarse * n - 1) / 2) + 1)) for n in mesh)
     return (first, second, third)
 
 
@@ -73,14 +73,16 @@ def slope_mesh_of(torus: Torus, mesh: Mesh, limits: MeshLimits = LIMITS) -> Mesh
 
 def n_irreducible(torus: Torus, mesh: Mesh) -> int:
     """Irreducible wave vectors of a mesh, by the point group of the crystal."""
-    from phonopy.structure.symmetry import Symmetry
     from phonopy.phonon.grid import BZGrid, get_ir_grid_points
+    from phonopy.structure.cells import get_primitive
+    from phonopy.structure.symmetry import Symmetry
 
     from mlff_dyn.formats.phonopy_cells import input_cell
-    from phonopy.structure.cells import get_primitive
 
     crystal = torus.crystal
-    primitive = get_primitive(input_cell(crystal), np.linalg.inv(crystal.input_matrix).T, symprec=crystal.symprec)
+    primitive = get_primitive(
+        input_cell(crystal), np.linalg.inv(crystal.input_matrix).T, symprec=crystal.symprec
+    )
     symmetry = Symmetry(primitive, symprec=crystal.symprec)
     grid = BZGrid(list(mesh), lattice=primitive.cell, symmetry_dataset=symmetry.dataset)
     return len(get_ir_grid_points(grid)[0])

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.model.force_constant_slopes import force_constant_slopes
 from mlff_dyn.observables.conductivity.slopes import third_order_slopes
 from mlff_dyn.observables.truncation import truncation_change
 
@@ -104,24 +103,22 @@ def conductivity_slopes(
     tell(1)
     components, mapping = _components(found)
     kelvin = np.array(transport.temperatures_kelvin)
-    expansion, torus = phonons.force_field.expansion, phonons.torus
     of_third, of_scale, reference = [], [], reference_of(transport)
     for number in range(len(kelvin)):
         slopes = third_order_slopes(phonons, found, number, float(kelvin[number]), components)[0]
-        arrays = [phonons.in_torus(each) for each in slopes]
-        of_third.append([force_constant_slopes(expansion, each, torus) for each in arrays])
+        of_third.append([phonons.slopes(each) for each in slopes])
         of_scale.append(np.einsum("cpijxyz,pijxyz->c", slopes, third))
         if number == reference:
-            by_constants = _mean_of_axes(arrays, components, mapping)
+            by_constants = phonons.in_torus(_mean_of_axes(slopes, components, mapping))
     tell(2)
     posterior, truncated = phonons.force_field.posterior, truncation_change(phonons.force_field)
     samples = posterior.sample(n_samples, np.random.default_rng(seed)) - posterior.mean
     by_truncation = _change(phonons, found.mesh, transport, truncated)[1]
     tell(3)
-    steps, rms = _slopes_by_samples(phonons, found.mesh, transport, samples, components, lambda n: tell(n + 3))
-    of_second = np.array(
-        [[force_constant_slopes(expansion, phonons.in_torus(e), torus) for e in rows] for rows in steps]
+    steps, rms = _slopes_by_samples(
+        phonons, found.mesh, transport, samples, components=components, tell=lambda n: tell(n + 3)
     )
+    of_second = np.array([[phonons.slopes(each) for each in of_temperature] for of_temperature in steps])
     covered = np.linalg.norm(of_second @ phonons.force_field.posterior.covariance_factor, axis=2)
     of_second *= np.divide(rms, covered, out=np.zeros_like(covered), where=covered > 0.0)[..., None]
     spread_third = _spread(np.array(of_third), components, mapping)
@@ -142,19 +139,20 @@ def reference_of(transport: Transport) -> int:
 
 
 def _mean_of_axes(
-    arrays: list[NDArray[np.float64]], components: tuple[int, ...], mapping: list[int | None]
+    arrays: NDArray[np.float64], components: tuple[int, ...], mapping: list[int | None]
 ) -> NDArray[np.float64]:
     """Mean of the components xx, yy, zz."""
     found = np.zeros_like(arrays[0])
     for which in mapping[:3]:
         if which is not None:
             found += arrays[components.index(which)] / 3.0
-    return found
+    return np.asarray(found)
 
 
 def _components(found: Conductivity) -> tuple[tuple[int, ...], list[int | None]]:
     """Different components of the tensor, and which of them each of the six is; None: it vanishes."""
-    kappa, mapping = found.relaxation, []
+    kappa = found.relaxation
+    mapping: list[int | None] = []
     size = _LIMITS.least_component * np.abs(kappa).max(axis=1)
     chosen: list[int] = []
     for k in range(6):
@@ -198,6 +196,7 @@ def _slopes_by_samples(
     mesh: Mesh,
     transport: Transport,
     samples: NDArray[np.float64],
+    *,
     components: tuple[int, ...],
     tell: Callable[[int], None],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -131,5 +131,4 @@ def _longest_distances(torus: Torus) -> NDArray[np.float64]:
     positions = torus.positions
     between = get_distances(positions, cell=torus.lattice, pbc=torus.crystal.periodic)[1]
     home = between[torus.n_cells * np.arange(torus.crystal.n_sites)]
-    return np.maximum(np.maximum(home[:, :, None], home[:, None, :]), between[None])
-
+    return np.asarray(np.maximum(np.maximum(home[:, :, None], home[:, None, :]), between[None]))

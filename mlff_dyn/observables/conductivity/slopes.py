@@ -82,7 +82,7 @@ def _slopes_by_linewidth(found: Conductivity, number: int) -> NDArray[np.float64
         ends = np.flatnonzero(np.diff(frequencies) > _DEGENERATE_THZ) + 1
         for group in np.split(np.arange(len(frequencies)), ends):
             slopes[point, group] = slopes[point, group].mean(axis=0)
-    return slopes
+    return np.asarray(slopes)
 
 
 _DEGENERATE_THZ = 1e-4
@@ -110,7 +110,9 @@ class _Channels(NamedTuple):
 
     def part(self, which: slice) -> _Channels:
         """Return some of the triplets."""
-        return _Channels(*(each[which] for each in self))
+        return _Channels(
+            self.triplets[which], self.wavevectors[which], self.vectors[which], self.rates[which]
+        )
 
 
 def _channels(phono3py: Any, point: int, temperature_kelvin: float) -> _Channels:  # noqa: ANN401
@@ -179,7 +181,7 @@ class _Transform:
             whole += _moved(found, leg) / len(_LEGS)
         flat = whole.transpose(0, 1, 4, 2, 5, 3, 6).reshape(len(whole), 3 * n, 3 * n, 3 * n)
         e = part.vectors
-        return np.einsum("tijk,tix,tjy,tkz->txyz", flat, e[:, 0], e[:, 1], e[:, 2], optimize=True)
+        return np.asarray(np.einsum("tijk,tix,tjy,tkz->txyz", flat, e[:, 0], e[:, 1], e[:, 2], optimize=True))
 
     def add(
         self,
@@ -222,5 +224,5 @@ class _Transform:
 
 
 def _moved(values: NDArray[np.complex128], leg: tuple[int, int, int]) -> NDArray[np.complex128]:
-    """Atoms and axes of (n, home, one, other, a, b, c) in the order of the triplet; the way back is the same."""
-    return values.transpose(0, *(1 + k for k in leg), *(4 + k for k in leg))
+    """Atoms and axes of (n, home, one, other, a, b, c) in the order of the triplet, or back."""
+    return np.asarray(values.transpose(0, *(1 + k for k in leg), *(4 + k for k in leg)))

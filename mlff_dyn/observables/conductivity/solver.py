@@ -13,6 +13,7 @@ import numpy as np
 from mlff_dyn.errors import UsageError
 from mlff_dyn.formats.born_file import phonopy_dipoles
 from mlff_dyn.formats.phonopy_cells import compact_array, phonopy_cells
+from mlff_dyn.model.force_constant_slopes import force_constant_slopes
 from mlff_dyn.model.force_constants import whole_force_constants
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Conductivity:
         """Of modes, shape (n_temperatures, n_points, n_modes), Å; zero where there is no linewidth."""
         whole = self.linewidths_thz + self.other_linewidths_thz
         speeds = np.linalg.norm(self.velocities, axis=2)
-        return np.divide(speeds, 4.0 * np.pi * whole, out=np.zeros_like(whole), where=whole > 0.0)
+        return np.asarray(np.divide(speeds, 4.0 * np.pi * whole, out=np.zeros_like(whole), where=whole > 0.0))
 
 
 class ThreePhonons:
@@ -107,7 +108,9 @@ class ThreePhonons:
     ----------
     force_field : ForceField
     torus : Torus
-        Supercell of the force constants, a repetition of the cell that the user gave.
+        Supercell of order 3, a repetition of the cell that the user gave.
+    harmonic : Torus, optional
+        That of order 2; the same without it.
 
     Raises
     ------
@@ -115,9 +118,13 @@ class ThreePhonons:
         If phono3py is missing, or the supercell is not such a repetition.
     """
 
-    def __init__(self, force_field: ForceField, torus: Torus) -> None:
+    def __init__(self, force_field: ForceField, torus: Torus, harmonic: Torus | None = None) -> None:
         self.force_field, self.torus = force_field, torus
-        self.phono3py: Any = _phono3py()(**phonopy_cells(torus), log_level=0)
+        self.harmonic = harmonic or torus
+        cells = phonopy_cells(torus)
+        if harmonic is not None:
+            cells["phonon_supercell_matrix"] = phonopy_cells(harmonic)["supercell_matrix"]
+        self.phono3py: Any = _phono3py()(**cells, log_level=0)
         dipoles = phonopy_dipoles(self.phono3py, force_field, torus)
         if dipoles is not None:
             self.phono3py.nac_params = dipoles
@@ -131,16 +138,31 @@ class ThreePhonons:
             If the force field has no such order.
         """
         given = self.force_field.posterior.mean if parameters is None else parameters
-        found = whole_force_constants(self.force_field.expansion, given, order, self.torus)
-        return compact_array(found, self.phono3py.supercell, np.array(self.phono3py.primitive.p2s_map))
+        torus, supercell, first = self._cells(order)
+        return compact_array(
+            whole_force_constants(self.force_field.expansion, given, order, torus), supercell, first
+        )
+
+    def slopes(self, compact: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Slopes by the parameters from those by compact force constants, shape (n_parameters,)."""
+        torus = self._cells(compact.ndim // 2)[0]
+        return force_constant_slopes(self.force_field.expansion, self.in_torus(compact), torus)
+
+    def _cells(self, order: int) -> tuple[Torus, Any, NDArray[np.int64]]:
+        """Torus and supercell of an order, and the atoms of the primitive cell in that."""
+        if order == 2:
+            primitive = self.phono3py.phonon_primitive
+            return self.harmonic, self.phono3py.phonon_supercell, np.array(primitive.p2s_map)
+        return self.torus, self.phono3py.supercell, np.array(self.phono3py.primitive.p2s_map)
 
     def in_torus(self, compact: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Compact array of phono3py, (n_primitive, n_atoms, ...), by the sites in cell 0 and atoms of the torus."""
-        torus, order = self.torus, compact.ndim // 2
-        atoms = torus.match(self.phono3py.supercell.positions)[0]
+        """Compact array of phono3py by the sites in cell 0 and the atoms of the torus."""
+        order = compact.ndim // 2
+        torus, supercell, firsts = self._cells(order)
+        atoms = torus.match(supercell.positions)[0]
         sites, cells = np.divmod(atoms, torus.n_cells)
         found = np.empty_like(compact)
-        for row, first in enumerate(np.array(self.phono3py.primitive.p2s_map)):
+        for row, first in enumerate(firsts.tolist()):
             offsets = torus.offsets[cells] - torus.offsets[cells[first]]
             places = np.argsort(sites * torus.n_cells + torus.cell_index(offsets))
             found[sites[first]] = compact[row][np.ix_(*(places,) * (order - 1))]
@@ -192,12 +214,12 @@ class ThreePhonons:
 def joined(parts: Sequence[Conductivity]) -> Conductivity:
     """Sum of parts of the wave vectors of one mesh, in the relaxation time approximation."""
     first = parts[0]
-    coherent = None if first.coherent is None else np.sum([each.coherent for each in parts], axis=0)
+    coherent = [each.coherent for each in parts if each.coherent is not None]
     return Conductivity(
         mesh=first.mesh,
         kappa=np.sum([each.kappa for each in parts], axis=0),
         relaxation=np.sum([each.relaxation for each in parts], axis=0),
-        coherent=coherent,
+        coherent=np.sum(coherent, axis=0) if coherent else None,
         modes=np.concatenate([each.modes for each in parts], axis=1),
         grid_points=np.concatenate([each.grid_points for each in parts]),
         frequencies_thz=np.concatenate([each.frequencies_thz for each in parts]),
@@ -246,11 +268,12 @@ def _tensors(found: Any, transport: Transport) -> dict[str, Any]:  # noqa: ANN40
 def _of_modes(found: Any, transport: Transport) -> NDArray[np.float64]:  # noqa: ANN401
     """Of each mode, times the number of wave vectors of the mesh."""
     if transport.method == LBTE:
-        kept = found.solver if transport.wigner else found
-        return np.asarray(kept.mode_kappa_RTA)[0]
-    if transport.wigner:
-        return np.einsum("tpiic->tpic", np.asarray(found.mode_kappa_matrix)[0].real)
-    return np.asarray(found.mode_kappa)[0]
+        modes = (found.solver if transport.wigner else found).mode_kappa_RTA
+    elif transport.wigner:
+        modes = np.einsum("stpiic->stpic", np.asarray(found.mode_kappa_matrix).real)
+    else:
+        modes = found.mode_kappa
+    return np.array(modes[0], np.float64)
 
 
 def _phono3py() -> Any:  # noqa: ANN401

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +53,7 @@ PLACE = "conductivity"
 ANSWER = "conductivity.json"
 _UNFINISHED = "unfinished"
 _POINTS_OF_A_PART = 4
+_PLOTS, _SUFFIXES = ("conductivity", "cumulative"), ("png", "svg")
 _BYTES_PER_MEGABYTE = 1e6
 _LOWEST_THZ = -0.1
 
@@ -65,6 +65,7 @@ class _Task:
     model: Path
     force_field: ForceField
     torus: Torus
+    harmonic: Torus | None
     settings: ConductivityConfig
     seed: int
     doubt: str | None
@@ -89,8 +90,13 @@ class _Task:
         periodic = self.torus.crystal.periodic
         if any(n > 1 and not along for n, along in zip(given, periodic, strict=True)):
             raise UsageError(
-                f"conductivity.mesh {format_mesh(given)} has several points along an axis that is not periodic",
+                f"conductivity.mesh {format_mesh(given)} has several points along an axis without periods",
                 fix="give 1 there",
+            )
+        if given == (1, 1, 1):
+            raise UsageError(
+                "conductivity.mesh 1 x 1 x 1 holds the zone center alone, where nothing moves heat",
+                fix="give more wave vectors, or auto",
             )
         coarse = coarse_mesh_of(given)
         return (given,) if coarse == given else (coarse, given)
@@ -99,7 +105,8 @@ class _Task:
     def inputs(self) -> str:
         """Digest of all that the answer depends on."""
         settings = self.settings.model_dump(mode="json")
-        return digest([file_digest(self.model), self.torus.matrix.tolist(), settings, self.seed, self.doubt])
+        cells = [each.matrix.tolist() for each in (self.torus, self.harmonic) if each is not None]
+        return digest([file_digest(self.model), cells, settings, self.seed, self.doubt])
 
 
 def conductivity(source: Path | Config, *, dry_run: bool, force: bool, progress: Progress) -> Report:
@@ -125,7 +132,7 @@ def conductivity(source: Path | Config, *, dry_run: bool, force: bool, progress:
         If phono3py is missing, the mesh or the supercell are wrong, or the memory does not suffice.
     """
     task = _task(source)
-    phonons = ThreePhonons(task.force_field, task.torus)
+    phonons = ThreePhonons(task.force_field, task.torus, task.harmonic)
     _check(task, phonons)
     if dry_run:
         return _dry_run(task)
@@ -145,20 +152,22 @@ def _task(source: Path | Config) -> _Task:
         doubt = None
         if workspace.model_path.exists():
             doubt = training_doubt(workspace.model_path, source)
-        torus = workspace.supercell(source.conductivity.supercell)
-        found = (workspace.model_path, workspace.read_model(), torus, source.conductivity, source.seed)
+        given = source.conductivity
+        torus = workspace.supercell(given.supercell)
+        harmonic = None if given.supercell_2 is None else workspace.supercell(given.supercell_2)
+        found = (workspace.model_path, workspace.read_model(), torus, harmonic, given, source.seed)
         return _Task(*found, doubt)
     path = source / MODEL_NAME if source.is_dir() else source
     force_field, metadata = read_model(path)
     is_alone = not path.with_name(ANSWER_NAME).exists()
     doubt = None if is_alone else training_doubt(path, None)
     torus = training_supercell(force_field, metadata, path)
-    return _Task(path, force_field, torus, ConductivityConfig(), 1, doubt)
+    return _Task(path, force_field, torus, None, ConductivityConfig(), 1, doubt)
 
 
 def _check(task: _Task, phonons: ThreePhonons) -> None:
     """Refuse what cannot be calculated, before anything is written."""
-    unstable = stability_warnings(task.force_field, task.torus)
+    unstable = stability_warnings(task.force_field, task.harmonic or task.torus)
     if unstable:
         raise DataError(
             f"{task.model}: {unstable[0]}",
@@ -169,7 +178,7 @@ def _check(task: _Task, phonons: ThreePhonons) -> None:
     available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > available:
         raise UsageError(
-            f"a conductivity of {task.torus.n_atoms} atoms on a mesh of {format_mesh(task.meshes[-1])} takes about "
+            f"{task.torus.n_atoms} atoms and a q-mesh of {format_mesh(task.meshes[-1])} take about "
             f"{needed / 2**30:.0f} GiB of memory; there are {available / 2**30:.0f}",
             fix="choose a smaller conductivity.supercell or conductivity.mesh, or method rta",
         )
@@ -213,7 +222,11 @@ def _calculate(task: _Task, phonons: ThreePhonons, progress: Progress) -> Conduc
         found.append(_on_mesh(task, phonons, mesh, unfinished, progress))
         endless = extrapolated(found)
         error = np.abs(endless[:, :3].mean(axis=1) / found[-1].mean - 1.0).max()
-        if task.settings.mesh == "auto" and len(found) > 1 and error <= task.settings.mesh_error_limit_relative:
+        if (
+            task.settings.mesh == "auto"
+            and len(found) > 1
+            and error <= task.settings.mesh_error_limit_relative
+        ):
             break
     slope_mesh = slope_mesh_of(task.torus, found[-1].mesh)
     progress.start(task.settings.n_samples + 3, "error bar")
@@ -299,8 +312,7 @@ def _report(
         limited_by=_limit(row),
         clusters=cluster_rows(shares_by_size(phonons, slopes, reference)),
         warnings=tuple(_doubts(task)),
-        files=tuple(f"{name}.{suffix}" for name in ("conductivity", "cumulative") for suffix in ("png", "svg"))
-        + ("cumulative.json",),
+        files=(*(f"{name}.{suffix}" for name in _PLOTS for suffix in _SUFFIXES), "cumulative.json"),
         directory=str(task.folder),
     )
 
@@ -320,11 +332,10 @@ def _write(task: _Task, found: Conductivity, report: ConductivityReport) -> None
         for key in ("temperature_k", f"kappa_{name}", f"kappa_sd_{name}")
     )
     values = cumulative_values(found, task.transport, reference)
-    for suffix in ("png", "svg"):
+    for suffix in _SUFFIXES:
         plot_conductivity(folder / f"conductivity.{suffix}", kelvin, kappa, sds)
         paths, frequencies, parts = (
-            np.array(values[key])
-            for key in ("mean_free_paths_angstrom", "frequencies_thz", f"kappa_{name}")
+            np.array(values[key]) for key in ("mean_free_paths_angstrom", "frequencies_thz", f"kappa_{name}")
         )
         plot_cumulative(folder / f"cumulative.{suffix}", paths, frequencies, parts, report.error_relative)
     atomic_write_text(folder / "cumulative.json", format_json(values))

@@ -94,7 +94,9 @@ class ConductivityReport(Report):
         names = {"rta": "relaxation time approximation", "lbte": "linear Boltzmann equation"}
         parts = [names[self.method], *(["with tunneling between modes"] if self.wigner else [])]
         parts += ["isotopes"] if self.isotopes else []
-        parts += [] if self.boundary_micrometer is None else [f"boundaries at {self.boundary_micrometer:g} μm"]
+        parts += (
+            [] if self.boundary_micrometer is None else [f"boundaries at {self.boundary_micrometer:g} μm"]
+        )
         return ", ".join(parts)
 
     def outlook(self) -> str:

@@ -1,11 +1,11 @@
-"""Parts of a conductivity that are done, on disk until the whole is: a run that is killed goes on from them."""
+"""Parts of a conductivity that are done, on disk until the whole is: the next command goes on from them."""
 
 from __future__ import annotations
 
 import shutil
 import zipfile
 from dataclasses import fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-_TUPLES = ("mesh",)
 
 
 class Unfinished:
@@ -48,9 +46,8 @@ class Unfinished:
         path = self._mine / f"{name}.npz"
         known = _read(path)
         if known is not None and set(known) <= set(names):
-            values = {each: known.get(each) for each in names}
-            values["mesh"] = tuple(int(n) for n in known["mesh"])
-            return Conductivity(**values)
+            values: dict[str, Any] = {**dict.fromkeys(names), **known}
+            return Conductivity(**{**values, "mesh": tuple(known["mesh"].tolist())})
         found = solve()
         arrays = {each: getattr(found, each) for each in names if getattr(found, each) is not None}
         with atomic_write(path) as temporary, temporary.open("wb") as stream:
