@@ -14,7 +14,7 @@ from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.force_constant_slopes import force_constant_slopes
 from mlff_dyn.model.force_constants import whole_force_constants
-from mlff_dyn.observables.conductivity.errors import conductivity_errors
+from mlff_dyn.observables.conductivity.error_bars import conductivity_errors
 from mlff_dyn.observables.conductivity.parameter_slopes import conductivity_slopes
 from mlff_dyn.observables.conductivity.shares import frames_for, shares_by_size, variance_after_frames
 from mlff_dyn.observables.conductivity.slopes import third_order_slopes

@@ -40,6 +40,7 @@ def test_the_answer_has_its_files_and_is_up_to_date_the_second_time(project):
 
 def test_an_interrupted_run_goes_on_with_the_same_result(project, monkeypatch):
     config = project / "CONFIG.yaml"
+    monkeypatch.setattr("mlff_dyn.workflows.conductivity.conductivity._POINTS_OF_A_PART", 1)
     whole = invoke("conductivity", config, *FEW, "--json").stdout
     (project / FOLDER / "conductivity.json").unlink()
     solve, n_solved = ThreePhonons.solve, []
@@ -50,7 +51,6 @@ def test_an_interrupted_run_goes_on_with_the_same_result(project, monkeypatch):
             raise KeyboardInterrupt
         return solve(self, *given)
 
-    monkeypatch.setattr("mlff_dyn.workflows.conductivity.conductivity._POINTS_OF_A_PART", 1)
     monkeypatch.setattr(ThreePhonons, "solve", interrupted)
     assert invoke("conductivity", config, *FEW).exit_code != 0
     assert not (project / FOLDER / "conductivity.json").exists()

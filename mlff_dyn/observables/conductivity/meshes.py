@@ -109,7 +109,7 @@ def expected_bytes(torus: Torus, mesh: Mesh, n_temperatures: int, *, is_lbte: bo
 
 
 def extrapolated(found: Sequence[Conductivity]) -> NDArray[np.float64]:
-    """Tensor on an endless mesh, from the last two: the error falls as one over the points along an axis.
+    """Tensor on an endless mesh, from the last two: the error falls as one over their square along an axis.
 
     Returns
     -------
@@ -118,5 +118,6 @@ def extrapolated(found: Sequence[Conductivity]) -> NDArray[np.float64]:
     if len(found) < 2:
         return found[-1].kappa
     fine, coarse = found[-1], found[-2]
-    ratio = float(np.prod(coarse.mesh) / np.prod(fine.mesh)) ** (1.0 / max(1, sum(n > 1 for n in fine.mesh)))
+    n_axes = max(1, sum(n > 1 for n in fine.mesh))
+    ratio = float(np.prod(coarse.mesh) / np.prod(fine.mesh)) ** (2.0 / n_axes)
     return np.asarray((fine.kappa - ratio * coarse.kappa) / (1.0 - ratio))

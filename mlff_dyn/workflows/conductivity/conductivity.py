@@ -11,7 +11,7 @@ import numpy as np
 
 from mlff_dyn.config.conductivity_section import ConductivityConfig
 from mlff_dyn.errors import DataError, UsageError
-from mlff_dyn.observables.conductivity.errors import conductivity_errors
+from mlff_dyn.observables.conductivity.error_bars import conductivity_errors
 from mlff_dyn.observables.conductivity.meshes import (
     coarse_mesh_of,
     expected_bytes,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from mlff_dyn.config.schema import Config
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.force_field import ForceField
-    from mlff_dyn.observables.conductivity.errors import ConductivityErrors
+    from mlff_dyn.observables.conductivity.error_bars import ConductivityErrors
     from mlff_dyn.observables.conductivity.parameter_slopes import ConductivitySlopes
     from mlff_dyn.observables.conductivity.solver import Conductivity, Mesh
     from mlff_dyn.report.progress import Progress

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mlff_dyn.observables.conductivity.errors import ConductivityErrors
+    from mlff_dyn.observables.conductivity.error_bars import ConductivityErrors
     from mlff_dyn.observables.conductivity.parameter_slopes import ConductivitySlopes
     from mlff_dyn.observables.conductivity.solver import Conductivity, Transport
 
