@@ -31,7 +31,12 @@ from mlff_dyn.store.lock import RunLock
 from mlff_dyn.store.model_file import read_model
 from mlff_dyn.store.source import file_digest
 from mlff_dyn.workflows.conductivity.conductivity_report import ConductivityReport, format_mesh
-from mlff_dyn.workflows.conductivity.rows import cluster_rows, cumulative_values, mesh_rows, thermal_rows
+from mlff_dyn.workflows.conductivity.conductivity_rows import (
+    cluster_rows,
+    cumulative_values,
+    mesh_rows,
+    thermal_rows,
+)
 from mlff_dyn.workflows.conductivity.unfinished import Unfinished
 from mlff_dyn.workflows.export import MODEL_NAME, training_supercell
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
