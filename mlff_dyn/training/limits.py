@@ -27,6 +27,10 @@ class DecisionLimits:
         Largest displacement of a frame that may be labelled, over the limit of the trusted region.
     frames_before_test : int
         Frames before a temperature that no calculation has tested is labelled.
+    steps_per_error : int
+        MD steps for each error that is found, once there are ``frames_before_test`` of them. Errors of small
+        crystals cost as much as 20 to 60 steps, so that they add a tenth to a quarter to the time of the
+        dynamics; what they vary with has decayed by then.
     enough_snapshots : int
         Fewest snapshots, with two rows per parameter, that tell truncation from lack of data.
     accepted_score : float
@@ -70,6 +74,7 @@ class DecisionLimits:
     start_frame_every_femtoseconds: float = 100.0
     label_fraction: float = 0.8
     frames_before_test: int = 10
+    steps_per_error: int = 250
     enough_snapshots: int = 4
     accepted_score: float = 2.0
     predictions_for_truncation: int = 2

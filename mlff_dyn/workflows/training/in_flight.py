@@ -14,6 +14,7 @@ import numpy as np
 
 from mlff_dyn.engines.base import engine_identity
 from mlff_dyn.errors import BasisError, DataError
+from mlff_dyn.kernels.strain.kernel import check_strain
 from mlff_dyn.lattice.torus import Torus
 from mlff_dyn.store.json_file import read_json, write_json
 from mlff_dyn.store.provenance import Provenance
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
 
     from mlff_dyn.engines.base import Engine
     from mlff_dyn.execution.base import Execution
+    from mlff_dyn.model.expansion import Expansion
     from mlff_dyn.report.progress import Progress
     from mlff_dyn.store.dataset import Snapshot
+    from mlff_dyn.training.frame_choice import Frame
     from mlff_dyn.workflows.training.learner import Learner
 
 PLAN_NAME = "planned.json"
@@ -45,11 +48,16 @@ class Call:
     displacements: NDArray[np.float64]
     temperature_kelvin: float | None
     reason: str
+    strain: NDArray[np.float64] | None = None
 
     @property
-    def structure(self) -> tuple[Torus, NDArray[np.float64]]:
-        """Supercell and displacements (Å)."""
-        return self.torus, self.displacements
+    def structure(self) -> tuple[Torus, NDArray[np.float64], NDArray[np.float64] | None]:
+        """Supercell, displacements (Å) and strain."""
+        return self.torus, self.displacements, self.strain
+
+    def frame(self, expansion: Expansion) -> Frame:
+        """Expansion on the supercell, and displacements (Å)."""
+        return expansion.on(self.torus, self.strain), self.displacements
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,8 +188,13 @@ class CallsInFlight:
         if np.array_equal(torus.matrix, workspace.training_torus.matrix):
             torus = workspace.training_torus
         temperature = content["temperature_kelvin"]
+        strain = content.get("strain")
         return Call(
-            torus, displacements, None if temperature is None else float(temperature), str(content["reason"])
+            torus,
+            displacements,
+            None if temperature is None else float(temperature),
+            str(content["reason"]),
+            None if strain is None else check_strain(np.array(strain, dtype=float)),
         )
 
 
@@ -191,4 +204,5 @@ def _to_json(call: Call) -> dict[str, Any]:
         "displacements_angstrom": call.displacements,
         "temperature_kelvin": call.temperature_kelvin,
         "reason": call.reason,
+        **({} if call.strain is None else {"strain": call.strain}),
     }

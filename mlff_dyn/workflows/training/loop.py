@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,18 +13,20 @@ from mlff_dyn.model.harmonic_modes import harmonic_modes
 from mlff_dyn.store.provenance import INITIAL
 from mlff_dyn.training.criteria.decision import Decision
 from mlff_dyn.training.criteria.registry import create_criterion
-from mlff_dyn.training.exploration import QUIET, Exploration, ExplorationPlan, explore
+from mlff_dyn.training.exploration import QUIET, UNTESTED, Exploration, ExplorationPlan, explore
 from mlff_dyn.training.frame_choice import (
     LAST,
     can_judge_truncation,
-    choose_frames,
-    information_pool,
-    outlook,
+    frames_on,
+    outlook_of_frames,
 )
 from mlff_dyn.training.initial import phonon_displacements, rattled_displacements
 from mlff_dyn.training.limits import LIMITS
+from mlff_dyn.training.round_choice import TemperaturePool, choose_round
 from mlff_dyn.training.running import with_running
+from mlff_dyn.training.walk import join_frames
 from mlff_dyn.units import format_kelvin
+from mlff_dyn.workflows.constant_pressure import barostat_of
 from mlff_dyn.workflows.setup.initialise import initial_displacements
 from mlff_dyn.workflows.setup.workspace import digest
 from mlff_dyn.workflows.training.in_flight import Call, CallsInFlight
@@ -32,12 +35,13 @@ from mlff_dyn.workflows.training.second_look import confirmed
 from mlff_dyn.workflows.training.train_report import ALL_STEPS, BUDGET, CONVERGED, LIMITED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from mlff_dyn.engines.base import Engine
     from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.md.barostat import Barostat
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.regression.planning.forecast import Forecast
     from mlff_dyn.report.progress import Progress
@@ -48,7 +52,9 @@ if TYPE_CHECKING:
     from mlff_dyn.workflows.training.learner import Learner
 
 _NO_CALL = (QUIET, Decision.EXPANSION_LIMITED.value)
-_EXPLORATION, _FALLBACK, _PHONONS = 1, 2, 5
+_EXPLORATION, _FALLBACK, _PHONONS, _SAMPLING, _CELLS = 1, 2, 5, 6, 7
+FOR_ALL = "teaches most about all temperatures"
+OF_ROUNDS = "i-optimal"
 
 
 class TrainingLoop:
@@ -206,36 +212,64 @@ class TrainingLoop:
         running = self._in_flight.calls
         known = self._learner.data.snapshots[-1].provenance
         last = running[-1].temperature_kelvin if running else known.temperature_kelvin
-        self._force_field = with_running(self._learner.force_field(), [call.structure for call in running])
+        self._force_field = self._with(self._learner.force_field(), running)
         start = temperatures.index(last) if last in temperatures else 0
         errors: list[MeanErrors] = []
         limited = False
+        explored: dict[int, list[Exploration]] = {}
         for step in range(len(temperatures)):
             index = (start + step) % len(temperatures)
             found = [self._explore(index, r) for r in range(self._config.execution.max_parallel)]
             errors += [exploration.errors for exploration in found if exploration.errors is not None]
             limited |= any(e.reason == Decision.EXPANSION_LIMITED.value for e in found)
-            calls = self._calls(index, found)
+            explored[index] = found
+            calls = self._calls(index, explored)
             if calls:
                 return calls, _worst(errors), False
         return [], _worst(errors), limited
 
-    def _explore(self, index: int, replica: int) -> Exploration:
-        training, learner = self._config.training, self._learner
+    def _plan(self, index: int, replica: int) -> ExplorationPlan:
+        training = self._config.training
         temperature = training.temperatures_kelvin[index]
-        name = f"{format_kelvin(temperature)}K-{replica}"
-        plan = ExplorationPlan(
+        return ExplorationPlan(
             temperature_kelvin=temperature,
             timestep_femtoseconds=self._config.md.timestep_femtoseconds,
             n_steps=training.n_steps,
             seed=(self._config.seed, _EXPLORATION, self._n_chosen, index, replica),
-            must_label=not (learner.is_tested(temperature) or self._is_being_tested(temperature)),
+            must_label=not (self._learner.is_tested(temperature) or self._is_being_tested(temperature)),
             n_pool=training.selection.n_pool,
-            complete_pool=training.selection.kind != LAST,
+            complete_pool=self._selection != LAST,
+            pools_quiet=self._selection != LAST,
             displacement_limit_angstrom=self._config.md.displacement_limit_angstrom,
             large_error_relative=LIMITS.sudden_factor * training.criterion.force_error_limit_relative,
-            start=self._trajectories.get(name),
+            start=self._trajectories.get(_trajectory_name(temperature, replica)),
+            barostat=self._barostat(temperature, index, replica),
         )
+
+    def _barostat(self, temperature: float, index: int, replica: int) -> Barostat | None:
+        """How the cell of exploring dynamics moves; None where it does not."""
+        config = self._config
+        if config.training.exploration.ensemble == "nvt":
+            return None
+        settling = LIMITS.steps(LIMITS.equilibration_femtoseconds, config.md.timestep_femtoseconds)
+        seed = (config.seed, _CELLS, self._n_chosen, index, replica)
+        torus = self._exploring_torus()
+        return barostat_of(config.md, torus, temperature, adapt_steps=2 * settling, seed=seed)
+
+    def _with(self, force_field: ForceField, calls: Sequence[Call]) -> ForceField:
+        """Force field with the errors that it will have once calls are calculated."""
+        return with_running(force_field, [call.frame(force_field.expansion) for call in calls])
+
+    @property
+    def _selection(self) -> str:
+        """Kind of the selection."""
+        given, at_once = self._config.training.selection.kind, self._config.execution.max_parallel
+        return given or (LAST if at_once == 1 else OF_ROUNDS)
+
+    def _explore(self, index: int, replica: int) -> Exploration:
+        training, learner = self._config.training, self._learner
+        plan = self._plan(index, replica)
+        temperature = plan.temperature_kelvin
         limit = training.criterion.force_error_limit_relative
 
         def show(steps: int, errors: MeanErrors) -> None:
@@ -252,7 +286,7 @@ class TrainingLoop:
         force_field = self._force_field.on(self._exploring_torus())
         exploration = explore(force_field, self._criterion(temperature), plan, show)
         if exploration.trajectory is not None:
-            self._trajectories[name] = exploration.trajectory
+            self._trajectories[_trajectory_name(temperature, replica)] = exploration.trajectory
         self._note_stop(temperature, exploration)
         learner.journal.append(
             "explored",
@@ -289,10 +323,11 @@ class TrainingLoop:
     def _foretell(self, temperature: float, replica: int, exploration: Exploration) -> None:
         """Record how many calculations this temperature still needs; none are foretold without frames."""
         learner, errors = self._learner, exploration.errors
-        if errors is None or not len(exploration.pool):
+        if errors is None or exploration.reason in _NO_CALL or not len(exploration.pool):
             self._forecast = None
             return
-        expected = outlook(self._force_field, self._exploring_torus(), exploration.pool, learner.scores)
+        frames = frames_on(self._force_field.expansion, self._exploring_torus(), exploration.choice)
+        expected = outlook_of_frames(self._force_field, frames, learner.scores)
         if not self._can_judge_truncation(temperature):
             expected = expected.untested()
         limit = self._config.training.criterion.force_error_limit_relative
@@ -324,32 +359,74 @@ class TrainingLoop:
     def _exploring_torus(self) -> Torus:
         return self._workspace.supercell(self._config.training.md_supercell)
 
-    def _calls(self, index: int, found: Sequence[Exploration]) -> list[Call]:
-        """Structures to label, one for each trajectory that calls, chosen from all their frames."""
-        kind = self._config.training.selection.kind
-        callers = {r: e for r, e in enumerate(found) if e.reason not in _NO_CALL}
-        pooled = [] if kind == LAST else [r for r, e in callers.items() if len(e.pool)]
+    def _calls(self, index: int, explored: Mapping[int, Sequence[Exploration]]) -> list[Call]:
+        """Structures to label if trajectories at the temperature explored last call."""
+        callers = {r: e for r, e in enumerate(explored[index]) if e.reason not in _NO_CALL}
+        pooled = [] if self._selection == LAST else [r for r, e in callers.items() if len(e.pool)]
         calls = [call for r, e in callers.items() if r not in pooled for call in self._own(index, r, e)]
-        if not pooled:
-            return calls
-        frames = np.concatenate([callers[r].pool for r in pooled])
-        origins = np.repeat(pooled, [len(callers[r].pool) for r in pooled])
-        torus = self._exploring_torus()
-        labelled = self._learner.fit_data.frames
-        pool = information_pool(self._force_field, torus, frames, labelled)
-        temperature = self._config.training.temperatures_kelvin[index]
-        chosen = choose_frames(pool, kind, len(pooled))
-        return calls + [Call(torus, frames[i], temperature, callers[int(origins[i])].reason) for i in chosen]
+        return calls + self._round(index, explored, calls) if pooled else calls
+
+    def _round(
+        self, index: int, explored: Mapping[int, Sequence[Exploration]], calls: Sequence[Call]
+    ) -> list[Call]:
+        """Frames of all temperatures that are calculated together with some calls."""
+        training, torus = self._config.training, self._exploring_torus()
+        at_once = self._config.execution.max_parallel
+        expansion = self._force_field.expansion
+        found, pools, labels = [], [], []
+        for other, temperature in enumerate(training.temperatures_kelvin):
+            own = explored[other] if other in explored else [self._sampled(other)]
+            sampled = [exploration for exploration in own if len(exploration.pool)]
+            if not sampled:
+                continue
+            called = [exploration.reason for exploration in sampled if exploration.reason not in _NO_CALL]
+            labels.append((temperature, called[0] if called else FOR_ALL))
+            found.append(join_frames([exploration.choice for exploration in sampled]))
+            forces = [e.errors.force_rms_ev_per_angstrom for e in sampled if e.errors is not None]
+            pools.append(
+                TemperaturePool(
+                    frames_on(expansion, torus, found[-1]),
+                    float(np.sqrt(np.mean(np.square(forces)))),
+                    UNTESTED in called or (at_once == 1 and other == index),
+                )
+            )
+        chosen = choose_round(
+            self._with(self._force_field, calls),
+            pools,
+            self._learner.fit_data.frames,
+            kind=self._selection,
+            n_most=at_once - len(calls),
+            force_error_limit_relative=training.criterion.force_error_limit_relative,
+        )
+        self._learner.journal.append(
+            "chosen",
+            **self._moment(),
+            temperatures_kelvin=[labels[k][0] for k, _ in chosen.frames],
+            expected_relative=list(chosen.expected),
+        )
+        return [
+            Call(torus, found[k].displacements[i], *labels[k], found[k].strain(i)) for k, i in chosen.frames
+        ]
+
+    def _sampled(self, index: int) -> Exploration:
+        """Frames of a temperature that has not been explored in this pass."""
+        plan = self._plan(index, 0)
+        steps = plan.n_pool * LIMITS.steps(LIMITS.frame_every_femtoseconds, plan.timestep_femtoseconds)
+        short = replace(plan, n_steps=steps, must_label=False, seed=(*plan.seed, _SAMPLING))
+        force_field = self._force_field.on(self._exploring_torus())
+        return explore(force_field, self._criterion(plan.temperature_kelvin), short, lambda *_: None)
 
     def _own(self, index: int, replica: int, exploration: Exploration) -> list[Call]:
         """Structures of a trajectory; if it exploded at once, a rattled cell of the trained amplitude."""
         torus = self._exploring_torus()
-        if len(exploration.displacements):
+        frames = exploration.to_label
+        if len(frames):
             temperature = self._config.training.temperatures_kelvin[index]
-            n_candidates = len(exploration.displacements) - 1
-            reasons = [*[Decision.CANDIDATE.value] * n_candidates, exploration.reason]
-            pairs = zip(exploration.displacements, reasons, strict=True)
-            return [Call(torus, u, temperature, reason) for u, reason in pairs]
+            reasons = [*[Decision.CANDIDATE.value] * (len(frames) - 1), exploration.reason]
+            return [
+                Call(torus, frames.displacements[k], temperature, reason, frames.strain(k))
+                for k, reason in enumerate(reasons)
+            ]
         sd = self._learner.force_field().training.displacement_rms_angstrom
         seed = (self._config.seed, _FALLBACK, self._n_chosen, index, replica)
         return [Call(torus, rattled_displacements(torus.n_atoms, sd, seed), None, exploration.reason)]
@@ -392,6 +469,10 @@ def _describe(label: Provenance) -> str:
         f"found {label.found_force_error_ev_per_angstrom:#.2g} eV/Å "
         f"({100 * label.found_force_error_relative:.2f} %)"
     )
+
+
+def _trajectory_name(temperature: float, replica: int) -> str:
+    return f"{format_kelvin(temperature)}K-{replica}"
 
 
 def _worst(errors: Sequence[MeanErrors]) -> MeanErrors | None:
