@@ -252,15 +252,21 @@ class RandomConfig(Section):
 class CriterionConfig(Section):
     """When molecular dynamics stops to call the engine."""
 
-    kind: Literal["trajectory", "paper", "per-step", "fixed", "random"] = Field(
+    kind: Literal["trajectory", "observable", "paper", "per-step", "fixed", "random"] = Field(
         default="trajectory",
         description="`trajectory`: the expected force error, averaged over the trajectory; no call where the "
-        "expansion, not the data, is the limit. The others are for comparison, each with a section of its "
-        "name (null: its defaults): one trajectory of `training.n_steps` at each temperature goes on through "
-        "all calls.",
+        "expansion, not the data, is the limit. `observable`: the expected error of what follows from the "
+        "force field; each frame is that which lowers it most. The others are for comparison, each with "
+        "a section of its name (null: its defaults): one trajectory of `training.n_steps` at each "
+        "temperature goes on through all calls.",
     )
     force_error_limit_relative: Real = Field(
         default=0.05, gt=0.0, description="Limit of that error, relative to the root mean square force."
+    )
+    observable: Literal["conductivity"] = Field(
+        default="conductivity",
+        description="Of the kind `observable`: the thermal conductivity near 300 K, as section "
+        "`conductivity` says; its `error_limit_relative` is the limit.",
     )
     paper: PaperConfig | None = Field(default=None, description=PaperConfig.__doc__)
     per_step: PerStepConfig | None = Field(default=None, description=PerStepConfig.__doc__)
@@ -290,8 +296,8 @@ class SelectionConfig(Section):
 
     kind: Literal["i-optimal", "d-optimal", "max-sd", "last"] | None = Field(
         default=None,
-        description="`i-optimal`: lowers the expected errors most; `d-optimal`: tells most about all parameters "
-        "together; `max-sd`: has the largest expected error; `last`: the frame at which "
+        description="`i-optimal`: lowers the expected errors most; `d-optimal`: tells most about all "
+        "parameters together; `max-sd`: has the largest expected error; `last`: the frame at which "
         "the criterion calls. null: `last`, or `i-optimal` where several calculations run at the same time: "
         "then from the frames of all temperatures, and no more than are expected to be needed.",
     )

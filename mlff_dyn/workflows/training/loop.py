@@ -22,7 +22,8 @@ from mlff_dyn.training.frame_choice import (
 )
 from mlff_dyn.training.initial import phonon_displacements, rattled_displacements
 from mlff_dyn.training.limits import LIMITS
-from mlff_dyn.training.round_choice import TemperaturePool, choose_round
+from mlff_dyn.training.observable_choice import choose_for_slopes
+from mlff_dyn.training.round_choice import Round, TemperaturePool, choose_round
 from mlff_dyn.training.running import with_running
 from mlff_dyn.training.walk import join_frames
 from mlff_dyn.units import format_kelvin
@@ -30,6 +31,7 @@ from mlff_dyn.workflows.constant_pressure import barostat_of
 from mlff_dyn.workflows.setup.initialise import initial_displacements
 from mlff_dyn.workflows.setup.workspace import digest
 from mlff_dyn.workflows.training.in_flight import Call, CallsInFlight
+from mlff_dyn.workflows.training.observable_error import ObservableError
 from mlff_dyn.workflows.training.ongoing_trajectories import OngoingTrajectories
 from mlff_dyn.workflows.training.second_look import confirmed
 from mlff_dyn.workflows.training.train_report import ALL_STEPS, BUDGET, CONVERGED, LIMITED
@@ -88,6 +90,8 @@ class TrainingLoop:
         self._force_field: ForceField
         self._ongoing = OngoingTrajectories(self._workspace.trajectories_path, self._identity())
         self._trajectories: dict[str, TrajectoryState] = {}
+        is_observed = self._config.training.criterion.kind == "observable"
+        self._observable = ObservableError(self._workspace) if is_observed else None
 
     def warnings(self) -> list[str]:
         """Temperatures at which the last dynamics left the trusted region, one line each."""
@@ -167,6 +171,8 @@ class TrainingLoop:
         """Status of a training that calls for nothing more."""
         if limited:
             return LIMITED
+        if self._observable is not None:
+            return CONVERGED
         limit = self._config.training.criterion.force_error_limit_relative
         return CONVERGED if errors is None or errors.predictive <= limit else ALL_STEPS
 
@@ -264,7 +270,7 @@ class TrainingLoop:
     def _selection(self) -> str:
         """Kind of the selection."""
         given, at_once = self._config.training.selection.kind, self._config.execution.max_parallel
-        return given or (LAST if at_once == 1 else OF_ROUNDS)
+        return given or (LAST if at_once == 1 and self._observable is None else OF_ROUNDS)
 
     def _explore(self, index: int, replica: int) -> Exploration:
         training, learner = self._config.training, self._learner
@@ -343,6 +349,10 @@ class TrainingLoop:
 
     def _criterion(self, temperature: float) -> Criterion:
         given = self._config.training.criterion
+        if self._observable is not None:
+            known = self._observable.errors(self._learner.force_field(), self._force_field)
+            judge = self._can_judge_truncation(temperature)
+            return create_criterion(given.kind, {**known, "can_judge_truncation": judge})
         if given.kind != "trajectory":
             section = getattr(given, given.kind.replace("-", "_"))
             return create_criterion(given.kind, {} if section is None else section.model_dump())
@@ -390,14 +400,7 @@ class TrainingLoop:
                     UNTESTED in called or (at_once == 1 and other == index),
                 )
             )
-        chosen = choose_round(
-            self._with(self._force_field, calls),
-            pools,
-            self._learner.fit_data.frames,
-            kind=self._selection,
-            n_most=at_once - len(calls),
-            force_error_limit_relative=training.criterion.force_error_limit_relative,
-        )
+        chosen = self._choose(self._with(self._force_field, calls), pools, at_once - len(calls))
         self._learner.journal.append(
             "chosen",
             **self._moment(),
@@ -407,6 +410,20 @@ class TrainingLoop:
         return [
             Call(torus, found[k].displacements[i], *labels[k], found[k].strain(i)) for k, i in chosen.frames
         ]
+
+    def _choose(self, force_field: ForceField, pools: Sequence[TemperaturePool], n_most: int) -> Round:
+        """Frames that lower the error most, of the forces or of the observable."""
+        found = None if self._observable is None else self._observable.of(self._learner.force_field())
+        if found is not None and found.slopes is not None:
+            return choose_for_slopes(force_field, pools, found.slopes, n_most=n_most)
+        return choose_round(
+            force_field,
+            pools,
+            self._learner.fit_data.frames,
+            kind=self._selection,
+            n_most=n_most,
+            force_error_limit_relative=self._config.training.criterion.force_error_limit_relative,
+        )
 
     def _sampled(self, index: int) -> Exploration:
         """Frames of a temperature that has not been explored in this pass."""
