@@ -175,6 +175,8 @@ def plot_dispersion(
     frequencies: np.ndarray,
     sds: np.ndarray,
     ticks: Sequence[tuple[float, str]],
+    *,
+    others: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
 ) -> None:
     """Draw phonon frequencies along a path, with a band of two standard deviations on each side.
 
@@ -187,6 +189,9 @@ def plot_dispersion(
         Imaginary frequencies are negative.
     ticks : sequence of (float, str)
         Places and names of special points.
+    others : mapping, optional
+        Frequencies and standard deviations of further curves by their labels; the first ones are then
+        labelled as harmonic, and gray.
 
     Raises
     ------
@@ -196,23 +201,32 @@ def plot_dispersion(
     with rc_context(STYLE):
         figure = Figure(figsize=(8.6, 4.2), layout="constrained")
         panel = figure.subplots()
-        _draw_bands(panel, distances, frequencies, sds)
+        curves = {"harmonic": (frequencies, sds), **(others or {})}
+        colors = _cycled(1) if others is None else [_GRAY, *_cycled(len(others))]
+        for color, (label, (values, spread)) in zip(colors, curves.items(), strict=True):
+            _draw_bands(panel, distances, values, spread, color=color, label=label)
         for place, _ in ticks:
             panel.axvline(place, color=_LIGHT, lw=0.8, zorder=0)
         panel.axhline(0.0, color=_GRAY, lw=0.8, zorder=0)
         panel.set_xticks([place for place, _ in ticks], [name for _, name in ticks])
         panel.set(xlim=(distances[0], distances[-1]), ylabel="Frequency (THz)")
-        low = min(0.0, 1.1 * float(frequencies.min()))
-        panel.set_ylim(low, 1.06 * float(frequencies.max()))
+        every = np.concatenate([values for values, _ in curves.values()])
+        panel.set_ylim(min(0.0, 1.1 * float(every.min())), 1.06 * float(every.max()))
+        if others is not None:
+            panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(curves))
         save_figure(figure, path)
 
 
-def _draw_bands(panel: Axes, distances: np.ndarray, frequencies: np.ndarray, sds: np.ndarray) -> None:
+def _draw_bands(
+    panel: Axes, distances: np.ndarray, frequencies: np.ndarray, sds: np.ndarray, *, color: str, label: str
+) -> None:
     """Lines of all modes; a path that jumps is drawn in pieces."""
     jumps = np.flatnonzero(np.diff(distances) <= 0.0) + 1
     for piece in np.split(np.arange(len(distances)), jumps):
         for mode in range(frequencies.shape[1]):
-            draw_band(panel, distances[piece], frequencies[piece, mode], sds[piece, mode], color=COLORS[0])
+            line, spread = frequencies[piece, mode], sds[piece, mode]
+            name = label if piece[0] == mode == 0 else None
+            draw_band(panel, distances[piece], line, spread, color=color, label=name)
 
 
 def draw_band(
