@@ -7,6 +7,7 @@ from pydantic import Field
 from mlff_dyn.config.fields import Integer, Real, Supercell, Temperatures
 from mlff_dyn.config.section import Section
 
+REST: Literal["rest"] = "rest"
 Points = Annotated[Integer, Field(ge=1)]
 
 
@@ -20,6 +21,11 @@ class ConductivityConfig(Section):
         default="rta",
         description="`rta`: each mode relaxes on its own; `lbte`: full solution of the linear Boltzmann "
         "equation.",
+    )
+    order_2: Literal["rest", "self-consistent", "dynamics"] = Field(
+        default=REST,
+        description="Force constants of order 2: those of the crystal at rest, or effective ones at each "
+        "temperature, of this kind and otherwise as `phonons.effective` says.",
     )
     wigner: bool = Field(
         default=False, description="Add what tunnels between modes of near frequencies (Wigner transport)."

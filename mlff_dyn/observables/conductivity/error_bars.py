@@ -59,24 +59,26 @@ class ConductivityErrors:
 
     Attributes
     ----------
-    data, truncation : ndarray, shape (n_temperatures, 6)
-        Of the posterior, calibrated, and of what the expansion leaves out.
-    mean_second, mean_third, mean_data, mean_truncation : ndarray, shape (n_temperatures,)
-        Of the posterior through order 2 alone, through order 3 alone and through both, and of what the
-        expansion leaves out.
+    data, truncation, sampling : ndarray, shape (n_temperatures, 6)
+        Of the posterior, calibrated, of what the expansion leaves out, and of an average that order 2 is.
+    mean_second, mean_third, mean_data, mean_truncation, mean_sampling : ndarray, shape (n_temperatures,)
+        Of the posterior through order 2 alone, through order 3 alone and through both, of what the expansion
+        leaves out, and of an average that order 2 is.
     """
 
     data: NDArray[np.float64]
     truncation: NDArray[np.float64]
+    sampling: NDArray[np.float64]
     mean_second: NDArray[np.float64]
     mean_third: NDArray[np.float64]
     mean_data: NDArray[np.float64]
     mean_truncation: NDArray[np.float64]
+    mean_sampling: NDArray[np.float64]
 
     @property
     def whole(self) -> NDArray[np.float64]:
-        """Of the components, by data and expansion together."""
-        return np.hypot(self.data, self.truncation)
+        """Of the components, all together."""
+        return np.sqrt(self.data**2 + self.truncation**2 + self.sampling**2)
 
 
 def conductivity_errors(phonons: ThreePhonons, slopes: ConductivitySlopes) -> ConductivityErrors:
@@ -94,10 +96,12 @@ def conductivity_errors(phonons: ThreePhonons, slopes: ConductivitySlopes) -> Co
     return ConductivityErrors(
         data=_by_posterior(force_field, both),
         truncation=np.hypot(even, odd),
+        sampling=slopes.by_sampling,
         mean_second=of_second,
         mean_third=of_third,
         mean_data=of_both,
         mean_truncation=np.hypot(_mean(even), _mean(odd)),
+        mean_sampling=_mean(slopes.by_sampling),
     )
 
 

@@ -8,8 +8,8 @@ the mean square of these changes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from mlff_dyn.observables.conductivity.slopes import third_order_slopes
 from mlff_dyn.observables.truncation import truncation_change
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -62,6 +62,8 @@ class ConductivitySlopes:
         Slope by a factor on all of order 3.
     by_truncation : ndarray, shape (n_temperatures, 6), W/mK
         What the change of parameters of `truncation_change` does.
+    by_sampling : ndarray, shape (n_temperatures, 6), W/mK
+        Standard deviation by the statistical error of an average that order 2 is; zero at rest.
     """
 
     mesh: Mesh
@@ -71,6 +73,7 @@ class ConductivitySlopes:
     by_constants: NDArray[np.float64]
     of_scale: NDArray[np.float64]
     by_truncation: NDArray[np.float64]
+    by_sampling: NDArray[np.float64]
 
 
 def conductivity_slopes(
@@ -111,16 +114,17 @@ def conductivity_slopes(
         if number == reference:
             by_constants = phonons.in_torus(_mean_of_axes(slopes, components, mapping))
     tell(2)
-    posterior, truncated = phonons.force_field.posterior, truncation_change(phonons.force_field)
-    samples = posterior.sample(n_samples, np.random.default_rng(seed)) - posterior.mean
-    by_truncation = _change(phonons, found.mesh, transport, truncated)[1]
+    truncated = truncation_change(phonons.force_field)
+    by_truncation = _change(phonons, found.mesh, transport, phonons.change_of_order_2(truncated))
     tell(3)
-    steps, rms = _slopes_by_samples(
-        phonons, found.mesh, transport, samples, components=components, tell=lambda n: tell(n + 3)
-    )
-    of_second = np.array([[phonons.slopes(each) for each in of_temperature] for of_temperature in steps])
-    covered = np.linalg.norm(of_second @ phonons.force_field.posterior.covariance_factor, axis=2)
-    of_second *= np.divide(rms, covered, out=np.zeros_like(covered), where=covered > 0.0)[..., None]
+    steps = phonons.steps_of_order_2(n_samples, np.random.default_rng(seed))
+    changes = []
+    for step in steps:
+        changes.append(_change(phonons, found.mesh, transport, step)[:, list(components)])
+        tell(3 + len(changes))
+    of_second = _slopes_by_steps(phonons, steps, np.array(changes))
+    sampled = [_change(phonons, mesh, transport, step) for step in phonons.sampling_steps(n_samples)]
+    by_sampling = np.sqrt(np.mean(np.square(sampled), axis=0)) if sampled else np.zeros_like(by_truncation)
     spread_third = _spread(np.array(of_third), components, mapping)
     return ConductivitySlopes(
         mesh=mesh,
@@ -130,7 +134,15 @@ def conductivity_slopes(
         by_constants=by_constants,
         of_scale=_spread(np.array(of_scale), components, mapping),
         by_truncation=by_truncation + spread_third @ truncated,
+        by_sampling=by_sampling,
     )
+
+
+def slopes_at_temperatures(parts: Sequence[ConductivitySlopes], reference: int) -> ConductivitySlopes:
+    """Slopes on one mesh at one temperature each; those by force constants are of one of them."""
+    names = ("kappa", "second", "third", "of_scale", "by_truncation", "by_sampling")
+    joined: dict[str, Any] = {name: np.concatenate([getattr(each, name) for each in parts]) for name in names}
+    return replace(parts[reference], **joined)
 
 
 def reference_of(transport: Transport) -> int:
@@ -179,39 +191,35 @@ def _spread(
 
 
 def _change(
-    phonons: ThreePhonons, mesh: Mesh, transport: Transport, change: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Change of the compact force constants of order 2, and half of what it does there and back."""
+    phonons: ThreePhonons, mesh: Mesh, transport: Transport, step: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Half of what a change of the compact force constants of order 2 does there and back."""
     second, third = phonons.constants(2), phonons.constants(3)
-    step = phonons.constants(2, phonons.force_field.posterior.mean + change) - second
     found = []
     for sign in (1.0, -1.0):
         phonons.prepare(second + sign * step, third, mesh)
         found.append(phonons.solve(transport).relaxation)
-    return step, 0.5 * (found[0] - found[1])
+    return np.asarray(0.5 * (found[0] - found[1]))
 
 
-def _slopes_by_samples(
-    phonons: ThreePhonons,
-    mesh: Mesh,
-    transport: Transport,
-    samples: NDArray[np.float64],
-    *,
-    components: tuple[int, ...],
-    tell: Callable[[int], None],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Slopes by the compact force constants of order 2, (n_temperatures, n_components, n_primitive, ...).
+def _slopes_by_steps(
+    phonons: ThreePhonons, steps: Sequence[NDArray[np.float64]], changes: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Slopes by the parameters through order 2, (n_temperatures, n_components, n_parameters).
 
-    Also the root mean square change by a sample of the posterior, (n_temperatures, n_components).
+    Parameters
+    ----------
+    phonons : ThreePhonons
+    steps : sequence of ndarray
+        Of the compact force constants of order 2.
+    changes : ndarray, shape (n_steps, n_temperatures, n_components)
+        What each step does.
     """
-    steps, results = [], []
-    for number, sample in enumerate(samples):
-        step, change = _change(phonons, mesh, transport, sample)
-        steps.append(step.ravel())
-        results.append(change[:, list(components)])
-        tell(number + 1)
-    matrix, wanted = np.array(steps), np.array(results).reshape(len(samples), -1)
+    matrix = np.array([step.ravel() for step in steps])
+    wanted = changes.reshape(len(steps), -1)
     solved = np.linalg.lstsq(matrix, wanted, rcond=_LIMITS.least_relative)[0]
-    shape = results[0].shape
-    rms = np.sqrt(np.mean(wanted**2, axis=0)).reshape(shape)
-    return solved.T.reshape(*shape, *phonons.constants(2).shape), rms
+    found = np.array([phonons.slopes(each.reshape(steps[0].shape)) for each in solved.T])
+    covered = np.linalg.norm(found @ phonons.force_field.posterior.covariance_factor, axis=1)
+    rms = np.sqrt(np.mean(wanted**2, axis=0))
+    found *= np.divide(rms, covered, out=np.zeros_like(covered), where=covered > 0.0)[:, None]
+    return found.reshape(*changes.shape[1:], -1)

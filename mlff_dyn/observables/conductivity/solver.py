@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mlff_dyn.formats.effective_file import EffectiveForceConstants
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.force_field import ForceField
 
@@ -111,6 +112,8 @@ class ThreePhonons:
         Supercell of order 3, a repetition of the cell that the user gave.
     harmonic : Torus, optional
         That of order 2; the same without it.
+    effective : EffectiveForceConstants, optional
+        Order 2 at a temperature, on that supercell, instead of that at rest.
 
     Raises
     ------
@@ -118,8 +121,14 @@ class ThreePhonons:
         If phono3py is missing, or the supercell is not such a repetition.
     """
 
-    def __init__(self, force_field: ForceField, torus: Torus, harmonic: Torus | None = None) -> None:
-        self.force_field, self.torus = force_field, torus
+    def __init__(
+        self,
+        force_field: ForceField,
+        torus: Torus,
+        harmonic: Torus | None = None,
+        effective: EffectiveForceConstants | None = None,
+    ) -> None:
+        self.force_field, self.torus, self._effective = force_field, torus, effective
         self.harmonic = harmonic or torus
         cells = phonopy_cells(torus)
         if harmonic is not None:
@@ -137,6 +146,8 @@ class ThreePhonons:
         DataError
             If the force field has no such order.
         """
+        if order == 2 and parameters is None and self._effective is not None:
+            return self._effective.force_constants
         given = self.force_field.posterior.mean if parameters is None else parameters
         torus, supercell, first = self._cells(order)
         return compact_array(
@@ -147,6 +158,24 @@ class ThreePhonons:
         """Slopes by the parameters from those by compact force constants, shape (n_parameters,)."""
         torus = self._cells(compact.ndim // 2)[0]
         return force_constant_slopes(self.force_field.expansion, self.in_torus(compact), torus)
+
+    def steps_of_order_2(self, n_samples: int, generator: np.random.Generator) -> list[NDArray[np.float64]]:
+        """Changes of order 2 by samples of the posterior, not calibrated."""
+        if self._effective is not None:
+            return list(self._effective.of_data[:n_samples] - self._effective.force_constants)
+        samples, rest = self.force_field.posterior.sample(n_samples, generator), self.constants(2)
+        return [self.constants(2, sample) - rest for sample in samples]
+
+    def sampling_steps(self, n_samples: int) -> list[NDArray[np.float64]]:
+        """Changes of order 2 by samples of the statistical error of its average; none at rest."""
+        if self._effective is None:
+            return []
+        return list(self._effective.of_monte_carlo[:n_samples] - self._effective.force_constants)
+
+    def change_of_order_2(self, change: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Change of order 2 at rest with a change of the parameters."""
+        mean = self.force_field.posterior.mean
+        return self.constants(2, mean + change) - self.constants(2, mean)
 
     def _cells(self, order: int) -> tuple[Torus, Any, NDArray[np.int64]]:
         """Torus and supercell of an order, and the atoms of the primitive cell in that."""
@@ -226,6 +255,19 @@ def joined(parts: Sequence[Conductivity]) -> Conductivity:
         velocities=np.concatenate([each.velocities for each in parts]),
         linewidths_thz=np.concatenate([each.linewidths_thz for each in parts], axis=1),
         other_linewidths_thz=np.concatenate([each.other_linewidths_thz for each in parts]),
+    )
+
+
+def at_temperatures(parts: Sequence[Conductivity], reference: int) -> Conductivity:
+    """Conductivities of one mesh at one temperature each; phonons are those of one of them."""
+    coherent = [each.coherent for each in parts if each.coherent is not None]
+    return replace(
+        parts[reference],
+        kappa=np.concatenate([each.kappa for each in parts]),
+        relaxation=np.concatenate([each.relaxation for each in parts]),
+        coherent=np.concatenate(coherent) if coherent else None,
+        modes=np.concatenate([each.modes for each in parts]),
+        linewidths_thz=np.concatenate([each.linewidths_thz for each in parts]),
     )
 
 

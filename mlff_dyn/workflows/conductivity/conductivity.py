@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlff_dyn.config.conductivity_section import ConductivityConfig
+from mlff_dyn.config.conductivity_section import REST, ConductivityConfig
+from mlff_dyn.config.phonons_section import PhononsConfig
+from mlff_dyn.config.schema import MdConfig
 from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.observables.conductivity.error_bars import conductivity_errors
 from mlff_dyn.observables.conductivity.meshes import (
@@ -21,15 +23,16 @@ from mlff_dyn.observables.conductivity.meshes import (
     n_irreducible,
     slope_mesh_of,
 )
-from mlff_dyn.observables.conductivity.parameter_slopes import conductivity_slopes, reference_of
+from mlff_dyn.observables.conductivity.parameter_slopes import reference_of
 from mlff_dyn.observables.conductivity.shares import frames_for, shares_by_size, variance_after_frames
-from mlff_dyn.observables.conductivity.solver import LBTE, ThreePhonons, Transport, joined
+from mlff_dyn.observables.conductivity.solver import LBTE, Conductivity, ThreePhonons, Transport
 from mlff_dyn.report.answer import DryRun, Report, format_json, read_report, write_report
 from mlff_dyn.report.conductivity_plots import plot_conductivity, plot_cumulative
 from mlff_dyn.store.atomic import atomic_write_text, fix_of
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.store.model_file import read_model
 from mlff_dyn.store.source import file_digest
+from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.conductivity.conductivity_report import ConductivityReport, format_mesh
 from mlff_dyn.workflows.conductivity.conductivity_rows import (
     cluster_rows,
@@ -37,6 +40,8 @@ from mlff_dyn.workflows.conductivity.conductivity_rows import (
     mesh_rows,
     thermal_rows,
 )
+from mlff_dyn.workflows.conductivity.on_meshes import Phonons, on_mesh, slopes_on_mesh
+from mlff_dyn.workflows.conductivity.order_2 import order_2_at
 from mlff_dyn.workflows.conductivity.unfinished import Unfinished
 from mlff_dyn.workflows.export import MODEL_NAME, training_supercell
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
@@ -51,16 +56,14 @@ if TYPE_CHECKING:
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.observables.conductivity.error_bars import ConductivityErrors
     from mlff_dyn.observables.conductivity.parameter_slopes import ConductivitySlopes
-    from mlff_dyn.observables.conductivity.solver import Conductivity, Mesh
+    from mlff_dyn.observables.conductivity.solver import Mesh
     from mlff_dyn.report.progress import Progress
 
 PLACE = "conductivity"
 ANSWER = "conductivity.json"
 _UNFINISHED = "unfinished"
-_POINTS_OF_A_PART = 4
 _PLOTS, _SUFFIXES = ("conductivity", "cumulative"), ("png", "svg")
 _BYTES_PER_MEGABYTE = 1e6
-_LOWEST_THZ = -0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +77,8 @@ class _Task:
     settings: ConductivityConfig
     seed: int
     doubt: str | None
+    phonons: PhononsConfig
+    timestep_femtoseconds: float
 
     @property
     def folder(self) -> Path:
@@ -111,10 +116,13 @@ class _Task:
         """Digest of all that the answer depends on."""
         settings = self.settings.model_dump(mode="json")
         cells = [each.matrix.tolist() for each in (self.torus, self.harmonic) if each is not None]
-        return digest([file_digest(self.model), cells, settings, self.seed, self.doubt])
+        effective = self.phonons.model_dump(mode="json") if self.settings.order_2 != REST else None
+        return digest([file_digest(self.model), cells, settings, effective, self.seed, self.doubt])
 
 
-def conductivity(source: Path | Config, *, dry_run: bool, force: bool, progress: Progress) -> Report:
+def conductivity(
+    source: Path | Config, *, dry_run: bool, force: bool, progress: Progress, order_2: str | None = None
+) -> Report:
     """Lattice thermal conductivity of a trained force field.
 
     A model whose training did not reach its limit is taken too, and the answer says so.
@@ -128,6 +136,8 @@ def conductivity(source: Path | Config, *, dry_run: bool, force: bool, progress:
     force : bool
         Do it again although nothing has changed.
     progress : Progress
+    order_2 : str, optional
+        Instead of that of the settings.
 
     Raises
     ------
@@ -137,6 +147,8 @@ def conductivity(source: Path | Config, *, dry_run: bool, force: bool, progress:
         If phono3py is missing, the mesh or the supercell are wrong, or the memory does not suffice.
     """
     task = _task(source)
+    if order_2 is not None:
+        task = replace(task, settings=task.settings.model_copy(update={"order_2": order_2}))
     phonons = ThreePhonons(task.force_field, task.torus, task.harmonic)
     _check(task, phonons)
     if dry_run:
@@ -161,22 +173,23 @@ def _task(source: Path | Config) -> _Task:
         torus = workspace.supercell(given.supercell)
         harmonic = None if given.supercell_2 is None else workspace.supercell(given.supercell_2)
         found = (workspace.model_path, workspace.read_model(), torus, harmonic, given, source.seed)
-        return _Task(*found, doubt)
+        return _Task(*found, doubt, source.phonons, source.md.timestep_femtoseconds)
     path = source / MODEL_NAME if source.is_dir() else source
     force_field, metadata = read_model(path)
     is_alone = not path.with_name(ANSWER_NAME).exists()
     doubt = None if is_alone else training_doubt(path, None)
     torus = training_supercell(force_field, metadata, path)
-    return _Task(path, force_field, torus, None, ConductivityConfig(), 1, doubt)
+    timestep = float(MdConfig.model_fields["timestep_femtoseconds"].default)
+    return _Task(path, force_field, torus, None, ConductivityConfig(), 1, doubt, PhononsConfig(), timestep)
 
 
 def _check(task: _Task, phonons: ThreePhonons) -> None:
     """Refuse what cannot be calculated, before anything is written."""
     unstable = stability_warnings(task.force_field, task.harmonic or task.torus)
-    if unstable:
+    if unstable and task.settings.order_2 == REST:
         raise DataError(
             f"{task.model}: {unstable[0]}",
-            fix="give order 2 at a temperature, where it is stable: --effective",
+            fix="take order 2 at a temperature where it is stable: --effective self-consistent, or dynamics",
         )
     n_kelvin = len(task.settings.temperatures_kelvin)
     needed = expected_bytes(task.torus, task.meshes[-1], n_kelvin, is_lbte=task.settings.method == LBTE)
@@ -211,6 +224,9 @@ def _minutes(task: _Task) -> float:
     torus, slope_mesh = task.torus, slope_mesh_of(task.torus, task.meshes[-1])
     n_solutions = 2 * task.settings.n_samples + 2 * len(task.settings.temperatures_kelvin)
     meshes = sum(expected_minutes(torus, mesh) for mesh in task.meshes)
+    if task.settings.order_2 != REST:
+        n_kelvin = len(task.settings.temperatures_kelvin)
+        return n_kelvin * (meshes + n_solutions * expected_minutes(torus, slope_mesh))
     return meshes + n_solutions * expected_minutes(torus, slope_mesh)
 
 
@@ -220,28 +236,21 @@ def _doubts(task: _Task) -> list[str]:
 
 def _calculate(task: _Task, phonons: ThreePhonons, progress: Progress) -> ConductivityReport:
     unfinished = Unfinished(task.folder / _UNFINISHED, task.inputs)
-    unfinished.begin()
     progress.log(f"conductivity: about {_minutes(task):.1f} min on one core")
-    found: list[Conductivity] = []
+    every = _phonons(task, phonons, progress)
+    unfinished.begin()
+    reference, found = reference_of(task.transport), list[Conductivity]()
     for mesh in task.meshes:
-        found.append(_on_mesh(task, phonons, mesh, unfinished, progress))
+        found.append(on_mesh(every, mesh, reference, unfinished, progress))
         endless = extrapolated(found)
         error = np.abs(endless[:, :3].mean(axis=1) / found[-1].mean - 1.0).max()
-        if (
-            task.settings.mesh == "auto"
-            and len(found) > 1
-            and error <= task.settings.mesh_error_limit_relative
-        ):
+        is_fine = error <= task.settings.mesh_error_limit_relative
+        if task.settings.mesh == "auto" and len(found) > 1 and is_fine:
             break
     slope_mesh = slope_mesh_of(task.torus, found[-1].mesh)
-    progress.start(task.settings.n_samples + 3, "error bar")
-    slopes = conductivity_slopes(
-        phonons,
-        replace(task.transport, method="rta", wigner=False),
-        slope_mesh,
-        n_samples=task.settings.n_samples,
-        seed=task.seed,
-        tell=progress.update,
+    n_samples = task.settings.n_samples
+    slopes = slopes_on_mesh(
+        every, slope_mesh, reference, n_samples=n_samples, seed=task.seed, progress=progress
     )
     errors = conductivity_errors(phonons, slopes)
     report = _report(task, phonons, found, slopes, errors)
@@ -251,37 +260,31 @@ def _calculate(task: _Task, phonons: ThreePhonons, progress: Progress) -> Conduc
     return report
 
 
-def _on_mesh(
-    task: _Task, phonons: ThreePhonons, mesh: Mesh, unfinished: Unfinished, progress: Progress
-) -> Conductivity:
-    """Conductivity on one mesh, in parts where the method allows it."""
-    phonons.prepare(phonons.constants(2), phonons.constants(3), mesh)
-    _refuse_imaginary(task, phonons, mesh)
-    name = "x".join(map(str, mesh))
-    points = phonons.grid_points()
-    progress.start(len(points), f"conductivity, q-mesh {format_mesh(mesh)}")
-    if task.settings.method == LBTE:
-        found = unfinished.part(name, lambda: phonons.solve(task.transport))
-        progress.update(len(points))
-        return found
-    parts = []
-    for start in range(0, len(points), _POINTS_OF_A_PART):
-        mine = points[start : start + _POINTS_OF_A_PART]
-        parts.append(
-            unfinished.part(f"{name}-{start}", lambda mine=mine: phonons.solve(task.transport, mine))  # type: ignore[misc]
+def _phonons(task: _Task, at_rest: ThreePhonons, progress: Progress) -> list[Phonons]:
+    """Phonons at rest for all temperatures, or effective ones for each."""
+    kind, transport = task.settings.order_2, task.transport
+    if kind == REST:
+        return [Phonons(at_rest, transport)]
+    kelvin = transport.temperatures_kelvin
+    constants = order_2_at(
+        task.model,
+        task.force_field,
+        task.harmonic or task.torus,
+        kind=kind,
+        temperatures_kelvin=kelvin,
+        phonons=task.phonons,
+        timestep_femtoseconds=task.timestep_femtoseconds,
+        seed=task.seed,
+        progress=progress,
+    )
+    return [
+        Phonons(
+            ThreePhonons(task.force_field, task.torus, task.harmonic, each),
+            replace(transport, temperatures_kelvin=(each.temperature_kelvin,)),
+            f"{format_kelvin(each.temperature_kelvin)}K-",
         )
-        progress.update(start + len(mine))
-    return joined(parts)
-
-
-def _refuse_imaginary(task: _Task, phonons: ThreePhonons, mesh: Mesh) -> None:
-    lowest = phonons.lowest_thz()
-    if lowest < _LOWEST_THZ:
-        raise DataError(
-            f"{task.model}: order 2 has imaginary modes on a mesh of {format_mesh(mesh)}, the lowest of "
-            f"{lowest:.3g} THz: there is no conductivity of a crystal that is not stable",
-            fix="give order 2 at a temperature, where it is stable: --effective",
-        )
+        for each in constants
+    ]
 
 
 def _report(
@@ -297,11 +300,14 @@ def _report(
     row = thermal_rows(task.transport, found, slopes, errors)[reference]
     truncation = row["kappa_expansion_sd_watt_per_meter_kelvin"] / row["kappa_watt_per_meter_kelvin"]
     variances = variance_after_frames(phonons, of_mean) / kappa**2
-    error = float(np.hypot(np.sqrt(variances[0]), truncation))
+    sampling = row["kappa_sampling_sd_watt_per_meter_kelvin"] / row["kappa_watt_per_meter_kelvin"]
+    others = truncation**2 + sampling**2
+    error = float(np.sqrt(variances[0] + others))
     return ConductivityReport(
         status="done",
         n_atoms=task.torus.n_atoms,
         method=settings.method,
+        order_2=settings.order_2,
         wigner=settings.wigner,
         isotopes=settings.isotopes,
         boundary_micrometer=settings.boundary_micrometer,
@@ -313,7 +319,7 @@ def _report(
         reference_temperature_k=settings.temperatures_kelvin[reference],
         error_relative=error,
         error_limit_relative=settings.error_limit_relative,
-        further_calculations=frames_for(variances, settings.error_limit_relative**2 - truncation**2),
+        further_calculations=frames_for(variances, settings.error_limit_relative**2 - others),
         limited_by=_limit(row),
         clusters=cluster_rows(shares_by_size(phonons, slopes, reference)),
         warnings=tuple(_doubts(task)),

@@ -23,6 +23,7 @@ class ConductivityReport(Report):
     ----------
     n_atoms : int                      of the supercell of the force constants
     method : str                       ``rta`` or ``lbte``
+    order_2 : str                      ``rest``, or the kind of effective force constants
     wigner, isotopes : bool
     boundary_micrometer : float or None
     mesh : tuple of int                of the conductivity
@@ -44,6 +45,7 @@ class ConductivityReport(Report):
     verb = "conductivity"
     n_atoms: int
     method: str
+    order_2: str
     wigner: bool
     isotopes: bool
     boundary_micrometer: float | None
@@ -92,7 +94,8 @@ class ConductivityReport(Report):
     def described(self) -> str:
         """Say how the conductivity was found."""
         names = {"rta": "relaxation time approximation", "lbte": "linear Boltzmann equation"}
-        parts = [names[self.method], *(["with tunneling between modes"] if self.wigner else [])]
+        parts = [names[self.method], *([] if self.order_2 == "rest" else [f"order 2 {self.order_2}"])]
+        parts += [*(["with tunneling between modes"] if self.wigner else [])]
         parts += ["isotopes"] if self.isotopes else []
         parts += (
             [] if self.boundary_micrometer is None else [f"boundaries at {self.boundary_micrometer:g} μm"]

@@ -48,9 +48,12 @@ def thermal_rows(
             "order_3_sd": errors.mean_third[k],
             "data_sd": errors.mean_data[k],
             "expansion_sd": errors.mean_truncation[k],
+            "sampling_sd": errors.mean_sampling[k],
         }
         values = {name: float(scale[k] * value) for name, value in parts.items()}
-        values["sd"] = float(np.hypot(values["data_sd"], values["expansion_sd"]))
+        values["sd"] = float(
+            np.linalg.norm([values[name] for name in ("data_sd", "expansion_sd", "sampling_sd")])
+        )
         mean = float(endless[k, :3].mean())
         values |= {"endless_mesh": mean, "mesh_error": abs(mean - float(fine.mean[k]))}
         row: dict[str, Any] = {"temperature_k": kelvin, f"kappa_{_UNIT}": float(fine.mean[k])}

@@ -1,6 +1,6 @@
 """One cell of two atoms: an oscillator of the relative displacement x, whose gap equation has a closed form.
 
-    V = K x^2 / 2 + c sum_a x_a^4 + d |x|^4,    Phi = K + (12 c + 20 d) <x_a^2>
+V = K x^2 / 2 + c sum_a x_a^4 + d |x|^4,    Phi = K + (12 c + 20 d) <x_a^2>
 """
 
 from dataclasses import dataclass
