@@ -45,7 +45,7 @@ class OddTruncationLimits:
     """
 
     odd_shares: tuple[float, float] = (0.1, 0.5)
-    part: float = 0.6
+    part: float = 0.5
     n_frames: int = 16
     temperature_kelvin: float = 300.0
 
