@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +134,7 @@ def format_mesh(mesh: tuple[int, ...]) -> str:
 
 def format_with_sd(value: float, sd: float) -> str:
     """Return a value with as many digits as its standard deviation makes meaningful."""
-    digits = 3 if sd <= 0.0 else max(0, 2 - len(str(int(sd)))) if sd >= 1.0 else len(f"{1.0 / sd:.0f}")
+    digits = 3 if sd <= 0.0 else max(0, 1 - math.floor(math.log10(sd)))
     return f"{value:.{digits}f} ± {sd:.{digits}f}"
 
 
