@@ -297,9 +297,9 @@ class SelectionConfig(Section):
     kind: Literal["i-optimal", "d-optimal", "max-sd", "last"] | None = Field(
         default=None,
         description="`i-optimal`: lowers the expected errors most; `d-optimal`: tells most about all "
-        "parameters together; `max-sd`: has the largest expected error; `last`: the frame at which "
-        "the criterion calls. null: `last`, or `i-optimal` where several calculations run at the same time: "
-        "then from the frames of all temperatures, and no more than are expected to be needed.",
+        "parameters together; `max-sd`: has the largest expected error; `last`: the frame at which the "
+        "criterion calls. null: `last`, or `i-optimal` where several calculations run at the same time: then "
+        "from the frames of all temperatures, and no more than are expected to be needed.",
     )
     n_pool: Integer = Field(
         default=50, ge=1, description="Frames to choose from; the dynamics goes on until there are so many."

@@ -140,9 +140,7 @@ class Walk:
 
     def errors(self, frames: Frames, number: int) -> FrameErrors:
         """Errors of one of some frames."""
-        u, strain = frames.displacements[number], frames.strain(number)
-        own = self._force_field if strain is None else self._force_field.strained(strain)
-        return frame_errors(own.vibrational_forces(u), own.force_errors(u), u)
+        return errors_of(self._force_field, frames, number)
 
     def is_sound(self, frames: Frames) -> NDArray[np.bool_]:
         """Whether frames may be labelled, see `is_sound`."""
@@ -204,6 +202,13 @@ class Walk:
             return replace(place, cell=replace(moved, strain=cell.strain))
         self._kernel = kernel
         return replace(place, cell=moved)
+
+
+def errors_of(force_field: SupercellForceField, frames: Frames, number: int) -> FrameErrors:
+    """Errors of one of some frames; the force field is that without strain."""
+    u, strain = frames.displacements[number], frames.strain(number)
+    own = force_field if strain is None else force_field.strained(strain)
+    return frame_errors(own.vibrational_forces(u), own.force_errors(u), u)
 
 
 def is_sound(

@@ -199,7 +199,9 @@ class Learner:
             if snapshot.provenance.is_calculation:
                 self.journal.append(LABELLED, n_snapshots=number, **snapshot.provenance.to_info())
 
-    def is_tested(self, temperature_kelvin: float, n_last: int = 1, *, by_dynamics: bool = False) -> bool:
+    def is_tested(
+        self, temperature_kelvin: float | None, n_last: int = 1, *, by_dynamics: bool = False
+    ) -> bool:
         """Whether the last calculations at this temperature were predicted within their error bars.
 
         Those that run have not been; first structures count unless it is to be ``by_dynamics``: they follow

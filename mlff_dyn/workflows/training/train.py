@@ -285,4 +285,6 @@ def _inputs(workspace: Workspace) -> str:
     sections.append({"kind": "local", "max_parallel": config.execution.max_parallel})
     data = file_digest(workspace.dataset_path) if workspace.dataset_path.exists() else ""
     prior = [] if config.training.prior is None else [prior_digest(config.training.prior)]
-    return digest([workspace.basis_identity, *sections, config.seed, data, *prior])
+    file = config.training.exploration.file
+    given = [file_digest(file)] if file is not None and file.exists() else []
+    return digest([workspace.basis_identity, *sections, config.seed, data, *prior, *given])

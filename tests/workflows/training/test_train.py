@@ -142,9 +142,10 @@ def test_frames_are_chosen_from_a_pool(folder: Path, train: Train, kind: str, ma
     before = content(folder)
     assert train(*words, "--set", "training.selection.n_pool=15").exit_code == 0
     assert content(folder) == before
-    assert train("--run-dir", folder / "last", *words[2:]).exit_code == 0
-    chosen, last = (read_snapshots(folder / name / "dataset.extxyz") for name in ("run", "last"))
-    assert np.abs(chosen[2].positions - last[2].positions).max() > 1e-3
+    last = ("--run-dir", folder / "last", "--set", "training.selection.kind=last")
+    assert train(*words[2:], *last).exit_code == 0
+    chosen, other = (read_snapshots(folder / name / "dataset.extxyz") for name in ("run", "last"))
+    assert np.abs(chosen[2].positions - other[2].positions).max() > 1e-3
 
 
 def test_the_journal_foretells_the_calculations(folder: Path, train: Train) -> None:
