@@ -92,15 +92,15 @@ def plot_spectra(path: Path, curves: Mapping[str, Mapping[str, Any]]) -> None:
     with rc_context(STYLE):
         figure = Figure(figsize=(6.4, 5.6), layout="constrained")
         widths, powers = figure.subplots(2, 1, sharex=True)
-        highest = 0.0
+        highest, broadest = 0.0, 0.0
         for k, (label, each) in enumerate(curves.items()):
             color = COLORS[k % len(COLORS)]
             names = ("frequency_thz", "linewidth_thz", "linewidth_sd_thz", "frequency_sd_thz")
             x, y, sd, across = (np.array([line[name] for line in each["lines"]], float) for name in names)
             widths.errorbar(x, y, sd, across, fmt=".", ms=4, lw=0.8, color=color, label=label)
             powers.plot(each["frequencies_thz"], each["power_per_mode"], lw=0.9, color=color)
-            highest = max(highest, float((x + 2.0 * y).max()))
-        widths.set(ylabel="Full width at half maximum (THz)", ylim=(0.0, None))
+            highest, broadest = max(highest, float((x + 2.0 * y).max())), max(broadest, float(y.max()))
+        widths.set(ylabel="Full width at half maximum (THz)", ylim=(0.0, 1.3 * broadest))
         powers.set(xlabel="Frequency (THz)", ylabel="Power per mode", ylim=(0.0, None), xlim=(0.0, highest))
         widths.legend()
         save_figure(figure, path)

@@ -60,5 +60,5 @@ def test_a_damaged_file_is_refused(found, tmp_path):
     path = tmp_path / "effective.h5"
     write_effective(path, found)
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(DataError, match="effective.h5 is damaged"):
+    with pytest.raises(DataError, match=r"effective\.h5 is damaged"):
         read_effective(path)

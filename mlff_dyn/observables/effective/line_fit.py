@@ -97,7 +97,8 @@ def mean_power(line: Line, n_samples: int) -> NDArray[np.float64]:
     times = np.arange(n_samples)
     shape = np.exp(-np.pi * line.width * times) * np.cos(2.0 * np.pi * line.frequency * times)
     weighted = (1.0 - times / n_samples) * shape
-    return np.maximum(2.0 * np.fft.fft(weighted).real[: n_samples // 2 + 1] - weighted[0], 0.0)
+    powers = 2.0 * np.fft.fft(weighted).real[: n_samples // 2 + 1] - weighted[0]
+    return np.asarray(np.maximum(powers, 0.0))
 
 
 def fit_line(

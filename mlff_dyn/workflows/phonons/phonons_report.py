@@ -87,7 +87,10 @@ class PhononsReport(Report):
             named = zip(HEADER[1:], cells[1:], _UNITS[1:], strict=True)
             parts = [f"{name} {cell} {unit}".strip() for name, cell, unit in named if cell]
             rows.append((f"{cells[0]} K", ", ".join(parts) or "no harmonic values"))
-        rows += [(f"{cells[0]} K, effective", ", ".join(cells[1:])) for cells in self.effective_cells()]
+        for kelvin, average, lowest, highest, energy, error in self.effective_cells():
+            parts = [average, f"{lowest} to {highest} THz", f"free energy {energy} eV/atom" if energy else ""]
+            shown = ", ".join(part for part in (*parts, f"Monte Carlo error {error}") if part)
+            rows.append((f"{kelvin} K, effective", shown))
         for each in self.spectra:
             mean, largest = (
                 _with_sd(each[f"linewidth_{name}_thz"], each[f"linewidth_{name}_sd_thz"])
@@ -99,19 +102,17 @@ class PhononsReport(Report):
         return [*rows, ("files", self.directory)]
 
     def effective_cells(self) -> list[tuple[str, ...]]:
-        """Return the cells of a table of effective phonons, under `EFFECTIVE_HEADER`."""
+        """Return the cells of a table of effective phonons by temperature.
+
+        Average, lowest and highest frequency, free energy (empty where there is none), Monte Carlo error.
+        """
         return [
             (
                 format_kelvin(each["temperature_k"]),
                 f"{each['kind']}, {each['statistics']}",
-                f"lowest {_with_both(each, 'frequency_min_thz')} THz",
-                f"highest {_with_both(each, 'frequency_max_thz')} THz",
-                *(
-                    [f"free energy {_with_both(each, 'free_energy_ev_per_atom')} eV/atom"]
-                    if each["free_energy_ev_per_atom"] is not None
-                    else []
-                ),
-                f"Monte Carlo error {100.0 * each['monte_carlo_error_relative']:.2g} %",
+                *(_with_both(each, f"frequency_{name}_thz") for name in ("min", "max")),
+                _with_both(each, "free_energy_ev_per_atom"),
+                f"{100.0 * each['monte_carlo_error_relative']:.2g} %",
             )
             for each in self.effective
         ]
@@ -174,10 +175,12 @@ def _with_sd(value: float | None, sd: float | None) -> str:
 
 def _with_both(row: Mapping[str, Any], name: str) -> str:
     """A value with its errors, of the data and by Monte Carlo."""
+    if row[name] is None:
+        return ""
     stem, unit = (name[:-4], "_thz") if name.endswith("_thz") else (name, "")
     sds = [row[f"{stem}_{kind}_sd{unit}"] for kind in ("data", "monte_carlo")]
     digits = min(6, max(0, 1 - int(np.floor(np.log10(max(*sds, 1e-9))))))
-    return f"{row[name]:.{digits}f} ± {sds[0]:.{digits}f} (data) ± {sds[1]:.{digits}f}"
+    return f"{row[name]:.{digits}f} ± {sds[0]:.{digits}f} ± {sds[1]:.{digits}f}"
 
 
 def _mean_square(sites: tuple[str, ...], row: Mapping[str, Any]) -> str:
