@@ -22,6 +22,8 @@ from mlff_dyn.observables.conductivity.solver import ThreePhonons, Transport, jo
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from tests.models import copper, crystal_of, emt_snapshots, random_force_field, with_local_part
 
+pytest.importorskip("phono3py", minversion="4.10")
+
 MESH = (3, 3, 3)
 TORUS = input_supercell(crystal_of(copper()), (2, 2, 2))
 

@@ -9,6 +9,8 @@ from mlff_dyn.store.model_file import read_model, write_model
 from tests.workflows.conftest import invoke
 from tests.workflows.training_project import refused
 
+pytest.importorskip("phono3py", minversion="4.10")
+
 FEW = (
     *("--set", "conductivity.mesh=[3, 3, 3]", "--set", "conductivity.n_samples=2"),
     *("--set", "conductivity.temperatures_kelvin=[300.0]"),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Mesh = tuple[int, int, int]
 RTA, LBTE = "rta", "lbte"
+_LEAST_VERSION = (4, 10)
 COMPONENTS = ("xx", "yy", "zz", "yz", "xz", "xy")
 
 
@@ -319,12 +320,13 @@ def _of_modes(found: Any, transport: Transport) -> NDArray[np.float64]:  # noqa:
 
 
 def _phono3py() -> Any:  # noqa: ANN401
+    fix = "pip install 'phono3py>=4.10' (Python 3.11 or later)"
     try:
-        from phono3py import Phono3py
+        from phono3py import Phono3py, __version__
     except ImportError as error:
-        raise UsageError(
-            f"conductivity needs phono3py: {error}", fix="pip install 'phono3py>=4.10' (Python 3.11 or later)"
-        ) from error
+        raise UsageError(f"conductivity needs phono3py: {error}", fix=fix) from error
+    if tuple(int(part) for part in __version__.split(".")[:2]) < _LEAST_VERSION:
+        raise UsageError(f"conductivity needs a newer phono3py than {__version__}", fix=fix)
     return Phono3py
 
 
