@@ -89,6 +89,11 @@ class ConductivityReport(Report):
             (f"error, {kelvin} K", f"{format_percent(self.error_relative)}, limited by {self.limited_by}"),
             ("further calculations", self.outlook()),
         ]
+        if self.clusters:
+            most = max(self.clusters, key=lambda each: float(each["variance_share"]))
+            share = format_percent(most["variance_share"])
+            text = f"those with atoms up to {most['longest_angstrom']:.2f} Å apart make {share} of the variance by data"
+            rows.append(("clusters of order 3", text))
         rows += [("warning", line) for line in self.warnings]
         return [*rows, ("files", self.directory)]
 
