@@ -92,7 +92,7 @@ class ConductivityReport(Report):
         if self.clusters:
             most = max(self.clusters, key=lambda each: float(each["variance_share"]))
             share = format_percent(most["variance_share"])
-            text = f"those with atoms up to {most['longest_angstrom']:.2f} Å apart make {share} of the variance by data"
+            text = f"{share} of the variance by data is of those up to {most['longest_angstrom']:.2f} Å wide"
             rows.append(("clusters of order 3", text))
         rows += [("warning", line) for line in self.warnings]
         return [*rows, ("files", self.directory)]
