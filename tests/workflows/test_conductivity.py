@@ -35,6 +35,12 @@ def test_the_answer_has_its_files_and_is_up_to_date_the_second_time(project):
     written = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert "up to date" in invoke("conductivity", config, *FEW).stdout
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == written
+
+
+@pytest.mark.slow
+def test_the_report_has_a_part_of_it(project):
+    config = project / "CONFIG.yaml"
+    assert invoke("conductivity", config, *FEW).exit_code == 0
     page = invoke("report", config)
     assert page.exit_code == 0, page.stderr
     assert "Thermal conductivity" in (project / "run/report.html").read_text(encoding="utf-8")
@@ -62,6 +68,7 @@ def test_an_interrupted_run_goes_on_with_the_same_result(project, monkeypatch):
     assert not (project / FOLDER / "unfinished").exists()
 
 
+@pytest.mark.slow
 def test_order_2_may_be_that_of_a_temperature(project):
     config, hot = project / "CONFIG.yaml", ("--set", "conductivity.temperatures_kelvin=[300.0, 310.0]")
     effective = ("--set", "phonons.effective={kind: self-consistent, error_limit_relative: 0.05}")
