@@ -14,9 +14,11 @@ from mlff_dyn.cli.label import label
 from mlff_dyn.cli.phonons import phonons
 from mlff_dyn.cli.report import report
 from mlff_dyn.cli.run_md import run_md
+from mlff_dyn.cli.serve import serve
 from mlff_dyn.cli.session import Commands
 from mlff_dyn.cli.status import status
 from mlff_dyn.cli.streams import run_with_streams
+from mlff_dyn.cli.thermodynamics import thermodynamics
 from mlff_dyn.cli.train import train
 from mlff_dyn.cli.validate import validate
 
@@ -41,7 +43,9 @@ for _command in (
     check_convergence,
     phonons,
     conductivity,
+    thermodynamics,
     export,
+    serve,
     validate,
     status,
     report,

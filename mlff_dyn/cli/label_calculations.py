@@ -27,7 +27,7 @@ def list_calculations(given: Given, config: ConfigFile, *, calculations: Folder 
 
 @takes("run_dir", "overrides", "dry_run", *OUTPUT_OPTIONS)
 def run_calculations(given: Given, config: ConfigFile, *, calculations: Folder = None) -> None:
-    """Run pending calculations; those of label score enter the data set of the run."""
+    """Run pending calculations; those of label score in the folder of the run enter its data set."""
     loaded = given.load(config)
 
     from mlff_dyn.workflows.labels.calculations import run_calculations as run

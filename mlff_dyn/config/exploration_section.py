@@ -15,8 +15,8 @@ class ExplorationConfig(Section):
     ensemble: Literal["nvt", "npt"] = Field(
         default="nvt",
         description="Of the dynamics. `npt`: the cell moves too, as `md.pressure_gigapascal`, "
-        "`md.barostat_shape` and so on say, so that strained frames are calculated; with `fit.stress` they "
-        "teach elastic constants and thermal expansion.",
+        "`md.barostat_shape` and so on say, so that strained frames are calculated and, with `fit.stress`, "
+        "their stresses fitted.",
     )
     file: Path | None = Field(
         default=None,

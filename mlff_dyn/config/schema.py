@@ -15,6 +15,7 @@ from mlff_dyn.config.exploration_section import ExplorationConfig
 from mlff_dyn.config.fields import EngineKind, Integer, OrderCutoffs, Real, Stored, Supercell, Temperatures
 from mlff_dyn.config.phonons_section import PhononsConfig
 from mlff_dyn.config.section import Section
+from mlff_dyn.config.thermodynamics_section import ThermodynamicsConfig
 from mlff_dyn.errors import ConfigError
 
 
@@ -460,6 +461,9 @@ class Config(Section):
     phonons: PhononsConfig = Field(default=PhononsConfig(), description=PhononsConfig.__doc__)
     conductivity: ConductivityConfig = Field(
         default=ConductivityConfig(), description=ConductivityConfig.__doc__
+    )
+    thermodynamics: ThermodynamicsConfig = Field(
+        default=ThermodynamicsConfig(), description=ThermodynamicsConfig.__doc__
     )
     seed: Integer = Field(default=1, ge=0, lt=2**63, description="Seed of every random number.")
 

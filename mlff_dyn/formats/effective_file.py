@@ -64,7 +64,9 @@ class EffectiveForceConstants:
         primitive cell, eV, and its standard deviations by Monte Carlo and, calibrated, of the whole free
         energy by the data. Zero for ``dynamics``, which gives no free energy.
     inputs : str
-        Digest of what they were made from.
+        Digest of all that they were made from.
+    model : str
+        Digest of the file of the model, as `file_digest` says it.
     """
 
     kind: str
@@ -83,6 +85,7 @@ class EffectiveForceConstants:
     is_converged: bool
     energies: NDArray[np.float64]
     inputs: str = ""
+    model: str = ""
 
     def __post_init__(self) -> None:
         """Check shapes."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+    from mlff_dyn.regression.planning.forecast import Forecast
+
 COLORS = ("#1f5fa8", "#c8372d", "#3f8f4f", "#b07d1a", "#6d4ba3", "#2a8f93")
 _INK, _GRAY, _LIGHT = "#222222", "#8a8a8a", "#dddddd"
 
@@ -107,7 +109,9 @@ def plot_errors_over_steps(
         save_figure(figure, path)
 
 
-def plot_learning(path: Path, calculations: Sequence[FoundError], *, limit: float) -> None:
+def plot_learning(
+    path: Path, calculations: Sequence[FoundError], *, limit: float, ahead: Forecast | None = None
+) -> None:
     """Draw expected and found error of each calculation before it was trained on.
 
     Parameters
@@ -117,6 +121,8 @@ def plot_learning(path: Path, calculations: Sequence[FoundError], *, limit: floa
     calculations : sequence of FoundError
     limit : float
         Of the relative force error.
+    ahead : Forecast, optional
+        Calculations after these until the limit is reached.
 
     Raises
     ------
@@ -132,12 +138,26 @@ def plot_learning(path: Path, calculations: Sequence[FoundError], *, limit: floa
         panel.plot(numbers, [each.found for each in calculations], "o", ms=5, color=COLORS[1], label="found")
         panel.axhline(limit, color=_INK, lw=1.0, ls=(0, (5, 3)), label=f"limit {100 * limit:.3g} %")
         panel.set(xlabel="Calculation", ylabel="Force error / rms force", ylim=(0.0, None))
-        panel.set_xlim(0.5, max(numbers, default=1) + 0.5)
+        last = max(numbers, default=1)
+        if ahead is not None and ahead.n_calculations:
+            last += _draw_forecast(panel, last, expected[-1], ahead, limit)
+        panel.set_xlim(0.5, last + 0.5)
         panel.set_ylim(0.0, 1.1 * panel.get_ylim()[1])
         panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         panel.yaxis.set_major_formatter(PercentFormatter(1.0))
         panel.legend()
         save_figure(figure, path)
+
+
+def _draw_forecast(panel: Axes, last: int, error: float, ahead: Forecast, limit: float) -> int:
+    """Draw the way to the limit with its range; return how many calculations it takes at most."""
+    needed = ahead.n_calculations or 0
+    panel.plot(
+        [last, last + needed], [error, limit], color=COLORS[0], lw=1.2, ls=(0, (3, 2)), label="forecast"
+    )
+    ends = (needed if ahead.low is None else ahead.low, needed if ahead.high is None else ahead.high)
+    panel.plot([last + ends[0], last + ends[1]], [limit, limit], color=COLORS[0], lw=4.0, alpha=0.4)
+    return max(needed, min(ends[1], 3 * needed))
 
 
 def plot_species_errors(path: Path, errors: Mapping[str, tuple[float, float]]) -> None:

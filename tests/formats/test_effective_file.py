@@ -35,6 +35,7 @@ def found():
         is_converged=True,
         energies=np.array([-0.1, 0.01, 0.02]),
         inputs="digest",
+        model="another digest",
     )
 
 

@@ -49,7 +49,7 @@ class EffectiveLimits:
     """
 
     n_blocks: int = 16
-    least_thz: float = 0.1
+    least_thz: float = 0.05
     lowering: float = 0.7
     first_pairs: int = 32
     margin: float = 1.1

@@ -34,12 +34,12 @@ class CorrectionLimits:
     pseudo_count : float
         Frames found as expected that are added, so that few do not move the factor much.
     least_factor : float
-        Factor below which nothing is corrected: two frames scatter by so much.
+        Factor below which nothing is corrected.
     """
 
     alike: float = 1.5
     pseudo_count: float = 1.0
-    least_factor: float = 1.2
+    least_factor: float = 1.1
 
 
 CORRECTION_LIMITS = CorrectionLimits()

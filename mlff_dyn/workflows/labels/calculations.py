@@ -13,6 +13,7 @@ from mlff_dyn.execution.prepared import PreparedCalculation, find_calculations
 from mlff_dyn.execution.registry import create_execution
 from mlff_dyn.execution.states import FINISHED, PENDING
 from mlff_dyn.report.answer import Report
+from mlff_dyn.store.dataset import write_snapshots
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.store.provenance import Provenance
 from mlff_dyn.workflows.setup.workspace import Workspace
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from mlff_dyn.report.progress import Progress
     from mlff_dyn.store.dataset import Snapshot
 
-_MOST_NAMED = 20
+_DATA_SET = "dataset.extxyz"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class CalculationsReport(Report):
         Names of those that entered the data set of the run now.
     set_aside : tuple of str
         Those that contradict their prediction, and how.
+    data_set : Path or None
+        Where those of a folder that is not of the run were written together.
     """
 
     verb = "label"
@@ -51,6 +54,7 @@ class CalculationsReport(Report):
     calculations: tuple[PreparedCalculation, ...]
     added: tuple[str, ...] = ()
     set_aside: tuple[str, ...] = ()
+    data_set: Path | None = None
 
     def values(self) -> dict[str, object]:
         """Return the JSON values."""
@@ -66,6 +70,7 @@ class CalculationsReport(Report):
             "counts": dict(Counter(each.state for each in self.calculations)),
             "added": self.added,
             "set_aside": self.set_aside,
+            "data_set": self.data_set,
             "calculations": listed,
         }
 
@@ -82,7 +87,8 @@ class CalculationsReport(Report):
             parts.append(each.reason or "")
             rows.append((f"  {each.name}", ", ".join(part for part in parts if part)))
         rows += [("added", f"{name} to the data set of the run") for name in self.added]
-        return rows + [("set aside", line) for line in self.set_aside]
+        rows += [("set aside", line) for line in self.set_aside]
+        return rows if self.data_set is None else [*rows, ("data set", str(self.data_set))]
 
 
 def list_calculations(config: Config, folder: Path | None) -> CalculationsReport:
@@ -101,11 +107,12 @@ def list_calculations(config: Config, folder: Path | None) -> CalculationsReport
 def run_calculations(
     config: Config, folder: Path | None, *, dry_run: bool, progress: Progress
 ) -> CalculationsReport:
-    """Make the pending calculations of a folder; those that training did not ask for enter the data set.
+    """Make pending calculations; those of the run that training did not ask for enter its data set.
 
     Calculations that training asked for are finished here, and trained on by ``train``. The others, which
     ``label score`` has written, are predicted by the force field of the run, and enter its data set together,
-    as labelled frames that the user has given; the next ``train`` fits them too.
+    as labelled frames that the user has given; the next ``train`` fits them too. Those of another folder stay
+    out of it, such as frames that are held out for ``validate``: they become a data set in that folder.
 
     Raises
     ------
@@ -116,6 +123,7 @@ def run_calculations(
     """
     workspace = Workspace(config)
     folder = folder or workspace.calculations_path
+    is_of_run = folder.resolve() == workspace.calculations_path.resolve()
     engine = _engine(config)
     found = find_calculations(engine, folder)
     if dry_run:
@@ -125,10 +133,18 @@ def run_calculations(
             _calculate(config, engine, folder, found, progress)
         finally:
             found = find_calculations(engine, folder)
-            added, aside = _add_to_data(workspace, engine, found)
-    return CalculationsReport(
-        status="done", folder=folder, calculations=tuple(found), added=added, set_aside=aside
-    )
+            added, aside = _add_to_data(workspace, engine, found) if is_of_run else ((), ())
+    data_set = None if is_of_run else _write_data(engine, folder, found)
+    return CalculationsReport("done", folder, tuple(found), added, aside, data_set)
+
+
+def _write_data(engine: Engine, folder: Path, found: Sequence[PreparedCalculation]) -> Path | None:
+    """Write what is finished as a data set beside the calculations; None where nothing is."""
+    finished = [each for each in found if each.result is not None and each.is_current]
+    if not finished:
+        return None
+    write_snapshots(folder / _DATA_SET, [_snapshot(engine, each) for each in finished])
+    return folder / _DATA_SET
 
 
 def _engine(config: Config) -> Engine:

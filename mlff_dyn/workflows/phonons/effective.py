@@ -6,7 +6,7 @@ A file whose inputs have not changed is taken as it is, so a command that was st
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,7 +50,7 @@ class EffectiveTask:
     folder : Path
     timestep_femtoseconds : float    the longest to be taken
     seed : int
-    inputs : str                     digest of the model and the cell
+    model : str                      digest of its file
     """
 
     settings: EffectiveConfig
@@ -58,12 +58,13 @@ class EffectiveTask:
     folder: Path
     timestep_femtoseconds: float
     seed: int
-    inputs: str
+    model: str
 
     def inputs_at(self, temperature_kelvin: float) -> str:
         """Digest of all that one temperature depends on."""
         settings = self.settings.model_dump(mode="json", exclude={"temperatures_kelvin"})
-        own = [_VERSION, self.inputs, settings, temperature_kelvin, self.seed, self.phonons.n_samples]
+        cell = self.phonons.torus.matrix.tolist()
+        own = [_VERSION, self.model, cell, settings, temperature_kelvin, self.seed, self.phonons.n_samples]
         return digest([*own, self.timestep_femtoseconds])
 
 
@@ -98,6 +99,7 @@ def effective_constants(task: EffectiveTask, progress: Progress) -> list[Effecti
             )
             averaged = _average(task, correction, settings, progress)
             found = averaged.in_phonopy_form(task.phonons, settings, task.inputs_at(temperature))
+            found = replace(found, model=task.model)
             write_effective(path, found)
         every.append(found)
     return every

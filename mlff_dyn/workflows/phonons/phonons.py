@@ -85,8 +85,8 @@ class _Task:
 
     def effective(self, prepared: SampledPhonons, settings: EffectiveConfig) -> EffectiveTask:
         """Return what is asked for at temperature."""
-        identity = digest(self.of_model)
-        return EffectiveTask(settings, prepared, self.folder, self.timestep_femtoseconds, self.seed, identity)
+        places = (self.folder, self.timestep_femtoseconds, self.seed)
+        return EffectiveTask(settings, prepared, *places, file_digest(self.model))
 
     def spectra(self, prepared: SampledPhonons, settings: SpectraConfig, hot: AtTemperature) -> SpectraTask:
         """Return what is asked for of spectra."""

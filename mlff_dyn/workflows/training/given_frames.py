@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mlff_dyn.lattice.matching import Match
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.expansion import Expansion
+    from mlff_dyn.workflows.setup.workspace import Workspace
 
 SAME_ANGSTROM, NO_STRAIN = 1e-4, 1e-6
 """Displacements of the same frame, and strains that only the digits of a file make."""
@@ -55,6 +56,14 @@ class GivenFrames:
                 away = np.abs(self.frames.displacements - displacements).max(axis=(1, 2))
                 free &= away > SAME_ANGSTROM
         return np.flatnonzero(free)
+
+
+def given_frames_of(workspace: Workspace) -> GivenFrames | None:
+    """Read the trajectory that the configuration names; None where it names none."""
+    given = workspace.config.training.exploration
+    return (
+        None if given.file is None else read_given_frames(given.file, workspace.expansion, every=given.every)
+    )
 
 
 def read_given_frames(

@@ -162,7 +162,10 @@ class CallsInFlight:
         write_json(self._path, content, format_name=PLAN_FORMAT, version=VERSION)
 
     def _planned(self) -> list[list[Call]]:
-        """Batches of an earlier command; none if they belong to another expansion, engine or data set."""
+        """Batches of an earlier command; none if they belong to another expansion, engine or data set.
+
+        A plan that is learnt to its end, after which that command was killed, is removed.
+        """
         if not self._path.exists():
             return []
         try:
@@ -177,7 +180,10 @@ class CallsInFlight:
         n_learnt = self._learner.n_calculations - n_before
         while batches and n_learnt >= len(batches[0]):
             n_learnt -= len(batches.pop(0))
-        return batches if is_current and n_learnt == 0 else []
+        is_next = is_current and n_learnt == 0
+        if is_next and not batches:
+            self._write([])
+        return batches if is_next else []
 
     def _from_json(self, content: dict[str, Any]) -> Call:
         workspace = self._learner.workspace

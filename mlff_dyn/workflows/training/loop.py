@@ -31,7 +31,7 @@ from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.constant_pressure import barostat_of
 from mlff_dyn.workflows.setup.initialise import initial_displacements
 from mlff_dyn.workflows.setup.workspace import digest
-from mlff_dyn.workflows.training.given_frames import GivenFrames, read_given_frames
+from mlff_dyn.workflows.training.given_frames import given_frames_of
 from mlff_dyn.workflows.training.in_flight import Call, CallsInFlight
 from mlff_dyn.workflows.training.observable_error import ObservableError
 from mlff_dyn.workflows.training.ongoing_trajectories import OngoingTrajectories
@@ -96,12 +96,7 @@ class TrainingLoop:
         self._trajectories: dict[str, TrajectoryState] = {}
         is_observed = self._config.training.criterion.kind == "observable"
         self._observable = ObservableError(self._workspace) if is_observed else None
-        exploration = self._config.training.exploration
-        self._own_dynamics = exploration.dynamics
-        self._given: GivenFrames | None = None
-        if exploration.file is not None:
-            expansion = self._workspace.expansion
-            self._given = read_given_frames(exploration.file, expansion, every=exploration.every)
+        self._given = given_frames_of(self._workspace)
 
     def warnings(self) -> list[str]:
         """Refused frames, and temperatures at which the last dynamics left the trusted region."""
@@ -130,6 +125,8 @@ class TrainingLoop:
         config = self._config
         self._progress.start(config.training.max_calculations, "training")
         self._progress.update(self._learner.n_calculations)
+        for line in () if self._given is None else self._given.warnings:
+            self._progress.log(f"warning: {line}")
         with create_execution(
             config.execution.kind,
             self._engine,
@@ -232,7 +229,10 @@ class TrainingLoop:
         self._force_field = self._with(self._learner.force_field(), running)
         start = temperatures.index(last) if last in temperatures else 0
         order = [(start + step) % len(temperatures) for step in range(len(temperatures))]
-        places = [*([] if self._given is None else [_FILE]), *(order if self._own_dynamics else [])]
+        places = [
+            *([] if self._given is None else [_FILE]),
+            *(order if self._config.training.exploration.dynamics else []),
+        ]
         errors: list[MeanErrors] = []
         limited = False
         explored: dict[int, Source] = {}
@@ -407,8 +407,12 @@ class TrainingLoop:
             section = getattr(given, given.kind.replace("-", "_"))
             return create_criterion(given.kind, {} if section is None else section.model_dump())
         limit, judge = given.force_error_limit_relative, self._can_judge_truncation(temperature)
-        settings = {"force_error_limit_relative": limit, "can_judge_truncation": judge}
-        settings |= {"n_average": 1} if temperature is None else {}
+        settings = {
+            "force_error_limit_relative": limit,
+            "can_judge_truncation": judge,
+            "has_settled": judge and self._learner.has_settled(temperature),
+            **({"n_average": 1} if temperature is None else {}),
+        }
         return create_criterion("trajectory", settings)
 
     def _can_judge_truncation(self, temperature: float | None) -> bool:

@@ -11,6 +11,7 @@ from mlff_dyn.training.criteria.decision import Decision
 from mlff_dyn.training.exploration import QUIET, UNTESTED, Exploration
 from mlff_dyn.training.frame_choice import LAST, frames_on
 from mlff_dyn.training.initial import rattled_displacements
+from mlff_dyn.training.limits import POOL_LIMITS
 from mlff_dyn.training.observable_choice import choose_for_slopes
 from mlff_dyn.training.round_choice import Round, TemperaturePool, choose_round
 from mlff_dyn.training.running import with_running
@@ -115,6 +116,7 @@ class RoundCalls:
     def _together(self, sources: Sequence[Source], calls: Sequence[Call]) -> list[Call]:
         """Frames of sources, the first of which calls, that are calculated together with some calls."""
         at_once, expansion = self._config.execution.max_parallel, self._force_field.expansion
+        n_most = max(1, POOL_LIMITS.n_frames(expansion.n_parameters) // len(sources))
         found, pools, labels = [], [], []
         for source in sources:
             sampled = [exploration for exploration in source.explorations if len(exploration.choice)]
@@ -122,7 +124,9 @@ class RoundCalls:
                 continue
             called = [exploration.reason for exploration in sampled if exploration.reason not in NO_CALL]
             labels.append((source, called[0] if called else FOR_ALL))
-            found.append(join_frames([exploration.choice for exploration in sampled]))
+            every = join_frames([exploration.choice for exploration in sampled])
+            places = np.linspace(0, len(every) - 1, min(n_most, len(every))).round().astype(int)
+            found.append(every[places])
             forces = [e.errors.force_rms_ev_per_angstrom for e in sampled if e.errors is not None]
             pools.append(
                 TemperaturePool(

@@ -8,6 +8,7 @@ from ase.build import bulk
 
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import input_supercell
+from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.observables.effective.averaged import EffectiveSettings
 from mlff_dyn.observables.effective.correction import Correction
 from mlff_dyn.observables.effective.effective_phonons import effective_bands, free_energy
@@ -15,7 +16,7 @@ from mlff_dyn.observables.effective.limits import EFFECTIVE_LIMITS
 from mlff_dyn.observables.effective.self_consistent import self_consistent
 from mlff_dyn.observables.harmonic_properties import harmonic_properties
 from mlff_dyn.observables.sampled_phonons import sampled_phonons
-from tests.models import crystal_of, fitted_to_harmonic, spring_hessian
+from tests.models import crystal_of, dipoles_of, fitted_to_harmonic, spring_hessian
 from tests.observables.effective.gap_equation import oscillator
 
 
@@ -96,3 +97,25 @@ def test_the_effective_phonons_of_a_harmonic_crystal_are_its_own():
     energy = free_energy(file, phonons.phonon, torus, (4, 4, 4))
     harmonic = harmonic_properties(phonons, (4, 4, 4), [300.0])
     assert energy.value == pytest.approx(float(harmonic.free_energy.value[1]), abs=1e-9)
+
+
+def test_longitudinal_waves_are_split_once():
+    """Near the zone center only dipoles split them, which effective force constants leave as they are."""
+    crystal = crystal_of(bulk("NaCl", "rocksalt", a=5.6, cubic=True))
+    torus = input_supercell(crystal, (2, 2, 2))
+    dipoles = dipoles_of(crystal, scalar=True)
+    basis = build_basis(crystal, {2: 4.5, 4: {2: 3.0}}, torus)
+    rest = Expansion(basis, dipoles).on(torus).dipole_dipole
+    hessian = spring_hessian(torus, {2.8: (8.0, 1.0), 5.6 / np.sqrt(2.0): (2.0, 0.3)})
+    unit = np.eye(3 * torus.n_atoms).reshape(-1, torus.n_atoms, 3)
+    hessian -= np.array([rest.energy_forces(each)[1].ravel() for each in unit])
+    force_field = fitted_to_harmonic(basis, torus, hessian, long_range=dipoles)
+    force_field.posterior.mean[basis.parameter_orders == 4] = 0.0
+    phonons, settings, found = solved(force_field, torus, 300.0, is_quantum=True)
+    file = found.in_phonopy_form(phonons, settings, "")
+    wavevectors = np.array([[0.001, 0.0, 0.001], [0.1, 0.0, 0.1], [0.5, 0.5, 0.5]])
+    bands = effective_bands(file, phonons.phonon, torus, wavevectors)
+    phonon = phonons.choose(0)
+    phonon.run_qpoints(wavevectors)
+    np.testing.assert_allclose(bands.frequencies_thz, phonon.qpoints.frequencies, rtol=1e-5)
+    assert bands.frequencies_thz[0, 5] > bands.frequencies_thz[0, 4] + 1.0

@@ -81,6 +81,19 @@ def test_calculations_of_a_training_are_left_to_it(folder: Path, train: Train) -
     assert len(data) == 2
 
 
+def test_results_of_another_folder_are_held_out(trained: Path) -> None:
+    """Nothing is trained on them, and validate reads them where they are."""
+    config, other = trained / "c.yaml", trained / "held-out"
+    answer("score", config, trained / "md.traj", "--n", 2, "--write", other)
+    before = (trained / "run" / "dataset.extxyz").read_bytes()
+    found = answer("run", config, "--calculations", other)
+    assert (set(states(found).values()), found["added"]) == ({"finished"}, [])
+    assert (trained / "run" / "dataset.extxyz").read_bytes() == before
+    result = invoke("validate", config, found["data_set"], "--json", "-q")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["n_snapshots"] == 2
+
+
 def test_a_failed_calculation_is_named_and_others_are_kept(
     trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

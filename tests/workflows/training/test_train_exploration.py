@@ -118,8 +118,11 @@ def test_frames_that_are_refused_are_named(folder: Path, train: Train) -> None:
     frames[7] = copper() * (2, 2, 1)
     frames[9].symbols[0] = "Al"
     ase.io.write(folder / "frames.extxyz", frames)
+    dry = json.loads(train(*only(), "--dry-run").stdout)
+    assert dry["n_frames_of_file"] == 27
     result = train(*only())
     assert result.exit_code == 0, result.stderr
+    assert dry["warnings"][0] in json.loads(result.stdout)["warnings"]
     (line,) = [w for w in json.loads(result.stdout)["warnings"] if "frames.extxyz" in w]
     assert "3 of 30 frames are not used: frame 4: " in line
     assert "frame 8: another supercell" in line
