@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from mlff_dyn.cli.check_convergence import check_convergence
+from mlff_dyn.cli.conductivity import conductivity
 from mlff_dyn.cli.export import export
 from mlff_dyn.cli.init import init
 from mlff_dyn.cli.interrupts import run_interruptible
@@ -41,6 +42,7 @@ for _command in (
     run_md,
     check_convergence,
     phonons,
+    conductivity,
     thermodynamics,
     export,
     serve,

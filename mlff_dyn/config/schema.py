@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from mlff_dyn.config.conductivity_section import ConductivityConfig
 from mlff_dyn.config.convergence_section import ConvergenceConfig
 from mlff_dyn.config.exploration_section import ExplorationConfig
 from mlff_dyn.config.fields import EngineKind, Integer, OrderCutoffs, Real, Stored, Supercell, Temperatures
@@ -252,15 +253,21 @@ class RandomConfig(Section):
 class CriterionConfig(Section):
     """When molecular dynamics stops to call the engine."""
 
-    kind: Literal["trajectory", "paper", "per-step", "fixed", "random"] = Field(
+    kind: Literal["trajectory", "observable", "paper", "per-step", "fixed", "random"] = Field(
         default="trajectory",
         description="`trajectory`: the expected force error, averaged over the trajectory; no call where the "
-        "expansion, not the data, is the limit. The others are for comparison, each with a section of its "
-        "name (null: its defaults): one trajectory of `training.n_steps` at each temperature goes on through "
-        "all calls.",
+        "expansion, not the data, is the limit. `observable`: the expected error of what follows from the "
+        "force field; each frame is that which lowers it most. The others are for comparison, each with "
+        "a section of its name (null: its defaults): one trajectory of `training.n_steps` at each "
+        "temperature goes on through all calls.",
     )
     force_error_limit_relative: Real = Field(
         default=0.05, gt=0.0, description="Limit of that error, relative to the root mean square force."
+    )
+    observable: Literal["conductivity"] = Field(
+        default="conductivity",
+        description="Of the kind `observable`: the thermal conductivity near 300 K, as section "
+        "`conductivity` says; its `error_limit_relative` is the limit.",
     )
     paper: PaperConfig | None = Field(default=None, description=PaperConfig.__doc__)
     per_step: PerStepConfig | None = Field(default=None, description=PerStepConfig.__doc__)
@@ -452,6 +459,9 @@ class Config(Section):
     md: MdConfig = Field(default=MdConfig(), description=MdConfig.__doc__)
     convergence: ConvergenceConfig = Field(default=ConvergenceConfig(), description=ConvergenceConfig.__doc__)
     phonons: PhononsConfig = Field(default=PhononsConfig(), description=PhononsConfig.__doc__)
+    conductivity: ConductivityConfig = Field(
+        default=ConductivityConfig(), description=ConductivityConfig.__doc__
+    )
     thermodynamics: ThermodynamicsConfig = Field(
         default=ThermodynamicsConfig(), description=ThermodynamicsConfig.__doc__
     )

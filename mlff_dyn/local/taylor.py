@@ -24,7 +24,7 @@ from mlff_dyn.kernels.local_tables import CUTOFF_POWER
 from mlff_dyn.local.truncated import TruncatedPolynomials
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -108,6 +108,44 @@ class SiteAtRest:
         blocks = np.concatenate([each for _, each in found]) / factorial(order)
         clusters = np.concatenate([each for each, _ in found])
         return SiteDerivatives(self.neighbors, clusters, blocks.reshape(-1, *(3,) * order))
+
+    def slopes(self, weigh: Callable[[NDArray[np.int64]], NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Slopes by the values of a weighted sum of the derivatives, without making them for each value.
+
+        Parameters
+        ----------
+        weigh : callable
+            Takes the clusters (n_terms, order) of `SiteDerivatives`; returns the weights of the elements of
+            their blocks, shape (n_terms, 3^order).
+
+        Returns
+        -------
+        ndarray, shape (n_functions,)
+        """
+        tables, order = self._tables, self._order
+        last = self._factors[-1]
+        of_first = np.einsum("rcx,rx->c", last.slopes, _distinct(weigh(last.clusters), last.places))
+        of_second = np.zeros((len(self._sums),) * 2)
+        used, _ = cubic_terms(tables, np.ones(tables.n_functions))[self._kind].third_derivatives()
+        of_third = np.zeros((len(used),) * 3)
+        for parts in _partitions(order):
+            factors = [self._factors[n - 1] for n in parts]
+            if len(parts) == 2:
+                of_second += _n_ways(parts) * _weighted_pairs(factors, weigh)
+            elif len(used):
+                factors = [each._replace(slopes=each.slopes[:, used]) for each in factors]
+                of_third += _n_ways(parts) * _weighted_triples(factors, weigh)
+        found = np.zeros(tables.n_functions)
+        for function in self.functions.tolist():
+            values = np.zeros(tables.n_functions)
+            values[function] = 1.0
+            cubic = cubic_terms(tables, values)[self._kind]
+            first, second = self._of_sums(values, cubic)
+            mine, form = cubic.third_derivatives()
+            places = np.searchsorted(used, mine)
+            found[function] = of_first @ first + np.vdot(of_second, second)
+            found[function] += np.vdot(of_third[np.ix_(places, places, places)], form)
+        return found / factorial(order)
 
     def _of_sums(
         self, values: NDArray[np.float64], cubic: CubicTerms
@@ -247,3 +285,41 @@ def _triples(
         blocks = np.stack([each for _, each in found], axis=1)[:, first.places]
         whole = np.concatenate([np.tile(atoms, (len(clusters), 1)), clusters], axis=1)
         yield whole, blocks.reshape(len(whole), -1)
+
+
+def _distinct(weights: NDArray[np.float64], places: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Weights of distinct derivatives from those of all elements, along the last axis."""
+    return np.asarray(weights @ np.eye(int(places.max()) + 1)[places])
+
+
+def _weighted_pairs(
+    factors: list[_Factor], weigh: Callable[[NDArray[np.int64]], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Weighted sum of all products of derivatives of two orders, by the two sums."""
+    first, second = factors
+    left, right = len(first.clusters), len(second.clusters)
+    clusters = [np.repeat(first.clusters, right, axis=0), np.tile(second.clusters, (left, 1))]
+    weights = weigh(np.concatenate(clusters, axis=1))
+    weights = _distinct(weights.reshape(left, right, len(first.places), -1), second.places)
+    weights = _distinct(weights.swapaxes(2, 3), first.places)
+    half = np.tensordot(weights, second.slopes, axes=((1, 2), (0, 2)))
+    return np.tensordot(first.slopes, half, axes=((0, 2), (0, 1)))
+
+
+def _weighted_triples(
+    factors: list[_Factor], weigh: Callable[[NDArray[np.int64]], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """The same for three orders, by the three sums."""
+    first, *others = factors
+    found = np.zeros((first.slopes.shape[1],) * 3)
+    for atoms, slopes in zip(first.clusters, first.slopes, strict=True):
+        for element, column in enumerate(first.places.tolist()):
+
+            def weigh_rest(
+                clusters: NDArray[np.int64], atoms: NDArray[np.int64] = atoms, element: int = element
+            ) -> NDArray[np.float64]:
+                whole = np.concatenate([np.tile(atoms, (len(clusters), 1)), clusters], axis=1)
+                return weigh(whole).reshape(len(whole), len(first.places), -1)[:, element]
+
+            found += slopes[:, column, None, None] * _weighted_pairs(others, weigh_rest)
+    return found

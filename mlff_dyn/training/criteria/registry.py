@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlff_dyn.errors import ConfigError
 from mlff_dyn.training.criteria.grid import FixedCriterion, RandomCriterion
+from mlff_dyn.training.criteria.observable import ObservableCriterion
 from mlff_dyn.training.criteria.paper import PaperCriterion
 from mlff_dyn.training.criteria.per_step import PerStepCriterion
 from mlff_dyn.training.criteria.trajectory import TrajectoryCriterion
@@ -21,6 +22,7 @@ CRITERIA: dict[str, Callable[..., Criterion]] = {
     "per-step": PerStepCriterion,
     "fixed": FixedCriterion,
     "random": RandomCriterion,
+    "observable": ObservableCriterion,
 }
 """Name to a callable of the settings of its section."""
 

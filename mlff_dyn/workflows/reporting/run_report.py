@@ -29,6 +29,7 @@ from mlff_dyn.report.training_plots import (
 from mlff_dyn.store.atomic import atomic_write_text
 from mlff_dyn.store.journal import read_journal
 from mlff_dyn.units import format_kelvin
+from mlff_dyn.workflows.reporting.conductivity_part import conductivity_part
 from mlff_dyn.workflows.reporting.convergence_part import convergence_part
 from mlff_dyn.workflows.reporting.held_out import hold_out_frames
 from mlff_dyn.workflows.reporting.history import Explored, TrainingHistory, training_history
@@ -104,6 +105,7 @@ def write_run_report(config: Config, output: Path | None = None) -> RunReport:
         *convergence_part(workspace.directory, album.draw),
         *([] if force_field is None else _phonons(workspace, force_field, album)),
         *phonons_part(workspace.directory, album.draw),
+        *conductivity_part(workspace.directory, album.draw),
         *thermodynamics_part(workspace.directory, album.draw),
         Part("Settings", [Text("With all defaults; paths are absolute."), Listing(resolved_yaml(config))]),
         Part("Versions", [Table((), [(name, _version(name)) for name in ("Python", *_PROGRAMS)])]),

@@ -33,6 +33,7 @@ from mlff_dyn.workflows.setup.initialise import initial_displacements
 from mlff_dyn.workflows.setup.workspace import digest
 from mlff_dyn.workflows.training.given_frames import given_frames_of
 from mlff_dyn.workflows.training.in_flight import Call, CallsInFlight
+from mlff_dyn.workflows.training.observable_error import ObservableError
 from mlff_dyn.workflows.training.ongoing_trajectories import OngoingTrajectories
 from mlff_dyn.workflows.training.round_calls import NO_CALL, RoundCalls, Source, selection_of
 from mlff_dyn.workflows.training.second_look import confirmed
@@ -93,6 +94,8 @@ class TrainingLoop:
         self._force_field: ForceField
         self._ongoing = OngoingTrajectories(self._workspace.trajectories_path, self._identity())
         self._trajectories: dict[str, TrajectoryState] = {}
+        is_observed = self._config.training.criterion.kind == "observable"
+        self._observable = ObservableError(self._workspace) if is_observed else None
         self._given = given_frames_of(self._workspace)
 
     def warnings(self) -> list[str]:
@@ -176,6 +179,8 @@ class TrainingLoop:
         """Status of a training that calls for nothing more."""
         if limited:
             return LIMITED
+        if self._observable is not None:
+            return CONVERGED
         limit = self._config.training.criterion.force_error_limit_relative
         return CONVERGED if errors is None or errors.predictive <= limit else ALL_STEPS
 
@@ -231,7 +236,7 @@ class TrainingLoop:
         errors: list[MeanErrors] = []
         limited = False
         explored: dict[int, Source] = {}
-        choice = RoundCalls(self._learner, self._force_field, self._moment())
+        choice = RoundCalls(self._learner, self._force_field, self._moment(), self._observable)
         with closing(self._explorations([index for index in places if index != _FILE])) as found:
             for index in places:
                 explored[index] = source = self._source(index, found)
@@ -394,6 +399,10 @@ class TrainingLoop:
     def _criterion(self, temperature: float | None) -> Criterion:
         """For dynamics at a temperature; None: for the file, whose frames are judged all together."""
         given = self._config.training.criterion
+        if self._observable is not None and temperature is not None:
+            known = self._observable.errors(self._learner.force_field(), self._force_field)
+            judge = self._can_judge_truncation(temperature)
+            return create_criterion(given.kind, {**known, "can_judge_truncation": judge})
         if given.kind != "trajectory" and temperature is not None:
             section = getattr(given, given.kind.replace("-", "_"))
             return create_criterion(given.kind, {} if section is None else section.model_dump())

@@ -12,7 +12,8 @@ from mlff_dyn.training.exploration import QUIET, UNTESTED, Exploration
 from mlff_dyn.training.frame_choice import LAST, frames_on
 from mlff_dyn.training.initial import rattled_displacements
 from mlff_dyn.training.limits import POOL_LIMITS
-from mlff_dyn.training.round_choice import TemperaturePool, choose_round
+from mlff_dyn.training.observable_choice import choose_for_slopes
+from mlff_dyn.training.round_choice import Round, TemperaturePool, choose_round
 from mlff_dyn.training.running import with_running
 from mlff_dyn.training.walk import join_frames
 from mlff_dyn.workflows.training.in_flight import Call
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.workflows.training.learner import Learner
+    from mlff_dyn.workflows.training.observable_error import ObservableError
 
 NO_CALL = (QUIET, Decision.EXPANSION_LIMITED.value)
 FOR_ALL = "teaches most about all temperatures"
@@ -76,13 +78,22 @@ class RoundCalls:
         Its errors are those after all calculations that run.
     moment : dict of str to int
         Name of this moment in the journal.
+    observable : ObservableError, optional
+        Whose error the frames lower, instead of that of the forces.
     """
 
-    def __init__(self, learner: Learner, force_field: ForceField, moment: dict[str, int]) -> None:
+    def __init__(
+        self,
+        learner: Learner,
+        force_field: ForceField,
+        moment: dict[str, int],
+        observable: ObservableError | None = None,
+    ) -> None:
         self._learner = learner
         self._force_field = force_field
         self._moment = moment
         self._config = learner.workspace.config
+        self._observable = observable
 
     def of(self, source: Source, others: Callable[[], Sequence[Source]]) -> list[Call]:
         """Structures to label if trajectories of a source call.
@@ -105,7 +116,6 @@ class RoundCalls:
     def _together(self, sources: Sequence[Source], calls: Sequence[Call]) -> list[Call]:
         """Frames of sources, the first of which calls, that are calculated together with some calls."""
         at_once, expansion = self._config.execution.max_parallel, self._force_field.expansion
-        kind = selection_of(self._config)
         n_most = max(1, POOL_LIMITS.n_frames(expansion.n_parameters) // len(sources))
         found, pools, labels = [], [], []
         for source in sources:
@@ -125,14 +135,8 @@ class RoundCalls:
                     must_label=UNTESTED in called or (at_once == 1 and source is sources[0]),
                 )
             )
-        chosen = choose_round(
-            with_running(self._force_field, [call.frame(expansion) for call in calls]),
-            pools,
-            self._learner.fit_data.frames,
-            kind=OF_ROUNDS if kind == LAST else kind,
-            n_most=max(1, at_once - len(calls)),
-            force_error_limit_relative=self._config.training.criterion.force_error_limit_relative,
-        )
+        running = with_running(self._force_field, [call.frame(expansion) for call in calls])
+        chosen = self._chosen(running, pools, max(1, at_once - len(calls)))
         self._learner.journal.append(
             "chosen",
             **self._moment,
@@ -150,8 +154,24 @@ class RoundCalls:
             for k, i in chosen.frames
         ]
 
+    def _chosen(self, force_field: ForceField, pools: Sequence[TemperaturePool], n_most: int) -> Round:
+        """Frames that lower the error most, of the observable or of the forces."""
+        refitted, kind = self._learner.force_field(), selection_of(self._config)
+        slopes = None if self._observable is None else self._observable.of(refitted).slopes
+        if slopes is not None:
+            return choose_for_slopes(force_field, pools, slopes, n_most=n_most)
+        return choose_round(
+            force_field,
+            pools,
+            self._learner.fit_data.frames,
+            kind=OF_ROUNDS if kind == LAST else kind,
+            n_most=n_most,
+            force_error_limit_relative=self._config.training.criterion.force_error_limit_relative,
+        )
+
 
 def selection_of(config: Config) -> str:
     """Kind of the selection."""
     given, at_once = config.training.selection.kind, config.execution.max_parallel
-    return given or (LAST if at_once == 1 else OF_ROUNDS)
+    is_observed = config.training.criterion.kind == "observable"
+    return given or (LAST if at_once == 1 and not is_observed else OF_ROUNDS)

@@ -1,0 +1,61 @@
+"""Section `conductivity` of the configuration."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mlff_dyn.config.fields import Integer, Real, Supercell, Temperatures
+from mlff_dyn.config.section import Section
+
+REST: Literal["rest"] = "rest"
+Points = Annotated[Integer, Field(ge=1)]
+
+
+class ConductivityConfig(Section):
+    """Lattice thermal conductivity by orders 2 and 3 of the force field."""
+
+    temperatures_kelvin: Temperatures = Field(
+        default=(200.0, 300.0, 400.0, 500.0, 600.0), description="Temperatures."
+    )
+    method: Literal["rta", "lbte"] = Field(
+        default="rta",
+        description="`rta`: each mode relaxes on its own; `lbte`: full solution of the linear Boltzmann "
+        "equation.",
+    )
+    order_2: Literal["rest", "self-consistent", "dynamics"] = Field(
+        default=REST,
+        description="Force constants of order 2: those of the crystal at rest, or effective ones at each "
+        "temperature, of this kind and otherwise as `phonons.effective` says.",
+    )
+    wigner: bool = Field(
+        default=False, description="Add what tunnels between modes of near frequencies (Wigner transport)."
+    )
+    mesh: tuple[Points, Points, Points] | Literal["auto"] = Field(
+        default="auto",
+        description="Wave vectors along each axis of the primitive cell; `auto`: finer meshes in turn until "
+        "the error of the mesh is below `mesh_error_limit_relative`, or the next one would take more than "
+        "10 min.",
+    )
+    mesh_error_limit_relative: Real = Field(
+        default=0.03, gt=0.0, description="Error of the mesh that `auto` accepts."
+    )
+    error_limit_relative: Real = Field(
+        default=0.1,
+        gt=0.0,
+        description="Error of the conductivity for which further calculations are counted.",
+    )
+    supercell: Supercell | None = Field(
+        default=None,
+        description="Cell of order 3, as `structure.supercell`; null: the training cell.",
+    )
+    supercell_2: Supercell | None = Field(
+        default=None,
+        description="Cell of order 2; null: as `supercell`. A larger one suits a model with Born charges.",
+    )
+    isotopes: bool = Field(default=False, description="Scattering by the natural isotopes.")
+    boundary_micrometer: Real | None = Field(
+        default=None, gt=0.0, description="Mean free path that boundaries leave; null: no boundaries."
+    )
+    n_samples: Integer = Field(
+        default=8, ge=2, description="Samples of order 2 that its part of the error bar is taken from."
+    )

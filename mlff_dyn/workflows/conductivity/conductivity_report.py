@@ -1,0 +1,147 @@
+"""What `conductivity` reports."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mlff_dyn.report.answer import Report
+from mlff_dyn.report.numbers import format_percent
+from mlff_dyn.units import format_kelvin
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HEADER = ("T", "conductivity", "data, order 2", "data, order 3", "expansion", "mesh", "endless mesh")
+
+
+@dataclass(frozen=True)
+class ConductivityReport(Report):
+    """Result of `conductivity`.
+
+    Attributes
+    ----------
+    n_atoms : int                      of the supercell of the force constants
+    method : str                       ``rta`` or ``lbte``
+    order_2 : str                      ``rest``, or the kind of effective force constants
+    wigner, isotopes : bool
+    boundary_micrometer : float or None
+    mesh : tuple of int                of the conductivity
+    slope_mesh : tuple of int          of its error bar
+    meshes : tuple of mapping          those that were tried; see `mesh_rows`
+    has_dipoles : bool                 Born charges of the model split LO and TO once
+    thermal : tuple of mapping         by temperature; see `thermal_rows`
+    reference_temperature_k : float    of the next five
+    error_relative, error_limit_relative : float
+        Of data and expansion, without the mesh.
+    further_calculations : int or None
+        That bring the error under its limit; None: no number of them.
+    limited_by : str                   ``order 2``, ``order 3`` or ``expansion``
+    clusters : tuple of mapping        shares of order 3 by longest distance
+    warnings : tuple of str
+    files : tuple of str               in the directory of the answer
+    """
+
+    verb = "conductivity"
+    n_atoms: int
+    method: str
+    order_2: str
+    wigner: bool
+    isotopes: bool
+    boundary_micrometer: float | None
+    mesh: tuple[int, ...]
+    slope_mesh: tuple[int, ...]
+    meshes: tuple[Mapping[str, Any], ...]
+    has_dipoles: bool
+    thermal: tuple[Mapping[str, Any], ...]
+    reference_temperature_k: float
+    error_relative: float
+    error_limit_relative: float
+    further_calculations: int | None
+    limited_by: str
+    clusters: tuple[Mapping[str, Any], ...]
+    warnings: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    directory: str = field(default="", kw_only=True)
+
+    def why_null(self) -> Mapping[str, str]:
+        """Say what was not asked for, and why no calculations help."""
+        return {
+            "further_calculations": "what the expansion leaves out alone exceeds the limit",
+            "coherent_watt_per_meter_kelvin": "conductivity.wigner is false",
+            "boundary_micrometer": "no boundaries",
+        }
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the rows for people."""
+        tried = ", ".join(
+            f"{format_mesh(each['mesh'])}: {each['kappa_watt_per_meter_kelvin']:.4g}" for each in self.meshes
+        )
+        kelvin = format_kelvin(self.reference_temperature_k)
+        rows = [
+            ("cell", f"{self.n_atoms} atoms, q-mesh {format_mesh(self.mesh)}"),
+            ("method", self.described()),
+            (f"meshes, {kelvin} K", f"{tried} W/mK"),
+        ]
+        rows += [(f"{cells[0]} K", _described_row(cells)) for cells in self.cells()]
+        rows += [
+            (f"error, {kelvin} K", f"{format_percent(self.error_relative)}, limited by {self.limited_by}"),
+            ("further calculations", self.outlook()),
+        ]
+        if self.clusters:
+            most = max(self.clusters, key=lambda each: float(each["variance_share"]))
+            share = format_percent(most["variance_share"])
+            text = f"{share} of the variance by data is of those up to {most['longest_angstrom']:.2f} Å wide"
+            rows.append(("clusters of order 3", text))
+        rows += [("warning", line) for line in self.warnings]
+        return [*rows, ("files", self.directory)]
+
+    def described(self) -> str:
+        """Say how the conductivity was found."""
+        names = {"rta": "relaxation time approximation", "lbte": "linear Boltzmann equation"}
+        parts = [names[self.method], *([] if self.order_2 == "rest" else [f"order 2 {self.order_2}"])]
+        parts += [*(["with tunneling between modes"] if self.wigner else [])]
+        parts += ["isotopes"] if self.isotopes else []
+        parts += (
+            [] if self.boundary_micrometer is None else [f"boundaries at {self.boundary_micrometer:g} μm"]
+        )
+        return ", ".join(parts)
+
+    def outlook(self) -> str:
+        """Say how many calculations the limit takes."""
+        limit = format_percent(self.error_limit_relative)
+        if self.further_calculations is None:
+            return f"none help to {limit}: only a larger expansion or local part does"
+        return f"{self.further_calculations} to {limit}"
+
+    def cells(self) -> list[tuple[str, ...]]:
+        """Return the cells of a table, under `HEADER`, W/mK."""
+        name = "watt_per_meter_kelvin"
+        return [
+            (
+                format_kelvin(each["temperature_k"]),
+                format_with_sd(each[f"kappa_{name}"], each[f"kappa_sd_{name}"]),
+                *(
+                    f"{each[f'kappa_{part}_{name}']:.2g}"
+                    for part in ("order_2_sd", "order_3_sd", "expansion_sd", "mesh_error")
+                ),
+                f"{each[f'kappa_endless_mesh_{name}']:.4g}",
+            )
+            for each in self.thermal
+        ]
+
+
+def format_mesh(mesh: tuple[int, ...]) -> str:
+    """Return the numbers with crosses between them."""
+    return " x ".join(map(str, mesh))
+
+
+def format_with_sd(value: float, sd: float) -> str:
+    """Return a value with as many digits as its standard deviation makes meaningful."""
+    digits = 3 if sd <= 0.0 else max(0, 1 - math.floor(math.log10(sd)))
+    return f"{value:.{digits}f} ± {sd:.{digits}f}"
+
+
+def _described_row(cells: tuple[str, ...]) -> str:
+    return f"{cells[1]} W/mK (order 2 {cells[2]}, order 3 {cells[3]}, expansion {cells[4]}); mesh {cells[5]}"

@@ -1,0 +1,109 @@
+"""`conductivity`: its answer, its files, what it refuses, and that it goes on where it was interrupted."""
+
+import json
+
+import pytest
+
+from mlff_dyn.observables.conductivity.solver import ThreePhonons
+from mlff_dyn.store.model_file import read_model, write_model
+from tests.workflows.conftest import invoke
+from tests.workflows.training_project import refused
+
+pytest.importorskip("phono3py", minversion="4.10")
+
+FEW = (
+    *("--set", "conductivity.mesh=[3, 3, 3]", "--set", "conductivity.n_samples=2"),
+    *("--set", "conductivity.temperatures_kelvin=[300.0]"),
+)
+FOLDER = "run/conductivity"
+KAPPA = "kappa_watt_per_meter_kelvin"
+
+
+def test_the_answer_has_its_files_and_is_up_to_date_the_second_time(project):
+    config = project / "CONFIG.yaml"
+    first = invoke("conductivity", config, *FEW, "--json")
+    assert first.exit_code == 0, first.stderr
+    answer, folder = json.loads(first.stdout), project / FOLDER
+    names = {path.name for path in folder.iterdir()}
+    assert set(answer["files"]) | {"conductivity.json"} == names
+    (room,) = answer["thermal"]
+    assert room[KAPPA] > 0.0
+    assert room["kappa_sd_watt_per_meter_kelvin"] > 0.0
+    assert room["kappa_xx_watt_per_meter_kelvin"] == pytest.approx(room[KAPPA])
+    assert answer["reference_temperature_k"] == 300.0
+    assert answer["limited_by"] in {"order 2", "order 3", "expansion"}
+    written = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert "up to date" in invoke("conductivity", config, *FEW).stdout
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == written
+
+
+@pytest.mark.slow
+def test_the_report_has_a_part_of_it(project):
+    config = project / "CONFIG.yaml"
+    assert invoke("conductivity", config, *FEW).exit_code == 0
+    page = invoke("report", config)
+    assert page.exit_code == 0, page.stderr
+    assert "Thermal conductivity" in (project / "run/report.html").read_text(encoding="utf-8")
+
+
+def test_an_interrupted_run_goes_on_with_the_same_result(project, monkeypatch):
+    config = project / "CONFIG.yaml"
+    monkeypatch.setattr("mlff_dyn.workflows.conductivity.on_meshes._POINTS_OF_A_PART", 1)
+    whole = invoke("conductivity", config, *FEW, "--json").stdout
+    (project / FOLDER / "conductivity.json").unlink()
+    solve, n_solved = ThreePhonons.solve, []
+
+    def interrupted(self, *given):
+        n_solved.append(given)
+        if len(n_solved) == 2:
+            raise KeyboardInterrupt
+        return solve(self, *given)
+
+    monkeypatch.setattr(ThreePhonons, "solve", interrupted)
+    assert invoke("conductivity", config, *FEW).exit_code != 0
+    assert not (project / FOLDER / "conductivity.json").exists()
+    assert list((project / FOLDER / "unfinished").rglob("*.npz"))
+    again = invoke("conductivity", config, *FEW, "--json")
+    assert again.stdout == whole
+    assert not (project / FOLDER / "unfinished").exists()
+
+
+@pytest.mark.slow
+def test_order_2_may_be_that_of_a_temperature(project):
+    config, hot = project / "CONFIG.yaml", ("--set", "conductivity.temperatures_kelvin=[300.0, 310.0]")
+    effective = ("--set", "phonons.effective={kind: self-consistent, error_limit_relative: 0.05}")
+    at_rest, found = (
+        invoke("conductivity", config, *FEW[:4], *hot, *more, "--json")
+        for more in ((), ("--effective", "self-consistent", *effective))
+    )
+    assert found.exit_code == 0, found.stderr
+    answer, rest = json.loads(found.stdout), json.loads(at_rest.stdout)
+    assert answer["order_2"] == "self-consistent"
+    assert (project / "run/phonons/effective-310K.h5").exists()
+    for each, other in zip(answer["thermal"], rest["thermal"], strict=True):
+        assert each[KAPPA] == pytest.approx(other[KAPPA], rel=0.3)
+        assert each[KAPPA] != other[KAPPA]
+        assert each["kappa_sampling_sd_watt_per_meter_kelvin"] > 0.0
+        assert other["kappa_sampling_sd_watt_per_meter_kelvin"] == 0.0
+
+
+def test_a_dry_run_tells_what_it_costs_and_writes_nothing(project):
+    told = json.loads(invoke("conductivity", project / "CONFIG.yaml", *FEW, "-n", "--json").stdout)
+    assert told["status"] == "dry run"
+    assert (told["n_wavevectors"], told["n_irreducible"]) == (27, 4)
+    assert told["memory_megabytes"] > 0.0
+    assert told["expected_minutes"] >= 0.0
+    assert not (project / FOLDER).exists()
+
+
+def test_what_cannot_be_calculated_is_refused_before_anything_is_written(project):
+    config, model = project / "CONFIG.yaml", project / "run/model.h5"
+    large = ("--set", "conductivity.mesh=[901, 901, 901]")
+    refused(invoke("conductivity", config, *large), 2, "of memory")
+    refused(invoke("conductivity", config, "--set", "conductivity.mesh=[3, 3]"), 2, "conductivity.mesh")
+    refused(invoke("conductivity", config, "--set", "conductivity.mesh=[1, 1, 1]"), 2, "zone center")
+    force_field, metadata = read_model(model)
+    force_field.posterior.mean[:] *= -1.0
+    write_model(model, force_field, metadata)
+    refused(invoke("conductivity", config, *FEW), 3, "--effective")
+    assert not (project / FOLDER).exists()
