@@ -51,6 +51,9 @@ RYDBERG_PER_BOHR3_EV_PER_ANGSTROM3 = RYDBERG_EV / BOHR_ANGSTROM**3
 EV_PER_ANGSTROM3_GPA = ELEMENTARY_CHARGE_C * 1.0e21
 """1 eV/Å³ in GPa: 160.217663."""
 
+FS_PER_PS = 1000.0
+"""Femtoseconds in a picosecond."""
+
 
 def format_kelvin(temperature_kelvin: float) -> str:
     """Write a temperature as short as it can be told from every other one.

@@ -98,7 +98,9 @@ def _annotation_text(annotation: Any) -> str:  # noqa: ANN401 (what typing calls
         return " or ".join(f"`{choice}`" for choice in choices)
     if origin is tuple:
         item = _annotation_text(choices[0])
-        return f"list of {item}" if item.endswith("`") else f"list of {item}s"
+        item, lists = item.removeprefix("list of "), "list of lists of"
+        lists = lists if get_origin(choices[0]) is tuple else "list of"
+        return f"{lists} {item}" if item.endswith(("`", "s")) else f"{lists} {item}s"
     if origin is not dict and choices:
         return " or ".join(_annotation_text(choice) for choice in choices)
     name = str((origin or annotation).__name__)

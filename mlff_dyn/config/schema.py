@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from mlff_dyn.config.convergence_section import ConvergenceConfig
 from mlff_dyn.config.fields import EngineKind, Integer, OrderCutoffs, Real, Stored, Supercell, Temperatures
 from mlff_dyn.config.phonons_section import PhononsConfig
 from mlff_dyn.config.section import Section
@@ -135,7 +136,8 @@ class ExecutionConfig(Section):
     max_parallel: Integer = Field(
         default=1,
         ge=1,
-        description="Calculations that run at the same time. From 2 on, the next are chosen while they run.",
+        description="Calculations that run at the same time. From 2 on, the next are chosen while they run, "
+        "so `external` has up to twice as many inputs ready.",
     )
     max_retries: Integer = Field(
         default=1,
@@ -429,21 +431,6 @@ class MdConfig(Section):
         ge=1,
         description="Threads that share the atoms of a large cell; in `check-convergence`, the trajectories. "
         "null: as many of the cores as pay, one for a trajectory of a small cell.",
-    )
-
-
-class ConvergenceConfig(Section):
-    """The check on independent trajectories, without reference calculations."""
-
-    force_error_limit_relative: Real = Field(
-        default=0.05,
-        gt=0.0,
-        description="Limit of the predicted force error, relative to the root mean square force.",
-    )
-    n_replicas: Integer = Field(default=4, ge=1, description="Independent trajectories per temperature.")
-    n_steps: Integer = Field(default=20000, ge=1, description="Steps of each trajectory.")
-    temperatures_kelvin: Temperatures | None = Field(
-        default=None, description="Temperatures that are checked; null: those of `md`."
     )
 
 

@@ -6,19 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlff_dyn.engines.base import engine_identity, identity_of
-from mlff_dyn.engines.command import PROCESS_LOCK, is_running
+from mlff_dyn.engines.command import is_running
 from mlff_dyn.errors import DataError, EngineError, MlffError, reason_of
-from mlff_dyn.execution.attempts import (
-    FAILED_NAME,
-    FAILURE_NAME,
-    MARK_NAME,
-    PROGRAM_ENDED_NAME,
-    has_started,
-    read_failure,
-    read_mark,
-)
-from mlff_dyn.execution.calculation import RESULT_NAME, SUPERSEDED_NAME, read_result_file
+from mlff_dyn.execution.attempts import MARK_NAME, has_started, read_failure, read_mark
+from mlff_dyn.execution.calculation import read_result_file
 from mlff_dyn.execution.marked_structure import structure_from_json
+from mlff_dyn.execution.states import (
+    FAILED,
+    FINISHED,
+    PENDING,
+    RUNNING,
+    UNREAD,
+    calculation_folders,
+    state_of,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from mlff_dyn.engines.base import Engine, EngineResult
-
-PENDING, RUNNING, FINISHED, FAILED = "pending", "running", "finished", "failed"
-_OTHERS = (SUPERSEDED_NAME, FAILED_NAME)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +38,7 @@ class PreparedCalculation:
     name : str
         Of the directory.
     state : str
-        ``pending``, ``running``, ``finished`` or ``failed``.
+        See `mlff_dyn.execution.states`; what has ended is read, so that none is unread.
     kind : str
         Of its engine.
     atoms : Atoms or None
@@ -77,13 +75,13 @@ def find_calculations(engine: Engine, folder: Path) -> list[PreparedCalculation]
         If the folder cannot be read.
     """
     try:
-        found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        found = calculation_folders(folder)
     except OSError as error:
         raise DataError(
             f"cannot read the folder of calculations {folder}: {error.strerror}",
             fix="run mlff-dyn train, or mlff-dyn label score with --write, first",
         ) from error
-    return [_look(engine, path) for path in found if path.name not in _OTHERS and (path / MARK_NAME).exists()]
+    return [_look(engine, path) for path in found]
 
 
 def _look(engine: Engine, directory: Path) -> PreparedCalculation:
@@ -109,26 +107,16 @@ def _state(
     engine: Engine, directory: Path, atoms: Atoms, mark: dict[str, Any]
 ) -> tuple[str, str | None, EngineResult | None]:
     """State of a calculation, why it is not finished, and its result."""
-    if (directory / RESULT_NAME).exists():
-        try:
-            return FINISHED, None, read_result_file(directory, len(atoms))
-        except DataError as error:
-            return FAILED, error.message, None
-    if is_running(directory):
-        return RUNNING, None, None
-    if (directory / FAILURE_NAME).exists():
+    state = state_of(directory, mark)
+    if state == FAILED:
         return FAILED, read_failure(directory), None
-    return _unread(engine, directory) if has_started(directory, mark) else (PENDING, None, None)
-
-
-def _unread(engine: Engine, directory: Path) -> tuple[str, str | None, EngineResult | None]:
-    """State of a calculation that has written something which nobody has read yet."""
     try:
+        if state == FINISHED:
+            return FINISHED, None, read_result_file(directory, len(atoms))
+        if is_running(directory) or not has_started(directory, mark):
+            return state, None, None
         return FINISHED, None, engine.read_result(directory)
     except (DataError, EngineError) as error:
         reason = reason_of(error)
-    if (directory / PROGRAM_ENDED_NAME).exists():
-        return FAILED, reason, None
-    if (directory / PROCESS_LOCK).exists():
-        return PENDING, f"interrupted: {reason}", None
-    return RUNNING, f"elsewhere, so far: {reason}", None
+    told = {PENDING: f"interrupted: {reason}", RUNNING: f"elsewhere, so far: {reason}"}
+    return FAILED if state in (FINISHED, UNREAD) else state, told.get(state, reason), None

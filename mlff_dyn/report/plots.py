@@ -69,6 +69,14 @@ class ErrorTrace:
         mean: np.ndarray = np.cumsum(self.relative_errors.mean(axis=0)) / counts
         return mean
 
+    def binned(self, most: int) -> ErrorTrace:
+        """Means over stretches of equal length, ``most`` of them at most; times are those of their ends."""
+        length = -(-len(self.times_picosecond) // most)
+        first = np.arange(0, len(self.times_picosecond), length)
+        last = np.minimum(first + length, len(self.times_picosecond)) - 1
+        sums = np.add.reduceat(self.relative_errors, first, axis=1)
+        return ErrorTrace(self.temperature_kelvin, self.times_picosecond[last], sums / (last - first + 1))
+
 
 def plot_convergence(path: Path, traces: Sequence[ErrorTrace], *, limit: float) -> None:
     """Draw the predicted force error over time, one panel per temperature.

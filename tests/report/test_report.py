@@ -127,6 +127,15 @@ def test_the_running_mean_ends_at_the_mean() -> None:
         ErrorTrace(300.0, np.arange(3.0), np.ones((2, 4)))
 
 
+def test_stretches_of_a_trace_keep_the_mean_and_the_end() -> None:
+    trace = make_trace(300.0, 0.02)
+    for most in (1, 10, 50, 100):
+        binned = trace.binned(most)
+        assert binned.relative_errors.shape == (4, min(most, 50))
+        assert binned.times_picosecond[-1] == trace.times_picosecond[-1]
+        assert binned.relative_errors.mean() == pytest.approx(trace.relative_errors.mean())
+
+
 @pytest.mark.parametrize("sizes", [[0.01], [0.0001, 0.03], [0.01, 0.02, 0.04, 0.08], [0.01] * 5])
 def test_a_convergence_plot_is_a_picture_and_reproducible(sizes: list[float], tmp_path: Path) -> None:
     traces = [make_trace(300.0 * (index + 1), size) for index, size in enumerate(sizes)]

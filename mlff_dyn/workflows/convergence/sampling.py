@@ -10,10 +10,12 @@ import numpy as np
 
 from mlff_dyn.kernels.dynamics import Dynamics
 from mlff_dyn.md.chunks import Span, run_replicas_in_chunks
+from mlff_dyn.md.displacement_statistics import DisplacementSums
 from mlff_dyn.md.start import start_at_rest_positions
 from mlff_dyn.training.criteria.errors import FrameErrors, frame_errors
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.training.trusted_region import Motion, TrustedRegion, trusted_region
+from mlff_dyn.units import FS_PER_PS
 from mlff_dyn.workflows.convergence.verdict_limits import VERDICT_LIMITS
 from mlff_dyn.workflows.md.md_analysis import equilibration_steps
 
@@ -62,6 +64,11 @@ class SamplingPlan:
         return equilibration_steps(self.n_steps, self.timestep_femtoseconds)
 
     @property
+    def judged_picoseconds(self) -> float:
+        """Length of a trajectory after the equilibration."""
+        return (self.n_steps - self.equilibration) * self.timestep_femtoseconds / FS_PER_PS
+
+    @property
     def n_trajectories(self) -> int:
         """Of all temperatures together."""
         return len(self.temperatures_kelvin) * self.n_replicas
@@ -84,11 +91,14 @@ class Replica:
     stop : str or None         what left the trusted region, when, and what to do
     displacements : ndarray, shape (n_samples, n_atoms, 3)
         Some of the frames, evenly spaced over the whole length, Å.
+    distances : DisplacementSums or None
+        Statistics of the displacements in all frames.
     """
 
     frames: tuple[FrameErrors, ...]
     stop: str | None
     displacements: NDArray[np.float64]
+    distances: DisplacementSums | None = None
 
 
 def sample_replicas(
@@ -110,7 +120,7 @@ def sample_replicas(
         One tuple for each temperature.
     """
     regions, dynamics, states = _starts(force_field, plan)
-    records = [_Record() for _ in states]
+    records = [_Record(DisplacementSums(force_field.torus.numbers)) for _ in states]
     span = Span(0, plan.n_steps, plan.frame_every, seconds=0.3)
     for chunks in run_replicas_in_chunks(force_field.kernel, dynamics, states, span):
         for place, chunk in chunks.items():
@@ -158,6 +168,7 @@ def _starts(
 class _Record:
     """What is known of a trajectory that is under way."""
 
+    distances: DisplacementSums
     frames: list[FrameErrors] = field(default_factory=list)
     displacements: list[NDArray[np.float64]] = field(default_factory=list)
     stop: str | None = None
@@ -172,10 +183,12 @@ class _Record:
             forces = force_field.vibrational_forces(displacements)
             errors = force_field.force_errors(displacements)
             self.frames.append(frame_errors(forces, errors, displacements))
+            self.distances.add(displacements)
 
     def replica(self, n_atoms: int) -> Replica:
         """Return the finished trajectory."""
-        return Replica(tuple(self.frames), self.stop, np.array(self.displacements).reshape(-1, n_atoms, 3))
+        kept = np.array(self.displacements).reshape(-1, n_atoms, 3)
+        return Replica(tuple(self.frames), self.stop, kept, self.distances)
 
 
 def error_series(replicas: tuple[Replica, ...], name: str) -> np.ndarray:

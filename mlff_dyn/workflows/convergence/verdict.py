@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from mlff_dyn.model.force_field import TrainingSummary
     from mlff_dyn.regression.planning.forecast import Outlook
+    from mlff_dyn.workflows.convergence.found_errors import FoundErrors
 
 EXPANSION_IS_THE_LIMIT = (
     "what the expansion leaves out alone exceeds the limit: add an order, or enlarge "
@@ -39,6 +40,7 @@ def judge(
     limit: float,
     trained: TrainingSummary,
     outlook: Callable[[], Outlook],
+    found: FoundErrors | None = None,
     limits: VerdictLimits = VERDICT_LIMITS,
 ) -> TemperatureVerdict:
     """Judge one temperature.
@@ -55,17 +57,20 @@ def judge(
     trained : TrainingSummary
     outlook : callable
         Returns what a forecast rests on; asked only where the limit is not reached.
+    found : FoundErrors, optional
+        How far off labelled frames are, over what is expected; it corrects the errors of like displacements.
     limits : VerdictLimits
     """
     force, predictive, *rest = (error_series(tuple(replicas), name) for name in _ERRORS)
     stops = _describe_stops(replicas)
     if not predictive.size:
         return _unknown(temperature_kelvin, replicas, limit, stops)
-    size = _rms(force)
+    size, (moved, farthest) = _rms(force), _displacements(replicas)
+    factor, n_alike = (1.0, 0) if found is None else found.factor(moved)
+    predictive, rest = factor * predictive, [factor * part for part in rest]
     mean = correlated_mean(predictive / size)
     quantile = float(np.percentile(predictive / size, 99.0))
     parts = [_rms(part) / size for part in rest]
-    moved, farthest = _displacements(replicas)
     reasons = stops + _excesses(mean, quantile, limit, limits.quantile_factor)
     untested = is_extrapolated(trained, moved, farthest)
     if untested:
@@ -88,6 +93,8 @@ def judge(
         quantile_99_relative=quantile,
         displacement_rms_angstrom=moved,
         displacement_max_angstrom=farthest,
+        correction_factor=factor,
+        n_frames_alike=n_alike,
         reasons=tuple(reasons),
     )
 

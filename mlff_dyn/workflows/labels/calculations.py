@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from mlff_dyn.engines.base import engine_identity
 from mlff_dyn.engines.registry import create_engine
 from mlff_dyn.errors import DataError, UsageError
-from mlff_dyn.execution.prepared import FINISHED, PENDING, PreparedCalculation, find_calculations
+from mlff_dyn.execution.prepared import PreparedCalculation, find_calculations
 from mlff_dyn.execution.registry import create_execution
+from mlff_dyn.execution.states import FINISHED, PENDING
 from mlff_dyn.report.answer import Report
 from mlff_dyn.store.dataset import write_snapshots
 from mlff_dyn.store.lock import RunLock

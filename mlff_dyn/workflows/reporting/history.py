@@ -86,6 +86,7 @@ class TrainingHistory:
     forecasts : dict of float to Forecast      last one for each temperature, K
     n_snapshots : int                          labelled frames
     status : str or None                       how it ended; None where it has not
+    n_untrained : int                          labelled frames since the end, which it has not seen
     """
 
     calculations: tuple[Calculation, ...]
@@ -93,6 +94,7 @@ class TrainingHistory:
     forecasts: dict[float, Forecast]
     n_snapshots: int
     status: str | None
+    n_untrained: int = 0
 
     @property
     def temperatures_kelvin(self) -> tuple[float, ...]:
@@ -127,23 +129,27 @@ def training_history(events: Sequence[dict[str, Any]], basis: str | None) -> Tra
     calculations: dict[str, Calculation] = {}
     explorations: list[Explored] = []
     forecasts: dict[float, Forecast] = {}
-    status, n_snapshots, n_steps = None, 0, 0
+    status, n_snapshots, n_steps, n_at_end = None, 0, 0, 0
     for event in events:
         kind = event["event"]
         if kind == LABELLED:
             calculations[str(event.get("calculation"))] = _calculation(event, n_steps)
         elif event.get("basis") != chosen:
             continue
-        n_snapshots, status = max(n_snapshots, int(event.get("n_snapshots") or 0)), None
+        n_snapshots = max(n_snapshots, int(event.get("n_snapshots") or 0))
         if kind == EXPLORED:
+            status = None
             explorations.append(_explored(event, n_steps))
             n_steps += explorations[-1].n_steps
         elif kind == "forecast":
             names = ("forecast_calculations", "forecast_calculations_low", "forecast_calculations_high")
             forecasts[float(event["temperature_kelvin"])] = Forecast(*(event.get(name) for name in names))
         elif kind == "end":
-            status = str(event["status"])
-    return TrainingHistory(tuple(calculations.values()), tuple(explorations), forecasts, n_snapshots, status)
+            status, n_at_end = str(event["status"]), n_snapshots
+    n_untrained = 0 if status is None else n_snapshots - n_at_end
+    return TrainingHistory(
+        tuple(calculations.values()), tuple(explorations), forecasts, n_snapshots, status, n_untrained
+    )
 
 
 def _calculation(event: dict[str, Any], n_steps: int) -> Calculation:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from mlff_dyn.execution.states import RUNNING, WAITING, calculation_states, typical_seconds
+from mlff_dyn.execution.states import (
+    FAILED,
+    FINISHED,
+    PENDING,
+    RUNNING,
+    UNREAD,
+    calculation_states,
+    typical_seconds,
+)
 from mlff_dyn.regression.planning.forecast import Forecast
 from mlff_dyn.report.answer import Report, read_report
 from mlff_dyn.report.numbers import format_percent
@@ -25,6 +33,8 @@ if TYPE_CHECKING:
 
 NOT_STARTED, IN_PROGRESS, INTERRUPTED = "not started", "in progress", "interrupted"
 ELSEWHERE = "waiting for calculations elsewhere"
+STOPPED = "stopped by a failed calculation"
+UNTRAINED = "labelled frames that are not trained on"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +71,10 @@ class StatusReport(Report):
     process : int or None                    that works in the run directory now
     n_labelled : int
     n_calculations, max_calculations : int   made, and the budget
-    running, waiting : tuple of str          names of calculations that are not finished
+    n_untrained : int                        labelled frames since the training ended
+    running, unread, pending, failed : tuple of str
+        Names of calculations that are not finished; see `mlff_dyn.execution.states`.
+    failure_reasons : tuple of str           why each that failed has
     running_seconds : tuple of float         time since the input of each that runs
     n_steps : int                            of exploring dynamics
     temperatures : tuple of TemperatureStatus
@@ -75,8 +88,12 @@ class StatusReport(Report):
     n_labelled: int
     n_calculations: int
     max_calculations: int
+    n_untrained: int
     running: tuple[str, ...]
-    waiting: tuple[str, ...]
+    unread: tuple[str, ...]
+    pending: tuple[str, ...]
+    failed: tuple[str, ...]
+    failure_reasons: tuple[str, ...]
     running_seconds: tuple[float, ...]
     n_steps: int
     temperatures: tuple[TemperatureStatus, ...]
@@ -108,12 +125,14 @@ class StatusReport(Report):
             f"{name} for {_duration(seconds)}"
             for name, seconds in zip(self.running, self.running_seconds, strict=True)
         ]
+        named = ((RUNNING, running), (UNREAD, self.unread), (PENDING, self.pending))
+        rows += [(state, ", ".join(names)) for state, names in named if names]
         rows += [
-            (state, ", ".join(names))
-            for state, names in ((RUNNING, running), (WAITING, self.waiting))
-            if names
+            (FAILED, f"{name}: {reason}")
+            for name, reason in zip(self.failed, self.failure_reasons, strict=True)
         ]
-        rows += [("labelled snapshots", str(self.n_labelled)), ("MD steps", str(self.n_steps))]
+        new = f", {self.n_untrained} since the training ended" if self.n_untrained else ""
+        rows += [("labelled snapshots", f"{self.n_labelled}{new}"), ("MD steps", str(self.n_steps))]
         rows += [
             (f"{format_kelvin(each.temperature_kelvin)} K", _describe(each)) for each in self.temperatures
         ]
@@ -144,15 +163,20 @@ def run_status(config: Config) -> StatusReport:
     temperatures = tuple(_temperature(config, history, t) for t in config.training.temperatures_kelvin)
     typical = typical_seconds(states)
     running = {each.name: each.seconds or 0.0 for each in states if each.state == RUNNING}
+    failed = {each.name: each.reason or "" for each in states if each.state == FAILED}
     return StatusReport(
         status=_state(config, history, process, states),
         process=process,
         n_labelled=history.n_snapshots,
         n_calculations=len(history.calculations),
         max_calculations=config.training.max_calculations,
+        n_untrained=history.n_untrained,
         running=tuple(running),
         running_seconds=tuple(running.values()),
-        waiting=tuple(each.name for each in states if each.state == WAITING),
+        unread=tuple(each.name for each in states if each.state == UNREAD),
+        pending=tuple(each.name for each in states if each.state == PENDING),
+        failed=tuple(failed),
+        failure_reasons=tuple(failed.values()),
         n_steps=history.n_steps,
         temperatures=temperatures,
         seconds_per_calculation=typical,
@@ -167,8 +191,11 @@ def _state(
     if process is not None:
         return IN_PROGRESS
     if history.status is not None:
-        return history.status
-    if states and config.execution.kind == "external":
+        return UNTRAINED if history.n_untrained else history.status
+    found = {each.state for each in states}
+    if FAILED in found:
+        return STOPPED
+    if found - {FINISHED} and config.execution.kind == "external":
         return ELSEWHERE
     return INTERRUPTED if states or history.n_snapshots else NOT_STARTED
 

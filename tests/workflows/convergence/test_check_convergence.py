@@ -91,3 +91,37 @@ def test_without_a_model_it_is_3(project: Path) -> None:
     (project / "run" / "model.h5").unlink()
     result = invoke("check-convergence", project / "CONFIG.yaml")
     assert (result.exit_code, result.stdout) == (3, "")
+
+
+def test_what_is_known_besides_the_errors(project: Path) -> None:
+    """Time without a call, anharmonicity, distances from the sites, errors over time, frequencies."""
+    points = "convergence.observables={frequencies: {q_points: [[0, 0, 0], [0.5, 0.5, 0]], limit_thz: %s}}"
+    report = check(project, points % 1.0, "convergence.time_without_call_picoseconds=0.5")
+    (verdict,) = report.temperatures
+    assert (report.status, verdict.quiet_time.n_calls, report.exit_code) == ("converged", 0, 0)
+    assert verdict.quiet_time.time_since_call_picoseconds == pytest.approx(0.9)
+    assert verdict.quiet_time.training_since_call_picoseconds is None
+    reference = verdict.single_reference
+    assert reference.doubts == ()
+    assert 0.0 < reference.sigma_a < 0.6
+    (copper,) = reference.displacements
+    assert (copper.element, sum(copper.histogram_counts)) == ("Cu", 32 * verdict.n_frames)
+    assert copper.flatness == pytest.approx(5.0 / 3.0, abs=0.1)
+    assert np.mean(verdict.trace_errors_relative) == pytest.approx(verdict.force_sd_relative)
+    (found,) = report.observables
+    assert (found.name, found.unit, found.converged) == ("frequencies", "THz", True)
+    np.testing.assert_allclose(found.values[0], 0.0, atol=1e-4)
+    assert 0.0 < found.largest_sd < 1.0
+    assert (project / "run" / "displacements.png").exists()
+    again = check(project, points % 1.0, "convergence.time_without_call_picoseconds=0.5")
+    assert (again.up_to_date, again.to_json()) == (True, report.to_json())
+    strict = check(project, points % 1e-4)
+    assert (strict.status, strict.temperatures[0].converged) == ("not converged", True)
+    assert "above 0.0001 THz" in strict.observables[0].reason
+    assert strict.forecast_calculations == strict.observables[0].forecast_calculations > 1
+
+
+def test_trajectories_may_run_in_a_cell_of_their_own(project: Path) -> None:
+    report = check(project, "convergence.supercell=[2, 2, 3]", "convergence.time_without_call_picoseconds=2")
+    assert report.n_atoms == 48
+    assert "raise convergence.n_steps" in report.temperatures[0].reasons[0]

@@ -10,6 +10,7 @@ from mlff_dyn.model.force_field import TrainingSummary
 from mlff_dyn.regression.planning.forecast import LearningCurve, Outlook
 from mlff_dyn.training.criteria.errors import FrameErrors
 from mlff_dyn.workflows.convergence.convergence_report import ConvergenceReport
+from mlff_dyn.workflows.convergence.found_errors import FoundErrors
 from mlff_dyn.workflows.convergence.sampling import Replica
 from mlff_dyn.workflows.convergence.verdict import EXPANSION_IS_THE_LIMIT, forecast, judge
 
@@ -141,3 +142,23 @@ def test_a_stricter_limit_never_needs_fewer_calculations() -> None:
     ]
     assert counts[0] == 0
     assert all(a < b for a, b in pairwise(counts))
+
+
+def test_errors_are_corrected_where_calculations_were_found_farther_off() -> None:
+    """Trajectories have 0.1 Å; frames of 0.02 Å say nothing about them, and a small factor is chance."""
+    found = FoundErrors((0.02, 0.02, 0.1, 0.12), (0.8, 0.9, 2.0, 2.0))
+    assert found.factor(0.1) == (pytest.approx(np.sqrt(3.0)), 2)
+    assert found.factor(0.02) == (1.0, 2)
+    assert FoundErrors((0.1, 0.1), (0.5, 1.3)).factor(0.1) == (1.0, 2)
+    assert FoundErrors().factor(0.1) == (1.0, 0)
+    plain = judge(300.0, replicas(np.full((3, 50), 0.07)), limit=0.05, trained=TRAINED, outlook=outlook)
+    corrected = judge(
+        300.0, replicas(np.full((3, 50), 0.07)), limit=0.05, trained=TRAINED, outlook=outlook, found=found
+    )
+    assert (plain.converged, corrected.converged) == (True, False)
+    assert corrected.force_sd_mean == pytest.approx(np.sqrt(3.0) * plain.force_sd_mean)
+    assert corrected.force_sd_epistemic == pytest.approx(np.sqrt(3.0) * plain.force_sd_epistemic)
+    assert corrected.forecast_calculations > 0
+    told = dict(corrected.rows())["  corrected"]
+    assert told.startswith("1.73 times: 2 calculations with such displacements")
+    assert "  corrected" not in dict(plain.rows())

@@ -56,6 +56,8 @@ def test_chosen_frames_are_calculated_once_and_enter_the_data_set(trained: Path,
     assert label.file.endswith("md.traj")
     assert label.expected_force_error_ev_per_angstrom > 0.0
     assert label.found_force_error_ev_per_angstrom > 0.0
+    told = json.loads(invoke("status", config, "--json").stdout)
+    assert (told["status"], told["n_untrained"]) == ("labelled frames that are not trained on", 2)
     again = json.loads(train().stdout)
     assert again["n_labelled"] >= len(data)
 

@@ -7,7 +7,9 @@ import time
 
 import pytest
 
-from mlff_dyn.execution.states import FINISHED, RUNNING, WAITING, calculation_states
+from mlff_dyn.errors import EngineError
+from mlff_dyn.execution.attempts import note_failure, write_mark
+from mlff_dyn.execution.states import FAILED, FINISHED, PENDING, RUNNING, UNREAD, calculation_states
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.workflows.reporting.history import training_history
 from tests.workflows.conftest import invoke
@@ -18,6 +20,13 @@ def status(folder):
     result = invoke("status", folder / "c.yaml", "--json")
     assert result.exit_code == 0, result.stderr
     return json.loads(result.stdout)
+
+
+def make_ready(directory, inputs=("input.in",)):
+    directory.mkdir(parents=True)
+    for name in inputs:
+        (directory / name).touch()
+    write_mark(directory, {"input_files": list(inputs)})
 
 
 def test_nothing_has_been_done(folder):
@@ -40,7 +49,7 @@ def test_it_tells_what_the_answer_of_the_training_tells(folder, train):
     assert [each["force_sd_relative"] for each in found["temperatures"]] == expected
     assert [each["forecast_calculations"] for each in found["temperatures"]] == [None] * 2
     assert found["seconds_per_calculation"] >= 0.0
-    assert found["running"] == found["waiting"] == []
+    assert found["running"] == found["pending"] == found["failed"] == found["unread"] == []
 
 
 def test_another_shell_sees_a_run_that_is_held(folder, train):
@@ -63,12 +72,36 @@ def test_a_killed_run_is_interrupted(folder, train):
     ("kind", "expected"), [("local", "interrupted"), ("external", "waiting for calculations elsewhere")]
 )
 def test_calculations_that_nobody_has_learnt_are_a_start(folder, kind, expected):
-    (folder / "run/calculations/0001").mkdir(parents=True)
-    (folder / "run/calculations/0001/calculation.json").touch()
+    make_ready(folder / "run/calculations/0001")
     result = invoke("status", folder / "c.yaml", "--json", "--set", f"execution.kind={kind}")
     found = json.loads(result.stdout)
     assert found["status"] == expected
-    assert found["waiting"] == ["0001"]
+    assert found["pending"] == ["0001"]
+
+
+@pytest.mark.parametrize("kind", ["local", "external"])
+def test_a_failed_calculation_is_told_with_its_reason(folder, kind):
+    make_ready(folder / "run/calculations/0001")
+    note_failure(folder / "run/calculations/0001", EngineError("no convergence", fix="mix less"))
+    result = invoke("status", folder / "c.yaml", "--json", "--set", f"execution.kind={kind}")
+    found = json.loads(result.stdout)
+    assert found["status"] == "stopped by a failed calculation"
+    assert (found["failed"], found["failure_reasons"]) == (["0001"], ["no convergence"])
+    assert "0001: no convergence" in invoke("status", folder / "c.yaml").stdout
+
+
+def test_frames_since_the_end_are_not_trained_on():
+    """As after `label run`; exploration after that is training again."""
+    events = [
+        {"event": "explored", "temperature_kelvin": 300.0, "n_steps": 10, "basis": "b", "n_snapshots": 4}
+        | {"reason": "no call"},
+        {"event": "end", "status": "converged", "n_snapshots": 4, "basis": "b"},
+        {"event": "refit", "n_snapshots": 6, "basis": "b"},
+    ]
+    history = training_history(events, "b")
+    assert (history.status, history.n_untrained) == ("converged", 2)
+    history = training_history([*events, {**events[0], "n_snapshots": 6}], "b")
+    assert (history.status, history.n_untrained) == (None, 0)
 
 
 def test_of_several_trajectories_the_one_that_errs_most_counts():
@@ -82,9 +115,9 @@ def test_of_several_trajectories_the_one_that_errs_most_counts():
 
 
 def test_time_of_a_program_is_that_from_its_start_to_its_end(tmp_path):
+    make_ready(tmp_path / "0001")
     times = {"calculation.json": 0, "process.lock": 100, "exit-status.txt": 130, "result.json": 500}
     for name, seconds in times.items():
-        (tmp_path / "0001").mkdir(exist_ok=True)
         (tmp_path / "0001" / name).touch()
         os.utime(tmp_path / "0001" / name, (seconds, seconds))
     assert calculation_states(tmp_path)[0].seconds == 30.0
@@ -94,24 +127,27 @@ def test_time_of_a_program_is_that_from_its_start_to_its_end(tmp_path):
 
 
 def test_states_of_calculations(tmp_path):
-    for name in ("0001", "0002", "0003"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "calculation.json").touch()
+    names = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+    for name in names:
+        make_ready(tmp_path / name)
+    for name in names[:3]:
         (tmp_path / name / "process.lock").touch()
     (tmp_path / "0001/result.json").touch()
+    (tmp_path / "0005/output").touch()
+    (tmp_path / "0006/output").touch()
+    (tmp_path / "0006/exit-status.txt").touch()
+    (tmp_path / "0007/calculation.json").write_text("{")
     (tmp_path / "notes").mkdir()
     ago = time.time() - 100.0
     os.utime(tmp_path / "0002/process.lock", (ago, ago))
     with (tmp_path / "0002/process.lock").open("r") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         found = calculation_states(tmp_path)
-    assert [(each.name, each.state) for each in found] == [
-        ("0001", FINISHED),
-        ("0002", RUNNING),
-        ("0003", WAITING),
-    ]
+    states = (FINISHED, RUNNING, PENDING, PENDING, RUNNING, UNREAD, FAILED)
+    assert [(each.name, each.state) for each in found] == list(zip(names, states, strict=True))
+    assert "0007/calculation.json is damaged" in found[-1].reason
     assert [each.seconds for each in found] == [
-        pytest.approx(t, abs=5.0) if t is not None else None for t in (0.0, 100.0, None)
+        pytest.approx(t, abs=5.0) if t is not None else None for t in (0.0, 100.0, None, None, 0.0, 0.0, None)
     ]
     assert calculation_states(tmp_path / "nowhere") == ()
 
@@ -119,8 +155,7 @@ def test_states_of_calculations(tmp_path):
 def test_a_calculation_that_runs_is_told_with_its_time(folder, train):
     train("--set", "training.max_calculations=2")
     running = folder / "run/calculations/0003"
-    running.mkdir()
-    (running / "calculation.json").touch()
+    make_ready(running)
     ago = time.time() - 7200.0
     (running / "process.lock").touch()
     os.utime(running / "process.lock", (ago, ago))
