@@ -33,7 +33,7 @@ MAX_FOLDERS_OF_A_NAME = 2
 FOR_USERS = {"load_calculator", "sample", "lattices"}
 """Names that only the users of the package call."""
 CALLED_BY_LIBRARIES = re.compile(
-    r"__\w+__|emit|render|invoke|calculate|construct_mapping|status_polling_interval"
+    r"__\w+__|emit|render|invoke|calculate|construct_mapping|recvposdata|status_polling_interval"
 )
 """Names of methods that Python and libraries call."""
 SHARED_FILE_NAMES = {"__init__.py", "engine.py", "registry.py"}

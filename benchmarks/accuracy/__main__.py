@@ -19,7 +19,16 @@ if TYPE_CHECKING:
 
     from benchmarks.accuracy.laboratory import Laboratory
 
-PARTS = ("learning", "scores", "forecasts", "selections", "transfers", "expansions", "constants")
+PARTS = (
+    "learning",
+    "scores",
+    "forecasts",
+    "selections",
+    "transfers",
+    "expansions",
+    "constants",
+    "error-bars",
+)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -72,7 +81,15 @@ def format_table(rows: list[Any]) -> str:
 
 def measure(part: str, laboratory: Laboratory, arguments: argparse.Namespace) -> list[Any]:
     """Rows of one part for one system; none where it does not apply."""
-    from benchmarks.accuracy import constants, expansions, forecasts, measures, selections, transfers
+    from benchmarks.accuracy import (
+        constants,
+        error_bars,
+        expansions,
+        forecasts,
+        measures,
+        selections,
+        transfers,
+    )
     from benchmarks.accuracy.laboratory import Laboratory
     from benchmarks.accuracy.systems import CHEAP_FOR_TERSOFF, TERSOFF
 
@@ -88,6 +105,7 @@ def measure(part: str, laboratory: Laboratory, arguments: argparse.Namespace) ->
         "selections": selections.selections,
         "expansions": expansions.expansions,
         "constants": constants.constants,
+        "error-bars": error_bars.error_bars,
     }
     return list(measures_of[part](laboratory))
 

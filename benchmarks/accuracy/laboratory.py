@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,10 @@ class Laboratory:
         self.atoms = atoms
         self.crystal = build_crystal(atoms.cell.array, atoms.positions, atoms.numbers)
         self.torus: Torus = input_supercell(self.crystal, system.supercell)
+
+    def sampled_by_a_force_field(self) -> Laboratory:
+        """The same system with frames from dynamics of a force field, where many are needed."""
+        return Laboratory(dataclasses.replace(self.system, is_cheap=False), self._folder / "sampled")
 
     @cached_property
     def basis(self) -> ForceConstantBasis:
@@ -157,7 +162,11 @@ class Laboratory:
             rattled_displacements(self.torus.n_atoms, float(sd), (k,))
             for k, sd in zip(seeds, sds, strict=True)
         ]
-        return [self.labelled(self._label(u)) for u in frames]
+        return [self.calculate(u) for u in frames]
+
+    def calculate(self, displacements: np.ndarray) -> LabelledFrame:
+        """Label displacements (Å, shape (n_atoms, 3)) by the reference calculator."""
+        return self.labelled(self._label(displacements))
 
     def _label(self, displacements: np.ndarray) -> Snapshot:
         atoms = displaced_atoms(self.torus, displacements)

@@ -1,1 +1,1 @@
-"""Dynamic training by all criteria: calculations needed, error bars, mistakes of the verdict."""
+"""Dynamic training by all criteria: calculations needed, error bars, long dynamics."""

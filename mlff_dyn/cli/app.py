@@ -13,9 +13,11 @@ from mlff_dyn.cli.label import label
 from mlff_dyn.cli.phonons import phonons
 from mlff_dyn.cli.report import report
 from mlff_dyn.cli.run_md import run_md
+from mlff_dyn.cli.serve import serve
 from mlff_dyn.cli.session import Commands
 from mlff_dyn.cli.status import status
 from mlff_dyn.cli.streams import run_with_streams
+from mlff_dyn.cli.thermodynamics import thermodynamics
 from mlff_dyn.cli.train import train
 from mlff_dyn.cli.validate import validate
 
@@ -33,7 +35,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=EXIT_CODES,
 )
-for _command in (init, train, run_md, check_convergence, phonons, export, validate, status, report):
+for _command in (
+    init,
+    train,
+    run_md,
+    check_convergence,
+    phonons,
+    thermodynamics,
+    export,
+    serve,
+    validate,
+    status,
+    report,
+):
     app.command()(_command)
 app.add_typer(label)
 

@@ -14,7 +14,13 @@ Source = Annotated[
 ]
 FileFormat = Annotated[
     str,
-    typer.Option("--format", "-f", metavar="NAME", help="Format of the files; a wrong name lists all."),
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="NAME",
+        help="Of a model: phonopy, phono3py, shengbte, kaldo, tdep, alamode, hiphive, gpumd, lammps, i-pi; "
+        "of a trajectory: extxyz, xdatcar, lammps-dump.",
+    ),
 ]
 Output = Annotated[
     Path, typer.Option("--output", "-o", metavar="PATH", help="File of a trajectory, directory of a model.")

@@ -21,10 +21,19 @@ class FrequencyCheckConfig(Section):
     )
 
 
+class ElasticCheckConfig(Section):
+    """Elastic constants at rest with their standard deviations."""
+
+    limit_gigapascal: Real | None = Field(
+        default=None, gt=0.0, description="Limit of the standard deviation of each; null: told, not judged."
+    )
+
+
 class ObservablesConfig(Section):
     """Observables whose error bars are checked besides that of the forces."""
 
     frequencies: FrequencyCheckConfig | None = Field(default=None, description=FrequencyCheckConfig.__doc__)
+    elastic: ElasticCheckConfig | None = Field(default=None, description=ElasticCheckConfig.__doc__)
 
 
 class ConvergenceConfig(Section):

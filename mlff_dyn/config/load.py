@@ -25,6 +25,7 @@ _PATHS = (
     *(("engine", "profile", name) for name in ("pseudo_dir", "data_dir")),
     *(("training", "prior", "engine", "profile", name) for name in ("pseudo_dir", "data_dir")),
     *(("training", "prior", name) for name in ("model", "phonopy", "phono3py")),
+    ("training", "exploration", "file"),
 )
 
 

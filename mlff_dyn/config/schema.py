@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from mlff_dyn.config.convergence_section import ConvergenceConfig
+from mlff_dyn.config.exploration_section import ExplorationConfig
 from mlff_dyn.config.fields import EngineKind, Integer, OrderCutoffs, Real, Stored, Supercell, Temperatures
 from mlff_dyn.config.phonons_section import PhononsConfig
 from mlff_dyn.config.section import Section
+from mlff_dyn.config.thermodynamics_section import ThermodynamicsConfig
 from mlff_dyn.errors import ConfigError
 
 
@@ -286,11 +288,12 @@ class InitialConfig(Section):
 class SelectionConfig(Section):
     """Which frame of the exploring dynamics is calculated at a call."""
 
-    kind: Literal["i-optimal", "d-optimal", "max-sd", "last"] = Field(
-        default="last",
-        description="`i-optimal`: lowers the expected error of the trajectory most; `d-optimal`: tells most "
-        "about all parameters together; `max-sd`: has the largest expected error; `last`: the frame at which "
-        "the criterion calls.",
+    kind: Literal["i-optimal", "d-optimal", "max-sd", "last"] | None = Field(
+        default=None,
+        description="`i-optimal`: lowers the expected errors most; `d-optimal`: tells most about all "
+        "parameters together; `max-sd`: has the largest expected error; `last`: the frame at which the "
+        "criterion calls. null: `last`, or `i-optimal` where several calculations run at the same time: then "
+        "from the frames of all temperatures, and no more than are expected to be needed.",
     )
     n_pool: Integer = Field(
         default=50, ge=1, description="Frames to choose from; the dynamics goes on until there are so many."
@@ -349,6 +352,7 @@ class TrainingConfig(Section):
     criterion: CriterionConfig = Field(default=CriterionConfig(), description=CriterionConfig.__doc__)
     initial: InitialConfig = Field(default=InitialConfig(), description=InitialConfig.__doc__)
     selection: SelectionConfig = Field(default=SelectionConfig(), description=SelectionConfig.__doc__)
+    exploration: ExplorationConfig = Field(default=ExplorationConfig(), description=ExplorationConfig.__doc__)
     prior: PriorConfig | None = Field(default=None, description=PriorConfig.__doc__)
     fit: FitConfig = Field(default=FitConfig(), description=FitConfig.__doc__)
     max_calculations: Integer = Field(
@@ -448,6 +452,9 @@ class Config(Section):
     md: MdConfig = Field(default=MdConfig(), description=MdConfig.__doc__)
     convergence: ConvergenceConfig = Field(default=ConvergenceConfig(), description=ConvergenceConfig.__doc__)
     phonons: PhononsConfig = Field(default=PhononsConfig(), description=PhononsConfig.__doc__)
+    thermodynamics: ThermodynamicsConfig = Field(
+        default=ThermodynamicsConfig(), description=ThermodynamicsConfig.__doc__
+    )
     seed: Integer = Field(default=1, ge=0, lt=2**63, description="Seed of every random number.")
 
     @property

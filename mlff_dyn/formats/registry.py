@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from mlff_dyn.errors import UsageError
 from mlff_dyn.formats.alamode_files import write_alamode
+from mlff_dyn.formats.dynamics_codes.i_pi_files import write_i_pi
+from mlff_dyn.formats.dynamics_codes.lammps_files import write_lammps
 from mlff_dyn.formats.gpumd_files import write_gpumd
 from mlff_dyn.formats.hiphive_files import write_hiphive
 from mlff_dyn.formats.phono3py_files import write_phono3py
@@ -33,10 +35,17 @@ FORMATS: dict[str, Writer] = {
     "alamode": write_alamode,
     "hiphive": write_hiphive,
     "gpumd": write_gpumd,
+    "i-pi": write_i_pi,
+    "lammps": write_lammps,
 }
 """Writers: each takes a force field, the supercell of its highest order and an empty directory, puts its
 files into that and returns their names, the main one last. One of several orders takes another supercell of
 order 2 as ``harmonic``.
+"""
+
+DYNAMICS_FORMATS = ("i-pi", "lammps")
+"""Programs that ask the force field for forces: their writers take `DynamicsSettings` as ``settings``, and
+the model goes with their files.
 """
 
 ORDERS: dict[str, tuple[int, ...]] = {**dict.fromkeys(FORMATS, (2,)), "phono3py": (2, 3)}

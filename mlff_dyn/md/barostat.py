@@ -135,7 +135,7 @@ def run_npt_in_chunks(
             state, step = piece.state, piece.step
             strains = np.broadcast_to(cell.strain, (len(piece.sample_steps), 3, 3))
             if piece.run.stopped_step is None and step % barostat.interval_steps == 0:
-                cell, kernel = _move(barostat, kernel, cell, state.displacements, step)
+                cell, kernel = move_cell(barostat, kernel, cell, state.displacements, step)
             pieces.append(replace(piece, cell=cell, strains=strains))
             if piece.run.stopped_step is not None or is_outside(barostat, cell):
                 yield join_runs(pieces, time.perf_counter() - started)
@@ -148,7 +148,7 @@ def is_outside(barostat: Barostat, cell: CellState) -> bool:
     return bool(np.abs(np.linalg.eigvalsh(cell.strain)).max() > barostat.strain_limit)
 
 
-def _move(
+def move_cell(
     barostat: Barostat, kernel: StrainedKernel, cell: CellState, displacements: NDArray[np.float64], step: int
 ) -> tuple[CellState, StrainedKernel]:
     """Propose a strain and take it or not; returns the cell and its kernel."""

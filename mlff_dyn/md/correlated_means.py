@@ -48,6 +48,11 @@ class CorrelatedMean:
     autocorrelation_time: float
     n_effective: float
 
+    @property
+    def upper(self) -> float:
+        """Mean plus statistical error, where that is known."""
+        return self.mean + (self.statistical_error or 0.0)
+
 
 def autocorrelation_time(series: NDArray[np.float64], window: float = DYNAMICS_LIMITS.window) -> float:
     """Integrated autocorrelation time in samples, averaged over independent chains.

@@ -10,6 +10,7 @@ import numpy as np
 
 from mlff_dyn.kernels import ForceKernel, force_variances, reduced_rows, stress_rows
 from mlff_dyn.kernels.gather import energy_row
+from mlff_dyn.kernels.harmonic import HarmonicTorus
 from mlff_dyn.kernels.placement import Placement, place_tables
 from mlff_dyn.kernels.slot_atoms import cell_slices
 from mlff_dyn.kernels.strain.kernel import StrainableTorus, StrainedKernel, check_strain
@@ -27,7 +28,6 @@ from mlff_dyn.regression.data.conditions import Conditions, RowKind
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mlff_dyn.kernels.harmonic import HarmonicTorus
     from mlff_dyn.kernels.local_tables import LocalTerms
     from mlff_dyn.kernels.strain.harmonic import StrainableHarmonic
     from mlff_dyn.lattice.basis import ForceConstantBasis
@@ -376,13 +376,19 @@ class SupercellExpansion:
         place = self._place if self._place.is_strained else self._supercell.strainable_place
         slope = stress_rows(place, lattice.slot_positions, centered)
         if place.is_strained:
-            slope = slope + self.torus.n_cells * to_voigt(lattice.strain_energy.gradient(self.strain))
+            slope = slope + self._slope_at_rest
         stress = lattice.basis.reduce_columns(stress_of_strain_slope(slope, self.strain)) / self.volume
         if self.local is None:
             return stress
         local = to_voigt(self.local.rows(displacements, self.strain).virial)
         of_local = stress_of_strain_slope(local, self.strain) / self.volume
         return self._in_all_columns(stress, of_local, lattice)
+
+    @cached_property
+    def _slope_at_rest(self) -> NDArray[np.float64]:
+        """Slope of the energy at rest by the strain, shape (6, n_orbit_parameters)."""
+        energy = self.expansion.strained_lattice.strain_energy
+        return self.torus.n_cells * to_voigt(energy.gradient(self.strain))
 
     def amplitude(self, displacements: NDArray[np.float64]) -> float:
         """Relative amplitude of a frame, which truncation errors grow with (Å); displacements in Å."""
@@ -423,6 +429,31 @@ class SupercellExpansion:
             grid=self.torus.grid,
             harmonic=self.dipole_dipole,
             local=self._local_terms(parameters),
+        )
+
+    def switched_kernel(
+        self, parameters: NDArray[np.float64], harmonic: HarmonicTorus, coupling: float
+    ) -> ForceKernel:
+        """Kernel of coupling times the energy and (1 - coupling) times a harmonic one.
+
+        Parameters
+        ----------
+        parameters : ndarray, shape (n_parameters,)
+            Of the whole energy, of the unstrained supercell.
+        harmonic : HarmonicTorus
+            Of the same supercell.
+        coupling : float
+        """
+        scaled, blocks = coupling * parameters, (1.0 - coupling) * harmonic.blocks
+        if self.dipole_dipole is not None:
+            blocks = blocks + coupling * self.dipole_dipole.blocks
+        return ForceKernel(
+            self._place.tables,
+            self._lattice.orbit_parameters(scaled),
+            self._place.slot_atoms,
+            grid=self.torus.grid,
+            harmonic=HarmonicTorus(self.torus.grid, blocks),
+            local=self._local_terms(scaled),
         )
 
     def lattice_kernel(self, parameters: NDArray[np.float64]) -> ForceKernel:

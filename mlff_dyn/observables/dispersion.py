@@ -67,6 +67,9 @@ class Dispersion:
         return bool(np.all(self.frequencies_thz > -3.0 * self.sds_thz - _ACOUSTIC_THZ))
 
 
+_POINTS_OF_A_SPEED_SD = 4
+"""Group velocities take most of the time: their standard deviations are interpolated between few points."""
+
 _ACOUSTIC_THZ = 0.05
 """Rounding of the frequencies that vanish at the zone center."""
 
@@ -102,19 +105,27 @@ def dispersion_of(
 ) -> Dispersion:
     """Dispersion with group velocities, of phonons that are prepared."""
     path = band_path(phonons.phonon, n_points)
+    places = np.unique([*range(0, len(path.distances), _POINTS_OF_A_SPEED_SD), len(path.distances) - 1])
+
+    def speeds_at(phonon: Phonopy, wavevectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        phonon.run_qpoints(wavevectors, with_group_velocities=True)
+        return np.asarray(np.linalg.norm(phonon.qpoints.group_velocities, axis=2))
 
     def measure(number: int) -> dict[str, NDArray[np.float64]]:
         phonon = phonons.choose(number)
-        phonon.run_qpoints(path.wavevectors, with_group_velocities=True)
-        speeds = np.linalg.norm(phonon.qpoints.group_velocities, axis=2)
+        speeds = speeds_at(phonon, path.wavevectors[places])
+        phonon.run_qpoints(path.wavevectors)
         return {"frequencies": np.asarray(phonon.qpoints.frequencies), "speeds": speeds}
 
-    mean, sds = measure(0), phonons.spread(measure, tell)
+    sds = phonons.spread(measure, tell)
+    every = np.arange(len(path.distances))
+    speed_sds = np.stack([np.interp(every, places, each) for each in sds["speeds"].T], axis=1)
+    speeds = speeds_at(phonons.choose(0), path.wavevectors)
     return Dispersion(
         path=path,
-        frequencies_thz=mean["frequencies"],
+        frequencies_thz=np.asarray(phonons.phonon.qpoints.frequencies),
         sds_thz=sds["frequencies"],
-        speeds=Estimate(mean["speeds"], sds["speeds"]),
+        speeds=Estimate(speeds, speed_sds),
     )
 
 

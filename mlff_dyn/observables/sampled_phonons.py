@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.force_field import ForceField
 
+    Measure = Callable[[int], Mapping[str, NDArray[np.float64]]]
+
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
@@ -67,9 +69,7 @@ class SampledPhonons:
         return self.phonon
 
     def spread(
-        self,
-        measure: Callable[[int], Mapping[str, NDArray[np.float64]]],
-        tell: Callable[[int], None] = lambda _: None,
+        self, measure: Measure, tell: Callable[[int], None] = lambda _: None
     ) -> dict[str, NDArray[np.float64]]:
         """Calibrated standard deviations over the samples of what is measured on each of them.
 
@@ -80,15 +80,30 @@ class SampledPhonons:
         tell : callable, optional
             Called with the number of samples that are done.
         """
-        found: list[Mapping[str, NDArray[np.float64]]] = []
-        for number in range(1, self.n_samples + 1):
-            found.append(measure(number))
-            tell(number)
-        scale = self.force_field.calibration
-        return {
-            name: scale * np.asarray(np.std([each[name] for each in found], axis=0, ddof=1))
-            for name in found[0]
-        }
+        return spread_of(measure, self.n_samples, self.force_field.calibration, tell)
+
+
+def spread_of(
+    measure: Measure, n_samples: int, scale: float, tell: Callable[[int], None] = lambda _: None
+) -> dict[str, NDArray[np.float64]]:
+    """Standard deviations of what is measured on each of some samples, times a factor.
+
+    Parameters
+    ----------
+    measure : callable
+        Takes the number of a sample, from 1; returns arrays by name.
+    n_samples : int
+    scale : float
+    tell : callable, optional
+        Called with the number of samples that are done.
+    """
+    found: list[Mapping[str, NDArray[np.float64]]] = []
+    for number in range(1, n_samples + 1):
+        found.append(measure(number))
+        tell(number)
+    return {
+        name: scale * np.asarray(np.std([each[name] for each in found], axis=0, ddof=1)) for name in found[0]
+    }
 
 
 def sampled_phonons(

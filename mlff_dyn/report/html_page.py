@@ -22,6 +22,7 @@ th { text-align: left; font-weight: 600; border-bottom: 1.5px solid #222; }
 th, td { padding: .25rem .9rem .25rem 0; vertical-align: top; }
 td { border-bottom: 1px solid #eee; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.number { white-space: nowrap; }
 figure { margin: 1rem 0; break-inside: avoid; }
 figure svg { max-width: 100%; height: auto; }
 figcaption { color: #555; font-size: .85rem; max-width: 46rem; }

@@ -10,6 +10,11 @@ if TYPE_CHECKING:
 UNKNOWN = "not computed"
 
 
+def format_count(count: int, noun: str) -> str:
+    """Write a number of things, whose plural ends in s."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def format_percent(fraction: float) -> str:
     """Write a fraction in percent."""
     return f"{100 * fraction:.2f} %"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
@@ -11,10 +12,8 @@ from mlff_dyn.report.plots import STYLE, save_figure
 from mlff_dyn.report.training_plots import COLORS, draw_band
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-    import numpy as np
 
 
 def plot_dos(
@@ -71,4 +70,37 @@ def plot_gruneisen(path: Path, frequencies: np.ndarray, values: np.ndarray, sds:
         panel.errorbar(frequencies, values, sds, fmt=".", ms=3, lw=0.6, color=COLORS[0])
         panel.axhline(0.0, color="#8a8a8a", lw=0.8, zorder=0)
         panel.set(xlabel="Frequency (THz)", ylabel="Grüneisen parameter")
+        save_figure(figure, path)
+
+
+def plot_spectra(path: Path, curves: Mapping[str, Mapping[str, Any]]) -> None:
+    """Draw linewidths over frequencies, and the power spectrum of all modes.
+
+    Parameters
+    ----------
+    path : Path
+        PNG or SVG file.
+    curves : mapping
+        By label: ``lines`` with ``frequency_thz``, ``linewidth_thz`` and their ``_sd_thz``;
+        ``frequencies_thz`` and ``power_per_mode``.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written.
+    """
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 5.6), layout="constrained")
+        widths, powers = figure.subplots(2, 1, sharex=True)
+        highest, broadest = 0.0, 0.0
+        for k, (label, each) in enumerate(curves.items()):
+            color = COLORS[k % len(COLORS)]
+            names = ("frequency_thz", "linewidth_thz", "linewidth_sd_thz", "frequency_sd_thz")
+            x, y, sd, across = (np.array([line[name] for line in each["lines"]], float) for name in names)
+            widths.errorbar(x, y, sd, across, fmt=".", ms=4, lw=0.8, color=color, label=label)
+            powers.plot(each["frequencies_thz"], each["power_per_mode"], lw=0.9, color=color)
+            highest, broadest = max(highest, float((x + 2.0 * y).max())), max(broadest, float(y.max()))
+        widths.set(ylabel="Full width at half maximum (THz)", ylim=(0.0, 1.3 * broadest))
+        powers.set(xlabel="Frequency (THz)", ylabel="Power per mode", ylim=(0.0, None), xlim=(0.0, highest))
+        widths.legend()
         save_figure(figure, path)

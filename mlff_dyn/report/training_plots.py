@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+    from mlff_dyn.regression.planning.forecast import Forecast
+
 COLORS = ("#1f5fa8", "#c8372d", "#3f8f4f", "#b07d1a", "#6d4ba3", "#2a8f93")
 _INK, _GRAY, _LIGHT = "#222222", "#8a8a8a", "#dddddd"
 
@@ -107,7 +109,9 @@ def plot_errors_over_steps(
         save_figure(figure, path)
 
 
-def plot_learning(path: Path, calculations: Sequence[FoundError], *, limit: float) -> None:
+def plot_learning(
+    path: Path, calculations: Sequence[FoundError], *, limit: float, ahead: Forecast | None = None
+) -> None:
     """Draw expected and found error of each calculation before it was trained on.
 
     Parameters
@@ -117,6 +121,8 @@ def plot_learning(path: Path, calculations: Sequence[FoundError], *, limit: floa
     calculations : sequence of FoundError
     limit : float
         Of the relative force error.
+    ahead : Forecast, optional
+        Calculations after these until the limit is reached.
 
     Raises
     ------
@@ -132,12 +138,26 @@ def plot_learning(path: Path, calculations: Sequence[FoundError], *, limit: floa
         panel.plot(numbers, [each.found for each in calculations], "o", ms=5, color=COLORS[1], label="found")
         panel.axhline(limit, color=_INK, lw=1.0, ls=(0, (5, 3)), label=f"limit {100 * limit:.3g} %")
         panel.set(xlabel="Calculation", ylabel="Force error / rms force", ylim=(0.0, None))
-        panel.set_xlim(0.5, max(numbers, default=1) + 0.5)
+        last = max(numbers, default=1)
+        if ahead is not None and ahead.n_calculations:
+            last += _draw_forecast(panel, last, expected[-1], ahead, limit)
+        panel.set_xlim(0.5, last + 0.5)
         panel.set_ylim(0.0, 1.1 * panel.get_ylim()[1])
         panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         panel.yaxis.set_major_formatter(PercentFormatter(1.0))
         panel.legend()
         save_figure(figure, path)
+
+
+def _draw_forecast(panel: Axes, last: int, error: float, ahead: Forecast, limit: float) -> int:
+    """Draw the way to the limit with its range; return how many calculations it takes at most."""
+    needed = ahead.n_calculations or 0
+    panel.plot(
+        [last, last + needed], [error, limit], color=COLORS[0], lw=1.2, ls=(0, (3, 2)), label="forecast"
+    )
+    ends = (needed if ahead.low is None else ahead.low, needed if ahead.high is None else ahead.high)
+    panel.plot([last + ends[0], last + ends[1]], [limit, limit], color=COLORS[0], lw=4.0, alpha=0.4)
+    return max(needed, min(ends[1], 3 * needed))
 
 
 def plot_species_errors(path: Path, errors: Mapping[str, tuple[float, float]]) -> None:
@@ -175,6 +195,8 @@ def plot_dispersion(
     frequencies: np.ndarray,
     sds: np.ndarray,
     ticks: Sequence[tuple[float, str]],
+    *,
+    others: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
 ) -> None:
     """Draw phonon frequencies along a path, with a band of two standard deviations on each side.
 
@@ -187,6 +209,9 @@ def plot_dispersion(
         Imaginary frequencies are negative.
     ticks : sequence of (float, str)
         Places and names of special points.
+    others : mapping, optional
+        Frequencies and standard deviations of further curves by their labels; the first ones are then
+        labelled as harmonic, and gray.
 
     Raises
     ------
@@ -196,23 +221,32 @@ def plot_dispersion(
     with rc_context(STYLE):
         figure = Figure(figsize=(8.6, 4.2), layout="constrained")
         panel = figure.subplots()
-        _draw_bands(panel, distances, frequencies, sds)
+        curves = {"harmonic": (frequencies, sds), **(others or {})}
+        colors = _cycled(1) if others is None else [_GRAY, *_cycled(len(others))]
+        for color, (label, (values, spread)) in zip(colors, curves.items(), strict=True):
+            _draw_bands(panel, distances, values, spread, color=color, label=label)
         for place, _ in ticks:
             panel.axvline(place, color=_LIGHT, lw=0.8, zorder=0)
         panel.axhline(0.0, color=_GRAY, lw=0.8, zorder=0)
         panel.set_xticks([place for place, _ in ticks], [name for _, name in ticks])
         panel.set(xlim=(distances[0], distances[-1]), ylabel="Frequency (THz)")
-        low = min(0.0, 1.1 * float(frequencies.min()))
-        panel.set_ylim(low, 1.06 * float(frequencies.max()))
+        every = np.concatenate([values for values, _ in curves.values()])
+        panel.set_ylim(min(0.0, 1.1 * float(every.min())), 1.06 * float(every.max()))
+        if others is not None:
+            panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(curves))
         save_figure(figure, path)
 
 
-def _draw_bands(panel: Axes, distances: np.ndarray, frequencies: np.ndarray, sds: np.ndarray) -> None:
+def _draw_bands(
+    panel: Axes, distances: np.ndarray, frequencies: np.ndarray, sds: np.ndarray, *, color: str, label: str
+) -> None:
     """Lines of all modes; a path that jumps is drawn in pieces."""
     jumps = np.flatnonzero(np.diff(distances) <= 0.0) + 1
     for piece in np.split(np.arange(len(distances)), jumps):
         for mode in range(frequencies.shape[1]):
-            draw_band(panel, distances[piece], frequencies[piece, mode], sds[piece, mode], color=COLORS[0])
+            line, spread = frequencies[piece, mode], sds[piece, mode]
+            name = label if piece[0] == mode == 0 else None
+            draw_band(panel, distances[piece], line, spread, color=color, label=name)
 
 
 def draw_band(

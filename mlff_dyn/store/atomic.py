@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
+import zlib
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +41,7 @@ _READING_FIXES = {
 }
 
 _LONG_AGO_SECONDS = 86400
+_TEMPORARY = re.compile(r"\.(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{8}\.tmp")
 
 
 @contextmanager
@@ -60,7 +63,8 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     refuse_device(path)
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
+    owner = f"{_machine()}-{os.getpid()}-{secrets.token_hex(4)}"
+    temporary = path.with_name(f".{path.stem}.{owner}.tmp{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Exclusive creation fails on a link that somebody has put there.
@@ -86,6 +90,32 @@ def atomic_write_text(path: Path | str, text: str) -> None:
     """
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what `atomic_write` of processes that were killed has left in a folder and those in it.
+
+    Files of other machines, and of processes that live, are left alone.
+    """
+    for path in (*folder.glob(".*.tmp*"), *folder.glob("*/.*.tmp*"), *folder.glob("*/*/.*.tmp*")):
+        owner = _TEMPORARY.search(path.name)
+        if owner and owner["machine"] == _machine() and not _is_alive(int(owner["process"])):
+            with suppress(OSError):
+                path.unlink()
+
+
+def _machine() -> str:
+    return f"{zlib.crc32(os.uname().nodename.encode()):08x}"
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def refuse_device(path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlff_dyn.errors import DataError, UsageError
+from mlff_dyn.store.atomic import remove_abandoned
 
 LOCK_NAME = ".lock"
 
@@ -24,7 +25,7 @@ _logger = logging.getLogger(__name__)
 
 
 class RunLock:
-    """Context manager that holds a run directory for this process.
+    """Context manager that holds a run directory for this process, and removes what killed ones have left.
 
     The kernel releases the lock when the process ends, however it ends, so no stale lock is left behind.
 
@@ -69,6 +70,7 @@ class RunLock:
             os.truncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._descriptor = descriptor
+        remove_abandoned(self._directory)
         return self
 
     def __exit__(

@@ -11,20 +11,23 @@ import numpy as np
 from mlff_dyn.kernels.dynamics import Dynamics
 from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
 from mlff_dyn.training.criteria.decision import MOST_RECENT, Decision, History
-from mlff_dyn.training.criteria.errors import ErrorSums, FrameErrors, MeanErrors, frame_errors
+from mlff_dyn.training.criteria.errors import ErrorSums, FrameErrors, MeanErrors
 from mlff_dyn.training.limits import LIMITS, DecisionLimits
 from mlff_dyn.training.trace import Trace, TraceRecorder
-from mlff_dyn.training.trusted_region import Motion, TrustedRegion, trusted_region
+from mlff_dyn.training.trusted_region import Motion, trusted_region
+from mlff_dyn.training.walk import Frames, Place, Walk, join_frames, no_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from mlff_dyn.kernels.dynamics import MdRun, MdState
+    from mlff_dyn.kernels.dynamics import MdState
     from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.md.barostat import Barostat, CellState
     from mlff_dyn.model.force_field import SupercellForceField
     from mlff_dyn.training.criteria.decision import Criterion
+    from mlff_dyn.training.walk import Stretch
 
 LEFT_TRUSTED_REGION = "left the trusted region"
 QUIET = "no call"
@@ -41,10 +44,10 @@ class Exploration:
     ----------
     reason : str
         `QUIET`, `UNTESTED`, `LEFT_TRUSTED_REGION` or the value of a `Decision`.
-    displacements : ndarray, shape (n_frames, n_atoms, 3)
-        Frames to label, Å: candidates, and the one at which the trajectory ended if it may be labelled.
-    pool : ndarray, shape (n_frames, n_atoms, 3)
-        Frames that may be labelled instead, Å; empty without a call.
+    to_label : Frames
+        Candidates, and the frame at which the trajectory ended if it may be labelled.
+    choice : Frames
+        Frames that may be labelled instead; empty without a call unless the plan asks for them.
     n_steps : int
         MD steps made.
     errors : MeanErrors or None
@@ -58,13 +61,23 @@ class Exploration:
     """
 
     reason: str
-    displacements: NDArray[np.float64]
-    pool: NDArray[np.float64]
+    to_label: Frames
+    choice: Frames
     n_steps: int
     errors: MeanErrors | None
     stop: str | None = None
     trajectory: TrajectoryState | None = None
     trace: Trace | None = None
+
+    @property
+    def displacements(self) -> NDArray[np.float64]:
+        """Of the frames to label, shape (n_frames, n_atoms, 3), Å."""
+        return self.to_label.displacements
+
+    @property
+    def pool(self) -> NDArray[np.float64]:
+        """Displacements of the frames to choose from, shape (n_frames, n_atoms, 3), Å."""
+        return self.choice.displacements
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,12 +89,14 @@ class TrajectoryState:
     md : MdState
     n_steps : int                      steps made so far
     recent, after_refits : tuple of float      see `History`
+    cell : CellState or None           None: the cell does not move
     """
 
     md: MdState
     n_steps: int
     recent: tuple[float, ...] = ()
     after_refits: tuple[float, ...] = ()
+    cell: CellState | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +116,8 @@ class ExplorationPlan:
         Frames to choose from at a call, at most.
     complete_pool : bool
         Go on after a call until there are so many.
+    pools_quiet : bool
+        Keep a pool of a trajectory that calls for nothing, too.
     displacement_limit_angstrom : float or None
         Given by the user; None: see `trusted_region`.
     large_error_relative : float
@@ -108,6 +125,8 @@ class ExplorationPlan:
     limits : DecisionLimits
     start : TrajectoryState or None
         Of a trajectory that goes on; None: a new one.
+    barostat : Barostat or None
+        How the cell moves; None: it does not.
     """
 
     temperature_kelvin: float
@@ -117,10 +136,12 @@ class ExplorationPlan:
     must_label: bool
     n_pool: int = 50
     complete_pool: bool = False
+    pools_quiet: bool = False
     displacement_limit_angstrom: float | None = None
     large_error_relative: float = 0.3
     limits: DecisionLimits = LIMITS
     start: TrajectoryState | None = None
+    barostat: Barostat | None = None
 
 
 def explore(
@@ -143,23 +164,39 @@ def explore(
     motion = Motion(plan.temperature_kelvin, timestep, plan.n_steps, plan.displacement_limit_angstrom)
     region = trusted_region(force_field, motion, limits)
     region.check_timestep(timestep)
+    if plan.barostat is not None:
+        region = replace(region, least_potential_energy=-np.inf)
     farthest, torus = region.displacement_limit_angstrom, force_field.torus
     dynamics = exploring_dynamics(torus, plan.temperature_kelvin, timestep, limits, farthest=farthest)
     stride = criterion.every_steps or limits.steps(limits.frame_every_femtoseconds, timestep)
-    watch = _Watch(force_field, criterion, plan, dynamics, stride, region)
+    walk = Walk(force_field, dynamics, region, stride=stride, limits=limits, barostat=plan.barostat)
+    watch = _Watch(walk, criterion, plan, torus.n_atoms)
     if plan.start is not None:
         return watch.run(plan.start, on_frame)
     state = start_at_rest_positions(torus.masses, plan.temperature_kelvin, plan.seed)
     if criterion.goes_on:
-        return watch.run(TrajectoryState(state, 0), on_frame)
+        return watch.run(_begun(walk.start(state, 0)), on_frame)
     equilibration = max(stride, limits.steps(limits.equilibration_femtoseconds, timestep))
     run = force_field.kernel.run(state, dynamics, equilibration, stride)
     made = equilibration if run.stopped_step is None else run.stopped_step
     stop = region.describe_stop(run, made, torus)
+    frames, place = Frames(run.displacements[region.is_usual(run)]), walk.start(run.state, made)
+    if stop is None and plan.barostat is not None:
+        stretch = walk.go(place, max(1, equilibration // stride))
+        stop, frames, place = stretch.stop, join_frames([_at_rest(frames), stretch.frames]), stretch.place
     if stop is not None:
-        last = watch.way_out(run.displacements[region.is_usual(run)])
-        return Exploration(LEFT_TRUSTED_REGION, last, _no_frames(torus.n_atoms), made, None, stop)
-    return watch.run(TrajectoryState(run.state, made), on_frame)
+        last, made = watch.way_out(frames), place.n_steps
+        return Exploration(LEFT_TRUSTED_REGION, last, no_frames(torus.n_atoms), made, None, stop)
+    return watch.run(_begun(place), on_frame)
+
+
+def _begun(place: Place) -> TrajectoryState:
+    return TrajectoryState(place.md, place.n_steps, cell=place.cell)
+
+
+def _at_rest(frames: Frames) -> Frames:
+    """Frames of a cell that has not moved yet."""
+    return Frames(frames.displacements, np.zeros((len(frames), 3, 3)))
 
 
 def exploring_dynamics(
@@ -184,28 +221,25 @@ def exploring_dynamics(
 class _Watch:
     """The part of an exploration that the criterion follows frame by frame."""
 
-    force_field: SupercellForceField
+    walk: Walk
     criterion: Criterion
     plan: ExplorationPlan
-    dynamics: Dynamics
-    stride: int
-    region: TrustedRegion
+    n_atoms: int
 
     def run(self, start: TrajectoryState, on_frame: Callable[[int, MeanErrors], None]) -> Exploration:
         """Go on from where a trajectory is."""
         known = 0 if self.plan.start is None else start.n_steps
-        record = _Record(start, known, self.stride, self.plan.seed, keeps_all=not self.criterion.goes_on)
-        while record.made < self.plan.n_steps or not record.sums.n_frames:
-            run, steps = self._next(record.state, self.stride)
-            record.made += steps
-            stop = self.region.describe_stop(run, record.made, self.force_field.torus)
-            if stop is not None:
-                return self._stopped(record, stop)
-            kinetic = float(run.kinetic_energies[-1])
-            record.add(run.state, _frame_errors(self.force_field, run.state.displacements), kinetic)
+        stride = self.walk.stride
+        record = _Record(start, known, stride, self.plan.seed, keeps_all=not self.criterion.goes_on)
+        while record.place.n_steps < self.plan.n_steps or not record.sums.n_frames:
+            stretch = self.walk.go(record.place, self._frames_ahead(record))
+            record.walk(stretch)
+            if stretch.stop is not None:
+                return self._stopped(record, stretch.stop)
+            record.judge(self.walk.errors(stretch.frames, -1), stretch.kinetic_energy)
             history = record.history()
-            on_frame(record.made, history.mean)
-            if record.made > self.plan.n_steps:
+            on_frame(record.place.n_steps, history.mean)
+            if record.place.n_steps > self.plan.n_steps:
                 break
             decision = self.criterion.decide(history)
             if decision is Decision.CANDIDATE:
@@ -217,78 +251,79 @@ class _Watch:
         must = self.plan.must_label and not self.criterion.goes_on
         return self._called(UNTESTED if must else QUIET, record)
 
+    def _frames_ahead(self, record: _Record) -> int:
+        """Frames to the next one whose error is found, such that errors cost little beside the steps."""
+        limits = self.plan.limits
+        if self.criterion.every_steps is not None or record.sums.n_frames < limits.frames_before_test:
+            return 1
+        left = -(-(self.plan.n_steps - record.place.n_steps) // self.walk.stride)
+        return max(1, min(left, limits.steps_per_error // self.walk.stride))
+
     def _stopped(self, record: _Record, stop: str) -> Exploration:
         """End outside the trusted region; a trajectory that goes on goes back to its last sound frame."""
-        states, n_atoms = record.states[-_LOOKED_BACK:], self.force_field.torus.n_atoms
-        kept = np.array([each.displacements for each in states])
-        sound = self.way_out(kept)
+        sound = self.way_out(record.frames[-_LOOKED_BACK:])
         back = None
         if self.criterion.goes_on and len(sound):
-            seed = (*self.plan.seed, record.made)
-            fresh = start_at_rest_positions(self.dynamics.masses, self.plan.temperature_kelvin, seed)
-            back = record.trajectory(replace(fresh, displacements=sound[0]))
+            seed = (*self.plan.seed, record.place.n_steps)
+            masses = self.walk.dynamics.masses
+            fresh = start_at_rest_positions(masses, self.plan.temperature_kelvin, seed)
+            moved = replace(fresh, displacements=sound.displacements[0])
+            cell, strain = record.place.cell, sound.strain(0)
+            if cell is not None and strain is not None:
+                cell = replace(cell, strain=strain)
+            back = record.trajectory(replace(record.place, md=moved, cell=cell))
         errors = record.sums.mean() if record.sums.n_frames else None
-        frames = np.array([*record.candidates, *sound]).reshape(-1, n_atoms, 3)
-        nothing = _no_frames(n_atoms)
         return Exploration(
-            LEFT_TRUSTED_REGION, frames, nothing, record.n_steps, errors, stop, back, record.trace.binned()
+            LEFT_TRUSTED_REGION,
+            join_frames([*record.candidates, sound]),
+            no_frames(self.n_atoms),
+            record.n_steps,
+            errors,
+            stop,
+            back,
+            record.trace.binned(),
         )
 
-    def way_out(self, frames: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Frame to label of a trajectory that left, shape (1, n_atoms, 3); none where no frame is sound.
+    def way_out(self, frames: Frames) -> Frames:
+        """Frame to label of a trajectory that left, one; none where no frame is sound.
 
         It is the first whose error is large, or else the last: on its way out a crystal passes what no
         thermal motion visits and no expansion about the sites describes.
         """
-        sound = frames[is_sound(frames, self.dynamics, self.plan.limits)]
-        for k, frame in enumerate(sound):
-            errors = _frame_errors(self.force_field, frame)
+        sound = frames[self.walk.is_sound(frames)]
+        for k in range(len(sound)):
+            errors = self.walk.errors(sound, k)
             if errors.predictive > self.plan.large_error_relative * errors.force:
-                return np.asarray(sound[k : k + 1])
-        return np.asarray(sound[-1:])
+                return sound[k : k + 1]
+        return sound[-1:]
 
     def _called(self, reason: str, record: _Record) -> Exploration:
         """End by a decision, or without one after all steps."""
-        nothing = _no_frames(self.force_field.torus.n_atoms)
+        nothing = no_frames(self.n_atoms)
         found = Exploration(
             reason, nothing, nothing, record.n_steps, record.sums.mean(), trace=record.trace.binned()
         )
-        if reason in (QUIET, Decision.EXPANSION_LIMITED.value):
+        is_quiet = reason in (QUIET, Decision.EXPANSION_LIMITED.value)
+        if is_quiet and (not self.plan.pools_quiet or self.criterion.goes_on):
             return found
-        found = replace(found, displacements=np.array([*record.candidates, record.state.displacements]))
+        if is_quiet:
+            return replace(found, choice=self._spread(record.frames))
+        found = replace(found, to_label=join_frames([*record.candidates, record.frames[-1:]]))
         if self.criterion.goes_on:
-            return replace(found, trajectory=record.trajectory(record.state))
-        pool, more = self._pool(record.state, [each.displacements for each in record.states])
-        return replace(found, pool=pool, n_steps=record.n_steps + more)
+            return replace(found, trajectory=record.trajectory(record.place))
+        missing = self.plan.n_pool - len(record.frames)
+        if missing <= 0 or not self.plan.complete_pool:
+            return replace(found, choice=self._spread(record.frames))
+        more = self.walk.go(record.place, missing)
+        made = more.place.n_steps - record.place.n_steps
+        pool = self._spread(join_frames([record.frames, more.frames]))
+        return replace(found, choice=pool, n_steps=record.n_steps + made)
 
-    def _pool(self, state: MdState, frames: list[NDArray[np.float64]]) -> tuple[NDArray[np.float64], int]:
-        """Sound frames evenly spaced over the trajectory, which goes on as far as needed, and its steps."""
-        wanted, made = self.plan.n_pool, 0
-        missing = max(0, wanted - len(frames)) if self.plan.complete_pool else 0
-        found = list(frames)
-        for _ in range(missing):
-            run, steps = self._next(state, self.stride)
-            state, made = run.state, made + steps
-            if self._has_left(run):
-                break
-            found.append(state.displacements)
-        sound = np.array(found)[is_sound(np.array(found), self.dynamics, self.plan.limits)]
-        places = np.linspace(0, len(sound) - 1, min(wanted, len(sound))).round().astype(int)
-        return np.asarray(sound[places]), made
-
-    def _next(self, state: MdState, n_steps: int) -> tuple[MdRun, int]:
-        """Make steps, fewer if the trajectory leaves the trusted region: their last piece, and how many."""
-        made = 0
-        while True:
-            length = min(self.plan.limits.most_steps_unwatched, n_steps - made)
-            run = self.force_field.kernel.run(state, self.dynamics, length, length)
-            made += length if run.stopped_step is None else run.stopped_step
-            if made == n_steps or self._has_left(run):
-                return run, made
-            state = run.state
-
-    def _has_left(self, run: MdRun) -> bool:
-        return run.stopped_step is not None or self.region.escape(run) is not None
+    def _spread(self, frames: Frames) -> Frames:
+        """Sound frames among the given ones, evenly spaced, as many as the pool holds."""
+        sound = frames[self.walk.is_sound(frames)]
+        places = np.linspace(0, len(sound) - 1, min(self.plan.n_pool, len(sound))).round().astype(int)
+        return sound[places]
 
     def _reason(self, decision: Decision, n_frames: int) -> str | None:
         """Why to stop here, if at all."""
@@ -304,12 +339,12 @@ class _Record:
     def __init__(
         self, start: TrajectoryState, known: int, stride: int, seed: tuple[int, ...], *, keeps_all: bool
     ) -> None:
-        self.made, self._known = start.n_steps, known
-        self.states = [start.md]
-        self.candidates: list[NDArray[np.float64]] = []
+        self.place, self._known = Place(start.md, start.n_steps, start.cell), known
+        self.candidates: list[Frames] = []
         self.sums = ErrorSums()
         self.trace = TraceRecorder()
         self._start, self._stride, self._seed, self._keeps_all = start, stride, seed, keeps_all
+        self._parts = [self.place.frame]
         self._recent = deque(start.recent, maxlen=MOST_RECENT)
         self._first: float | None = None
         self._since_candidate = 0
@@ -318,19 +353,25 @@ class _Record:
     @property
     def n_steps(self) -> int:
         """Steps made since the last refit, those before the first frame included."""
-        return self.made - self._known
+        return self.place.n_steps - self._known
 
     @property
-    def state(self) -> MdState:
-        """Where the trajectory is."""
-        return self.states[-1]
+    def frames(self) -> Frames:
+        """Where the trajectory was, its start the first."""
+        self._parts = [join_frames(self._parts)]
+        return self._parts[0]
 
-    def add(self, state: MdState, errors: FrameErrors, kinetic_energy: float) -> None:
-        """Take note of a frame."""
-        self.trace.add(self.n_steps, errors, kinetic_energy, len(state.displacements))
-        self.states.append(state)
-        if not self._keeps_all:
-            del self.states[:-_LOOKED_BACK]
+    def walk(self, stretch: Stretch) -> None:
+        """Go along a stretch."""
+        self.place = stretch.place
+        self._parts.append(stretch.frames)
+        if not self._keeps_all and len(self._parts) > 2 * _LOOKED_BACK:
+            self._parts = [self.frames[-_LOOKED_BACK:]]
+
+    def judge(self, errors: FrameErrors, kinetic_energy: float) -> None:
+        """Take note of the errors of the last frame."""
+        n_atoms = len(self.place.md.displacements)
+        self.trace.add(self.n_steps, errors, kinetic_energy, n_atoms)
         self.sums.add(errors)
         self._recent.append(errors.largest_epistemic)
         self._first = errors.largest_epistemic if self._first is None else self._first
@@ -339,7 +380,7 @@ class _Record:
 
     def keep_candidate(self) -> None:
         """Let the present frame be a candidate."""
-        self.candidates.append(self.state.displacements)
+        self.candidates.append(self._parts[-1][-1:])
         self._since_candidate = 0
 
     def history(self) -> History:
@@ -361,23 +402,6 @@ class _Record:
     def _after_refits(self) -> tuple[float, ...]:
         return (*self._start.after_refits, *(() if self._first is None else (self._first,)))
 
-    def trajectory(self, md: MdState) -> TrajectoryState:
+    def trajectory(self, place: Place) -> TrajectoryState:
         """State from which the trajectory goes on."""
-        return TrajectoryState(md, self.made, tuple(self._recent), self._after_refits)
-
-
-def _frame_errors(force_field: SupercellForceField, displacements: NDArray[np.float64]) -> FrameErrors:
-    forces = force_field.vibrational_forces(displacements)
-    return frame_errors(forces, force_field.force_errors(displacements), displacements)
-
-
-def _no_frames(n_atoms: int) -> NDArray[np.float64]:
-    return np.empty((0, n_atoms, 3))
-
-
-def is_sound(
-    frames: NDArray[np.float64], dynamics: Dynamics, limits: DecisionLimits = LIMITS
-) -> NDArray[np.bool_]:
-    """Whether displacements are well inside the limit: exploded frames are never labelled."""
-    largest = np.linalg.norm(frames, axis=2).max(axis=1, initial=0.0)
-    return np.asarray(largest < limits.label_fraction * dynamics.displacement_limit)
+        return TrajectoryState(place.md, place.n_steps, tuple(self._recent), self._after_refits, place.cell)

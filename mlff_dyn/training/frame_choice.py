@@ -17,16 +17,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.lattice.torus import Torus
-    from mlff_dyn.model.expansion import SupercellExpansion
+    from mlff_dyn.model.expansion import Expansion, SupercellExpansion
     from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.regression.data.conditions import Conditions
     from mlff_dyn.regression.fit.noise import NoiseModel
     from mlff_dyn.regression.planning.selection import FramePool
+    from mlff_dyn.training.walk import Frames
 
     Frame = tuple[SupercellExpansion, NDArray[np.float64]]
 
 LAST = "last"
+
+
+def frames_on(expansion: Expansion, torus: Torus, frames: Frames) -> list[Frame]:
+    """Frames of a supercell, each with the expansion on it at its strain."""
+    if frames.strains is None:
+        supercell = expansion.on(torus)
+        return [(supercell, u) for u in frames.displacements]
+    pairs = zip(frames.strains, frames.displacements, strict=True)
+    return [(expansion.on(torus, strain), u) for strain, u in pairs]
 
 
 def information_pool(
@@ -35,7 +45,7 @@ def information_pool(
     displacements: NDArray[np.float64],
     labelled: Sequence[LabelledFrame],
 ) -> FramePool:
-    """Information that calculations of frames would carry, and what the frames are uncertain about.
+    """Information as that of `information_of_frames`, of frames in one supercell.
 
     Parameters
     ----------
@@ -55,16 +65,22 @@ def information_pool(
 
 
 def information_of_frames(
-    force_field: ForceField, frames: Sequence[Frame], labelled: Sequence[LabelledFrame]
+    force_field: ForceField,
+    frames: Sequence[Frame],
+    labelled: Sequence[LabelledFrame],
+    counts: NDArray[np.float64] | None = None,
 ) -> FramePool:
-    """Information as that of `information_pool`, of frames in any supercells, strained or not.
+    """Information that calculations of frames would carry, and what the frames are uncertain about.
 
     Parameters
     ----------
     force_field : ForceField
     frames : sequence of (SupercellExpansion, ndarray of shape (n_atoms, 3), Å)
+        In any supercells, strained or not.
     labelled : sequence of LabelledFrame
         What the force field was fitted to; none where that is not known.
+    counts : ndarray, shape (n_frames,), optional
+        How much the error of each frame counts, their sum being one; default: all the same.
     """
     noise = force_field.posterior.noise
     truncation_sq = [_truncation_sq(noise, supercell.force_conditions(frame)) for supercell, frame in frames]
@@ -76,8 +92,9 @@ def information_of_frames(
         weights=sizes / (noise.floor_sd**2 + np.array(truncation_sq)),
         known_size=float(np.average(np.sqrt(known), weights=weights)) if labelled else 0.0,
         known_weight=float(weights.sum()),
+        counts=counts,
     )
-    return frame_pool(*_rows(force_field, frames), force_field.posterior.covariance_factor, misfit)
+    return frame_pool(*_rows(force_field, frames), force_field.posterior.covariance_factor, misfit, counts)
 
 
 def _truncation_sq(noise: NoiseModel, conditions: Conditions) -> float:
@@ -88,13 +105,21 @@ def _truncation_sq(noise: NoiseModel, conditions: Conditions) -> float:
 def outlook(
     force_field: ForceField, torus: Torus, displacements: NDArray[np.float64], scores: Sequence[float] = ()
 ) -> Outlook:
+    """Outlook as that of `outlook_of_frames`, of frames in one supercell; displacements in Å."""
+    supercell = force_field.expansion.on(torus)
+    return outlook_of_frames(force_field, [(supercell, frame) for frame in displacements], scores)
+
+
+def outlook_of_frames(
+    force_field: ForceField, frames: Sequence[Frame], scores: Sequence[float] = ()
+) -> Outlook:
     """What further calculations of frames like the given ones will teach.
 
     Parameters
     ----------
     force_field : ForceField
-    torus : Torus
-    displacements : ndarray, shape (n_frames, n_atoms, 3)     Å
+    frames : sequence of (SupercellExpansion, ndarray of shape (n_atoms, 3), Å)
+        In any supercells, strained or not.
     scores : sequence of float
         True over expected errors of calculations before they were trained on.
 
@@ -103,8 +128,7 @@ def outlook(
     FitError
         If there are no frames.
     """
-    supercell = force_field.expansion.on(torus)
-    rows = _rows(force_field, [(supercell, frame) for frame in displacements])
+    rows = _rows(force_field, frames)
     n_snapshots, posterior = force_field.training.n_snapshots, force_field.posterior
     n_calibrated = n_snapshots if n_snapshots > 1 else None
     return Outlook(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
-from mlff_dyn.training.exploration import exploring_dynamics, is_sound
+from mlff_dyn.training.exploration import exploring_dynamics
 from mlff_dyn.training.limits import LIMITS, DecisionLimits
 from mlff_dyn.training.trusted_region import Motion, thermal_limit
+from mlff_dyn.training.walk import is_sound
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,27 +10,22 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from numpy.typing import NDArray
-
-    from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.force_field import ForceField
+    from mlff_dyn.training.frame_choice import Frame
 
 
-def with_running(
-    force_field: ForceField, structures: Iterable[tuple[Torus, NDArray[np.float64]]]
-) -> ForceField:
+def with_running(force_field: ForceField, frames: Iterable[Frame]) -> ForceField:
     """Return a force field whose errors are those after calculations that were found as predicted.
 
     Parameters
     ----------
     force_field : ForceField
-    structures : iterable of (Torus, ndarray of shape (n_atoms, 3))
-        Supercells and displacements (Å) of the calculations that run.
+    frames : iterable of (SupercellExpansion, ndarray of shape (n_atoms, 3), Å)
+        What is calculated, in any supercells, strained or not.
     """
     posterior = force_field.posterior
-    for torus, displacements in structures:
-        supercell = force_field.expansion.on(torus)
-        each = np.full(torus.n_atoms, 3)
+    for supercell, displacements in frames:
+        each = np.full(len(displacements), 3)
         noise = posterior.hyperparameters.weight_variances(supercell.force_conditions(displacements), each)
         posterior = posterior.after(supercell.rows(displacements)[0], np.repeat(noise, 3))
     return replace(force_field, posterior=posterior)

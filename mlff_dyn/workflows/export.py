@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,12 +14,14 @@ import numpy as np
 from mlff_dyn.config.supercells import parse_supercells
 from mlff_dyn.config.yaml_source import parse_yaml
 from mlff_dyn.errors import ConfigError, DataError, UsageError
-from mlff_dyn.formats.registry import find_format
+from mlff_dyn.formats.dynamics_codes.start import MODEL_FILE, DynamicsSettings
+from mlff_dyn.formats.registry import DYNAMICS_FORMATS, find_format
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.report.answer import Report
 from mlff_dyn.store.atomic import fix_of, sync_path
 from mlff_dyn.store.lock import reading
 from mlff_dyn.store.model_file import read_model
+from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
 from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.training.trained_model import ANSWER_NAME, check_trained, read_trained
 
@@ -73,9 +76,7 @@ def export(
     allow_unconverged: bool = False,
     dry_run: bool = False,
 ) -> ExportReport:
-    """Write a model for another program.
-
-    The files appear complete, the main one last.
+    """Write a model for another program; the files appear complete, the main one last.
 
     Parameters
     ----------
@@ -106,8 +107,9 @@ def export(
     """
     writer, orders = find_format(format)
     matrices = {} if supercell is None else parse_supercells(supercell, orders)
-    with reading(_directory_of(source)):
-        force_field, torus = _read(source, allow_unconverged=allow_unconverged)
+    force_field, torus = read_source(source, allow_unconverged=allow_unconverged)
+    if format in DYNAMICS_FORMATS:
+        writer, torus = _for_dynamics(writer, source, torus)
     tori = dict.fromkeys(orders, torus)
     tori.update({order: input_supercell(torus.crystal, matrix) for order, matrix in matrices.items()})
     torus = tori[max(orders)]
@@ -142,22 +144,75 @@ def _write_files(
         raise DataError(f"cannot write {output}: {error.strerror or error}", fix=fix_of(error)) from error
 
 
-def _directory_of(source: Path | Config) -> Path:
+def _for_dynamics(
+    writer: Callable[..., tuple[str, ...]], source: Path | Config, torus: Torus
+) -> tuple[Callable[..., tuple[str, ...]], Torus]:
+    """Writer with the settings of the configuration, whose files the model goes with, and its supercell."""
+    settings = None
     if not isinstance(source, Path):
-        return source.run_dir
-    return source if source.is_dir() else source.parent
+        settings = dynamics_settings(source)
+        torus = Workspace(source).supercell(source.md.supercell)
+
+    def write(force_field: ForceField, torus: Torus, directory: Path) -> tuple[str, ...]:
+        shutil.copyfile(model_path(source), directory / MODEL_FILE)
+        return (MODEL_FILE, *writer(force_field, torus, directory, settings=settings))
+
+    return write, torus
 
 
-def _read(source: Path | Config, *, allow_unconverged: bool) -> tuple[ForceField, Torus]:
-    """Model whose training converged, and its training supercell."""
-    if not isinstance(source, Path):
-        workspace = Workspace(source)
-        return read_trained(workspace, allow_unconverged=allow_unconverged), workspace.training_torus
-    path = source / MODEL_NAME if source.is_dir() else source
-    force_field, metadata = read_model(path)
-    is_alone = source.is_file() and not path.with_name(ANSWER_NAME).exists()
-    check_trained(path, None, allow_unconverged=allow_unconverged or is_alone)
-    return force_field, training_supercell(force_field, metadata, path)
+def dynamics_settings(config: Config) -> DynamicsSettings:
+    """Return what the section ``md`` of a configuration asks for, at its first temperature."""
+    md = config.md
+    of_langevin = md.thermostat == "langevin"
+    return DynamicsSettings(
+        ensemble=md.ensemble,
+        temperature_kelvin=md.temperatures_kelvin[0],
+        timestep_femtoseconds=md.timestep_femtoseconds,
+        n_steps=md.n_steps,
+        sample_every=md.sample_every,
+        seed=config.seed,
+        thermostat=md.thermostat,
+        thermostat_time_femtoseconds=1e3 / md.friction_per_picosecond
+        if of_langevin
+        else md.thermostat_time_femtoseconds,
+        pressure=md.pressure_gigapascal / EV_PER_ANGSTROM3_GPA,
+        barostat_shape=md.barostat_shape,
+    )
+
+
+def model_path(source: Path | Config) -> Path:
+    """Return the path of the model file of a source."""
+    directory = source if isinstance(source, Path) else source.run_dir
+    return directory if isinstance(source, Path) and not source.is_dir() else directory / MODEL_NAME
+
+
+def read_source(source: Path | Config, *, allow_unconverged: bool) -> tuple[ForceField, Torus]:
+    """Model whose training converged, and its training supercell.
+
+    Parameters
+    ----------
+    source : Path or Config
+        As in `export`.
+    allow_unconverged : bool
+
+    Raises
+    ------
+    UsageError
+        If another command works in the run directory.
+    NotConverged
+        If the training of the model did not converge or had other settings.
+    DataError
+        If there is no model.
+    """
+    path = model_path(source)
+    with reading(path.parent):
+        if not isinstance(source, Path):
+            workspace = Workspace(source)
+            return read_trained(workspace, allow_unconverged=allow_unconverged), workspace.training_torus
+        force_field, metadata = read_model(path)
+        is_alone = source.is_file() and not path.with_name(ANSWER_NAME).exists()
+        check_trained(path, None, allow_unconverged=allow_unconverged or is_alone)
+        return force_field, training_supercell(force_field, metadata, path)
 
 
 def _in_input_vectors(torus: Torus) -> list[list[int]]:

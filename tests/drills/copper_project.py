@@ -62,8 +62,10 @@ def invoke(folder: Path, *arguments: object) -> Result:
         os.chdir(before)
 
 
-def start(folder: Path, *arguments: object, **environment: object) -> subprocess.Popen[bytes]:
-    """Run a command in a process of its own."""
+def start(
+    folder: Path, *arguments: object, new_session: bool = False, **environment: object
+) -> subprocess.Popen[bytes]:
+    """Run a command in a process of its own, and in a session of its own if asked for."""
     settings = {
         **os.environ,
         "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
@@ -77,6 +79,7 @@ def start(folder: Path, *arguments: object, **environment: object) -> subprocess
         env=settings,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        start_new_session=new_session,
     )
 
 

@@ -67,3 +67,25 @@ def test_readers_share_a_directory_but_not_with_a_command(tmp_path):
         pass
     with RunLock(tmp_path):
         pass
+
+
+def test_what_a_killed_command_was_writing_is_removed(tmp_path: Path) -> None:
+    """Files of processes that live, of other machines and of other programs stay."""
+    code = (
+        "import os, signal, sys; from pathlib import Path; from mlff_dyn.store.atomic import atomic_write\n"
+        "with atomic_write(Path(sys.argv[1])) as temporary: os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    target = tmp_path / "structure" / "primitive.vasp"
+    subprocess.run([sys.executable, "-c", code, target], check=False, timeout=60)
+    (abandoned,) = target.parent.iterdir()
+    machine, process = abandoned.name.split(".")[2].split("-")[:2]
+    kept = [
+        tmp_path / f".a.{machine}-{os.getpid()}-00000000.tmp.json",
+        tmp_path / f".b.{int(machine, 16) ^ 1:08x}-{process}-00000000.tmp.json",
+        tmp_path / ".other.tmp",
+    ]
+    for path in kept:
+        path.touch()
+    with RunLock(tmp_path):
+        assert not abandoned.exists()
+        assert all(path.exists() for path in kept)

@@ -22,7 +22,7 @@ def test_errors_shrink_and_forces_stay() -> None:
         for u in moved
     ]
     before = fit_force_field(truth.basis, FitData(rows[:3]))
-    running = with_running(before, [(torus, u) for u in moved[3:]])
+    running = with_running(before, [(supercell, u) for u in moved[3:]])
     test = rattled_displacements(torus.n_atoms, 0.05, (2,))
     known, expected = before.on(torus), running.on(torus)
     np.testing.assert_array_equal(known.energy_forces(test)[1], expected.energy_forces(test)[1])

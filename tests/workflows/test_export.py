@@ -1,6 +1,7 @@
 """`export`: files that appear complete, and never replace others unasked."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,10 @@ import phonopy
 import pytest
 
 from mlff_dyn.errors import DataError, UsageError
-from mlff_dyn.formats.registry import FORMATS
+from mlff_dyn.formats.registry import FORMATS, TRAJECTORY_FORMATS
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.workflows.export import export
+from tests.conftest import REPOSITORY
 from tests.workflows.conftest import invoke
 
 
@@ -172,8 +174,17 @@ def test_a_dry_run_makes_nothing_and_names_what_is_in_the_way(project: Path) -> 
     assert invoke("export", project / "run", *words[2:]).exit_code == 2
 
 
+def test_every_format_is_told() -> None:
+    """By the help of the command, by README.md and by the page about formats."""
+    pages = [(REPOSITORY / name).read_text(encoding="utf-8") for name in ("README.md", "docs/exports.md")]
+    shown = " ".join(invoke("export", "--help").stdout.replace("│", " ").split())
+    for name in (*FORMATS, *TRAJECTORY_FORMATS):
+        assert re.search(rf"\b{name}[,;.]", shown)
+        assert all(f"`{name}`" in text or f"--format {name} " in text for text in pages), name
+
+
 def test_an_unknown_format_lists_the_names(project: Path) -> None:
-    result = invoke("export", project / "run", "-f", "lammps", "-o", project / "out")
+    result = invoke("export", project / "run", "-f", "gulp", "-o", project / "out")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "phonopy, phono3py" in result.stderr
     assert not (project / "out").exists()

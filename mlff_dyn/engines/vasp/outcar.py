@@ -7,6 +7,7 @@ have five decimals here, but for those of the first step: vasprun.xml of the sam
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,15 +23,15 @@ from mlff_dyn.engines.vasp.numbers import (
 )
 from mlff_dyn.engines.vasp.outcar_head import read_outcar_head
 from mlff_dyn.engines.vasp.outcar_steps import OutcarHead, RawIonicStep, scan_outcar
-from mlff_dyn.engines.vasp.run_reader import read_steps
-from mlff_dyn.errors import DataError, located
+from mlff_dyn.engines.vasp.run_reader import read_run
+from mlff_dyn.errors import DataError
 from mlff_dyn.lattice.magnetism import MAGNETIC_LIMITS
 from mlff_dyn.store.calculated_steps import LabelFormat, RefusedStep
 from mlff_dyn.store.cut_sources import keeps_steps_before_damage
 from mlff_dyn.store.dataset import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mlff_dyn.engines.vasp.outcar_head import OutcarRun
     from mlff_dyn.store.calculated_steps import ReadOptions
@@ -48,23 +49,12 @@ _PRINTED_PRESSURE_KILOBAR = 0.011
 
 @keeps_steps_before_damage
 def read_outcar(source: Source, options: ReadOptions) -> Iterator[Snapshot | RefusedStep]:
-    """Yield the chosen calculated steps.
+    """Yield the chosen calculated steps, and what is to be said of the rest; see `read_run`."""
 
-    Predicted steps of a run with a machine-learned force field, and an end that is missing, are told at the
-    end.
+    def begin(head: OutcarHead | None) -> Callable[[RawIonicStep], Snapshot]:
+        return partial(_step, source, read_outcar_head(() if head is None else head.lines))
 
-    Raises
-    ------
-    DataError
-        If nothing in the file can be read; the message has its name.
-    """
-    with source.open() as file:
-        parts = scan_outcar(file)
-        first = next(parts)
-        with located(source):
-            run = read_outcar_head(first.lines if isinstance(first, OutcarHead) else ())
-        steps = (part for part in parts if not isinstance(part, OutcarHead))
-        yield from read_steps(source, options.steps, steps, lambda raw: _step(source, run, raw))
+    yield from read_run(source, options.steps, scan_outcar, OutcarHead, begin)
 
 
 def _step(source: Source, run: OutcarRun, raw: RawIonicStep) -> Snapshot:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import IO, TYPE_CHECKING, Protocol, TypeVar, cast
 
 from mlff_dyn.engines.vasp.numbers import DAMAGED_FIX
-from mlff_dyn.errors import DataError
+from mlff_dyn.errors import DataError, located
 from mlff_dyn.store.calculated_steps import RefusedStep
 
 if TYPE_CHECKING:
@@ -45,32 +45,55 @@ class Numbered(Protocol):
 
 
 _Raw = TypeVar("_Raw", bound=Numbered)
+_Head = TypeVar("_Head")
 
 
-def read_steps(
+def _read_steps(
     source: Source, choice: StepChoice, parts: Iterator[_Raw | RunEnd], read: Callable[[_Raw], Snapshot]
 ) -> Iterator[Snapshot | RefusedStep]:
-    """Yield the chosen steps, and what is to be said of the rest.
-
-    Parameters
-    ----------
-    source : Source
-    choice : StepChoice
-    parts : iterator
-        Calculated steps in their order, and the end.
-    read : callable
-        Reads a step; what it raises is why the step is refused.
-
-    Raises
-    ------
-    DataError
-        If there is no step.
-    """
+    """Yield the chosen steps, and what is to be said of the rest."""
     ends: list[RunEnd] = []
     for raw in choice.of(_without_end(parts, ends)):
         yield _read_or_refuse(source, raw, read)
     for end in ends:
         yield from _remarks(source, end)
+
+
+def read_run(
+    source: Source,
+    choice: StepChoice,
+    scan: Callable[[IO[bytes]], Iterator[_Head | _Raw | RunEnd]],
+    head: type[_Head],
+    begin: Callable[[_Head | None], Callable[[_Raw], Snapshot]],
+) -> Iterator[Snapshot | RefusedStep]:
+    """Yield the chosen calculated steps of a file of a run.
+
+    Predicted steps of a run with a machine-learned force field, and an end that is missing, are told at the
+    end.
+
+    Parameters
+    ----------
+    source : Source
+    choice : StepChoice
+    scan : callable
+        Yields the parts of an open file: the head first if it has one, the calculated steps, and the end.
+    head : type
+        Of the head.
+    begin : callable
+        Takes the head, or None where there is none; returns what reads a step, and raises why it is refused.
+
+    Raises
+    ------
+    DataError
+        If the head cannot be read, or there is no step; the message has the name of the file.
+    """
+    with source.open() as file:
+        parts = scan(file)
+        first = next(parts)
+        with located(source):
+            read = begin(first if isinstance(first, head) else None)
+        steps = (part for part in parts if not isinstance(part, head))
+        yield from _read_steps(source, choice, cast("Iterator[_Raw | RunEnd]", steps), read)
 
 
 def _read_or_refuse(source: Source, raw: _Raw, read: Callable[[_Raw], Snapshot]) -> Snapshot | RefusedStep:

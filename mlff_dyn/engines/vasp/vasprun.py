@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -16,16 +17,16 @@ import numpy as np
 
 from mlff_dyn.engines.vasp.moments import MomentsBeside
 from mlff_dyn.engines.vasp.numbers import DAMAGED_FIX, read_number, read_rows, stress_of_kilobar
-from mlff_dyn.engines.vasp.run_reader import read_steps
+from mlff_dyn.engines.vasp.run_reader import read_run
 from mlff_dyn.engines.vasp.vasprun_head import read_head
 from mlff_dyn.engines.vasp.vasprun_scan import RawStep, RunHead, scan_vasprun
-from mlff_dyn.errors import DataError, located
+from mlff_dyn.errors import DataError
 from mlff_dyn.store.calculated_steps import LabelFormat, RefusedStep
 from mlff_dyn.store.cut_sources import keeps_steps_before_damage
 from mlff_dyn.store.dataset import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mlff_dyn.engines.vasp.vasprun_head import VasprunHead
     from mlff_dyn.store.calculated_steps import ReadOptions
@@ -42,24 +43,13 @@ _SAME_VOLUME = 1.0e-5
 
 @keeps_steps_before_damage
 def read_vasprun(source: Source, options: ReadOptions) -> Iterator[Snapshot | RefusedStep]:
-    """Yield the chosen calculated steps.
+    """Yield the chosen calculated steps, and what is to be said of the rest; see `read_run`."""
 
-    Predicted steps of a run with a machine-learned force field, and an end that is missing, are told at the
-    end.
+    def begin(first: RunHead | None) -> Callable[[RawStep], Snapshot]:
+        head = read_head("" if first is None else first.text)
+        return partial(_step, source, head, MomentsBeside(source) if head.is_polarized else None)
 
-    Raises
-    ------
-    DataError
-        If nothing in the file can be read; the message has its name.
-    """
-    with source.open() as file:
-        parts = scan_vasprun(file)
-        first = next(parts)
-        with located(source):
-            head = read_head(first.text if isinstance(first, RunHead) else "")
-        steps = (part for part in parts if not isinstance(part, RunHead))
-        moments = MomentsBeside(source) if head.is_polarized else None
-        yield from read_steps(source, options.steps, steps, lambda raw: _step(source, head, moments, raw))
+    yield from read_run(source, options.steps, scan_vasprun, RunHead, begin)
 
 
 def _step(source: Source, head: VasprunHead, moments: MomentsBeside | None, raw: RawStep) -> Snapshot:

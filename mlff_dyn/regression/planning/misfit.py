@@ -44,6 +44,8 @@ class Misfit:
     share : float
         Of the mean square that acts like a change of the parameters, found with several crystals: chosen by
         `python -m benchmarks.accuracy --only selections`.
+    counts : ndarray, shape (n_frames,), or None
+        How much each frame of the pool counts, their sum being one; None: all the same.
     """
 
     sizes: NDArray[np.float64]
@@ -51,6 +53,7 @@ class Misfit:
     known_size: float = 0.0
     known_weight: float = 0.0
     share: float = 0.3
+    counts: NDArray[np.float64] | None = None
 
     def add(self, frame: int) -> Misfit:
         """Count a frame of the pool among the known ones too."""
@@ -63,8 +66,11 @@ class Misfit:
         """Mean square bias over the pool once each frame of it is known too, shape (n_frames,)."""
         total = self.known_weight + self.weights
         means = (self.known_weight * self.known_size + self.weights * self.sizes) / total
-        spread = float(np.var(self.sizes))
-        return np.asarray(self.share * (spread + (means - self.sizes.mean()) ** 2))
+        center, spread = float(self.sizes.mean()), float(np.var(self.sizes))
+        if self.counts is not None:
+            center = float(self.counts @ self.sizes)
+            spread = float(self.counts @ (self.sizes - center) ** 2)
+        return np.asarray(self.share * (spread + (means - center) ** 2))
 
 
 def no_misfit(n_frames: int) -> Misfit:

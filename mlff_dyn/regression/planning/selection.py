@@ -105,6 +105,7 @@ def frame_pool(
     variances: Sequence[ArrayLike],
     covariance_factor: NDArray[np.float64],
     misfit: Misfit | None = None,
+    counts: NDArray[np.float64] | None = None,
 ) -> FramePool:
     """Make a pool from the rows of its frames.
 
@@ -118,6 +119,8 @@ def frame_pool(
         F with posterior covariance F Fᵀ.
     misfit : Misfit, optional
         Default: the model is exact.
+    counts : ndarray, shape (n_frames,), optional
+        How much each frame counts in the importance, their sum being one; default: all the same.
 
     Raises
     ------
@@ -134,12 +137,12 @@ def frame_pool(
         )
     informations = np.empty((n_frames, n_parameters * (n_parameters + 1) // 2))
     importance = np.zeros((n_parameters, n_parameters), order="F")
-    n_rows = []
+    n_rows: list[int] = []
     for design, variance, information in zip(designs, variances, informations, strict=True):
         check_shape("design", design, (None, n_parameters))
-        n_rows.append(len(design))
         noise = np.broadcast_to(np.asarray(variance, np.float64), len(design))
-        share = 1.0 / (n_frames * len(design))
+        share = 1.0 / (n_frames * len(design)) if counts is None else counts[len(n_rows)] / len(design)
+        n_rows.append(len(design))
         importance = dsyrk(share, design.T, beta=1.0, c=importance, lower=1, overwrite_c=1)
         information[:] = pack(dsyrk(1.0, (design * np.sqrt(1.0 / noise)[:, None]).T, lower=1))
     inverse = np.asarray(np.linalg.inv(covariance_factor), np.float64)

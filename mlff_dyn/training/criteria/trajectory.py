@@ -28,15 +28,20 @@ class TrajectoryCriterion:
         Limit relative to the root mean square force.
     can_judge_truncation : bool
         Whether the data suffice to tell truncation from lack of data.
+    has_settled : bool
+        Whether truncation no longer changes as data grow; while it does, it ends the training only where it
+        exceeds the limit by `unsettled_margin`.
     n_average : int
-    sudden_factor, truncation_margin, exhausted_fraction : float
+    sudden_factor, truncation_margin, unsettled_margin, exhausted_fraction : float
     """
 
     force_error_limit_relative: float
     can_judge_truncation: bool = False
+    has_settled: bool = True
     n_average: int = 10
     sudden_factor: float = LIMITS.sudden_factor
     truncation_margin: float = 1.3
+    unsettled_margin: float = 4.0
     exhausted_fraction: float = 0.25
 
     every_steps: ClassVar[None] = None
@@ -47,7 +52,7 @@ class TrajectoryCriterion:
         mean, last, limit = history.mean, history.last, self.force_error_limit_relative
         if history.n_frames < self.n_average:
             largest = limit * max(last.force, 1e-12)
-            in_vain = self.can_judge_truncation and last.truncation > self.truncation_margin * largest
+            in_vain = self.can_judge_truncation and last.truncation > self._margin * largest
             sudden = last.predictive > self.sudden_factor * largest
             return Decision.CALL_NOW if sudden and not in_vain else Decision.GO_ON
         if mean.predictive <= limit:
@@ -56,8 +61,12 @@ class TrajectoryCriterion:
             return Decision.EXPANSION_LIMITED
         return Decision.CALL
 
+    @property
+    def _margin(self) -> float:
+        return self.truncation_margin if self.has_settled else self.unsettled_margin
+
     def _is_in_vain(self, mean: MeanErrors) -> bool:
         """Whether no number of calculations is likely to bring the error under the limit."""
         limit = self.force_error_limit_relative
-        exhausted = mean.epistemic < self.exhausted_fraction * mean.truncation
-        return mean.truncation > (limit if exhausted else self.truncation_margin * limit)
+        exhausted = self.has_settled and mean.epistemic < self.exhausted_fraction * mean.truncation
+        return mean.truncation > (limit if exhausted else self._margin * limit)

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mlff_dyn.observables.elastic import elastic_constants
 from mlff_dyn.observables.point_frequencies import point_frequencies
+from mlff_dyn.observables.sampled_phonons import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.force_field import ForceField
-    from mlff_dyn.observables.sampled_phonons import Estimate
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,16 @@ def _frequencies(sampling: Sampling, settings: Mapping[str, Any]) -> _Table:
     return _Table("THz", tuple(f"q = {name}" for name in points), found)
 
 
-OBSERVABLES: dict[str, Callable[[Sampling, Mapping[str, Any]], _Table]] = {"frequencies": _frequencies}
+def _elastic(sampling: Sampling, _: Mapping[str, Any]) -> _Table:
+    found = elastic_constants(sampling.force_field)
+    parts = tuple(f"stress {axes} by strain" for axes in ("xx", "yy", "zz", "yz", "xz", "xy"))
+    return _Table("GPa", parts, Estimate(found.values, found.sds))
+
+
+OBSERVABLES: dict[str, Callable[[Sampling, Mapping[str, Any]], _Table]] = {
+    "frequencies": _frequencies,
+    "elastic": _elastic,
+}
 """Name in `convergence.observables` to what measures it with those settings."""
 
 

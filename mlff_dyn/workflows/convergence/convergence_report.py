@@ -12,6 +12,7 @@ from mlff_dyn.regression.planning.forecast import Forecast
 from mlff_dyn.report.answer import Report
 from mlff_dyn.report.distance_plot import DistanceCounts
 from mlff_dyn.report.numbers import (
+    format_count,
     format_displacements,
     format_error,
     format_mean,
@@ -152,8 +153,9 @@ class TemperatureVerdict:
                 ("  independent frames", f"{self.n_effective:.0f} of {self.n_frames}"),
             ]
         if self.correction_factor != 1.0:
-            text = f"{self.n_frames_alike} calculations with such displacements were found farther off than"
-            rows.append(("  corrected", f"{self.correction_factor:.2f} times: {text} the model expects"))
+            text = f"{format_count(self.n_frames_alike, 'calculation')} with such displacements"
+            told = f"{self.correction_factor:.2f} times: as much farther off than expected {text} were"
+            rows.append(("  corrected", told))
         if self.quiet_time is not None and self.quiet_time.time_since_call_picoseconds is not None:
             rows.append(("  without a call", self.quiet_time.describe()))
         doubts: tuple[str, ...] = ()
@@ -181,7 +183,7 @@ class ConvergenceReport(Report):
     temperatures : tuple of TemperatureVerdict
     limit_relative : float
     n_atoms : int                              of the cell of the trajectories
-    warnings : tuple of str                    about the force field
+    warnings : tuple of str                    imaginary modes of order 2
     observables : tuple of ObservableVerdict
     """
 
@@ -206,6 +208,11 @@ class ConvergenceReport(Report):
         known = [count for count in counts if count is not None]
         return max(known, default=0) if len(known) == len(counts) else None
 
+    @property
+    def single_reference_holds(self) -> bool:
+        """Whether nothing speaks against one reference structure: no imaginary mode, no sign in dynamics."""
+        return not self.warnings and not any(verdict.is_doubted for verdict in self.temperatures)
+
     def values(self) -> dict[str, object]:
         """Return the answer, with the verdict on every temperature."""
         return {
@@ -213,7 +220,7 @@ class ConvergenceReport(Report):
             "limit_relative": self.limit_relative,
             "converged": self.status == CONVERGED,
             "forecast_calculations": self.forecast_calculations,
-            "single_reference_holds": not any(verdict.is_doubted for verdict in self.temperatures),
+            "single_reference_holds": self.single_reference_holds,
             "temperatures": [asdict(verdict) for verdict in self.temperatures],
             "observables": [asdict(verdict) for verdict in self.observables],
             "warnings": list(self.warnings),

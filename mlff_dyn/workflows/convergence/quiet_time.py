@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mlff_dyn.report.numbers import format_count
 from mlff_dyn.training.criteria.decision import Decision, History
 from mlff_dyn.training.criteria.errors import ErrorSums
 from mlff_dyn.training.exploration import QUIET
@@ -40,8 +41,9 @@ class QuietTime:
 
     def describe(self) -> str:
         """Say it in words."""
-        text = f"the last {self.time_since_call_picoseconds or 0.0:.3g} ps of every trajectory"
-        text += f", after {self.n_calls} calls in all" if self.n_calls else ""
+        since = self.time_since_call_picoseconds or 0.0
+        text = f"the last {since:.3g} ps of every trajectory"
+        text += f", after {format_count(self.n_calls, 'call')} in all" if self.n_calls else ""
         if self.training_since_call_picoseconds is not None:
             text += f"; the last {self.training_since_call_picoseconds:.3g} ps of training here"
         return text

@@ -73,23 +73,19 @@ def judge(
     parts = [_rms(part) / size for part in rest]
     reasons = stops + _excesses(mean, quantile, limit, limits.quantile_factor)
     untested = is_extrapolated(trained, moved, farthest)
-    if untested:
-        reasons.append(describe_extrapolation(trained, moved, farthest))
-    largest = mean.mean + (mean.statistical_error or 0.0)
-    excess = max(largest / limit, quantile / (limits.quantile_factor * limit))
+    reasons += [describe_extrapolation(trained, moved, farthest)] if untested else []
+    excess = max(mean.upper / limit, quantile / (limits.quantile_factor * limit))
     needed = Forecast(0, 0, 0)
     if reasons:
-        needed = forecast(outlook().untested() if untested else outlook(), *parts, limit=limit, excess=excess)
+        known = outlook().untested() if untested else outlook()
+        needed = forecast(known, *parts, limit=limit, excess=excess)
     if needed.n_calculations is None:
         reasons.append(EXPANSION_IS_THE_LIMIT)
     return TemperatureVerdict(
-        **_common(temperature_kelvin, replicas, limit) | needed.to_json() | _of_mean(mean, size),
+        **_common(temperature_kelvin, replicas, limit) | needed.to_json() | _of_mean(mean, parts, size),
         converged=not reasons,
         limit=limit * size,
         n_frames=predictive.size,
-        force_rms_ev_per_angstrom=size,
-        force_sd_epistemic=parts[0] * size,
-        force_sd_truncation=parts[1] * size,
         quantile_99_relative=quantile,
         displacement_rms_angstrom=moved,
         displacement_max_angstrom=farthest,
@@ -114,7 +110,7 @@ def _excesses(mean: CorrelatedMean, quantile: float, limit: float, quantile_fact
     reasons = []
     if mean.statistical_error is None:
         reasons.append("too few frames to know the statistical error: raise convergence.n_steps")
-    if mean.mean + (mean.statistical_error or 0.0) > limit:
+    if mean.upper > limit:
         reasons.append(f"mean plus statistical error exceeds the limit of {100 * limit:g} %")
     if quantile > quantile_factor * limit:
         reasons.append(f"1 % of the frames exceed {100 * quantile_factor * limit:g} %")
@@ -171,12 +167,15 @@ def _common(temperature_kelvin: float, replicas: Sequence[Replica], limit: float
     }
 
 
-def _of_mean(mean: CorrelatedMean, size: float) -> dict[str, Any]:
-    """Fields of a verdict that say what the relative error is on average; size is the rms force, eV/Å."""
+def _of_mean(mean: CorrelatedMean, parts: Sequence[float], size: float) -> dict[str, Any]:
+    """Fields of a verdict about the errors, relative to the root mean square force of ``size`` eV/Å."""
     error = mean.statistical_error
     return {
+        "force_rms_ev_per_angstrom": size,
         "force_sd_mean": mean.mean * size,
         "force_sd_relative": mean.mean,
+        "force_sd_epistemic": parts[0] * size,
+        "force_sd_truncation": parts[1] * size,
         "statistical_error": None if error is None else error * size,
         "statistical_error_relative": error,
         "n_effective": mean.n_effective,

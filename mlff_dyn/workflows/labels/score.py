@@ -19,7 +19,7 @@ from mlff_dyn.store.atomic import fix_of
 from mlff_dyn.store.dataset import read_snapshots
 from mlff_dyn.store.model_file import read_model
 from mlff_dyn.training.frame_choice import information_of_frames
-from mlff_dyn.training.limits import LIMITS, DecisionLimits
+from mlff_dyn.training.limits import LIMITS, POOL_LIMITS, DecisionLimits
 from mlff_dyn.training.trusted_region import is_extrapolated
 from mlff_dyn.workflows.labels.score_report import FrameScore, ScoreReport
 from mlff_dyn.workflows.setup.workspace import Workspace
@@ -41,30 +41,6 @@ REASON = "chosen by label score"
 DESIGN = "i-optimal"
 SAME_ANGSTROM, SAME_STRAIN = 1e-3, 1e-4
 """Files of trajectories round positions and cells; frames of dynamics differ by 100 times more."""
-
-
-@dataclass(frozen=True)
-class PoolLimits:
-    """How many frames of a trajectory are compared with each other.
-
-    Attributes
-    ----------
-    most_frames : int
-        Evenly spaced ones of longer trajectories, in which neighbors hardly differ; twice as many take twice
-        the time and change the expected error after the choice by less than its own error.
-    most_bytes : int
-        Of their information matrices, which hold half the square of the number of parameters each.
-    """
-
-    most_frames: int = 400
-    most_bytes: int = 2**30
-
-    def n_frames(self, n_parameters: int) -> int:
-        """Largest number of frames of a model."""
-        return max(1, min(self.most_frames, self.most_bytes // (4 * n_parameters * (n_parameters + 1))))
-
-
-POOL_LIMITS = PoolLimits()
 
 
 @dataclass(frozen=True, eq=False)

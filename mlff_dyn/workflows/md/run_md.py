@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.kernels.dynamics import Dynamics
-from mlff_dyn.md.barostat import Barostat
 from mlff_dyn.report.answer import DryRun, Report, explain_nulls, write_report
 from mlff_dyn.store.json_file import finite_or_null, read_json, to_plain, write_json
 from mlff_dyn.store.lock import RunLock
@@ -18,6 +17,7 @@ from mlff_dyn.store.trajectory_layout import Storage
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.training.trusted_region import Motion, trusted_region
 from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
+from mlff_dyn.workflows.constant_pressure import barostat_of
 from mlff_dyn.workflows.md.md_analysis import analyze_trajectory
 from mlff_dyn.workflows.md.md_inputs import inputs_of_trajectory
 from mlff_dyn.workflows.md.md_report import DONE, UNRELIABLE, WHY_NULL, MdReport, TrajectorySummary
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from mlff_dyn.config.schema import Config, MdConfig
     from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.md.barostat import Barostat
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.report.progress import Progress
 
@@ -153,20 +154,15 @@ def _storage(md: MdConfig) -> Storage:
 
 
 def _barostat(config: Config, torus: Torus, dynamics: Dynamics) -> Barostat | None:
-    md = config.md
-    if md.ensemble != "npt":
+    if config.md.ensemble != "npt":
         return None
     temperature = dynamics.temperature_kelvin
-    return Barostat(
-        pressure=md.pressure_gigapascal / EV_PER_ANGSTROM3_GPA,
-        volume=torus.volume,
-        thermal_energy=dynamics.thermal_energy,
-        interval_steps=md.barostat_interval_steps,
-        shape=md.barostat_shape,
+    return barostat_of(
+        config.md,
+        torus,
+        temperature,
         adapt_steps=LIMITS.steps(LIMITS.equilibration_femtoseconds, dynamics.timestep_fs),
-        strain_limit=md.strain_limit,
         seed=(config.seed, _STREAM, round(1e6 * temperature)),
-        directions=tuple(torus.crystal.periodic_directions.tolist()),
     )
 
 

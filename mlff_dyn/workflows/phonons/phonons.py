@@ -1,4 +1,4 @@
-"""`phonons`: harmonic phonons of a force field and what follows from them, with error bars."""
+"""`phonons`: phonons of a force field and what follows from them, at rest and at temperature."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlff_dyn.config.phonons_section import PhononsConfig
-from mlff_dyn.errors import DataError
+from mlff_dyn.config.phonons_section import EffectiveConfig, PhononsConfig
+from mlff_dyn.config.schema import MdConfig
+from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.formats.phonopy_files import write_phonopy
 from mlff_dyn.observables.dispersion import dispersion_of
 from mlff_dyn.observables.gruneisen import gruneisen, has_gruneisen
@@ -24,7 +25,10 @@ from mlff_dyn.store.lock import RunLock
 from mlff_dyn.store.model_file import read_model
 from mlff_dyn.store.source import file_digest
 from mlff_dyn.workflows.export import MODEL_NAME, training_supercell
+from mlff_dyn.workflows.phonons.at_temperature import AtTemperature, at_temperature
+from mlff_dyn.workflows.phonons.effective import EffectiveTask, expected_cost
 from mlff_dyn.workflows.phonons.phonons_report import PhononsReport, thermal_rows
+from mlff_dyn.workflows.phonons.spectra import SpectraTask, spectra_at_temperatures
 from mlff_dyn.workflows.setup.workspace import Workspace, digest
 from mlff_dyn.workflows.stability import stability_warnings
 from mlff_dyn.workflows.training.trained_model import ANSWER_NAME, training_doubt
@@ -32,6 +36,7 @@ from mlff_dyn.workflows.training.trained_model import ANSWER_NAME, training_doub
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from mlff_dyn.config.phonons_section import SpectraConfig
     from mlff_dyn.config.schema import Config
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.force_field import ForceField
@@ -43,6 +48,7 @@ if TYPE_CHECKING:
 
 PLACE = "phonons"
 ANSWER = "phonons.json"
+_CURVES = ("band.png", "band.svg", "band.json", "dos.png", "dos.svg", "dos.json")
 _BYTES_PER_MEGABYTE = 1e6
 
 
@@ -56,6 +62,7 @@ class _Task:
     settings: PhononsConfig
     seed: int
     doubt: str | None
+    timestep_femtoseconds: float
 
     @property
     def folder(self) -> Path:
@@ -69,13 +76,33 @@ class _Task:
     def inputs(self) -> str:
         """Digest of all that the answer depends on."""
         settings = self.settings.model_dump(mode="json")
-        return digest(
-            [file_digest(self.model), self.torus.matrix.tolist(), settings, self.mesh, self.seed, self.doubt]
-        )
+        return digest([*self.of_model, settings, self.mesh, self.seed, self.doubt])
+
+    @property
+    def of_model(self) -> list[object]:
+        """What identifies the model and the cell."""
+        return [file_digest(self.model), self.torus.matrix.tolist()]
+
+    def effective(self, prepared: SampledPhonons, settings: EffectiveConfig) -> EffectiveTask:
+        """Return what is asked for at temperature."""
+        places = (self.folder, self.timestep_femtoseconds, self.seed)
+        return EffectiveTask(settings, prepared, *places, file_digest(self.model))
+
+    def spectra(self, prepared: SampledPhonons, settings: SpectraConfig, hot: AtTemperature) -> SpectraTask:
+        """Return what is asked for of spectra."""
+        places = (hot.constants, self.folder, self.timestep_femtoseconds, self.seed)
+        return SpectraTask(settings, prepared, *places, digest(self.of_model))
 
 
-def phonons(source: Path | Config, *, dry_run: bool, force: bool, progress: Progress) -> Report:
-    """Harmonic phonons, thermal properties and Grüneisen parameters of a trained force field.
+def phonons(
+    source: Path | Config,
+    *,
+    dry_run: bool,
+    force: bool,
+    progress: Progress,
+    effective: Mapping[str, object] | None = None,
+) -> Report:
+    """Phonons, thermal properties and Grüneisen parameters of a trained force field.
 
     A model whose training did not reach its limit is taken too, and the answer says so.
 
@@ -88,20 +115,47 @@ def phonons(source: Path | Config, *, dry_run: bool, force: bool, progress: Prog
     force : bool
         Do it again although nothing has changed.
     progress : Progress
+    effective : mapping, optional
+        Keys of `EffectiveConfig` that replace those of the configuration.
 
     Raises
     ------
+    SimulationError
+        If a trajectory of the model leaves the trusted region.
     DataError
         If there is no model, or a file cannot be written.
     UsageError
         If the supercell is not a repetition of the input cell.
     """
     task = _task(source)
+    if effective:
+        asked = _asked(task.settings.effective, effective)
+        task = replace(task, settings=task.settings.model_copy(update={"effective": asked}))
     if dry_run:
         return _dry_run(task)
     with RunLock(task.model.parent):
         finished = None if force else _finished(task)
         return finished or _calculate(task, progress)
+
+
+def _asked(given: EffectiveConfig | None, changed: Mapping[str, object]) -> EffectiveConfig:
+    """Section of the configuration with the options of the command line on top."""
+    values = {} if given is None else given.model_dump()
+    kind = changed.get("kind", values.get("kind"))
+    if kind is None:
+        raise UsageError(
+            "--temperature is of effective force constants, which are not asked for",
+            fix="add --effective self-consistent, or dynamics",
+        )
+    if kind != values.get("kind"):
+        values.pop("statistics", None)
+    try:
+        return EffectiveConfig(**{**values, **changed})
+    except ValueError:
+        raise UsageError(
+            "the temperatures of effective force constants are no temperatures",
+            fix="give --temperature finite numbers above zero",
+        ) from None
 
 
 def _task(source: Path | Config) -> _Task:
@@ -112,13 +166,14 @@ def _task(source: Path | Config) -> _Task:
             doubt = training_doubt(workspace.model_path, source)
         torus = workspace.supercell(source.phonons.supercell)
         found = (workspace.model_path, workspace.read_model(), torus, source.phonons, source.seed)
-        return _Task(*found, doubt)
+        return _Task(*found, doubt, source.md.timestep_femtoseconds)
     path = source / MODEL_NAME if source.is_dir() else source
     force_field, metadata = read_model(path)
     is_alone = not path.with_name(ANSWER_NAME).exists()
     doubt = None if is_alone else training_doubt(path, None)
     torus = training_supercell(force_field, metadata, path)
-    return _Task(path, force_field, torus, PhononsConfig(), 1, doubt)
+    timestep = float(MdConfig.model_fields["timestep_femtoseconds"].default)
+    return _Task(path, force_field, torus, PhononsConfig(), 1, doubt, timestep)
 
 
 def _dry_run(task: _Task) -> DryRun:
@@ -132,6 +187,9 @@ def _dry_run(task: _Task) -> DryRun:
         "n_samples": task.settings.n_samples,
         "memory_megabytes": round(8 * elements / _BYTES_PER_MEGABYTE, 1),
     }
+    if task.settings.effective is not None:
+        prepared = sampled_phonons(task.force_field, task.torus, n_samples=2, seed=task.seed)
+        sizes |= expected_cost(task.effective(prepared, task.settings.effective))
     more = {"temperatures_k": list(task.settings.temperatures_kelvin), "warnings": _doubts(task)}
     return DryRun(PhononsReport, sizes, more)
 
@@ -157,23 +215,38 @@ def _calculate(task: _Task, progress: Progress) -> PhononsReport:
         changes = gruneisen(prepared, bands.path.wavevectors, task.mesh, kelvin, tell)
     progress.stop()
     try:
-        return _write(task, prepared, bands, sums, changes)
+        task.folder.mkdir(exist_ok=True)
+        hot = AtTemperature()
+        if settings.effective is not None:
+            asked = task.effective(prepared, settings.effective)
+            hot = at_temperature(asked, bands, task.mesh, progress)
+        lines: tuple[tuple[dict[str, Any], ...], tuple[str, ...]] = ((), ())
+        if settings.spectra is not None:
+            wanted = task.spectra(prepared, settings.spectra, hot)
+            lines = spectra_at_temperatures(wanted, progress)
+        return _write(task, prepared, _Found(bands, sums, changes, hot, *lines))
     except OSError as error:
         raise DataError(
             f"cannot write {task.folder}: {error.strerror or error}", fix=fix_of(error)
         ) from error
 
 
-def _write(
-    task: _Task,
-    prepared: SampledPhonons,
-    bands: Dispersion,
-    sums: HarmonicProperties,
-    changes: Gruneisen | None,
-) -> PhononsReport:
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """All that was calculated."""
+
+    bands: Dispersion
+    sums: HarmonicProperties
+    changes: Gruneisen | None
+    hot: AtTemperature
+    spectra: tuple[dict[str, Any], ...]
+    files_of_spectra: tuple[str, ...]
+
+
+def _write(task: _Task, prepared: SampledPhonons, found: _Found) -> PhononsReport:
     """Files first, the answer last."""
+    bands, sums, changes = found.bands, found.sums, found.changes
     folder, path = task.folder, bands.path
-    folder.mkdir(exist_ok=True)
     for suffix in ("png", "svg"):
         band, dos = folder / f"band.{suffix}", folder / f"dos.{suffix}"
         plot_dispersion(band, path.distances, bands.frequencies_thz, bands.sds_thz, path.ticks)
@@ -202,8 +275,10 @@ def _write(
         has_dipoles=task.force_field.long_range is not None,
         sites=tuple(prepared.phonon.primitive.symbols),
         thermal=thermal_rows(sums, changes),
-        warnings=tuple(warnings),
-        files=("band.png", "band.svg", "band.json", "dos.png", "dos.svg", "dos.json", *written),
+        effective=found.hot.rows,
+        spectra=found.spectra,
+        warnings=(*warnings, *found.hot.warnings),
+        files=(*_CURVES, *found.hot.files, *found.files_of_spectra, *written),
         directory=str(folder),
     )
     write_report(folder / ANSWER, report, inputs=task.inputs)
@@ -247,7 +322,7 @@ def report_of(content: Mapping[str, Any]) -> PhononsReport | None:
         values = {
             each.name: content[each.name] for each in fields(PhononsReport) if each.name != "up_to_date"
         }
-        named = ("q_mesh", "sites", "thermal", "warnings", "files")
+        named = ("q_mesh", "sites", "thermal", "effective", "spectra", "warnings", "files")
         return PhononsReport(**{**values, **{name: tuple(values[name]) for name in named}})
     except (KeyError, TypeError):
         return None

@@ -35,6 +35,8 @@ class PhononsReport(Report):
     has_dipoles : bool             Born charges of the model split LO and TO once
     sites : tuple of str           species of the atoms of the primitive cell, in phonopy's order
     thermal : tuple of mapping     by temperature, 0 K first; see `thermal_rows`
+    effective : tuple of mapping   by temperature, of effective force constants; two kinds of errors
+    spectra : tuple of mapping     by temperature, of lines; statistical errors
     warnings : tuple of str
     files : tuple of str           in the directory of the answer
     """
@@ -50,6 +52,8 @@ class PhononsReport(Report):
     has_dipoles: bool
     sites: tuple[str, ...]
     thermal: tuple[Mapping[str, Any], ...]
+    effective: tuple[Mapping[str, Any], ...] = ()
+    spectra: tuple[Mapping[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     directory: str = field(default="", kw_only=True)
@@ -62,8 +66,10 @@ class PhononsReport(Report):
         thermal = {f"{name}_{part}": stable for name in names for part in parts}
         moved = stable if self.n_imaginary else "it diverges in fewer than three dimensions"
         changes = "at 0 K, and without order 3 in the model, there is none"
+        hot = "only a stable self-consistent crystal has one"
         return {
             **thermal,
+            **{f"free_energy_ev_per_atom_{part}": hot for part in ("data_sd", "monte_carlo_sd")},
             **dict.fromkeys(("displacements_angstrom2", "displacements_sd_angstrom2"), moved),
             **dict.fromkeys(("gruneisen", "gruneisen_sd"), stable if self.n_imaginary else changes),
         }
@@ -81,8 +87,35 @@ class PhononsReport(Report):
             named = zip(HEADER[1:], cells[1:], _UNITS[1:], strict=True)
             parts = [f"{name} {cell} {unit}".strip() for name, cell, unit in named if cell]
             rows.append((f"{cells[0]} K", ", ".join(parts) or "no harmonic values"))
+        for kelvin, average, lowest, highest, energy, error in self.effective_cells():
+            parts = [average, f"{lowest} to {highest} THz", f"free energy {energy} eV/atom" if energy else ""]
+            shown = ", ".join(part for part in (*parts, f"Monte Carlo error {error}") if part)
+            rows.append((f"{kelvin} K, effective", shown))
+        for each in self.spectra:
+            mean, largest = (
+                _with_sd(each[f"linewidth_{name}_thz"], each[f"linewidth_{name}_sd_thz"])
+                for name in ("mean", "max")
+            )
+            name = f"{format_kelvin(each['temperature_k'])} K, linewidths"
+            rows.append((name, f"{mean} THz, at most {largest} THz, {each['n_lines']} lines"))
         rows += [("warning", line) for line in self.warnings]
         return [*rows, ("files", self.directory)]
+
+    def effective_cells(self) -> list[tuple[str, ...]]:
+        """Return the cells of a table of effective phonons by temperature.
+
+        Average, lowest and highest frequency, free energy (empty where there is none), Monte Carlo error.
+        """
+        return [
+            (
+                format_kelvin(each["temperature_k"]),
+                f"{each['kind']}, {each['statistics']}",
+                *(_with_both(each, f"frequency_{name}_thz") for name in ("min", "max")),
+                _with_both(each, "free_energy_ev_per_atom"),
+                f"{100.0 * each['monte_carlo_error_relative']:.2g} %",
+            )
+            for each in self.effective
+        ]
 
     def cells(self) -> list[tuple[str, ...]]:
         """Return the cells of a table of thermal properties, under `HEADER`."""
@@ -138,6 +171,16 @@ def _with_sd(value: float | None, sd: float | None) -> str:
         return ""
     digits = 4 if sd <= 0.0 else min(6, max(0, 1 - int(np.floor(np.log10(sd)))))
     return f"{value:.{digits}f} ± {sd:.{digits}f}"
+
+
+def _with_both(row: Mapping[str, Any], name: str) -> str:
+    """A value with its errors, of the data and by Monte Carlo."""
+    if row[name] is None:
+        return ""
+    stem, unit = (name[:-4], "_thz") if name.endswith("_thz") else (name, "")
+    sds = [row[f"{stem}_{kind}_sd{unit}"] for kind in ("data", "monte_carlo")]
+    digits = min(6, max(0, 1 - int(np.floor(np.log10(max(*sds, 1e-9))))))
+    return f"{row[name]:.{digits}f} ± {sds[0]:.{digits}f} ± {sds[1]:.{digits}f}"
 
 
 def _mean_square(sites: tuple[str, ...], row: Mapping[str, Any]) -> str:

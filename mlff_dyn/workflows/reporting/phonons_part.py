@@ -12,6 +12,7 @@ from mlff_dyn.report.html_page import Part, Table, Text
 from mlff_dyn.report.phonon_plots import plot_dos, plot_gruneisen
 from mlff_dyn.workflows.phonons.phonons import ANSWER, PLACE, report_of
 from mlff_dyn.workflows.phonons.phonons_report import HEADER, PhononsReport
+from mlff_dyn.workflows.reporting.temperature_part import temperature_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,9 @@ _UNITS = ("K", "eV/atom", "k_B/atom", "k_B/atom", "", "Å², along an axis")
 
 
 def phonons_part(directory: Path, draw: Draw) -> list[Part]:
-    """Thermal properties of the harmonic phonons; nothing where `phonons` has not run or a file is damaged.
+    """Thermal properties of the harmonic phonons, and phonons at temperature.
+
+    Nothing where `phonons` has not run or a file is damaged.
 
     Parameters
     ----------
@@ -62,4 +65,5 @@ def phonons_part(directory: Path, draw: Draw) -> list[Part]:
     lead = (
         f"Harmonic values on a q-mesh of {mesh}, at constant volume; ± is one standard deviation of the data."
     )
-    return [Part("Thermal properties", [Text(lead), *blocks])]
+    thermal = Part("Thermal properties", [Text(lead), *blocks])
+    return [thermal, *temperature_part(folder, report, draw)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import platform
 from dataclasses import dataclass
@@ -10,14 +9,14 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 import numpy as np
-from ase.formula import Formula
 
 from mlff_dyn.config.load import resolved_yaml
 from mlff_dyn.errors import DataError
 from mlff_dyn.observables.dispersion import dispersion
 from mlff_dyn.report.answer import Report, read_report
+from mlff_dyn.report.formula import reduced_formula
 from mlff_dyn.report.html_page import Listing, Part, Picture, Table, Text, html_page
-from mlff_dyn.report.numbers import format_percent
+from mlff_dyn.report.numbers import format_count, format_percent
 from mlff_dyn.report.plots import plot_parity
 from mlff_dyn.report.training_plots import (
     ErrorSpan,
@@ -30,10 +29,12 @@ from mlff_dyn.report.training_plots import (
 from mlff_dyn.store.atomic import atomic_write_text
 from mlff_dyn.store.journal import read_journal
 from mlff_dyn.units import format_kelvin
+from mlff_dyn.workflows.reporting.convergence_part import convergence_part
 from mlff_dyn.workflows.reporting.held_out import hold_out_frames
 from mlff_dyn.workflows.reporting.history import Explored, TrainingHistory, training_history
 from mlff_dyn.workflows.reporting.phonons_part import phonons_part
-from mlff_dyn.workflows.setup.initialise import formula_of
+from mlff_dyn.workflows.reporting.run_status import NOT_STARTED, run_status
+from mlff_dyn.workflows.reporting.thermodynamics_part import thermodynamics_part
 from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.training.train_report import STATIC, TrainReport
 from mlff_dyn.workflows.training.trained_model import ANSWER_NAME
@@ -44,7 +45,9 @@ if TYPE_CHECKING:
 
     from mlff_dyn.config.schema import Config
     from mlff_dyn.model.force_field import ForceField
+    from mlff_dyn.regression.planning.forecast import Forecast
     from mlff_dyn.report.html_page import Block
+    from mlff_dyn.workflows.reporting.run_status import StatusReport
 
 PAGE_NAME, PICTURES_NAME = "report.html", "report"
 _PROGRAMS = ("mlff-dyn", "numpy", "scipy", "ase", "phonopy", "spglib")
@@ -87,24 +90,25 @@ def write_run_report(config: Config, output: Path | None = None) -> RunReport:
         If nothing has been trained, a file of the run is damaged, or one cannot be written.
     """
     workspace = Workspace(config)
-    events = read_journal(workspace.journal_path)
-    if not events and not workspace.model_path.exists():
+    events, status = read_journal(workspace.journal_path), run_status(config)
+    if not workspace.model_path.exists() and not events and status.status == NOT_STARTED:
         raise DataError(f"there is no training in {workspace.directory}", fix="run mlff-dyn train first")
     page = output or workspace.directory / PAGE_NAME
     album = _Album(page.with_suffix(""))
     history = training_history(events, workspace.basis_identity)
     force_field = workspace.read_model() if workspace.model_path.exists() else None
     parts = [
-        _overview(workspace, history, force_field),
+        _overview(workspace, history, force_field, status),
         *_training(workspace, history, album),
         *([] if force_field is None else _accuracy(workspace, force_field, album)),
-        *_convergence(workspace),
+        *convergence_part(workspace.directory, album.draw),
         *([] if force_field is None else _phonons(workspace, force_field, album)),
         *phonons_part(workspace.directory, album.draw),
+        *thermodynamics_part(workspace.directory, album.draw),
         Part("Settings", [Text("With all defaults; paths are absolute."), Listing(resolved_yaml(config))]),
         Part("Versions", [Table((), [(name, _version(name)) for name in ("Python", *_PROGRAMS)])]),
     ]
-    formula = str(Formula(formula_of(workspace.crystal.input_numbers)).reduce()[0])
+    formula = reduced_formula(workspace.crystal.input_numbers)
     lead = f"Anharmonic force field of {formula}, trained in {workspace.directory}."
     atomic_write_text(page, html_page(f"{formula}: training of a force field", lead, parts))
     return RunReport(status="done", page=page, pictures=tuple(album.pictures))
@@ -127,12 +131,14 @@ class _Album:
         return Picture(files[0].read_text(encoding="utf-8"), caption)
 
 
-def _overview(workspace: Workspace, history: TrainingHistory, force_field: ForceField | None) -> Part:
+def _overview(
+    workspace: Workspace, history: TrainingHistory, force_field: ForceField | None, state: StatusReport
+) -> Part:
     config, torus = workspace.config, workspace.training_torus
     limit = config.training.criterion.force_error_limit_relative
-    status = history.status or "not finished"
     rows = [
-        ("training", status),
+        ("training", state.status),
+        *state.calculation_rows(),
         ("calculations", str(len(history.calculations))),
         ("labelled frames", str(history.n_snapshots)),
         ("steps of exploring dynamics", str(history.n_steps)),
@@ -149,7 +155,8 @@ def _overview(workspace: Workspace, history: TrainingHistory, force_field: Force
         last = history.last(temperature)
         error = "" if last.predictive is None else f", expected error {format_percent(last.predictive)}"
         forecast = history.forecasts.get(temperature)
-        more = f", {forecast} more calculations" if forecast and history.status is None else ""
+        is_foretold = forecast is not None and forecast.n_calculations and history.status is None
+        more = f", more calculations: {forecast}" if is_foretold else ""
         rows.append((f"{format_kelvin(temperature)} K", f"{last.reason}{error}{more}"))
     answer = read_report(workspace.directory / ANSWER_NAME, TrainReport)
     warned = [Text(f"Warning: {line}.") for line in answer.get("warnings", ())]
@@ -158,17 +165,21 @@ def _overview(workspace: Workspace, history: TrainingHistory, force_field: Force
 
 def _story(history: TrainingHistory, limit: float) -> str:
     """Say in words how the training went."""
+    if not history.n_snapshots:
+        return "No calculation has been learnt yet."
     if history.status == STATIC:
-        return f"The force field was fitted to {history.n_snapshots} labelled frames, without dynamics."
+        frames = format_count(history.n_snapshots, "labelled frame")
+        return f"The force field was fitted to {frames}, without dynamics."
     first = [each for each in history.calculations if each.n_steps_before == 0]
     later = len(history.calculations) - len(first)
     given = max(0, history.n_snapshots - len(history.calculations))
     text = (
-        f"Training began with {len(first)} calculations before any dynamics. Dynamics on the "
+        f"Training began with {format_count(len(first), 'calculation')} before any dynamics. Dynamics on the "
         f"force field, {history.n_steps} steps in all, then called for {later} more where the expected force "
         f"error exceeded {100 * limit:g} % of the rms force or a temperature was new."
     )
-    text += f" {given} labelled frames were given besides." if given else ""
+    if given:
+        text += f" {format_count(given, 'labelled frame')} {'was' if given == 1 else 'were'} given besides."
     ends = {"converged": " It ended since the error stays below the limit at all temperatures."}
     return text + ends.get(history.status or "", "")
 
@@ -191,7 +202,12 @@ def _training(workspace: Workspace, history: TrainingHistory, album: _Album) -> 
         )
     if any(each.found_relative is not None for each in history.calculations):
         caption = "Each calculation is predicted before it is trained on: expected and found force error."
-        blocks.append(album.draw("learning", caption, lambda p: plot_learning(p, found, limit=limit)))
+        ahead = _ahead(history)
+        if ahead is not None:
+            caption += " Dashed: to the limit, by the forecast; the bar is its range."
+        blocks.append(
+            album.draw("learning", caption, lambda p: plot_learning(p, found, limit=limit, ahead=ahead))
+        )
     header = ("calculation", "temperature", "why", "expected", "found", "found, relative")
     rows = [
         (
@@ -206,6 +222,14 @@ def _training(workspace: Workspace, history: TrainingHistory, album: _Album) -> 
     if rows:
         blocks.append(Table(header, rows, numbers=(3, 4, 5)))
     return [Part("Training", blocks)] if blocks else []
+
+
+def _ahead(history: TrainingHistory) -> Forecast | None:
+    """Forecast of a training that goes on, for the temperature that needs most; None without one."""
+    foretold = [each for each in history.forecasts.values() if each.n_calculations]
+    if history.status is not None or not foretold:
+        return None
+    return max(foretold, key=lambda each: each.n_calculations or 0)
 
 
 def _accuracy(workspace: Workspace, force_field: ForceField, album: _Album) -> list[Part]:
@@ -225,28 +249,6 @@ def _accuracy(workspace: Workspace, force_field: ForceField, album: _Album) -> l
         album.draw("species", "Force errors by species.", lambda p: plot_species_errors(p, species)),
     ]
     return [Part("Accuracy", blocks)]
-
-
-def _convergence(workspace: Workspace) -> list[Part]:
-    """What `check-convergence` found, where it has run."""
-    path = workspace.directory / "convergence.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        verdicts = content["temperatures"]
-        rows = [
-            (
-                f"{format_kelvin(each['temperature_k'])} K",
-                "converged" if each["converged"] else "not converged",
-                "" if each["force_sd_relative"] is None else format_percent(each["force_sd_relative"]),
-                "; ".join(each["reasons"]),
-            )
-            for each in verdicts
-        ]
-    except (OSError, ValueError, KeyError, TypeError):
-        text = "Not checked yet on independent trajectories: run mlff-dyn check-convergence."
-        return [Part("Convergence", [Text(text)])]
-    header = ("temperature", "verdict", "expected error", "why")
-    return [Part("Convergence on independent trajectories", [Table(header, rows, numbers=(2,))])]
 
 
 def _phonons(workspace: Workspace, force_field: ForceField, album: _Album) -> list[Part]:

@@ -16,7 +16,7 @@ from mlff_dyn.execution.states import (
 )
 from mlff_dyn.regression.planning.forecast import Forecast
 from mlff_dyn.report.answer import Report, read_report
-from mlff_dyn.report.numbers import format_percent
+from mlff_dyn.report.numbers import format_count, format_percent
 from mlff_dyn.store.journal import read_journal
 from mlff_dyn.store.lock import holder_of
 from mlff_dyn.units import format_kelvin
@@ -117,20 +117,24 @@ class StatusReport(Report):
             "convergence": "check-convergence has not run",
         }
 
-    def rows(self) -> list[tuple[str, str]]:
-        """Return the rows for people."""
-        rows = [] if self.process is None else [("process", str(self.process))]
-        rows.append(("calculations", f"{self.n_calculations} done of at most {self.max_calculations}"))
+    def calculation_rows(self) -> list[tuple[str, str]]:
+        """Return the rows about calculations that are not finished."""
         running = [
             f"{name} for {_duration(seconds)}"
             for name, seconds in zip(self.running, self.running_seconds, strict=True)
         ]
         named = ((RUNNING, running), (UNREAD, self.unread), (PENDING, self.pending))
-        rows += [(state, ", ".join(names)) for state, names in named if names]
-        rows += [
-            (FAILED, f"{name}: {reason}")
-            for name, reason in zip(self.failed, self.failure_reasons, strict=True)
+        failures = zip(self.failed, self.failure_reasons, strict=True)
+        return [
+            *((state, ", ".join(names)) for state, names in named if names),
+            *((FAILED, f"{name}: {reason}") for name, reason in failures),
         ]
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the rows for people."""
+        rows = [] if self.process is None else [("process", str(self.process))]
+        rows.append(("calculations", f"{self.n_calculations} done of at most {self.max_calculations}"))
+        rows += self.calculation_rows()
         new = f", {self.n_untrained} since the training ended" if self.n_untrained else ""
         rows += [("labelled snapshots", f"{self.n_labelled}{new}"), ("MD steps", str(self.n_steps))]
         rows += [
@@ -228,7 +232,7 @@ def _describe(status: TemperatureStatus) -> str:
         limit = f"{100 * status.limit_relative:g} %"
         parts.append(f"expected error {format_percent(status.force_sd_relative)}, limit {limit}")
     if status.forecast_calculations:
-        parts.append(f"about {status.forecast_calculations} more calculations")
+        parts.append(f"about {format_count(status.forecast_calculations, 'more calculation')}")
     return "; ".join(parts)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from mlff_dyn.engines.base import engine_identity
 from mlff_dyn.errors import BasisError, DataError
+from mlff_dyn.kernels.strain.kernel import check_strain
 from mlff_dyn.lattice.torus import Torus
 from mlff_dyn.store.json_file import read_json, write_json
 from mlff_dyn.store.provenance import Provenance
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
 
     from mlff_dyn.engines.base import Engine
     from mlff_dyn.execution.base import Execution
+    from mlff_dyn.model.expansion import Expansion
     from mlff_dyn.report.progress import Progress
     from mlff_dyn.store.dataset import Snapshot
+    from mlff_dyn.training.frame_choice import Frame
     from mlff_dyn.workflows.training.learner import Learner
 
 PLAN_NAME = "planned.json"
@@ -45,11 +48,16 @@ class Call:
     displacements: NDArray[np.float64]
     temperature_kelvin: float | None
     reason: str
+    strain: NDArray[np.float64] | None = None
 
     @property
-    def structure(self) -> tuple[Torus, NDArray[np.float64]]:
-        """Supercell and displacements (Å)."""
-        return self.torus, self.displacements
+    def structure(self) -> tuple[Torus, NDArray[np.float64], NDArray[np.float64] | None]:
+        """Supercell, displacements (Å) and strain."""
+        return self.torus, self.displacements, self.strain
+
+    def frame(self, expansion: Expansion) -> Frame:
+        """Expansion on the supercell, and displacements (Å)."""
+        return expansion.on(self.torus, self.strain), self.displacements
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +162,10 @@ class CallsInFlight:
         write_json(self._path, content, format_name=PLAN_FORMAT, version=VERSION)
 
     def _planned(self) -> list[list[Call]]:
-        """Batches of an earlier command; none if they belong to another expansion, engine or data set."""
+        """Batches of an earlier command; none if they belong to another expansion, engine or data set.
+
+        A plan that is learnt to its end, after which that command was killed, is removed.
+        """
         if not self._path.exists():
             return []
         try:
@@ -169,7 +180,10 @@ class CallsInFlight:
         n_learnt = self._learner.n_calculations - n_before
         while batches and n_learnt >= len(batches[0]):
             n_learnt -= len(batches.pop(0))
-        return batches if is_current and n_learnt == 0 else []
+        is_next = is_current and n_learnt == 0
+        if is_next and not batches:
+            self._write([])
+        return batches if is_next else []
 
     def _from_json(self, content: dict[str, Any]) -> Call:
         workspace = self._learner.workspace
@@ -180,8 +194,13 @@ class CallsInFlight:
         if np.array_equal(torus.matrix, workspace.training_torus.matrix):
             torus = workspace.training_torus
         temperature = content["temperature_kelvin"]
+        strain = content.get("strain")
         return Call(
-            torus, displacements, None if temperature is None else float(temperature), str(content["reason"])
+            torus,
+            displacements,
+            None if temperature is None else float(temperature),
+            str(content["reason"]),
+            None if strain is None else check_strain(np.array(strain, dtype=float)),
         )
 
 
@@ -191,4 +210,5 @@ def _to_json(call: Call) -> dict[str, Any]:
         "displacements_angstrom": call.displacements,
         "temperature_kelvin": call.temperature_kelvin,
         "reason": call.reason,
+        **({} if call.strain is None else {"strain": call.strain}),
     }

@@ -2,7 +2,8 @@
 
 Along the ray from the sites, forces do the work -1/2 F u where the crystal is harmonic. Where energies do not
 follow that within bounds, a fit to the forces alone predicts energies and stresses; the slope of the labels
-against them is 1 unless a sign or a unit is wrong, and its value names the unit.
+against them is 1 unless a sign or a unit is wrong, and its value names the unit. A fit that leaves much of
+the forces, as about a saddle point between wells, knows no energies, and nothing is said.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class LabelLimits:
     enough_frames : int                     whose scatter tells the error of a slope
     clear_correlation : float               of energies and -1/2 F u that needs no fit
     clear_joint_correlation : float         of energies that seem to have several zeros, if they have one
+    most_left : float                       of the forces by a fit whose energies are compared
     stress_factor : float                   largest ratio of stresses, or its inverse
     stress_sign : float                     least negative correlation, over its standard deviation
     unit_tolerance : float                  by which a ratio may differ from a unit that is named
@@ -55,6 +57,7 @@ class LabelLimits:
     enough_frames: int = 6
     clear_correlation: float = 0.9
     clear_joint_correlation: float = 0.98
+    most_left: float = 0.3
     stress_factor: float = 6.0
     stress_sign: float = 2.0
     unit_tolerance: float = 0.15
@@ -132,11 +135,12 @@ def check_labels(
         return
     data = data.with_options(FitOptions(energies=False))
     fitted = fit_force_field(basis, data)
-    slope = quick if is_sure else _slope(groups, rows, *predicted_energies(fitted, data))
-    if slope is None or not slope.is_clear:
-        joint = _slope(together, rows, *predicted_energies(fitted, data))
-        if joint is not None and abs(joint.correlation) > LABEL_LIMITS.clear_joint_correlation:
-            slope = joint
+    slope = quick if is_sure else None
+    if slope is None and _left(fitted, data) <= LABEL_LIMITS.most_left:
+        predicted = predicted_energies(fitted, data)
+        slope, joint = (_slope(each, rows, *predicted) for each in (groups, together))
+        is_joint = joint is not None and abs(joint.correlation) > LABEL_LIMITS.clear_joint_correlation
+        slope = joint if is_joint and (slope is None or not slope.is_clear) else slope
     if slope is not None and slope.is_wrong:
         _refuse_energies(path, slope.value, works, rows[0].n_atoms)
     if not knows_direction and (slope is None or not (slope.value - slope.sd > 0.0)):
@@ -195,6 +199,14 @@ def _work(frame: LabelledFrame) -> float:
         for each in (a.reshape(-1, n_cells, 3) for a in (frame.displacements, frame.forces))
     )
     return -0.5 * float(np.sum(u * f))
+
+
+def _left(force_field: ForceField, data: FitData) -> float:
+    """What a fit leaves of the forces, over the forces."""
+    forces = np.concatenate([frame.targets.forces for frame in data.frames])
+    found = [data.force_rows(k) @ force_field.posterior.mean for k in range(len(data.frames))]
+    size = float(np.linalg.norm(forces))
+    return float(np.linalg.norm(forces - np.concatenate(found))) / size if size > 0.0 else 0.0
 
 
 def predicted_energies(

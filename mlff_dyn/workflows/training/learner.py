@@ -13,6 +13,7 @@ from mlff_dyn.model.fitting.labelled_frame import FitOptions
 from mlff_dyn.model.force_field import errors_of_rows
 from mlff_dyn.regression.errors.outliers import OUTLIER_LIMITS
 from mlff_dyn.store.model_file import write_model
+from mlff_dyn.training.frame_choice import can_judge_truncation
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.workflows.training.atom_checks import check_atoms
 from mlff_dyn.workflows.training.data import TrainingData
@@ -71,6 +72,7 @@ class Learner:
         self.journal = TrainingJournal(workspace.journal_path, workspace.basis_identity)
         self.guess: PriorGuess | None = None
         self._force_field: ForceField | None = None
+        self._half: ForceField | None = None
         self._checked: list[tuple[int, float | None, float]] = []
         self._fit_data = FitData((), options, grows=grows)
         self._record_labels()
@@ -189,7 +191,7 @@ class Learner:
         labels = self._compare(frames, known) if len(self.data) else known
         pairs = zip(snapshots, labels, strict=True)
         self.data.append([replace(snapshot, provenance=label) for snapshot, label in pairs], frames)
-        self._force_field = None
+        self._force_field = self._half = None
         self._record_labels()
         self.force_field()
 
@@ -199,7 +201,9 @@ class Learner:
             if snapshot.provenance.is_calculation:
                 self.journal.append(LABELLED, n_snapshots=number, **snapshot.provenance.to_info())
 
-    def is_tested(self, temperature_kelvin: float, n_last: int = 1, *, by_dynamics: bool = False) -> bool:
+    def is_tested(
+        self, temperature_kelvin: float | None, n_last: int = 1, *, by_dynamics: bool = False
+    ) -> bool:
         """Whether the last calculations at this temperature were predicted within their error bars.
 
         Those that run have not been; first structures count unless it is to be ``by_dynamics``: they follow
@@ -214,6 +218,28 @@ class Learner:
             and (label.is_of_dynamics or not by_dynamics)
         ]
         return len(scores) >= n_last and max(scores[-n_last:]) < LIMITS.accepted_score
+
+    def has_settled(self, temperature_kelvin: float | None) -> bool:
+        """Whether the first half of the data tells the truncation there that all data tell."""
+        force_field, data = self.force_field(), self._fit_data
+        labels = [self.data.snapshots[index].provenance for index in self.data.fitted]
+        of_dynamics = [
+            frame
+            for frame, label in zip(data.frames, labels, strict=True)
+            if label.is_of_dynamics and label.temperature_kelvin == temperature_kelvin
+        ]
+        if not of_dynamics:
+            return False
+        if self._half is None:
+            basis = self.workspace.expansion.basis
+            self._half = fit_force_field(basis, data.first((len(data) + 1) // 2), guess=self.guess)
+        conditions, half = of_dynamics[-1].conditions, self._half
+        variances = [
+            float(np.mean(each.posterior.noise.truncation_variance(conditions.amplitudes, conditions.ratios)))
+            for each in (half, force_field)
+        ]
+        is_same = max(variances) <= LIMITS.largest_change**2 * min(variances)
+        return is_same and can_judge_truncation(half)
 
     def _compare(self, frames: Sequence[LabelledFrame], labels: Sequence[Provenance]) -> list[Provenance]:
         """Enter expected and true error of frames that the force field does not know yet."""

@@ -3,41 +3,50 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlff_dyn.execution.registry import create_execution
+from mlff_dyn.kernels.threads import available_cores
 from mlff_dyn.model.harmonic_modes import harmonic_modes
 from mlff_dyn.store.provenance import INITIAL
 from mlff_dyn.training.criteria.decision import Decision
 from mlff_dyn.training.criteria.registry import create_criterion
-from mlff_dyn.training.exploration import QUIET, Exploration, ExplorationPlan, explore
+from mlff_dyn.training.exploration import Exploration, ExplorationPlan, explore
 from mlff_dyn.training.frame_choice import (
     LAST,
     can_judge_truncation,
-    choose_frames,
-    information_pool,
-    outlook,
+    frames_on,
+    outlook_of_frames,
 )
-from mlff_dyn.training.initial import phonon_displacements, rattled_displacements
+from mlff_dyn.training.given_trajectory import judge_frames
+from mlff_dyn.training.initial import phonon_displacements
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.training.running import with_running
 from mlff_dyn.units import format_kelvin
+from mlff_dyn.workflows.constant_pressure import barostat_of
 from mlff_dyn.workflows.setup.initialise import initial_displacements
 from mlff_dyn.workflows.setup.workspace import digest
+from mlff_dyn.workflows.training.given_frames import given_frames_of
 from mlff_dyn.workflows.training.in_flight import Call, CallsInFlight
 from mlff_dyn.workflows.training.ongoing_trajectories import OngoingTrajectories
+from mlff_dyn.workflows.training.round_calls import NO_CALL, RoundCalls, Source, selection_of
 from mlff_dyn.workflows.training.second_look import confirmed
+from mlff_dyn.workflows.training.side_by_side import side_by_side
 from mlff_dyn.workflows.training.train_report import ALL_STEPS, BUDGET, CONVERGED, LIMITED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from mlff_dyn.engines.base import Engine
     from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.md.barostat import Barostat
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.regression.planning.forecast import Forecast
     from mlff_dyn.report.progress import Progress
@@ -47,8 +56,10 @@ if TYPE_CHECKING:
     from mlff_dyn.training.exploration import TrajectoryState
     from mlff_dyn.workflows.training.learner import Learner
 
-_NO_CALL = (QUIET, Decision.EXPANSION_LIMITED.value)
-_EXPLORATION, _FALLBACK, _PHONONS = 1, 2, 5
+_EXPLORATION, _FALLBACK, _PHONONS, _SAMPLING, _CELLS = 1, 2, 5, 6, 7
+_FILE_FRAMES = 8
+_FILE = -1
+"""In place of the number of a temperature."""
 
 
 class TrainingLoop:
@@ -82,14 +93,16 @@ class TrainingLoop:
         self._force_field: ForceField
         self._ongoing = OngoingTrajectories(self._workspace.trajectories_path, self._identity())
         self._trajectories: dict[str, TrajectoryState] = {}
+        self._given = given_frames_of(self._workspace)
 
     def warnings(self) -> list[str]:
-        """Temperatures at which the last dynamics left the trusted region, one line each."""
-        return [
+        """Refused frames, and temperatures at which the last dynamics left the trusted region."""
+        unstable = [
             f"dynamics is unstable at {format_kelvin(temperature)} K with these data and this "
             f"expansion: {stop}"
             for temperature, stop in sorted(self._stops.items())
         ]
+        return [*(() if self._given is None else self._given.warnings), *unstable]
 
     def run(self) -> tuple[str, MeanErrors | None]:
         """Train until all temperatures are quiet or the budget is spent.
@@ -109,6 +122,8 @@ class TrainingLoop:
         config = self._config
         self._progress.start(config.training.max_calculations, "training")
         self._progress.update(self._learner.n_calculations)
+        for line in () if self._given is None else self._given.warnings:
+            self._progress.log(f"warning: {line}")
         with create_execution(
             config.execution.kind,
             self._engine,
@@ -206,55 +221,130 @@ class TrainingLoop:
         running = self._in_flight.calls
         known = self._learner.data.snapshots[-1].provenance
         last = running[-1].temperature_kelvin if running else known.temperature_kelvin
-        self._force_field = with_running(self._learner.force_field(), [call.structure for call in running])
+        self._force_field = self._with(self._learner.force_field(), running)
         start = temperatures.index(last) if last in temperatures else 0
+        order = [(start + step) % len(temperatures) for step in range(len(temperatures))]
+        places = [
+            *([] if self._given is None else [_FILE]),
+            *(order if self._config.training.exploration.dynamics else []),
+        ]
         errors: list[MeanErrors] = []
         limited = False
-        for step in range(len(temperatures)):
-            index = (start + step) % len(temperatures)
-            found = [self._explore(index, r) for r in range(self._config.execution.max_parallel)]
-            errors += [exploration.errors for exploration in found if exploration.errors is not None]
-            limited |= any(e.reason == Decision.EXPANSION_LIMITED.value for e in found)
-            calls = self._calls(index, found)
-            if calls:
-                return calls, _worst(errors), False
+        explored: dict[int, Source] = {}
+        choice = RoundCalls(self._learner, self._force_field, self._moment())
+        with closing(self._explorations([index for index in places if index != _FILE])) as found:
+            for index in places:
+                explored[index] = source = self._source(index, found)
+                errors += [e.errors for e in source.explorations if e.errors is not None]
+                limited |= any(e.reason == Decision.EXPANSION_LIMITED.value for e in source.explorations)
+                others = [other for other in sorted(places) if other != index]
+                calls = choice.of(source, partial(self._others, others, explored))
+                if calls:
+                    return calls, _worst(errors), False
         return [], _worst(errors), limited
 
-    def _explore(self, index: int, replica: int) -> Exploration:
-        training, learner = self._config.training, self._learner
+    def _others(self, indices: Sequence[int], explored: Mapping[int, Source]) -> list[Source]:
+        return [explored.get(index) or self._sampled(index) for index in indices]
+
+    def _source(self, index: int, found: Iterator[Exploration]) -> Source:
+        """Frames of a temperature, the next that is explored, or of the file of the user."""
+        seed = (self._config.seed, _FALLBACK, self._n_chosen, index)
+        if index == _FILE:
+            return self._of_file()
+        own = [next(found) for _ in range(self._config.execution.max_parallel)]
+        temperature = self._config.training.temperatures_kelvin[index]
+        return Source(self._exploring_torus(), temperature, own, seed)
+
+    def _of_file(self) -> Source:
+        """Frames of the user that nobody has calculated, some of them, and whether they call."""
+        given, training, seed = self._given, self._config.training, (self._config.seed, _FILE_FRAMES)
+        assert given is not None  # noqa: S101 (asked only where there is one)
+        known = [(frame.supercell.torus, frame.displacements) for frame in self._learner.data.rows]
+        left = given.left([*known, *(call.structure[:2] for call in self._in_flight.calls)])
+        generator = np.random.default_rng((*seed, self._n_chosen))
+        n_frames = min(len(left), training.selection.n_pool)
+        frames = given.frames[np.sort(generator.permutation(left)[:n_frames])]
+        is_tested = self._learner.is_tested(None, by_dynamics=True) or self._is_being_tested(None)
+        found = judge_frames(
+            self._force_field.on(given.torus), self._criterion(None), frames, must_label=not is_tested
+        )
+        self._learner.journal.append(
+            "judged file",
+            **self._moment(),
+            n_frames=n_frames,
+            reason=found.reason,
+            **({} if found.errors is None else found.errors.to_json()),
+        )
+        return Source(given.torus, None, [found], (*seed, self._n_chosen))
+
+    def _plan(self, index: int, replica: int) -> ExplorationPlan:
+        training = self._config.training
         temperature = training.temperatures_kelvin[index]
-        name = f"{format_kelvin(temperature)}K-{replica}"
-        plan = ExplorationPlan(
+        return ExplorationPlan(
             temperature_kelvin=temperature,
             timestep_femtoseconds=self._config.md.timestep_femtoseconds,
             n_steps=training.n_steps,
             seed=(self._config.seed, _EXPLORATION, self._n_chosen, index, replica),
-            must_label=not (learner.is_tested(temperature) or self._is_being_tested(temperature)),
+            must_label=not (self._learner.is_tested(temperature) or self._is_being_tested(temperature)),
             n_pool=training.selection.n_pool,
-            complete_pool=training.selection.kind != LAST,
+            complete_pool=selection_of(self._config) != LAST,
+            pools_quiet=selection_of(self._config) != LAST,
             displacement_limit_angstrom=self._config.md.displacement_limit_angstrom,
             large_error_relative=LIMITS.sudden_factor * training.criterion.force_error_limit_relative,
-            start=self._trajectories.get(name),
+            start=self._trajectories.get(_trajectory_name(temperature, replica)),
+            barostat=self._barostat(temperature, index, replica),
         )
-        limit = training.criterion.force_error_limit_relative
 
-        def show(steps: int, errors: MeanErrors) -> None:
-            self._progress.update(
-                learner.n_calculations,
-                temperature=f"{format_kelvin(temperature)} K",
-                error=f"{100 * errors.predictive:.2f} %",
-                limit=f"{100 * limit:g} %",
-                steps=steps,
-                left=self._time_left(),
-            )
-            self._progress.part(steps, training.n_steps, "exploration")
+    def _barostat(self, temperature: float, index: int, replica: int) -> Barostat | None:
+        """How the cell of exploring dynamics moves; None where it does not."""
+        config = self._config
+        if config.training.exploration.ensemble == "nvt":
+            return None
+        settling = LIMITS.steps(LIMITS.equilibration_femtoseconds, config.md.timestep_femtoseconds)
+        seed = (config.seed, _CELLS, self._n_chosen, index, replica)
+        torus = self._exploring_torus()
+        return barostat_of(config.md, torus, temperature, adapt_steps=2 * settling, seed=seed)
 
-        force_field = self._force_field.on(self._exploring_torus())
-        exploration = explore(force_field, self._criterion(temperature), plan, show)
+    def _with(self, force_field: ForceField, calls: Sequence[Call]) -> ForceField:
+        """Force field with the errors that it will have once calls are calculated."""
+        return with_running(force_field, [call.frame(force_field.expansion) for call in calls])
+
+    def _explorations(self, indices: Sequence[int]) -> Generator[Exploration]:
+        """Explore temperatures, all replicas of one after the other, as many at a time as there are cores."""
+        replicas = range(self._config.execution.max_parallel)
+        plans = [(self._plan(index, replica), replica) for index in indices for replica in replicas]
+        force_fields = [self._force_field.on(self._exploring_torus()) for _ in plans]
+        jobs = [
+            partial(explore, force_field, self._criterion(plan.temperature_kelvin), plan)
+            for force_field, (plan, _) in zip(force_fields, plans, strict=True)
+        ]
+        n_threads = self._config.md.n_threads or available_cores()
+        found = side_by_side(jobs, n_threads, lambda k, *report: self._show(plans[k][0], *report))
+        with closing(found):
+            for (plan, replica), exploration in zip(plans, found, strict=True):
+                self._note(plan.temperature_kelvin, replica, exploration)
+                yield exploration
+
+    def _show(self, plan: ExplorationPlan, steps: int, errors: MeanErrors) -> None:
+        limit = self._config.training.criterion.force_error_limit_relative
+        self._progress.update(
+            self._learner.n_calculations,
+            temperature=f"{format_kelvin(plan.temperature_kelvin)} K",
+            error=f"{100 * errors.predictive:.2f} %",
+            limit=f"{100 * limit:g} %",
+            steps=steps,
+            left=self._time_left(),
+        )
+        self._progress.part(steps, plan.n_steps, "exploration")
+
+    def _note(self, temperature: float, replica: int, exploration: Exploration) -> None:
+        """Remember and record how a trajectory ended."""
         if exploration.trajectory is not None:
-            self._trajectories[name] = exploration.trajectory
-        self._note_stop(temperature, exploration)
-        learner.journal.append(
+            self._trajectories[_trajectory_name(temperature, replica)] = exploration.trajectory
+        self._stops.pop(temperature, None)
+        if exploration.stop is not None:
+            self._stops[temperature] = exploration.stop
+        self._learner.journal.append(
             "explored",
             **self._moment(),
             temperature_kelvin=temperature,
@@ -265,7 +355,6 @@ class TrainingLoop:
             **({} if exploration.trace is None else exploration.trace.to_json()),
         )
         self._foretell(temperature, replica, exploration)
-        return exploration
 
     @property
     def _n_chosen(self) -> int:
@@ -277,22 +366,18 @@ class TrainingLoop:
         n_running = len(self._in_flight.calls)
         return {"n_snapshots": len(self._learner.data), **({"n_running": n_running} if n_running else {})}
 
-    def _is_being_tested(self, temperature: float) -> bool:
+    def _is_being_tested(self, temperature: float | None) -> bool:
         """Whether a calculation at a temperature is on its way."""
         return any(call.temperature_kelvin == temperature for call in self._in_flight.calls)
-
-    def _note_stop(self, temperature: float, exploration: Exploration) -> None:
-        self._stops.pop(temperature, None)
-        if exploration.stop is not None:
-            self._stops[temperature] = exploration.stop
 
     def _foretell(self, temperature: float, replica: int, exploration: Exploration) -> None:
         """Record how many calculations this temperature still needs; none are foretold without frames."""
         learner, errors = self._learner, exploration.errors
-        if errors is None or not len(exploration.pool):
+        if errors is None or exploration.reason in NO_CALL or not len(exploration.pool):
             self._forecast = None
             return
-        expected = outlook(self._force_field, self._exploring_torus(), exploration.pool, learner.scores)
+        frames = frames_on(self._force_field.expansion, self._exploring_torus(), exploration.choice)
+        expected = outlook_of_frames(self._force_field, frames, learner.scores)
         if not self._can_judge_truncation(temperature):
             expected = expected.untested()
         limit = self._config.training.criterion.force_error_limit_relative
@@ -306,16 +391,22 @@ class TrainingLoop:
             **found.to_json(),
         )
 
-    def _criterion(self, temperature: float) -> Criterion:
+    def _criterion(self, temperature: float | None) -> Criterion:
+        """For dynamics at a temperature; None: for the file, whose frames are judged all together."""
         given = self._config.training.criterion
-        if given.kind != "trajectory":
+        if given.kind != "trajectory" and temperature is not None:
             section = getattr(given, given.kind.replace("-", "_"))
             return create_criterion(given.kind, {} if section is None else section.model_dump())
         limit, judge = given.force_error_limit_relative, self._can_judge_truncation(temperature)
-        settings = {"force_error_limit_relative": limit, "can_judge_truncation": judge}
-        return create_criterion(given.kind, settings)
+        settings = {
+            "force_error_limit_relative": limit,
+            "can_judge_truncation": judge,
+            "has_settled": judge and self._learner.has_settled(temperature),
+            **({"n_average": 1} if temperature is None else {}),
+        }
+        return create_criterion("trajectory", settings)
 
-    def _can_judge_truncation(self, temperature: float) -> bool:
+    def _can_judge_truncation(self, temperature: float | None) -> bool:
         """Whether data and predictions at a temperature tell truncation from lack of data."""
         learner, n_predicted = self._learner, LIMITS.predictions_for_truncation
         is_predicted = learner.is_tested(temperature, n_predicted, by_dynamics=True)
@@ -324,35 +415,16 @@ class TrainingLoop:
     def _exploring_torus(self) -> Torus:
         return self._workspace.supercell(self._config.training.md_supercell)
 
-    def _calls(self, index: int, found: Sequence[Exploration]) -> list[Call]:
-        """Structures to label, one for each trajectory that calls, chosen from all their frames."""
-        kind = self._config.training.selection.kind
-        callers = {r: e for r, e in enumerate(found) if e.reason not in _NO_CALL}
-        pooled = [] if kind == LAST else [r for r, e in callers.items() if len(e.pool)]
-        calls = [call for r, e in callers.items() if r not in pooled for call in self._own(index, r, e)]
-        if not pooled:
-            return calls
-        frames = np.concatenate([callers[r].pool for r in pooled])
-        origins = np.repeat(pooled, [len(callers[r].pool) for r in pooled])
-        torus = self._exploring_torus()
-        labelled = self._learner.fit_data.frames
-        pool = information_pool(self._force_field, torus, frames, labelled)
-        temperature = self._config.training.temperatures_kelvin[index]
-        chosen = choose_frames(pool, kind, len(pooled))
-        return calls + [Call(torus, frames[i], temperature, callers[int(origins[i])].reason) for i in chosen]
-
-    def _own(self, index: int, replica: int, exploration: Exploration) -> list[Call]:
-        """Structures of a trajectory; if it exploded at once, a rattled cell of the trained amplitude."""
-        torus = self._exploring_torus()
-        if len(exploration.displacements):
-            temperature = self._config.training.temperatures_kelvin[index]
-            n_candidates = len(exploration.displacements) - 1
-            reasons = [*[Decision.CANDIDATE.value] * n_candidates, exploration.reason]
-            pairs = zip(exploration.displacements, reasons, strict=True)
-            return [Call(torus, u, temperature, reason) for u, reason in pairs]
-        sd = self._learner.force_field().training.displacement_rms_angstrom
-        seed = (self._config.seed, _FALLBACK, self._n_chosen, index, replica)
-        return [Call(torus, rattled_displacements(torus.n_atoms, sd, seed), None, exploration.reason)]
+    def _sampled(self, index: int) -> Source:
+        """Frames of a temperature or a file that has not been looked at in this pass."""
+        if index == _FILE:
+            return self._of_file()
+        plan = self._plan(index, 0)
+        steps = plan.n_pool * LIMITS.steps(LIMITS.frame_every_femtoseconds, plan.timestep_femtoseconds)
+        short = replace(plan, n_steps=steps, must_label=False, seed=(*plan.seed, _SAMPLING))
+        force_field = self._force_field.on(self._exploring_torus())
+        found = explore(force_field, self._criterion(plan.temperature_kelvin), short, lambda *_: None)
+        return Source(self._exploring_torus(), plan.temperature_kelvin, [found], short.seed)
 
     def _learn_oldest(self) -> None:
         """Wait for the oldest batch, predict it with what is known, then learn it."""
@@ -392,6 +464,10 @@ def _describe(label: Provenance) -> str:
         f"found {label.found_force_error_ev_per_angstrom:#.2g} eV/Å "
         f"({100 * label.found_force_error_relative:.2f} %)"
     )
+
+
+def _trajectory_name(temperature: float, replica: int) -> str:
+    return f"{format_kelvin(temperature)}K-{replica}"
 
 
 def _worst(errors: Sequence[MeanErrors]) -> MeanErrors | None:

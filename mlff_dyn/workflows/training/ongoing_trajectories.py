@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.kernels.dynamics import MdState
+from mlff_dyn.md.barostat import CellState
 from mlff_dyn.store.sealed_file import SealedFormat, read_array, read_sealed, write_sealed
 from mlff_dyn.training.exploration import TrajectoryState
 
@@ -24,6 +25,7 @@ FORMAT = SealedFormat(
     "mlff-dyn ongoing trajectories", version=1, sealed_since=1, fix="remove it; the trajectories start anew"
 )
 _MD = ("displacements", "velocities", "rng")
+_CELL = ("step_size", "n_moves", "n_accepted")
 
 
 class OngoingTrajectories:
@@ -77,6 +79,10 @@ class OngoingTrajectories:
                     group[key] = getattr(state.md, key)
                 group["recent"] = np.array(state.recent, float)
                 group["after_refits"] = np.array(state.after_refits, float)
+                if state.cell is not None:
+                    group["strain"] = state.cell.strain
+                    for key in _CELL:
+                        group.attrs[key] = getattr(state.cell, key)
         for path in self._folder.glob("*.h5"):
             if path.stem.isdecimal() and int(path.stem) < oldest:
                 path.unlink(missing_ok=True)
@@ -93,6 +99,12 @@ class OngoingTrajectories:
                 n_steps=int(group.attrs["n_steps"]),
                 recent=tuple(read_array(group["recent"]).tolist()),
                 after_refits=tuple(read_array(group["after_refits"]).tolist()),
+                cell=_read_cell(group) if "strain" in group else None,
             )
             for name, group in file.items()
         }
+
+
+def _read_cell(group: h5py.Group) -> CellState:
+    step_size, n_moves, n_accepted = (group.attrs[key] for key in _CELL)
+    return CellState(read_array(group["strain"]), float(step_size), int(n_moves), int(n_accepted))

@@ -23,6 +23,7 @@ from mlff_dyn.workflows.snapshots import displaced_atoms, frames_of_snapshots
 from mlff_dyn.workflows.stability import coverage_warnings, stability_warnings
 from mlff_dyn.workflows.training.data_checks import check_engines, check_frames
 from mlff_dyn.workflows.training.engine_check import check_engines_of
+from mlff_dyn.workflows.training.given_frames import given_frames_of
 from mlff_dyn.workflows.training.label_checks import check_labels
 from mlff_dyn.workflows.training.learner import Learner
 from mlff_dyn.workflows.training.looked_at import LookedAt
@@ -135,11 +136,15 @@ def _dry_run(workspace: Workspace, given: GivenLabels | None, *, static: bool) -
     if given is not None and found is not None:
         *_, lines = _check_given(workspace, given.name, found.snapshots)
         warnings = (*found.refusals(), *lines)
+    given_frames = None if static else given_frames_of(workspace)
+    if given_frames is not None:
+        warnings = (*warnings, *given_frames.warnings)
     sizes: dict[str, object] = {
         "n_atoms": workspace.training_torus.n_atoms,
         **n_parameters_of(workspace.expansion),
         "n_labelled": 0 if found is None else len(found.snapshots),
         "max_calculations": workspace.config.training.max_calculations,
+        **({} if given_frames is None else {"n_frames_of_file": len(given_frames.frames)}),
     }
     told = {} if static else check_engines_of(workspace)
     head = [(f"{name.replace('_', ' ')}, {key}", text) for name in told for key, text in told[name].items()]
@@ -285,4 +290,6 @@ def _inputs(workspace: Workspace) -> str:
     sections.append({"kind": "local", "max_parallel": config.execution.max_parallel})
     data = file_digest(workspace.dataset_path) if workspace.dataset_path.exists() else ""
     prior = [] if config.training.prior is None else [prior_digest(config.training.prior)]
-    return digest([workspace.basis_identity, *sections, config.seed, data, *prior])
+    file = config.training.exploration.file
+    given = [file_digest(file)] if file is not None and file.exists() else []
+    return digest([workspace.basis_identity, *sections, config.seed, data, *prior, *given])

@@ -56,6 +56,22 @@ def test_decisions(history: list[FrameErrors], judge: bool, expected: Decision) 
     assert criterion.decide(history_of(history)) is expected
 
 
+@pytest.mark.parametrize(
+    ("error", "truncation", "expected"),
+    [
+        (0.2, 0.15, Decision.CALL),
+        (0.121, 0.12, Decision.CALL),
+        (0.5, 0.45, Decision.EXPANSION_LIMITED),
+        (0.09, 0.089, Decision.GO_ON),
+    ],
+)
+def test_a_truncation_that_still_changes_ends_nothing_unless_it_is_hopeless(
+    error: float, truncation: float, expected: Decision
+) -> None:
+    criterion = TrajectoryCriterion(LIMIT, can_judge_truncation=True, has_settled=False)
+    assert criterion.decide(history_of([frame(error, truncation=truncation)] * 10)) is expected
+
+
 def test_more_error_never_means_fewer_calls() -> None:
     """A criterion that calls at some error calls at every larger one."""
     criterion = TrajectoryCriterion(LIMIT)

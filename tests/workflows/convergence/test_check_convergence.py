@@ -115,10 +115,14 @@ def test_what_is_known_besides_the_errors(project: Path) -> None:
     assert (project / "run" / "displacements.png").exists()
     again = check(project, points % 1.0, "convergence.time_without_call_picoseconds=0.5")
     assert (again.up_to_date, again.to_json()) == (True, report.to_json())
-    strict = check(project, points % 1e-4)
+    stiff = (points % 1e-4).replace("={", "={elastic: {limit_gigapascal: 50.0}, ")
+    strict = check(project, stiff)
     assert (strict.status, strict.temperatures[0].converged) == ("not converged", True)
     assert "above 0.0001 THz" in strict.observables[0].reason
     assert strict.forecast_calculations == strict.observables[0].forecast_calculations > 1
+    elastic = strict.observables[1]
+    assert (elastic.name, elastic.unit, elastic.converged) == ("elastic", "GPa", True)
+    assert 150.0 < elastic.values[0][0] < 200.0
 
 
 def test_trajectories_may_run_in_a_cell_of_their_own(project: Path) -> None:

@@ -12,6 +12,7 @@ from mlff_dyn.training.criteria.errors import FrameErrors
 from mlff_dyn.workflows.convergence.convergence_report import ConvergenceReport
 from mlff_dyn.workflows.convergence.found_errors import FoundErrors
 from mlff_dyn.workflows.convergence.sampling import Replica
+from mlff_dyn.workflows.convergence.single_reference import SingleReference
 from mlff_dyn.workflows.convergence.verdict import EXPANSION_IS_THE_LIMIT, forecast, judge
 
 NO_FRAMES = np.empty((0, 32, 3))
@@ -160,5 +161,20 @@ def test_errors_are_corrected_where_calculations_were_found_farther_off() -> Non
     assert corrected.force_sd_epistemic == pytest.approx(np.sqrt(3.0) * plain.force_sd_epistemic)
     assert corrected.forecast_calculations > 0
     told = dict(corrected.rows())["  corrected"]
-    assert told.startswith("1.73 times: 2 calculations with such displacements")
+    assert told.startswith("1.73 times: as much farther off than expected 2 calculations")
     assert "  corrected" not in dict(plain.rows())
+
+
+def test_imaginary_modes_and_signs_in_dynamics_speak_against_one_reference() -> None:
+    verdict = judge(300.0, replicas(np.full((3, 50), 0.07)), limit=0.05, trained=TRAINED, outlook=outlook)
+    doubted = dataclasses.replace(
+        verdict, single_reference=SingleReference(0.2, 1.0, 0.02, (), ("wells beside the sites",))
+    )
+    for verdicts, warnings, holds in (
+        ((verdict,), (), True),
+        ((verdict,), ("order 2 has imaginary modes",), False),
+        ((verdict, doubted), (), False),
+    ):
+        report = ConvergenceReport("converged", verdicts, 0.05, 32, warnings)
+        assert report.to_json()["single_reference_holds"] == holds
+    assert dict(doubted.rows())["  one reference"] == "wells beside the sites"

@@ -1,11 +1,17 @@
 """The page about a run: it is whole, needs no other file, and says what the journal and the data say."""
 
 import json
+import shutil
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
+from mlff_dyn.errors import EngineError
+from mlff_dyn.execution.attempts import note_failure
+from mlff_dyn.regression.planning.forecast import Forecast
 from mlff_dyn.report.html_page import Listing, Part, Table, Text, html_page
+from mlff_dyn.report.training_plots import FoundError, plot_learning
 from tests.workflows.conftest import invoke
 from tests.workflows.training_project import refused
 
@@ -91,7 +97,10 @@ def test_a_static_fit_and_a_convergence_check_have_their_page(project):
     text = (project / "run/report.html").read_text(encoding="utf-8")
     page = Page(text)
     assert "Convergence on independent trajectories" in page.headings
-    assert "300 K" in page.cells
+    assert {"300 K", "converged"} <= set(page.cells)
+    assert {"convergence.svg", "displacements.png"} <= {
+        path.name for path in (project / "run/report").iterdir()
+    }
     trained = json.loads((project / "run/train.json").read_text())
     assert f"fitted to {trained['n_labelled']} labelled frames, without dynamics" in text
     assert text.count("Warning: ") == len(trained["warnings"])
@@ -108,3 +117,33 @@ def test_a_damaged_journal_is_named(project, content):
 def test_nothing_to_tell_is_said(folder):
     refused(invoke("report", folder / "c.yaml"), 3, "there is no training", "mlff-dyn train")
     assert not (folder / "run").exists()
+
+
+def test_a_run_that_is_not_finished_has_its_page(folder, train):
+    """Waiting for its first calculation elsewhere, then failed, then interrupted with a forecast."""
+    external = ("--set", "execution.kind=external")
+    assert train(*external).exit_code == 75
+    assert invoke("report", folder / "c.yaml", *external).exit_code == 0
+    cells = Page((folder / "run/report.html").read_text(encoding="utf-8")).cells
+    assert {"waiting for calculations elsewhere", "pending", "0001"} <= set(cells)
+    note_failure(folder / "run/calculations/0001", EngineError("no convergence", fix="mix less"))
+    assert invoke("report", folder / "c.yaml", *external).exit_code == 0
+    cells = Page((folder / "run/report.html").read_text(encoding="utf-8")).cells
+    assert {"stopped by a failed calculation", "0001: no convergence"} <= set(cells)
+    shutil.rmtree(folder / "run")
+    train("--set", "training.max_calculations=3")
+    journal = folder / "run/journal.jsonl"
+    kept = [line for line in journal.read_text().splitlines() if '"event": "end"' not in line]
+    journal.write_text("\n".join(kept) + "\n")
+    assert invoke("report", folder / "c.yaml").exit_code == 0
+    page = Page((folder / "run/report.html").read_text(encoding="utf-8"))
+    assert "interrupted" in page.cells
+
+
+@pytest.mark.parametrize("ahead", [Forecast(3, 2, 8), Forecast(2, None, None), Forecast(0, 0, 0), None])
+def test_a_learning_curve_goes_on_by_its_forecast(tmp_path, ahead):
+    found = [FoundError(1, 0, np.nan, np.nan), FoundError(2, 10, 0.1, 0.09), FoundError(3, 20, 0.08, 0.1)]
+    plot_learning(tmp_path / "a.svg", found, limit=0.05, ahead=ahead)
+    assert ("forecast" in (tmp_path / "a.svg").read_text()) == (
+        ahead is not None and ahead.n_calculations > 0
+    )

@@ -121,6 +121,17 @@ def test_exploring_another_supercell(folder: Path, train: Train) -> None:
     assert set(sizes[2:]) == {48}
 
 
+def test_the_number_of_threads_changes_nothing(folder: Path, train: Train) -> None:
+    """Temperatures are explored one after the other, or next to each other."""
+    few = ("--set", "training.n_steps=400", "--set", "training.max_calculations=5")
+    for n_threads in (1, 4):
+        train(*few, "--set", f"md.n_threads={n_threads}", "--run-dir", folder / str(n_threads))
+    one, four = (folder / name / "dataset.extxyz" for name in ("1", "4"))
+    assert one.read_bytes() == four.read_bytes()
+    told = [(folder / name / "journal.jsonl").read_text() for name in ("1", "4")]
+    assert told[0] == told[1]
+
+
 def test_two_at_a_time(folder: Path, train: Train) -> None:
     result = train("--set", "execution.max_parallel=2")
     assert result.exit_code == 0, result.stderr
@@ -142,9 +153,10 @@ def test_frames_are_chosen_from_a_pool(folder: Path, train: Train, kind: str, ma
     before = content(folder)
     assert train(*words, "--set", "training.selection.n_pool=15").exit_code == 0
     assert content(folder) == before
-    assert train("--run-dir", folder / "last", *words[2:]).exit_code == 0
-    chosen, last = (read_snapshots(folder / name / "dataset.extxyz") for name in ("run", "last"))
-    assert np.abs(chosen[2].positions - last[2].positions).max() > 1e-3
+    last = ("--run-dir", folder / "last", "--set", "training.selection.kind=last")
+    assert train(*words[2:], *last).exit_code == 0
+    chosen, other = (read_snapshots(folder / name / "dataset.extxyz") for name in ("run", "last"))
+    assert np.abs(chosen[2].positions - other[2].positions).max() > 1e-3
 
 
 def test_the_journal_foretells_the_calculations(folder: Path, train: Train) -> None:
