@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
+from ase.optimize import BFGS
 from phonopy import Phonopy
 from phonopy.physical_units import get_physical_units
 
 from benchmarks.accuracy.measures import both_expansions, on_expansion, rms
 from mlff_dyn.formats.phonopy_cells import phonopy_cells
+from mlff_dyn.kernels.strain.moves import unit_strains
+from mlff_dyn.lattice.deformation import strained_lattice
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
+from mlff_dyn.observables.elastic import elastic_constants
 from mlff_dyn.observables.sampled_phonons import sampled_phonons
+from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +43,10 @@ KELVIN = 300.0
 STEPS_ANGSTROM = (0.02, 0.04)
 ONE_STEP_ANGSTROM = 0.03
 LEAST_THZ = 0.1
+ELASTIC = "elastic constants"
+STRAIN = 1e-3
+LARGEST_FORCE = 1e-4
+"""Of a relaxed atom, eV/Å."""
 
 Arrays = dict[str, np.ndarray]
 
@@ -51,7 +60,7 @@ class ErrorBar:
     system, program, quantity : str
     n_calculations : int          frames of each training
     n_trainings : int             that share no frame
-    rms_error : float             THz; of the free energy meV per primitive cell
+    rms_error : float             THz; of the free energy meV per primitive cell, of elastic constants GPa
     rms_z : float
     fraction_within_one_sd : float
     rms_z_of_one_step : float     with finite differences of one step, `ONE_STEP_ANGSTROM`, for the truth
@@ -69,12 +78,15 @@ class ErrorBar:
 
 
 def error_bars(laboratory: Laboratory) -> Iterator[ErrorBar]:
-    """Frequencies on a mesh and the harmonic free energy, by both expansions."""
+    """Frequencies on a mesh, harmonic free energy and, by a cheap reference, elastic constants."""
     if laboratory.system.name not in N_FRAMES:
         return
+    is_cheap = laboratory.system.is_cheap
     laboratory = laboratory.sampled_by_a_force_field()
     reference = _Reference(laboratory)
-    truth, one_step = reference.at_rest(), reference.of_step(ONE_STEP_ANGSTROM)
+    elastic = {ELASTIC: reference.elastic_constants()} if is_cheap else {}
+    steps = (reference.at_rest(), reference.of_step(ONE_STEP_ANGSTROM))
+    truth, one_step = ({**values, **elastic} for values in steps)
     first = laboratory.system.temperatures_kelvin[0]
     frames = laboratory.frames(first, N_FRAMES[laboratory.system.name])
     for program, supercell in both_expansions(laboratory).items():
@@ -124,6 +136,21 @@ class _Reference:
         short, long = (self.of_step(length) for length in STEPS_ANGSTROM)
         return {name: (4.0 * short[name] - long[name]) / 3.0 for name in short}
 
+    def elastic_constants(self) -> np.ndarray:
+        """C11, C12 and C44 of a cubic crystal, GPa, from the stress of strained cells whose atoms relax."""
+        along, shear = (self._stress_slope(unit_strains()[number]) for number in (0, 3))
+        return np.array([along[0], along[1:3].mean(), shear[3]])
+
+    def _stress_slope(self, unit: np.ndarray) -> np.ndarray:
+        found = []
+        for strain in (STRAIN * unit, -STRAIN * unit):
+            atoms = self._laboratory.atoms.copy()
+            atoms.set_cell(strained_lattice(atoms.cell.array, strain), scale_atoms=True)
+            atoms.calc = self._laboratory.system.make_calculator()
+            BFGS(atoms, logfile=None).run(fmax=LARGEST_FORCE, steps=100)
+            found.append(atoms.get_stress())
+        return EV_PER_ANGSTROM3_GPA * (found[0] - found[1]) / (2.0 * STRAIN)
+
     def _forces(self, cell: PhonopyAtoms) -> np.ndarray:
         atoms = Atoms(cell.symbols, scaled_positions=cell.scaled_positions, cell=cell.cell, pbc=True)
         atoms.calc = self._laboratory.system.make_calculator()
@@ -144,4 +171,10 @@ def _of_phonon(phonon: Phonopy) -> Arrays:
 def _measured(supercell: SupercellExpansion, data: FitData, *, seed: int) -> tuple[Arrays, Arrays]:
     force_field = fit_force_field(supercell.basis, data)
     phonons = sampled_phonons(force_field, supercell.torus, n_samples=N_SAMPLES, seed=seed)
-    return _of_phonon(phonons.choose(0)), phonons.spread(lambda number: _of_phonon(phonons.choose(number)))
+    values, sds = (
+        _of_phonon(phonons.choose(0)),
+        phonons.spread(lambda number: _of_phonon(phonons.choose(number))),
+    )
+    found = elastic_constants(force_field)
+    of_cubic = ([0, 0, 3], [0, 1, 3])
+    return {**values, ELASTIC: found.values[of_cubic]}, {**sds, ELASTIC: found.sds[of_cubic]}

@@ -170,7 +170,8 @@ def explore(
     dynamics = exploring_dynamics(torus, plan.temperature_kelvin, timestep, limits, farthest=farthest)
     stride = criterion.every_steps or limits.steps(limits.frame_every_femtoseconds, timestep)
     walk = Walk(force_field, dynamics, region, stride=stride, limits=limits, barostat=plan.barostat)
-    watch = _Watch(walk, criterion, plan, torus.n_atoms)
+    between = limits.steps_between_errors(force_field.force_field.expansion.n_parameters, plan.n_steps)
+    watch = _Watch(walk, criterion, plan, torus.n_atoms, between)
     if plan.start is not None:
         return watch.run(plan.start, on_frame)
     state = start_at_rest_positions(torus.masses, plan.temperature_kelvin, plan.seed)
@@ -225,6 +226,7 @@ class _Watch:
     criterion: Criterion
     plan: ExplorationPlan
     n_atoms: int
+    steps_between_errors: int
 
     def run(self, start: TrajectoryState, on_frame: Callable[[int, MeanErrors], None]) -> Exploration:
         """Go on from where a trajectory is."""
@@ -253,11 +255,11 @@ class _Watch:
 
     def _frames_ahead(self, record: _Record) -> int:
         """Frames to the next one whose error is found, such that errors cost little beside the steps."""
-        limits = self.plan.limits
-        if self.criterion.every_steps is not None or record.sums.n_frames < limits.frames_before_test:
+        is_early = record.sums.n_frames < self.plan.limits.frames_before_test
+        if self.criterion.every_steps is not None or is_early:
             return 1
         left = -(-(self.plan.n_steps - record.place.n_steps) // self.walk.stride)
-        return max(1, min(left, limits.steps_per_error // self.walk.stride))
+        return max(1, min(left, self.steps_between_errors // self.walk.stride))
 
     def _stopped(self, record: _Record, stop: str) -> Exploration:
         """End outside the trusted region; a trajectory that goes on goes back to its last sound frame."""

@@ -27,10 +27,13 @@ class DecisionLimits:
         Largest displacement of a frame that may be labelled, over the limit of the trusted region.
     frames_before_test : int
         Frames before a temperature that no calculation has tested is labelled.
-    steps_per_error : int
-        MD steps for each error that is found, about, once there are ``frames_before_test`` of them. Errors of
-        small crystals cost as much as 20 to 60 steps, so that they add a tenth to a quarter to the time of
-        the dynamics. Squared errors have autocorrelation times of 90 to 130 fs (Si, Al, 300 to 900 K).
+    steps_per_error : float
+        MD steps for each error that is found, over the number of parameters, once there are
+        ``frames_before_test`` errors. The error of a frame costs as much as 0.2 to 0.3 steps for each
+        parameter (Al, Cu, Si, SnSe; 146 to 687 parameters), so that errors add a fifth to the time of the
+        dynamics. Squared errors have autocorrelation times of 90 to 130 fs (Si, Al, 300 to 900 K).
+    least_errors : int
+        Fewest errors that the mean of a whole trajectory is made of, whatever they cost.
     enough_snapshots : int
         Fewest snapshots, with two rows per parameter, that tell truncation from lack of data.
     accepted_score : float
@@ -78,7 +81,8 @@ class DecisionLimits:
     start_frame_every_femtoseconds: float = 100.0
     label_fraction: float = 0.8
     frames_before_test: int = 10
-    steps_per_error: int = 250
+    steps_per_error: float = 1.25
+    least_errors: int = 50
     enough_snapshots: int = 4
     accepted_score: float = 2.0
     predictions_for_truncation: int = 2
@@ -98,6 +102,10 @@ class DecisionLimits:
     def steps(self, femtoseconds: float, timestep_femtoseconds: float) -> int:
         """MD steps in a time, one at least."""
         return max(1, round(femtoseconds / timestep_femtoseconds))
+
+    def steps_between_errors(self, n_parameters: int, n_steps: int) -> int:
+        """MD steps between the errors of a trajectory of so many steps."""
+        return min(round(self.steps_per_error * n_parameters), n_steps // self.least_errors)
 
 
 LIMITS = DecisionLimits()

@@ -83,13 +83,15 @@ def test_a_cell_that_moves_stays_within_its_limit(crystal: SupercellForceField) 
 
 def test_errors_cost_little_in_a_long_walk(crystal: SupercellForceField) -> None:
     """Ten frames close to each other, then one in so many steps, and the one at the end."""
-    plan = ExplorationPlan(300.0, 2.0, n_steps=3000, seed=(1,), must_label=False)
+    limits = replace(LIMITS, steps_per_error=250.0 / crystal.force_field.basis.n_parameters, least_errors=8)
+    plan = ExplorationPlan(300.0, 2.0, n_steps=3000, seed=(1,), must_label=False, limits=limits)
     seen: list[int] = []
     found = explore(crystal, TrajectoryCriterion(1e3), plan, lambda step, _: seen.append(step))
     assert found.n_steps == plan.n_steps == seen[-1]
     gaps = np.diff(seen)
     assert (gaps[: LIMITS.frames_before_test - 1] == 10).all()
-    assert (gaps[LIMITS.frames_before_test - 1 : -1] == LIMITS.steps_per_error).all()
+    assert (gaps[LIMITS.frames_before_test - 1 : -1] == 250).all()
+    assert limits.steps_between_errors(10**6, 3000) == 375
 
 
 def test_errors_are_those_of_the_strained_crystal(crystal: SupercellForceField) -> None:

@@ -74,6 +74,8 @@ def test_a_model_alone_and_a_dry_run_tell_the_cost(project, tmp_path):
 def test_what_makes_no_sense_is_refused(project):
     config = project / "CONFIG.yaml"
     refused(invoke("phonons", config, "--temperature", 300), 2, "--temperature is of effective")
+    no_number = ("--effective", "dynamics", "--temperature", "inf")
+    refused(invoke("phonons", config, *no_number), 2, "are no temperatures")
     quantum = ("--set", "phonons.effective.statistics=quantum")
     refused(invoke("phonons", config, *DYNAMICS, *quantum), 2, "statistics of `dynamics` is classical")
     assert not (project / "run/phonons").exists()

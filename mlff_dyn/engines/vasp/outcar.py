@@ -49,16 +49,7 @@ _PRINTED_PRESSURE_KILOBAR = 0.011
 
 @keeps_steps_before_damage
 def read_outcar(source: Source, options: ReadOptions) -> Iterator[Snapshot | RefusedStep]:
-    """Yield the chosen calculated steps.
-
-    Predicted steps of a run with a machine-learned force field, and an end that is missing, are told at the
-    end.
-
-    Raises
-    ------
-    DataError
-        If nothing in the file can be read; the message has its name.
-    """
+    """Yield the chosen calculated steps, and what is to be said of the rest; see `read_run`."""
 
     def begin(head: OutcarHead | None) -> Callable[[RawIonicStep], Snapshot]:
         return partial(_step, source, read_outcar_head(() if head is None else head.lines))

@@ -66,7 +66,10 @@ def read_run(
     head: type[_Head],
     begin: Callable[[_Head | None], Callable[[_Raw], Snapshot]],
 ) -> Iterator[Snapshot | RefusedStep]:
-    """Yield the chosen steps of a file of a run.
+    """Yield the chosen calculated steps of a file of a run.
+
+    Predicted steps of a run with a machine-learned force field, and an end that is missing, are told at the
+    end.
 
     Parameters
     ----------

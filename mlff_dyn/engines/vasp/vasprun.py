@@ -43,16 +43,7 @@ _SAME_VOLUME = 1.0e-5
 
 @keeps_steps_before_damage
 def read_vasprun(source: Source, options: ReadOptions) -> Iterator[Snapshot | RefusedStep]:
-    """Yield the chosen calculated steps.
-
-    Predicted steps of a run with a machine-learned force field, and an end that is missing, are told at the
-    end.
-
-    Raises
-    ------
-    DataError
-        If nothing in the file can be read; the message has its name.
-    """
+    """Yield the chosen calculated steps, and what is to be said of the rest; see `read_run`."""
 
     def begin(first: RunHead | None) -> Callable[[RawStep], Snapshot]:
         head = read_head("" if first is None else first.text)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import pinvh
 
+from mlff_dyn.errors import BasisError
 from mlff_dyn.kernels.harmonic import HarmonicTorus, second_order
 from mlff_dyn.lattice.basis import FULL, build_basis
 from mlff_dyn.lattice.rotations import ROTATIONAL_SUM_RULES
@@ -46,7 +47,13 @@ class Correction:
         cutoff: float | str = FULL if reach > largest_safe_cutoff(torus) else reach + _MARGIN_ANGSTROM
         rules = () if all(crystal.periodic) else tuple(ROTATIONAL_SUM_RULES)
         self.torus = torus
-        self.basis = build_basis(crystal, {2: cutoff}, torus, rotational_sum_rules=rules)
+        try:
+            self.basis = build_basis(crystal, {2: cutoff}, torus, rotational_sum_rules=rules)
+        except BasisError as error:
+            raise BasisError(
+                f"effective force constants on {torus.n_atoms} atoms: {error.message}",
+                fix="choose another phonons.supercell",
+            ) from None
         self._expansion = Expansion(self.basis)
         self._supercell = self._expansion.on(torus)
         self.is_linear = self.basis.parameter_orders == 2

@@ -11,10 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.model.fitting.error_models import held_out_forces
-from mlff_dyn.model.fitting.fit_data import FitData
-from mlff_dyn.model.fitting.labelled_frame import FitOptions
-from mlff_dyn.workflows.training.data import TrainingData
+from mlff_dyn.workflows.reporting.held_out import held_out_parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,17 +83,13 @@ def found_errors(workspace: Workspace, force_field: ForceField) -> FoundErrors:
     DataError
         If the data set is damaged.
     """
-    fit = workspace.config.training.fit
     if not workspace.dataset_path.exists():
         return FoundErrors()
-    options = FitOptions(energies=fit.energies, stress=fit.stress)
-    frames = TrainingData(workspace.dataset_path, workspace.expansion, options).fit_rows()
-    if not 2 <= len(frames) == force_field.training.n_snapshots:
+    rows, held_out = held_out_parts(workspace, force_field)
+    if len(held_out) != force_field.training.n_snapshots:
         return FoundErrors()
-    rows = FitData((), FitOptions(energies=False, stress=False)).updated(frames)
-    held_out = [held_out_forces(force_field.posterior, rows, k) for k in range(len(rows))]
     return FoundErrors(
-        tuple(_rms(frame.displacements) for frame in frames),
+        tuple(_rms(frame.displacements) for frame in rows.frames),
         tuple(_rms(part.scores) / force_field.calibration for part in held_out),
     )
 

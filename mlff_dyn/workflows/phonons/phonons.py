@@ -149,7 +149,13 @@ def _asked(given: EffectiveConfig | None, changed: Mapping[str, object]) -> Effe
         )
     if kind != values.get("kind"):
         values.pop("statistics", None)
-    return EffectiveConfig(**{**values, **changed})
+    try:
+        return EffectiveConfig(**{**values, **changed})
+    except ValueError:
+        raise UsageError(
+            "the temperatures of effective force constants are no temperatures",
+            fix="give --temperature finite numbers above zero",
+        ) from None
 
 
 def _task(source: Path | Config) -> _Task:

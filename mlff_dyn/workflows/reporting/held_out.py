@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.model.force_field import ForceField
+    from mlff_dyn.regression.errors.held_out import HeldOut
     from mlff_dyn.workflows.setup.workspace import Workspace
 
 
@@ -58,11 +59,29 @@ class HeldOutForces:
         }
 
 
+def held_out_parts(workspace: Workspace, force_field: ForceField) -> tuple[FitData, list[HeldOut]]:
+    """Rows of all frames of a run, and the prediction of each by a fit to the others; none of a single frame.
+
+    Energies and stresses stay in the fit: they tell little beside the forces, and a model file does not keep
+    their zeros.
+
+    Raises
+    ------
+    DataError
+        If the data set is damaged.
+    """
+    fit = workspace.config.training.fit
+    options = FitOptions(energies=fit.energies, stress=fit.stress)
+    data = TrainingData(workspace.dataset_path, workspace.expansion, options)
+    rows = FitData((), FitOptions(energies=False, stress=False)).updated(data.fit_rows())
+    numbers = range(len(rows)) if len(rows) > 1 else ()
+    return rows, [held_out_forces(force_field.posterior, rows, k) for k in numbers]
+
+
 def hold_out_frames(workspace: Workspace, force_field: ForceField) -> HeldOutForces | None:
     """Predict the forces of each frame of the data set of a run by a fit to those of all others.
 
-    None where there is one frame. Energies and stresses stay in the fit: they tell little beside the forces,
-    and a model file does not keep their zeros.
+    None where there is one frame.
 
     Parameters
     ----------
@@ -75,13 +94,9 @@ def hold_out_frames(workspace: Workspace, force_field: ForceField) -> HeldOutFor
     DataError
         If the data set is damaged.
     """
-    fit = workspace.config.training.fit
-    options = FitOptions(energies=fit.energies, stress=fit.stress)
-    data = TrainingData(workspace.dataset_path, workspace.expansion, options)
-    rows = FitData((), FitOptions(energies=False, stress=False)).updated(data.fit_rows())
-    if len(rows) < 2:
+    rows, found = held_out_parts(workspace, force_field)
+    if not found:
         return None
-    found = [held_out_forces(force_field.posterior, rows, k) for k in range(len(rows))]
     reference = np.concatenate([frame.targets.forces for frame in rows.frames])
     sds = [np.sqrt(part.noise_variances * (1.0 + part.leverages)) for part in found]
     numbers = [np.repeat(frame.supercell.torus.numbers, 3) for frame in rows.frames]

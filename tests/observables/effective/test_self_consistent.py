@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
+from mlff_dyn.errors import BasisError
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.model.expansion import Expansion
@@ -119,3 +120,10 @@ def test_longitudinal_waves_are_split_once():
     phonon.run_qpoints(wavevectors)
     np.testing.assert_allclose(bands.frequencies_thz, phonon.qpoints.frequencies, rtol=1e-5)
     assert bands.frequencies_thz[0, 5] > bands.frequencies_thz[0, 4] + 1.0
+
+
+def test_a_supercell_without_pairs_is_refused():
+    crystal = crystal_of(bulk("Cu", "fcc", a=3.6))
+    basis = build_basis(crystal, {2: 2.6, 4: {2: 2.6}})
+    with pytest.raises(BasisError, match="effective force constants on 1 atoms"):
+        Correction(Expansion(basis), input_supercell(crystal, (1, 1, 1)))
