@@ -159,7 +159,7 @@ def test_options_and_places_without_meaning_are_refused(moved: Path) -> None:
     line = refused(run / "md/300K-7/trajectory.h5", "-f", "xdatcar", "--trajectory", "a", "-o", out, code=2)
     assert "leave out --trajectory" in line
     assert "is a folder" in refused(run, "-f", "xdatcar", "-o", run, code=2)
-    assert "lammps-dump" in refused(run, "-f", "lammps", "-o", out, code=2)
+    assert "lammps-dump" in refused(run, "-f", "lammps-dmp", "-o", out, code=2)
     with RunLock(run):
         assert "in use" in refused(run, "-f", "xdatcar", "-o", out, code=2)
 

@@ -9,6 +9,7 @@ import pytest
 from ase import Atoms
 
 from mlff_dyn.engines.base import EngineResult
+from mlff_dyn.execution.attempts import write_mark
 from mlff_dyn.execution.local import LocalExecution
 from mlff_dyn.report.progress import NullProgress, PlainProgress
 from mlff_dyn.workflows import waiting
@@ -53,6 +54,7 @@ class SlowEngine:
 
 def finished(folder, name, seconds):
     (folder / name).mkdir()
+    write_mark(folder / name, {"input_files": []})
     for file, age in (("calculation.json", seconds), ("result.json", 0.0)):
         (folder / name / file).touch()
         now = time.time()
