@@ -213,12 +213,25 @@ def _read(path: Path) -> Run:
 
 def _measure(workbench: Workbench, folder: Path, status: str, seconds: float) -> Run:
     laboratory, temperatures = workbench.laboratory, workbench.material.system.temperatures_kelvin
-    labelled = [laboratory.labelled(each) for each in read_snapshots(folder / "run/dataset.extxyz")]
-    data = workbench.rows(labelled)
+    snapshots = list(read_snapshots(folder / "run/dataset.extxyz"))
+    labelled = [laboratory.labelled(each) for each in snapshots]
     numbers = sorted({n for n in _NUMBERS if n < len(labelled)} | {len(labelled)})
     force_field, _ = read_model(folder / "run/model.h5")
     lines = (folder / "run/journal.jsonl").read_text(encoding="utf-8").splitlines()
-    explored = [each for each in map(json.loads, lines) if each["event"] == "explored"]
+    events = [json.loads(line) for line in lines]
+    explored = [each for each in events if each["event"] == "explored"]
+    left_out = [each["n_snapshots"] for each in events if each["event"] == "outgrown"]
+
+    def error(n: int) -> float:
+        """Of a fit to what the training fitted after n calculations."""
+        is_left_out = bool(left_out) and n >= left_out[0]
+        known = [
+            frame
+            for frame, snapshot in zip(labelled[:n], snapshots, strict=False)
+            if not (is_left_out and snapshot.provenance.set_aside)
+        ]
+        return workbench.error(workbench.fit(workbench.rows(known)))
+
     return Run(
         material=workbench.material.system.name,
         criterion="",
@@ -226,7 +239,7 @@ def _measure(workbench: Workbench, folder: Path, status: str, seconds: float) ->
         status=status,
         calculations=len(labelled),
         numbers=tuple(numbers),
-        errors=tuple(workbench.error(workbench.fit(data.first(n))) for n in numbers),
+        errors=tuple(map(error, numbers)),
         called_at=_called_at(explored, workbench.material.n_steps),
         plateau=workbench.plateau,
         errors_at={f"{t:g}": workbench.error(force_field, t) for t in temperatures},
