@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlff_dyn.report.answer import Report
 from mlff_dyn.report.numbers import format_percent
 from mlff_dyn.units import format_kelvin
+from mlff_dyn.workflows.results.result_report import ResultReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,7 @@ HEADER = ("T", "conductivity", "data, order 2", "data, order 3", "expansion", "m
 
 
 @dataclass(frozen=True)
-class ConductivityReport(Report):
+class ConductivityReport(ResultReport):
     """Result of `conductivity`.
 
     Attributes
@@ -39,12 +39,9 @@ class ConductivityReport(Report):
         That bring the error under its limit; None: no number of them.
     limited_by : str                   ``order 2``, ``order 3`` or ``expansion``
     clusters : tuple of mapping        shares of order 3 by longest distance
-    warnings : tuple of str
-    files : tuple of str               in the directory of the answer
     """
 
     verb = "conductivity"
-    n_atoms: int
     method: str
     order_2: str
     wigner: bool
@@ -61,9 +58,6 @@ class ConductivityReport(Report):
     further_calculations: int | None
     limited_by: str
     clusters: tuple[Mapping[str, Any], ...]
-    warnings: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    directory: str = field(default="", kw_only=True)
 
     def why_null(self) -> Mapping[str, str]:
         """Say what was not asked for, and why no calculations help."""
@@ -94,8 +88,7 @@ class ConductivityReport(Report):
             share = format_percent(most["variance_share"])
             text = f"{share} of the variance by data is of those up to {most['longest_angstrom']:.2f} Å wide"
             rows.append(("clusters of order 3", text))
-        rows += [("warning", line) for line in self.warnings]
-        return [*rows, ("files", self.directory)]
+        return rows
 
     def described(self) -> str:
         """Say how the conductivity was found."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mlff_dyn.observables.sampled_phonons import SampledPhonons
     from mlff_dyn.report.progress import Progress
     from mlff_dyn.workflows.phonons.model_dynamics import ModelDynamics
+    from mlff_dyn.workflows.results.found_model import FoundModel
 
 _SAMPLE_EVERY_FEMTOSECONDS = 25.0
 _MOST_AVERAGES = 8
@@ -47,25 +48,21 @@ class EffectiveTask:
     ----------
     settings : EffectiveConfig
     phonons : SampledPhonons
+    model : FoundModel
     folder : Path
-    timestep_femtoseconds : float    the longest to be taken
-    seed : int
-    model : str                      digest of its file
     """
 
     settings: EffectiveConfig
     phonons: SampledPhonons
+    model: FoundModel
     folder: Path
-    timestep_femtoseconds: float
-    seed: int
-    model: str
 
     def inputs_at(self, temperature_kelvin: float) -> str:
         """Digest of all that one temperature depends on."""
         settings = self.settings.model_dump(mode="json", exclude={"temperatures_kelvin"})
         cell = self.phonons.torus.matrix.tolist()
-        own = [_VERSION, self.model, cell, settings, temperature_kelvin, self.seed, self.phonons.n_samples]
-        return digest([*own, self.timestep_femtoseconds])
+        own = [_VERSION, self.model.digest, cell, settings, temperature_kelvin, self.model.seed]
+        return digest([*own, self.phonons.n_samples, self.model.timestep_femtoseconds])
 
 
 def effective_constants(task: EffectiveTask, progress: Progress) -> list[EffectiveForceConstants]:
@@ -95,11 +92,11 @@ def effective_constants(task: EffectiveTask, progress: Progress) -> list[Effecti
                 is_quantum=task.settings.is_quantum,
                 error_limit_relative=task.settings.error_limit_relative,
                 most_configurations=task.settings.max_configurations,
-                seed=task.seed,
+                seed=task.model.seed,
             )
             averaged = _average(task, correction, settings, progress)
             found = averaged.in_phonopy_form(task.phonons, settings, task.inputs_at(temperature))
-            found = replace(found, model=task.model)
+            found = replace(found, model=task.model.digest)
             write_effective(path, found)
         every.append(found)
     return every
@@ -133,14 +130,14 @@ def _average(
 
 def _dynamics(task: EffectiveTask, temperature_kelvin: float) -> ModelDynamics:
     settings, phonons = task.settings, task.phonons
-    motion = Motion(temperature_kelvin, task.timestep_femtoseconds, settings.n_steps)
+    motion = Motion(temperature_kelvin, task.model.timestep_femtoseconds, settings.n_steps)
     return plan_dynamics(
         phonons.force_field,
         phonons.torus,
         motion,
         n_replicas=settings.n_replicas,
         sample_every_femtoseconds=_SAMPLE_EVERY_FEMTOSECONDS,
-        seed=task.seed,
+        seed=task.model.seed,
     )
 
 
@@ -154,7 +151,7 @@ def expected_cost(task: EffectiveTask) -> dict[str, object]:
     phonons, torus = task.phonons, task.phonons.torus
     correction = Correction(phonons.force_field.expansion, torus)
     kernel = phonons.force_field.on(torus).kernel
-    u = 0.01 * np.random.default_rng(task.seed).standard_normal((torus.n_atoms, 3))
+    u = 0.01 * np.random.default_rng(task.model.seed).standard_normal((torus.n_atoms, 3))
     started = time.perf_counter()
     for _ in range(_TRIALS):
         kernel.energy_forces(u)

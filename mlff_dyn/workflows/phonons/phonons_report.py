@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlff_dyn.report.answer import Report
 from mlff_dyn.units import format_kelvin
+from mlff_dyn.workflows.results.result_report import ResultReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ _UNITS = ("", "eV/atom", "k_B/atom", "k_B/atom", "", "Å²")
 
 
 @dataclass(frozen=True)
-class PhononsReport(Report):
+class PhononsReport(ResultReport):
     """Result of `phonons`; standard deviations are those of the data, ``mesh_error`` that of the q-mesh.
 
     Attributes
@@ -37,12 +37,9 @@ class PhononsReport(Report):
     thermal : tuple of mapping     by temperature, 0 K first; see `thermal_rows`
     effective : tuple of mapping   by temperature, of effective force constants; two kinds of errors
     spectra : tuple of mapping     by temperature, of lines; statistical errors
-    warnings : tuple of str
-    files : tuple of str           in the directory of the answer
     """
 
     verb = "phonons"
-    n_atoms: int
     q_mesh: tuple[int, ...]
     n_samples: int
     frequency_max_thz: float
@@ -54,9 +51,6 @@ class PhononsReport(Report):
     thermal: tuple[Mapping[str, Any], ...]
     effective: tuple[Mapping[str, Any], ...] = ()
     spectra: tuple[Mapping[str, Any], ...] = ()
-    warnings: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    directory: str = field(default="", kw_only=True)
 
     def why_null(self) -> Mapping[str, str]:
         """Say what is not known without order 3, in fewer dimensions, or with imaginary modes."""
@@ -98,8 +92,7 @@ class PhononsReport(Report):
             )
             name = f"{format_kelvin(each['temperature_k'])} K, linewidths"
             rows.append((name, f"{mean} THz, at most {largest} THz, {each['n_lines']} lines"))
-        rows += [("warning", line) for line in self.warnings]
-        return [*rows, ("files", self.directory)]
+        return rows
 
     def effective_cells(self) -> list[tuple[str, ...]]:
         """Return the cells of a table of effective phonons by temperature.

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mlff_dyn.observables.sampled_phonons import SampledPhonons
     from mlff_dyn.report.progress import Progress
     from mlff_dyn.workflows.phonons.model_dynamics import ModelDynamics
+    from mlff_dyn.workflows.results.found_model import FoundModel
 
 SPECTRA = "spectra"
 """Name of the picture."""
@@ -46,19 +47,15 @@ class SpectraTask:
     phonons : SampledPhonons
     effective : tuple of EffectiveForceConstants
         Whose modes are taken at their temperatures, instead of those at rest.
+    model : FoundModel
     folder : Path
-    timestep_femtoseconds : float    the longest to be taken
-    seed : int
-    inputs : str                     digest of the model and the cell
     """
 
     settings: SpectraConfig
     phonons: SampledPhonons
     effective: Sequence[EffectiveForceConstants]
+    model: FoundModel
     folder: Path
-    timestep_femtoseconds: float
-    seed: int
-    inputs: str
 
 
 def spectra_at_temperatures(
@@ -79,13 +76,14 @@ def spectra_at_temperatures(
         If a file cannot be written.
     """
     every, names = [], []
+    inputs = digest([task.model.digest, task.phonons.torus.matrix.tolist()])
     for temperature in task.settings.temperatures_kelvin:
         name = f"{SPECTRA}-{format_kelvin(temperature)}K.json"
         path = task.folder / name
         chosen = [each for each in task.effective if each.temperature_kelvin == temperature]
         settings = task.settings.model_dump(mode="json", exclude={"temperatures_kelvin"})
         identity = digest(
-            [_VERSION, task.inputs, settings, temperature, task.seed, *(each.inputs for each in chosen)]
+            [_VERSION, inputs, settings, temperature, task.model.seed, *(each.inputs for each in chosen)]
         )
         content = _found(path, identity)
         if content is None:
@@ -151,10 +149,10 @@ def _dynamics(task: SpectraTask, temperature: float, sample_every_femtoseconds: 
     return plan_dynamics(
         phonons.force_field,
         phonons.torus,
-        Motion(temperature, task.timestep_femtoseconds, task.settings.n_steps),
+        Motion(temperature, task.model.timestep_femtoseconds, task.settings.n_steps),
         n_replicas=task.settings.n_replicas,
         sample_every_femtoseconds=sample_every_femtoseconds,
-        seed=task.seed,
+        seed=task.model.seed,
         keeps_energy=True,
     )
 

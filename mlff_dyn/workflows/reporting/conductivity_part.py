@@ -7,21 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.report.answer import read_report
 from mlff_dyn.report.conductivity_plots import plot_conductivity, plot_cumulative
 from mlff_dyn.report.html_page import Part, Table, Text
 from mlff_dyn.report.numbers import format_percent
 from mlff_dyn.units import format_kelvin
-from mlff_dyn.workflows.conductivity.conductivity import ANSWER, PLACE, report_of
 from mlff_dyn.workflows.conductivity.conductivity_report import HEADER, ConductivityReport, format_mesh
+from mlff_dyn.workflows.results.result_folder import ResultFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from mlff_dyn.report.html_page import Picture
-
-    Draw = Callable[[str, str, Callable[[Path], None]], Picture]
+    from mlff_dyn.report.html_page import Draw
 
 _UNIT = "watt_per_meter_kelvin"
 
@@ -36,10 +32,10 @@ def conductivity_part(directory: Path, draw: Draw) -> list[Part]:
     draw : callable
         Takes name, caption and plot of a picture.
     """
-    folder = directory / PLACE
-    report = report_of(read_report(folder / ANSWER, ConductivityReport))
+    folder = ResultFolder(directory, ConductivityReport)
+    report = folder.stored()
     try:
-        modes = json.loads((folder / "cumulative.json").read_text(encoding="utf-8"))
+        modes = json.loads((folder.path / "cumulative.json").read_text(encoding="utf-8"))
         names = ("mean_free_paths_angstrom", "frequencies_thz", f"kappa_{_UNIT}")
         paths, frequencies, parts = (np.array(modes[name], float) for name in names)
     except (OSError, ValueError, KeyError, TypeError):

@@ -13,13 +13,10 @@ from mlff_dyn.report.training_plots import plot_dispersion
 from mlff_dyn.units import format_kelvin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from mlff_dyn.report.html_page import Block, Picture
+    from mlff_dyn.report.html_page import Block, Draw
     from mlff_dyn.workflows.phonons.phonons_report import PhononsReport
-
-    Draw = Callable[[str, str, Callable[[Path], None]], Picture]
 
 _HEADER = ("T, K", "average", "lowest, THz", "highest, THz", "free energy, eV/atom", "Monte Carlo error")
 
