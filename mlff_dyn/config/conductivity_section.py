@@ -30,7 +30,7 @@ class ConductivityConfig(Section):
     wigner: bool = Field(
         default=False, description="Add what tunnels between modes of near frequencies (Wigner transport)."
     )
-    mesh: tuple[Points, Points, Points] | Literal["auto"] = Field(
+    q_mesh: tuple[Points, Points, Points] | Literal["auto"] = Field(
         default="auto",
         description="Wave vectors along each axis of the primitive cell; `auto`: finer meshes in turn until "
         "the error of the mesh is below `mesh_error_limit_relative`, or the next one would take more than "

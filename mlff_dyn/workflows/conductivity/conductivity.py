@@ -26,9 +26,10 @@ from mlff_dyn.observables.conductivity.shares import frames_for, shares_by_size,
 from mlff_dyn.observables.conductivity.solver import LBTE, Conductivity, ThreePhonons, Transport
 from mlff_dyn.report.answer import DryRun, Report, format_json
 from mlff_dyn.report.conductivity_plots import plot_conductivity, plot_cumulative
+from mlff_dyn.report.numbers import format_mesh
 from mlff_dyn.store.atomic import atomic_write_text
 from mlff_dyn.units import format_kelvin
-from mlff_dyn.workflows.conductivity.conductivity_report import ConductivityReport, format_mesh
+from mlff_dyn.workflows.conductivity.conductivity_report import ConductivityReport
 from mlff_dyn.workflows.conductivity.conductivity_rows import (
     cluster_rows,
     cumulative_values,
@@ -84,18 +85,18 @@ class _Task:
     @property
     def meshes(self) -> tuple[Mesh, ...]:
         """Those that are tried in turn."""
-        given = self.settings.mesh
+        given = self.settings.q_mesh
         if given == "auto":
             return meshes_to_try(self.torus)
         periodic = self.torus.crystal.periodic
         if any(n > 1 and not along for n, along in zip(given, periodic, strict=True)):
             raise UsageError(
-                f"conductivity.mesh {format_mesh(given)} has several points along an axis without periods",
+                f"conductivity.q_mesh {format_mesh(given)} has several points along an axis without periods",
                 fix="give 1 there",
             )
         if given == (1, 1, 1):
             raise UsageError(
-                "conductivity.mesh 1 x 1 x 1 holds the zone center alone, where nothing moves heat",
+                "conductivity.q_mesh 1 x 1 x 1 holds the zone center alone, where nothing moves heat",
                 fix="give more wave vectors, or auto",
             )
         coarse = coarse_mesh_of(given)
@@ -169,7 +170,7 @@ def _check(task: _Task, phonons: ThreePhonons) -> None:
         raise UsageError(
             f"{task.torus.n_atoms} atoms and a q-mesh of {format_mesh(task.meshes[-1])} take about "
             f"{needed / 2**30:.0f} GiB of memory; there are {available / 2**30:.0f}",
-            fix="choose a smaller conductivity.supercell or conductivity.mesh, or method rta",
+            fix="choose a smaller conductivity.supercell or conductivity.q_mesh, or method rta",
         )
     phonons.constants(3)
 
@@ -180,11 +181,11 @@ def _dry_run(task: _Task) -> DryRun:
     memory = expected_bytes(torus, mesh, n_kelvin, is_lbte=task.settings.method == LBTE)
     sizes: dict[str, object] = {
         "n_atoms": torus.n_atoms,
-        "mesh": list(mesh),
+        "q_mesh": list(mesh),
         "n_wavevectors": int(np.prod(mesh)),
         "n_irreducible": n_irreducible(torus, mesh),
         "memory_megabytes": round(memory / _BYTES_PER_MEGABYTE, 1),
-        "expected_minutes": round(_minutes(task), 1),
+        "expected_minutes": float(f"{_minutes(task):.2g}"),
     }
     more = {"temperatures_k": list(task.settings.temperatures_kelvin), "warnings": task.model.warnings}
     return DryRun(ConductivityReport, sizes, more)
@@ -212,7 +213,7 @@ def _calculate(task: _Task, phonons: ThreePhonons, progress: Progress) -> Conduc
         endless = extrapolated(found)
         error = np.abs(endless[:, :3].mean(axis=1) / found[-1].mean - 1.0).max()
         is_fine = error <= task.settings.mesh_error_limit_relative
-        if task.settings.mesh == "auto" and len(found) > 1 and is_fine:
+        if task.settings.q_mesh == "auto" and len(found) > 1 and is_fine:
             break
     slope_mesh = slope_mesh_of(task.torus, found[-1].mesh)
     n_samples = task.settings.n_samples
@@ -264,7 +265,7 @@ def _report(
     row = thermal_rows(task.transport, found, slopes, errors)[reference]
     truncation = row["kappa_expansion_sd_watt_per_meter_kelvin"] / row["kappa_watt_per_meter_kelvin"]
     variances = variance_after_frames(phonons, of_mean) / kappa**2
-    sampling = row["kappa_sampling_sd_watt_per_meter_kelvin"] / row["kappa_watt_per_meter_kelvin"]
+    sampling = row["kappa_statistical_error_watt_per_meter_kelvin"] / row["kappa_watt_per_meter_kelvin"]
     others = truncation**2 + sampling**2
     error = float(np.sqrt(variances[0] + others))
     return ConductivityReport(
@@ -275,9 +276,9 @@ def _report(
         wigner=settings.wigner,
         isotopes=settings.isotopes,
         boundary_micrometer=settings.boundary_micrometer,
-        mesh=found[-1].mesh,
-        slope_mesh=slopes.mesh,
-        meshes=mesh_rows(found, reference),
+        q_mesh=found[-1].mesh,
+        slope_q_mesh=slopes.mesh,
+        q_meshes=mesh_rows(found, reference),
         has_dipoles=task.model.force_field.long_range is not None,
         thermal=thermal_rows(task.transport, found, slopes, errors),
         reference_temperature_k=settings.temperatures_kelvin[reference],

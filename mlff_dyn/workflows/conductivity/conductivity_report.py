@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlff_dyn.report.numbers import format_percent
+from mlff_dyn.report.numbers import format_mesh, format_percent, format_with_errors
 from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.results.result_report import ResultReport
 
@@ -27,9 +26,9 @@ class ConductivityReport(ResultReport):
     order_2 : str                      ``rest``, or the kind of effective force constants
     wigner, isotopes : bool
     boundary_micrometer : float or None
-    mesh : tuple of int                of the conductivity
-    slope_mesh : tuple of int          of its error bar
-    meshes : tuple of mapping          those that were tried; see `mesh_rows`
+    q_mesh : tuple of int              of the conductivity
+    slope_q_mesh : tuple of int        of its error bar
+    q_meshes : tuple of mapping        those that were tried; see `mesh_rows`
     has_dipoles : bool                 Born charges of the model split LO and TO once
     thermal : tuple of mapping         by temperature; see `thermal_rows`
     reference_temperature_k : float    of the next five
@@ -47,9 +46,9 @@ class ConductivityReport(ResultReport):
     wigner: bool
     isotopes: bool
     boundary_micrometer: float | None
-    mesh: tuple[int, ...]
-    slope_mesh: tuple[int, ...]
-    meshes: tuple[Mapping[str, Any], ...]
+    q_mesh: tuple[int, ...]
+    slope_q_mesh: tuple[int, ...]
+    q_meshes: tuple[Mapping[str, Any], ...]
     has_dipoles: bool
     thermal: tuple[Mapping[str, Any], ...]
     reference_temperature_k: float
@@ -70,13 +69,14 @@ class ConductivityReport(ResultReport):
     def rows(self) -> list[tuple[str, str]]:
         """Return the rows for people."""
         tried = ", ".join(
-            f"{format_mesh(each['mesh'])}: {each['kappa_watt_per_meter_kelvin']:.4g}" for each in self.meshes
+            f"{format_mesh(each['q_mesh'])}: {each['kappa_watt_per_meter_kelvin']:.4g}"
+            for each in self.q_meshes
         )
         kelvin = format_kelvin(self.reference_temperature_k)
         rows = [
-            ("cell", f"{self.n_atoms} atoms, q-mesh {format_mesh(self.mesh)}"),
+            ("cell", f"{self.n_atoms} atoms, q-mesh {format_mesh(self.q_mesh)}"),
             ("method", self.described()),
-            (f"meshes, {kelvin} K", f"{tried} W/mK"),
+            (f"q-meshes, {kelvin} K", f"{tried} W/mK"),
         ]
         rows += [(f"{cells[0]} K", _described_row(cells)) for cells in self.cells()]
         rows += [
@@ -114,7 +114,7 @@ class ConductivityReport(ResultReport):
         return [
             (
                 format_kelvin(each["temperature_k"]),
-                format_with_sd(each[f"kappa_{name}"], each[f"kappa_sd_{name}"]),
+                format_with_errors(each[f"kappa_{name}"], each[f"kappa_sd_{name}"]),
                 *(
                     f"{each[f'kappa_{part}_{name}']:.2g}"
                     for part in ("order_2_sd", "order_3_sd", "expansion_sd", "mesh_error")
@@ -123,17 +123,6 @@ class ConductivityReport(ResultReport):
             )
             for each in self.thermal
         ]
-
-
-def format_mesh(mesh: tuple[int, ...]) -> str:
-    """Return the numbers with crosses between them."""
-    return " x ".join(map(str, mesh))
-
-
-def format_with_sd(value: float, sd: float) -> str:
-    """Return a value with as many digits as its standard deviation makes meaningful."""
-    digits = 3 if sd <= 0.0 else max(0, 1 - math.floor(math.log10(sd)))
-    return f"{value:.{digits}f} ± {sd:.{digits}f}"
 
 
 def _described_row(cells: tuple[str, ...]) -> str:

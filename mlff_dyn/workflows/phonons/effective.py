@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _SAMPLE_EVERY_FEMTOSECONDS = 25.0
 _MOST_AVERAGES = 8
 """Averages that the last and largest set of displacements usually takes, errors included."""
+_SECONDS_PER_MINUTE = 60.0
 _VERSION = 1
 _TRIALS = 4
 
@@ -173,5 +174,5 @@ def expected_cost(task: EffectiveTask) -> dict[str, object]:
         "effective_n_parameters": correction.n_parameters,
         "effective_n_configurations": count,
         "effective_md_steps": steps,
-        "effective_seconds_per_temperature": float(f"{seconds:.2g}"),
+        "effective_expected_minutes_per_temperature": float(f"{seconds / _SECONDS_PER_MINUTE:.2g}"),
     }

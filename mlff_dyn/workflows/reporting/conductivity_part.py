@@ -9,9 +9,9 @@ import numpy as np
 
 from mlff_dyn.report.conductivity_plots import plot_conductivity, plot_cumulative
 from mlff_dyn.report.html_page import Part, Table, Text
-from mlff_dyn.report.numbers import format_percent
+from mlff_dyn.report.numbers import format_mesh, format_percent
 from mlff_dyn.units import format_kelvin
-from mlff_dyn.workflows.conductivity.conductivity_report import HEADER, ConductivityReport, format_mesh
+from mlff_dyn.workflows.conductivity.conductivity_report import HEADER, ConductivityReport
 from mlff_dyn.workflows.results.result_folder import ResultFolder
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def conductivity_part(directory: Path, draw: Draw) -> list[Part]:
     kelvin, kappa, sds = (np.array([each[key] for each in report.thermal]) for key in keys)
     room, sd = format_kelvin(report.reference_temperature_k), report.error_relative
     lead = (
-        f"{report.described().capitalize()}, on a q-mesh of {format_mesh(report.mesh)}; ± is one standard "
+        f"{report.described().capitalize()}, on a q-mesh of {format_mesh(report.q_mesh)}; ± is one standard "
         "deviation of data and expansion, without the mesh. On an endless mesh it would be that of the last "
         f"column. At {room} K the error is {format_percent(sd)}, limited by {report.limited_by}; further "
         f"calculations: {report.outlook()}."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.report.html_page import Part, Table, Text
+from mlff_dyn.report.numbers import format_mesh
 from mlff_dyn.report.phonon_plots import plot_dos, plot_gruneisen
 from mlff_dyn.workflows.phonons.phonons_report import HEADER, PhononsReport
 from mlff_dyn.workflows.reporting.temperature_part import temperature_part
@@ -57,9 +58,9 @@ def phonons_part(directory: Path, draw: Draw) -> list[Part]:
         blocks.append(draw("gruneisen", caption, lambda path: plot_gruneisen(path, frequencies, values, sds)))
     header = [f"{name}, {unit}".strip(", ") for name, unit in zip(HEADER, _UNITS, strict=True)]
     blocks.append(Table(header, report.cells(), numbers=range(1, len(header) - 1)))
-    mesh = " x ".join(map(str, report.q_mesh))
     lead = (
-        f"Harmonic values on a q-mesh of {mesh}, at constant volume; ± is one standard deviation of the data."
+        f"Harmonic values on a q-mesh of {format_mesh(report.q_mesh)}, at constant volume; ± is one standard "
+        "deviation of the data."
     )
     thermal = Part("Thermal properties", [Text(lead), *blocks])
     return [thermal, *temperature_part(folder.path, report, draw)]

@@ -43,11 +43,11 @@ def _effective(folder: Path, report: PhononsReport, draw: Draw) -> list[Block]:
     if not report.effective:
         return []
     band, hot = (_read(folder / f"{name}.json") for name in ("band", "effective"))
-    names = ("data", "monte_carlo")
+    names = ("sd", "statistical_error")
     curves = {
         f"{format_kelvin(each['temperature_k'])} K": (
             np.array(each["frequencies_thz"]),
-            np.hypot(*(np.array(each[f"frequencies_{name}_sd_thz"]) for name in names)),
+            np.hypot(*(np.array(each[f"frequencies_{name}_thz"]) for name in names)),
         )
         for each in hot["temperatures"]
     }

@@ -146,7 +146,7 @@ def _dry_run(task: _Task) -> DryRun:
         "n_runs": task.runs_per_temperature * len(settings.temperatures_kelvin),
         "n_steps": task.n_steps,
         "q_mesh": list(task.calculations(NullProgress()).mesh),
-        "minutes": float(f"{_minutes(task):.2g}"),
+        "expected_minutes": float(f"{_minutes(task):.2g}"),
         "memory_megabytes": round(8e-6 * (frames + rows), 1),
     }
     return DryRun(ThermodynamicsReport, sizes, {"warnings": _warnings(task)})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlff_dyn.report.numbers import format_with_errors
 from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.results.result_report import ResultReport
 
@@ -184,10 +185,7 @@ def _number(
     *,
     scale: float = 1.0,
 ) -> str:
-    """Value ± error of the data (± Monte Carlo error), as precise as the smallest of them."""
+    """Value ± error of the data (± Monte Carlo error)."""
     value, *errors = (_part(row, name, unit, place, suffix) for suffix in ("", "_sd", _STATISTICAL))
-    known = [scale * each for each in errors if each is not None]
-    sizes = [each for each in known if each > 0.0] or [abs(scale * (value or 0.0)) * 1e-3 or 1.0]
-    digits = min(6, max(0, 1 - int(np.floor(np.log10(min(sizes))))))
-    parts = [f"{each:.{digits}f}" for each in (scale * (value or 0.0), *known)]
-    return " ± ".join(parts)
+    known = (scale * each for each in errors if each is not None)
+    return format_with_errors(scale * (value or 0.0), *known)
