@@ -14,7 +14,7 @@ def conductivity(
     source: ModelSource,
     effective: Annotated[
         Kind | None,
-        typer.Option("--effective", help="Effective force constants of order 2 at each temperature."),
+        typer.Option("--effective", help="Order 2 at each temperature, as conductivity.order_2."),
     ] = None,
 ) -> None:
     """Calculate the lattice thermal conductivity, with its error bar."""

@@ -21,11 +21,11 @@ def phonons(
     source: ModelSource,
     effective: Annotated[
         Kind | None,
-        typer.Option("--effective", help="Effective force constants too, as phonons.effective.kind."),
+        typer.Option("--effective", help="Order 2 at temperatures too, as phonons.effective.kind."),
     ] = None,
     temperature: Annotated[
         list[float] | None,
-        typer.Option("--temperature", min=1e-3, metavar="K", help="Temperature of them; may be repeated."),
+        typer.Option("--temperature", min=1e-3, metavar="K", help="Of --effective; may be repeated."),
     ] = None,
 ) -> None:
     """Calculate phonons and thermal properties, at rest and at temperature, with error bars."""

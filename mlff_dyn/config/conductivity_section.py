@@ -57,5 +57,7 @@ class ConductivityConfig(Section):
         default=None, gt=0.0, description="Mean free path that boundaries leave; null: no boundaries."
     )
     n_samples: Integer = Field(
-        default=8, ge=2, description="Samples of order 2 that its part of the error bar is taken from."
+        default=8,
+        ge=2,
+        description="Samples of the posterior that errors by order 2 are taken from.",
     )

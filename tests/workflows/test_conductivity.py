@@ -79,7 +79,11 @@ def test_order_2_may_be_that_of_a_temperature(project):
     assert found.exit_code == 0, found.stderr
     answer, rest = json.loads(found.stdout), json.loads(at_rest.stdout)
     assert answer["order_2"] == "self-consistent"
-    assert (project / "run/phonons/effective-310K.h5").exists()
+    files = [project / f"run/phonons/effective-{kelvin}K.h5" for kelvin in (300, 310)]
+    written = [path.stat().st_mtime_ns for path in files]
+    kelvin = ("--temperature", 300, "--temperature", 310)
+    assert invoke("phonons", config, "--effective", "self-consistent", *kelvin, *effective).exit_code == 0
+    assert [path.stat().st_mtime_ns for path in files] == written
     for each, other in zip(answer["thermal"], rest["thermal"], strict=True):
         assert each[KAPPA] == pytest.approx(other[KAPPA], rel=0.3)
         assert each[KAPPA] != other[KAPPA]

@@ -26,14 +26,14 @@ from mlff_dyn.workflows.setup.workspace import digest
 from mlff_dyn.workflows.stability import coverage_warnings, describe_imaginary
 from mlff_dyn.workflows.thermodynamics.calculations import Calculations
 from mlff_dyn.workflows.thermodynamics.kept_parts import KeptParts
-from mlff_dyn.workflows.thermodynamics.results import (
+from mlff_dyn.workflows.thermodynamics.thermodynamics_report import PLOTS, ThermodynamicsReport
+from mlff_dyn.workflows.thermodynamics.thermodynamics_rows import (
     elastic_row,
     expansion_rows,
     free_energy_rows,
     isothermal_constants,
     with_constant_pressure,
 )
-from mlff_dyn.workflows.thermodynamics.thermodynamics_report import PLOTS, ThermodynamicsReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
