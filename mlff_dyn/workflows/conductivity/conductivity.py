@@ -27,6 +27,7 @@ from mlff_dyn.observables.conductivity.solver import LBTE, Conductivity, ThreePh
 from mlff_dyn.report.answer import DryRun, Report, format_json
 from mlff_dyn.report.conductivity_plots import plot_conductivity, plot_cumulative
 from mlff_dyn.report.numbers import format_mesh
+from mlff_dyn.report.plots import SUFFIXES
 from mlff_dyn.store.atomic import atomic_write_text
 from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.conductivity.conductivity_report import ConductivityReport
@@ -39,6 +40,7 @@ from mlff_dyn.workflows.conductivity.conductivity_rows import (
 from mlff_dyn.workflows.conductivity.on_meshes import Phonons, on_mesh, slopes_on_mesh
 from mlff_dyn.workflows.conductivity.order_2 import order_2_at
 from mlff_dyn.workflows.conductivity.unfinished import Unfinished
+from mlff_dyn.workflows.results.cost import in_megabytes
 from mlff_dyn.workflows.results.found_model import find_model
 from mlff_dyn.workflows.results.result_folder import ResultFolder
 from mlff_dyn.workflows.setup.workspace import digest
@@ -57,8 +59,7 @@ if TYPE_CHECKING:
     from mlff_dyn.workflows.results.found_model import FoundModel
 
 _UNFINISHED = "unfinished"
-_PLOTS, _SUFFIXES = ("conductivity", "cumulative"), ("png", "svg")
-_BYTES_PER_MEGABYTE = 1e6
+_PLOTS = ("conductivity", "cumulative")
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +185,7 @@ def _dry_run(task: _Task) -> DryRun:
         "q_mesh": list(mesh),
         "n_wavevectors": int(np.prod(mesh)),
         "n_irreducible": n_irreducible(torus, mesh),
-        "memory_megabytes": round(memory / _BYTES_PER_MEGABYTE, 1),
+        "memory_megabytes": in_megabytes(memory),
         "expected_minutes": float(f"{_minutes(task):.2g}"),
     }
     more = {"temperatures_k": list(task.settings.temperatures_kelvin), "warnings": task.model.warnings}
@@ -288,7 +289,7 @@ def _report(
         limited_by=_limit(row),
         clusters=cluster_rows(shares_by_size(phonons, slopes, reference)),
         warnings=tuple(task.model.warnings),
-        files=(*(f"{name}.{suffix}" for name in _PLOTS for suffix in _SUFFIXES), "cumulative.json"),
+        files=(*(f"{name}.{suffix}" for name in _PLOTS for suffix in SUFFIXES), "cumulative.json"),
         directory=str(task.folder.path),
     )
 
@@ -308,7 +309,7 @@ def _write(task: _Task, found: Conductivity, report: ConductivityReport) -> None
         for key in ("temperature_k", f"kappa_{name}", f"kappa_sd_{name}")
     )
     values = cumulative_values(found, task.transport, reference)
-    for suffix in _SUFFIXES:
+    for suffix in SUFFIXES:
         plot_conductivity(folder / f"conductivity.{suffix}", kelvin, kappa, sds)
         paths, frequencies, parts = (
             np.array(values[key]) for key in ("mean_free_paths_angstrom", "frequencies_thz", f"kappa_{name}")

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.config.phonons_section import EffectiveConfig
 from mlff_dyn.errors import DataError
 from mlff_dyn.observables.sampled_phonons import sampled_phonons
 from mlff_dyn.units import format_kelvin
-from mlff_dyn.workflows.phonons.effective import EffectiveTask, effective_constants
+from mlff_dyn.workflows.phonons.effective import EffectiveTask, effective_constants, effective_settings
 from mlff_dyn.workflows.phonons.phonons_report import PhononsReport
 from mlff_dyn.workflows.results.result_folder import ResultFolder
 
@@ -49,10 +48,8 @@ def order_2_at(
     DataError
         If the crystal is not stable at a temperature.
     """
-    given = {} if phonons.effective is None else phonons.effective.model_dump()
-    if given.get("kind") != kind:
-        given.pop("statistics", None)
-    settings = EffectiveConfig(**{**given, "kind": kind, "temperatures_kelvin": temperatures_kelvin})
+    changed = {"kind": kind, "temperatures_kelvin": temperatures_kelvin}
+    settings = effective_settings(phonons.effective, changed)
     prepared = sampled_phonons(model.force_field, torus, n_samples=phonons.n_samples, seed=model.seed)
     folder = ResultFolder(model.path.parent, PhononsReport).path
     folder.mkdir(exist_ok=True)

@@ -10,6 +10,7 @@ import numpy as np
 from mlff_dyn.formats.effective_file import effective_name
 from mlff_dyn.observables.effective.effective_phonons import effective_bands, free_energy
 from mlff_dyn.report.answer import format_json
+from mlff_dyn.report.plots import SUFFIXES
 from mlff_dyn.report.training_plots import plot_dispersion
 from mlff_dyn.store.atomic import atomic_write_text
 from mlff_dyn.units import format_kelvin
@@ -80,12 +81,12 @@ def at_temperature(
         parts.append({"temperature_k": found.temperature_kelvin, **along})
     content = {"distances_per_angstrom": path.distances, "wavevectors_reduced": path.wavevectors}
     atomic_write_text(task.folder / f"{EFFECTIVE}.json", format_json({**content, "temperatures": parts}))
-    for suffix in ("png", "svg"):
+    for suffix in SUFFIXES:
         picture = task.folder / f"{EFFECTIVE}.{suffix}"
         own = (picture, path.distances, harmonic.frequencies_thz, harmonic.sds_thz, path.ticks)
         plot_dispersion(*own, others=curves)
     names = [effective_name(found.temperature_kelvin) for found in every]
-    files = (*(f"{EFFECTIVE}.{suffix}" for suffix in ("png", "svg", "json")), *names)
+    files = (*(f"{EFFECTIVE}.{suffix}" for suffix in (*SUFFIXES, "json")), *names)
     return AtTemperature(tuple(rows), tuple(every), files, tuple(warnings))
 
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlff_dyn.config.phonons_section import EffectiveConfig, PhononsConfig
-from mlff_dyn.errors import UsageError
+from mlff_dyn.config.phonons_section import PhononsConfig
 from mlff_dyn.formats.phonopy_files import write_phonopy
 from mlff_dyn.observables.dispersion import dispersion_of
 from mlff_dyn.observables.gruneisen import gruneisen, has_gruneisen
@@ -18,12 +17,14 @@ from mlff_dyn.observables.harmonic_properties import harmonic_properties, mesh_o
 from mlff_dyn.observables.sampled_phonons import sampled_phonons
 from mlff_dyn.report.answer import DryRun, Report, format_json
 from mlff_dyn.report.phonon_plots import plot_dos
+from mlff_dyn.report.plots import SUFFIXES
 from mlff_dyn.report.training_plots import plot_dispersion
 from mlff_dyn.store.atomic import atomic_write_text, sync_path
 from mlff_dyn.workflows.phonons.at_temperature import AtTemperature, at_temperature
-from mlff_dyn.workflows.phonons.effective import EffectiveTask, expected_cost
+from mlff_dyn.workflows.phonons.effective import EffectiveTask, effective_settings, expected_cost
 from mlff_dyn.workflows.phonons.phonons_report import PhononsReport, thermal_rows
 from mlff_dyn.workflows.phonons.spectra import SpectraTask, spectra_at_temperatures
+from mlff_dyn.workflows.results.cost import in_megabytes
 from mlff_dyn.workflows.results.found_model import find_model
 from mlff_dyn.workflows.results.result_folder import ResultFolder
 from mlff_dyn.workflows.setup.workspace import digest
@@ -32,7 +33,7 @@ from mlff_dyn.workflows.stability import stability_warnings
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mlff_dyn.config.phonons_section import SpectraConfig
+    from mlff_dyn.config.phonons_section import EffectiveConfig, SpectraConfig
     from mlff_dyn.config.schema import Config
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.observables.dispersion import Dispersion
@@ -42,8 +43,7 @@ if TYPE_CHECKING:
     from mlff_dyn.report.progress import Progress
     from mlff_dyn.workflows.results.found_model import FoundModel
 
-_CURVES = ("band.png", "band.svg", "band.json", "dos.png", "dos.svg", "dos.json")
-_BYTES_PER_MEGABYTE = 1e6
+_CURVES = tuple(f"{name}.{suffix}" for name in ("band", "dos") for suffix in (*SUFFIXES, "json"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ def phonons(
     model = find_model(source)
     settings = PhononsConfig() if model.config is None else model.config.phonons
     if effective:
-        asked = _asked(settings.effective, effective)
+        asked = effective_settings(settings.effective, effective)
         settings = settings.model_copy(update={"effective": asked})
     task = _Task(model, model.supercell(settings.supercell), settings)
     if dry_run:
@@ -122,38 +122,17 @@ def phonons(
     return task.folder.answered(task.inputs, lambda: _calculate(task, progress), force=force)
 
 
-def _asked(given: EffectiveConfig | None, changed: Mapping[str, object]) -> EffectiveConfig:
-    """Section of the configuration with the options of the command line on top."""
-    values = {} if given is None else given.model_dump()
-    kind = changed.get("kind", values.get("kind"))
-    if kind is None:
-        raise UsageError(
-            "--temperature is of effective force constants, which are not asked for",
-            fix="add --effective self-consistent, or dynamics",
-        )
-    if kind != values.get("kind"):
-        values.pop("statistics", None)
-    try:
-        return EffectiveConfig(**{**values, **changed})
-    except ValueError:
-        raise UsageError(
-            "the temperatures of effective force constants are no temperatures",
-            fix="give --temperature finite numbers above zero",
-        ) from None
-
-
 def _dry_run(task: _Task) -> DryRun:
     n_modes, n_wavevectors = 3 * task.torus.crystal.n_sites, int(np.prod(task.mesh))
-    elements = 2 * n_wavevectors * n_modes**2 + 9 * task.torus.n_atoms * len(
-        task.model.force_field.posterior.mean
-    )
+    n_parameters = len(task.model.force_field.posterior.mean)
+    elements = 2 * n_wavevectors * n_modes**2 + 9 * task.torus.n_atoms * n_parameters
     sizes: dict[str, object] = {
         "n_atoms": task.torus.n_atoms,
         "q_mesh": list(task.mesh),
         "n_wavevectors": n_wavevectors,
         "n_modes": n_modes,
         "n_samples": task.settings.n_samples,
-        "memory_megabytes": round(8 * elements / _BYTES_PER_MEGABYTE, 1),
+        "memory_megabytes": in_megabytes(8 * elements),
     }
     if task.settings.effective is not None:
         prepared = sampled_phonons(task.model.force_field, task.torus, n_samples=2, seed=task.model.seed)
@@ -207,7 +186,7 @@ def _write(task: _Task, prepared: SampledPhonons, found: _Found) -> PhononsRepor
     """Files first, the answer last."""
     bands, sums, changes = found.bands, found.sums, found.changes
     folder, path, force_field = task.folder.path, bands.path, task.model.force_field
-    for suffix in ("png", "svg"):
+    for suffix in SUFFIXES:
         band, dos = folder / f"band.{suffix}", folder / f"dos.{suffix}"
         plot_dispersion(band, path.distances, bands.frequencies_thz, bands.sds_thz, path.ticks)
         plot_dos(dos, sums.frequencies_thz, sums.dos.value, sums.dos.sd, sums.species)

@@ -14,6 +14,7 @@ from mlff_dyn.observables.effective.spectra import spectra
 from mlff_dyn.observables.effective.trajectories import sampled_chunks
 from mlff_dyn.report.answer import format_json
 from mlff_dyn.report.phonon_plots import plot_spectra
+from mlff_dyn.report.plots import SUFFIXES
 from mlff_dyn.store.atomic import atomic_write_text
 from mlff_dyn.training.trusted_region import Motion
 from mlff_dyn.units import format_kelvin
@@ -93,10 +94,10 @@ def spectra_at_temperatures(
         names.append(name)
     progress.stop()
     curves = {f"{format_kelvin(each['temperature_k'])} K": each for each in every}
-    for suffix in ("png", "svg"):
+    for suffix in SUFFIXES:
         plot_spectra(task.folder / f"{SPECTRA}.{suffix}", curves)
     rows = tuple(_row(each) for each in every)
-    return rows, (f"{SPECTRA}.png", f"{SPECTRA}.svg", *names)
+    return rows, (*(f"{SPECTRA}.{suffix}" for suffix in SUFFIXES), *names)
 
 
 def _found(path: Path, identity: str) -> dict[str, Any] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +16,11 @@ from mlff_dyn.observables.gruneisen import has_gruneisen
 from mlff_dyn.observables.rest_energy import STEPS
 from mlff_dyn.observables.thermal_expansion import EXPANSION_LIMITS
 from mlff_dyn.report.answer import DryRun, Report
+from mlff_dyn.report.plots import SUFFIXES
 from mlff_dyn.report.progress import NullProgress
 from mlff_dyn.report.thermodynamics_plots import plot_curves
 from mlff_dyn.training.trusted_region import Motion
+from mlff_dyn.workflows.results.cost import in_megabytes, in_minutes, seconds_of
 from mlff_dyn.workflows.results.found_model import find_model
 from mlff_dyn.workflows.results.result_folder import ResultFolder
 from mlff_dyn.workflows.setup.workspace import digest
@@ -36,7 +37,6 @@ from mlff_dyn.workflows.thermodynamics.thermodynamics_rows import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from mlff_dyn.config.schema import Config
@@ -46,11 +46,8 @@ if TYPE_CHECKING:
     from mlff_dyn.workflows.results.found_model import FoundModel
 
 _PARTS = "parts"
-_SUFFIXES = ("png", "svg")
-_TIMED_CALLS = 5
 _ROWS_OF_FRAME = {"elastic": 4, "expansion": 2, "free_energy": 1}
 """Calls of the rows of a frame, about, that what is done to it takes as much time as."""
-_SECONDS_PER_MINUTE = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,8 +143,8 @@ def _dry_run(task: _Task) -> DryRun:
         "n_runs": task.runs_per_temperature * len(settings.temperatures_kelvin),
         "n_steps": task.n_steps,
         "q_mesh": list(task.calculations(NullProgress()).mesh),
-        "expected_minutes": float(f"{_minutes(task):.2g}"),
-        "memory_megabytes": round(8e-6 * (frames + rows), 1),
+        "expected_minutes": _minutes(task),
+        "memory_megabytes": in_megabytes(8 * (frames + rows)),
     }
     return DryRun(ThermodynamicsReport, sizes, {"warnings": _warnings(task)})
 
@@ -158,22 +155,14 @@ def _minutes(task: _Task) -> float:
     here, rest = task.model.force_field.on(task.torus), np.zeros((task.torus.n_atoms, 3))
     supercell = task.model.force_field.expansion.on(task.torus)
     rows_of_frame = sum(_ROWS_OF_FRAME[each] for each in settings.quantities)
-    seconds = task.n_steps * _seconds(lambda: here.kernel.energy_forces(rest))
-    seconds += n_temperatures * settings.n_frames * rows_of_frame * _seconds(lambda: supercell.rows(rest))
+    seconds = task.n_steps * seconds_of(lambda: here.kernel.energy_forces(rest))
+    seconds += n_temperatures * settings.n_frames * rows_of_frame * seconds_of(lambda: supercell.rows(rest))
     if "expansion" in settings.quantities:
         n_moves = task.n_steps // task.runs_per_temperature // EXPANSION_LIMITS.interval_steps
         moved = STEPS.step * np.eye(3)
-        move = _seconds(lambda: here.strained_kernel.strained(moved).energy_forces(rest))
+        move = seconds_of(lambda: here.strained_kernel.strained(moved).energy_forces(rest))
         seconds += n_moves * move
-    return seconds / _SECONDS_PER_MINUTE
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    call()
-    started = time.perf_counter()
-    for _ in range(_TIMED_CALLS):
-        call()
-    return (time.perf_counter() - started) / _TIMED_CALLS
+    return in_minutes(seconds)
 
 
 def _warnings(task: _Task) -> list[str]:
@@ -252,11 +241,11 @@ def _draw(folder: Path, report: ThermodynamicsReport) -> tuple[str, ...]:
     """Draw the plots of an answer, remove those of another one, and return their names."""
     names = []
     for name, (label, kelvin, curves) in report.curves().items():
-        for suffix in _SUFFIXES:
+        for suffix in SUFFIXES:
             names.append(f"{name}.{suffix}")
             plot_curves(folder / names[-1], kelvin, curves, label)
     for name in set(PLOTS).difference(report.curves()):
-        for suffix in _SUFFIXES:
+        for suffix in SUFFIXES:
             (folder / f"{name}.{suffix}").unlink(missing_ok=True)
     return tuple(names)
 
