@@ -34,6 +34,7 @@ from mlff_dyn.workflows.conductivity.conductivity_report import ConductivityRepo
 from mlff_dyn.workflows.conductivity.conductivity_rows import (
     cluster_rows,
     cumulative_values,
+    curves_of_modes,
     mesh_rows,
     thermal_rows,
 )
@@ -197,10 +198,8 @@ def _minutes(task: _Task) -> float:
     torus, slope_mesh = task.torus, slope_mesh_of(task.torus, task.meshes[-1])
     n_solutions = 2 * task.settings.n_samples + 2 * len(task.settings.temperatures_kelvin)
     meshes = sum(expected_minutes(torus, mesh) for mesh in task.meshes)
-    if task.settings.order_2 != REST:
-        n_kelvin = len(task.settings.temperatures_kelvin)
-        return n_kelvin * (meshes + n_solutions * expected_minutes(torus, slope_mesh))
-    return meshes + n_solutions * expected_minutes(torus, slope_mesh)
+    n_times = 1 if task.settings.order_2 == REST else len(task.settings.temperatures_kelvin)
+    return n_times * (meshes + n_solutions * expected_minutes(torus, slope_mesh))
 
 
 def _calculate(task: _Task, phonons: ThreePhonons, progress: Progress) -> ConductivityReport:
@@ -263,7 +262,8 @@ def _report(
     settings, reference = task.settings, reference_of(task.transport)
     of_mean = (slopes.second + slopes.third)[reference, :3].mean(axis=0)
     kappa = float(slopes.kappa[reference, :3].mean())
-    row = thermal_rows(task.transport, found, slopes, errors)[reference]
+    rows = thermal_rows(task.transport, found, slopes, errors)
+    row = rows[reference]
     truncation = row["kappa_expansion_sd_watt_per_meter_kelvin"] / row["kappa_watt_per_meter_kelvin"]
     variances = variance_after_frames(phonons, of_mean) / kappa**2
     sampling = row["kappa_statistical_error_watt_per_meter_kelvin"] / row["kappa_watt_per_meter_kelvin"]
@@ -281,7 +281,7 @@ def _report(
         slope_q_mesh=slopes.mesh,
         q_meshes=mesh_rows(found, reference),
         has_dipoles=task.model.force_field.long_range is not None,
-        thermal=thermal_rows(task.transport, found, slopes, errors),
+        thermal=rows,
         reference_temperature_k=settings.temperatures_kelvin[reference],
         error_relative=error,
         error_limit_relative=settings.error_limit_relative,
@@ -303,17 +303,11 @@ def _limit(row: Mapping[str, Any]) -> str:
 def _write(task: _Task, found: Conductivity, report: ConductivityReport) -> None:
     """Files first, the answer last."""
     folder, reference = task.folder.path, reference_of(task.transport)
-    name = "watt_per_meter_kelvin"
-    kelvin, kappa, sds = (
-        np.array([each[key] for each in report.thermal])
-        for key in ("temperature_k", f"kappa_{name}", f"kappa_sd_{name}")
-    )
     values = cumulative_values(found, task.transport, reference)
     for suffix in SUFFIXES:
-        plot_conductivity(folder / f"conductivity.{suffix}", kelvin, kappa, sds)
-        paths, frequencies, parts = (
-            np.array(values[key]) for key in ("mean_free_paths_angstrom", "frequencies_thz", f"kappa_{name}")
+        plot_conductivity(folder / f"conductivity.{suffix}", *report.curve())
+        plot_cumulative(
+            folder / f"cumulative.{suffix}", *curves_of_modes(values), relative_sd=report.error_relative
         )
-        plot_cumulative(folder / f"cumulative.{suffix}", paths, frequencies, parts, report.error_relative)
     atomic_write_text(folder / "cumulative.json", format_json(values))
     task.folder.write(report, task.inputs)

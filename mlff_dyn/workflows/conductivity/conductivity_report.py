@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mlff_dyn.report.numbers import format_mesh, format_percent, format_with_errors
 from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.results.result_report import ResultReport
@@ -107,6 +109,11 @@ class ConductivityReport(ResultReport):
         if self.further_calculations is None:
             return f"none help to {limit}: only a larger expansion or local part does"
         return f"{self.further_calculations} to {limit}"
+
+    def curve(self) -> tuple[np.ndarray, ...]:
+        """Return temperatures, conductivities and their standard deviations, W/mK."""
+        keys = ("temperature_k", *(f"{name}_watt_per_meter_kelvin" for name in ("kappa", "kappa_sd")))
+        return tuple(np.array([each[key] for each in self.thermal]) for key in keys)
 
     def cells(self) -> list[tuple[str, ...]]:
         """Return the cells of a table, under `HEADER`, W/mK."""

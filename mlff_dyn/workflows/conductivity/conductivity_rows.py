@@ -10,7 +10,7 @@ from mlff_dyn.observables.conductivity.meshes import extrapolated
 from mlff_dyn.observables.conductivity.solver import COMPONENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -89,3 +89,9 @@ def cumulative_values(found: Conductivity, transport: Transport, number: int) ->
         "linewidths_thz": (found.linewidths_thz[number] + found.other_linewidths_thz).ravel(),
         f"kappa_{_UNIT}": found.modes[number, :, :, :3].mean(axis=2).ravel(),
     }
+
+
+def curves_of_modes(values: Mapping[str, Any]) -> tuple[NDArray[np.float64], ...]:
+    """Mean free paths, frequencies and parts in the conductivity, of `cumulative_values` or its file."""
+    names = ("mean_free_paths_angstrom", "frequencies_thz", f"kappa_{_UNIT}")
+    return tuple(np.array(values[name], float) for name in names)

@@ -33,7 +33,6 @@ from mlff_dyn.workflows.stability import stability_warnings
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mlff_dyn.config.phonons_section import EffectiveConfig, SpectraConfig
     from mlff_dyn.config.schema import Config
     from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.observables.dispersion import Dispersion
@@ -68,14 +67,6 @@ class _Task:
         settings = self.settings.model_dump(mode="json")
         cell = self.torus.matrix.tolist()
         return digest([self.model.digest, cell, settings, self.mesh, self.model.seed, self.model.doubt])
-
-    def effective(self, prepared: SampledPhonons, settings: EffectiveConfig) -> EffectiveTask:
-        """Return what is asked for at temperature."""
-        return EffectiveTask(settings, prepared, self.model, self.folder.path)
-
-    def spectra(self, prepared: SampledPhonons, settings: SpectraConfig, hot: AtTemperature) -> SpectraTask:
-        """Return what is asked for of spectra."""
-        return SpectraTask(settings, prepared, hot.constants, self.model, self.folder.path)
 
 
 def phonons(
@@ -136,7 +127,7 @@ def _dry_run(task: _Task) -> DryRun:
     }
     if task.settings.effective is not None:
         prepared = sampled_phonons(task.model.force_field, task.torus, n_samples=2, seed=task.model.seed)
-        sizes |= expected_cost(task.effective(prepared, task.settings.effective))
+        sizes |= expected_cost(EffectiveTask(task.settings.effective, prepared, task.model, task.folder.path))
     more = {"temperatures_k": list(task.settings.temperatures_kelvin), "warnings": task.model.warnings}
     return DryRun(PhononsReport, sizes, more)
 
@@ -159,13 +150,13 @@ def _calculate(task: _Task, progress: Progress) -> PhononsReport:
         changes = gruneisen(prepared, bands.path.wavevectors, task.mesh, kelvin, tell)
     progress.stop()
     task.folder.path.mkdir(exist_ok=True)
-    hot = AtTemperature()
+    places, hot = (task.model, task.folder.path), AtTemperature()
     if settings.effective is not None:
-        asked = task.effective(prepared, settings.effective)
+        asked = EffectiveTask(settings.effective, prepared, *places)
         hot = at_temperature(asked, bands, task.mesh, progress)
     lines: tuple[tuple[dict[str, Any], ...], tuple[str, ...]] = ((), ())
     if settings.spectra is not None:
-        wanted = task.spectra(prepared, settings.spectra, hot)
+        wanted = SpectraTask(settings.spectra, prepared, hot.constants, *places)
         lines = spectra_at_temperatures(wanted, progress)
     return _write(task, prepared, _Found(bands, sums, changes, hot, *lines))
 

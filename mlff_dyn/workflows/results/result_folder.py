@@ -82,19 +82,13 @@ class ResultFolder(Generic[Result]):
         content = read_report(self.answer, self.kind)
         if inputs is not None and content.get("inputs") != inputs:
             return None
+        known = [each for each in fields(self.kind) if each.name != "up_to_date"]
+        listed = {each.name for each in known if str(each.type).startswith("tuple")}
         try:
-            values = {each.name: _value(content[each.name], str(each.type)) for each in _stored(self.kind)}
+            values: dict[str, Any] = {each.name: content[each.name] for each in known}
+            values |= {name: tuple(values[name]) for name in listed}
             report = self.kind(**values, up_to_date=True)
         except (KeyError, TypeError):
             return None
         is_whole = inputs is None or all((self.path / name).exists() for name in report.files)
         return report if is_whole else None
-
-
-def _stored(kind: type[ResultReport]) -> list[Any]:
-    return [each for each in fields(kind) if each.name != "up_to_date"]
-
-
-def _value(value: Any, annotation: str) -> Any:  # noqa: ANN401
-    """Return a JSON value, tuples as such."""
-    return tuple(value) if annotation.startswith("tuple") else value
