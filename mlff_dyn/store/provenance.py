@@ -55,7 +55,8 @@ class Provenance:
     score : float or None
         Found over expected error.
     set_aside, set_aside_because : str or None
-        Label that is not trained on, ``forces`` (with all others) or ``energy``, and why.
+        Label that is not trained on, ``forces`` (with all others) or ``energy``, and why; ``outgrown``: a
+        first structure without which dynamics is predicted better.
     others : mapping
         Whatever else is in the file.
 
@@ -116,6 +117,12 @@ class Provenance:
     def is_of_dynamics(self) -> bool:
         """Whether a calculation of this run is of a frame of its exploring dynamics."""
         return self.is_calculation and not (self.reason or INITIAL).startswith(INITIAL)
+
+    @property
+    def is_rattled(self) -> bool:
+        """Whether a calculation of this run is of a first structure without a temperature."""
+        is_first = self.is_calculation and (self.reason or "").startswith(INITIAL)
+        return is_first and self.temperature_kelvin is None
 
     @property
     def is_calculation(self) -> bool:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from mlff_dyn.model.fitting.labelled_frame import FitOptions, LabelledFrame
     from mlff_dyn.workflows.training.data_checks import DataFindings
 
+OUTGROWN = "outgrown"
+"""Mark of first structures that are not trained on any more, see `mlff_dyn.workflows.training.outgrown`."""
+
 
 class TrainingData:
     """The snapshots of a dataset file, in its order.
@@ -82,7 +85,8 @@ class TrainingData:
         """
         found = self.findings()
         self.rows = found.with_origins(self.rows)
-        aside = {k for k, snapshot in enumerate(self.snapshots) if snapshot.provenance.set_aside == FORCES}
+        marks = [snapshot.provenance.set_aside for snapshot in self.snapshots]
+        aside = {k for k, mark in enumerate(marks) if mark in (FORCES, OUTGROWN)}
         self.fitted = [k for k in range(len(self.rows)) if k not in found.repeated and k not in aside]
         return [self.rows[k] for k in self.fitted]
 

@@ -328,7 +328,7 @@ def _name_set_aside(path: Path, snapshots: Sequence[Snapshot]) -> list[str]:
     lines = []
     for number, snapshot in enumerate(snapshots, start=1):
         label = snapshot.provenance
-        if label.set_aside is None:
+        if label.set_aside not in ("forces", "energy"):
             continue
         named = "the frame" if label.set_aside == "forces" else "the energy"
         advice = "calculate it again or remove it"

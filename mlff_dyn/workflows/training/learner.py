@@ -16,9 +16,10 @@ from mlff_dyn.store.model_file import write_model
 from mlff_dyn.training.frame_choice import can_judge_truncation
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.workflows.training.atom_checks import check_atoms
-from mlff_dyn.workflows.training.data import TrainingData
+from mlff_dyn.workflows.training.data import OUTGROWN, TrainingData
 from mlff_dyn.workflows.training.data_checks import check_fit
 from mlff_dyn.workflows.training.label_checks import check_labels, energy_supports_forces
+from mlff_dyn.workflows.training.outgrown import are_outgrown
 from mlff_dyn.workflows.training.outliers import (
     Contradiction,
     describe_misfit,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from mlff_dyn.store.dataset import Snapshot
     from mlff_dyn.store.provenance import Provenance
     from mlff_dyn.workflows.setup.workspace import Workspace
+
+_OUTGROWN_BECAUSE = "frames of dynamics are predicted better without this first structure"
 
 
 class Learner:
@@ -98,7 +101,7 @@ class Learner:
         """
         if self._force_field is None:
             fitted = self._fit()
-            if self.n_calculations == 0 and self._set_outliers_aside(fitted):
+            if self._set_outliers_aside(fitted) if self.n_calculations == 0 else self._outgrow(fitted):
                 fitted = self._fit()
             check_fit(self.workspace.dataset_path, fitted)
             self._check_atoms(fitted)
@@ -140,6 +143,22 @@ class Learner:
         if marks:
             self.data.set_aside(marks)
         return bool(marks)
+
+    def _outgrow(self, force_field: ForceField) -> bool:
+        """Mark rattled first structures that are not to be trained on any more; whether there are any.
+
+        Criteria for comparison train on all that they have called for.
+        """
+        if self.workspace.config.training.criterion.kind not in ("trajectory", "observable"):
+            return False
+        labels = [self.data.snapshots[index].provenance for index in self.data.fitted]
+        first = [k for k, label in enumerate(labels) if label.is_rattled]
+        of_dynamics = [k for k, label in enumerate(labels) if label.is_of_dynamics]
+        if not are_outgrown(force_field, self._fit_data, first, of_dynamics, guess=self.guess):
+            return False
+        self.data.set_aside({self.data.fitted[k]: (OUTGROWN, _OUTGROWN_BECAUSE) for k in first})
+        self.journal.append("outgrown", n_snapshots=len(self.data), n_first=len(first))
+        return True
 
     def _check_atoms(self, force_field: ForceField) -> list[str]:
         used = [self.data.snapshots[k] for k in self.data.fitted]

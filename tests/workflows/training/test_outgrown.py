@@ -1,0 +1,109 @@
+"""First structures leave the fit where dynamics is predicted better without them, and only there."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+
+from mlff_dyn.lattice.basis import build_basis
+from mlff_dyn.lattice.torus import input_supercell
+from mlff_dyn.model.expansion import Expansion
+from mlff_dyn.model.fitting.fit import fit_force_field
+from mlff_dyn.model.fitting.fit_data import FitData
+from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
+from mlff_dyn.store.provenance import Provenance
+from mlff_dyn.workflows.snapshots import frames_of_snapshots
+from mlff_dyn.workflows.training.outgrown import OutgrownLimits, are_outgrown
+from tests.models import copper, crystal_of, emt_snapshots
+from tests.workflows.training_project import Train
+
+FILE = Path("frames.extxyz")
+
+
+@pytest.fixture(scope="module")
+def expansions() -> dict[str, Expansion]:
+    crystal = crystal_of(copper())
+    torus = input_supercell(crystal, (2, 2, 2))
+    cutoffs = {"harmonic": {2: "full"}, "large": {2: "full", 3: 3.0, 4: 2.7}}
+    return {name: Expansion(build_basis(crystal, each, torus)) for name, each in cutoffs.items()}
+
+
+def frames(expansion: Expansion, sds: tuple[float, ...], seed: int) -> list[LabelledFrame]:
+    return frames_of_snapshots(FILE, emt_snapshots((2, 2, 2), sds, seed), expansion)
+
+
+def error(expansion: Expansion, known: Sequence[LabelledFrame], new: Sequence[LabelledFrame]) -> float:
+    """Of the forces of frames that a fit does not know."""
+    data = FitData(tuple(known))
+    mean = fit_force_field(expansion.basis, data).posterior.mean
+    rows = data.extended(list(new))
+    rests = [rows.force_rows(len(known) + k) @ mean - frame.forces for k, frame in enumerate(new)]
+    return float(np.sqrt(np.mean(np.square(rests))))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize(("kind", "sd", "expected"), [("harmonic", 0.15, True), ("large", 0.03, False)])
+def test_new_frames_agree_with_the_choice(
+    expansions: dict[str, Expansion], kind: str, sd: float, expected: bool, seed: int
+) -> None:
+    """Springs at rest are not the best of strongly anharmonic motion; many parameters need all data."""
+    expansion = expansions[kind]
+    first, moved = frames(expansion, (0.02,), seed), frames(expansion, (sd, sd), seed + 10)
+    known = [*first, *moved]
+    fitted = fit_force_field(expansion.basis, FitData(tuple(known)))
+    assert are_outgrown(fitted, FitData(tuple(known)), [0], [1, 2]) is expected
+    new = frames(expansion, (sd, sd), seed + 20)
+    assert (error(expansion, moved, new) < error(expansion, known, new)) is expected
+
+
+def test_few_and_many_frames_of_dynamics_decide_nothing(expansions: dict[str, Expansion]) -> None:
+    known = frames(expansions["harmonic"], (0.02, 0.15, 0.15, 0.15), 1)
+    data = FitData(tuple(known))
+    fitted = fit_force_field(expansions["harmonic"].basis, data)
+    assert are_outgrown(fitted, data, [0], [1, 2, 3])
+    assert not are_outgrown(fitted, data, [0], [1])
+    assert not are_outgrown(fitted, data, [0], [1, 2, 3], limits=OutgrownLimits(most=2))
+    assert not are_outgrown(fitted, data, [], [1, 2, 3])
+
+
+def test_which_structures_are_first_ones() -> None:
+    rattled = Provenance(engine="6f1c", reason="initial structure")
+    assert rattled.is_rattled
+    assert not rattled.as_given().is_rattled
+    assert not Provenance(engine="6f1c", reason="initial structure", temperature_kelvin=300.0).is_rattled
+    assert not Provenance(engine="6f1c", reason="error above the limit").is_rattled
+
+
+HOT = (
+    "--set=expansion.cutoffs_angstrom={2: full}",
+    "--set=training.temperatures_kelvin=[700]",
+    "--set=training.criterion.force_error_limit_relative=0.01",
+    "--set=training.max_calculations=6",
+)
+
+
+@pytest.mark.parametrize("kind", ["trajectory", "random"])
+def test_a_training_leaves_them_out(folder: Path, train: Train, kind: str) -> None:
+    """Criteria for comparison train on all; a command that goes on fits the same frames."""
+    mean = "--set=training.criterion.random={mean_interval_steps: 100}"
+    arguments = (*HOT, f"--set=training.criterion.kind={kind}", *([mean] if kind == "random" else []))
+    train(*arguments)
+    labels = [Provenance.from_info(a.info) for a in ase.io.read(folder / "run/dataset.extxyz", ":")]
+    marks = [label.set_aside for label in labels if label.is_rattled]
+    events = [json.loads(line) for line in (folder / "run/journal.jsonl").read_text().splitlines()]
+    told = [event for event in events if event["event"] == "outgrown"]
+    assert marks
+    if kind == "random":
+        assert set(marks) == {None}
+        assert not told
+        return
+    assert set(marks) == {"outgrown"}
+    assert [event["n_first"] for event in told] == [len(marks)]
+    assert all(label.set_aside is None for label in labels if not label.is_rattled)
+    model = (folder / "run/model.h5").read_bytes()
+    (folder / "run/model.h5").unlink()
+    train(*arguments)
+    assert (folder / "run/model.h5").read_bytes() == model
