@@ -204,7 +204,7 @@ def _minutes(task: _Task) -> float:
 
 def _calculate(task: _Task, phonons: ThreePhonons, progress: Progress) -> ConductivityReport:
     unfinished = Unfinished(task.folder.path / _UNFINISHED, task.inputs)
-    progress.log(f"conductivity: about {_minutes(task):.1f} min on one core")
+    progress.log(f"conductivity: about {_minutes(task):.2g} minutes on one core")
     every = _phonons(task, phonons, progress)
     unfinished.begin()
     reference, found = reference_of(task.transport), list[Conductivity]()

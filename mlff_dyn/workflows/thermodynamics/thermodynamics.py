@@ -217,7 +217,7 @@ def _calculate(task: _Task, progress: Progress) -> ThermodynamicsReport:
     at_rest = elastic_constants(task.model.force_field) if needs_rest else None
     _check(task, at_rest)
     warnings = tuple(_warnings(task))
-    progress.log(f"{task.n_steps} steps of {task.torus.n_atoms} atoms, about {_minutes(task):.1g} minutes")
+    progress.log(f"{task.n_steps} steps of {task.torus.n_atoms} atoms, about {_minutes(task):.2g} minutes")
     rows = _rows(task.calculations(progress), at_rest)
     progress.stop()
     report = ThermodynamicsReport(
