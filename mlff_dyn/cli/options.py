@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from mlff_dyn.cli.console import configure_logging, create_progress
+from mlff_dyn.cli.session import require_file
 from mlff_dyn.report.progress import NullProgress, Progress
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from mlff_dyn.report.answer import Report
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Configuration file.")]
+ModelSource = Annotated[
+    Path, typer.Argument(metavar="SOURCE", help="CONFIG.yaml, its run directory, or a model.h5.")
+]
 RunDir = Annotated[
     Path | None,
     typer.Option(
@@ -130,6 +134,19 @@ class Given:
         if self.all_overrides():
             raise typer.BadParameter("--run-dir, --seed and --set need a CONFIG.yaml")
         return source
+
+    def load_or_find_model(self, source: Path) -> "Config | Path":
+        """Load a configuration, or return the path of a run directory or of a model.
+
+        Raises
+        ------
+        DataError
+            If there is none.
+        """
+        found = self.load_or_find(source)
+        if found is source and not source.is_dir():
+            require_file(source, "model")
+        return found
 
     def finish(
         self, report: "Report", *, results: Iterable[Path] = (), exit_code: int | None = None

@@ -1,13 +1,11 @@
 """`mlff-dyn phonons`."""
 
 from enum import Enum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mlff_dyn.cli.options import Given, takes
-from mlff_dyn.cli.session import require_file
+from mlff_dyn.cli.options import Given, ModelSource, takes
 
 
 class Kind(str, Enum):
@@ -20,24 +18,19 @@ class Kind(str, Enum):
 @takes()
 def phonons(
     given: Given,
-    source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="CONFIG.yaml, its run directory, or a model.h5.")
-    ],
+    source: ModelSource,
     effective: Annotated[
         Kind | None,
-        typer.Option("--effective", help="Effective force constants too, as phonons.effective.kind."),
+        typer.Option("--effective", help="Order 2 at temperatures too, as phonons.effective.kind."),
     ] = None,
     temperature: Annotated[
         list[float] | None,
-        typer.Option("--temperature", min=1e-3, metavar="K", help="Temperature of them; may be repeated."),
+        typer.Option("--temperature", min=1e-3, metavar="K", help="Of --effective; may be repeated."),
     ] = None,
 ) -> None:
     """Calculate phonons and thermal properties, at rest and at temperature, with error bars."""
-    found = given.load_or_find(source)
-    if found is source and not source.is_dir():
-        require_file(source, "model")
+    found = given.load_or_find_model(source)
 
-    from mlff_dyn.workflows.phonons.phonons import ANSWER, PLACE
     from mlff_dyn.workflows.phonons.phonons import phonons as calculate
 
     asked: dict[str, object] = {} if effective is None else {"kind": effective.value}
@@ -46,6 +39,4 @@ def phonons(
     report = calculate(
         found, dry_run=given.dry_run, force=given.force, progress=given.progress, effective=asked
     )
-    run_dir = source if source.is_dir() else source.parent
-    folder = run_dir if isinstance(found, Path) else found.run_dir
-    given.finish(report, results=[folder / PLACE / ANSWER])
+    given.finish(report, results=report.answers)

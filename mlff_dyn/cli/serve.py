@@ -5,16 +5,13 @@ from typing import Annotated
 
 import typer
 
-from mlff_dyn.cli.options import OUTPUT_OPTIONS, AllowUnconverged, Given, takes
-from mlff_dyn.cli.session import require_file
+from mlff_dyn.cli.options import OUTPUT_OPTIONS, AllowUnconverged, Given, ModelSource, takes
 
 
 @takes("run_dir", "overrides", "seed", "dry_run", *OUTPUT_OPTIONS)
 def serve(
     given: Given,
-    source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="CONFIG.yaml, its run directory, or a model.h5.")
-    ],
+    source: ModelSource,
     *,
     address: Annotated[
         str, typer.Option("--i-pi", metavar="ADDRESS", help="Of the server: unix:NAME or HOST:PORT.")
@@ -44,9 +41,7 @@ def serve(
     allow_unconverged: AllowUnconverged = False,
 ) -> None:
     """Give i-PI energy, forces and virial of the trained force field, until it ends."""
-    found = given.load_or_find(source)
-    if found is source and not source.is_dir():
-        require_file(source, "model")
+    found = given.load_or_find_model(source)
 
     from mlff_dyn.workflows.serve import serve as answer
 

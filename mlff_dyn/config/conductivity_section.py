@@ -30,7 +30,7 @@ class ConductivityConfig(Section):
     wigner: bool = Field(
         default=False, description="Add what tunnels between modes of near frequencies (Wigner transport)."
     )
-    mesh: tuple[Points, Points, Points] | Literal["auto"] = Field(
+    q_mesh: tuple[Points, Points, Points] | Literal["auto"] = Field(
         default="auto",
         description="Wave vectors along each axis of the primitive cell; `auto`: finer meshes in turn until "
         "the error of the mesh is below `mesh_error_limit_relative`, or the next one would take more than "
@@ -57,5 +57,7 @@ class ConductivityConfig(Section):
         default=None, gt=0.0, description="Mean free path that boundaries leave; null: no boundaries."
     )
     n_samples: Integer = Field(
-        default=8, ge=2, description="Samples of order 2 that its part of the error bar is taken from."
+        default=8,
+        ge=2,
+        description="Samples of the posterior that errors by order 2 are taken from.",
     )

@@ -42,8 +42,10 @@ class ThermodynamicsConfig(Section):
         default=4, ge=1, le=20, description="Points between the harmonic crystal and the whole energy."
     )
     q_spacing_per_angstrom: Real = Field(
-        default=0.2, gt=0.0, description="Largest step between wave vectors of the phonons, 2π included."
+        default=0.2, gt=0.0, description="Largest step between wave vectors, 2π included."
     )
     n_samples: Integer = Field(
-        default=16, ge=2, description="Samples of the posterior for error bars of the phonons."
+        default=16,
+        ge=2,
+        description="Samples of the posterior that errors of phonons are taken from.",
     )

@@ -40,6 +40,11 @@ class Report:
         """Exit code of the command: 0, or 4 for a target that was not reached."""
         return 0
 
+    @property
+    def answers(self) -> tuple[Path, ...]:
+        """Files of JSON in which the report was written."""
+        return ()
+
     @classmethod
     def schema(cls) -> str:
         """Name and version of the JSON object."""

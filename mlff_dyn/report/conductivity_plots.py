@@ -42,7 +42,7 @@ def plot_conductivity(path: Path, kelvin: np.ndarray, kappa: np.ndarray, sds: np
 
 
 def plot_cumulative(
-    path: Path, paths: np.ndarray, frequencies: np.ndarray, parts: np.ndarray, relative_sd: float
+    path: Path, paths: np.ndarray, frequencies: np.ndarray, parts: np.ndarray, *, relative_sd: float
 ) -> None:
     """Draw the conductivity of modes up to a mean free path, and up to a frequency.
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -107,6 +109,10 @@ class Picture:
         """Return the figure."""
         drawing = self.svg[self.svg.index("<svg") :]
         return f"<figure>{drawing}<figcaption>{escape(self.caption)}</figcaption></figure>"
+
+
+Draw = Callable[[str, str, Callable[[Path], None]], Picture]
+"""Takes name, caption and plot of a picture."""
 
 
 @dataclass(frozen=True)

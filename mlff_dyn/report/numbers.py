@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 UNKNOWN = "not computed"
+_MOST_DIGITS = 6
+_SHARE_WITHOUT_ERROR = 1e-3
 
 
 def format_count(count: int, noun: str) -> str:
@@ -23,6 +26,19 @@ def format_percent(fraction: float) -> str:
 def format_error(value: float, relative: float | None = None, form: str = "#.2g") -> str:
     """Write a force error in eV/Å and, where it is known, relative to the forces: ``0.012 eV/Å (1.20 %)``."""
     return f"{value:{form}} eV/Å" + ("" if relative is None else f" ({format_percent(relative)})")
+
+
+def format_mesh(mesh: Sequence[int]) -> str:
+    """Write numbers with crosses between them."""
+    return " x ".join(map(str, mesh))
+
+
+def format_with_errors(value: float, *errors: float) -> str:
+    """Write a value with its errors, to two digits of the smallest one: ``1.23 ± 0.45 ± 0.11``."""
+    known = [each for each in errors if each > 0.0]
+    size = min(known) if known else _SHARE_WITHOUT_ERROR * abs(value) or 1.0
+    digits = min(_MOST_DIGITS, max(0, 1 - math.floor(math.log10(size))))
+    return " ± ".join(f"{each:.{digits}f}" for each in (value, *errors))
 
 
 def format_parts(sds: Mapping[str, float]) -> str:

@@ -36,6 +36,8 @@ STYLE: dict[Any, Any] = {
     "xtick.color": _INK,
     "ytick.color": _INK,
 }
+SUFFIXES = ("png", "svg")
+"""Kinds of files that every plot is drawn in."""
 _DOTS_PER_INCH = 160
 _MAX_COLUMNS = 3
 _MAX_POINTS = 20000

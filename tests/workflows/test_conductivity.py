@@ -12,7 +12,7 @@ from tests.workflows.training_project import refused
 pytest.importorskip("phono3py", minversion="4.10")
 
 FEW = (
-    *("--set", "conductivity.mesh=[3, 3, 3]", "--set", "conductivity.n_samples=2"),
+    *("--set", "conductivity.q_mesh=[3, 3, 3]", "--set", "conductivity.n_samples=2"),
     *("--set", "conductivity.temperatures_kelvin=[300.0]"),
 )
 FOLDER = "run/conductivity"
@@ -79,12 +79,16 @@ def test_order_2_may_be_that_of_a_temperature(project):
     assert found.exit_code == 0, found.stderr
     answer, rest = json.loads(found.stdout), json.loads(at_rest.stdout)
     assert answer["order_2"] == "self-consistent"
-    assert (project / "run/phonons/effective-310K.h5").exists()
+    files = [project / f"run/phonons/effective-{kelvin}K.h5" for kelvin in (300, 310)]
+    written = [path.stat().st_mtime_ns for path in files]
+    kelvin = ("--temperature", 300, "--temperature", 310)
+    assert invoke("phonons", config, "--effective", "self-consistent", *kelvin, *effective).exit_code == 0
+    assert [path.stat().st_mtime_ns for path in files] == written
     for each, other in zip(answer["thermal"], rest["thermal"], strict=True):
         assert each[KAPPA] == pytest.approx(other[KAPPA], rel=0.3)
         assert each[KAPPA] != other[KAPPA]
-        assert each["kappa_sampling_sd_watt_per_meter_kelvin"] > 0.0
-        assert other["kappa_sampling_sd_watt_per_meter_kelvin"] == 0.0
+        assert each["kappa_statistical_error_watt_per_meter_kelvin"] > 0.0
+        assert other["kappa_statistical_error_watt_per_meter_kelvin"] == 0.0
 
 
 def test_a_dry_run_tells_what_it_costs_and_writes_nothing(project):
@@ -98,10 +102,10 @@ def test_a_dry_run_tells_what_it_costs_and_writes_nothing(project):
 
 def test_what_cannot_be_calculated_is_refused_before_anything_is_written(project):
     config, model = project / "CONFIG.yaml", project / "run/model.h5"
-    large = ("--set", "conductivity.mesh=[901, 901, 901]")
+    large = ("--set", "conductivity.q_mesh=[901, 901, 901]")
     refused(invoke("conductivity", config, *large), 2, "of memory")
-    refused(invoke("conductivity", config, "--set", "conductivity.mesh=[3, 3]"), 2, "conductivity.mesh")
-    refused(invoke("conductivity", config, "--set", "conductivity.mesh=[1, 1, 1]"), 2, "zone center")
+    refused(invoke("conductivity", config, "--set", "conductivity.q_mesh=[3, 3]"), 2, "conductivity.q_mesh")
+    refused(invoke("conductivity", config, "--set", "conductivity.q_mesh=[1, 1, 1]"), 2, "zone center")
     force_field, metadata = read_model(model)
     force_field.posterior.mean[:] *= -1.0
     write_model(model, force_field, metadata)

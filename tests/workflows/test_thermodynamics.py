@@ -73,7 +73,7 @@ def test_a_further_temperature_leaves_finished_parts_alone(project):
 def test_a_dry_run_tells_the_cost_and_writes_nothing(project):
     told = json.loads(invoke("thermodynamics", project / "CONFIG.yaml", *FEW, "-n", "--json").stdout)
     assert told["n_steps"] == 140 * 4
-    assert told["minutes"] > 0.0
+    assert told["expected_minutes"] > 0.0
     assert any("no stress was fitted" in line for line in told["warnings"])
     assert not (project / "run/thermodynamics").exists()
 

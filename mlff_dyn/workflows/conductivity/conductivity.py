@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlff_dyn.config.conductivity_section import REST, ConductivityConfig
 from mlff_dyn.config.phonons_section import PhononsConfig
-from mlff_dyn.config.schema import MdConfig
 from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.observables.conductivity.error_bars import conductivity_errors
 from mlff_dyn.observables.conductivity.meshes import (
@@ -26,63 +24,58 @@ from mlff_dyn.observables.conductivity.meshes import (
 from mlff_dyn.observables.conductivity.parameter_slopes import reference_of
 from mlff_dyn.observables.conductivity.shares import frames_for, shares_by_size, variance_after_frames
 from mlff_dyn.observables.conductivity.solver import LBTE, Conductivity, ThreePhonons, Transport
-from mlff_dyn.report.answer import DryRun, Report, format_json, read_report, write_report
+from mlff_dyn.report.answer import DryRun, Report, format_json
 from mlff_dyn.report.conductivity_plots import plot_conductivity, plot_cumulative
-from mlff_dyn.store.atomic import atomic_write_text, fix_of
-from mlff_dyn.store.lock import RunLock
-from mlff_dyn.store.model_file import read_model
-from mlff_dyn.store.source import file_digest
+from mlff_dyn.report.numbers import format_mesh
+from mlff_dyn.report.plots import SUFFIXES
+from mlff_dyn.store.atomic import atomic_write_text
 from mlff_dyn.units import format_kelvin
-from mlff_dyn.workflows.conductivity.conductivity_report import ConductivityReport, format_mesh
+from mlff_dyn.workflows.conductivity.conductivity_report import ConductivityReport
 from mlff_dyn.workflows.conductivity.conductivity_rows import (
     cluster_rows,
     cumulative_values,
+    curves_of_modes,
     mesh_rows,
     thermal_rows,
 )
 from mlff_dyn.workflows.conductivity.on_meshes import Phonons, on_mesh, slopes_on_mesh
 from mlff_dyn.workflows.conductivity.order_2 import order_2_at
 from mlff_dyn.workflows.conductivity.unfinished import Unfinished
-from mlff_dyn.workflows.export import MODEL_NAME, training_supercell
-from mlff_dyn.workflows.setup.workspace import Workspace, digest
+from mlff_dyn.workflows.results.cost import in_megabytes
+from mlff_dyn.workflows.results.found_model import find_model
+from mlff_dyn.workflows.results.result_folder import ResultFolder
+from mlff_dyn.workflows.setup.workspace import digest
 from mlff_dyn.workflows.stability import stability_warnings
-from mlff_dyn.workflows.training.trained_model import ANSWER_NAME, training_doubt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from mlff_dyn.config.schema import Config
     from mlff_dyn.lattice.torus import Torus
-    from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.observables.conductivity.error_bars import ConductivityErrors
     from mlff_dyn.observables.conductivity.parameter_slopes import ConductivitySlopes
     from mlff_dyn.observables.conductivity.solver import Mesh
     from mlff_dyn.report.progress import Progress
+    from mlff_dyn.workflows.results.found_model import FoundModel
 
-PLACE = "conductivity"
-ANSWER = "conductivity.json"
 _UNFINISHED = "unfinished"
-_PLOTS, _SUFFIXES = ("conductivity", "cumulative"), ("png", "svg")
-_BYTES_PER_MEGABYTE = 1e6
+_PLOTS = ("conductivity", "cumulative")
 
 
 @dataclass(frozen=True, eq=False)
 class _Task:
     """A model and what is asked of it."""
 
-    model: Path
-    force_field: ForceField
+    model: FoundModel
     torus: Torus
     harmonic: Torus | None
     settings: ConductivityConfig
-    seed: int
-    doubt: str | None
     phonons: PhononsConfig
-    timestep_femtoseconds: float
 
     @property
-    def folder(self) -> Path:
-        return self.model.parent / PLACE
+    def folder(self) -> ResultFolder[ConductivityReport]:
+        return ResultFolder(self.model.path.parent, ConductivityReport)
 
     @property
     def transport(self) -> Transport:
@@ -94,18 +87,18 @@ class _Task:
     @property
     def meshes(self) -> tuple[Mesh, ...]:
         """Those that are tried in turn."""
-        given = self.settings.mesh
+        given = self.settings.q_mesh
         if given == "auto":
             return meshes_to_try(self.torus)
         periodic = self.torus.crystal.periodic
         if any(n > 1 and not along for n, along in zip(given, periodic, strict=True)):
             raise UsageError(
-                f"conductivity.mesh {format_mesh(given)} has several points along an axis without periods",
+                f"conductivity.q_mesh {format_mesh(given)} has several points along an axis without periods",
                 fix="give 1 there",
             )
         if given == (1, 1, 1):
             raise UsageError(
-                "conductivity.mesh 1 x 1 x 1 holds the zone center alone, where nothing moves heat",
+                "conductivity.q_mesh 1 x 1 x 1 holds the zone center alone, where nothing moves heat",
                 fix="give more wave vectors, or auto",
             )
         coarse = coarse_mesh_of(given)
@@ -117,7 +110,7 @@ class _Task:
         settings = self.settings.model_dump(mode="json")
         cells = [each.matrix.tolist() for each in (self.torus, self.harmonic) if each is not None]
         effective = self.phonons.model_dump(mode="json") if self.settings.order_2 != REST else None
-        return digest([file_digest(self.model), cells, settings, effective, self.seed, self.doubt])
+        return digest([self.model.digest, cells, settings, effective, self.model.seed, self.model.doubt])
 
 
 def conductivity(
@@ -146,49 +139,30 @@ def conductivity(
     UsageError
         If phono3py is missing, the mesh or the supercell are wrong, or the memory does not suffice.
     """
-    task = _task(source)
-    if order_2 is not None:
-        task = replace(task, settings=task.settings.model_copy(update={"order_2": order_2}))
-    phonons = ThreePhonons(task.force_field, task.torus, task.harmonic)
+    task = _task(find_model(source), order_2)
+    phonons = ThreePhonons(task.model.force_field, task.torus, task.harmonic)
     _check(task, phonons)
     if dry_run:
         return _dry_run(task)
-    with RunLock(task.model.parent):
-        finished = None if force else _finished(task)
-        try:
-            return finished or _calculate(task, phonons, progress)
-        except OSError as error:
-            raise DataError(
-                f"cannot write {task.folder}: {error.strerror or error}", fix=fix_of(error)
-            ) from error
+    return task.folder.answered(task.inputs, lambda: _calculate(task, phonons, progress), force=force)
 
 
-def _task(source: Path | Config) -> _Task:
-    if not isinstance(source, Path):
-        workspace = Workspace(source)
-        doubt = None
-        if workspace.model_path.exists():
-            doubt = training_doubt(workspace.model_path, source)
-        given = source.conductivity
-        torus = workspace.supercell(given.supercell)
-        harmonic = None if given.supercell_2 is None else workspace.supercell(given.supercell_2)
-        found = (workspace.model_path, workspace.read_model(), torus, harmonic, given, source.seed)
-        return _Task(*found, doubt, source.phonons, source.md.timestep_femtoseconds)
-    path = source / MODEL_NAME if source.is_dir() else source
-    force_field, metadata = read_model(path)
-    is_alone = not path.with_name(ANSWER_NAME).exists()
-    doubt = None if is_alone else training_doubt(path, None)
-    torus = training_supercell(force_field, metadata, path)
-    timestep = float(MdConfig.model_fields["timestep_femtoseconds"].default)
-    return _Task(path, force_field, torus, None, ConductivityConfig(), 1, doubt, PhononsConfig(), timestep)
+def _task(model: FoundModel, order_2: str | None) -> _Task:
+    config = model.config
+    settings = ConductivityConfig() if config is None else config.conductivity
+    if order_2 is not None:
+        settings = settings.model_copy(update={"order_2": order_2})
+    harmonic = None if settings.supercell_2 is None else model.supercell(settings.supercell_2)
+    phonons = PhononsConfig() if config is None else config.phonons
+    return _Task(model, model.supercell(settings.supercell), harmonic, settings, phonons)
 
 
 def _check(task: _Task, phonons: ThreePhonons) -> None:
     """Refuse what cannot be calculated, before anything is written."""
-    unstable = stability_warnings(task.force_field, task.harmonic or task.torus)
+    unstable = stability_warnings(task.model.force_field, task.harmonic or task.torus)
     if unstable and task.settings.order_2 == REST:
         raise DataError(
-            f"{task.model}: {unstable[0]}",
+            f"{task.model.path}: {unstable[0]}",
             fix="take order 2 at a temperature where it is stable: --effective self-consistent, or dynamics",
         )
     n_kelvin = len(task.settings.temperatures_kelvin)
@@ -198,7 +172,7 @@ def _check(task: _Task, phonons: ThreePhonons) -> None:
         raise UsageError(
             f"{task.torus.n_atoms} atoms and a q-mesh of {format_mesh(task.meshes[-1])} take about "
             f"{needed / 2**30:.0f} GiB of memory; there are {available / 2**30:.0f}",
-            fix="choose a smaller conductivity.supercell or conductivity.mesh, or method rta",
+            fix="choose a smaller conductivity.supercell or conductivity.q_mesh, or method rta",
         )
     phonons.constants(3)
 
@@ -209,13 +183,13 @@ def _dry_run(task: _Task) -> DryRun:
     memory = expected_bytes(torus, mesh, n_kelvin, is_lbte=task.settings.method == LBTE)
     sizes: dict[str, object] = {
         "n_atoms": torus.n_atoms,
-        "mesh": list(mesh),
+        "q_mesh": list(mesh),
         "n_wavevectors": int(np.prod(mesh)),
         "n_irreducible": n_irreducible(torus, mesh),
-        "memory_megabytes": round(memory / _BYTES_PER_MEGABYTE, 1),
-        "expected_minutes": round(_minutes(task), 1),
+        "memory_megabytes": in_megabytes(memory),
+        "expected_minutes": float(f"{_minutes(task):.2g}"),
     }
-    more = {"temperatures_k": list(task.settings.temperatures_kelvin), "warnings": _doubts(task)}
+    more = {"temperatures_k": list(task.settings.temperatures_kelvin), "warnings": task.model.warnings}
     return DryRun(ConductivityReport, sizes, more)
 
 
@@ -224,19 +198,13 @@ def _minutes(task: _Task) -> float:
     torus, slope_mesh = task.torus, slope_mesh_of(task.torus, task.meshes[-1])
     n_solutions = 2 * task.settings.n_samples + 2 * len(task.settings.temperatures_kelvin)
     meshes = sum(expected_minutes(torus, mesh) for mesh in task.meshes)
-    if task.settings.order_2 != REST:
-        n_kelvin = len(task.settings.temperatures_kelvin)
-        return n_kelvin * (meshes + n_solutions * expected_minutes(torus, slope_mesh))
-    return meshes + n_solutions * expected_minutes(torus, slope_mesh)
-
-
-def _doubts(task: _Task) -> list[str]:
-    return [] if task.doubt is None else [f"{task.model}: {task.doubt}"]
+    n_times = 1 if task.settings.order_2 == REST else len(task.settings.temperatures_kelvin)
+    return n_times * (meshes + n_solutions * expected_minutes(torus, slope_mesh))
 
 
 def _calculate(task: _Task, phonons: ThreePhonons, progress: Progress) -> ConductivityReport:
-    unfinished = Unfinished(task.folder / _UNFINISHED, task.inputs)
-    progress.log(f"conductivity: about {_minutes(task):.1f} min on one core")
+    unfinished = Unfinished(task.folder.path / _UNFINISHED, task.inputs)
+    progress.log(f"conductivity: about {_minutes(task):.2g} minutes on one core")
     every = _phonons(task, phonons, progress)
     unfinished.begin()
     reference, found = reference_of(task.transport), list[Conductivity]()
@@ -245,12 +213,12 @@ def _calculate(task: _Task, phonons: ThreePhonons, progress: Progress) -> Conduc
         endless = extrapolated(found)
         error = np.abs(endless[:, :3].mean(axis=1) / found[-1].mean - 1.0).max()
         is_fine = error <= task.settings.mesh_error_limit_relative
-        if task.settings.mesh == "auto" and len(found) > 1 and is_fine:
+        if task.settings.q_mesh == "auto" and len(found) > 1 and is_fine:
             break
     slope_mesh = slope_mesh_of(task.torus, found[-1].mesh)
     n_samples = task.settings.n_samples
     slopes = slopes_on_mesh(
-        every, slope_mesh, reference, n_samples=n_samples, seed=task.seed, progress=progress
+        every, slope_mesh, reference, n_samples=n_samples, seed=task.model.seed, progress=progress
     )
     errors = conductivity_errors(phonons, slopes)
     report = _report(task, phonons, found, slopes, errors)
@@ -268,18 +236,15 @@ def _phonons(task: _Task, at_rest: ThreePhonons, progress: Progress) -> list[Pho
     kelvin = transport.temperatures_kelvin
     constants = order_2_at(
         task.model,
-        task.force_field,
         task.harmonic or task.torus,
         kind=kind,
         temperatures_kelvin=kelvin,
         phonons=task.phonons,
-        timestep_femtoseconds=task.timestep_femtoseconds,
-        seed=task.seed,
         progress=progress,
     )
     return [
         Phonons(
-            ThreePhonons(task.force_field, task.torus, task.harmonic, each),
+            ThreePhonons(task.model.force_field, task.torus, task.harmonic, each),
             replace(transport, temperatures_kelvin=(each.temperature_kelvin,)),
             f"{format_kelvin(each.temperature_kelvin)}K-",
         )
@@ -297,10 +262,11 @@ def _report(
     settings, reference = task.settings, reference_of(task.transport)
     of_mean = (slopes.second + slopes.third)[reference, :3].mean(axis=0)
     kappa = float(slopes.kappa[reference, :3].mean())
-    row = thermal_rows(task.transport, found, slopes, errors)[reference]
+    rows = thermal_rows(task.transport, found, slopes, errors)
+    row = rows[reference]
     truncation = row["kappa_expansion_sd_watt_per_meter_kelvin"] / row["kappa_watt_per_meter_kelvin"]
     variances = variance_after_frames(phonons, of_mean) / kappa**2
-    sampling = row["kappa_sampling_sd_watt_per_meter_kelvin"] / row["kappa_watt_per_meter_kelvin"]
+    sampling = row["kappa_statistical_error_watt_per_meter_kelvin"] / row["kappa_watt_per_meter_kelvin"]
     others = truncation**2 + sampling**2
     error = float(np.sqrt(variances[0] + others))
     return ConductivityReport(
@@ -311,20 +277,20 @@ def _report(
         wigner=settings.wigner,
         isotopes=settings.isotopes,
         boundary_micrometer=settings.boundary_micrometer,
-        mesh=found[-1].mesh,
-        slope_mesh=slopes.mesh,
-        meshes=mesh_rows(found, reference),
-        has_dipoles=task.force_field.long_range is not None,
-        thermal=thermal_rows(task.transport, found, slopes, errors),
+        q_mesh=found[-1].mesh,
+        slope_q_mesh=slopes.mesh,
+        q_meshes=mesh_rows(found, reference),
+        has_dipoles=task.model.force_field.long_range is not None,
+        thermal=rows,
         reference_temperature_k=settings.temperatures_kelvin[reference],
         error_relative=error,
         error_limit_relative=settings.error_limit_relative,
         further_calculations=frames_for(variances, settings.error_limit_relative**2 - others),
         limited_by=_limit(row),
         clusters=cluster_rows(shares_by_size(phonons, slopes, reference)),
-        warnings=tuple(_doubts(task)),
-        files=(*(f"{name}.{suffix}" for name in _PLOTS for suffix in _SUFFIXES), "cumulative.json"),
-        directory=str(task.folder),
+        warnings=tuple(task.model.warnings),
+        files=(*(f"{name}.{suffix}" for name in _PLOTS for suffix in SUFFIXES), "cumulative.json"),
+        directory=str(task.folder.path),
     )
 
 
@@ -336,39 +302,12 @@ def _limit(row: Mapping[str, Any]) -> str:
 
 def _write(task: _Task, found: Conductivity, report: ConductivityReport) -> None:
     """Files first, the answer last."""
-    folder, reference = task.folder, reference_of(task.transport)
-    name = "watt_per_meter_kelvin"
-    kelvin, kappa, sds = (
-        np.array([each[key] for each in report.thermal])
-        for key in ("temperature_k", f"kappa_{name}", f"kappa_sd_{name}")
-    )
+    folder, reference = task.folder.path, reference_of(task.transport)
     values = cumulative_values(found, task.transport, reference)
-    for suffix in _SUFFIXES:
-        plot_conductivity(folder / f"conductivity.{suffix}", kelvin, kappa, sds)
-        paths, frequencies, parts = (
-            np.array(values[key]) for key in ("mean_free_paths_angstrom", "frequencies_thz", f"kappa_{name}")
+    for suffix in SUFFIXES:
+        plot_conductivity(folder / f"conductivity.{suffix}", *report.curve())
+        plot_cumulative(
+            folder / f"cumulative.{suffix}", *curves_of_modes(values), relative_sd=report.error_relative
         )
-        plot_cumulative(folder / f"cumulative.{suffix}", paths, frequencies, parts, report.error_relative)
     atomic_write_text(folder / "cumulative.json", format_json(values))
-    write_report(folder / ANSWER, report, inputs=task.inputs)
-
-
-def _finished(task: _Task) -> ConductivityReport | None:
-    """Answer that is there, if nothing has changed since."""
-    content = read_report(task.folder / ANSWER, ConductivityReport)
-    report = report_of(content) if content.get("inputs") == task.inputs else None
-    if report is None or not all((task.folder / name).exists() for name in report.files):
-        return None
-    return replace(report, up_to_date=True)
-
-
-def report_of(content: Mapping[str, Any]) -> ConductivityReport | None:
-    """Read an answer from its JSON values; None where there is none, or it is damaged."""
-    try:
-        values = {
-            each.name: content[each.name] for each in fields(ConductivityReport) if each.name != "up_to_date"
-        }
-        named = ("mesh", "slope_mesh", "meshes", "thermal", "clusters", "warnings", "files")
-        return ConductivityReport(**{**values, **{name: tuple(values[name]) for name in named}})
-    except (KeyError, TypeError):
-        return None
+    task.folder.write(report, task.inputs)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlff_dyn.report.answer import Report
-from mlff_dyn.report.numbers import format_percent
+import numpy as np
+
+from mlff_dyn.report.numbers import format_mesh, format_percent, format_with_errors
 from mlff_dyn.units import format_kelvin
+from mlff_dyn.workflows.results.result_report import ResultReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +18,7 @@ HEADER = ("T", "conductivity", "data, order 2", "data, order 3", "expansion", "m
 
 
 @dataclass(frozen=True)
-class ConductivityReport(Report):
+class ConductivityReport(ResultReport):
     """Result of `conductivity`.
 
     Attributes
@@ -27,9 +28,9 @@ class ConductivityReport(Report):
     order_2 : str                      ``rest``, or the kind of effective force constants
     wigner, isotopes : bool
     boundary_micrometer : float or None
-    mesh : tuple of int                of the conductivity
-    slope_mesh : tuple of int          of its error bar
-    meshes : tuple of mapping          those that were tried; see `mesh_rows`
+    q_mesh : tuple of int              of the conductivity
+    slope_q_mesh : tuple of int        of its error bar
+    q_meshes : tuple of mapping        those that were tried; see `mesh_rows`
     has_dipoles : bool                 Born charges of the model split LO and TO once
     thermal : tuple of mapping         by temperature; see `thermal_rows`
     reference_temperature_k : float    of the next five
@@ -39,20 +40,17 @@ class ConductivityReport(Report):
         That bring the error under its limit; None: no number of them.
     limited_by : str                   ``order 2``, ``order 3`` or ``expansion``
     clusters : tuple of mapping        shares of order 3 by longest distance
-    warnings : tuple of str
-    files : tuple of str               in the directory of the answer
     """
 
     verb = "conductivity"
-    n_atoms: int
     method: str
     order_2: str
     wigner: bool
     isotopes: bool
     boundary_micrometer: float | None
-    mesh: tuple[int, ...]
-    slope_mesh: tuple[int, ...]
-    meshes: tuple[Mapping[str, Any], ...]
+    q_mesh: tuple[int, ...]
+    slope_q_mesh: tuple[int, ...]
+    q_meshes: tuple[Mapping[str, Any], ...]
     has_dipoles: bool
     thermal: tuple[Mapping[str, Any], ...]
     reference_temperature_k: float
@@ -61,9 +59,6 @@ class ConductivityReport(Report):
     further_calculations: int | None
     limited_by: str
     clusters: tuple[Mapping[str, Any], ...]
-    warnings: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    directory: str = field(default="", kw_only=True)
 
     def why_null(self) -> Mapping[str, str]:
         """Say what was not asked for, and why no calculations help."""
@@ -76,13 +71,14 @@ class ConductivityReport(Report):
     def rows(self) -> list[tuple[str, str]]:
         """Return the rows for people."""
         tried = ", ".join(
-            f"{format_mesh(each['mesh'])}: {each['kappa_watt_per_meter_kelvin']:.4g}" for each in self.meshes
+            f"{format_mesh(each['q_mesh'])}: {each['kappa_watt_per_meter_kelvin']:.4g}"
+            for each in self.q_meshes
         )
         kelvin = format_kelvin(self.reference_temperature_k)
         rows = [
-            ("cell", f"{self.n_atoms} atoms, q-mesh {format_mesh(self.mesh)}"),
+            ("cell", f"{self.n_atoms} atoms, q-mesh {format_mesh(self.q_mesh)}"),
             ("method", self.described()),
-            (f"meshes, {kelvin} K", f"{tried} W/mK"),
+            (f"q-meshes, {kelvin} K", f"{tried} W/mK"),
         ]
         rows += [(f"{cells[0]} K", _described_row(cells)) for cells in self.cells()]
         rows += [
@@ -94,8 +90,7 @@ class ConductivityReport(Report):
             share = format_percent(most["variance_share"])
             text = f"{share} of the variance by data is of those up to {most['longest_angstrom']:.2f} Å wide"
             rows.append(("clusters of order 3", text))
-        rows += [("warning", line) for line in self.warnings]
-        return [*rows, ("files", self.directory)]
+        return rows
 
     def described(self) -> str:
         """Say how the conductivity was found."""
@@ -115,13 +110,18 @@ class ConductivityReport(Report):
             return f"none help to {limit}: only a larger expansion or local part does"
         return f"{self.further_calculations} to {limit}"
 
+    def curve(self) -> tuple[np.ndarray, ...]:
+        """Return temperatures, conductivities and their standard deviations, W/mK."""
+        keys = ("temperature_k", *(f"{name}_watt_per_meter_kelvin" for name in ("kappa", "kappa_sd")))
+        return tuple(np.array([each[key] for each in self.thermal]) for key in keys)
+
     def cells(self) -> list[tuple[str, ...]]:
         """Return the cells of a table, under `HEADER`, W/mK."""
         name = "watt_per_meter_kelvin"
         return [
             (
                 format_kelvin(each["temperature_k"]),
-                format_with_sd(each[f"kappa_{name}"], each[f"kappa_sd_{name}"]),
+                format_with_errors(each[f"kappa_{name}"], each[f"kappa_sd_{name}"]),
                 *(
                     f"{each[f'kappa_{part}_{name}']:.2g}"
                     for part in ("order_2_sd", "order_3_sd", "expansion_sd", "mesh_error")
@@ -130,17 +130,6 @@ class ConductivityReport(Report):
             )
             for each in self.thermal
         ]
-
-
-def format_mesh(mesh: tuple[int, ...]) -> str:
-    """Return the numbers with crosses between them."""
-    return " x ".join(map(str, mesh))
-
-
-def format_with_sd(value: float, sd: float) -> str:
-    """Return a value with as many digits as its standard deviation makes meaningful."""
-    digits = 3 if sd <= 0.0 else max(0, 1 - math.floor(math.log10(sd)))
-    return f"{value:.{digits}f} ± {sd:.{digits}f}"
 
 
 def _described_row(cells: tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ from mlff_dyn.observables.conductivity.meshes import extrapolated
 from mlff_dyn.observables.conductivity.solver import COMPONENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -48,11 +48,11 @@ def thermal_rows(
             "order_3_sd": errors.mean_third[k],
             "data_sd": errors.mean_data[k],
             "expansion_sd": errors.mean_truncation[k],
-            "sampling_sd": errors.mean_sampling[k],
+            "statistical_error": errors.mean_sampling[k],
         }
         values = {name: float(scale[k] * value) for name, value in parts.items()}
         values["sd"] = float(
-            np.linalg.norm([values[name] for name in ("data_sd", "expansion_sd", "sampling_sd")])
+            np.linalg.norm([values[name] for name in ("data_sd", "expansion_sd", "statistical_error")])
         )
         mean = float(endless[k, :3].mean())
         values |= {"endless_mesh": mean, "mesh_error": abs(mean - float(fine.mean[k]))}
@@ -72,7 +72,7 @@ def _by_component(name: str, tensor: NDArray[np.float64]) -> dict[str, float]:
 
 def mesh_rows(found: Sequence[Conductivity], number: int) -> tuple[dict[str, Any], ...]:
     """Conductivity on each mesh at one temperature."""
-    return tuple({"mesh": list(each.mesh), f"kappa_{_UNIT}": float(each.mean[number])} for each in found)
+    return tuple({"q_mesh": list(each.mesh), f"kappa_{_UNIT}": float(each.mean[number])} for each in found)
 
 
 def cluster_rows(shares: Sequence[tuple[float, float]]) -> tuple[dict[str, float], ...]:
@@ -89,3 +89,9 @@ def cumulative_values(found: Conductivity, transport: Transport, number: int) ->
         "linewidths_thz": (found.linewidths_thz[number] + found.other_linewidths_thz).ravel(),
         f"kappa_{_UNIT}": found.modes[number, :, :, :3].mean(axis=2).ravel(),
     }
+
+
+def curves_of_modes(values: Mapping[str, Any]) -> tuple[NDArray[np.float64], ...]:
+    """Mean free paths, frequencies and parts in the conductivity, of `cumulative_values` or its file."""
+    names = ("mean_free_paths_angstrom", "frequencies_thz", f"kappa_{_UNIT}")
+    return tuple(np.array(values[name], float) for name in names)

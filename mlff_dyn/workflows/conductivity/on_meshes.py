@@ -11,7 +11,7 @@ from mlff_dyn.observables.conductivity.parameter_slopes import (
     slopes_at_temperatures,
 )
 from mlff_dyn.observables.conductivity.solver import LBTE, RTA, at_temperatures, joined
-from mlff_dyn.workflows.conductivity.conductivity_report import format_mesh
+from mlff_dyn.report.numbers import format_mesh
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,52 +6,41 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.config.phonons_section import EffectiveConfig
 from mlff_dyn.errors import DataError
 from mlff_dyn.observables.sampled_phonons import sampled_phonons
-from mlff_dyn.store.source import file_digest
 from mlff_dyn.units import format_kelvin
-from mlff_dyn.workflows.phonons.effective import EffectiveTask, effective_constants
-from mlff_dyn.workflows.phonons.phonons import PLACE
-from mlff_dyn.workflows.setup.workspace import digest
+from mlff_dyn.workflows.phonons.effective import EffectiveTask, effective_constants, effective_settings
+from mlff_dyn.workflows.phonons.phonons_report import PhononsReport
+from mlff_dyn.workflows.results.result_folder import ResultFolder
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mlff_dyn.config.phonons_section import PhononsConfig
     from mlff_dyn.formats.effective_file import EffectiveForceConstants
     from mlff_dyn.lattice.torus import Torus
-    from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.report.progress import Progress
+    from mlff_dyn.workflows.results.found_model import FoundModel
 
 
 def order_2_at(
-    model: Path,
-    force_field: ForceField,
+    model: FoundModel,
     torus: Torus,
     *,
     kind: str,
     temperatures_kelvin: tuple[float, ...],
     phonons: PhononsConfig,
-    timestep_femtoseconds: float,
-    seed: int,
     progress: Progress,
 ) -> list[EffectiveForceConstants]:
     """Effective force constants of all temperatures, as section `phonons.effective` says.
 
     Parameters
     ----------
-    model : Path
-    force_field : ForceField
+    model : FoundModel
     torus : Torus
         Supercell of order 2.
     kind : str
         ``self-consistent`` or ``dynamics``.
     temperatures_kelvin : tuple of float
     phonons : PhononsConfig
-    timestep_femtoseconds : float
-        The longest to be taken.
-    seed : int
     progress : Progress
 
     Raises
@@ -59,22 +48,18 @@ def order_2_at(
     DataError
         If the crystal is not stable at a temperature.
     """
-    given = {} if phonons.effective is None else phonons.effective.model_dump()
-    if given.get("kind") != kind:
-        given.pop("statistics", None)
-    settings = EffectiveConfig(**{**given, "kind": kind, "temperatures_kelvin": temperatures_kelvin})
-    prepared = sampled_phonons(force_field, torus, n_samples=phonons.n_samples, seed=seed)
-    folder = model.parent / PLACE
+    changed = {"kind": kind, "temperatures_kelvin": temperatures_kelvin}
+    settings = effective_settings(phonons.effective, changed)
+    prepared = sampled_phonons(model.force_field, torus, n_samples=phonons.n_samples, seed=model.seed)
+    folder = ResultFolder(model.path.parent, PhononsReport).path
     folder.mkdir(exist_ok=True)
-    identity = digest([file_digest(model), torus.matrix.tolist()])
-    task = EffectiveTask(settings, prepared, folder, timestep_femtoseconds, seed, identity)
-    found = effective_constants(task, progress)
+    found = effective_constants(EffectiveTask(settings, prepared, model, folder), progress)
     progress.stop()
     for each in found:
         if not each.is_converged or not np.array_equal(each.supercell, torus.matrix):
             kelvin = format_kelvin(each.temperature_kelvin)
             raise DataError(
-                f"{model}: no self-consistent crystal with real frequencies was found at {kelvin} K",
+                f"{model.path}: no self-consistent crystal with real frequencies was found at {kelvin} K",
                 fix="choose temperatures at which this phase is stable, or --effective dynamics",
             )
     return found

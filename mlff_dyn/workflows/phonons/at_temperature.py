@@ -10,6 +10,7 @@ import numpy as np
 from mlff_dyn.formats.effective_file import effective_name
 from mlff_dyn.observables.effective.effective_phonons import effective_bands, free_energy
 from mlff_dyn.report.answer import format_json
+from mlff_dyn.report.plots import SUFFIXES
 from mlff_dyn.report.training_plots import plot_dispersion
 from mlff_dyn.store.atomic import atomic_write_text
 from mlff_dyn.units import format_kelvin
@@ -72,20 +73,20 @@ def at_temperature(
         n_path = len(path.distances)
         along = {
             "frequencies_thz": bands.frequencies_thz[:n_path],
-            "frequencies_data_sd_thz": bands.data_sds_thz[:n_path],
-            "frequencies_monte_carlo_sd_thz": bands.monte_carlo_sds_thz[:n_path],
+            "frequencies_sd_thz": bands.data_sds_thz[:n_path],
+            "frequencies_statistical_error_thz": bands.monte_carlo_sds_thz[:n_path],
         }
         label = f"{format_kelvin(found.temperature_kelvin)} K"
         curves[label] = (along["frequencies_thz"], bands.sds_thz[:n_path])
         parts.append({"temperature_k": found.temperature_kelvin, **along})
     content = {"distances_per_angstrom": path.distances, "wavevectors_reduced": path.wavevectors}
     atomic_write_text(task.folder / f"{EFFECTIVE}.json", format_json({**content, "temperatures": parts}))
-    for suffix in ("png", "svg"):
+    for suffix in SUFFIXES:
         picture = task.folder / f"{EFFECTIVE}.{suffix}"
         own = (picture, path.distances, harmonic.frequencies_thz, harmonic.sds_thz, path.ticks)
         plot_dispersion(*own, others=curves)
     names = [effective_name(found.temperature_kelvin) for found in every]
-    files = (*(f"{EFFECTIVE}.{suffix}" for suffix in ("png", "svg", "json")), *names)
+    files = (*(f"{EFFECTIVE}.{suffix}" for suffix in (*SUFFIXES, "json")), *names)
     return AtTemperature(tuple(rows), tuple(every), files, tuple(warnings))
 
 
@@ -98,7 +99,7 @@ def _row(found: EffectiveForceConstants, bands: EffectiveBands, n_cells: int) ->
         "kind": found.kind,
         "statistics": found.statistics,
         "n_configurations": found.n_configurations,
-        "monte_carlo_error_relative": found.error_relative,
+        "statistical_error_relative": found.error_relative,
         "is_converged": found.is_converged,
         "n_imaginary": bands.n_imaginary,
         "mean_displacements_angstrom": found.mean_displacements.tolist(),
@@ -108,8 +109,8 @@ def _row(found: EffectiveForceConstants, bands: EffectiveBands, n_cells: int) ->
     places = {"min": (len(bands.frequencies_thz) - n_cells + lowest[0], lowest[1]), "max": highest}
     for name, place in places.items():
         row[f"frequency_{name}_thz"] = float(bands.frequencies_thz[place])
-        row[f"frequency_{name}_data_sd_thz"] = float(bands.data_sds_thz[place])
-        row[f"frequency_{name}_monte_carlo_sd_thz"] = float(bands.monte_carlo_sds_thz[place])
+        row[f"frequency_{name}_sd_thz"] = float(bands.data_sds_thz[place])
+        row[f"frequency_{name}_statistical_error_thz"] = float(bands.monte_carlo_sds_thz[place])
     return row
 
 
@@ -117,7 +118,7 @@ def _energies(
     found: EffectiveForceConstants, task: EffectiveTask, mesh: tuple[int, ...]
 ) -> dict[str, float | None]:
     """Free energy of a stable self-consistent crystal for each atom, eV."""
-    names = ("", "_data_sd", "_monte_carlo_sd", "_mesh_error")
+    names = ("", "_sd", "_statistical_error", "_mesh_error")
     keys = [f"free_energy_ev_per_atom{name}" for name in names]
     if found.kind != "self-consistent" or not found.is_converged:
         return dict.fromkeys(keys)
@@ -133,8 +134,8 @@ def _warnings(row: dict[str, Any], limit: float) -> list[str]:
         lines.append(f"{where}: the iterations found no self-consistent crystal with real frequencies")
     if row["n_imaginary"]:
         lines.append(f"{where}: {row['n_imaginary']} modes are imaginary, the phase is not stable there")
-    if row["monte_carlo_error_relative"] > limit:
-        error = f"{100.0 * row['monte_carlo_error_relative']:.2g} %"
+    if row["statistical_error_relative"] > limit:
+        error = f"{100.0 * row['statistical_error_relative']:.2g} %"
         lines.append(
             f"{where}: the Monte Carlo error is {error}, more than phonons.effective.error_limit_relative; "
             + (

@@ -5,13 +5,13 @@ A file whose inputs have not changed is taken as it is, so a command that was st
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.errors import DataError
+from mlff_dyn.config.phonons_section import EffectiveConfig
+from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.formats.effective_file import effective_name, read_effective, write_effective
 from mlff_dyn.observables.effective.averaged import EffectiveSettings
 from mlff_dyn.observables.effective.correction import Correction
@@ -20,23 +20,24 @@ from mlff_dyn.observables.effective.self_consistent import self_consistent
 from mlff_dyn.training.trusted_region import Motion
 from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.phonons.model_dynamics import plan_dynamics
+from mlff_dyn.workflows.results.cost import in_minutes, seconds_of
 from mlff_dyn.workflows.setup.workspace import digest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from mlff_dyn.config.phonons_section import EffectiveConfig
     from mlff_dyn.formats.effective_file import EffectiveForceConstants
     from mlff_dyn.observables.effective.averaged import Averaged
     from mlff_dyn.observables.sampled_phonons import SampledPhonons
     from mlff_dyn.report.progress import Progress
     from mlff_dyn.workflows.phonons.model_dynamics import ModelDynamics
+    from mlff_dyn.workflows.results.found_model import FoundModel
 
 _SAMPLE_EVERY_FEMTOSECONDS = 25.0
 _MOST_AVERAGES = 8
 """Averages that the last and largest set of displacements usually takes, errors included."""
 _VERSION = 1
-_TRIALS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,25 +48,53 @@ class EffectiveTask:
     ----------
     settings : EffectiveConfig
     phonons : SampledPhonons
+    model : FoundModel
     folder : Path
-    timestep_femtoseconds : float    the longest to be taken
-    seed : int
-    model : str                      digest of its file
     """
 
     settings: EffectiveConfig
     phonons: SampledPhonons
+    model: FoundModel
     folder: Path
-    timestep_femtoseconds: float
-    seed: int
-    model: str
 
     def inputs_at(self, temperature_kelvin: float) -> str:
         """Digest of all that one temperature depends on."""
         settings = self.settings.model_dump(mode="json", exclude={"temperatures_kelvin"})
         cell = self.phonons.torus.matrix.tolist()
-        own = [_VERSION, self.model, cell, settings, temperature_kelvin, self.seed, self.phonons.n_samples]
-        return digest([*own, self.timestep_femtoseconds])
+        own = [_VERSION, self.model.digest, cell, settings, temperature_kelvin, self.model.seed]
+        return digest([*own, self.phonons.n_samples, self.model.timestep_femtoseconds])
+
+
+def effective_settings(given: EffectiveConfig | None, changed: Mapping[str, object]) -> EffectiveConfig:
+    """Section of the configuration with other values on top; of another kind, statistics are its default.
+
+    Parameters
+    ----------
+    given : EffectiveConfig or None
+    changed : mapping
+        Values by key.
+
+    Raises
+    ------
+    UsageError
+        If nothing says of which kind, or temperatures are none.
+    """
+    values = {} if given is None else given.model_dump()
+    kind = changed.get("kind", values.get("kind"))
+    if kind is None:
+        raise UsageError(
+            "--temperature is of effective force constants, which are not asked for",
+            fix="add --effective self-consistent, or dynamics",
+        )
+    if kind != values.get("kind"):
+        values.pop("statistics", None)
+    try:
+        return EffectiveConfig(**{**values, **changed})
+    except ValueError:
+        raise UsageError(
+            "the temperatures of effective force constants are no temperatures",
+            fix="give --temperature finite numbers above zero",
+        ) from None
 
 
 def effective_constants(task: EffectiveTask, progress: Progress) -> list[EffectiveForceConstants]:
@@ -95,11 +124,11 @@ def effective_constants(task: EffectiveTask, progress: Progress) -> list[Effecti
                 is_quantum=task.settings.is_quantum,
                 error_limit_relative=task.settings.error_limit_relative,
                 most_configurations=task.settings.max_configurations,
-                seed=task.seed,
+                seed=task.model.seed,
             )
             averaged = _average(task, correction, settings, progress)
             found = averaged.in_phonopy_form(task.phonons, settings, task.inputs_at(temperature))
-            found = replace(found, model=task.model)
+            found = replace(found, model=task.model.digest)
             write_effective(path, found)
         every.append(found)
     return every
@@ -133,14 +162,14 @@ def _average(
 
 def _dynamics(task: EffectiveTask, temperature_kelvin: float) -> ModelDynamics:
     settings, phonons = task.settings, task.phonons
-    motion = Motion(temperature_kelvin, task.timestep_femtoseconds, settings.n_steps)
+    motion = Motion(temperature_kelvin, task.model.timestep_femtoseconds, settings.n_steps)
     return plan_dynamics(
         phonons.force_field,
         phonons.torus,
         motion,
         n_replicas=settings.n_replicas,
         sample_every_femtoseconds=_SAMPLE_EVERY_FEMTOSECONDS,
-        seed=task.seed,
+        seed=task.model.seed,
     )
 
 
@@ -154,16 +183,10 @@ def expected_cost(task: EffectiveTask) -> dict[str, object]:
     phonons, torus = task.phonons, task.phonons.torus
     correction = Correction(phonons.force_field.expansion, torus)
     kernel = phonons.force_field.on(torus).kernel
-    u = 0.01 * np.random.default_rng(task.seed).standard_normal((torus.n_atoms, 3))
-    started = time.perf_counter()
-    for _ in range(_TRIALS):
-        kernel.energy_forces(u)
-    of_forces = (time.perf_counter() - started) / _TRIALS
-    started = time.perf_counter()
-    for _ in range(_TRIALS):
-        rows = correction.rows(u)
-        rows.T @ rows
-    of_rows = (time.perf_counter() - started) / _TRIALS
+    u = 0.01 * np.random.default_rng(task.model.seed).standard_normal((torus.n_atoms, 3))
+    rows = correction.rows(u)
+    of_forces = seconds_of(lambda: kernel.energy_forces(u))
+    of_rows = seconds_of(lambda: correction.rows(u)) + seconds_of(lambda: rows.T @ rows)
     steps = 0
     count = task.settings.max_configurations
     seconds = _MOST_AVERAGES * count * (of_forces + 0.5 * of_rows)
@@ -176,5 +199,5 @@ def expected_cost(task: EffectiveTask) -> dict[str, object]:
         "effective_n_parameters": correction.n_parameters,
         "effective_n_configurations": count,
         "effective_md_steps": steps,
-        "effective_seconds_per_temperature": float(f"{seconds:.2g}"),
+        "effective_expected_minutes_per_temperature": in_minutes(seconds),
     }

@@ -3,70 +3,59 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlff_dyn.config.phonons_section import EffectiveConfig, PhononsConfig
-from mlff_dyn.config.schema import MdConfig
-from mlff_dyn.errors import DataError, UsageError
+from mlff_dyn.config.phonons_section import PhononsConfig
 from mlff_dyn.formats.phonopy_files import write_phonopy
 from mlff_dyn.observables.dispersion import dispersion_of
 from mlff_dyn.observables.gruneisen import gruneisen, has_gruneisen
 from mlff_dyn.observables.harmonic_properties import harmonic_properties, mesh_of
 from mlff_dyn.observables.sampled_phonons import sampled_phonons
-from mlff_dyn.report.answer import DryRun, Report, format_json, read_report, write_report
+from mlff_dyn.report.answer import DryRun, Report, format_json
 from mlff_dyn.report.phonon_plots import plot_dos
+from mlff_dyn.report.plots import SUFFIXES
 from mlff_dyn.report.training_plots import plot_dispersion
-from mlff_dyn.store.atomic import atomic_write_text, fix_of, sync_path
-from mlff_dyn.store.lock import RunLock
-from mlff_dyn.store.model_file import read_model
-from mlff_dyn.store.source import file_digest
-from mlff_dyn.workflows.export import MODEL_NAME, training_supercell
+from mlff_dyn.store.atomic import atomic_write_text, sync_path
 from mlff_dyn.workflows.phonons.at_temperature import AtTemperature, at_temperature
-from mlff_dyn.workflows.phonons.effective import EffectiveTask, expected_cost
+from mlff_dyn.workflows.phonons.effective import EffectiveTask, effective_settings, expected_cost
 from mlff_dyn.workflows.phonons.phonons_report import PhononsReport, thermal_rows
 from mlff_dyn.workflows.phonons.spectra import SpectraTask, spectra_at_temperatures
-from mlff_dyn.workflows.setup.workspace import Workspace, digest
+from mlff_dyn.workflows.results.cost import in_megabytes
+from mlff_dyn.workflows.results.found_model import find_model
+from mlff_dyn.workflows.results.result_folder import ResultFolder
+from mlff_dyn.workflows.setup.workspace import digest
 from mlff_dyn.workflows.stability import stability_warnings
-from mlff_dyn.workflows.training.trained_model import ANSWER_NAME, training_doubt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mlff_dyn.config.phonons_section import SpectraConfig
     from mlff_dyn.config.schema import Config
     from mlff_dyn.lattice.torus import Torus
-    from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.observables.dispersion import Dispersion
     from mlff_dyn.observables.gruneisen import Gruneisen
     from mlff_dyn.observables.harmonic_properties import HarmonicProperties
     from mlff_dyn.observables.sampled_phonons import SampledPhonons
     from mlff_dyn.report.progress import Progress
+    from mlff_dyn.workflows.results.found_model import FoundModel
 
-PLACE = "phonons"
-ANSWER = "phonons.json"
-_CURVES = ("band.png", "band.svg", "band.json", "dos.png", "dos.svg", "dos.json")
-_BYTES_PER_MEGABYTE = 1e6
+_CURVES = tuple(f"{name}.{suffix}" for name in ("band", "dos") for suffix in (*SUFFIXES, "json"))
 
 
 @dataclass(frozen=True, eq=False)
 class _Task:
     """A model and what is asked of it."""
 
-    model: Path
-    force_field: ForceField
+    model: FoundModel
     torus: Torus
     settings: PhononsConfig
-    seed: int
-    doubt: str | None
-    timestep_femtoseconds: float
 
     @property
-    def folder(self) -> Path:
-        return self.model.parent / PLACE
+    def folder(self) -> ResultFolder[PhononsReport]:
+        return ResultFolder(self.model.path.parent, PhononsReport)
 
     @property
     def mesh(self) -> tuple[int, int, int]:
@@ -76,22 +65,8 @@ class _Task:
     def inputs(self) -> str:
         """Digest of all that the answer depends on."""
         settings = self.settings.model_dump(mode="json")
-        return digest([*self.of_model, settings, self.mesh, self.seed, self.doubt])
-
-    @property
-    def of_model(self) -> list[object]:
-        """What identifies the model and the cell."""
-        return [file_digest(self.model), self.torus.matrix.tolist()]
-
-    def effective(self, prepared: SampledPhonons, settings: EffectiveConfig) -> EffectiveTask:
-        """Return what is asked for at temperature."""
-        places = (self.folder, self.timestep_femtoseconds, self.seed)
-        return EffectiveTask(settings, prepared, *places, file_digest(self.model))
-
-    def spectra(self, prepared: SampledPhonons, settings: SpectraConfig, hot: AtTemperature) -> SpectraTask:
-        """Return what is asked for of spectra."""
-        places = (hot.constants, self.folder, self.timestep_femtoseconds, self.seed)
-        return SpectraTask(settings, prepared, *places, digest(self.of_model))
+        cell = self.torus.matrix.tolist()
+        return digest([self.model.digest, cell, settings, self.mesh, self.model.seed, self.model.doubt])
 
 
 def phonons(
@@ -127,80 +102,40 @@ def phonons(
     UsageError
         If the supercell is not a repetition of the input cell.
     """
-    task = _task(source)
+    model = find_model(source)
+    settings = PhononsConfig() if model.config is None else model.config.phonons
     if effective:
-        asked = _asked(task.settings.effective, effective)
-        task = replace(task, settings=task.settings.model_copy(update={"effective": asked}))
+        asked = effective_settings(settings.effective, effective)
+        settings = settings.model_copy(update={"effective": asked})
+    task = _Task(model, model.supercell(settings.supercell), settings)
     if dry_run:
         return _dry_run(task)
-    with RunLock(task.model.parent):
-        finished = None if force else _finished(task)
-        return finished or _calculate(task, progress)
-
-
-def _asked(given: EffectiveConfig | None, changed: Mapping[str, object]) -> EffectiveConfig:
-    """Section of the configuration with the options of the command line on top."""
-    values = {} if given is None else given.model_dump()
-    kind = changed.get("kind", values.get("kind"))
-    if kind is None:
-        raise UsageError(
-            "--temperature is of effective force constants, which are not asked for",
-            fix="add --effective self-consistent, or dynamics",
-        )
-    if kind != values.get("kind"):
-        values.pop("statistics", None)
-    try:
-        return EffectiveConfig(**{**values, **changed})
-    except ValueError:
-        raise UsageError(
-            "the temperatures of effective force constants are no temperatures",
-            fix="give --temperature finite numbers above zero",
-        ) from None
-
-
-def _task(source: Path | Config) -> _Task:
-    if not isinstance(source, Path):
-        workspace = Workspace(source)
-        doubt = None
-        if workspace.model_path.exists():
-            doubt = training_doubt(workspace.model_path, source)
-        torus = workspace.supercell(source.phonons.supercell)
-        found = (workspace.model_path, workspace.read_model(), torus, source.phonons, source.seed)
-        return _Task(*found, doubt, source.md.timestep_femtoseconds)
-    path = source / MODEL_NAME if source.is_dir() else source
-    force_field, metadata = read_model(path)
-    is_alone = not path.with_name(ANSWER_NAME).exists()
-    doubt = None if is_alone else training_doubt(path, None)
-    torus = training_supercell(force_field, metadata, path)
-    timestep = float(MdConfig.model_fields["timestep_femtoseconds"].default)
-    return _Task(path, force_field, torus, PhononsConfig(), 1, doubt, timestep)
+    return task.folder.answered(task.inputs, lambda: _calculate(task, progress), force=force)
 
 
 def _dry_run(task: _Task) -> DryRun:
     n_modes, n_wavevectors = 3 * task.torus.crystal.n_sites, int(np.prod(task.mesh))
-    elements = 2 * n_wavevectors * n_modes**2 + 9 * task.torus.n_atoms * len(task.force_field.posterior.mean)
+    n_parameters = len(task.model.force_field.posterior.mean)
+    elements = 2 * n_wavevectors * n_modes**2 + 9 * task.torus.n_atoms * n_parameters
     sizes: dict[str, object] = {
         "n_atoms": task.torus.n_atoms,
         "q_mesh": list(task.mesh),
         "n_wavevectors": n_wavevectors,
         "n_modes": n_modes,
         "n_samples": task.settings.n_samples,
-        "memory_megabytes": round(8 * elements / _BYTES_PER_MEGABYTE, 1),
+        "memory_megabytes": in_megabytes(8 * elements),
     }
     if task.settings.effective is not None:
-        prepared = sampled_phonons(task.force_field, task.torus, n_samples=2, seed=task.seed)
-        sizes |= expected_cost(task.effective(prepared, task.settings.effective))
-    more = {"temperatures_k": list(task.settings.temperatures_kelvin), "warnings": _doubts(task)}
+        prepared = sampled_phonons(task.model.force_field, task.torus, n_samples=2, seed=task.model.seed)
+        sizes |= expected_cost(EffectiveTask(task.settings.effective, prepared, task.model, task.folder.path))
+    more = {"temperatures_k": list(task.settings.temperatures_kelvin), "warnings": task.model.warnings}
     return DryRun(PhononsReport, sizes, more)
-
-
-def _doubts(task: _Task) -> list[str]:
-    return [] if task.doubt is None else [f"{task.model}: {task.doubt}"]
 
 
 def _calculate(task: _Task, progress: Progress) -> PhononsReport:
     settings, torus = task.settings, task.torus
-    prepared = sampled_phonons(task.force_field, torus, n_samples=settings.n_samples, seed=task.seed)
+    force_field, seed = task.model.force_field, task.model.seed
+    prepared = sampled_phonons(force_field, torus, n_samples=settings.n_samples, seed=seed)
 
     def begin(what: str) -> Callable[[int], None]:
         progress.start(settings.n_samples, f"{what} of samples of the posterior")
@@ -209,26 +144,21 @@ def _calculate(task: _Task, progress: Progress) -> PhononsReport:
     bands = dispersion_of(prepared, tell=begin("dispersion"))
     sums = harmonic_properties(prepared, task.mesh, settings.temperatures_kelvin, begin("modes"))
     changes = None
-    if has_gruneisen(task.force_field.expansion):
+    if has_gruneisen(force_field.expansion):
         kelvin = sums.temperatures_kelvin[1:]
         tell = begin("Grüneisen parameters")
         changes = gruneisen(prepared, bands.path.wavevectors, task.mesh, kelvin, tell)
     progress.stop()
-    try:
-        task.folder.mkdir(exist_ok=True)
-        hot = AtTemperature()
-        if settings.effective is not None:
-            asked = task.effective(prepared, settings.effective)
-            hot = at_temperature(asked, bands, task.mesh, progress)
-        lines: tuple[tuple[dict[str, Any], ...], tuple[str, ...]] = ((), ())
-        if settings.spectra is not None:
-            wanted = task.spectra(prepared, settings.spectra, hot)
-            lines = spectra_at_temperatures(wanted, progress)
-        return _write(task, prepared, _Found(bands, sums, changes, hot, *lines))
-    except OSError as error:
-        raise DataError(
-            f"cannot write {task.folder}: {error.strerror or error}", fix=fix_of(error)
-        ) from error
+    task.folder.path.mkdir(exist_ok=True)
+    places, hot = (task.model, task.folder.path), AtTemperature()
+    if settings.effective is not None:
+        asked = EffectiveTask(settings.effective, prepared, *places)
+        hot = at_temperature(asked, bands, task.mesh, progress)
+    lines: tuple[tuple[dict[str, Any], ...], tuple[str, ...]] = ((), ())
+    if settings.spectra is not None:
+        wanted = SpectraTask(settings.spectra, prepared, hot.constants, *places)
+        lines = spectra_at_temperatures(wanted, progress)
+    return _write(task, prepared, _Found(bands, sums, changes, hot, *lines))
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,20 +176,20 @@ class _Found:
 def _write(task: _Task, prepared: SampledPhonons, found: _Found) -> PhononsReport:
     """Files first, the answer last."""
     bands, sums, changes = found.bands, found.sums, found.changes
-    folder, path = task.folder, bands.path
-    for suffix in ("png", "svg"):
+    folder, path, force_field = task.folder.path, bands.path, task.model.force_field
+    for suffix in SUFFIXES:
         band, dos = folder / f"band.{suffix}", folder / f"dos.{suffix}"
         plot_dispersion(band, path.distances, bands.frequencies_thz, bands.sds_thz, path.ticks)
         plot_dos(dos, sums.frequencies_thz, sums.dos.value, sums.dos.sd, sums.species)
     atomic_write_text(folder / "band.json", format_json(_band_values(bands, changes)))
     atomic_write_text(folder / "dos.json", format_json(_dos_values(sums)))
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        written = write_phonopy(task.force_field, task.torus, Path(scratch))
+        written = write_phonopy(force_field, task.torus, Path(scratch))
         for name in written:
             sync_path(Path(scratch) / name)
             (Path(scratch) / name).replace(folder / name)
     highest = np.unravel_index(np.argmax(bands.frequencies_thz), bands.frequencies_thz.shape)
-    warnings = [*_doubts(task), *stability_warnings(task.force_field, task.torus)]
+    warnings = [*task.model.warnings, *stability_warnings(force_field, task.torus)]
     if sums.n_imaginary:
         text = f"{sums.n_imaginary} modes of the q-mesh are imaginary beyond three standard deviations"
         warnings.append(f"{text}: the harmonic crystal has no free energy, entropy or displacements")
@@ -272,7 +202,7 @@ def _write(task: _Task, prepared: SampledPhonons, found: _Found) -> PhononsRepor
         frequency_max_sd_thz=float(bands.sds_thz[highest]),
         frequency_rms_sd_thz=float(np.sqrt(np.mean(bands.sds_thz**2))),
         n_imaginary=sums.n_imaginary,
-        has_dipoles=task.force_field.long_range is not None,
+        has_dipoles=force_field.long_range is not None,
         sites=tuple(prepared.phonon.primitive.symbols),
         thermal=thermal_rows(sums, changes),
         effective=found.hot.rows,
@@ -281,7 +211,7 @@ def _write(task: _Task, prepared: SampledPhonons, found: _Found) -> PhononsRepor
         files=(*_CURVES, *found.hot.files, *found.files_of_spectra, *written),
         directory=str(folder),
     )
-    write_report(folder / ANSWER, report, inputs=task.inputs)
+    task.folder.write(report, task.inputs)
     return report
 
 
@@ -305,24 +235,3 @@ def _dos_values(sums: HarmonicProperties) -> dict[str, Any]:
     for name, part in (("per_thz", sums.dos.value), ("sd_per_thz", sums.dos.sd)):
         values |= {f"{symbol}_{name}": each for symbol, each in zip(sums.species, part, strict=True)}
     return values
-
-
-def _finished(task: _Task) -> PhononsReport | None:
-    """Answer that is there, if nothing has changed since."""
-    content = read_report(task.folder / ANSWER, PhononsReport)
-    report = report_of(content) if content.get("inputs") == task.inputs else None
-    if report is None or not all((task.folder / name).exists() for name in report.files):
-        return None
-    return replace(report, up_to_date=True)
-
-
-def report_of(content: Mapping[str, Any]) -> PhononsReport | None:
-    """Read an answer from its JSON values; None where there is none, or it is damaged."""
-    try:
-        values = {
-            each.name: content[each.name] for each in fields(PhononsReport) if each.name != "up_to_date"
-        }
-        named = ("q_mesh", "sites", "thermal", "effective", "spectra", "warnings", "files")
-        return PhononsReport(**{**values, **{name: tuple(values[name]) for name in named}})
-    except (KeyError, TypeError):
-        return None

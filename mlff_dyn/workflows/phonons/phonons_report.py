@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlff_dyn.report.answer import Report
+from mlff_dyn.report.numbers import format_mesh, format_with_errors
 from mlff_dyn.units import format_kelvin
+from mlff_dyn.workflows.results.result_report import ResultReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,7 @@ _UNITS = ("", "eV/atom", "k_B/atom", "k_B/atom", "", "Å²")
 
 
 @dataclass(frozen=True)
-class PhononsReport(Report):
+class PhononsReport(ResultReport):
     """Result of `phonons`; standard deviations are those of the data, ``mesh_error`` that of the q-mesh.
 
     Attributes
@@ -37,12 +38,9 @@ class PhononsReport(Report):
     thermal : tuple of mapping     by temperature, 0 K first; see `thermal_rows`
     effective : tuple of mapping   by temperature, of effective force constants; two kinds of errors
     spectra : tuple of mapping     by temperature, of lines; statistical errors
-    warnings : tuple of str
-    files : tuple of str           in the directory of the answer
     """
 
     verb = "phonons"
-    n_atoms: int
     q_mesh: tuple[int, ...]
     n_samples: int
     frequency_max_thz: float
@@ -54,32 +52,30 @@ class PhononsReport(Report):
     thermal: tuple[Mapping[str, Any], ...]
     effective: tuple[Mapping[str, Any], ...] = ()
     spectra: tuple[Mapping[str, Any], ...] = ()
-    warnings: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    directory: str = field(default="", kw_only=True)
 
     def why_null(self) -> Mapping[str, str]:
         """Say what is not known without order 3, in fewer dimensions, or with imaginary modes."""
         stable = "imaginary modes: the harmonic crystal has none"
-        names = ("free_energy_ev", "entropy_boltzmann", "heat_capacity_boltzmann")
+        names = ("entropy_boltzmann", "heat_capacity_boltzmann")
         parts = ("per_atom", "per_atom_sd", "per_atom_mesh_error")
         thermal = {f"{name}_{part}": stable for name in names for part in parts}
         moved = stable if self.n_imaginary else "it diverges in fewer than three dimensions"
+        errors = ("_sd", "_mesh_error", "_statistical_error")
+        energy = "imaginary modes: there is none of a crystal that is not stable, nor by dynamics"
         changes = "at 0 K, and without order 3 in the model, there is none"
-        hot = "only a stable self-consistent crystal has one"
         return {
             **thermal,
-            **{f"free_energy_ev_per_atom_{part}": hot for part in ("data_sd", "monte_carlo_sd")},
+            **{f"free_energy_ev_per_atom{part}": energy for part in ("", *errors)},
             **dict.fromkeys(("displacements_angstrom2", "displacements_sd_angstrom2"), moved),
             **dict.fromkeys(("gruneisen", "gruneisen_sd"), stable if self.n_imaginary else changes),
         }
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the rows for people."""
-        mesh = " x ".join(map(str, self.q_mesh))
         highest = _with_sd(self.frequency_max_thz, self.frequency_max_sd_thz)
+        cell = f"{self.n_atoms} atoms, q-mesh {format_mesh(self.q_mesh)}"
         rows = [
-            ("cell", f"{self.n_atoms} atoms, q-mesh {mesh}, {self.n_samples} samples of the posterior"),
+            ("cell", f"{cell}, {self.n_samples} samples of the posterior"),
             ("highest frequency", f"{highest} THz"),
             ("error of frequencies", f"{self.frequency_rms_sd_thz:.2g} THz (root mean square)"),
         ]
@@ -98,8 +94,7 @@ class PhononsReport(Report):
             )
             name = f"{format_kelvin(each['temperature_k'])} K, linewidths"
             rows.append((name, f"{mean} THz, at most {largest} THz, {each['n_lines']} lines"))
-        rows += [("warning", line) for line in self.warnings]
-        return [*rows, ("files", self.directory)]
+        return rows
 
     def effective_cells(self) -> list[tuple[str, ...]]:
         """Return the cells of a table of effective phonons by temperature.
@@ -112,7 +107,7 @@ class PhononsReport(Report):
                 f"{each['kind']}, {each['statistics']}",
                 *(_with_both(each, f"frequency_{name}_thz") for name in ("min", "max")),
                 _with_both(each, "free_energy_ev_per_atom"),
-                f"{100.0 * each['monte_carlo_error_relative']:.2g} %",
+                f"{100.0 * each['statistical_error_relative']:.2g} %",
             )
             for each in self.effective
         ]
@@ -166,11 +161,7 @@ def thermal_rows(found: HarmonicProperties, changes: Gruneisen | None) -> tuple[
 
 
 def _with_sd(value: float | None, sd: float | None) -> str:
-    """A value with as many digits as its standard deviation makes meaningful."""
-    if value is None or sd is None:
-        return ""
-    digits = 4 if sd <= 0.0 else min(6, max(0, 1 - int(np.floor(np.log10(sd)))))
-    return f"{value:.{digits}f} ± {sd:.{digits}f}"
+    return "" if value is None or sd is None else format_with_errors(value, sd)
 
 
 def _with_both(row: Mapping[str, Any], name: str) -> str:
@@ -178,9 +169,8 @@ def _with_both(row: Mapping[str, Any], name: str) -> str:
     if row[name] is None:
         return ""
     stem, unit = (name[:-4], "_thz") if name.endswith("_thz") else (name, "")
-    sds = [row[f"{stem}_{kind}_sd{unit}"] for kind in ("data", "monte_carlo")]
-    digits = min(6, max(0, 1 - int(np.floor(np.log10(max(*sds, 1e-9))))))
-    return f"{row[name]:.{digits}f} ± {sds[0]:.{digits}f} ± {sds[1]:.{digits}f}"
+    errors = (row[f"{stem}_{kind}{unit}"] for kind in ("sd", "statistical_error"))
+    return format_with_errors(row[name], *errors)
 
 
 def _mean_square(sites: tuple[str, ...], row: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from mlff_dyn.observables.effective.spectra import spectra
 from mlff_dyn.observables.effective.trajectories import sampled_chunks
 from mlff_dyn.report.answer import format_json
 from mlff_dyn.report.phonon_plots import plot_spectra
+from mlff_dyn.report.plots import SUFFIXES
 from mlff_dyn.store.atomic import atomic_write_text
 from mlff_dyn.training.trusted_region import Motion
 from mlff_dyn.units import format_kelvin
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from mlff_dyn.observables.sampled_phonons import SampledPhonons
     from mlff_dyn.report.progress import Progress
     from mlff_dyn.workflows.phonons.model_dynamics import ModelDynamics
+    from mlff_dyn.workflows.results.found_model import FoundModel
 
 SPECTRA = "spectra"
 """Name of the picture."""
@@ -46,19 +48,15 @@ class SpectraTask:
     phonons : SampledPhonons
     effective : tuple of EffectiveForceConstants
         Whose modes are taken at their temperatures, instead of those at rest.
+    model : FoundModel
     folder : Path
-    timestep_femtoseconds : float    the longest to be taken
-    seed : int
-    inputs : str                     digest of the model and the cell
     """
 
     settings: SpectraConfig
     phonons: SampledPhonons
     effective: Sequence[EffectiveForceConstants]
+    model: FoundModel
     folder: Path
-    timestep_femtoseconds: float
-    seed: int
-    inputs: str
 
 
 def spectra_at_temperatures(
@@ -79,13 +77,14 @@ def spectra_at_temperatures(
         If a file cannot be written.
     """
     every, names = [], []
+    inputs = digest([task.model.digest, task.phonons.torus.matrix.tolist()])
     for temperature in task.settings.temperatures_kelvin:
         name = f"{SPECTRA}-{format_kelvin(temperature)}K.json"
         path = task.folder / name
         chosen = [each for each in task.effective if each.temperature_kelvin == temperature]
         settings = task.settings.model_dump(mode="json", exclude={"temperatures_kelvin"})
         identity = digest(
-            [_VERSION, task.inputs, settings, temperature, task.seed, *(each.inputs for each in chosen)]
+            [_VERSION, inputs, settings, temperature, task.model.seed, *(each.inputs for each in chosen)]
         )
         content = _found(path, identity)
         if content is None:
@@ -95,10 +94,10 @@ def spectra_at_temperatures(
         names.append(name)
     progress.stop()
     curves = {f"{format_kelvin(each['temperature_k'])} K": each for each in every}
-    for suffix in ("png", "svg"):
+    for suffix in SUFFIXES:
         plot_spectra(task.folder / f"{SPECTRA}.{suffix}", curves)
     rows = tuple(_row(each) for each in every)
-    return rows, (f"{SPECTRA}.png", f"{SPECTRA}.svg", *names)
+    return rows, (*(f"{SPECTRA}.{suffix}" for suffix in SUFFIXES), *names)
 
 
 def _found(path: Path, identity: str) -> dict[str, Any] | None:
@@ -151,10 +150,10 @@ def _dynamics(task: SpectraTask, temperature: float, sample_every_femtoseconds: 
     return plan_dynamics(
         phonons.force_field,
         phonons.torus,
-        Motion(temperature, task.timestep_femtoseconds, task.settings.n_steps),
+        Motion(temperature, task.model.timestep_femtoseconds, task.settings.n_steps),
         n_replicas=task.settings.n_replicas,
         sample_every_femtoseconds=sample_every_femtoseconds,
-        seed=task.seed,
+        seed=task.model.seed,
         keeps_energy=True,
     )
 

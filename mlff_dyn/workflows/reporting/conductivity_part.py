@@ -5,25 +5,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from mlff_dyn.report.answer import read_report
 from mlff_dyn.report.conductivity_plots import plot_conductivity, plot_cumulative
 from mlff_dyn.report.html_page import Part, Table, Text
-from mlff_dyn.report.numbers import format_percent
+from mlff_dyn.report.numbers import format_mesh, format_percent
 from mlff_dyn.units import format_kelvin
-from mlff_dyn.workflows.conductivity.conductivity import ANSWER, PLACE, report_of
-from mlff_dyn.workflows.conductivity.conductivity_report import HEADER, ConductivityReport, format_mesh
+from mlff_dyn.workflows.conductivity.conductivity_report import HEADER, ConductivityReport
+from mlff_dyn.workflows.conductivity.conductivity_rows import curves_of_modes
+from mlff_dyn.workflows.results.result_folder import ResultFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from mlff_dyn.report.html_page import Picture
-
-    Draw = Callable[[str, str, Callable[[Path], None]], Picture]
-
-_UNIT = "watt_per_meter_kelvin"
+    from mlff_dyn.report.html_page import Draw
 
 
 def conductivity_part(directory: Path, draw: Draw) -> list[Part]:
@@ -36,21 +29,18 @@ def conductivity_part(directory: Path, draw: Draw) -> list[Part]:
     draw : callable
         Takes name, caption and plot of a picture.
     """
-    folder = directory / PLACE
-    report = report_of(read_report(folder / ANSWER, ConductivityReport))
+    folder = ResultFolder(directory, ConductivityReport)
+    report = folder.stored()
     try:
-        modes = json.loads((folder / "cumulative.json").read_text(encoding="utf-8"))
-        names = ("mean_free_paths_angstrom", "frequencies_thz", f"kappa_{_UNIT}")
-        paths, frequencies, parts = (np.array(modes[name], float) for name in names)
+        modes = json.loads((folder.path / "cumulative.json").read_text(encoding="utf-8"))
+        of_modes = curves_of_modes(modes)
     except (OSError, ValueError, KeyError, TypeError):
         return []
     if report is None:
         return []
-    keys = ("temperature_k", f"kappa_{_UNIT}", f"kappa_sd_{_UNIT}")
-    kelvin, kappa, sds = (np.array([each[key] for each in report.thermal]) for key in keys)
     room, sd = format_kelvin(report.reference_temperature_k), report.error_relative
     lead = (
-        f"{report.described().capitalize()}, on a q-mesh of {format_mesh(report.mesh)}; ± is one standard "
+        f"{report.described().capitalize()}, on a q-mesh of {format_mesh(report.q_mesh)}; ± is one standard "
         "deviation of data and expansion, without the mesh. On an endless mesh it would be that of the last "
         f"column. At {room} K the error is {format_percent(sd)}, limited by {report.limited_by}; further "
         f"calculations: {report.outlook()}."
@@ -70,11 +60,9 @@ def conductivity_part(directory: Path, draw: Draw) -> list[Part]:
                 draw(
                     "conductivity",
                     "Mean over the three axes, with one standard deviation.",
-                    lambda path: plot_conductivity(path, kelvin, kappa, sds),
+                    lambda path: plot_conductivity(path, *report.curve()),
                 ),
-                draw(
-                    "cumulative", caption, lambda path: plot_cumulative(path, paths, frequencies, parts, sd)
-                ),
+                draw("cumulative", caption, lambda path: plot_cumulative(path, *of_modes, relative_sd=sd)),
                 Table(header, report.cells(), numbers=range(2, len(header))),
                 Table(
                     ("clusters of order 3 up to, Å", "share in the variance of the data"),

@@ -12,13 +12,10 @@ from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.convergence.stored_report import stored_report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from mlff_dyn.report.html_page import Block, Picture
+    from mlff_dyn.report.html_page import Block, Draw
     from mlff_dyn.workflows.convergence.convergence_report import ConvergenceReport, TemperatureVerdict
-
-    Draw = Callable[[str, str, Callable[[Path], None]], Picture]
 
 _HEADER = (
     "temperature",

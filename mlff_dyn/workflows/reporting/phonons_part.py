@@ -7,20 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.report.answer import read_report
 from mlff_dyn.report.html_page import Part, Table, Text
+from mlff_dyn.report.numbers import format_mesh
 from mlff_dyn.report.phonon_plots import plot_dos, plot_gruneisen
-from mlff_dyn.workflows.phonons.phonons import ANSWER, PLACE, report_of
 from mlff_dyn.workflows.phonons.phonons_report import HEADER, PhononsReport
 from mlff_dyn.workflows.reporting.temperature_part import temperature_part
+from mlff_dyn.workflows.results.result_folder import ResultFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from mlff_dyn.report.html_page import Block, Picture
-
-    Draw = Callable[[str, str, Callable[[Path], None]], Picture]
+    from mlff_dyn.report.html_page import Block, Draw
 
 _UNITS = ("K", "eV/atom", "k_B/atom", "k_B/atom", "", "Å², along an axis")
 
@@ -37,11 +34,11 @@ def phonons_part(directory: Path, draw: Draw) -> list[Part]:
     draw : callable
         Takes name, caption and plot of a picture.
     """
-    folder = directory / PLACE
-    report = report_of(read_report(folder / ANSWER, PhononsReport))
+    folder = ResultFolder(directory, PhononsReport)
+    report = folder.stored()
     try:
         dos, band = (
-            json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("dos", "band")
+            json.loads((folder.path / f"{name}.json").read_text(encoding="utf-8")) for name in ("dos", "band")
         )
     except (OSError, ValueError):
         return []
@@ -61,9 +58,9 @@ def phonons_part(directory: Path, draw: Draw) -> list[Part]:
         blocks.append(draw("gruneisen", caption, lambda path: plot_gruneisen(path, frequencies, values, sds)))
     header = [f"{name}, {unit}".strip(", ") for name, unit in zip(HEADER, _UNITS, strict=True)]
     blocks.append(Table(header, report.cells(), numbers=range(1, len(header) - 1)))
-    mesh = " x ".join(map(str, report.q_mesh))
     lead = (
-        f"Harmonic values on a q-mesh of {mesh}, at constant volume; ± is one standard deviation of the data."
+        f"Harmonic values on a q-mesh of {format_mesh(report.q_mesh)}, at constant volume; ± is one standard "
+        "deviation of the data."
     )
     thermal = Part("Thermal properties", [Text(lead), *blocks])
-    return [thermal, *temperature_part(folder, report, draw)]
+    return [thermal, *temperature_part(folder.path, report, draw)]

@@ -13,13 +13,10 @@ from mlff_dyn.report.training_plots import plot_dispersion
 from mlff_dyn.units import format_kelvin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from mlff_dyn.report.html_page import Block, Picture
+    from mlff_dyn.report.html_page import Block, Draw
     from mlff_dyn.workflows.phonons.phonons_report import PhononsReport
-
-    Draw = Callable[[str, str, Callable[[Path], None]], Picture]
 
 _HEADER = ("T, K", "average", "lowest, THz", "highest, THz", "free energy, eV/atom", "Monte Carlo error")
 
@@ -46,11 +43,11 @@ def _effective(folder: Path, report: PhononsReport, draw: Draw) -> list[Block]:
     if not report.effective:
         return []
     band, hot = (_read(folder / f"{name}.json") for name in ("band", "effective"))
-    names = ("data", "monte_carlo")
+    names = ("sd", "statistical_error")
     curves = {
         f"{format_kelvin(each['temperature_k'])} K": (
             np.array(each["frequencies_thz"]),
-            np.hypot(*(np.array(each[f"frequencies_{name}_sd_thz"]) for name in names)),
+            np.hypot(*(np.array(each[f"frequencies_{name}_thz"]) for name in names)),
         )
         for each in hot["temperatures"]
     }

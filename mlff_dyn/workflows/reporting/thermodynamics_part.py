@@ -5,19 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mlff_dyn.report.answer import read_report
 from mlff_dyn.report.html_page import Part, Table, Text
 from mlff_dyn.report.thermodynamics_plots import plot_curves
-from mlff_dyn.workflows.thermodynamics.thermodynamics import ANSWER, PLACE, report_of
+from mlff_dyn.workflows.results.result_folder import ResultFolder
 from mlff_dyn.workflows.thermodynamics.thermodynamics_report import ThermodynamicsReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from mlff_dyn.report.html_page import Block, Picture
-
-    Draw = Callable[[str, str, Callable[[Path], None]], Picture]
+    from mlff_dyn.report.html_page import Block, Draw
 
 _CAPTION = "{}; bands are two standard deviations of the data, bars one Monte Carlo error."
 
@@ -32,7 +28,7 @@ def thermodynamics_part(directory: Path, draw: Draw) -> list[Part]:
     draw : callable
         Takes name, caption and plot of a picture.
     """
-    report = report_of(read_report(directory / PLACE / ANSWER, ThermodynamicsReport))
+    report = ResultFolder(directory, ThermodynamicsReport).stored()
     if report is None:
         return []
     blocks: list[Block] = [Text(f"Warning: {line}.") for line in report.warnings]

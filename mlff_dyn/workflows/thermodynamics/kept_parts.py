@@ -34,6 +34,11 @@ class KeptParts:
         """File of a part."""
         return self.directory / f"{name}.json"
 
+    def remove(self) -> None:
+        """Remove all parts."""
+        for path in self.directory.glob("*.json"):
+            path.unlink()
+
     def get(self, name: str, inputs: object, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Return the part, from disk where nothing it depends on has changed.
 

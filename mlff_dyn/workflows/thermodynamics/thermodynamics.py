@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,75 +15,69 @@ from mlff_dyn.observables.elastic import elastic_constants
 from mlff_dyn.observables.gruneisen import has_gruneisen
 from mlff_dyn.observables.rest_energy import STEPS
 from mlff_dyn.observables.thermal_expansion import EXPANSION_LIMITS
-from mlff_dyn.report.answer import DryRun, Report, read_report, write_report
+from mlff_dyn.report.answer import DryRun, Report
+from mlff_dyn.report.plots import SUFFIXES
 from mlff_dyn.report.progress import NullProgress
 from mlff_dyn.report.thermodynamics_plots import plot_curves
-from mlff_dyn.store.atomic import fix_of
-from mlff_dyn.store.lock import RunLock
-from mlff_dyn.store.model_file import read_model
-from mlff_dyn.store.source import file_digest
 from mlff_dyn.training.trusted_region import Motion
-from mlff_dyn.workflows.export import MODEL_NAME, training_supercell
-from mlff_dyn.workflows.setup.workspace import Workspace, digest
+from mlff_dyn.workflows.results.cost import in_megabytes, in_minutes, seconds_of
+from mlff_dyn.workflows.results.found_model import find_model
+from mlff_dyn.workflows.results.result_folder import ResultFolder
+from mlff_dyn.workflows.setup.workspace import digest
 from mlff_dyn.workflows.stability import coverage_warnings, describe_imaginary
 from mlff_dyn.workflows.thermodynamics.calculations import Calculations
 from mlff_dyn.workflows.thermodynamics.kept_parts import KeptParts
-from mlff_dyn.workflows.thermodynamics.results import (
+from mlff_dyn.workflows.thermodynamics.thermodynamics_report import PLOTS, ThermodynamicsReport
+from mlff_dyn.workflows.thermodynamics.thermodynamics_rows import (
     elastic_row,
     expansion_rows,
     free_energy_rows,
     isothermal_constants,
     with_constant_pressure,
 )
-from mlff_dyn.workflows.thermodynamics.thermodynamics_report import PLOTS, ThermodynamicsReport
-from mlff_dyn.workflows.training.trained_model import ANSWER_NAME, training_doubt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from mlff_dyn.config.schema import Config
     from mlff_dyn.lattice.torus import Torus
-    from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.observables.elastic import ElasticConstants
     from mlff_dyn.report.progress import Progress
+    from mlff_dyn.workflows.results.found_model import FoundModel
 
-PLACE = "thermodynamics"
-ANSWER = "thermodynamics.json"
 _PARTS = "parts"
-_SUFFIXES = ("png", "svg")
-_TIMED_CALLS = 5
 _ROWS_OF_FRAME = {"elastic": 4, "expansion": 2, "free_energy": 1}
 """Calls of the rows of a frame, about, that what is done to it takes as much time as."""
-_SECONDS_PER_MINUTE = 60.0
 
 
 @dataclass(frozen=True, eq=False)
 class _Task:
     """A model and what is asked of it."""
 
-    model: Path
-    force_field: ForceField
+    model: FoundModel
     torus: Torus
     settings: ThermodynamicsConfig
-    seed: int
-    doubt: str | None
 
     @property
-    def folder(self) -> Path:
-        return self.model.parent / PLACE
+    def folder(self) -> ResultFolder[ThermodynamicsReport]:
+        return ResultFolder(self.model.path.parent, ThermodynamicsReport)
+
+    @property
+    def parts(self) -> KeptParts:
+        return KeptParts(self.folder.path / _PARTS, self.model_inputs)
 
     @property
     def model_inputs(self) -> str:
-        return digest([file_digest(self.model), self.torus.matrix.tolist(), self.seed])
+        return digest([self.model.digest, self.torus.matrix.tolist(), self.model.seed])
 
     @property
     def inputs(self) -> str:
         """Digest of all that the answer depends on."""
-        return digest([self.model_inputs, self.settings.model_dump(mode="json"), self.doubt])
+        return digest([self.model_inputs, self.settings.model_dump(mode="json"), self.model.doubt])
 
     def calculations(self, progress: Progress) -> Calculations:
-        kept = KeptParts(self.folder / _PARTS, self.model_inputs)
-        return Calculations(self.force_field, self.torus, self.settings, self.seed, kept, progress)
+        model = self.model
+        return Calculations(model.force_field, self.torus, self.settings, model.seed, self.parts, progress)
 
     @property
     def runs_per_temperature(self) -> int:
@@ -126,37 +118,24 @@ def thermodynamics(source: Path | Config, *, dry_run: bool, force: bool, progres
     UsageError
         If the supercell is not a repetition of the input cell.
     """
-    task = _task(source)
+    model = find_model(source)
+    settings = ThermodynamicsConfig() if model.config is None else model.config.thermodynamics
+    task = _Task(model, model.supercell(settings.supercell), settings)
     if dry_run:
         return _dry_run(task)
-    with RunLock(task.model.parent):
-        finished = None if force else _finished(task)
-        if finished is not None:
-            return finished
+
+    def calculate() -> ThermodynamicsReport:
         if force:
-            for path in (task.folder / _PARTS).glob("*.json"):
-                path.unlink()
+            task.parts.remove()
         return _calculate(task, progress)
 
-
-def _task(source: Path | Config) -> _Task:
-    if not isinstance(source, Path):
-        workspace, settings = Workspace(source), source.thermodynamics
-        force_field = workspace.read_model()
-        doubt = training_doubt(workspace.model_path, source)
-        torus = workspace.supercell(settings.supercell)
-        return _Task(workspace.model_path, force_field, torus, settings, source.seed, doubt)
-    path = source / MODEL_NAME if source.is_dir() else source
-    force_field, metadata = read_model(path)
-    doubt = training_doubt(path, None) if path.with_name(ANSWER_NAME).exists() else None
-    torus = training_supercell(force_field, metadata, path)
-    return _Task(path, force_field, torus, ThermodynamicsConfig(), 1, doubt)
+    return task.folder.answered(task.inputs, calculate, force=force)
 
 
 def _dry_run(task: _Task) -> DryRun:
     settings = task.settings
     frames = settings.n_frames * task.torus.n_atoms * 3
-    rows = settings.n_frames * len(task.force_field.posterior.mean) * 8
+    rows = settings.n_frames * len(task.model.force_field.posterior.mean) * 8
     sizes: dict[str, object] = {
         "n_atoms": task.torus.n_atoms,
         "quantities": list(settings.quantities),
@@ -164,8 +143,8 @@ def _dry_run(task: _Task) -> DryRun:
         "n_runs": task.runs_per_temperature * len(settings.temperatures_kelvin),
         "n_steps": task.n_steps,
         "q_mesh": list(task.calculations(NullProgress()).mesh),
-        "minutes": float(f"{_minutes(task):.2g}"),
-        "memory_megabytes": round(8e-6 * (frames + rows), 1),
+        "expected_minutes": _minutes(task),
+        "memory_megabytes": in_megabytes(8 * (frames + rows)),
     }
     return DryRun(ThermodynamicsReport, sizes, {"warnings": _warnings(task)})
 
@@ -173,38 +152,30 @@ def _dry_run(task: _Task) -> DryRun:
 def _minutes(task: _Task) -> float:
     """Time of all steps and frames, from that of a few calls."""
     settings, n_temperatures = task.settings, len(task.settings.temperatures_kelvin)
-    here, rest = task.force_field.on(task.torus), np.zeros((task.torus.n_atoms, 3))
-    supercell = task.force_field.expansion.on(task.torus)
+    here, rest = task.model.force_field.on(task.torus), np.zeros((task.torus.n_atoms, 3))
+    supercell = task.model.force_field.expansion.on(task.torus)
     rows_of_frame = sum(_ROWS_OF_FRAME[each] for each in settings.quantities)
-    seconds = task.n_steps * _seconds(lambda: here.kernel.energy_forces(rest))
-    seconds += n_temperatures * settings.n_frames * rows_of_frame * _seconds(lambda: supercell.rows(rest))
+    seconds = task.n_steps * seconds_of(lambda: here.kernel.energy_forces(rest))
+    seconds += n_temperatures * settings.n_frames * rows_of_frame * seconds_of(lambda: supercell.rows(rest))
     if "expansion" in settings.quantities:
         n_moves = task.n_steps // task.runs_per_temperature // EXPANSION_LIMITS.interval_steps
         moved = STEPS.step * np.eye(3)
-        move = _seconds(lambda: here.strained_kernel.strained(moved).energy_forces(rest))
+        move = seconds_of(lambda: here.strained_kernel.strained(moved).energy_forces(rest))
         seconds += n_moves * move
-    return seconds / _SECONDS_PER_MINUTE
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    call()
-    started = time.perf_counter()
-    for _ in range(_TIMED_CALLS):
-        call()
-    return (time.perf_counter() - started) / _TIMED_CALLS
+    return in_minutes(seconds)
 
 
 def _warnings(task: _Task) -> list[str]:
     settings = task.settings
-    found = [] if task.doubt is None else [f"{task.model}: {task.doubt}"]
-    if task.force_field.stress is None and "expansion" in settings.quantities:
+    found, force_field = task.model.warnings, task.model.force_field
+    if force_field.stress is None and "expansion" in settings.quantities:
         found.append(
             "no stress was fitted: the crystal at rest counts as free of stress, and pressures are measured "
             "from it"
         )
     n_steps = settings.n_equilibration_steps + settings.n_frames * settings.sample_every
     motions = [Motion(kelvin, 1.0, n_steps) for kelvin in settings.temperatures_kelvin]
-    return [*found, *coverage_warnings(task.force_field.on(task.torus), motions)]
+    return [*found, *coverage_warnings(force_field.on(task.torus), motions)]
 
 
 def _check(task: _Task, rest: ElasticConstants | None) -> None:
@@ -216,23 +187,23 @@ def _check(task: _Task, rest: ElasticConstants | None) -> None:
         If order 2 has imaginary modes, the cell is not stable, or orders are missing.
     """
     wanted = [each for each in task.settings.quantities if each != "elastic"]
-    expansion = task.force_field.expansion
-    modes = modes_of_order_2(expansion, task.force_field.posterior.mean, task.torus)
-    mode = None if modes is None else imaginary_mode(modes, task.force_field)
+    path, force_field = task.model.path, task.model.force_field
+    modes = modes_of_order_2(force_field.expansion, force_field.posterior.mean, task.torus)
+    mode = None if modes is None else imaginary_mode(modes, force_field)
     if mode is not None:
         raise DataError(
-            f"{task.model}: {describe_imaginary(mode)}",
+            f"{path}: {describe_imaginary(mode)}",
             fix="thermodynamics needs a crystal that is a minimum of the energy",
         )
     if rest is not None and rest.softest.value <= 0.0:
         raise DataError(
-            f"the cell of {task.model} is not stable: the smallest eigenvalue of the elastic constants is "
+            f"the cell of {path} is not stable: the smallest eigenvalue of the elastic constants is "
             f"{rest.softest.value:.3g} GPa",
             fix="relax the cell along that strain, or train where this phase is stable",
         )
-    if "expansion" in wanted and not has_gruneisen(expansion):
+    if "expansion" in wanted and not has_gruneisen(force_field.expansion):
         raise DataError(
-            f"{task.model} has neither order 3 nor a local part, and does not expand",
+            f"{path} has neither order 3 nor a local part, and does not expand",
             fix="add order 3 to expansion.cutoffs_angstrom, or leave expansion out of "
             "thermodynamics.quantities",
         )
@@ -243,31 +214,26 @@ def _check(task: _Task, rest: ElasticConstants | None) -> None:
 def _calculate(task: _Task, progress: Progress) -> ThermodynamicsReport:
     settings = task.settings
     needs_rest = not {"elastic", "expansion"}.isdisjoint(settings.quantities)
-    at_rest = elastic_constants(task.force_field) if needs_rest else None
+    at_rest = elastic_constants(task.model.force_field) if needs_rest else None
     _check(task, at_rest)
     warnings = tuple(_warnings(task))
-    progress.log(f"{task.n_steps} steps of {task.torus.n_atoms} atoms, about {_minutes(task):.1g} minutes")
-    try:
-        rows = _rows(task.calculations(progress), at_rest)
-        progress.stop()
-        report = ThermodynamicsReport(
-            status="done",
-            n_atoms=task.torus.n_atoms,
-            q_mesh=task.calculations(progress).mesh,
-            pressure_gigapascal=settings.pressure_gigapascal,
-            elastic=tuple(rows["elastic"]),
-            expansion=tuple(rows["expansion"]),
-            free_energy=tuple(rows["free_energy"]),
-            warnings=warnings,
-            directory=str(task.folder),
-        )
-        task.folder.mkdir(exist_ok=True)
-        report = replace(report, files=_draw(task.folder, report))
-        write_report(task.folder / ANSWER, report, inputs=task.inputs)
-    except OSError as error:
-        raise DataError(
-            f"cannot write {task.folder}: {error.strerror or error}", fix=fix_of(error)
-        ) from error
+    progress.log(f"{task.n_steps} steps of {task.torus.n_atoms} atoms, about {_minutes(task):.2g} minutes")
+    rows = _rows(task.calculations(progress), at_rest)
+    progress.stop()
+    report = ThermodynamicsReport(
+        status="done",
+        n_atoms=task.torus.n_atoms,
+        q_mesh=task.calculations(progress).mesh,
+        pressure_gigapascal=settings.pressure_gigapascal,
+        elastic=tuple(rows["elastic"]),
+        expansion=tuple(rows["expansion"]),
+        free_energy=tuple(rows["free_energy"]),
+        warnings=warnings,
+        directory=str(task.folder.path),
+    )
+    task.folder.path.mkdir(exist_ok=True)
+    report = replace(report, files=_draw(task.folder.path, report))
+    task.folder.write(report, task.inputs)
     return report
 
 
@@ -275,11 +241,11 @@ def _draw(folder: Path, report: ThermodynamicsReport) -> tuple[str, ...]:
     """Draw the plots of an answer, remove those of another one, and return their names."""
     names = []
     for name, (label, kelvin, curves) in report.curves().items():
-        for suffix in _SUFFIXES:
+        for suffix in SUFFIXES:
             names.append(f"{name}.{suffix}")
             plot_curves(folder / names[-1], kelvin, curves, label)
     for name in set(PLOTS).difference(report.curves()):
-        for suffix in _SUFFIXES:
+        for suffix in SUFFIXES:
             (folder / f"{name}.{suffix}").unlink(missing_ok=True)
     return tuple(names)
 
@@ -303,23 +269,3 @@ def _rows(calculations: Calculations, at_rest: ElasticConstants | None) -> dict[
         "expansion": expansion,
         "free_energy": with_constant_pressure(free_energy, expansion, elastic[1:]),
     }
-
-
-def _finished(task: _Task) -> ThermodynamicsReport | None:
-    """Answer that is there, if nothing has changed since."""
-    content = read_report(task.folder / ANSWER, ThermodynamicsReport)
-    report = report_of(content) if content.get("inputs") == task.inputs else None
-    if report is None or not all((task.folder / name).exists() for name in report.files):
-        return None
-    return replace(report, up_to_date=True)
-
-
-def report_of(content: Mapping[str, Any]) -> ThermodynamicsReport | None:
-    """Read an answer from its JSON values; None where there is none, or it is damaged."""
-    try:
-        names = [each.name for each in fields(ThermodynamicsReport) if each.name != "up_to_date"]
-        values = {name: content[name] for name in names}
-        listed = ("q_mesh", "elastic", "expansion", "free_energy", "warnings", "files")
-        return ThermodynamicsReport(**{**values, **{name: tuple(values[name]) for name in listed}})
-    except (KeyError, TypeError):
-        return None

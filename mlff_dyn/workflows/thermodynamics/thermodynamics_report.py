@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlff_dyn.report.answer import Report
+from mlff_dyn.report.numbers import format_with_errors
 from mlff_dyn.units import format_kelvin
+from mlff_dyn.workflows.results.result_report import ResultReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ PLOTS = ("elastic", "expansion", "heat-capacity")
 
 
 @dataclass(frozen=True)
-class ThermodynamicsReport(Report):
+class ThermodynamicsReport(ResultReport):
     """Result of `thermodynamics`.
 
     Names with ``sd`` are standard deviations of the data, with ``statistical_error`` Monte Carlo errors, with
@@ -40,19 +41,14 @@ class ThermodynamicsReport(Report):
         At rest, then by temperature at the strain of the expansion; components xx, yy, zz, yz, xz, xy.
     expansion : tuple of mapping               by temperature
     free_energy : tuple of mapping             by temperature, at the volume of the structure
-    warnings, files : tuple of str
     """
 
     verb = "thermodynamics"
-    n_atoms: int
     q_mesh: tuple[int, ...]
     pressure_gigapascal: float
     elastic: tuple[Mapping[str, Any], ...]
     expansion: tuple[Mapping[str, Any], ...]
     free_energy: tuple[Mapping[str, Any], ...]
-    warnings: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    directory: str = field(default="", kw_only=True)
 
     def why_null(self) -> Mapping[str, str]:
         """Say what is known without dynamics, and what needs more quantities."""
@@ -68,8 +64,7 @@ class ThermodynamicsReport(Report):
         rows += [(f"elastic constants, {cells[0]} K", cells[1]) for cells in self.elastic_cells()]
         rows += [(f"thermal expansion, {cells[0]} K", cells[1]) for cells in self.expansion_cells()]
         rows += [(f"at constant volume, {cells[0]} K", cells[1]) for cells in self.free_energy_cells()]
-        rows += [("warning", line) for line in self.warnings]
-        return [*rows, ("files", self.directory)]
+        return rows
 
     def elastic_cells(self) -> list[tuple[str, str]]:
         """Temperature and elastic constants, GPa."""
@@ -190,10 +185,7 @@ def _number(
     *,
     scale: float = 1.0,
 ) -> str:
-    """Value ± error of the data (± Monte Carlo error), as precise as the smallest of them."""
+    """Value ± error of the data (± Monte Carlo error)."""
     value, *errors = (_part(row, name, unit, place, suffix) for suffix in ("", "_sd", _STATISTICAL))
-    known = [scale * each for each in errors if each is not None]
-    sizes = [each for each in known if each > 0.0] or [abs(scale * (value or 0.0)) * 1e-3 or 1.0]
-    digits = min(6, max(0, 1 - int(np.floor(np.log10(min(sizes))))))
-    parts = [f"{each:.{digits}f}" for each in (scale * (value or 0.0), *known)]
-    return " ± ".join(parts)
+    known = (scale * each for each in errors if each is not None)
+    return format_with_errors(scale * (value or 0.0), *known)

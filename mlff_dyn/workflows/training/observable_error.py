@@ -93,7 +93,7 @@ class ObservableError:
             (kelvin,), isotopes=given.isotopes, boundary_micrometer=given.boundary_micrometer
         )
         phonons = ThreePhonons(force_field, self._torus, self._harmonic)
-        mesh = slope_mesh_of(self._torus, _LARGE_MESH if given.mesh == "auto" else given.mesh)
+        mesh = slope_mesh_of(self._torus, _LARGE_MESH if given.q_mesh == "auto" else given.q_mesh)
         slopes = conductivity_slopes(phonons, transport, mesh, n_samples=given.n_samples, seed=self._seed)
         size = float(slopes.kappa[0, :3].mean())
         errors = conductivity_errors(phonons, slopes)

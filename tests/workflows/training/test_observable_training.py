@@ -10,7 +10,7 @@ pytest.importorskip("phono3py", minversion="4.10")
 
 KAPPA = (
     *("--set", "training.criterion.kind=observable", "--set", "training.n_steps=500"),
-    *("--set", "conductivity.mesh=[3, 3, 3]", "--set", "conductivity.n_samples=2"),
+    *("--set", "conductivity.q_mesh=[3, 3, 3]", "--set", "conductivity.n_samples=2"),
 )
 
 

@@ -1,0 +1,1 @@
+"""What verbs of results, such as `phonons`, have in common: their model, their folder, their answer."""
