@@ -13,6 +13,7 @@ from mlff_dyn.model.fitting.labelled_frame import FitOptions
 from mlff_dyn.model.force_field import errors_of_rows
 from mlff_dyn.regression.errors.outliers import OUTLIER_LIMITS
 from mlff_dyn.store.model_file import write_model
+from mlff_dyn.training.exploration import LEFT_TRUSTED_REGION
 from mlff_dyn.training.frame_choice import can_judge_truncation
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.workflows.training.atom_checks import check_atoms
@@ -147,11 +148,14 @@ class Learner:
     def _outgrow(self, force_field: ForceField) -> bool:
         """Mark rattled first structures that are not to be trained on any more; whether there are any.
 
-        Criteria for comparison train on all that they have called for.
+        Criteria for comparison train on all that they have called for. Where dynamics has left the trusted
+        region they stay: they hold the crystal at its sites, and the error bars of what leaves it.
         """
         if self.workspace.config.training.criterion.kind not in ("trajectory", "observable"):
             return False
         labels = [self.data.snapshots[index].provenance for index in self.data.fitted]
+        if any((label.reason or "").startswith(LEFT_TRUSTED_REGION) for label in labels):
+            return False
         first = [k for k, label in enumerate(labels) if label.is_rattled]
         of_dynamics = [k for k, label in enumerate(labels) if label.is_of_dynamics]
         if not are_outgrown(force_field, self._fit_data, first, of_dynamics, guess=self.guess):
