@@ -2,13 +2,24 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from mlff_dyn.config.fields import Integer, Real, Supercell, Temperatures
 from mlff_dyn.config.section import Section
 
 REST: Literal["rest"] = "rest"
-Points = Annotated[Integer, Field(ge=1)]
+
+
+def _three_numbers_or_auto(value: object) -> object:
+    """Say both that may stand there in one line, not each for itself."""
+    if value == "auto":
+        return value
+    if isinstance(value, list | tuple) and len(value) == 3 and all(type(n) is int and n > 0 for n in value):
+        return value
+    raise ValueError(f"{value!r} should be auto or 3 positive integers")
+
+
+Mesh = Annotated[tuple[int, int, int] | Literal["auto"], BeforeValidator(_three_numbers_or_auto)]
 
 
 class ConductivityConfig(Section):
@@ -30,7 +41,7 @@ class ConductivityConfig(Section):
     wigner: bool = Field(
         default=False, description="Add what tunnels between modes of near frequencies (Wigner transport)."
     )
-    q_mesh: tuple[Points, Points, Points] | Literal["auto"] = Field(
+    q_mesh: Mesh = Field(
         default="auto",
         description="Wave vectors along each axis of the primitive cell; `auto`: finer meshes in turn until "
         "the error of the mesh is below `mesh_error_limit_relative`, or the next one would take more than "

@@ -127,6 +127,10 @@ def test_an_unknown_key_is_an_error_with_the_nearest_name(key: str, nearest: str
         ("expansion.local.l_max=-1", "local.l_max: should be greater than or equal to 0"),
         ("expansion.local.l_max=7", "local.l_max: should be less than or equal to 6"),
         ("expansion.local.lmax=3", "did you mean expansion.local.l_max?"),
+        ("conductivity.q_mesh=[0, 5, 5]", "[0, 5, 5] should be auto or 3 positive integers"),
+        ("conductivity.q_mesh=[5, 5]", "[5, 5] should be auto or 3 positive integers"),
+        ("conductivity.q_mesh=[5, 5, true]", "should be auto or 3 positive integers"),
+        ("conductivity.q_mesh=fine", "'fine' should be auto or 3 positive integers"),
     ],
 )
 def test_an_impossible_value_is_refused_by_its_dotted_name(override: str, expected: str) -> None:
