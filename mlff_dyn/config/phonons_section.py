@@ -62,6 +62,12 @@ class SpectraConfig(Section):
         ge=1000,
         description="Steps of each at constant energy, after 0.5 ps that are left out.",
     )
+    n_samples: Integer = Field(
+        default=4,
+        ge=0,
+        description="Samples of the posterior, of those of `phonons.n_samples`, whose trajectories are run, "
+        "too, for errors of the data; 0: none.",
+    )
 
 
 class PhononsConfig(Section):

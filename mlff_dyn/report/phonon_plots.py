@@ -81,8 +81,8 @@ def plot_spectra(path: Path, curves: Mapping[str, Mapping[str, Any]]) -> None:
     path : Path
         PNG or SVG file.
     curves : mapping
-        By label: ``lines`` with ``frequency_thz``, ``linewidth_thz`` and their ``_sd_thz``;
-        ``frequencies_thz`` and ``power_per_mode``.
+        By label: ``lines`` with ``frequency_thz``, ``linewidth_thz`` and their errors, of the data and
+        statistical, which are drawn together; ``frequencies_thz`` and ``power_per_mode``.
 
     Raises
     ------
@@ -95,8 +95,9 @@ def plot_spectra(path: Path, curves: Mapping[str, Mapping[str, Any]]) -> None:
         highest, broadest = 0.0, 0.0
         for k, (label, each) in enumerate(curves.items()):
             color = COLORS[k % len(COLORS)]
-            names = ("frequency_thz", "linewidth_thz", "linewidth_sd_thz", "frequency_sd_thz")
-            x, y, sd, across = (np.array([line[name] for line in each["lines"]], float) for name in names)
+            names = ("frequency", "linewidth")
+            x, y = (np.array([line[f"{name}_thz"] for line in each["lines"]], float) for name in names)
+            across, sd = (_both_errors(each["lines"], name) for name in names)
             widths.errorbar(x, y, sd, across, fmt=".", ms=4, lw=0.8, color=color, label=label)
             powers.plot(each["frequencies_thz"], each["power_per_mode"], lw=0.9, color=color)
             highest, broadest = max(highest, float((x + 2.0 * y).max())), max(broadest, float(y.max()))
@@ -104,3 +105,8 @@ def plot_spectra(path: Path, curves: Mapping[str, Mapping[str, Any]]) -> None:
         powers.set(xlabel="Frequency (THz)", ylabel="Power per mode", ylim=(0.0, None), xlim=(0.0, highest))
         widths.legend()
         save_figure(figure, path)
+
+
+def _both_errors(lines: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
+    kinds = (f"{name}_sd_thz", f"{name}_statistical_error_thz")
+    return np.asarray(np.hypot(*(np.array([line[kind] or 0.0 for line in lines]) for kind in kinds)))

@@ -19,7 +19,10 @@ DYNAMICS = (
     *("--set", "phonons.effective.kind=dynamics", "--set", "phonons.effective.n_steps=100"),
     *("--set", "phonons.effective.n_replicas=2"),
 )
-SPECTRA = ("--set", "phonons.spectra.n_steps=1000", "--set", "phonons.spectra.n_replicas=2")
+SPECTRA = (
+    *("--set", "phonons.spectra.n_steps=1000", "--set", "phonons.spectra.n_replicas=2"),
+    *("--set", "phonons.spectra.n_samples=2"),
+)
 
 
 def test_the_answer_and_the_page_have_both_kinds_of_errors(project):
@@ -35,9 +38,10 @@ def test_the_answer_and_the_page_have_both_kinds_of_errors(project):
         assert each["frequency_max_statistical_error_thz"] > 0.0
         assert each["free_energy_ev_per_atom_sd"] > 0.0
     assert hot["free_energy_ev_per_atom"] < cold["free_energy_ev_per_atom"]
-    assert answer["spectra"][0]["linewidth_mean_thz"] > 0.0
+    for kind in ("", "_sd", "_statistical_error"):
+        assert answer["spectra"][0][f"linewidth_mean{kind}_thz"] > 0.0
     names = {"effective.png", "effective.json", "effective-200K.h5", "spectra.svg", "spectra-300K.json"}
-    assert names <= set(answer["files"])
+    assert names | {"spectral_function.svg"} <= set(answer["files"])
     assert set(answer["files"]) == {path.name for path in folder.iterdir()} - {"phonons.json"}
     curves = json.loads((folder / "effective.json").read_text(encoding="utf-8"))
     assert np.shape(curves["temperatures"][1]["frequencies_sd_thz"])[1] == 3
@@ -46,7 +50,9 @@ def test_the_answer_and_the_page_have_both_kinds_of_errors(project):
     assert invoke("report", config).exit_code == 0
     text = (project / "run/report.html").read_text(encoding="utf-8")
     assert "Phonons at temperature" in text
-    assert {"effective.svg", "spectra.png"} <= {path.name for path in (project / "run/report").iterdir()}
+    assert {"effective.svg", "spectra.png", "spectral_function.png"} <= {
+        path.name for path in (project / "run/report").iterdir()
+    }
 
 
 def test_temperatures_that_are_done_are_taken_up_again(project):
@@ -69,6 +75,10 @@ def test_a_model_alone_and_a_dry_run_tell_the_cost(project, tmp_path):
     told = json.loads(result.stdout)
     assert told["effective_md_steps"] > 8 * 4000
     assert told["effective_expected_minutes_per_temperature"] > 0.0
+    result = invoke("phonons", project / "CONFIG.yaml", *SPECTRA, "-n", "--json")
+    told = json.loads(result.stdout)
+    assert told["spectra_md_steps"] > 3 * 2 * 1000
+    assert told["spectra_expected_minutes_per_temperature"] > 0.0
 
 
 def test_what_makes_no_sense_is_refused(project):

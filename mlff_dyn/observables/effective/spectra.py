@@ -4,7 +4,8 @@
 
 at the wave vectors of the cell of the dynamics, which keeps its energy. Modes of equal frequency, within a
 wave vector and between wave vectors with equal frequencies, are one line. Frequencies are those of exact
-dynamics: velocity Verlet of time step h turns w into (2 / h) arcsin(w h / 2), which is undone.
+dynamics: velocity Verlet of time step h turns w into (2 / h) arcsin(w h / 2), which is undone. Samples of the
+posterior run from the same random numbers and are projected on the same modes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.model.harmonic_modes import THZ_FEMTOSECONDS
+from mlff_dyn.observables.effective.line_errors import LineValues
 from mlff_dyn.observables.effective.line_fit import fit_line, power_spectrum
 
 if TYPE_CHECKING:
@@ -31,45 +33,25 @@ _SAME_THZ = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
-class SpectralLine:
-    """Modes that are one line.
+class Measured:
+    """Lines along trajectories.
 
     Attributes
     ----------
-    wavevector : ndarray, shape (3,)      one of them, reciprocal basis of the primitive cell
-    n_modes : int
-    expected_thz : float                  frequency of the modes that motion is projected on
-    frequency_thz, frequency_sd_thz : float
-    linewidth_thz, linewidth_sd_thz : float
-        Full width at half maximum; statistical errors by leaving out one trajectory at a time.
-    powers : ndarray, shape (n_frequencies,)
+    values : LineValues
+    powers : ndarray, shape (n_lines, n_frequencies)
         Mean power spectrum of a mode, in units of the mean square.
-    """
-
-    wavevector: NDArray[np.float64]
-    n_modes: int
-    expected_thz: float
-    frequency_thz: float
-    frequency_sd_thz: float
-    linewidth_thz: float
-    linewidth_sd_thz: float
-    powers: NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Spectra:
-    """All lines at a temperature.
-
-    Attributes
-    ----------
-    lines : tuple of SpectralLine
     frequencies_thz : ndarray, shape (n_frequencies,)      of the powers
-    resolution_thz : float                                 one over the length of a trajectory
     """
 
-    lines: tuple[SpectralLine, ...]
+    values: LineValues
+    powers: NDArray[np.float64]
     frequencies_thz: NDArray[np.float64]
-    resolution_thz: float
+
+    @property
+    def resolution_thz(self) -> float:
+        """One over the length of a trajectory."""
+        return float(self.frequencies_thz[1])
 
 
 def lines_of(modes: HarmonicModes) -> list[NDArray[np.int64]]:
@@ -92,8 +74,8 @@ def spectra(
     chunks: Iterable[tuple[int, Chunk]],
     plan: TrajectoryPlan,
     tell: Callable[[int, int], None] = lambda *_: None,
-) -> Spectra:
-    """Project velocities on modes, and fit their lines.
+) -> Measured:
+    """Project velocities on modes, and fit the lines of `lines_of`.
 
     Parameters
     ----------
@@ -113,12 +95,23 @@ def spectra(
             found[replica].append(_amplitudes(modes, chunk.run.velocities))
     powers = np.array([_powers(np.concatenate(each), lines) for each in found])
     n_samples = sum(len(each) for each in found[0])
-    rate_thz, fitted = _rate_thz(plan), []
+    whole, without = [], []
     for number, members in enumerate(lines):
-        fitted.append(_fitted(modes, members, powers[:, number], n_samples, plan))
+        expected = abs(float(modes.frequencies_thz[tuple(members[0])]))
+        each = _fitted(powers[:, number], n_samples, expected, plan)
+        whole.append(each[0])
+        without.append(each[1:])
         tell(number + 1, len(lines))
-    places = np.arange(powers.shape[-1]) * rate_thz / n_samples
-    return Spectra(tuple(fitted), places, rate_thz / n_samples)
+    means = powers.mean(axis=0)
+    return Measured(
+        values=LineValues(
+            np.array(whole),
+            np.array(without).swapaxes(0, 1),
+            np.array([float(len(members)) for members in lines]),
+        ),
+        powers=means / means.mean(axis=1, keepdims=True),
+        frequencies_thz=np.arange(powers.shape[-1]) * _rate_thz(plan) / n_samples,
+    )
 
 
 def _rate_thz(plan: TrajectoryPlan) -> float:
@@ -148,38 +141,16 @@ def _powers(series: NDArray[np.complex64], lines: list[NDArray[np.int64]]) -> ND
 
 
 def _fitted(
-    modes: HarmonicModes,
-    members: NDArray[np.int64],
-    powers: NDArray[np.float64],
-    n_samples: int,
-    plan: TrajectoryPlan,
-) -> SpectralLine:
-    """Fit a line, and again without each trajectory."""
+    powers: NDArray[np.float64], n_samples: int, expected_thz: float, plan: TrajectoryPlan
+) -> NDArray[np.float64]:
+    """Frequency and width of a line, then those without each trajectory, THz; shape (1 + n_replicas, 2)."""
     rate_thz = _rate_thz(plan)
-    q, mode = members[0]
-    expected = float(modes.frequencies_thz[q, mode])
-    whole = fit_line(powers.mean(axis=0), n_samples, abs(expected) / rate_thz)
+    whole = fit_line(powers.mean(axis=0), n_samples, expected_thz / rate_thz)
     without = [
         fit_line(np.delete(powers, k, axis=0).mean(axis=0), n_samples, whole.frequency, whole)
-        for k in range(len(powers) if len(powers) > 1 else 0)
+        for k in range(len(powers))
     ]
-
-    def sd(values: list[float]) -> float:
-        n = len(values)
-        return (
-            float(np.sqrt((n - 1) / n * np.sum((np.array(values) - np.mean(values)) ** 2))) if n else np.nan
-        )
-
+    values = np.array([(each.frequency, each.width) for each in (whole, *without)]) * rate_thz
     step = plan.timestep_femtoseconds * THZ_FEMTOSECONDS
-    frequency = np.sin(np.pi * whole.frequency * rate_thz * step) / (np.pi * step)
-    mean = powers.mean(axis=0)
-    return SpectralLine(
-        wavevector=modes.torus.wavevectors[q],
-        n_modes=len(members),
-        expected_thz=expected,
-        frequency_thz=float(frequency),
-        frequency_sd_thz=rate_thz * sd([each.frequency for each in without]),
-        linewidth_thz=rate_thz * whole.width,
-        linewidth_sd_thz=rate_thz * sd([each.width for each in without]),
-        powers=mean / mean.mean(),
-    )
+    values[:, 0] = np.sin(np.pi * values[:, 0] * step) / (np.pi * step)
+    return values

@@ -23,7 +23,12 @@ from mlff_dyn.store.atomic import atomic_write_text, sync_path
 from mlff_dyn.workflows.phonons.at_temperature import AtTemperature, at_temperature
 from mlff_dyn.workflows.phonons.effective import EffectiveTask, effective_settings, expected_cost
 from mlff_dyn.workflows.phonons.phonons_report import PhononsReport, thermal_rows
-from mlff_dyn.workflows.phonons.spectra import SpectraTask, spectra_at_temperatures
+from mlff_dyn.workflows.phonons.spectra import (
+    SpectraFound,
+    SpectraTask,
+    spectra_at_temperatures,
+    spectra_cost,
+)
 from mlff_dyn.workflows.results.cost import in_megabytes
 from mlff_dyn.workflows.results.found_model import find_model
 from mlff_dyn.workflows.results.result_folder import ResultFolder
@@ -125,9 +130,11 @@ def _dry_run(task: _Task) -> DryRun:
         "n_samples": task.settings.n_samples,
         "memory_megabytes": in_megabytes(8 * elements),
     }
+    prepared = sampled_phonons(task.model.force_field, task.torus, n_samples=2, seed=task.model.seed)
     if task.settings.effective is not None:
-        prepared = sampled_phonons(task.model.force_field, task.torus, n_samples=2, seed=task.model.seed)
         sizes |= expected_cost(EffectiveTask(task.settings.effective, prepared, task.model, task.folder.path))
+    if task.settings.spectra is not None:
+        sizes |= spectra_cost(task.settings.spectra, prepared, task.model)
     more = {"temperatures_k": list(task.settings.temperatures_kelvin), "warnings": task.model.warnings}
     return DryRun(PhononsReport, sizes, more)
 
@@ -154,11 +161,11 @@ def _calculate(task: _Task, progress: Progress) -> PhononsReport:
     if settings.effective is not None:
         asked = EffectiveTask(settings.effective, prepared, *places)
         hot = at_temperature(asked, bands, task.mesh, progress)
-    lines: tuple[tuple[dict[str, Any], ...], tuple[str, ...]] = ((), ())
+    lines = SpectraFound()
     if settings.spectra is not None:
-        wanted = SpectraTask(settings.spectra, prepared, hot.constants, *places)
+        wanted = SpectraTask(settings.spectra, prepared, hot.constants, bands.path, *places)
         lines = spectra_at_temperatures(wanted, progress)
-    return _write(task, prepared, _Found(bands, sums, changes, hot, *lines))
+    return _write(task, prepared, _Found(bands, sums, changes, hot, lines))
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,8 +176,7 @@ class _Found:
     sums: HarmonicProperties
     changes: Gruneisen | None
     hot: AtTemperature
-    spectra: tuple[dict[str, Any], ...]
-    files_of_spectra: tuple[str, ...]
+    lines: SpectraFound
 
 
 def _write(task: _Task, prepared: SampledPhonons, found: _Found) -> PhononsReport:
@@ -206,9 +212,9 @@ def _write(task: _Task, prepared: SampledPhonons, found: _Found) -> PhononsRepor
         sites=tuple(prepared.phonon.primitive.symbols),
         thermal=thermal_rows(sums, changes),
         effective=found.hot.rows,
-        spectra=found.spectra,
-        warnings=(*warnings, *found.hot.warnings),
-        files=(*_CURVES, *found.hot.files, *found.files_of_spectra, *written),
+        spectra=found.lines.rows,
+        warnings=(*warnings, *found.hot.warnings, *found.lines.warnings),
+        files=(*_CURVES, *found.hot.files, *found.lines.files, *written),
         directory=str(folder),
     )
     task.folder.write(report, task.inputs)

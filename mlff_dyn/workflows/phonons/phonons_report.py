@@ -37,7 +37,7 @@ class PhononsReport(ResultReport):
     sites : tuple of str           species of the atoms of the primitive cell, in phonopy's order
     thermal : tuple of mapping     by temperature, 0 K first; see `thermal_rows`
     effective : tuple of mapping   by temperature, of effective force constants; two kinds of errors
-    spectra : tuple of mapping     by temperature, of lines; statistical errors
+    spectra : tuple of mapping     by temperature, of lines; two kinds of errors
     """
 
     verb = "phonons"
@@ -62,11 +62,13 @@ class PhononsReport(ResultReport):
         moved = stable if self.n_imaginary else "it diverges in fewer than three dimensions"
         errors = ("_sd", "_mesh_error", "_statistical_error")
         energy = "imaginary modes: there is none of a crystal that is not stable, nor by dynamics"
+        lines = "no dynamics of samples of the posterior (phonons.spectra.n_samples), or none that stayed"
         changes = "at 0 K, and without order 3 in the model, there is none"
         return {
             **thermal,
             **{f"free_energy_ev_per_atom{part}": energy for part in ("", *errors)},
             **dict.fromkeys(("displacements_angstrom2", "displacements_sd_angstrom2"), moved),
+            **dict.fromkeys(("linewidth_mean_sd_thz", "linewidth_max_sd_thz"), lines),
             **dict.fromkeys(("gruneisen", "gruneisen_sd"), stable if self.n_imaginary else changes),
         }
 
@@ -88,12 +90,11 @@ class PhononsReport(ResultReport):
             shown = ", ".join(part for part in (*parts, f"Monte Carlo error {error}") if part)
             rows.append((f"{kelvin} K, effective", shown))
         for each in self.spectra:
-            mean, largest = (
-                _with_sd(each[f"linewidth_{name}_thz"], each[f"linewidth_{name}_sd_thz"])
-                for name in ("mean", "max")
-            )
+            mean, largest = (_with_both(each, f"linewidth_{name}_thz") for name in ("mean", "max"))
             name = f"{format_kelvin(each['temperature_k'])} K, linewidths"
-            rows.append((name, f"{mean} THz, at most {largest} THz, {each['n_lines']} lines"))
+            text = f"{mean} THz, at most {largest} THz, {each['n_lines']} lines"
+            n_overdamped = each["n_overdamped"]
+            rows.append((name, text + (f", {n_overdamped} modes overdamped" if n_overdamped else "")))
         return rows
 
     def effective_cells(self) -> list[tuple[str, ...]]:
@@ -170,7 +171,7 @@ def _with_both(row: Mapping[str, Any], name: str) -> str:
         return ""
     stem, unit = (name[:-4], "_thz") if name.endswith("_thz") else (name, "")
     errors = (row[f"{stem}_{kind}{unit}"] for kind in ("sd", "statistical_error"))
-    return format_with_errors(row[name], *errors)
+    return format_with_errors(row[name], *(each for each in errors if each is not None))
 
 
 def _mean_square(sites: tuple[str, ...], row: Mapping[str, Any]) -> str:

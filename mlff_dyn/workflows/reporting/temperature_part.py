@@ -9,6 +9,7 @@ import numpy as np
 
 from mlff_dyn.report.html_page import Part, Table, Text
 from mlff_dyn.report.phonon_plots import plot_spectra
+from mlff_dyn.report.spectral_plot import plot_spectral_function
 from mlff_dyn.report.training_plots import plot_dispersion
 from mlff_dyn.units import format_kelvin
 
@@ -74,10 +75,16 @@ def _spectra(folder: Path, report: PhononsReport, draw: Draw) -> list[Block]:
     labels = [format_kelvin(each["temperature_k"]) for each in report.spectra]
     curves = {f"{label} K": _read(folder / f"spectra-{label}K.json") for label in labels}
     caption = (
-        "Linewidths of the modes with one standard deviation between trajectories, and the power spectrum of "
-        "the velocities."
+        "Linewidths of the modes with one standard deviation, of the data and between trajectories together, "
+        "and the power spectrum of the velocities."
     )
-    return [draw("spectra", caption, lambda path: plot_spectra(path, curves))]
+    along = (
+        "Spectral function: power of the velocities along the path, by the lines at the cell's wave vectors."
+    )
+    return [
+        draw("spectra", caption, lambda path: plot_spectra(path, curves)),
+        draw("spectral_function", along, lambda path: plot_spectral_function(path, curves)),
+    ]
 
 
 def _read(path: Path) -> dict[str, Any]:
