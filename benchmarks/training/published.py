@@ -13,8 +13,9 @@ from mlff_dyn.model.force_field import ForceField, TrainingSummary
 from mlff_dyn.regression.fit.noise import NoiseModel
 from mlff_dyn.regression.fit.posterior import fit_posterior
 from mlff_dyn.regression.fit.priors import PriorBlock, StructuredPrior
+from mlff_dyn.store.provenance import LEFT_TRUSTED_REGION
 from mlff_dyn.training.criteria.paper import PaperCriterion
-from mlff_dyn.training.exploration import LEFT_TRUSTED_REGION, QUIET, ExplorationPlan, explore
+from mlff_dyn.training.exploration import QUIET, ExplorationPlan, explore
 from mlff_dyn.training.initial import rattled_displacements
 
 if TYPE_CHECKING:

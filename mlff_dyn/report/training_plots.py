@@ -62,7 +62,7 @@ class FoundError:
 
 
 def plot_errors_over_steps(
-    path: Path, spans: Sequence[ErrorSpan], calculations: Sequence[FoundError], *, limit: float
+    path: Path, spans: Sequence[ErrorSpan], calculations: Sequence[FoundError], *, limit: float | None
 ) -> None:
     """Draw predicted errors along all exploring dynamics, with the calculations between them.
 
@@ -73,8 +73,8 @@ def plot_errors_over_steps(
     spans : sequence of ErrorSpan
         At least one.
     calculations : sequence of FoundError
-    limit : float
-        Of the relative force error.
+    limit : float or None
+        Of the relative force error; None where another one is limited.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def plot_errors_over_steps(
         for calculation in calculations:
             for each in (panel, below):
                 each.axvline(calculation.step, color=_LIGHT, lw=1.0, zorder=0)
-        panel.axhline(limit, color=_INK, lw=1.0, ls=(0, (5, 3)), label=f"limit {100 * limit:.3g} %")
+        _draw_limit(panel, limit)
         panel.plot(
             [each.step for each in calculations],
             [each.found for each in calculations],
@@ -110,7 +110,7 @@ def plot_errors_over_steps(
 
 
 def plot_learning(
-    path: Path, calculations: Sequence[FoundError], *, limit: float, ahead: Forecast | None = None
+    path: Path, calculations: Sequence[FoundError], *, limit: float | None, ahead: Forecast | None = None
 ) -> None:
     """Draw expected and found error of each calculation before it was trained on.
 
@@ -119,8 +119,8 @@ def plot_learning(
     path : Path
         PNG or SVG file.
     calculations : sequence of FoundError
-    limit : float
-        Of the relative force error.
+    limit : float or None
+        Of the relative force error; None where another one is limited.
     ahead : Forecast, optional
         Calculations after these until the limit is reached.
 
@@ -136,10 +136,10 @@ def plot_learning(
         expected = [each.expected for each in calculations]
         panel.plot(numbers, expected, "s-", ms=3.5, color=COLORS[0], lw=1.6, label="expected")
         panel.plot(numbers, [each.found for each in calculations], "o", ms=5, color=COLORS[1], label="found")
-        panel.axhline(limit, color=_INK, lw=1.0, ls=(0, (5, 3)), label=f"limit {100 * limit:.3g} %")
+        _draw_limit(panel, limit)
         panel.set(xlabel="Calculation", ylabel="Force error / rms force", ylim=(0.0, None))
         last = max(numbers, default=1)
-        if ahead is not None and ahead.n_calculations:
+        if ahead is not None and limit is not None and ahead.n_calculations:
             last += _draw_forecast(panel, last, expected[-1], ahead, limit)
         panel.set_xlim(0.5, last + 0.5)
         panel.set_ylim(0.0, 1.1 * panel.get_ylim()[1])
@@ -147,6 +147,55 @@ def plot_learning(
         panel.yaxis.set_major_formatter(PercentFormatter(1.0))
         panel.legend()
         save_figure(figure, path)
+
+
+def plot_observable(
+    path: Path,
+    name: str,
+    errors: Sequence[tuple[int, float]],
+    *,
+    limit: float,
+    ahead: Forecast | None = None,
+) -> None:
+    """Draw the expected error of an observable over the labelled frames that it rests on.
+
+    Parameters
+    ----------
+    path : Path
+        PNG or SVG file.
+    name : str
+    errors : sequence of (int, float)
+        Frames, and the error over the size of the observable.
+    limit : float
+    ahead : Forecast, optional
+        Calculations after these until the limit is reached.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written.
+    """
+    numbers, values = [each[0] for each in errors], [each[1] for each in errors]
+    with rc_context(STYLE):
+        figure = Figure(figsize=(5.4, 3.4), layout="constrained")
+        panel = figure.subplots()
+        panel.plot(numbers, values, "s-", ms=3.5, color=COLORS[0], lw=1.6, label="expected")
+        _draw_limit(panel, limit)
+        panel.set(xlabel="Labelled frames", ylabel=f"Error / {name}", ylim=(0.0, None))
+        last = numbers[-1]
+        if ahead is not None and ahead.n_calculations:
+            last += _draw_forecast(panel, last, values[-1], ahead, limit)
+        panel.set_xlim(numbers[0] - 0.5, last + 0.5)
+        panel.set_ylim(0.0, 1.1 * panel.get_ylim()[1])
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        panel.yaxis.set_major_formatter(PercentFormatter(1.0))
+        panel.legend()
+        save_figure(figure, path)
+
+
+def _draw_limit(panel: Axes, limit: float | None) -> None:
+    if limit is not None:
+        panel.axhline(limit, color=_INK, lw=1.0, ls=(0, (5, 3)), label=f"limit {100 * limit:.3g} %")
 
 
 def _draw_forecast(panel: Axes, last: int, error: float, ahead: Forecast, limit: float) -> int:

@@ -16,6 +16,9 @@ AGAIN = "-again"
 INITIAL = "initial structure"
 """Reason of a calculation that no dynamics asked for."""
 
+LEFT_TRUSTED_REGION = "left the trusted region"
+"""Reason of a calculation after dynamics that went too far."""
+
 _OLD_NAMES = {"temperature_k": "temperature_kelvin"}
 
 
@@ -117,6 +120,16 @@ class Provenance:
     def is_of_dynamics(self) -> bool:
         """Whether a calculation of this run is of a frame of its exploring dynamics."""
         return self.is_calculation and not (self.reason or INITIAL).startswith(INITIAL)
+
+    @property
+    def is_of_file(self) -> bool:
+        """Whether a calculation of this run is of a frame of the user's trajectory."""
+        return self.is_of_dynamics and self.temperature_kelvin is None and not self.is_after_explosion
+
+    @property
+    def is_after_explosion(self) -> bool:
+        """Whether it was called for since dynamics left the trusted region."""
+        return (self.reason or "").startswith(LEFT_TRUSTED_REGION)
 
     @property
     def is_rattled(self) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 
 from mlff_dyn.kernels.dynamics import Dynamics
 from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
+from mlff_dyn.store.provenance import LEFT_TRUSTED_REGION
 from mlff_dyn.training.criteria.decision import MOST_RECENT, Decision, History
 from mlff_dyn.training.criteria.errors import ErrorSums, FrameErrors, MeanErrors
 from mlff_dyn.training.limits import LIMITS, DecisionLimits
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from mlff_dyn.training.criteria.decision import Criterion
     from mlff_dyn.training.walk import Stretch
 
-LEFT_TRUSTED_REGION = "left the trusted region"
 QUIET = "no call"
 UNTESTED = "no calculation has tested this temperature yet"
 _LOOKED_BACK = 20

@@ -111,7 +111,11 @@ def outlook(
 
 
 def outlook_of_frames(
-    force_field: ForceField, frames: Sequence[Frame], scores: Sequence[float] = ()
+    force_field: ForceField,
+    frames: Sequence[Frame],
+    scores: Sequence[float] = (),
+    *,
+    slopes: NDArray[np.float64] | None = None,
 ) -> Outlook:
     """What further calculations of frames like the given ones will teach.
 
@@ -122,6 +126,8 @@ def outlook_of_frames(
         In any supercells, strained or not.
     scores : sequence of float
         True over expected errors of calculations before they were trained on.
+    slopes : ndarray, shape (n_parameters,), optional
+        Of another quantity than forces; see `learning_curve`.
 
     Raises
     ------
@@ -132,7 +138,7 @@ def outlook_of_frames(
     n_snapshots, posterior = force_field.training.n_snapshots, force_field.posterior
     n_calibrated = n_snapshots if n_snapshots > 1 else None
     return Outlook(
-        learning_curve(*rows, posterior.covariance_factor, n_calibrated),
+        learning_curve(*rows, posterior.covariance_factor, n_calibrated, slopes),
         scale_uncertainty(n_snapshots, scores),
         truncation_is_known=can_judge_truncation(force_field),
         truncation_is_likely=n_snapshots > 1 and posterior.n_targets >= force_field.expansion.n_parameters,

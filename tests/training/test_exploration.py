@@ -11,11 +11,11 @@ from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
 from mlff_dyn.model.force_field import ForceField, SupercellForceField
 from mlff_dyn.regression.fit.noise import NoiseModel
+from mlff_dyn.store.provenance import LEFT_TRUSTED_REGION
 from mlff_dyn.training.criteria.decision import Decision, History
 from mlff_dyn.training.criteria.errors import MeanErrors
 from mlff_dyn.training.criteria.trajectory import TrajectoryCriterion
 from mlff_dyn.training.exploration import (
-    LEFT_TRUSTED_REGION,
     QUIET,
     UNTESTED,
     Exploration,

@@ -126,6 +126,7 @@ def learning_curve(
     variances: Sequence[ArrayLike],
     covariance_factor: NDArray[np.float64],
     n_calibrated: int | None = None,
+    slopes: NDArray[np.float64] | None = None,
 ) -> LearningCurve:
     """Curve for calculations of frames like the given ones, and the error averaged over these.
 
@@ -139,6 +140,8 @@ def learning_curve(
         F with posterior covariance F Fᵀ.
     n_calibrated : int, optional
         Configurations that the calibration of the errors rests on; default: it is exact.
+    slopes : ndarray, shape (n_parameters,), optional
+        Of another quantity by the parameters, whose error is meant instead.
 
     Raises
     ------
@@ -162,6 +165,8 @@ def learning_curve(
         covariance_factor.T @ (lower + np.tril(lower, -1).T) @ covariance_factor / len(variances)
         for lower in (information, importance)
     )
+    if slopes is not None:
+        mean_importance = np.outer(along := slopes @ covariance_factor, along)
     rates, vectors = np.linalg.eigh(mean_information)
     weights = np.einsum("ij,ij->j", vectors, mean_importance @ vectors)
     rows_each = n_rows / len(variances)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlff_dyn.regression.planning.forecast import Forecast
+from mlff_dyn.store.provenance import Provenance
 from mlff_dyn.training.trace import TRACE_NAMES
-from mlff_dyn.workflows.training.training_journal import EXPLORED, LABELLED
+from mlff_dyn.workflows.training.training_journal import EXPLORED, JUDGED, LABELLED, OBSERVED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +38,13 @@ class Calculation:
     expected_ev_per_angstrom: float | None
     found_ev_per_angstrom: float | None
     found_relative: float | None
+
+    @property
+    def is_of_file(self) -> bool:
+        """Whether it is of a frame of the user's trajectory."""
+        return Provenance(
+            engine="", reason=self.reason, temperature_kelvin=self.temperature_kelvin
+        ).is_of_file
 
     @property
     def expected_relative(self) -> float | None:
@@ -76,6 +84,45 @@ class Explored:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """Frames of the user's trajectory that were predicted.
+
+    Attributes
+    ----------
+    n_snapshots : int               labelled frames that the force field knew
+    n_frames : int
+    reason : str                    what came of it
+    predictive : float or None      mean force error over the root mean square force
+    """
+
+    n_snapshots: int
+    n_frames: int
+    reason: str
+    predictive: float | None
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Error of the observable that a training is for.
+
+    Attributes
+    ----------
+    n_snapshots : int                              labelled frames that it rests on, those that run included
+    name : str
+    error_relative : float or None                 None where the crystal was not stable yet
+    epistemic_relative, truncation_relative : float or None
+    limit_relative : float
+    """
+
+    n_snapshots: int
+    name: str
+    error_relative: float | None
+    epistemic_relative: float | None
+    truncation_relative: float | None
+    limit_relative: float
+
+
+@dataclass(frozen=True)
 class TrainingHistory:
     """A training from its first calculation to its end, or to where it stands.
 
@@ -87,6 +134,8 @@ class TrainingHistory:
     n_snapshots : int                          labelled frames
     status : str or None                       how it ended; None where it has not
     n_untrained : int                          labelled frames since the end, which it has not seen
+    judged : tuple of Judged                   the user's trajectory, each time
+    observed : tuple of Observed               the observable that it is for, after each refit
     """
 
     calculations: tuple[Calculation, ...]
@@ -95,11 +144,18 @@ class TrainingHistory:
     n_snapshots: int
     status: str | None
     n_untrained: int = 0
+    judged: tuple[Judged, ...] = ()
+    observed: tuple[Observed, ...] = ()
 
     @property
     def temperatures_kelvin(self) -> tuple[float, ...]:
         """Temperatures that were explored, in their first order."""
         return tuple(dict.fromkeys(each.temperature_kelvin for each in self.explorations))
+
+    @property
+    def of_file(self) -> tuple[Calculation, ...]:
+        """Calculations of frames of the user's trajectory."""
+        return tuple(each for each in self.calculations if each.is_of_file)
 
     @property
     def n_steps(self) -> int:
@@ -128,6 +184,8 @@ def training_history(events: Sequence[dict[str, Any]], basis: str | None) -> Tra
     chosen = basis or next((e["basis"] for e in reversed(events) if "basis" in e), None)
     calculations: dict[str, Calculation] = {}
     explorations: list[Explored] = []
+    judged: list[Judged] = []
+    observed: list[Observed] = []
     forecasts: dict[float, Forecast] = {}
     status, n_snapshots, n_steps, n_at_end = None, 0, 0, 0
     for event in events:
@@ -141,6 +199,11 @@ def training_history(events: Sequence[dict[str, Any]], basis: str | None) -> Tra
             status = None
             explorations.append(_explored(event, n_steps))
             n_steps += explorations[-1].n_steps
+        elif kind == JUDGED:
+            status = None
+            judged.append(_judged(event))
+        elif kind == OBSERVED:
+            observed.append(_observed(event))
         elif kind == "forecast":
             names = ("forecast_calculations", "forecast_calculations_low", "forecast_calculations_high")
             forecasts[float(event["temperature_kelvin"])] = Forecast(*(event.get(name) for name in names))
@@ -148,7 +211,14 @@ def training_history(events: Sequence[dict[str, Any]], basis: str | None) -> Tra
             status, n_at_end = str(event["status"]), n_snapshots
     n_untrained = 0 if status is None else n_snapshots - n_at_end
     return TrainingHistory(
-        tuple(calculations.values()), tuple(explorations), forecasts, n_snapshots, status, n_untrained
+        tuple(calculations.values()),
+        tuple(explorations),
+        forecasts,
+        n_snapshots,
+        status,
+        n_untrained,
+        tuple(judged),
+        tuple(observed),
     )
 
 
@@ -161,6 +231,26 @@ def _calculation(event: dict[str, Any], n_steps: int) -> Calculation:
         expected_ev_per_angstrom=event.get("expected_force_error_ev_per_angstrom"),
         found_ev_per_angstrom=event.get("found_force_error_ev_per_angstrom"),
         found_relative=event.get("found_force_error_relative"),
+    )
+
+
+def _judged(event: dict[str, Any]) -> Judged:
+    return Judged(
+        int(event["n_snapshots"]),
+        int(event["n_frames"]),
+        str(event["reason"]),
+        event.get("predictive_relative"),
+    )
+
+
+def _observed(event: dict[str, Any]) -> Observed:
+    return Observed(
+        n_snapshots=int(event["n_snapshots"]) + int(event.get("n_running") or 0),
+        name=str(event["observable"]),
+        error_relative=event["error_relative"],
+        epistemic_relative=event["epistemic_relative"],
+        truncation_relative=event["truncation_relative"],
+        limit_relative=float(event["error_limit_relative"]),
     )
 
 

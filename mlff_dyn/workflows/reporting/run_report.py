@@ -32,9 +32,15 @@ from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.reporting.conductivity_part import conductivity_part
 from mlff_dyn.workflows.reporting.convergence_part import convergence_part
 from mlff_dyn.workflows.reporting.held_out import hold_out_frames
-from mlff_dyn.workflows.reporting.history import Explored, TrainingHistory, training_history
+from mlff_dyn.workflows.reporting.history import Calculation, Explored, TrainingHistory, training_history
+from mlff_dyn.workflows.reporting.observable_part import observable_part
 from mlff_dyn.workflows.reporting.phonons_part import phonons_part
-from mlff_dyn.workflows.reporting.run_status import NOT_STARTED, run_status
+from mlff_dyn.workflows.reporting.run_status import (
+    NOT_STARTED,
+    describe_file,
+    describe_observable,
+    run_status,
+)
 from mlff_dyn.workflows.reporting.thermodynamics_part import thermodynamics_part
 from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.training.train_report import STATIC, TrainReport
@@ -100,6 +106,7 @@ def write_run_report(config: Config, output: Path | None = None) -> RunReport:
     force_field = workspace.read_model() if workspace.model_path.exists() else None
     parts = [
         _overview(workspace, history, force_field, status),
+        *observable_part(status.observable, history, _ahead(history), album.draw),
         *_training(workspace, history, album),
         *([] if force_field is None else _accuracy(workspace, force_field, album)),
         *convergence_part(workspace.directory, album.draw),
@@ -137,14 +144,16 @@ def _overview(
     workspace: Workspace, history: TrainingHistory, force_field: ForceField | None, state: StatusReport
 ) -> Part:
     config, torus = workspace.config, workspace.training_torus
-    limit = config.training.criterion.force_error_limit_relative
+    limit = _limit(config)
+    limit_text = f"{100 * limit:g} %" + (" of the rms force" if state.observable is None else "")
+    what = "force error" if state.observable is None else f"error of the {state.observable.observable}"
     rows = [
         ("training", state.status),
         *state.calculation_rows(),
         ("calculations", str(len(history.calculations))),
         ("labelled frames", str(history.n_snapshots)),
         ("steps of exploring dynamics", str(history.n_steps)),
-        ("limit of the force error", f"{100 * limit:g} % of the rms force"),
+        (f"limit of the {what}", limit_text),
         ("training cell", f"{torus.n_atoms} atoms"),
         ("space group", workspace.crystal.space_group),
         ("parameters", str(workspace.expansion.n_parameters)),
@@ -155,17 +164,32 @@ def _overview(
         rows.append(("displacements of the data", f"up to {summary.displacement_max_angstrom:.2g} Å"))
     for temperature in history.temperatures_kelvin:
         last = history.last(temperature)
-        error = "" if last.predictive is None else f", expected error {format_percent(last.predictive)}"
+        error = "" if last.predictive is None else f", expected force error {format_percent(last.predictive)}"
         forecast = history.forecasts.get(temperature)
         is_foretold = forecast is not None and forecast.n_calculations and history.status is None
         more = f", more calculations: {forecast}" if is_foretold else ""
         rows.append((f"{format_kelvin(temperature)} K", f"{last.reason}{error}{more}"))
+    if state.file is not None:
+        rows.append(("trajectory file", f"{state.file.file}: {describe_file(state.file)}"))
+    if state.observable is not None:
+        rows.append((state.observable.observable, describe_observable(state.observable)))
     answer = read_report(workspace.directory / ANSWER_NAME, TrainReport)
     warned = [Text(f"Warning: {line}.") for line in answer.get("warnings", ())]
-    return Part("What was done", [Text(_story(history, limit)), *warned, Table((), rows)])
+    return Part(
+        "What was done",
+        [Text(_story(history, f"the expected {what} exceeded {limit_text}")), *warned, Table((), rows)],
+    )
 
 
-def _story(history: TrainingHistory, limit: float) -> str:
+def _limit(config: Config) -> float:
+    """Limit of the error that the training is to reach."""
+    criterion = config.training.criterion
+    if criterion.kind == "observable":
+        return config.conductivity.error_limit_relative
+    return criterion.force_error_limit_relative
+
+
+def _story(history: TrainingHistory, why: str) -> str:
     """Say in words how the training went."""
     if not history.n_snapshots:
         return "No calculation has been learnt yet."
@@ -177,9 +201,13 @@ def _story(history: TrainingHistory, limit: float) -> str:
     given = max(0, history.n_snapshots - len(history.calculations))
     text = (
         f"Training began with {format_count(len(first), 'calculation')} before any dynamics. Dynamics on the "
-        f"force field, {history.n_steps} steps in all, then called for {later} more where the expected force "
-        f"error exceeded {100 * limit:g} % of the rms force or a temperature was new."
+        f"force field, {history.n_steps} steps in all, then called for {later} more where {why} or a "
+        "temperature was new."
     )
+    n_of_file = len(history.of_file)
+    if n_of_file:
+        verb = "is" if n_of_file == 1 else "are"
+        text += f" {format_count(n_of_file, 'calculation')} {verb} of the trajectory file."
     if given:
         text += f" {format_count(given, 'labelled frame')} {'was' if given == 1 else 'were'} given besides."
     ends = {"converged": " It ended since the error stays below the limit at all temperatures."}
@@ -187,7 +215,8 @@ def _story(history: TrainingHistory, limit: float) -> str:
 
 
 def _training(workspace: Workspace, history: TrainingHistory, album: _Album) -> list[Part]:
-    limit = workspace.config.training.criterion.force_error_limit_relative
+    criterion = workspace.config.training.criterion
+    limit = None if criterion.kind == "observable" else criterion.force_error_limit_relative
     spans = [_span(each) for each in history.explorations if each.predictive is not None]
     found = [
         FoundError(number, each.n_steps_before, *map(_number, (each.expected_relative, each.found_relative)))
@@ -204,7 +233,7 @@ def _training(workspace: Workspace, history: TrainingHistory, album: _Album) -> 
         )
     if any(each.found_relative is not None for each in history.calculations):
         caption = "Each calculation is predicted before it is trained on: expected and found force error."
-        ahead = _ahead(history)
+        ahead = _ahead(history) if limit is not None else None
         if ahead is not None:
             caption += " Dashed: to the limit, by the forecast; the bar is its range."
         blocks.append(
@@ -214,7 +243,7 @@ def _training(workspace: Workspace, history: TrainingHistory, album: _Album) -> 
     rows = [
         (
             each.name,
-            "" if each.temperature_kelvin is None else f"{format_kelvin(each.temperature_kelvin)} K",
+            _source(each),
             each.reason,
             *map(_error, (each.expected_ev_per_angstrom, each.found_ev_per_angstrom)),
             "" if each.found_relative is None else format_percent(each.found_relative),
@@ -224,6 +253,14 @@ def _training(workspace: Workspace, history: TrainingHistory, album: _Album) -> 
     if rows:
         blocks.append(Table(header, rows, numbers=(3, 4, 5)))
     return [Part("Training", blocks)] if blocks else []
+
+
+def _source(calculation: Calculation) -> str:
+    """Temperature or file that a calculated frame is of."""
+    if calculation.is_of_file:
+        return "file"
+    kelvin = calculation.temperature_kelvin
+    return "" if kelvin is None else f"{format_kelvin(kelvin)} K"
 
 
 def _ahead(history: TrainingHistory) -> Forecast | None:

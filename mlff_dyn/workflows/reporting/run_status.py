@@ -47,7 +47,7 @@ class TemperatureStatus:
     n_calculations : int                     of frames of this temperature
     state : str                              how its last exploration ended, or that there was none
     force_sd_relative : float or None        expected error of that exploration
-    limit_relative : float
+    limit_relative : float or None           None of a training for an observable
     forecast_calculations, forecast_calculations_low, forecast_calculations_high : int or None
         Further calculations needed.
     """
@@ -56,6 +56,49 @@ class TemperatureStatus:
     n_calculations: int
     state: str
     force_sd_relative: float | None
+    limit_relative: float | None
+    forecast_calculations: int | None
+    forecast_calculations_low: int | None
+    forecast_calculations_high: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileStatus:
+    """The user's trajectory; the names are those of the JSON object.
+
+    Attributes
+    ----------
+    file : str
+    n_calculations : int                     of its frames
+    n_frames : int or None                   that were predicted the last time
+    state : str                              what came of it, or that nobody has looked at it
+    force_sd_relative : float or None        mean expected error of those frames
+    limit_relative : float
+    """
+
+    file: str
+    n_calculations: int
+    n_frames: int | None
+    state: str
+    force_sd_relative: float | None
+    limit_relative: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObservableStatus:
+    """The observable that a training is for; the names are those of the JSON object.
+
+    Attributes
+    ----------
+    observable : str
+    error_relative : float or None           after the last refit
+    limit_relative : float
+    forecast_calculations, forecast_calculations_low, forecast_calculations_high : int or None
+        Further calculations needed.
+    """
+
+    observable: str
+    error_relative: float | None
     limit_relative: float
     forecast_calculations: int | None
     forecast_calculations_low: int | None
@@ -81,6 +124,8 @@ class StatusReport(Report):
     seconds_per_calculation : float or None  median of the finished ones
     seconds_left : float or None             of the calculations that are forecast, one after the other
     convergence : str or None                last answer of check-convergence
+    file : FileStatus or None                of the user's trajectory
+    observable : ObservableStatus or None    that the training is for
     """
 
     verb = "status"
@@ -100,17 +145,26 @@ class StatusReport(Report):
     seconds_per_calculation: float | None
     seconds_left: float | None
     convergence: str | None
+    file: FileStatus | None = None
+    observable: ObservableStatus | None = None
 
     def values(self) -> dict[str, object]:
-        """Return the values, a dictionary for each temperature."""
-        return {**super().values(), "temperatures": [asdict(each) for each in self.temperatures]}
+        """Return the values, a dictionary for each temperature, the file and the observable."""
+        own = {"file": self.file, "observable": self.observable}
+        parts = {name: None if each is None else asdict(each) for name, each in own.items()}
+        return {**super().values(), "temperatures": [asdict(each) for each in self.temperatures], **parts}
 
     def why_null(self) -> Mapping[str, str]:
         """Say why values are None."""
         forecasts = ("forecast_calculations", "forecast_calculations_low", "forecast_calculations_high")
         return {
             "process": "no command works in the run directory",
-            "force_sd_relative": "no exploring dynamics at this temperature",
+            "force_sd_relative": "no exploring dynamics at this temperature, or no look at the file",
+            "limit_relative": "the training is for an observable",
+            "error_relative": "no refit yet, or the crystal is not stable yet",
+            "n_frames": "nobody has looked at the file",
+            "file": "training.exploration.file is not set",
+            "observable": "training.criterion.kind is not observable",
             **dict.fromkeys(forecasts, "the training has ended, or no number is known to reach the limit"),
             "seconds_per_calculation": "no calculation of this run is finished",
             "seconds_left": "no forecast",
@@ -140,6 +194,10 @@ class StatusReport(Report):
         rows += [
             (f"{format_kelvin(each.temperature_kelvin)} K", _describe(each)) for each in self.temperatures
         ]
+        if self.file is not None:
+            rows.append(("trajectory file", describe_file(self.file)))
+        if self.observable is not None:
+            rows.append((self.observable.observable, describe_observable(self.observable)))
         if self.seconds_per_calculation is not None:
             rows.append(("a calculation takes", _duration(self.seconds_per_calculation)))
         if self.seconds_left:
@@ -186,6 +244,8 @@ def run_status(config: Config) -> StatusReport:
         seconds_per_calculation=typical,
         seconds_left=None if history.status is not None else _seconds_left(temperatures, typical),
         convergence=read_report(directory / "convergence.json", ConvergenceReport).get("status"),
+        file=_file(config, history),
+        observable=_observable(config, history),
     )
 
 
@@ -209,15 +269,45 @@ def _temperature(config: Config, history: TrainingHistory, temperature: float) -
     last = history.last(temperature) if explored else None
     unknown = Forecast(None, None, None)
     forecast = unknown if history.status else history.forecasts.get(temperature, unknown)
+    criterion = config.training.criterion
     return TemperatureStatus(
         temperature_kelvin=temperature,
         n_calculations=sum(each.temperature_kelvin == temperature for each in history.calculations),
         state="not explored" if last is None else last.reason,
         force_sd_relative=None if last is None else last.predictive,
+        limit_relative=None if criterion.kind == "observable" else criterion.force_error_limit_relative,
+        **forecast.to_json(),
+    )
+
+
+def _file(config: Config, history: TrainingHistory) -> FileStatus | None:
+    file = config.training.exploration.file
+    if file is None:
+        return None
+    last = history.judged[-1] if history.judged else None
+    return FileStatus(
+        file=str(file),
+        n_calculations=len(history.of_file),
+        n_frames=None if last is None else last.n_frames,
+        state="not looked at" if last is None else last.reason,
+        force_sd_relative=None if last is None else last.predictive,
         limit_relative=config.training.criterion.force_error_limit_relative,
-        forecast_calculations=forecast.n_calculations,
-        forecast_calculations_low=forecast.low,
-        forecast_calculations_high=forecast.high,
+    )
+
+
+def _observable(config: Config, history: TrainingHistory) -> ObservableStatus | None:
+    criterion = config.training.criterion
+    if criterion.kind != "observable":
+        return None
+    last = history.observed[-1] if history.observed else None
+    known = [each for each in history.forecasts.values() if each.n_calculations]
+    is_over = history.status is not None or not known
+    needed = max(known, key=lambda each: each.n_calculations or 0) if known else Forecast(None, None, None)
+    return ObservableStatus(
+        observable=criterion.observable,
+        error_relative=None if last is None else last.error_relative,
+        limit_relative=config.conductivity.error_limit_relative,
+        **(Forecast(None, None, None) if is_over else needed).to_json(),
     )
 
 
@@ -229,11 +319,34 @@ def _seconds_left(temperatures: Sequence[TemperatureStatus], typical: float | No
 def _describe(status: TemperatureStatus) -> str:
     parts = [status.state]
     if status.force_sd_relative is not None:
-        limit = f"{100 * status.limit_relative:g} %"
-        parts.append(f"expected error {format_percent(status.force_sd_relative)}, limit {limit}")
+        parts.append(_error("expected force error", status.force_sd_relative, status.limit_relative))
     if status.forecast_calculations:
         parts.append(f"about {format_count(status.forecast_calculations, 'more calculation')}")
     return "; ".join(parts)
+
+
+def describe_file(status: FileStatus) -> str:
+    """What came of the user's trajectory, in words."""
+    n_frames = "" if status.n_frames is None else f", {format_count(status.n_frames, 'frame')} predicted"
+    parts = [f"{format_count(status.n_calculations, 'calculation')}{n_frames}", status.state]
+    if status.force_sd_relative is not None:
+        parts.append(_error("expected force error", status.force_sd_relative, status.limit_relative))
+    return "; ".join(parts)
+
+
+def describe_observable(status: ObservableStatus) -> str:
+    """Error of an observable, in words."""
+    if status.error_relative is None:
+        return f"not known yet, limit {100 * status.limit_relative:g} %"
+    parts = [_error("expected error", status.error_relative, status.limit_relative)]
+    if status.forecast_calculations:
+        parts.append(f"about {format_count(status.forecast_calculations, 'more calculation')}")
+    return "; ".join(parts)
+
+
+def _error(name: str, value: float, limit: float | None) -> str:
+    text = f"{name} {format_percent(value)}"
+    return text if limit is None else f"{text}, limit {100 * limit:g} %"
 
 
 def _duration(seconds: float) -> str:

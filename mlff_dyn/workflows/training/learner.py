@@ -13,7 +13,6 @@ from mlff_dyn.model.fitting.labelled_frame import FitOptions
 from mlff_dyn.model.force_field import errors_of_rows
 from mlff_dyn.regression.errors.outliers import OUTLIER_LIMITS
 from mlff_dyn.store.model_file import write_model
-from mlff_dyn.training.exploration import LEFT_TRUSTED_REGION
 from mlff_dyn.training.frame_choice import can_judge_truncation
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.workflows.training.atom_checks import check_atoms
@@ -154,7 +153,7 @@ class Learner:
         if self.workspace.config.training.criterion.kind not in ("trajectory", "observable"):
             return False
         labels = [self.data.snapshots[index].provenance for index in self.data.fitted]
-        if any((label.reason or "").startswith(LEFT_TRUSTED_REGION) for label in labels):
+        if any(label.is_after_explosion for label in labels):
             return False
         first = [k for k, label in enumerate(labels) if label.is_rattled]
         of_dynamics = [k for k, label in enumerate(labels) if label.is_of_dynamics]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -33,12 +33,14 @@ from mlff_dyn.workflows.setup.initialise import initial_displacements
 from mlff_dyn.workflows.setup.workspace import digest
 from mlff_dyn.workflows.training.given_frames import given_frames_of
 from mlff_dyn.workflows.training.in_flight import Call, CallsInFlight
-from mlff_dyn.workflows.training.observable_error import ObservableError
+from mlff_dyn.workflows.training.observable_error import ObservableError, RelativeError
 from mlff_dyn.workflows.training.ongoing_trajectories import OngoingTrajectories
 from mlff_dyn.workflows.training.round_calls import NO_CALL, RoundCalls, Source, selection_of
 from mlff_dyn.workflows.training.second_look import confirmed
 from mlff_dyn.workflows.training.side_by_side import side_by_side
+from mlff_dyn.workflows.training.temperature_rows import describe_calculation
 from mlff_dyn.workflows.training.train_report import ALL_STEPS, BUDGET, CONVERGED, LIMITED
+from mlff_dyn.workflows.training.training_journal import JUDGED, OBSERVED
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -51,7 +53,6 @@ if TYPE_CHECKING:
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.regression.planning.forecast import Forecast
     from mlff_dyn.report.progress import Progress
-    from mlff_dyn.store.provenance import Provenance
     from mlff_dyn.training.criteria.decision import Criterion
     from mlff_dyn.training.criteria.errors import MeanErrors
     from mlff_dyn.training.exploration import TrajectoryState
@@ -227,6 +228,7 @@ class TrainingLoop:
         known = self._learner.data.snapshots[-1].provenance
         last = running[-1].temperature_kelvin if running else known.temperature_kelvin
         self._force_field = self._with(self._learner.force_field(), running)
+        self._observe()
         start = temperatures.index(last) if last in temperatures else 0
         order = [(start + step) % len(temperatures) for step in range(len(temperatures))]
         places = [
@@ -247,6 +249,14 @@ class TrainingLoop:
                 if calls:
                     return calls, _worst(errors), False
         return [], _worst(errors), limited
+
+    def _observe(self) -> None:
+        """Record the error of the observable that the training is for."""
+        if self._observable is None:
+            return
+        learner, name = self._learner, self._config.training.criterion.observable
+        found = self._observable.errors(learner.force_field(), self._force_field)
+        learner.journal.append(OBSERVED, **self._moment(), **found.to_json(), observable=name)
 
     def _others(self, indices: Sequence[int], explored: Mapping[int, Source]) -> list[Source]:
         return [explored.get(index) or self._sampled(index) for index in indices]
@@ -274,7 +284,7 @@ class TrainingLoop:
             self._force_field.on(given.torus), self._criterion(None), frames, must_label=not is_tested
         )
         self._learner.journal.append(
-            "judged file",
+            JUDGED,
             **self._moment(),
             n_frames=n_frames,
             reason=found.reason,
@@ -331,12 +341,12 @@ class TrainingLoop:
                 yield exploration
 
     def _show(self, plan: ExplorationPlan, steps: int, errors: MeanErrors) -> None:
-        limit = self._config.training.criterion.force_error_limit_relative
+        judged = self._judged(errors)
         self._progress.update(
             self._learner.n_calculations,
             temperature=f"{format_kelvin(plan.temperature_kelvin)} K",
-            error=f"{100 * errors.predictive:.2f} %",
-            limit=f"{100 * limit:g} %",
+            error=f"{100 * judged.relative:.2f} %",
+            limit=f"{100 * judged.error_limit_relative:g} %",
             steps=steps,
             left=self._time_left(),
         )
@@ -361,6 +371,13 @@ class TrainingLoop:
         )
         self._foretell(temperature, replica, exploration)
 
+    def _judged(self, errors: MeanErrors) -> RelativeError:
+        """Error that is to come below its limit: that of the observable, or of the forces."""
+        if self._observable is not None:
+            return self._observable.errors(self._learner.force_field(), self._force_field)
+        limit = self._config.training.criterion.force_error_limit_relative
+        return RelativeError(limit, errors.epistemic, errors.truncation)
+
     @property
     def _n_chosen(self) -> int:
         """Snapshots that are there or on their way."""
@@ -382,11 +399,17 @@ class TrainingLoop:
             self._forecast = None
             return
         frames = frames_on(self._force_field.expansion, self._exploring_torus(), exploration.choice)
-        expected = outlook_of_frames(self._force_field, frames, learner.scores)
+        judged = self._judged(errors)
+        if not np.isfinite(judged.relative):
+            self._forecast = None
+            return
+        slopes = None if self._observable is None else self._observable.of(learner.force_field()).slopes
+        expected = outlook_of_frames(self._force_field, frames, learner.scores, slopes=slopes)
         if not self._can_judge_truncation(temperature):
             expected = expected.untested()
-        limit = self._config.training.criterion.force_error_limit_relative
-        found = expected.forecast(errors.epistemic, errors.truncation, limit)
+        found = expected.forecast(
+            judged.epistemic_relative, judged.truncation_relative, judged.error_limit_relative
+        )
         self._forecast = found
         learner.journal.append(
             "forecast",
@@ -402,7 +425,7 @@ class TrainingLoop:
         if self._observable is not None and temperature is not None:
             known = self._observable.errors(self._learner.force_field(), self._force_field)
             judge = self._can_judge_truncation(temperature)
-            return create_criterion(given.kind, {**known, "can_judge_truncation": judge})
+            return create_criterion(given.kind, {**asdict(known), "can_judge_truncation": judge})
         if given.kind != "trajectory" and temperature is not None:
             section = getattr(given, given.kind.replace("-", "_"))
             return create_criterion(given.kind, {} if section is None else section.model_dump())
@@ -451,7 +474,7 @@ class TrainingLoop:
         self._forecast = None if self._forecast is None else self._forecast.after(len(batch.calls))
         self._progress.update(self._learner.n_calculations)
         for snapshot in self._learner.data.snapshots[-len(batch.calls) :]:
-            self._progress.log(_describe(snapshot.provenance))
+            self._progress.log(describe_calculation(snapshot.provenance))
 
     def _time_left(self) -> str:
         """Calculations still needed by the last forecast, and their time."""
@@ -462,17 +485,6 @@ class TrainingLoop:
             return str(self._forecast)
         seconds = number * sum(self._call_seconds) / len(self._call_seconds)
         return f"{self._forecast} calculations, {seconds / 60:.1f} min"
-
-
-def _describe(label: Provenance) -> str:
-    text = f"calculation {label.calculation}: {label.reason}"
-    if label.found_force_error_relative is None:
-        return text
-    return (
-        f"{text}; expected error {label.expected_force_error_ev_per_angstrom:#.2g} eV/Å, "
-        f"found {label.found_force_error_ev_per_angstrom:#.2g} eV/Å "
-        f"({100 * label.found_force_error_relative:.2f} %)"
-    )
 
 
 def _trajectory_name(temperature: float, replica: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,6 +45,32 @@ class ObservableSlopes:
         return force_field.calibration * float(np.linalg.norm(along))
 
 
+@dataclass(frozen=True)
+class RelativeError:
+    """Error of an observable over its size.
+
+    Attributes
+    ----------
+    error_limit_relative : float
+    epistemic_relative, truncation_relative : float
+        Standard deviations that more data remove and do not remove; infinite where it does not exist yet.
+    """
+
+    error_limit_relative: float
+    epistemic_relative: float
+    truncation_relative: float
+
+    @property
+    def relative(self) -> float:
+        """Both parts together."""
+        return float(np.hypot(self.epistemic_relative, self.truncation_relative))
+
+    def to_json(self) -> dict[str, float | None]:
+        """Return plain values; None where the observable does not exist yet."""
+        parts = {**asdict(self), "error_relative": self.relative}
+        return {name: value if np.isfinite(value) else None for name, value in parts.items()}
+
+
 class ObservableError:
     """Slopes of the observable of a training.
 
@@ -60,8 +86,8 @@ class ObservableError:
         self._harmonic = None if given.supercell_2 is None else workspace.supercell(given.supercell_2)
         self._known: tuple[NDArray[np.float64], ObservableSlopes] | None = None
 
-    def errors(self, refitted: ForceField, running: ForceField) -> dict[str, float]:
-        """Settings of `ObservableCriterion`.
+    def errors(self, refitted: ForceField, running: ForceField) -> RelativeError:
+        """Present error and its limit.
 
         Parameters
         ----------
@@ -71,11 +97,11 @@ class ObservableError:
             The same with the errors after all calculations that run.
         """
         found = self.of(refitted)
-        return {
-            "error_limit_relative": self._settings.error_limit_relative,
-            "epistemic_relative": found.epistemic_relative(running),
-            "truncation_relative": found.truncation_relative,
-        }
+        return RelativeError(
+            error_limit_relative=self._settings.error_limit_relative,
+            epistemic_relative=found.epistemic_relative(running),
+            truncation_relative=found.truncation_relative,
+        )
 
     def of(self, force_field: ForceField) -> ObservableSlopes:
         """Slopes at the posterior mean of a force field."""

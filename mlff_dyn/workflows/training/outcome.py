@@ -18,7 +18,7 @@ from mlff_dyn.workflows.training.advice import (
 from mlff_dyn.workflows.training.expansion_advice import expansion_advice
 from mlff_dyn.workflows.training.temperature_rows import temperature_rows
 from mlff_dyn.workflows.training.train_report import ALL_STEPS, BUDGET, CONVERGED, LIMITED
-from mlff_dyn.workflows.training.training_journal import EXPLORED
+from mlff_dyn.workflows.training.training_journal import EXPLORED, JUDGED, OBSERVED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +63,29 @@ class TemperatureSummary:
 def describe_temperatures(learner: Learner) -> list[dict[str, Any]]:
     """JSON values of `TemperatureSummary` for every temperature of the configuration, in its order."""
     return [asdict(summary) for summary in _summaries(learner)]
+
+
+def describe_sources(learner: Learner) -> dict[str, Any]:
+    """JSON values of the user's trajectory and of the observable, each None where there is none."""
+    workspace = learner.workspace
+    training = workspace.config.training
+    own = [e for e in read_journal(workspace.journal_path) if e.get("basis") == workspace.basis_identity]
+    last = {record["event"]: record for record in own}
+    judged, observed = last.get(JUDGED), last.get(OBSERVED)
+    file = observable = None
+    if training.exploration.file is not None:
+        known = [snapshot.provenance for snapshot in learner.data.snapshots]
+        file = {
+            "file": str(training.exploration.file),
+            "status": NOT_EXPLORED if judged is None else _STATUS.get(judged["reason"], judged["reason"]),
+            "n_calculations": sum(label.is_of_file for label in known),
+            "n_frames": None if judged is None else judged["n_frames"],
+            "force_sd_relative": None if judged is None else judged.get("predictive_relative"),
+        }
+    if training.criterion.kind == "observable" and observed is not None:
+        names = ("observable", "error_relative", "epistemic_relative", "truncation_relative")
+        observable = {name: observed[name] for name in (*names, "error_limit_relative")}
+    return {"file": file, "observable": observable}
 
 
 def advise(learner: Learner, status: str, errors: MeanErrors | None) -> dict[str, Any]:

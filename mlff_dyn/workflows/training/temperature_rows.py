@@ -1,14 +1,28 @@
-"""The temperatures of a training as people read them."""
+"""The temperatures and calculations of a training as people read them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlff_dyn.report.numbers import format_percent
+from mlff_dyn.report.numbers import format_count, format_percent
 from mlff_dyn.units import format_kelvin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from mlff_dyn.store.provenance import Provenance
+
+
+def describe_calculation(label: Provenance) -> str:
+    """Why a calculation was made, and what it found."""
+    text = f"calculation {label.calculation}: {label.reason}"
+    if label.found_force_error_relative is None:
+        return text
+    return (
+        f"{text}; expected error {label.expected_force_error_ev_per_angstrom:#.2g} eV/Å, "
+        f"found {label.found_force_error_ev_per_angstrom:#.2g} eV/Å "
+        f"({100 * label.found_force_error_relative:.2f} %)"
+    )
 
 
 def temperature_rows(temperatures: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -22,4 +36,24 @@ def temperature_rows(temperatures: Sequence[Mapping[str, Any]]) -> list[tuple[st
         count = values["n_calculations"]
         parts.append(f"{count} calculation{'s' if count != 1 else ''}, {values['n_steps']} MD steps")
         rows.append((f"{format_kelvin(values['temperature_kelvin'])} K", "; ".join(parts)))
+    return rows
+
+
+def source_rows(
+    file: Mapping[str, Any] | None, observable: Mapping[str, Any] | None
+) -> list[tuple[str, str]]:
+    """Return the rows of the user's trajectory and of an observable, from the JSON values of both."""
+    rows = []
+    if file is not None:
+        parts = [file["status"]]
+        if file["force_sd_relative"] is not None:
+            parts.append(f"expected {format_percent(file['force_sd_relative'])}")
+        parts.append(f"{format_count(file['n_calculations'], 'calculation')}")
+        if file["n_frames"] is not None:
+            parts[-1] += f", {format_count(file['n_frames'], 'frame')} predicted"
+        rows.append(("trajectory file", "; ".join(parts)))
+    if observable is not None:
+        error, limit = observable["error_relative"], format_percent(observable["error_limit_relative"])
+        expected = "not stable yet" if error is None else f"expected error {format_percent(error)}"
+        rows.append((observable["observable"], f"{expected}, limit {limit}"))
     return rows

@@ -28,7 +28,12 @@ from mlff_dyn.workflows.training.label_checks import check_labels
 from mlff_dyn.workflows.training.learner import Learner
 from mlff_dyn.workflows.training.looked_at import LookedAt
 from mlff_dyn.workflows.training.loop import TrainingLoop
-from mlff_dyn.workflows.training.outcome import advise, describe_temperatures, finished_told_on_failure
+from mlff_dyn.workflows.training.outcome import (
+    advise,
+    describe_sources,
+    describe_temperatures,
+    finished_told_on_failure,
+)
 from mlff_dyn.workflows.training.prior_sources import prior_digest, prior_guess
 from mlff_dyn.workflows.training.train_report import (
     CONVERGED,
@@ -240,6 +245,7 @@ def _report(
         calibration_z=float(np.sqrt(np.mean(np.square(scores)))) if scores else None,
         warnings=[*warnings, *_cautions(learner)],
         temperatures=[] if status == STATIC else describe_temperatures(learner),
+        **({} if status == STATIC else describe_sources(learner)),
         **advise(learner, status, errors),
         null_reasons=why_unknown(learner.fit_data, no_errors),
     )

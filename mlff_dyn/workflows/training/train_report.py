@@ -18,7 +18,7 @@ from mlff_dyn.report.numbers import (
     format_percent,
     format_remedy,
 )
-from mlff_dyn.workflows.training.temperature_rows import temperature_rows
+from mlff_dyn.workflows.training.temperature_rows import source_rows, temperature_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,6 +65,8 @@ class TrainReport(Report):
     advice_steps : sequence of dict                  see `AdvisedStep`; empty where none is known to help
     null_reasons : dict of str                       why values are None, by their names
     n_parameters_local : int                         those of the local part
+    file : dict or None                              what came of the user's trajectory
+    observable : dict or None                        error of the observable that the training is for
     """
 
     verb = "train"
@@ -95,10 +97,19 @@ class TrainReport(Report):
     advice_steps: Sequence[dict[str, Any]] = ()
     null_reasons: dict[str, str] = field(default_factory=dict)
     n_parameters_local: int = 0
+    file: dict[str, Any] | None = None
+    observable: dict[str, Any] | None = None
 
     def why_null(self) -> Mapping[str, str]:
         """Say why values are None."""
-        return self.null_reasons
+        unstable = "the crystal is not stable yet"
+        return {
+            "file": "training.exploration.file is not set",
+            "n_frames": "nobody has looked at the file",
+            "observable": "training.criterion.kind is not observable",
+            **dict.fromkeys(("error_relative", "epistemic_relative", "truncation_relative"), unstable),
+            **self.null_reasons,
+        }
 
     @property
     def exit_code(self) -> int:
@@ -131,6 +142,7 @@ class TrainReport(Report):
         if sd is not None:
             rows.append(("to lower it", format_remedy(sd)))
         rows += temperature_rows(self.temperatures)
+        rows += source_rows(self.file, self.observable)
         rows += [("warning", line) for line in self.warnings]
         return rows + ([("advice", self.advice)] if self.advice else [])
 

@@ -16,6 +16,10 @@ LABELLED = "labelled"
 """Event of a calculation, the only one that does not depend on the expansion."""
 EXPLORED = "explored"
 """Event of an exploring trajectory."""
+JUDGED = "judged file"
+"""Event of frames of the user's trajectory."""
+OBSERVED = "observable"
+"""Event of the error of the observable that a training is for, after a refit."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,20 @@ def test_it_stops_at_the_error_of_the_conductivity_and_chooses_frames_by_it(fold
     assert chosen
     for each in chosen:
         assert each["expected_relative"][-1] < each["expected_relative"][0]
+    observed = [each for each in map(json.loads, journal) if each["event"] == "observable"]
+    assert len(observed) == len(chosen) + 1
+    assert observed[-1]["error_relative"] < 0.3
+    told = json.loads(result.stdout)["observable"]
+    assert told["error_relative"] == observed[-1]["error_relative"]
+    status = json.loads(invoke("status", config, *KAPPA, *limits, "--json").stdout)
+    assert status["observable"]["error_relative"] == told["error_relative"]
+    assert status["observable"]["limit_relative"] == 0.3
+    assert {each["limit_relative"] for each in status["temperatures"]} == {None}
+    assert "conductivity" in invoke("status", config, *KAPPA, *limits).stdout
+    assert invoke("report", config, *KAPPA, *limits).exit_code == 0
+    page = (folder / "run/report.html").read_text(encoding="utf-8")
+    assert "the expected error of the conductivity exceeded 30 %" in page
+    assert "observable.svg" in {path.name for path in (folder / "run/report").iterdir()}
     found = invoke("conductivity", config, *KAPPA, *limits, "--json")
     assert found.exit_code == 0, found.stderr
     assert json.loads(found.stdout)["error_relative"] < 0.3

@@ -10,6 +10,7 @@ from ase import Atoms
 
 from mlff_dyn.store.dataset import read_snapshots
 from tests.models import copper, emt_snapshots
+from tests.workflows.conftest import invoke
 from tests.workflows.training_project import Train, n_runs, refused, relative_error
 
 NPT = ("--set", "training.exploration.ensemble=npt", "--set", "training.n_steps=400")
@@ -110,6 +111,26 @@ def test_a_file_beside_own_dynamics(folder: Path, train: Train) -> None:
     assert result.exit_code == 0, result.stderr
     temperatures = {s.provenance.temperature_kelvin for s in read_snapshots(folder / "run/dataset.extxyz")}
     assert temperatures == {None, 200.0, 400.0}
+
+
+def test_the_file_has_a_row_of_its_own(folder: Path, train: Train) -> None:
+    trajectory(folder)
+    result = train(*only())
+    known = [s.provenance for s in read_snapshots(folder / "run/dataset.extxyz")]
+    n_calculations = sum(label.is_of_file for label in known)
+    assert n_calculations > 0
+    answer = json.loads(result.stdout)["file"]
+    assert (answer["status"], answer["n_calculations"]) == ("converged", n_calculations)
+    config, settings = folder / "c.yaml", only()
+    found = json.loads(invoke("status", config, *settings, "--json").stdout)["file"]
+    assert found["n_calculations"] == n_calculations
+    assert found["force_sd_relative"] == pytest.approx(answer["force_sd_relative"])
+    assert found["force_sd_relative"] < found["limit_relative"]
+    assert "29 frames predicted; no call; expected force error" in invoke("status", config, *settings).stdout
+    assert invoke("report", config, *settings).exit_code == 0
+    page = (folder / "run/report.html").read_text(encoding="utf-8")
+    assert "trajectory file" in page
+    assert f"{n_calculations} calculation is of the trajectory file" in page
 
 
 def test_frames_that_are_refused_are_named(folder: Path, train: Train) -> None:
