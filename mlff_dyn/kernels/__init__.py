@@ -43,6 +43,7 @@ BACKEND = _choose_backend()
 if TYPE_CHECKING or BACKEND == "compiled":
     from mlff_dyn.kernels.compiled import (
         ForceKernel,
+        LocalKernel,
         force_variances,
         local_force_rows,
         local_rows,
@@ -53,6 +54,7 @@ if TYPE_CHECKING or BACKEND == "compiled":
 else:
     from mlff_dyn.kernels.reference import (
         ForceKernel,
+        LocalKernel,
         force_variances,
         local_force_rows,
         local_rows,
@@ -64,6 +66,7 @@ else:
 __all__ = [
     "BACKEND",
     "ForceKernel",
+    "LocalKernel",
     "force_variances",
     "local_force_rows",
     "local_rows",

@@ -7,6 +7,7 @@ call. Atoms may be folded into the cell, and drift together.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from mlff_dyn.lattice.aperiodic import onto_reference
 from mlff_dyn.lattice.deformation import Deformation, from_voigt, polar
 from mlff_dyn.lattice.lattice_limits import LATTICE_LIMITS, LatticeLimits
 from mlff_dyn.lattice.matching import match_structure
+from mlff_dyn.model.moving_cell import MovingCell
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,6 +83,7 @@ class FollowedAtoms:
         self.n_evaluations = 0
         self._limits = limits
         self._plain = self._strained = force_field.on(torus, n_threads=n_threads)
+        self._last_strain = np.zeros((3, 3))
         self._atoms: NDArray[np.int64] | None = None
         self._lattice: NDArray[np.float64] | None = None
         self._deformation = Deformation(np.zeros((3, 3)), np.eye(3))
@@ -117,17 +120,31 @@ class FollowedAtoms:
             self._atoms = self._match(points)
         displacements = self._displacements(points) @ (np.eye(3) + strain)
         self._check(displacements)
-        if not np.array_equal(self._strained.strain, strain):
-            self._strained = self._plain.strained(strain) if strain.any() else self._plain
-        energy, forces = self._strained.energy_forces(displacements)
+        energy, forces, components = self._energy_forces_stress(displacements, strain, stress=stress)
         found = None
-        if stress:
-            tensor = from_voigt(self._strained.stress(displacements)) / factor
-            found = rotation @ tensor @ rotation.T
+        if components is not None:
+            found = rotation @ (from_voigt(components) / factor) @ rotation.T
         self.n_evaluations += 1
         in_order = np.empty_like(forces)
         in_order[self._atoms] = forces @ rotation.T
         return Evaluation(energy, in_order, found, abs(float(np.linalg.det(cell))))
+
+    def _energy_forces_stress(
+        self, displacements: NDArray[np.float64], strain: NDArray[np.float64], *, stress: bool
+    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64] | None]:
+        """Of tables for this strain where it stays, else of those for any strain."""
+        is_new = not np.array_equal(self._last_strain, strain)
+        self._last_strain = strain
+        if is_new and strain.any() and self._moving is not None:
+            return self._moving.energy_forces_stress(displacements, strain, stress=stress)
+        if not np.array_equal(self._strained.strain, strain):
+            self._strained = self._plain.strained(strain) if strain.any() else self._plain
+        energy, forces = self._strained.energy_forces(displacements)
+        return energy, forces, self._strained.stress(displacements) if stress else None
+
+    @cached_property
+    def _moving(self) -> MovingCell | None:
+        return MovingCell.of(self._plain)
 
     def _check_shapes(self, cell: NDArray[np.float64], positions: NDArray[np.float64]) -> None:
         if np.shape(positions) != (self.torus.n_atoms, 3) or len(self.numbers) != self.torus.n_atoms:

@@ -311,11 +311,24 @@ class SupercellForceField:
         DataError
             If an atom is farther from its site than the local part knows neighbors for.
         """
+        self.check_displacements(displacements)
+        energy, forces = self.kernel.energy_forces(displacements)
+        return energy + self.reference_energy, forces
+
+    def check_displacements(self, displacements: NDArray[np.float64]) -> None:
+        """Refuse an atom that is farther from its site than the local part knows neighbors for."""
         if self._supercell.local is not None:
             self._supercell.local.check_displacements(displacements)
-        energy, forces = self.kernel.energy_forces(displacements)
-        rest = self.force_field.training.reference_energy_ev_per_cell * self.torus.n_cells
-        return energy + rest, forces
+
+    @property
+    def reference_energy(self) -> float:
+        """Energy of the crystal at rest without strain, eV."""
+        return self.force_field.training.reference_energy_ev_per_cell * self.torus.n_cells
+
+    @property
+    def volume(self) -> float:
+        """Volume of the strained supercell, Å³."""
+        return self._supercell.volume
 
     def vibrational_forces(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
         """Forces without those on the undisplaced atoms, shape (n_atoms, 3), eV/Å: the size of errors."""

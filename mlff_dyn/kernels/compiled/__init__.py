@@ -2,11 +2,12 @@
 
 from mlff_dyn.kernels.compiled.forces import ForceKernel
 from mlff_dyn.kernels.compiled.local_design import local_force_rows, local_rows
-from mlff_dyn.kernels.compiled.local_energy import local_virial
+from mlff_dyn.kernels.compiled.local_energy import LocalKernel, local_virial
 from mlff_dyn.kernels.compiled.rows import force_variances, reduced_rows, stress_rows
 
 __all__ = [
     "ForceKernel",
+    "LocalKernel",
     "force_variances",
     "local_force_rows",
     "local_rows",

@@ -69,27 +69,66 @@ def work_of_local(tables: LocalTables) -> float:
     return float(len(tables.slots) * of_neighbor + tables.n_sites * of_atom + of_three)
 
 
-def local_virial(terms: LocalTerms, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Derivative of the local part of the energy with respect to the strain at constant displacements.
+class LocalKernel:
+    """Energy, forces and virial of the local part alone, under any strain.
 
     Parameters
     ----------
     terms : LocalTerms
-        At the strain where the derivative is taken.
-    displacements : ndarray, shape (n_atoms, 3), Å
-
-    Returns
-    -------
-    ndarray, shape (3, 3), eV
-        Symmetric; dE = sum_ab virial_ab dstrain_ab.
+        At any strain.
     """
-    check_shape("displacements", displacements, (terms.n_atoms, 3))
-    sizes = (terms.tables.n_sites, terms.slot_atoms.n_cells, 1)
-    evaluator = _compiled.ForceEvaluator64(*sizes, INSTRUCTION_SET, 1)
-    if terms.slot_atoms.grid is not None:
-        evaluator.set_grid(*terms.slot_atoms.grid)
-    evaluator.set_local(*local_arguments(terms))
-    of_strained = np.empty((3, 3))
-    evaluator.local_virial(np.ascontiguousarray(displacements, np.float64), of_strained)
-    virial = of_strained @ np.linalg.inv(np.eye(3) + terms.strain)
-    return np.asarray(0.5 * (virial + virial.T))
+
+    def __init__(self, terms: LocalTerms) -> None:
+        self._arguments: tuple[Any, ...] = local_arguments(terms)
+        sizes = (terms.tables.n_sites, terms.slot_atoms.n_cells, 1)
+        self._evaluator = _compiled.ForceEvaluator64(*sizes, INSTRUCTION_SET, 1)
+        if terms.slot_atoms.grid is not None:
+            self._evaluator.set_grid(*terms.slot_atoms.grid)
+        self._set(terms)
+
+    def _set(self, terms: LocalTerms) -> None:
+        """Take the strain and the energy at rest of terms that are the same otherwise."""
+        arguments = list(self._arguments)
+        arguments[_ENERGY_AT_REST] = terms.energy_at_rest
+        arguments[_VECTORS] = np.ascontiguousarray(terms.vectors, np.float64)
+        self._evaluator.set_local(*arguments)
+        self._terms = terms
+
+    def at(self, terms: LocalTerms) -> LocalKernel:
+        """Return this kernel, now at the strain of terms that are the same otherwise."""
+        if terms is not self._terms:
+            self._set(terms)
+        return self
+
+    def energy_forces(self, displacements: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """Energy measured from rest (eV), and forces, shape (n_atoms, 3), eV/Å."""
+        check_shape("displacements", displacements, (self._terms.n_atoms, 3))
+        forces = np.empty((self._terms.n_atoms, 3))
+        return self._evaluator.energy_forces(np.ascontiguousarray(displacements, np.float64), forces), forces
+
+    def virial(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Derivative of the energy with respect to the strain at constant displacements.
+
+        Parameters
+        ----------
+        displacements : ndarray, shape (n_atoms, 3), Å
+
+        Returns
+        -------
+        ndarray, shape (3, 3), eV
+            Symmetric; dE = sum_ab virial_ab dstrain_ab.
+        """
+        check_shape("displacements", displacements, (self._terms.n_atoms, 3))
+        of_strained = np.empty((3, 3))
+        self._evaluator.local_virial(np.ascontiguousarray(displacements, np.float64), of_strained)
+        virial = of_strained @ np.linalg.inv(np.eye(3) + self._terms.strain)
+        return np.asarray(0.5 * (virial + virial.T))
+
+
+_ENERGY_AT_REST, _VECTORS = 3, 8
+"""Places of the arguments of set_local that depend on the strain."""
+
+
+def local_virial(terms: LocalTerms, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Derivative of the local part of the energy with respect to the strain; see `LocalKernel.virial`."""
+    return LocalKernel(terms).virial(displacements)

@@ -74,6 +74,25 @@ def local_virial(terms: LocalTerms, displacements: NDArray[np.float64]) -> NDArr
     return np.asarray(0.5 * (virial + virial.T))
 
 
+class LocalKernel:
+    """See `mlff_dyn.kernels.compiled.local_energy.LocalKernel`."""
+
+    def __init__(self, terms: LocalTerms) -> None:
+        self._terms = terms
+
+    def at(self, terms: LocalTerms) -> LocalKernel:
+        """Kernel at the strain of other terms."""
+        return LocalKernel(terms)
+
+    def energy_forces(self, displacements: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """Energy measured from rest, and forces."""
+        return local_energy_forces(self._terms, displacements)
+
+    def virial(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Derivative with respect to the strain."""
+        return local_virial(self._terms, displacements)
+
+
 def _rows(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """All axes but the first as one, however long the first is."""
     return values.reshape(len(values), int(np.prod(values.shape[1:])))

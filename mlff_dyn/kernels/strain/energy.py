@@ -112,25 +112,32 @@ class StrainEnergy:
         found = np.zeros((3, 3, self.n_columns))
         if not strain.any():
             return found if self.stress_at_rest is None else found + self.stress_at_rest[..., None]
-        for (a, b), unit in zip(VOIGT, unit_strains(), strict=True):
-            moved = self._series(strain + 1j * _COMPLEX_STEP * unit)
-            found[a, b] = found[b, a] = moved.imag / _COMPLEX_STEP
-        return found
+        return self.energy_gradient(strain)[1]
+
+    def energy_gradient(self, strain: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Energy and gradient together."""
+        moved = self._series(strain + 1j * _COMPLEX_STEP * unit_strains())
+        found = np.empty((3, 3, self.n_columns))
+        for (a, b), each in zip(VOIGT, moved, strict=True):
+            found[a, b] = found[b, a] = each.imag / _COMPLEX_STEP
+        return moved[0].real, found
 
     def _series(self, strain: NDArray[Any]) -> NDArray[Any]:
-        components = [strain[pair] for pair in VOIGT]
+        components = [strain[..., a, b] for a, b in VOIGT]
+        several = strain.shape[:-2]
         brackets = []
         for multisets, moments in zip(self.multisets, self.moments, strict=True):
             weights = [_weight(multiset, components) for multiset in multisets]
-            brackets.append(np.tensordot(np.array(weights, strain.dtype), moments, axes=1))
-        energy: NDArray[Any] = np.zeros(self.n_columns, strain.dtype)
+            given = np.array([np.broadcast_to(each, several) for each in weights], strain.dtype)
+            brackets.append(np.tensordot(np.moveaxis(given, 0, -1), moments, axes=1))
+        energy: NDArray[Any] = np.zeros((*several, self.n_columns), strain.dtype)
         for first, last in set(self.columns):
-            zero = np.zeros((3, 3, 3, 3, last - first), strain.dtype)
+            zero = np.zeros((*several, 3, 3, 3, 3, last - first), strain.dtype)
             alone = [
                 each if own == (first, last) else zero
                 for each, own in zip(brackets, self.columns, strict=True)
             ]
-            energy[first:last] += _integrate(alone, strain, self.stress_at_rest)
+            energy[..., first:last] += _integrate(alone, strain, self.stress_at_rest)
         return energy
 
 
@@ -168,9 +175,9 @@ def _product(matrix: sparse.csr_matrix, columns: NDArray[np.float64]) -> NDArray
     return np.asarray(matrix.dot(columns))
 
 
-def _weight(multiset: Multiset, components: list[complex]) -> complex:
+def _weight(multiset: Multiset, components: list[Any]) -> Any:  # noqa: ANN401
     """Product of strain components over the factorials of their powers."""
-    weight: complex = 1.0
+    weight: Any = 1.0
     for k in set(multiset):
         power = multiset.count(k)
         weight *= components[k] ** power / factorial(power)
@@ -197,34 +204,39 @@ def _integrate(
     """W at t = 1 from the brackets of each power of t, shape (3, 3, 3, 3, n_columns)."""
     n = len(brackets)
     inverse = [np.linalg.matrix_power(-strain, power) for power in range(n)]
-    traces = [np.trace(each @ strain) for each in inverse]
+    traces = [np.trace(each @ strain, axis1=-2, axis2=-1) for each in inverse]
     square = strain @ strain
-    stress = [np.zeros((3, 3, brackets[0].shape[-1]), brackets[0].dtype)]
+    stress = [np.zeros((*strain.shape, brackets[0].shape[-1]), brackets[0].dtype)]
     if stress_at_rest is not None:
         stress[0] += stress_at_rest[..., None]
-    energy: NDArray[Any] = np.einsum("gdp,gd->p", stress[0], strain)
-    loaded = [np.einsum("abgdp,bd->agp", each, strain) for each in brackets]
+    energy: NDArray[Any] = np.einsum("...gdp,...gd->...p", stress[0], strain)
+    loaded = [np.einsum("...abgdp,...bd->...agp", each, strain) for each in brackets]
     crossed = []
     for power in range(n):
         crossed.append(
             sum(
-                np.einsum("ab,abgdp->gdp", inverse[q] @ strain, brackets[power - q]) for q in range(power + 1)
+                np.einsum("...ab,...abgdp->...gdp", inverse[q] @ strain, brackets[power - q])
+                for q in range(power + 1)
             )
         )
         slope = -crossed[power]
         for q in range(power + 1):
-            rest = loaded[power - q] - np.einsum("ab,bgp->agp", strain, stress[power - q])
-            half = np.einsum("ma,agp->mgp", inverse[q], rest)
-            slope = slope + half + half.swapaxes(0, 1) + traces[q] * stress[power - q]
-        work = 2.0 * np.einsum("agp,ag->p", loaded[power], strain)
-        work = work - np.einsum("gdp,gd->p", crossed[power], strain)
-        work = work - np.einsum("gdp,gd->p", stress[power], square)
+            trace = traces[q][..., None]
+            rest = loaded[power - q] - np.einsum("...ab,...bgp->...agp", strain, stress[power - q])
+            half = np.einsum("...ma,...agp->...mgp", inverse[q], rest)
+            slope = (
+                slope + half + half.swapaxes(-3, -2) + traces[q][..., None, None, None] * stress[power - q]
+            )
+        work = 2.0 * np.einsum("...agp,...ag->...p", loaded[power], strain)
+        work = work - np.einsum("...gdp,...gd->...p", crossed[power], strain)
+        work = work - np.einsum("...gdp,...gd->...p", stress[power], square)
         if power:
-            work = work - np.einsum("gdp,gd->p", crossed[power - 1], square)
+            work = work - np.einsum("...gdp,...gd->...p", crossed[power - 1], square)
         for q in range(power + 1):
-            work = work + traces[q] * np.einsum("gdp,gd->p", stress[power - q], strain)
+            trace = traces[q][..., None]
+            work = work + trace * np.einsum("...gdp,...gd->...p", stress[power - q], strain)
             if q < power:
-                work = work + traces[q] * np.einsum("gdp,gd->p", stress[power - 1 - q], square)
+                work = work + trace * np.einsum("...gdp,...gd->...p", stress[power - 1 - q], square)
         energy = energy + work / ((power + 1) * (power + 2))
         stress.append(slope / (power + 1))
     return energy

@@ -12,6 +12,7 @@ from mlff_dyn.errors import DataError, check_shape
 from mlff_dyn.kernels import ForceKernel, local_virial
 from mlff_dyn.kernels.slot_atoms import as_slot_atoms
 from mlff_dyn.kernels.strain.moves import VOIGT, unit_strains
+from mlff_dyn.kernels.strain.series import StrainSeries
 from mlff_dyn.kernels.strain.stress_at_rest import second_order_strain, strained_virial
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.kernels.dynamics import Dynamics, MdRun, MdState
+    from mlff_dyn.kernels.gather import GatherTables
     from mlff_dyn.kernels.harmonic import HarmonicTorus
     from mlff_dyn.kernels.local_tables import LocalTerms
     from mlff_dyn.kernels.slot_atoms import SlotAtoms
@@ -102,20 +104,38 @@ class StrainableTorus:
         coefficients: list[NDArray[np.float64]],
         *,
         is_virial: bool = False,
+        highest: int | None = None,
         harmonic: HarmonicTorus | None = None,
         local: LocalTerms | None = None,
     ) -> ForceKernel:
-        """Force kernel of coefficients of all orders, for the virial of all but the highest."""
+        """Force kernel of coefficients of all orders, for the virial of all but the highest.
+
+        With ``highest``, of the orders up to this one, whatever their number.
+        """
+        tables = self.tables.virial_gather if is_virial else self.tables.gather
+        slot_atoms = self._slot_atoms[is_virial]
+        if highest is not None:
+            tables, slot_atoms = self._up_to(highest)
         return self.force_kernel(
-            self.tables.virial_gather if is_virial else self.tables.gather,
+            tables,
             np.concatenate(coefficients),
-            self._slot_atoms[is_virial],
+            slot_atoms,
             self.precision,
             self.n_threads,
             grid=None if harmonic is None else harmonic.grid,
             harmonic=harmonic,
             local=local,
         )
+
+    def _up_to(self, order: int) -> tuple[GatherTables, SlotAtoms]:
+        if order not in self._lower:
+            tables = self.tables.gather_up_to(order)
+            self._lower[order] = tables, as_slot_atoms(self.atom_indices(tables.slots))
+        return self._lower[order]
+
+    @cached_property
+    def _lower(self) -> dict[int, tuple[GatherTables, SlotAtoms]]:
+        return {}
 
     @cached_property
     def _slot_atoms(self) -> tuple[SlotAtoms, SlotAtoms]:
@@ -169,6 +189,11 @@ class StrainedKernel:
     def strained(self, strain: NDArray[np.float64]) -> StrainedKernel:
         """Return the same crystal under another strain, shape (3, 3), not on top of the present one."""
         return StrainedKernel(self._torus, strain)
+
+    @property
+    def series(self) -> StrainSeries | None:
+        """The same crystal under strains that change all the time; None where that saves no time."""
+        return StrainSeries(self._torus) if StrainSeries.pays(self._torus) else None
 
     def energy_forces(self, displacements: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Potential energy and forces.

@@ -96,7 +96,11 @@ class StrainTables:
     @cached_property
     def virial_gather(self) -> GatherTables:
         """Kernel tables without the highest order, for derivatives with respect to a strain."""
-        terms = self.strained.orders[: max(1, self.max_order - 1)]
+        return self.gather_up_to(max(1, self.max_order - 1))
+
+    def gather_up_to(self, order: int) -> GatherTables:
+        """Kernel tables of the orders up to one."""
+        terms = self.strained.orders[:order]
         return build_gather_tables(CellPolynomial(self.strained.n_sites, self.strained.slots, terms))
 
     def coefficients(self, parameters: NDArray[np.float64]) -> list[NDArray[np.float64]]:

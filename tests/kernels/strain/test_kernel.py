@@ -19,6 +19,7 @@ from mlff_dyn.kernels.strain.energy import StrainEnergy, build_strain_energy
 from mlff_dyn.kernels.strain.kernel import StrainableTorus, StrainedKernel
 from mlff_dyn.kernels.strain.moves import VOIGT, unit_strains
 from mlff_dyn.kernels.strain.polynomial import StrainTables, build_strain_tables
+from mlff_dyn.kernels.strain.series import StrainSeries
 
 BACKENDS = [reference, compiled]
 CRYSTALS = {
@@ -109,6 +110,23 @@ def test_backends_agree(name):
     slow, fast = (everything(kernel_of(name, strain, backend), u) for backend in BACKENDS)
     for one, two in zip(slow, fast, strict=True):
         np.testing.assert_allclose(two, one, rtol=0, atol=1e-12 * np.abs(one).max())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", ["diamond", "triclinic"])
+def test_a_series_in_the_strain_has_what_tables_for_each_strain_have(name, backend):
+    series = StrainSeries(kernel_of(name, np.zeros((3, 3)), backend)._torus)
+    for seed in range(3):
+        u, strain = random_state(CRYSTALS[name], seed=seed)
+        expected = everything(kernel_of(name, strain), u)
+        for one, two in zip(series.energy_forces_virial(u, strain), expected, strict=True):
+            np.testing.assert_allclose(one, two, rtol=0, atol=1e-12 * np.abs(two).max())
+        assert series.energy_forces_virial(u, strain, virial=False)[2] is None
+
+
+def test_a_series_pays_where_its_terms_are_few():
+    assert kernel_of("diamond", np.zeros((3, 3))).series is not None
+    assert kernel_of("triclinic, order 6", np.zeros((3, 3))).series is None
 
 
 @pytest.mark.parametrize("name", CRYSTALS)

@@ -67,6 +67,16 @@ def test_energy_and_forces_of_both_parts_add_up(backend):
         np.testing.assert_allclose(both[1], forces + own[1], rtol=0, atol=1e-12 * np.abs(forces).max())
 
 
+def test_a_series_in_the_strain_has_both_parts():
+    kernel, u = kernel_of(), displacements_of(terms())
+    series = kernel.series
+    for factor in (1.0, -0.5, 0.3):
+        strained = kernel.strained(factor * STRAIN)
+        expected = (*strained.energy_forces(u), strained.virial(u))
+        for one, two in zip(series.energy_forces_virial(u, factor * STRAIN), expected, strict=True):
+            np.testing.assert_allclose(one, two, rtol=0, atol=1e-12 * np.abs(two).max())
+
+
 def test_the_crystal_at_rest_has_no_energy_and_no_local_stress():
     kernel = kernel_of()
     assert kernel.energy_forces(REST)[0] == pytest.approx(0.0, abs=1e-11)
