@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from mlff_dyn.config.schema import Config
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Hashable, Iterator, Sequence
 
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
@@ -53,11 +53,20 @@ def describe_problems(error: ValidationError, lines: Lines, source: str) -> list
         ``source, line 3: dotted.key: what is wrong``, in the order of the file.
     """
     described = []
-    for problem in error.errors(include_url=False):
+    problems = error.errors(include_url=False)
+    places = [tuple(problem["loc"]) for problem in problems]
+    for problem in problems:
+        if problem["type"] == "too_short" and _are_parts_wrong(tuple(problem["loc"]), places):
+            continue
         line = _find_line(tuple(problem["loc"]), lines)
         where = f"{source}, line {line}" if line else source if line is None else f"{source} with --set"
         described.append((line or 0, f"{where}: {_describe(problem)}"))
     return [text for _, text in sorted(described, key=lambda pair: pair[0])]
+
+
+def _are_parts_wrong(path: tuple[Hashable, ...], places: Sequence[tuple[Hashable, ...]]) -> bool:
+    """Whether a list is short only since parts of it are wrong, which are described themselves."""
+    return any(len(place) > len(path) and place[: len(path)] == path for place in places)
 
 
 def section_fields(path: tuple[Hashable, ...]) -> dict[str, FieldInfo]:

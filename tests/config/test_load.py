@@ -92,6 +92,22 @@ def test_an_unknown_key_is_an_error_with_the_nearest_name(key: str, nearest: str
 
 
 @pytest.mark.parametrize(
+    "override",
+    [
+        "md.temperatures_kelvin=[x]",
+        "phonons.temperatures_kelvin=[-3]",
+        "phonons.effective={kind: dynamics, temperatures_kelvin: [nan]}",
+        "thermodynamics.quantities=[foo]",
+        "convergence.observables.frequencies={q_points: [[0, 0, a]]}",
+        "convergence.observables.frequencies={q_points: [[0, 0]]}",
+    ],
+)
+def test_one_wrong_element_of_a_list_is_one_line(override):
+    assert "\n" not in refusal(MINIMAL, override)
+    assert "should not be empty" not in refusal(MINIMAL, override)
+
+
+@pytest.mark.parametrize(
     ("override", "expected"),
     [
         ("seed=-1", "seed: should be greater than or equal to 0"),
