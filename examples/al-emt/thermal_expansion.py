@@ -42,7 +42,9 @@ def main(answer: Path, output: Path) -> None:
     axes.errorbar(temperatures, lengths, length_errors, fmt="o", capsize=3)
     axes.set(xlabel="temperature (K)", ylabel="lattice parameter (Å)")
     plt.savefig(output.with_suffix(".png"), dpi=150)
-    output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    partial = output.with_suffix(".partial")
+    partial.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    partial.replace(output)
 
 
 if __name__ == "__main__":

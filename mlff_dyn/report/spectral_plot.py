@@ -60,6 +60,7 @@ def plot_spectral_function(path: Path, curves: Mapping[str, Mapping[str, Any]]) 
     values = [[np.maximum(np.array(part[name], float), 0.0) for name in names] for part in parts.values()]
     highest = max(float((f + 2.0 * np.minimum(w, 0.1 * f)).max()) for f, w in values)
     places = np.linspace(0.0, 1.03 * highest, _N_PLACES)
+    places[0] = 1e-3 * places[1]
     largest = 2.0 / (np.pi * _LEAST_PIXELS * _SHARPEST * places[1])
     scale = LogNorm(_LEAST_SHARE * largest, largest, clip=True)
     settings: dict[str, Any] = {"norm": scale, "cmap": "magma", "shading": "gouraud"}

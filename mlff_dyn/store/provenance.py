@@ -59,7 +59,7 @@ class Provenance:
         Found over expected error.
     set_aside, set_aside_because : str or None
         Label that is not trained on, ``forces`` (with all others) or ``energy``, and why; ``outgrown``: a
-        first structure without which dynamics is predicted better.
+        small displacement without which thermal motion is predicted better.
     others : mapping
         Whatever else is in the file.
 

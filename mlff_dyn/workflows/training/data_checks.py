@@ -323,7 +323,7 @@ def _check_missing(path: Path, snapshots: Sequence[Snapshot], *, uses_stress: bo
 
 
 def _name_set_aside(path: Path, snapshots: Sequence[Snapshot]) -> list[str]:
-    """Labels that contradicted all others when the training began."""
+    """Labels that contradicted all others when the training began, and given ones that are outgrown."""
     largest = max((len(each.positions) for each in snapshots if each.provenance.set_aside is None), default=0)
     lines = []
     for number, snapshot in enumerate(snapshots, start=1):
@@ -338,6 +338,15 @@ def _name_set_aside(path: Path, snapshots: Sequence[Snapshot]) -> list[str]:
                 "reaches beyond the smaller cells needs it as structure.supercell; else remove it"
             )
         lines.append(f"{path}, frame {number}: {label.set_aside_because}; {named} is set aside, {advice}")
+    numbers = [
+        number
+        for number, snapshot in enumerate(snapshots, start=1)
+        if snapshot.provenance.set_aside == "outgrown" and not snapshot.provenance.is_calculation
+    ]
+    if numbers:
+        labels = "they are" if len(numbers) > 1 else "it is"
+        reason = snapshots[numbers[0] - 1].provenance.set_aside_because
+        lines.append(f"{path}, {_frames(numbers)}: {reason}; {labels} set aside")
     return lines
 
 

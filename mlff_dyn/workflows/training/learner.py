@@ -19,7 +19,7 @@ from mlff_dyn.workflows.training.atom_checks import check_atoms
 from mlff_dyn.workflows.training.data import OUTGROWN, TrainingData
 from mlff_dyn.workflows.training.data_checks import check_fit
 from mlff_dyn.workflows.training.label_checks import check_labels, energy_supports_forces
-from mlff_dyn.workflows.training.outgrown import are_outgrown
+from mlff_dyn.workflows.training.outgrown import first_and_moving, fit_without_outgrown
 from mlff_dyn.workflows.training.outliers import (
     Contradiction,
     describe_misfit,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mlff_dyn.store.provenance import Provenance
     from mlff_dyn.workflows.setup.workspace import Workspace
 
-_OUTGROWN_BECAUSE = "frames of dynamics are predicted better without this first structure"
+_OUTGROWN_BECAUSE = "frames of thermal motion are predicted better without such small displacements"
 
 
 class Learner:
@@ -101,8 +101,9 @@ class Learner:
         """
         if self._force_field is None:
             fitted = self._fit()
-            if self._set_outliers_aside(fitted) if self.n_calculations == 0 else self._outgrow(fitted):
+            if self.n_calculations == 0 and self._set_outliers_aside(fitted):
                 fitted = self._fit()
+            fitted = self._outgrown(fitted)
             check_fit(self.workspace.dataset_path, fitted)
             self._check_atoms(fitted)
             self.journal.append("refit", n_snapshots=len(self.data), **describe_fit(fitted))
@@ -144,24 +145,28 @@ class Learner:
             self.data.set_aside(marks)
         return bool(marks)
 
-    def _outgrow(self, force_field: ForceField) -> bool:
-        """Mark rattled first structures that are not to be trained on any more; whether there are any.
+    def _outgrown(self, force_field: ForceField) -> ForceField:
+        """Mark small displacements that are not to be trained on any more; the fit without them.
 
         Criteria for comparison train on all that they have called for. Where dynamics has left the trusted
         region they stay: they hold the crystal at its sites, and the error bars of what leaves it.
         """
         if self.workspace.config.training.criterion.kind not in ("trajectory", "observable"):
-            return False
+            return force_field
         labels = [self.data.snapshots[index].provenance for index in self.data.fitted]
         if any(label.is_after_explosion for label in labels):
-            return False
-        first = [k for k, label in enumerate(labels) if label.is_rattled]
-        of_dynamics = [k for k, label in enumerate(labels) if label.is_of_dynamics]
-        if not are_outgrown(force_field, self._fit_data, first, of_dynamics, guess=self.guess):
-            return False
+            return force_field
+        amplitudes = [frame.amplitude_angstrom for frame in self._fit_data.frames]
+        first, moving = first_and_moving(labels, amplitudes)
+        found = fit_without_outgrown(force_field, self._fit_data, first, moving, guess=self.guess)
+        if found is None:
+            return force_field
         self.data.set_aside({self.data.fitted[k]: (OUTGROWN, _OUTGROWN_BECAUSE) for k in first})
         self.journal.append("outgrown", n_snapshots=len(self.data), n_first=len(first))
-        return True
+        if not found.is_of(self.data.fit_rows()):
+            return self._fit()
+        self._fit_data = found.data
+        return found.force_field
 
     def _check_atoms(self, force_field: ForceField) -> list[str]:
         used = [self.data.snapshots[k] for k in self.data.fitted]
