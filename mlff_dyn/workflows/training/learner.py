@@ -232,15 +232,27 @@ class Learner:
         Those that run have not been; first structures count unless it is to be ``by_dynamics``: they follow
         from order 2 alone.
         """
+        tests = self._tests(temperature_kelvin, by_dynamics=by_dynamics)[-n_last:]
+        return len(tests) >= n_last and all(map(_is_predicted, tests))
+
+    def tested_error(self, temperature_kelvin: float | None) -> float:
+        """Error that was expected of the last calculation at this temperature and found, eV/Å.
+
+        It is infinite where there is none, or where more was found than expected.
+        """
+        tests = self._tests(temperature_kelvin, by_dynamics=temperature_kelvin is None)
+        expected = tests[-1].expected_force_error_ev_per_angstrom if tests else None
+        return expected if expected is not None and _is_predicted(tests[-1]) else np.inf
+
+    def _tests(self, temperature_kelvin: float | None, *, by_dynamics: bool) -> list[Provenance]:
         known = [snapshot.provenance for snapshot in self.data.snapshots]
-        scores = [
-            label.score
+        return [
+            label
             for label in known
             if label.temperature_kelvin == temperature_kelvin
             and label.score is not None
             and (label.is_of_dynamics or not by_dynamics)
         ]
-        return len(scores) >= n_last and max(scores[-n_last:]) < LIMITS.accepted_score
 
     def has_settled(self, temperature_kelvin: float | None) -> bool:
         """Whether the first half of the data tells the truncation there that all data tell."""
@@ -291,6 +303,11 @@ def _compared(
         found_force_error_relative=found / size,
         score=found / max(expected, 1e-12),
     )
+
+
+def _is_predicted(label: Provenance) -> bool:
+    """Whether a calculation was predicted within its error bar."""
+    return label.score is not None and label.score < LIMITS.accepted_score
 
 
 def _labels_of(rows: Sequence[LabelledFrame]) -> list[tuple[int, float | None, float]]:

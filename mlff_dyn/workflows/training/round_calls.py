@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.training.criteria.decision import Decision
-from mlff_dyn.training.exploration import QUIET, UNTESTED, Exploration
+from mlff_dyn.training.exploration import QUIET, UNCONFIRMED, UNTESTED, Exploration
 from mlff_dyn.training.frame_choice import LAST, frames_on
 from mlff_dyn.training.initial import rattled_displacements
 from mlff_dyn.training.limits import POOL_LIMITS
@@ -132,7 +132,8 @@ class RoundCalls:
                 TemperaturePool(
                     frames_on(expansion, source.torus, found[-1]),
                     float(np.sqrt(np.mean(np.square(forces)))),
-                    must_label=UNTESTED in called or (at_once == 1 and source is sources[0]),
+                    must_label=not {UNTESTED, UNCONFIRMED}.isdisjoint(called)
+                    or (at_once == 1 and source is sources[0]),
                 )
             )
         running = with_running(self._force_field, [call.frame(expansion) for call in calls])
