@@ -87,10 +87,14 @@ class Laboratory:
         basis = build_basis(self.crystal, self.system.local_cutoffs, self.torus)
         return Expansion(basis, local=local_basis(self.crystal, self.system.local)).on(self.torus)
 
+    def path(self, name: str) -> Path:
+        """File of this system that is kept."""
+        system = self.system.name.partition(" 2-")[0].replace(" ", "-")
+        return self._folder / f"{system}-{name}"
+
     def frames(self, temperature_kelvin: float, count: int) -> list[LabelledFrame]:
         """Thermal frames with reference forces; the same ones at every call, made when first asked for."""
-        name = self.system.name.partition(" 2-")[0].replace(" ", "-")
-        path = self._folder / f"{name}-{temperature_kelvin:g}K.extxyz"
+        path = self.path(f"{temperature_kelvin:g}K.extxyz")
         snapshots = list(read_snapshots(path)) if path.exists() else []
         if len(snapshots) < count:
             snapshots += [
