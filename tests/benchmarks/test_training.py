@@ -64,6 +64,18 @@ def test_forces_of_the_double_well_are_the_slope_of_its_energy():
     np.testing.assert_allclose(atoms.get_forces()[indices], slopes, atol=1e-7)
 
 
+def test_the_double_well_knows_its_atoms_in_any_order_and_on_either_side_of_the_cell():
+    atoms = double_well_crystal().repeat(3)
+    atoms.rattle(0.1, seed=1)
+    order = np.random.default_rng(2).permutation(54)
+    shuffled = atoms[order]
+    shuffled.wrap()
+    assert np.abs(shuffled.positions - atoms.positions[order]).max() > 1.0
+    atoms.calc, shuffled.calc = DoubleWell(), DoubleWell()
+    assert shuffled.get_potential_energy() == pytest.approx(atoms.get_potential_energy())
+    np.testing.assert_allclose(shuffled.get_forces(), atoms.get_forces()[order], atol=1e-12)
+
+
 def test_the_published_model_is_bayesian_ridge_regression():
     linear_model = pytest.importorskip("sklearn.linear_model")
     cell = bulk("Cu", "fcc", a=3.59, cubic=True)
