@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from ase import Atoms
+
     from benchmarks.training.materials import Material
+    from mlff_dyn.kernels.dynamics import MdKernel
+    from mlff_dyn.lattice.torus import Torus
     from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
     from mlff_dyn.model.force_field import ForceField
 
@@ -99,7 +103,9 @@ class Workbench:
 
     def __init__(self, material: Material, frames: Path) -> None:
         self.material = material
-        self.laboratory = Laboratory(material.system, frames)
+        limit = material.sampling_limit
+        sampler = None if limit is None else lambda torus: _sampler(material, limit, frames, torus)
+        self.laboratory = Laboratory(material.system, frames, sampler)
         self._temperatures = material.system.temperatures_kelvin
         every = {
             t: self.laboratory.frames(t, material.n_test + material.n_plateau) for t in self._temperatures
@@ -148,15 +154,11 @@ def run_training(workbench: Workbench, criterion: str, seed: int, folder: Path) 
 
     A training that is complete is read from there.
     """
-    text = yaml.safe_dump(_configuration(workbench, criterion, seed))
-    configuration, answer_path = folder / "config.yaml", folder / "training.json"
-    if configuration.exists() and configuration.read_text(encoding="utf-8") != text:
-        shutil.rmtree(folder)
+    settings = _configuration(workbench.material, criterion, seed, workbench.limit)
+    configuration = _prepare(folder, workbench.laboratory.atoms, settings)
+    answer_path = folder / "training.json"
     if answer_path.exists():
         return _read(answer_path)
-    folder.mkdir(parents=True, exist_ok=True)
-    ase.io.write(folder / "POSCAR", workbench.laboratory.atoms, format="vasp", direct=True)
-    configuration.write_text(text, encoding="utf-8")
     started = time.monotonic()
     answer = command("train", configuration)
     run = _measure(workbench, folder, str(answer.get("status", "failed")), time.monotonic() - started)
@@ -197,6 +199,29 @@ def run_published(workbench: Workbench, seed: int, frames: Path, folder: Path) -
     folder.mkdir(parents=True, exist_ok=True)
     answer_path.write_text(json.dumps(asdict(run)), encoding="utf-8")
     return run
+
+
+def _sampler(material: Material, limit: float, frames: Path, torus: Torus) -> MdKernel:
+    """Force field of a training that held-out frames come from."""
+    folder = frames / f"{material.system.name.replace(' ', '-')}-sampling"
+    settings = _configuration(material, CRITERIA[0], 0, limit)
+    configuration = _prepare(folder, material.system.make_atoms(), settings)
+    answer = command("train", configuration)
+    if answer.get("status") != "converged":
+        raise RuntimeError(f"{material.system.name}: the training for its held-out frames did not converge")
+    force_field, _ = read_model(folder / "run/model.h5")
+    return force_field.on(torus).kernel
+
+
+def _prepare(folder: Path, atoms: Atoms, settings: dict[str, Any]) -> Path:
+    """Write a configuration into a folder, which is emptied if it holds another."""
+    text, configuration = yaml.safe_dump(settings), folder / "config.yaml"
+    if configuration.exists() and configuration.read_text(encoding="utf-8") != text:
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    ase.io.write(folder / "POSCAR", atoms, format="vasp", direct=True)
+    configuration.write_text(text, encoding="utf-8")
+    return configuration
 
 
 def command(verb: str, configuration: Path, *options: str) -> dict[str, Any]:
@@ -259,8 +284,8 @@ def _called_at(explored: Sequence[dict[str, Any]], n_steps: int) -> tuple[float,
     return tuple(found)
 
 
-def _configuration(workbench: Workbench, criterion: str, seed: int) -> dict[str, Any]:
-    material, system = workbench.material, workbench.material.system
+def _configuration(material: Material, criterion: str, seed: int, limit: float) -> dict[str, Any]:
+    system = material.system
     local = {name: getattr(system.local, name) for name in ("cutoff_angstrom", "n_radial", "l_max")}
     temperatures = list(system.temperatures_kelvin)
     is_paper = criterion == "paper"
@@ -275,7 +300,7 @@ def _configuration(workbench: Workbench, criterion: str, seed: int) -> dict[str,
             "initial": {"n": 5, "sd_angstrom": 0.01} if is_paper else {"n": 2},
             "criterion": {
                 "kind": criterion,
-                "force_error_limit_relative": workbench.limit,
+                "force_error_limit_relative": limit,
                 "fixed": {"interval_steps": material.interval_steps},
                 "random": {"mean_interval_steps": material.interval_steps},
             },
