@@ -65,6 +65,9 @@ def runs_of(workbench: Workbench, seed: int, arguments: argparse.Namespace) -> l
             run = run_published(workbench, seed, arguments.output / "frames", folder)
         else:
             run = run_training(workbench, criterion, seed, folder)
+        if run is None:
+            print(f"{name}: failed", file=sys.stderr, flush=True)
+            continue
         text = f"{name}: {run.status}, {run.calculations} calculations, {run.needed} to the plateau"
         print(f"{text}, {100 * run.errors[-1]:.3g} %, {run.seconds:.0f} s", file=sys.stderr, flush=True)
         runs.append(run)

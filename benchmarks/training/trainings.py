@@ -149,8 +149,8 @@ class Workbench:
         return _rms(expected) / (size * self.error_on(force_field, frames))
 
 
-def run_training(workbench: Workbench, criterion: str, seed: int, folder: Path) -> Run:
-    """Train in a folder, which may hold a training that was interrupted, and measure.
+def run_training(workbench: Workbench, criterion: str, seed: int, folder: Path) -> Run | None:
+    """Train in a folder, which may hold a training that was interrupted, and measure; None if it failed.
 
     A training that is complete is read from there.
     """
@@ -161,7 +161,9 @@ def run_training(workbench: Workbench, criterion: str, seed: int, folder: Path) 
         return _read(answer_path)
     started = time.monotonic()
     answer = command("train", configuration)
-    run = _measure(workbench, folder, str(answer.get("status", "failed")), time.monotonic() - started)
+    if "status" not in answer:
+        return None
+    run = _measure(workbench, folder, answer["status"], time.monotonic() - started)
     if criterion == "trajectory":
         run = replace(run, called_at=())
     run = replace(run, criterion=criterion, seed=seed)
@@ -225,9 +227,13 @@ def _prepare(folder: Path, atoms: Atoms, settings: dict[str, Any]) -> Path:
 
 
 def command(verb: str, configuration: Path, *options: str) -> dict[str, Any]:
-    """Answer of a command; empty where it has none."""
+    """Answer of a command; empty where it has none, and what it said instead is passed on."""
     words = [sys.executable, "-m", "mlff_dyn", verb, str(configuration), "--json", "-q", *options]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if not done.stdout:
+        print(
+            f"{verb} {configuration}: {done.returncode}: {done.stderr.strip()}", file=sys.stderr, flush=True
+        )
     return dict(json.loads(done.stdout)) if done.stdout else {}
 
 
