@@ -133,6 +133,7 @@ MATERIALS = (
         _DOUBLE_WELL,
         {"kind": "ase", "parameters": {"calculator": "benchmarks.training.double_well:DoubleWell"}},
         n_test=50,
+        most=30,
     ),
     Material(
         replace(TERSOFF, temperatures_kelvin=(300.0, 600.0), is_cheap=False),
@@ -149,7 +150,7 @@ MATERIALS = (
         n_steps=500,
         n_test=20,
         n_plateau=12,
-        most=16,
+        most=20,
         published_cutoffs={2: "full", 3: 3.5, 4: 3.5, 5: 2.2, 6: 2.2},
         published_steps=500,
     ),
