@@ -60,6 +60,7 @@ class Run:
     errors_at, ratios_at : dict       by temperature, K, at the end: that error, and predicted over true error
     n_stopped : int                   explorations that left the trusted region
     seconds : float                   of the whole training, engine included
+    limit : float                     relative force error that it is asked for, at each temperature
     """
 
     material: str
@@ -75,6 +76,13 @@ class Run:
     ratios_at: dict[str, float]
     n_stopped: int
     seconds: float
+    limit: float = np.nan
+
+    @property
+    def mistake(self) -> int:
+        """1 if it says converged and is above its limit at a temperature, -1 the other way round, else 0."""
+        is_below = max(self.errors_at.values()) < self.limit
+        return 0 if self.criterion == PUBLISHED else int(self.status == "converged") - int(is_below)
 
     @property
     def early_share(self) -> float:
@@ -158,7 +166,7 @@ def run_training(workbench: Workbench, criterion: str, seed: int, folder: Path) 
     configuration = _prepare(folder, workbench.laboratory.atoms, settings)
     answer_path = folder / "training.json"
     if answer_path.exists():
-        return _read(answer_path)
+        return replace(_read(answer_path), limit=workbench.limit)
     started = time.monotonic()
     answer = command("train", configuration)
     if "status" not in answer:
@@ -166,7 +174,7 @@ def run_training(workbench: Workbench, criterion: str, seed: int, folder: Path) 
     run = _measure(workbench, folder, answer["status"], time.monotonic() - started)
     if criterion == "trajectory":
         run = replace(run, called_at=())
-    run = replace(run, criterion=criterion, seed=seed)
+    run = replace(run, criterion=criterion, seed=seed, limit=workbench.limit)
     answer_path.write_text(json.dumps(asdict(run)), encoding="utf-8")
     return run
 
