@@ -19,7 +19,11 @@ from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.workflows.training.atom_checks import check_atoms
 from mlff_dyn.workflows.training.data import OUTGROWN, TrainingData
 from mlff_dyn.workflows.training.data_checks import check_fit
-from mlff_dyn.workflows.training.label_checks import check_labels, energy_supports_forces
+from mlff_dyn.workflows.training.label_checks import (
+    check_labels,
+    energy_supports_forces,
+    misfit_has_its_energy,
+)
 from mlff_dyn.workflows.training.outgrown import are_outgrown
 from mlff_dyn.workflows.training.outliers import (
     Contradiction,
@@ -178,10 +182,13 @@ class Learner:
         amplitude = max(frame.amplitude_angstrom for frame in self._fit_data.frames)
         found = {}
         for k, (frame, snapshot) in enumerate(zip(frames, snapshots, strict=True)):
-            misfit = prediction_misfit(force_field, frame, data.force_rows(first + k), amplitude)
+            rows = data.force_rows(first + k)
+            misfit = prediction_misfit(force_field, frame, rows, amplitude)
             if misfit.contradicts(force_field.training.force_rms_ev_per_angstrom):
                 text = describe_misfit(misfit, snapshot, force_field.basis.crystal)
-                is_supported = not misfit.is_local and energy_supports_forces(force_field, frame)
+                is_supported = misfit_has_its_energy(force_field, frame, rows, data.energy_row(first + k))
+                if not misfit.is_local:
+                    is_supported = is_supported or energy_supports_forces(force_field, frame)
                 found[k] = Contradiction(text, is_supported)
         return found
 
