@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from mlff_dyn.model.fitting.prior_guess import PriorGuess
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.store.dataset import Snapshot
-    from mlff_dyn.store.provenance import Provenance
+    from mlff_dyn.store.provenance import Provenance, Where
     from mlff_dyn.workflows.setup.workspace import Workspace
 
 _OUTGROWN_BECAUSE = "frames of dynamics are predicted better without this first structure"
@@ -224,10 +224,8 @@ class Learner:
             if snapshot.provenance.is_calculation:
                 self.journal.append(LABELLED, n_snapshots=number, **snapshot.provenance.to_info())
 
-    def is_tested(
-        self, temperature_kelvin: float | None, n_last: int = 1, *, by_dynamics: bool = False
-    ) -> bool:
-        """Whether the last calculations at this temperature were predicted within their error bars.
+    def is_tested(self, where: Where, n_last: int = 1, *, by_dynamics: bool = False) -> bool:
+        """Whether the last calculations of some dynamics were predicted within their error bars.
 
         Those that run have not been; first structures count unless it is to be ``by_dynamics``: they follow
         from order 2 alone.
@@ -236,20 +234,18 @@ class Learner:
         scores = [
             label.score
             for label in known
-            if label.temperature_kelvin == temperature_kelvin
-            and label.score is not None
-            and (label.is_of_dynamics or not by_dynamics)
+            if label.is_of(where) and label.score is not None and (label.is_of_dynamics or not by_dynamics)
         ]
         return len(scores) >= n_last and max(scores[-n_last:]) < LIMITS.accepted_score
 
-    def has_settled(self, temperature_kelvin: float | None) -> bool:
+    def has_settled(self, where: Where) -> bool:
         """Whether the first half of the data tells the truncation there that all data tell."""
         force_field, data = self.force_field(), self._fit_data
         labels = [self.data.snapshots[index].provenance for index in self.data.fitted]
         of_dynamics = [
             frame
             for frame, label in zip(data.frames, labels, strict=True)
-            if label.is_of_dynamics and label.temperature_kelvin == temperature_kelvin
+            if label.is_of_dynamics and label.is_of(where)
         ]
         if not of_dynamics:
             return False
