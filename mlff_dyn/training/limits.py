@@ -74,6 +74,16 @@ class DecisionLimits:
     coverage_factor : float
         Dynamics may go beyond the displacements of the data by this factor, in rms or in maximum, before its
         errors count as extrapolated: error bars trained at 300 K were found to hold at 900 K.
+    ramp_resolution : float
+        Rise of the temperature of a ramp between two errors, at most, over the highest temperature asked
+        for; the mean of ``frames_before_test`` errors, which calls, is then one of nearly the same
+        temperature.
+    ramp_errors_every_femtoseconds : float
+        Least time between two errors of a ramp: in it the friction lets the crystal follow the thermostat,
+        and errors closer to each other say nothing new.
+    most_ramps_out : int
+        Ramps that may leave the trusted region above all temperatures asked for; later ones end at the
+        highest of these.
     largest_phase_of_step : float
         Time step times the largest angular frequency; 0.8 makes the temperature of that mode 16 % too low.
     """
@@ -102,6 +112,9 @@ class DecisionLimits:
     advised_margin: float = 1.25
     energy_margin_sd: float = 5.0
     coverage_factor: float = 2.0
+    ramp_resolution: float = 0.01
+    ramp_errors_every_femtoseconds: float = 100.0
+    most_ramps_out: int = 2
     largest_phase_of_step: float = 0.8
 
     def steps(self, femtoseconds: float, timestep_femtoseconds: float) -> int:
