@@ -46,6 +46,8 @@ class System:
     local : LocalSettings
     n_test : int                         frames at the first temperature that are never trained on
     repeats : int                        choices of the training frames, at most
+    longest_pair_angstrom : float        of displaced pairs, in finite differences of order 3; None: all
+    is_for_observables : bool            it is measured for error bars of observables alone
     """
 
     name: str
@@ -64,6 +66,8 @@ class System:
     local: LocalSettings = LOCAL
     n_test: int = 8
     repeats: int = 5
+    longest_pair_angstrom: float | None = None
+    is_for_observables: bool = False
 
 
 def _copper() -> Atoms:
@@ -112,6 +116,10 @@ def _pwx() -> Calculator:
 
 def _boron_arsenide() -> Atoms:
     return read(STRUCTURES / "BAs-gfn1.vasp")
+
+
+def _sodium_chloride() -> Atoms:
+    return bulk("NaCl", "rocksalt", 5.463, cubic=True)
 
 
 def _gfn1() -> Calculator:
@@ -191,6 +199,21 @@ SYSTEMS = (
         (300, 450, 600, 900),
         is_cheap=False,
         n_more=8,
+        longest_pair_angstrom=4.8,
+    ),
+    System(
+        "NaCl GFN1",
+        ("tblite",),
+        _sodium_chloride,
+        _gfn1,
+        (2, 2, 2),
+        {2: "full", 3: 4.8, 4: 3.9},
+        {2: "full", 3: 4.8},
+        2.0,
+        (300,),
+        is_cheap=False,
+        longest_pair_angstrom=5.6,
+        is_for_observables=True,
     ),
 )
 CHEAP_FOR_TERSOFF = "Si Stillinger-Weber"

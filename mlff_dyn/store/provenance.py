@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mlff_dyn.store.json_file import check_plain_fields
 
@@ -18,6 +18,14 @@ INITIAL = "initial structure"
 
 LEFT_TRUSTED_REGION = "left the trusted region"
 """Reason of a calculation after dynamics that went too far."""
+
+ON_RAMP = " on a ramp"
+"""End of the reason of a calculation that dynamics with a rising temperature asked for."""
+
+RAMP: Literal["ramp"] = "ramp"
+
+Where = float | Literal["ramp"] | None
+"""What dynamics a frame is of: at a temperature (K), on a ramp, or None: of no own dynamics."""
 
 _OLD_NAMES = {"temperature_k": "temperature_kelvin"}
 
@@ -50,7 +58,7 @@ class Provenance:
     changes : str or None
         In its input, after attempts that failed.
     temperature_kelvin : float or None
-        Of the dynamics that it was taken from.
+        Of the dynamics that it was taken from; of a ramp, where it called.
     expected_force_error_ev_per_angstrom, found_force_error_ev_per_angstrom : float or None
         Root mean square over the components, before the frame was trained on.
     found_force_error_relative : float or None
@@ -124,12 +132,24 @@ class Provenance:
     @property
     def is_of_file(self) -> bool:
         """Whether a calculation of this run is of a frame of the user's trajectory."""
-        return self.is_of_dynamics and self.temperature_kelvin is None and not self.is_after_explosion
+        is_own = self.is_after_explosion or self.is_of_ramp
+        return self.is_of_dynamics and self.temperature_kelvin is None and not is_own
 
     @property
     def is_after_explosion(self) -> bool:
         """Whether it was called for since dynamics left the trusted region."""
         return (self.reason or "").startswith(LEFT_TRUSTED_REGION)
+
+    @property
+    def is_of_ramp(self) -> bool:
+        """Whether it is of dynamics whose temperature rose."""
+        return (self.reason or "").endswith(ON_RAMP)
+
+    def is_of(self, where: Where) -> bool:
+        """Whether a frame is of some dynamics."""
+        if where == RAMP or self.is_of_ramp:
+            return where == RAMP and self.is_of_ramp
+        return self.temperature_kelvin == where
 
     @property
     def is_rattled(self) -> bool:

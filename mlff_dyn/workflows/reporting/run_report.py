@@ -24,6 +24,7 @@ from mlff_dyn.report.training_plots import (
     plot_dispersion,
     plot_errors_over_steps,
     plot_learning,
+    plot_ramps,
     plot_species_errors,
 )
 from mlff_dyn.store.atomic import atomic_write_text
@@ -162,13 +163,13 @@ def _overview(
         summary = force_field.training
         rows.append(("force error of the fit", f"{summary.rmse_force_ev_per_angstrom:#.2g} eV/Å"))
         rows.append(("displacements of the data", f"up to {summary.displacement_max_angstrom:.2g} Å"))
-    for temperature in history.temperatures_kelvin:
+    for temperature in (*history.temperatures_kelvin, *([None] if history.has_ramp else [])):
         last = history.last(temperature)
         error = "" if last.predictive is None else f", expected force error {format_percent(last.predictive)}"
         forecast = history.forecasts.get(temperature)
         is_foretold = forecast is not None and forecast.n_calculations and history.status is None
         more = f", more calculations: {forecast}" if is_foretold else ""
-        rows.append((f"{format_kelvin(temperature)} K", f"{last.reason}{error}{more}"))
+        rows.append((_name(last), f"{last.reason}{error}{more}"))
     if state.file is not None:
         rows.append(("trajectory file", f"{state.file.file}: {describe_file(state.file)}"))
     if state.observable is not None:
@@ -179,6 +180,12 @@ def _overview(
         "What was done",
         [Text(_story(history, f"the expected {what} exceeded {limit_text}")), *warned, Table((), rows)],
     )
+
+
+def _name(explored: Explored) -> str:
+    if explored.ramped_kelvin is None:
+        return f"{format_kelvin(explored.temperature_kelvin or 0.0)} K"
+    return f"ramp to {format_kelvin(explored.ramped_kelvin[1])} K"
 
 
 def _limit(config: Config) -> float:
@@ -216,7 +223,8 @@ def _story(history: TrainingHistory, why: str) -> str:
 
 def _training(workspace: Workspace, history: TrainingHistory, album: _Album) -> list[Part]:
     criterion = workspace.config.training.criterion
-    limit = None if criterion.kind == "observable" else criterion.force_error_limit_relative
+    of_forces = criterion.force_error_limit_relative
+    limit = None if criterion.kind == "observable" else of_forces
     spans = [_span(each) for each in history.explorations if each.predictive is not None]
     found = [
         FoundError(number, each.n_steps_before, *map(_number, (each.expected_relative, each.found_relative)))
@@ -230,6 +238,16 @@ def _training(workspace: Workspace, history: TrainingHistory, album: _Album) -> 
         )
         blocks.append(
             album.draw("errors", caption, lambda p: plot_errors_over_steps(p, spans, found, limit=limit))
+        )
+    ramps = [_span(each) for each in history.explorations if each.ramped_kelvin and each.trace]
+    if ramps:
+        caption = (
+            "Predicted force error along each ramp, the last one dark. Above the highest temperature asked "
+            "for, beyond the dotted line, only three times the limit calls."
+        )
+        asked = max(workspace.config.training.temperatures_kelvin)
+        blocks.append(
+            album.draw("ramp", caption, lambda p: plot_ramps(p, ramps, limit=of_forces, asked_kelvin=asked))
         )
     if any(each.found_relative is not None for each in history.calculations):
         caption = "Each calculation is predicted before it is trained on: expected and found force error."
@@ -313,11 +331,12 @@ def _span(explored: Explored) -> ErrorSpan:
     trace = explored.trace
     steps = np.array(trace.get("trace_steps", [0, explored.n_steps]), float)
     mean = math.nan if explored.predictive is None else explored.predictive
+    kelvin = trace.get("trace_temperature_kelvin", [math.nan] * len(steps))
     return ErrorSpan(
         temperature_kelvin=explored.temperature_kelvin,
         steps=explored.first_step + steps,
         errors_relative=np.array(trace.get("trace_predictive_relative", [mean, mean]), float),
-        temperatures_kelvin=np.array(trace.get("trace_temperature_kelvin", [math.nan] * len(steps)), float),
+        temperatures_kelvin=np.array(kelvin, float),
     )
 
 

@@ -1,4 +1,4 @@
-"""The temperatures and calculations of a training as people read them."""
+"""The temperatures of a training as people read them."""
 
 from __future__ import annotations
 
@@ -9,20 +9,6 @@ from mlff_dyn.units import format_kelvin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from mlff_dyn.store.provenance import Provenance
-
-
-def describe_calculation(label: Provenance) -> str:
-    """Why a calculation was made, and what it found."""
-    text = f"calculation {label.calculation}: {label.reason}"
-    if label.found_force_error_relative is None:
-        return text
-    return (
-        f"{text}; expected error {label.expected_force_error_ev_per_angstrom:#.2g} eV/Å, "
-        f"found {label.found_force_error_ev_per_angstrom:#.2g} eV/Å "
-        f"({100 * label.found_force_error_relative:.2f} %)"
-    )
 
 
 def temperature_rows(temperatures: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -20,6 +20,8 @@ JUDGED = "judged file"
 """Event of frames of the user's trajectory."""
 OBSERVED = "observable"
 """Event of the error of the observable that a training is for, after a refit."""
+RAMP_FROM = "ramp_from_kelvin"
+"""Value of events about a ramp: its first temperature."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class _Entry:
     n_snapshots: int | None = None
     n_running: int | None = None
     temperature_kelvin: float | None = None
+    ramp_from_kelvin: float | None = None
     replica: int | None = None
     status: str | None = None
     basis: str | None = None
