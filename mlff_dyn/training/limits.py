@@ -38,6 +38,10 @@ class DecisionLimits:
         Fewest snapshots, with two rows per parameter, that tell truncation from lack of data.
     accepted_score : float
         Largest true over expected error of a calculation that counts as predicted.
+    confirmed_factor : float
+        Error that was expected of the last calculation that counts as predicted, over the mean error that it
+        confirms. A test that expected more says little about it: c-BAs (GFN1) passed one that expected 1.5 %
+        of the force, and then claimed 0.56 where 0.74 was found.
     predictions_for_truncation : int
         Last frames of dynamics at a temperature that have to be predicted before what the expansion leaves
         out may end the training there: without them nothing tells an error bar that is too small from one
@@ -70,6 +74,16 @@ class DecisionLimits:
     coverage_factor : float
         Dynamics may go beyond the displacements of the data by this factor, in rms or in maximum, before its
         errors count as extrapolated: error bars trained at 300 K were found to hold at 900 K.
+    ramp_resolution : float
+        Rise of the temperature of a ramp between two errors, at most, over the highest temperature asked
+        for; the mean of ``frames_before_test`` errors, which calls, is then one of nearly the same
+        temperature.
+    ramp_errors_every_femtoseconds : float
+        Least time between two errors of a ramp: in it the friction lets the crystal follow the thermostat,
+        and errors closer to each other say nothing new.
+    most_ramps_out : int
+        Ramps that may leave the trusted region above all temperatures asked for; later ones end at the
+        highest of these.
     largest_phase_of_step : float
         Time step times the largest angular frequency; 0.8 makes the temperature of that mode 16 % too low.
     """
@@ -85,6 +99,7 @@ class DecisionLimits:
     least_errors: int = 50
     enough_snapshots: int = 4
     accepted_score: float = 2.0
+    confirmed_factor: float = 1.5
     predictions_for_truncation: int = 2
     largest_change: float = 1.1
     sudden_factor: float = 3.0
@@ -97,6 +112,9 @@ class DecisionLimits:
     advised_margin: float = 1.25
     energy_margin_sd: float = 5.0
     coverage_factor: float = 2.0
+    ramp_resolution: float = 0.01
+    ramp_errors_every_femtoseconds: float = 100.0
+    most_ramps_out: int = 2
     largest_phase_of_step: float = 0.8
 
     def steps(self, femtoseconds: float, timestep_femtoseconds: float) -> int:

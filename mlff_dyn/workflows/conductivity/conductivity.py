@@ -40,9 +40,9 @@ from mlff_dyn.workflows.conductivity.conductivity_rows import (
 )
 from mlff_dyn.workflows.conductivity.on_meshes import Phonons, on_mesh, slopes_on_mesh
 from mlff_dyn.workflows.conductivity.order_2 import order_2_at
-from mlff_dyn.workflows.conductivity.unfinished import Unfinished
 from mlff_dyn.workflows.results.cost import in_megabytes
 from mlff_dyn.workflows.results.found_model import find_model
+from mlff_dyn.workflows.results.kept_parts import KeptParts
 from mlff_dyn.workflows.results.result_folder import ResultFolder
 from mlff_dyn.workflows.setup.workspace import digest
 from mlff_dyn.workflows.stability import stability_warnings
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from mlff_dyn.report.progress import Progress
     from mlff_dyn.workflows.results.found_model import FoundModel
 
-_UNFINISHED = "unfinished"
+_PARTS = "parts"
 _PLOTS = ("conductivity", "cumulative")
 
 
@@ -203,13 +203,12 @@ def _minutes(task: _Task) -> float:
 
 
 def _calculate(task: _Task, phonons: ThreePhonons, progress: Progress) -> ConductivityReport:
-    unfinished = Unfinished(task.folder.path / _UNFINISHED, task.inputs)
+    kept = KeptParts(task.folder.path / _PARTS, task.inputs)
     progress.log(f"conductivity: about {_minutes(task):.2g} minutes on one core")
     every = _phonons(task, phonons, progress)
-    unfinished.begin()
     reference, found = reference_of(task.transport), list[Conductivity]()
     for mesh in task.meshes:
-        found.append(on_mesh(every, mesh, reference, unfinished, progress))
+        found.append(on_mesh(every, mesh, reference, kept, progress))
         endless = extrapolated(found)
         error = np.abs(endless[:, :3].mean(axis=1) / found[-1].mean - 1.0).max()
         is_fine = error <= task.settings.mesh_error_limit_relative
@@ -218,13 +217,13 @@ def _calculate(task: _Task, phonons: ThreePhonons, progress: Progress) -> Conduc
     slope_mesh = slope_mesh_of(task.torus, found[-1].mesh)
     n_samples = task.settings.n_samples
     slopes = slopes_on_mesh(
-        every, slope_mesh, reference, n_samples=n_samples, seed=task.model.seed, progress=progress
+        every, slope_mesh, reference, n_samples=n_samples, seed=task.model.seed, kept=kept, progress=progress
     )
     errors = conductivity_errors(phonons, slopes)
     report = _report(task, phonons, found, slopes, errors)
     progress.stop()
     _write(task, found[-1], report)
-    unfinished.end()
+    kept.remove()
     return report
 
 

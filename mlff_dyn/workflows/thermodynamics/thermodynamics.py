@@ -22,11 +22,11 @@ from mlff_dyn.report.thermodynamics_plots import plot_curves
 from mlff_dyn.training.trusted_region import Motion
 from mlff_dyn.workflows.results.cost import in_megabytes, in_minutes, seconds_of
 from mlff_dyn.workflows.results.found_model import find_model
+from mlff_dyn.workflows.results.kept_parts import KeptParts
 from mlff_dyn.workflows.results.result_folder import ResultFolder
 from mlff_dyn.workflows.setup.workspace import digest
 from mlff_dyn.workflows.stability import coverage_warnings, describe_imaginary
 from mlff_dyn.workflows.thermodynamics.calculations import Calculations
-from mlff_dyn.workflows.thermodynamics.kept_parts import KeptParts
 from mlff_dyn.workflows.thermodynamics.thermodynamics_report import PLOTS, ThermodynamicsReport
 from mlff_dyn.workflows.thermodynamics.thermodynamics_rows import (
     elastic_row,
