@@ -2,7 +2,7 @@
 
 The posterior of the parameters gives the error of the data. What the expansion leaves out is no noise that
 data average away: missing even orders act along thermal displacements like a change of order 2, see
-`truncation_change`, missing odd ones like a change of order 3. Of that change, all of order 3 together, the
+`truncation_changes`, missing odd ones like a change of order 3. Of that change, all of order 3 together, the
 misfit of the odd forces over the forces of order 3 tells the size.
 """
 
@@ -97,12 +97,12 @@ def conductivity_errors(phonons: ThreePhonons, slopes: ConductivitySlopes) -> Co
     of_second, of_third, of_both = (_by_posterior(force_field, each) for each in means)
     return ConductivityErrors(
         data=_by_posterior(force_field, both),
-        truncation=np.hypot(even, odd),
+        truncation=np.hypot(np.linalg.norm(even, axis=-1), odd),
         sampling=slopes.by_sampling,
         mean_second=of_second,
         mean_third=of_third,
         mean_data=of_both,
-        mean_truncation=np.hypot(_mean(even), _mean(odd)),
+        mean_truncation=np.hypot(np.linalg.norm(_mean(even), axis=-1), _mean(odd)),
         mean_sampling=_mean(slopes.by_sampling),
     )
 
