@@ -199,7 +199,7 @@ SYSTEMS = (
         (300, 450, 600, 900),
         is_cheap=False,
         n_more=8,
-        longest_pair_angstrom=4.8,
+        longest_pair_angstrom=3.5,
     ),
     System(
         "NaCl GFN1",
