@@ -20,7 +20,7 @@ from mlff_dyn.report.plots import SUFFIXES
 from mlff_dyn.report.progress import NullProgress
 from mlff_dyn.report.thermodynamics_plots import plot_curves
 from mlff_dyn.training.trusted_region import Motion
-from mlff_dyn.workflows.results.cost import in_megabytes, in_minutes, seconds_of
+from mlff_dyn.workflows.results.cost import check_memory, in_megabytes, in_minutes, seconds_of, tell_cost
 from mlff_dyn.workflows.results.found_model import find_model
 from mlff_dyn.workflows.results.kept_parts import KeptParts
 from mlff_dyn.workflows.results.result_folder import ResultFolder
@@ -134,8 +134,6 @@ def thermodynamics(source: Path | Config, *, dry_run: bool, force: bool, progres
 
 def _dry_run(task: _Task) -> DryRun:
     settings = task.settings
-    frames = settings.n_frames * task.torus.n_atoms * 3
-    rows = settings.n_frames * len(task.model.force_field.posterior.mean) * 8
     sizes: dict[str, object] = {
         "n_atoms": task.torus.n_atoms,
         "quantities": list(settings.quantities),
@@ -144,9 +142,15 @@ def _dry_run(task: _Task) -> DryRun:
         "n_steps": task.n_steps,
         "q_mesh": list(task.calculations(NullProgress()).mesh),
         "expected_minutes": _minutes(task),
-        "memory_megabytes": in_megabytes(8 * (frames + rows)),
+        "memory_megabytes": in_megabytes(_bytes(task)),
     }
     return DryRun(ThermodynamicsReport, sizes, {"warnings": _warnings(task)})
+
+
+def _bytes(task: _Task) -> int:
+    """Memory of the frames of a run and of their rows."""
+    n_frames, n_parameters = task.settings.n_frames, len(task.model.force_field.posterior.mean)
+    return 8 * n_frames * (3 * task.torus.n_atoms + 8 * n_parameters)
 
 
 def _minutes(task: _Task) -> float:
@@ -186,6 +190,11 @@ def _check(task: _Task, rest: ElasticConstants | None) -> None:
     DataError
         If order 2 has imaginary modes, the cell is not stable, or orders are missing.
     """
+    check_memory(
+        f"{task.settings.n_frames} frames of {task.torus.n_atoms} atoms",
+        _bytes(task),
+        fix="choose a smaller thermodynamics.supercell or fewer thermodynamics.n_frames",
+    )
     wanted = [each for each in task.settings.quantities if each != "elastic"]
     path, force_field = task.model.path, task.model.force_field
     modes = modes_of_order_2(force_field.expansion, force_field.posterior.mean, task.torus)
@@ -217,7 +226,8 @@ def _calculate(task: _Task, progress: Progress) -> ThermodynamicsReport:
     at_rest = elastic_constants(task.model.force_field) if needs_rest else None
     _check(task, at_rest)
     warnings = tuple(_warnings(task))
-    progress.log(f"{task.n_steps} steps of {task.torus.n_atoms} atoms, about {_minutes(task):.2g} minutes")
+    what = f"thermodynamics, {task.n_steps} steps of {task.torus.n_atoms} atoms"
+    tell_cost(progress, what, _bytes(task), _minutes(task))
     rows = _rows(task.calculations(progress), at_rest)
     progress.stop()
     report = ThermodynamicsReport(
