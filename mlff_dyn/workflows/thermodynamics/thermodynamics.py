@@ -13,8 +13,11 @@ from mlff_dyn.lattice.deformation import from_voigt
 from mlff_dyn.model.harmonic_modes import imaginary_mode, modes_of_order_2
 from mlff_dyn.observables.elastic import elastic_constants
 from mlff_dyn.observables.gruneisen import has_gruneisen
+from mlff_dyn.observables.quasi_harmonic import STATISTICS
 from mlff_dyn.observables.rest_energy import STEPS
+from mlff_dyn.observables.strained_phonons import StrainedPhonons
 from mlff_dyn.observables.thermal_expansion import EXPANSION_LIMITS
+from mlff_dyn.observables.thermal_sums import thermal_sums
 from mlff_dyn.report.answer import DryRun, Report
 from mlff_dyn.report.plots import SUFFIXES
 from mlff_dyn.report.progress import NullProgress
@@ -48,6 +51,13 @@ if TYPE_CHECKING:
 _PARTS = "parts"
 _ROWS_OF_FRAME = {"elastic": 4, "expansion": 2, "free_energy": 1}
 """Calls of the rows of a frame, about, that what is done to it takes as much time as."""
+
+_WITHOUT_STRESS = {
+    "elastic": "no stress was fitted: elastic constants rest on force constants alone; training.fit.stress: "
+    "true fits that of frames, best of strained ones (training.exploration.ensemble: npt)",
+    "expansion": "no stress was fitted: the crystal at rest counts as free of stress, and pressures are "
+    "measured from it",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,18 +175,27 @@ def _minutes(task: _Task) -> float:
         n_moves = task.n_steps // task.runs_per_temperature // EXPANSION_LIMITS.interval_steps
         moved = STEPS.step * np.eye(3)
         move = seconds_of(lambda: here.strained_kernel.strained(moved).energy_forces(rest))
-        seconds += n_moves * move
+        seconds += n_moves * move + _seconds_of_quasi_harmonic(task)
     return in_minutes(seconds)
+
+
+def _seconds_of_quasi_harmonic(task: _Task) -> float:
+    """Time of about as many strained crystals as there are temperatures and ends of steps."""
+    calculations = task.calculations(NullProgress())
+    phonons, strain = calculations.phonons, STEPS.step * np.eye(3)
+    strained = StrainedPhonons(phonons, strain)
+    of_crystal = seconds_of(lambda: StrainedPhonons(phonons, strain), n_calls=1)
+    kelvin, mesh = np.array([1.0]), calculations.mesh
+    of_sum = seconds_of(lambda: thermal_sums(strained.choose(1), mesh, kelvin, is_classical=True), n_calls=1)
+    n_crystals = 1 + len(task.settings.temperatures_kelvin) + 2 * len(calculations.rest.strains)
+    return n_crystals * (of_crystal + len(STATISTICS) * (1 + task.settings.n_samples) * of_sum)
 
 
 def _warnings(task: _Task) -> list[str]:
     settings = task.settings
     found, force_field = task.model.warnings, task.model.force_field
-    if force_field.stress is None and "expansion" in settings.quantities:
-        found.append(
-            "no stress was fitted: the crystal at rest counts as free of stress, and pressures are measured "
-            "from it"
-        )
+    if force_field.stress is None:
+        found += [text for quantity, text in _WITHOUT_STRESS.items() if quantity in settings.quantities]
     n_steps = settings.n_equilibration_steps + settings.n_frames * settings.sample_every
     motions = [Motion(kelvin, 1.0, n_steps) for kelvin in settings.temperatures_kelvin]
     return [*found, *coverage_warnings(force_field.on(task.torus), motions)]
