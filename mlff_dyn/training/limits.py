@@ -78,8 +78,9 @@ class DecisionLimits:
         Least time between two errors of a ramp: in it the friction lets the crystal follow the thermostat,
         and errors closer to each other say nothing new.
     most_ramps_out : int
-        Ramps that may leave the trusted region above all temperatures asked for; later ones end at the
-        highest of these.
+        Ramps that leave the trusted region in vain: above all temperatures asked for, or with a frame that
+        is predicted within its error bars. Later ones end where these did, and at the highest temperature
+        asked for at the latest.
     largest_phase_of_step : float
         Time step times the largest angular frequency; 0.8 makes the temperature of that mode 16 % too low.
     """
