@@ -158,6 +158,18 @@ def spectra_cost(settings: SpectraConfig, phonons: SampledPhonons, model: FoundM
     }
 
 
+def tell_spectra_cost(
+    settings: SpectraConfig, phonons: SampledPhonons, model: FoundModel, progress: Progress
+) -> None:
+    """Say what trajectories are about to begin, and how long they take."""
+    cost = spectra_cost(settings, phonons, model)
+    minutes = cost["spectra_expected_minutes_per_temperature"]
+    progress.log(
+        f"spectra, {cost['spectra_md_steps']} steps, {settings.n_samples} samples of the posterior: about "
+        f"{minutes} minutes on one core for each temperature"
+    )
+
+
 def _found(path: Path, identity: str) -> dict[str, Any] | None:
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
