@@ -11,6 +11,7 @@ from mlff_dyn.config.thermodynamics_section import ThermodynamicsConfig
 from mlff_dyn.errors import DataError
 from mlff_dyn.lattice.deformation import from_voigt
 from mlff_dyn.model.harmonic_modes import imaginary_mode, modes_of_order_2
+from mlff_dyn.observables.boundary_share import BOUNDARY_LIMITS, boundary_share
 from mlff_dyn.observables.elastic import elastic_constants
 from mlff_dyn.observables.gruneisen import has_gruneisen
 from mlff_dyn.observables.quasi_harmonic import STATISTICS
@@ -179,6 +180,22 @@ def _minutes(task: _Task) -> float:
     return in_minutes(seconds)
 
 
+def _needs_elastic(settings: ThermodynamicsConfig) -> bool:
+    return not {"elastic", "expansion"}.isdisjoint(settings.quantities)
+
+
+def _boundary_warnings(model: FoundModel) -> list[str]:
+    share = boundary_share(model.force_field, model.training_torus)
+    if share <= BOUNDARY_LIMITS.large_share:
+        return []
+    warning = (
+        f"{100.0 * share:.2g} % of the elastic stiffness is that of force constants at the boundary of the "
+        "training supercell: those that reach farther are folded into it, and what this changes in elastic "
+        "constants is in no error bar; a larger training supercell shows it"
+    )
+    return [warning]
+
+
 def _seconds_of_quasi_harmonic(task: _Task) -> float:
     """Time of about as many strained crystals as there are temperatures and ends of steps."""
     calculations = task.calculations(NullProgress())
@@ -196,6 +213,8 @@ def _warnings(task: _Task) -> list[str]:
     found, force_field = task.model.warnings, task.model.force_field
     if force_field.stress is None:
         found += [text for quantity, text in _WITHOUT_STRESS.items() if quantity in settings.quantities]
+    if _needs_elastic(settings):
+        found += _boundary_warnings(task.model)
     n_steps = settings.n_equilibration_steps + settings.n_frames * settings.sample_every
     motions = [Motion(kelvin, 1.0, n_steps) for kelvin in settings.temperatures_kelvin]
     return [*found, *coverage_warnings(force_field.on(task.torus), motions)]
@@ -241,8 +260,7 @@ def _check(task: _Task, rest: ElasticConstants | None) -> None:
 
 def _calculate(task: _Task, progress: Progress) -> ThermodynamicsReport:
     settings = task.settings
-    needs_rest = not {"elastic", "expansion"}.isdisjoint(settings.quantities)
-    at_rest = elastic_constants(task.model.force_field) if needs_rest else None
+    at_rest = elastic_constants(task.model.force_field) if _needs_elastic(settings) else None
     _check(task, at_rest)
     warnings = tuple(_warnings(task))
     what = f"thermodynamics, {task.n_steps} steps of {task.torus.n_atoms} atoms"
