@@ -116,9 +116,8 @@ class ExplorationPlan:
         Steps without a call after which the trajectory counts as quiet.
     seed : tuple of int
     tested_error_ev_per_angstrom : float
-        Force error that was expected of the last calculation here, which it confirmed; infinite where none
-        did. Where the mean error is far below it and it is above the limit, a frame is labelled even if the
-        criterion does not call.
+        Force error that the last calculation here found, as expected; infinite where none did. Where it is
+        above the limit and far above the mean error, a frame is labelled even if the criterion does not call.
     n_pool : int
         Frames to choose from at a call, at most.
     complete_pool : bool
@@ -168,7 +167,7 @@ def why_untested(
 ) -> str | None:
     """Why a calculation is needed to confirm errors; None where one has.
 
-    That one expected an error within the limit, or hardly more than is expected now.
+    That one found an error within the limit, or hardly more than is expected now.
 
     Parameters
     ----------
