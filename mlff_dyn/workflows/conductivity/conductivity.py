@@ -287,10 +287,17 @@ def _report(
         further_calculations=frames_for(variances, settings.error_limit_relative**2 - others),
         limited_by=_limit(row),
         clusters=cluster_rows(shares_by_size(phonons, slopes, reference)),
-        warnings=tuple(task.model.warnings),
+        warnings=(*task.model.warnings, *_mesh_warnings(found[-1])),
         files=(*(f"{name}.{suffix}" for name in _PLOTS for suffix in SUFFIXES), "cumulative.json"),
         directory=str(task.folder.path),
     )
+
+
+def _mesh_warnings(found: Conductivity) -> list[str]:
+    if not found.n_without_decay:
+        return []
+    left_out = f"{found.n_without_decay} modes decay into nothing on a q-mesh of {format_mesh(found.mesh)}"
+    return [f"{left_out} and are left out: take a finer conductivity.q_mesh"]
 
 
 def _limit(row: Mapping[str, Any]) -> str:
