@@ -10,11 +10,7 @@ from mlff_dyn.config.section import Section
 
 
 class RampConfig(Section):
-    """Heating: dynamics whose temperature rises along the way, before dynamics at each temperature.
-
-    It finds in one trajectory at which temperature the force field stops being right, and makes calculations
-    somewhat above the temperatures asked for, where hot moments of their dynamics lead.
-    """
+    """Heating before dynamics at each temperature, which finds where the force field stops being right."""
 
     from_kelvin: Real | None = Field(
         default=None,

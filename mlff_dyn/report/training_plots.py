@@ -111,7 +111,7 @@ def plot_errors_over_steps(
 
 
 def plot_ramps(path: Path, ramps: Sequence[ErrorSpan], *, limit: float, asked_kelvin: float) -> None:
-    """Draw predicted errors over the temperature of the atoms, of one ramp after the other.
+    """Draw predicted errors over the temperature of the thermostat, of one ramp after the other.
 
     Parameters
     ----------
@@ -133,10 +133,9 @@ def plot_ramps(path: Path, ramps: Sequence[ErrorSpan], *, limit: float, asked_ke
         figure = Figure(figsize=(5.4, 3.4), layout="constrained")
         panel = figure.subplots()
         for number, ramp in enumerate(ramps, start=1):
-            order = np.argsort(ramp.temperatures_kelvin)
-            x, y = ramp.temperatures_kelvin[order], ramp.errors_relative[order]
+            x, y = ramp.temperatures_kelvin, ramp.errors_relative
             is_last = number == len(ramps)
-            label = f"ramp {number}" if is_last else None
+            label = "last ramp" if is_last else None
             panel.plot(x, y, "o-", ms=2.5, color=COLORS[0] if is_last else _GRAY, lw=1.0, label=label)
         panel.axhline(limit, color=_INK, lw=1.0, ls=(0, (5, 3)), label=f"limit {100 * limit:.3g} %")
         panel.axvline(asked_kelvin, color=_INK, lw=1.0, ls=(0, (1, 2)))

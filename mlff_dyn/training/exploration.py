@@ -218,7 +218,8 @@ def _explore(
     walk = Walk(
         force_field, dynamics, region, stride=stride, limits=limits, barostat=plan.barostat, ramp=plan.ramp
     )
-    between = limits.steps_between_errors(force_field.force_field.expansion.n_parameters, plan.n_steps)
+    n_parameters = force_field.force_field.expansion.n_parameters
+    between = limits.steps_between_errors(n_parameters, torus.n_atoms, plan.n_steps)
     if plan.ramp is not None:
         between = min(between, plan.ramp.steps_between_errors)
         region = region.at(plan.temperature_kelvin)

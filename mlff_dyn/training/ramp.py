@@ -52,8 +52,8 @@ class Ramp:
         return min(self.to_kelvin, self.from_kelvin + self.kelvin_per_step * max(0, step - self.hold_steps))
 
     def stretch(self, before: int, n_steps: int) -> tuple[float, float]:
-        """Temperatures at the beginning and the end of some steps."""
-        return self.kelvin(before), self.kelvin(before + n_steps)
+        """Temperatures at the beginning and the end of some steps, to 0.01 K."""
+        return round(self.kelvin(before), 2), round(self.kelvin(before + n_steps), 2)
 
     def allowance(self, step: int) -> float:
         """Factor of the limit of the mean error there."""

@@ -1,5 +1,8 @@
 """Benchmarks of trainings: the double well, the published model, what is counted."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -10,7 +13,7 @@ from benchmarks.training.double_well import DoubleWell
 from benchmarks.training.materials import MATERIALS
 from benchmarks.training.published import fit_published
 from benchmarks.training.tables import summarize_runs, summarize_verdicts
-from benchmarks.training.trainings import Run
+from benchmarks.training.trainings import Run, Workbench
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.crystal import build_crystal
 from mlff_dyn.lattice.torus import input_supercell
@@ -126,3 +129,15 @@ def test_answers_are_compared_with_held_out_errors():
     assert [run.mistake for run in told] == [0, 1, -1]
     (*_, row) = summarize_verdicts(told)
     assert row == "| 3 | 1 | 1 |"
+
+
+def test_held_out_frames_may_come_from_a_training_of_their_own(tmp_path):
+    """Its calculations are those of the engine, and a bench made again takes all from the folder."""
+    (copper,) = (each for each in MATERIALS if each.system.name == "Cu EMT")
+    system = replace(copper.system, name="Cu sampled", is_cheap=False)
+    material = replace(copper, system=system, n_steps=100, n_test=2, n_plateau=3, sampling_limit=0.05)
+    bench = Workbench(material, tmp_path)
+    assert (tmp_path / "Cu-sampled-sampling" / "run" / "model.h5").exists()
+    assert 0.0 < bench.plateau < 0.05
+    shutil.rmtree(tmp_path / "Cu-sampled-sampling")
+    assert Workbench(material, tmp_path).plateau == bench.plateau

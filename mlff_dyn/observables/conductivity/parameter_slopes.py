@@ -105,10 +105,9 @@ def conductivity_slopes(
     found = phonons.solve(transport)
     tell(1)
     components, mapping = _components(found)
-    kelvin = np.array(transport.temperatures_kelvin)
     of_third, of_scale, reference = [], [], reference_of(transport)
-    for number in range(len(kelvin)):
-        slopes = third_order_slopes(phonons, found, number, float(kelvin[number]), components)[0]
+    for number, kelvin in enumerate(transport.temperatures_kelvin):
+        slopes = third_order_slopes(phonons, found, number, float(kelvin), components)[0]
         of_third.append([phonons.slopes(each) for each in slopes])
         of_scale.append(np.einsum("cpijxyz,pijxyz->c", slopes, third))
         if number == reference:

@@ -209,11 +209,12 @@ def _training(workspace: Workspace, history: TrainingHistory, album: _Album) -> 
         blocks.append(
             album.draw("errors", caption, lambda p: plot_errors_over_steps(p, spans, found, limit=limit))
         )
-    ramps = [_span(each) for each in history.explorations if each.ramped_kelvin and each.trace]
+    ramps = [_heating(each, each.ramped_kelvin) for each in history.explorations if each.ramped_kelvin]
+    ramps = [each for each in ramps if len(each.steps)]
     if ramps:
         caption = (
-            "Predicted force error along each ramp, the last one dark. Above the highest temperature asked "
-            "for, beyond the dotted line, only three times the limit calls."
+            "Predicted force error along each ramp, the last one in blue. Above the highest temperature "
+            "asked for, beyond the dotted line, only three times the limit calls."
         )
         asked = max(workspace.config.training.temperatures_kelvin)
         blocks.append(
@@ -299,6 +300,18 @@ def _span(explored: Explored) -> ErrorSpan:
         steps=explored.first_step + steps,
         errors_relative=np.array(trace.get("trace_predictive_relative", [mean, mean]), float),
         temperatures_kelvin=np.array(kelvin, float),
+    )
+
+
+def _heating(explored: Explored, kelvin: tuple[float, float]) -> ErrorSpan:
+    """Errors of a ramp with the temperatures of its thermostat, which rises from the first error on."""
+    steps = np.array(explored.trace.get("trace_steps", []), float)
+    ends = np.array([steps[0] if len(steps) else 0.0, max(1, explored.n_steps)])
+    return ErrorSpan(
+        temperature_kelvin=None,
+        steps=steps,
+        errors_relative=np.array(explored.trace.get("trace_predictive_relative", []), float),
+        temperatures_kelvin=np.interp(steps, ends, np.array(kelvin)),
     )
 
 

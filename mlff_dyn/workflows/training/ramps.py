@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mlff_dyn.errors import ConfigError
 from mlff_dyn.training.exploration import LEFT_TRUSTED_REGION
 from mlff_dyn.training.limits import LIMITS, DecisionLimits
 from mlff_dyn.training.ramp import Ramp
-from mlff_dyn.units import FS_PER_PS, format_kelvin
+from mlff_dyn.units import FS_PER_PS
 from mlff_dyn.workflows.training.training_journal import RAMP_FROM
 
 if TYPE_CHECKING:
@@ -26,8 +28,7 @@ def ramp_of(config: Config, known: Sequence[Provenance] = (), limits: DecisionLi
     ----------
     config : Config
     known : sequence of Provenance
-        What has been calculated: where ramps have left the trusted region above all temperatures asked for,
-        later ones do not go there.
+        What has been calculated: where ramps have left the trusted region in vain, later ones do not go.
     limits : DecisionLimits
 
     Raises
@@ -57,25 +58,22 @@ def ramp_of(config: Config, known: Sequence[Provenance] = (), limits: DecisionLi
         )
     timestep = config.md.timestep_femtoseconds
     hold = limits.steps(limits.equilibration_femtoseconds, timestep)
-    if len(_left_beyond(known, highest)) >= limits.most_ramps_out:
-        top = highest
+    left = _given_up(known, highest, limits)
+    if left:
+        top = min(highest, *left)
     if not lowest < top:
         return None
     return Ramp(lowest, top, highest, rate / FS_PER_PS * timestep, hold, limits)
 
 
 def ramp_warnings(config: Config, known: Sequence[Provenance], limits: DecisionLimits = LIMITS) -> list[str]:
-    """Say that ramps no longer go beyond the temperatures asked for, and why."""
+    """Say that ramps no longer go as far as the configuration says, and why."""
     highest = max(config.training.temperatures_kelvin)
-    left = _left_beyond(known, highest)
-    if config.training.exploration.ramp is None or len(left) < limits.most_ramps_out:
+    left = _given_up(known, highest, limits)
+    if config.training.exploration.ramp is None or not left:
         return []
-    reached = " and ".join(f"{format_kelvin(kelvin)} K" for kelvin in left[-limits.most_ramps_out :])
-    line = (
-        f"ramps left the trusted region at {reached}, above all temperatures asked for, so later ones end at "
-        f"{format_kelvin(highest)} K: do not use the force field much above it"
-    )
-    return [line]
+    reached = " and ".join(f"{kelvin:.0f} K" for kelvin in left)
+    return [f"ramps left the trusted region at {reached}, so later ones end at {min(highest, *left):.0f} K"]
 
 
 def named_in_journal(where: Where, exploration: Exploration) -> dict[str, float]:
@@ -86,13 +84,18 @@ def named_in_journal(where: Where, exploration: Exploration) -> dict[str, float]
     return {"temperature_kelvin": last, RAMP_FROM: first}
 
 
-def _left_beyond(known: Sequence[Provenance], highest_kelvin: float) -> list[float]:
-    """Temperatures above the highest one asked for at which ramps have left the trusted region."""
-    return [
+def _given_up(known: Sequence[Provenance], highest_kelvin: float, limits: DecisionLimits) -> list[float]:
+    """Temperatures at which ramps have left the trusted region in vain; none if they are too few.
+
+    In vain is what is above all temperatures asked for, or was predicted within its error bars: what ended
+    the dynamics is not lack of data.
+    """
+    found = [
         label.temperature_kelvin
         for label in known
         if label.is_of_ramp
         and (label.reason or "").startswith(LEFT_TRUSTED_REGION)
-        and (label.temperature_kelvin or 0.0) > highest_kelvin
         and label.temperature_kelvin is not None
+        and (label.temperature_kelvin > highest_kelvin or (label.score or np.inf) < limits.accepted_score)
     ]
+    return found if len(found) >= limits.most_ramps_out else []
