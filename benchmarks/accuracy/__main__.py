@@ -28,7 +28,9 @@ PARTS = (
     "expansions",
     "constants",
     "error-bars",
+    "conductivities",
 )
+FOR_OBSERVABLES = ("error-bars", "conductivities")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -82,6 +84,7 @@ def format_table(rows: list[Any]) -> str:
 def measure(part: str, laboratory: Laboratory, arguments: argparse.Namespace) -> list[Any]:
     """Rows of one part for one system; none where it does not apply."""
     from benchmarks.accuracy import (
+        conductivities,
         constants,
         error_bars,
         expansions,
@@ -93,6 +96,8 @@ def measure(part: str, laboratory: Laboratory, arguments: argparse.Namespace) ->
     from benchmarks.accuracy.laboratory import Laboratory
     from benchmarks.accuracy.systems import CHEAP_FOR_TERSOFF, TERSOFF
 
+    if laboratory.system.is_for_observables and part not in FOR_OBSERVABLES:
+        return []
     if part == "transfers":
         if laboratory.system.name != CHEAP_FOR_TERSOFF:
             return []
@@ -106,6 +111,7 @@ def measure(part: str, laboratory: Laboratory, arguments: argparse.Namespace) ->
         "expansions": expansions.expansions,
         "constants": constants.constants,
         "error-bars": error_bars.error_bars,
+        "conductivities": partial(conductivities.conductivities, with_peers=not arguments.no_peers),
     }
     return list(measures_of[part](laboratory))
 

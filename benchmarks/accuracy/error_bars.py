@@ -10,43 +10,43 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
-from ase import Atoms
-from ase.optimize import BFGS
-from phonopy import Phonopy
 from phonopy.physical_units import get_physical_units
 
-from benchmarks.accuracy.measures import both_expansions, on_expansion, rms
-from mlff_dyn.formats.phonopy_cells import phonopy_cells
-from mlff_dyn.kernels.strain.moves import unit_strains
-from mlff_dyn.lattice.deformation import strained_lattice
+from benchmarks.accuracy.conductivities import as_proposed
+from benchmarks.accuracy.finite_differences import STEP_ANGSTROM, FiniteDifferences
+from benchmarks.accuracy.measures import LATTICE, OWN, on_expansion, rms
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.observables.elastic import elastic_constants
-from mlff_dyn.observables.sampled_phonons import sampled_phonons
-from mlff_dyn.units import EV_PER_ANGSTROM3_GPA
+from mlff_dyn.observables.quasi_harmonic import quasi_harmonic
+from mlff_dyn.observables.rest_energy import RestEnergy
+from mlff_dyn.observables.sampled_phonons import Estimate, SampledPhonons, sampled_phonons
+from mlff_dyn.observables.thermal_sums import thermal_sums
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from phonopy.structure.atoms import PhonopyAtoms
+    from phonopy import Phonopy
 
     from benchmarks.accuracy.laboratory import Laboratory
     from mlff_dyn.model.expansion import SupercellExpansion
 
 TRAINING_COUNTS = (2, 4, 8)
-N_FRAMES = {"Si Tersoff": 160, "c-BAs GFN1": 80}
+N_FRAMES = {"Cu EMT 2-4": 24, "Si Tersoff": 160, "c-BAs GFN1": 64, "NaCl GFN1": 48}
 """Thermal frames that are calculated, by system."""
 N_TRAININGS = 20
 N_SAMPLES = 24
 MESH = (6, 6, 6)
 KELVIN = 300.0
 STEPS_ANGSTROM = (0.02, 0.04)
-ONE_STEP_ANGSTROM = 0.03
 LEAST_THZ = 0.1
 ELASTIC = "elastic constants"
-STRAIN = 1e-3
-LARGEST_FORCE = 1e-4
-"""Of a relaxed atom, eV/Å."""
+EXPANSION = "thermal expansion"
+STRAINS = (-0.007, -0.0035, 0.0, 0.0035, 0.007)
+"""Of energies at rest; of phonons those next to none."""
+TEMPERATURE_SHARE = 0.02
+"""Step of the temperature for the rate of expansion, over the temperature."""
+N_NEWTON = 30
 
 Arrays = dict[str, np.ndarray]
 
@@ -60,10 +60,11 @@ class ErrorBar:
     system, program, quantity : str
     n_calculations : int          frames of each training
     n_trainings : int             that share no frame
-    rms_error : float             THz; of the free energy meV per primitive cell, of elastic constants GPa
+    rms_error : float             THz; of the free energy meV per primitive cell, of elastic constants GPa,
+                                  of the expansion 1/MK
     rms_z : float
     fraction_within_one_sd : float
-    rms_z_of_one_step : float     with finite differences of one step, `ONE_STEP_ANGSTROM`, for the truth
+    rms_z_of_one_step : float     with finite differences of one step, `STEP_ANGSTROM`, for the truth
     """
 
     system: str
@@ -78,18 +79,18 @@ class ErrorBar:
 
 
 def error_bars(laboratory: Laboratory) -> Iterator[ErrorBar]:
-    """Frequencies on a mesh, harmonic free energy and, by a cheap reference, elastic constants."""
+    """Frequencies on a mesh, harmonic free energy, elastic constants and quasi-harmonic expansion."""
     if laboratory.system.name not in N_FRAMES:
         return
-    is_cheap = laboratory.system.is_cheap
     laboratory = laboratory.sampled_by_a_force_field()
     reference = _Reference(laboratory)
-    elastic = {ELASTIC: reference.elastic_constants()} if is_cheap else {}
-    steps = (reference.at_rest(), reference.of_step(ONE_STEP_ANGSTROM))
+    elastic = {ELASTIC: reference.elastic_constants()}
+    steps = (reference.at_rest(), reference.of_step(STEP_ANGSTROM))
     truth, one_step = ({**values, **elastic} for values in steps)
     first = laboratory.system.temperatures_kelvin[0]
     frames = laboratory.frames(first, N_FRAMES[laboratory.system.name])
-    for program, supercell in both_expansions(laboratory).items():
+    expansions = {OWN: as_proposed(laboratory), LATTICE: laboratory.supercell}
+    for program, supercell in expansions.items():
         rows = on_expansion(supercell, frames)
         for count in TRAINING_COUNTS:
             n_trainings = min(N_TRAININGS, len(rows) // count)
@@ -117,19 +118,17 @@ def error_bars(laboratory: Laboratory) -> Iterator[ErrorBar]:
 
 
 class _Reference:
-    """Finite differences of the reference calculator on the training supercell."""
+    """The same quantities by finite differences of the reference calculator, by name."""
 
     def __init__(self, laboratory: Laboratory) -> None:
-        self._laboratory = laboratory
+        self._differences = FiniteDifferences(laboratory)
 
     def of_step(self, displacement_angstrom: float) -> Arrays:
-        """What phonopy makes of displacements of one length, by name, as `_of_phonon` gives it."""
-        phonon = Phonopy(**phonopy_cells(self._laboratory.torus), log_level=0)
-        phonon.generate_displacements(distance=displacement_angstrom, is_plusminus=True)
-        phonon.forces = [self._forces(cell) for cell in phonon.supercells_with_displacements]
-        phonon.produce_force_constants()
-        phonon.symmetrize_force_constants()
-        return _of_phonon(phonon)
+        """By displacements of one length."""
+        differences = self._differences
+        of_rest = _of_phonon(differences.second(displacement_angstrom))
+        rates = self._expansion(lambda strain: differences.second(displacement_angstrom, strain))
+        return {**of_rest, EXPANSION: np.array([rates])}
 
     def at_rest(self) -> Arrays:
         """Limit of small displacements: their error grows with the square of the length."""
@@ -137,34 +136,41 @@ class _Reference:
         return {name: (4.0 * short[name] - long[name]) / 3.0 for name in short}
 
     def elastic_constants(self) -> np.ndarray:
-        """C11, C12 and C44 of a cubic crystal, GPa, from the stress of strained cells whose atoms relax."""
-        along, shear = (self._stress_slope(unit_strains()[number]) for number in (0, 3))
-        return np.array([along[0], along[1:3].mean(), shear[3]])
+        """C11, C12 and C44 of a cubic crystal, GPa."""
+        return self._differences.elastic_constants()
 
-    def _stress_slope(self, unit: np.ndarray) -> np.ndarray:
-        found = []
-        for strain in (STRAIN * unit, -STRAIN * unit):
-            atoms = self._laboratory.atoms.copy()
-            atoms.set_cell(strained_lattice(atoms.cell.array, strain), scale_atoms=True)
-            atoms.calc = self._laboratory.system.make_calculator()
-            BFGS(atoms, logfile=None).run(fmax=LARGEST_FORCE, steps=100)
-            found.append(atoms.get_stress())
-        return EV_PER_ANGSTROM3_GPA * (found[0] - found[1]) / (2.0 * STRAIN)
-
-    def _forces(self, cell: PhonopyAtoms) -> np.ndarray:
-        atoms = Atoms(cell.symbols, scaled_positions=cell.scaled_positions, cell=cell.cell, pbc=True)
-        atoms.calc = self._laboratory.system.make_calculator()
-        return atoms.get_forces()
+    def _expansion(self, phonon: Callable[[float], Phonopy]) -> float:
+        """Quasi-harmonic coefficient of linear expansion of a cubic crystal without stress at rest, 1/MK."""
+        energy = np.polynomial.Polynomial.fit(
+            STRAINS, self._differences.energies(STRAINS), len(STRAINS) - 1
+        ).convert()
+        kelvin = KELVIN * np.array([1.0 - TEMPERATURE_SHARE, 1.0 + TEMPERATURE_SHARE])
+        back, none, there = (
+            thermal_sums(phonon(strain), MESH, kelvin, is_classical=False)["free_energy"]
+            for strain in (-STRAINS[-2], 0.0, STRAINS[-2])
+        )
+        slopes = (there - back) / (2.0 * STRAINS[-2])
+        curvatures = (there + back - 2.0 * none) / STRAINS[-2] ** 2
+        strains = []
+        for slope, curvature in zip(slopes, curvatures, strict=True):
+            strain = 0.0
+            for _ in range(N_NEWTON):
+                rest = energy.deriv()(strain) - energy.deriv()(0.0)
+                stiffness = energy.deriv(2)(strain) + curvature
+                strain -= (rest + slope + curvature * strain) / stiffness
+            strains.append(strain)
+        return 1e6 * float(strains[1] - strains[0]) / (1.0 + np.mean(strains)) / float(np.ptp(kelvin))
 
 
 def _of_phonon(phonon: Phonopy) -> Arrays:
     """Frequencies (THz) of a mesh but for those that vanish, and the free energy (meV)."""
-    phonon.run_mesh(MESH, is_mesh_symmetry=False)
-    frequencies = np.sort(np.array(phonon.mesh.frequencies), axis=1)
+    phonon.run_mesh(MESH, is_gamma_center=True)
+    weights = phonon.mesh.weights
+    frequencies = np.repeat(np.sort(np.array(phonon.mesh.frequencies), axis=1), weights, axis=0)
     phonon.run_thermal_properties(temperatures=[KELVIN], cutoff_frequency=LEAST_THZ)
     energy = np.asarray(phonon.thermal_properties.free_energy) / get_physical_units().EvTokJmol * 1e3
     kept = np.ones(frequencies.shape, bool)
-    kept[np.linalg.norm(phonon.mesh.qpoints, axis=1).argmin(), :3] = False
+    kept[np.linalg.norm(np.repeat(phonon.mesh.qpoints, weights, axis=0), axis=1).argmin(), :3] = False
     return {"frequencies": frequencies[kept], "free energy": energy}
 
 
@@ -175,6 +181,18 @@ def _measured(supercell: SupercellExpansion, data: FitData, *, seed: int) -> tup
         _of_phonon(phonons.choose(0)),
         phonons.spread(lambda number: _of_phonon(phonons.choose(number))),
     )
-    found = elastic_constants(force_field)
+    found, expansion = elastic_constants(force_field), _expansion(phonons)
     of_cubic = ([0, 0, 3], [0, 1, 3])
-    return {**values, ELASTIC: found.values[of_cubic]}, {**sds, ELASTIC: found.sds[of_cubic]}
+    return (
+        {**values, ELASTIC: found.values[of_cubic], EXPANSION: expansion.value},
+        {**sds, ELASTIC: found.sds[of_cubic], EXPANSION: expansion.sd},
+    )
+
+
+def _expansion(phonons: SampledPhonons) -> Estimate:
+    """Quasi-harmonic coefficient of linear expansion of a cubic crystal, 1/MK, as `thermodynamics` has it."""
+    rest = RestEnergy(phonons.force_field, 0.0)
+    found = quasi_harmonic(phonons, rest, MESH, [KELVIN])["quantum"]
+    scale = 1e6 / np.sqrt(3.0) / (1.0 + found.amounts[0, 0] / np.sqrt(3.0))
+    sd = phonons.force_field.calibration * np.std(found.rate_samples[:, 0, 0], ddof=1)
+    return Estimate(scale * found.rates[0], np.array([scale * sd]))

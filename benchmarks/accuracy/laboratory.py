@@ -27,11 +27,13 @@ from mlff_dyn.training.initial import rattled_displacements
 from mlff_dyn.workflows.snapshots import displaced_atoms
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from ase import Atoms
 
     from benchmarks.accuracy.systems import System
+    from mlff_dyn.kernels.dynamics import MdKernel
 
 _RATTLED = 4
 _RATTLE_ANGSTROM = 0.05
@@ -57,10 +59,15 @@ class Laboratory:
     ----------
     system : System
     folder : Path
+    sampler : callable, optional
+        Force field on the training supercell whose dynamics the frames of a system are of that is not cheap.
     """
 
-    def __init__(self, system: System, folder: Path) -> None:
+    def __init__(
+        self, system: System, folder: Path, sampler: Callable[[Torus], MdKernel] | None = None
+    ) -> None:
         self.system = system
+        self._given_sampler = sampler
         self._folder = folder
         atoms = system.make_atoms()
         self.atoms = atoms
@@ -87,10 +94,14 @@ class Laboratory:
         basis = build_basis(self.crystal, self.system.local_cutoffs, self.torus)
         return Expansion(basis, local=local_basis(self.crystal, self.system.local)).on(self.torus)
 
+    def path(self, name: str) -> Path:
+        """File of this system that is kept."""
+        system = self.system.name.partition(" 2-")[0].replace(" ", "-")
+        return self._folder / f"{system}-{name}"
+
     def frames(self, temperature_kelvin: float, count: int) -> list[LabelledFrame]:
         """Thermal frames with reference forces; the same ones at every call, made when first asked for."""
-        name = self.system.name.partition(" 2-")[0].replace(" ", "-")
-        path = self._folder / f"{name}-{temperature_kelvin:g}K.extxyz"
+        path = self.path(f"{temperature_kelvin:g}K.extxyz")
         snapshots = list(read_snapshots(path)) if path.exists() else []
         if len(snapshots) < count:
             snapshots += [
@@ -148,8 +159,10 @@ class Laboratory:
             raise RuntimeError(f"{self.system.name}: dynamics at {kelvin} left the trusted region")
         return run.displacements
 
-    def _sampler(self, temperature_kelvin: float):  # noqa: ANN202 (a ForceKernel of either version)
+    def _sampler(self, temperature_kelvin: float) -> MdKernel:
         """Force field of rattled frames, and for higher temperatures of those of the training as well."""
+        if self._given_sampler is not None:
+            return self._given_sampler(self.torus)
         first, *_ = self.system.temperatures_kelvin
         thermal = self.frames(first, max(self.system.training_counts)) if temperature_kelvin > first else []
         return fit_force_field(self.basis, FitData([*self._rattled, *thermal])).on(self.torus).kernel

@@ -1,4 +1,4 @@
-"""What others make of the same frames: hiPhive with its own cutoffs, scikit-learn on our design matrix."""
+"""What others make of the same frames: hiPhive and symfc with cutoffs, scikit-learn on our design matrix."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from mlff_dyn.lattice.wigner_seitz import largest_safe_cutoff
@@ -17,6 +18,9 @@ from mlff_dyn.workflows.snapshots import displaced_atoms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from phono3py import Phono3py
+    from phonopy.structure.atoms import PhonopyAtoms
 
     from benchmarks.accuracy.laboratory import Laboratory
     from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
@@ -70,6 +74,24 @@ class HiphiveFit:
 
     def errors(self, training: Sequence[LabelledFrame], test: Sequence[LabelledFrame]) -> np.ndarray:
         """Force errors on the test frames, eV/Å."""
+        matrix = np.concatenate([self._matrix(rows) for rows in test])
+        return matrix @ self._parameters(training) - np.concatenate([rows.forces for rows in test])
+
+    def force_constants(
+        self, training: Sequence[LabelledFrame], phono3py: Phono3py
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Orders 2 and 3, compact, in the atoms of phono3py."""
+        from hiphive import ForceConstantPotential
+
+        atoms = _ase_atoms(phono3py.supercell)
+        with contextlib.redirect_stdout(io.StringIO()):
+            potential = ForceConstantPotential(self._space, self._parameters(training))
+            found = potential.get_force_constants(atoms)
+        firsts = np.array(phono3py.primitive.p2s_map)
+        second, third = (found.get_fc_array(order)[firsts] for order in (2, 3))
+        return np.ascontiguousarray(second), np.ascontiguousarray(third)
+
+    def _parameters(self, training: Sequence[LabelledFrame]) -> np.ndarray:
         from trainstation import Optimizer
 
         data = (
@@ -80,8 +102,51 @@ class HiphiveFit:
             warnings.simplefilter("ignore")
             optimizer = Optimizer(data, fit_method=self._method, train_size=1.0)
             optimizer.train()
-        matrix = np.concatenate([self._matrix(rows) for rows in test])
-        return matrix @ optimizer.parameters - np.concatenate([rows.forces for rows in test])
+        return optimizer.parameters
+
+
+class SymfcFit:
+    """Order 2 over the whole cell and order 3 within a cutoff, as phono3py has symfc fit them.
+
+    Parameters
+    ----------
+    laboratory : Laboratory
+    phono3py : Phono3py
+        Of the training supercell.
+    """
+
+    name = "symfc, orders 2-3"
+
+    def __init__(self, laboratory: Laboratory, phono3py: Phono3py) -> None:
+        self._laboratory, self._phono3py = laboratory, phono3py
+
+    @cached_property
+    def _symfc(self):  # noqa: ANN202 (symfc is imported on use)
+        from symfc import Symfc
+        from symfc.utils.utils import SymfcAtoms
+
+        cell = self._phono3py.supercell
+        atoms = SymfcAtoms(cell=cell.cell, scaled_positions=cell.scaled_positions, numbers=cell.numbers)
+        found = Symfc(atoms, cutoff={3: float(self._laboratory.system.cutoffs[3])})
+        found.compute_basis_set(max_order=3)
+        return found
+
+    def force_constants(
+        self, training: Sequence[LabelledFrame], phono3py: Phono3py
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Orders 2 and 3, compact, in the atoms of phono3py."""
+        places = self._laboratory.torus.match(phono3py.supercell.positions)[0]
+        symfc = self._symfc
+        symfc.displacements = np.array([rows.displacements[places] for rows in training])
+        symfc.forces = np.array([rows.forces.reshape(-1, 3)[places] for rows in training])
+        symfc.solve(max_order=3, is_compact_fc=False)
+        firsts = np.array(phono3py.primitive.p2s_map)
+        second, third = (symfc.force_constants[order][firsts] for order in (2, 3))
+        return np.ascontiguousarray(second), np.ascontiguousarray(third)
+
+
+def _ase_atoms(cell: PhonopyAtoms) -> Atoms:
+    return Atoms(cell.symbols, scaled_positions=cell.scaled_positions, cell=cell.cell, pbc=True)
 
 
 class BayesianRidgeFit:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+    from benchmarks.accuracy.conductivities import ConductivityPoint
     from benchmarks.accuracy.expansions import ExpansionPoint
     from benchmarks.accuracy.forecasts import ForecastScore
     from benchmarks.accuracy.measures import Point, Score
@@ -128,6 +129,34 @@ def plot_expansions(path: Path, points: list[ExpansionPoint]) -> None:
             axis.legend(fontsize=6)
 
 
+def plot_conductivities(path: Path, points: list[ConductivityPoint]) -> None:
+    """Conductivity over that of finite differences; bars from the lowest to the highest training."""
+    labels = {"ylabel": "conductivity / finite differences"}
+    with _picture(path, points, lambda p: p.system, lambda p: p.program, **labels) as panels:
+        for axis, curves in panels:
+            axis.axhline(1.0, color="0.6", linewidth=0.8)
+            for place, (program, curve) in enumerate(curves.items()):
+                style, color, width = _PROGRAM_STYLES.get(program, ("s--", f"C{place}", 1.2))
+                counts = np.array([p.n_calculations for p in curve]) * 1.05 ** (place - len(curves) / 2)
+                middle, low, high, sd = (
+                    np.array([getattr(p, name) for p in curve])
+                    for name in ("median_ratio", "lowest_ratio", "highest_ratio", "median_sd")
+                )
+                looks = {"color": color, "markersize": 4, "linewidth": width, "elinewidth": 1}
+                axis.errorbar(
+                    counts, middle, [middle - low, high - middle], fmt=style, label=program, **looks
+                )
+                if program == OWN:
+                    band = {"color": color, "alpha": 0.2, "linewidth": 0}
+                    axis.fill_between(counts, np.exp(-sd), np.exp(sd), label="its error bar", **band)
+            ours = [p for p in curves[OWN] if p.n_calculations > 1]
+            reach = 2.0 * max(abs(value - 1.0) for p in ours for value in (p.lowest_ratio, p.highest_ratio))
+            axis.set(ylim=(1.0 - reach, 1.0 + reach))
+            axis.set_xscale("log", base=2)
+            axis.xaxis.set_major_formatter("{x:g}")
+            axis.legend(fontsize=6)
+
+
 def _size_of_expansion(point: ExpansionPoint) -> str:
     is_proposed = point.expansion.startswith("proposed")
     return f"{point.n_parameters} parameters" + (", proposed" if is_proposed else "")
@@ -201,4 +230,5 @@ PLOTS: dict[str, Callable[[Path, list[Any]], None]] = {
     "selections": plot_selections,
     "transfers": plot_transfers,
     "expansions": plot_expansions,
+    "conductivities": plot_conductivities,
 }

@@ -34,7 +34,7 @@ class System:
     ----------
     name : str
     needs : tuple of str                 modules or programs of the reference calculator
-    supercell : tuple of int
+    supercell : tuple of int             or three rows of such
     cutoffs : mapping                    Å by order, where force constants are all there is
     local_cutoffs : mapping              Å by order, beside a local part
     timestep_femtoseconds : float
@@ -46,13 +46,15 @@ class System:
     local : LocalSettings
     n_test : int                         frames at the first temperature that are never trained on
     repeats : int                        choices of the training frames, at most
+    longest_pair_angstrom : float        of displaced pairs, in finite differences of order 3; None: all
+    is_for_observables : bool            it is measured for error bars of observables alone
     """
 
     name: str
     needs: tuple[str, ...]
     make_atoms: Callable[[], Atoms]
     make_calculator: Callable[[], Calculator]
-    supercell: tuple[int, int, int]
+    supercell: tuple[int, int, int] | tuple[tuple[int, int, int], ...]
     cutoffs: Cutoffs
     local_cutoffs: Cutoffs
     timestep_femtoseconds: float
@@ -64,6 +66,8 @@ class System:
     local: LocalSettings = LOCAL
     n_test: int = 8
     repeats: int = 5
+    longest_pair_angstrom: float | None = None
+    is_for_observables: bool = False
 
 
 def _copper() -> Atoms:
@@ -112,6 +116,10 @@ def _pwx() -> Calculator:
 
 def _boron_arsenide() -> Atoms:
     return read(STRUCTURES / "BAs-gfn1.vasp")
+
+
+def _sodium_chloride() -> Atoms:
+    return bulk("NaCl", "rocksalt", 5.457, cubic=True)
 
 
 def _gfn1() -> Calculator:
@@ -191,6 +199,20 @@ SYSTEMS = (
         (300, 450, 600, 900),
         is_cheap=False,
         n_more=8,
+        longest_pair_angstrom=3.5,
+    ),
+    System(
+        "NaCl GFN1",
+        ("tblite",),
+        _sodium_chloride,
+        _gfn1,
+        ((-1, 1, 1), (1, -1, 1), (1, 1, -1)),
+        {2: "full", 3: 4.7, 4: 3.9},
+        {2: "full", 3: 4.7},
+        2.0,
+        (300,),
+        is_cheap=False,
+        is_for_observables=True,
     ),
 )
 CHEAP_FOR_TERSOFF = "Si Stillinger-Weber"

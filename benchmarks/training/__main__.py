@@ -65,6 +65,9 @@ def runs_of(workbench: Workbench, seed: int, arguments: argparse.Namespace) -> l
             run = run_published(workbench, seed, arguments.output / "frames", folder)
         else:
             run = run_training(workbench, criterion, seed, folder)
+        if run is None:
+            print(f"{name}: failed", file=sys.stderr, flush=True)
+            continue
         text = f"{name}: {run.status}, {run.calculations} calculations, {run.needed} to the plateau"
         print(f"{text}, {100 * run.errors[-1]:.3g} %, {run.seconds:.0f} s", file=sys.stderr, flush=True)
         runs.append(run)
@@ -91,7 +94,7 @@ def main() -> int:
         print(slow, file=sys.stderr)
         return 2
     from benchmarks.training.plots import plot_runs
-    from benchmarks.training.tables import summarize_long_runs, summarize_runs
+    from benchmarks.training.tables import summarize_long_runs, summarize_runs, summarize_verdicts
     from benchmarks.training.trainings import Workbench
 
     frames, materials = arguments.output / "frames", chosen_materials(arguments)
@@ -112,7 +115,8 @@ def main() -> int:
     order = [material.system.name for material in materials]
     runs.sort(key=lambda run: (order.index(run.material), KINDS.index(run.criterion), run.seed))
     plot_runs(arguments.output / "training.png", runs)
-    print("\n".join([*summarize_runs(runs), "", *summarize_long_runs(long_runs)]))
+    tables = [summarize_runs(runs), summarize_verdicts(runs), summarize_long_runs(long_runs)]
+    print("\n\n".join("\n".join(table) for table in tables))
     return 0
 
 

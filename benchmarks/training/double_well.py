@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
-from ase.neighborlist import neighbor_list
 
 if TYPE_CHECKING:
     from ase import Atoms
+
+_STEPS = np.array(list(itertools.product((-2, 0, 2), repeat=3)))
+_FIRST = _STEPS[np.sum(_STEPS**2, axis=1) == 4]
+_SECOND = _STEPS[np.sum(_STEPS**2, axis=1) == 8]
+_CAGE = np.array(list(itertools.product((-1, 1), repeat=3)))
 
 
 class DoubleWell(Calculator):
@@ -22,6 +27,9 @@ class DoubleWell(Calculator):
         quadratic / 2 |s|² + quartic / 4 (|s|⁴ + Σ sₖ⁴)
 
     (eV/Å², eV/Å⁴). The wells at s along (1, 1, 1) are 0.20 eV deep, those between neighboring ones 0.18 eV.
+
+    The cell has edges along the cubic axes, at least three conventional cells long, and a site at its origin.
+    Neighbors are those of the ideal crystal; atoms stay within 1 Å of their sites along each axis.
     """
 
     implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
@@ -39,25 +47,32 @@ class DoubleWell(Calculator):
     ) -> None:
         """Energy and forces."""
         super().calculate(atoms, properties, system_changes)
-        numbers, first = self.atoms.numbers, self.distance_angstrom
-        is_heavy = numbers == numbers.max()
-        i, j, steps, lengths = neighbor_list("ijDd", self.atoms, 1.6 * first)
-        at_rest = np.where(lengths < 1.2 * first, first, np.sqrt(2.0) * first)
-        is_like = (numbers[i] == numbers[j]) & (lengths > 0.8 * first)
-        springs = np.where(is_heavy[i], self.weak_spring, self.spring) * is_like
-        stretch = lengths - at_rest
-        energy = 0.25 * float(springs @ stretch**2)
-        forces = np.zeros((len(numbers), 3))
-        np.add.at(forces, i, (springs * stretch / lengths)[:, None] * steps)
-        in_cage = is_heavy[i] & (numbers[i] != numbers[j]) & (lengths < 1.2 * first)
-        counts = np.maximum(np.bincount(i[in_cage], minlength=len(numbers)), 1)[:, None]
-        off = np.zeros_like(forces)
-        np.subtract.at(off, i[in_cage], steps[in_cage])
-        off *= is_heavy[:, None] / counts
+        first, cell = self.distance_angstrom, self.atoms.cell.array
+        halves = 2 * np.rint(self.atoms.cell.lengths() / first).astype(int)
+        step = cell / halves[:, None]
+        exact = self.atoms.positions @ np.linalg.inv(step)
+        sites = np.rint(exact).astype(int)
+        moved = (exact - sites) @ step
+        atom_at = np.zeros(halves, dtype=int)
+        atom_at[tuple((sites % halves).T)] = np.arange(len(sites))
+
+        def neighbors(steps: np.ndarray) -> np.ndarray:
+            return atom_at[tuple(np.moveaxis((sites[:, None] + steps) % halves, -1, 0))]
+
+        is_heavy = self.atoms.numbers == self.atoms.numbers.max()
+        springs = np.where(is_heavy, self.weak_spring, self.spring)
+        energy, forces = 0.0, np.zeros_like(moved)
+        for steps, length in ((_FIRST, first), (_SECOND, np.sqrt(2.0) * first)):
+            apart = steps @ step + moved[neighbors(steps)] - moved[:, None]
+            lengths = np.linalg.norm(apart, axis=-1)
+            stretch = lengths - length
+            energy += 0.25 * float(springs @ np.sum(stretch**2, axis=1))
+            forces += springs[:, None] * np.einsum("ij,ijk->ik", stretch / lengths, apart)
+        around = neighbors(_CAGE)
+        off = np.where(is_heavy[:, None], moved - moved[around].mean(axis=1), 0.0)
         squares = np.sum(off**2, axis=1)
         fourth = squares @ squares + np.sum(off**4)
         energy += 0.5 * self.quadratic * float(squares.sum()) + 0.25 * self.quartic * float(fourth)
         slope = self.quadratic * off + self.quartic * (squares[:, None] * off + off**3)
-        forces -= slope
-        np.add.at(forces, j[in_cage], (slope / counts)[i[in_cage]])
+        forces += slope[around].mean(axis=1) - slope
         self.results = {"energy": energy, "forces": forces}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from benchmarks.training.trainings import Run
 
+_MOST_COLUMNS = 3
 _COLORS = {
     "trajectory": "C3",
     "paper": "C0",
@@ -30,19 +31,25 @@ _COLORS = {
 def plot_runs(path: Path, runs: Sequence[Run]) -> None:
     """Draw medians over the seeds, single trainings thinly, and a dot where each of them ended."""
     materials = list(dict.fromkeys(run.material for run in runs))
-    figure = Figure(figsize=(3.4 * len(materials) + 0.6, 3.6), layout="constrained")
-    panels = figure.subplots(1, len(materials), squeeze=False)[0]
+    n_columns = min(_MOST_COLUMNS, len(materials))
+    n_rows = -(-len(materials) // n_columns)
+    figure = Figure(figsize=(3.4 * n_columns + 0.6, 3.1 * n_rows + 0.5), layout="constrained")
+    grid = figure.subplots(n_rows, n_columns, squeeze=False)
+    panels = grid.ravel()[: len(materials)]
+    for panel in grid.ravel()[len(materials) :]:
+        panel.set_axis_off()
     for panel, material in zip(panels, materials, strict=True):
         own = [run for run in runs if run.material == material]
         panel.axhline(100 * own[0].plateau, color="k", lw=0.8, ls=":")
         for criterion in dict.fromkeys(run.criterion for run in own):
             _draw(panel, [run for run in own if run.criterion == criterion], criterion)
         panel.set(title=material, xlabel="Calculations", xscale="log", yscale="log")
-        panel.set_xticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
+        panel.set_xticks([1, 2, 5, 10, 20, 30], ["1", "2", "5", "10", "20", "30"])
         panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         panel.yaxis.set_major_formatter(FormatStrFormatter("%g"))
         panel.minorticks_off()
-    panels[0].set_ylabel("Held-out force error (%)")
+    for panel in grid[:, 0]:
+        panel.set_ylabel("Held-out force error (%)")
     handles = {line.get_label(): line for panel in panels for line in panel.get_lines()}
     shown = [name for name in _COLORS if name in handles]
     figure.legend([handles[name] for name in shown], shown, loc="outside lower center", ncols=len(shown))

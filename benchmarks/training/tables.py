@@ -6,6 +6,8 @@ from collections import defaultdict
 from statistics import median
 from typing import TYPE_CHECKING
 
+from benchmarks.training.trainings import PUBLISHED
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -27,6 +29,7 @@ def summarize_runs(runs: Sequence[Run]) -> list[str]:
         "error, %",
         "predicted / true",
         "left",
+        "converged",
     )
     rows = []
     for (material, criterion), group in groups.items():
@@ -40,9 +43,17 @@ def summarize_runs(runs: Sequence[Run]) -> list[str]:
                 _by_temperature([run.errors_at for run in group], 100.0),
                 _by_temperature([run.ratios_at for run in group]),
                 str(sum(run.n_stopped for run in group)),
+                _said(group),
             )
         )
     return _table(names, rows)
+
+
+def summarize_verdicts(runs: Sequence[Run]) -> list[str]:
+    """One row: trainings, and those whose answer is wrong about the limit, both ways."""
+    judged = [run.mistake for run in runs if run.criterion != PUBLISHED]
+    counts = [len(judged), judged.count(1), judged.count(-1)]
+    return _table(("trainings", "wrongly converged", "wrongly not"), [[str(n) for n in counts]])
 
 
 def summarize_long_runs(runs: Sequence[LongRun]) -> list[str]:
@@ -68,6 +79,14 @@ def _needed(group: Sequence[Run]) -> str:
     needed = median(run.needed for run in group)
     n_short = sum(run.needed > run.calculations for run in group)
     return f"> {needed - 1:g}" if 2 * n_short > len(group) else f"{needed:g}"
+
+
+def _said(group: Sequence[Run]) -> str:
+    """How many are converged by their own answer, and below their limit by held-out frames."""
+    if group[0].criterion == PUBLISHED:
+        return ""
+    n_converged = sum(run.status == "converged" for run in group)
+    return f"{n_converged}, {n_converged - sum(run.mistake for run in group)}"
 
 
 def _by_temperature(values: Sequence[dict[str, float]], factor: float = 1.0) -> str:

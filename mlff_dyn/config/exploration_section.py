@@ -53,7 +53,11 @@ class ExplorationConfig(Section):
         default=True, description="Own dynamics, too; `false`: nothing but the frames of `file`."
     )
 
-    ramp: RampConfig | None = Field(default=None, description=RampConfig.__doc__)
+    ramp: RampConfig | None = Field(
+        default=None,
+        description="Heating: dynamics whose temperature rises along the way, before dynamics at each "
+        "temperature.",
+    )
 
     @model_validator(mode="after")
     def _has_frames(self) -> "ExplorationConfig":

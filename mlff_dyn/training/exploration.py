@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 LEFT_TRUSTED_REGION = "left the trusted region"
 QUIET = "no call"
 UNTESTED = "no calculation has tested this temperature yet"
+UNCONFIRMED = "no calculation has confirmed so small an error here yet"
 _LOOKED_BACK = 20
 """Frames among which a trajectory that left looks for its last sound one."""
 
@@ -44,7 +45,7 @@ class Exploration:
     Attributes
     ----------
     reason : str
-        `QUIET`, `UNTESTED`, `LEFT_TRUSTED_REGION` or the value of a `Decision`.
+        `QUIET`, `UNTESTED`, `UNCONFIRMED`, `LEFT_TRUSTED_REGION` or the value of a `Decision`.
     to_label : Frames
         Candidates, and the frame at which the trajectory ended if it may be labelled.
     choice : Frames
@@ -114,8 +115,9 @@ class ExplorationPlan:
     n_steps : int
         Steps without a call after which the trajectory counts as quiet.
     seed : tuple of int
-    must_label : bool
-        Label a frame even if the criterion does not call, as no calculation has tested the model here yet.
+    tested_error_ev_per_angstrom : float
+        Force error that was expected of the last calculation here, which it confirmed; infinite where none
+        did. Where the mean error is far below it, a frame is labelled even if the criterion does not call.
     n_pool : int
         Frames to choose from at a call, at most.
     complete_pool : bool
@@ -140,7 +142,7 @@ class ExplorationPlan:
     timestep_femtoseconds: float
     n_steps: int
     seed: tuple[int, ...]
-    must_label: bool
+    tested_error_ev_per_angstrom: float
     n_pool: int = 50
     complete_pool: bool = False
     pools_quiet: bool = False
@@ -155,6 +157,24 @@ class ExplorationPlan:
     def highest_kelvin(self) -> float:
         """Temperature at its end."""
         return self.temperature_kelvin if self.ramp is None else self.ramp.to_kelvin
+
+
+def why_untested(
+    errors: MeanErrors, tested_error_ev_per_angstrom: float, limits: DecisionLimits = LIMITS
+) -> str | None:
+    """Why a calculation is needed to confirm errors; None where one has: it expected hardly more.
+
+    Parameters
+    ----------
+    errors : MeanErrors
+    tested_error_ev_per_angstrom : float
+        See `ExplorationPlan`.
+    limits : DecisionLimits
+    """
+    expected = errors.predictive * errors.force_rms_ev_per_angstrom
+    if tested_error_ev_per_angstrom <= limits.confirmed_factor * expected:
+        return None
+    return UNTESTED if np.isinf(tested_error_ev_per_angstrom) else UNCONFIRMED
 
 
 def explore(
@@ -285,11 +305,10 @@ class _Watch:
             if decision is Decision.CANDIDATE:
                 record.keep_candidate()
                 continue
-            reason = self._reason(decision, record.sums.n_frames)
+            reason = self._reason(decision, record)
             if reason is not None:
                 return self._called(reason, record)
-        must = self.plan.must_label and not self.criterion.goes_on
-        return self._called(UNTESTED if must else QUIET, record)
+        return self._called(self._untested(record) or QUIET, record)
 
     def _frames_ahead(self, record: _Record) -> int:
         """Frames to the next one whose error is found, such that errors cost little beside the steps."""
@@ -367,12 +386,18 @@ class _Watch:
         places = np.linspace(0, len(sound) - 1, min(self.plan.n_pool, len(sound))).round().astype(int)
         return sound[places]
 
-    def _reason(self, decision: Decision, n_frames: int) -> str | None:
+    def _reason(self, decision: Decision, record: _Record) -> str | None:
         """Why to stop here, if at all."""
         if decision is not Decision.GO_ON:
             return str(decision.value)
-        must = self.plan.must_label and not self.criterion.goes_on
-        return UNTESTED if must and n_frames >= self.plan.limits.frames_before_test else None
+        is_known = record.sums.n_frames >= self.plan.limits.frames_before_test
+        return self._untested(record) if is_known else None
+
+    def _untested(self, record: _Record) -> str | None:
+        """Why to label a frame of a trajectory that does not call, if at all."""
+        if self.criterion.goes_on:
+            return None
+        return why_untested(record.sums.mean(), self.plan.tested_error_ev_per_angstrom, self.plan.limits)
 
 
 class _Record:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mlff_dyn.training.criteria.decision import Decision, History
 from mlff_dyn.training.criteria.errors import mean_errors
-from mlff_dyn.training.exploration import QUIET, UNTESTED, Exploration
+from mlff_dyn.training.exploration import QUIET, Exploration, why_untested
 from mlff_dyn.training.walk import errors_of, no_frames
 
 if TYPE_CHECKING:
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def judge_frames(
-    force_field: SupercellForceField, criterion: Criterion, frames: Frames, *, must_label: bool
+    force_field: SupercellForceField,
+    criterion: Criterion,
+    frames: Frames,
+    tested_error_ev_per_angstrom: float,
 ) -> Exploration:
     """Ask the criterion about the mean error of frames; where it calls, all may be labelled.
 
@@ -26,8 +29,8 @@ def judge_frames(
         Without strain.
     criterion : Criterion
     frames : Frames
-    must_label : bool
-        Label one even if the criterion does not call.
+    tested_error_ev_per_angstrom : float
+        See `ExplorationPlan`.
     """
     nothing = no_frames(force_field.torus.n_atoms)
     if not len(frames):
@@ -35,6 +38,6 @@ def judge_frames(
     found = [errors_of(force_field, frames, k) for k in range(len(frames))]
     mean = mean_errors(found)
     decision = criterion.decide(History(last=found[-1], mean=mean, n_frames=len(found)))
-    untested = UNTESTED if must_label else QUIET
+    untested = why_untested(mean, tested_error_ev_per_angstrom) or QUIET
     reason = untested if decision is Decision.GO_ON else str(decision.value)
     return Exploration(reason, nothing, frames, 0, mean)

@@ -43,6 +43,10 @@ class DecisionLimits:
         Fewest snapshots, with two rows per parameter, that tell truncation from lack of data.
     accepted_score : float
         Largest true over expected error of a calculation that counts as predicted.
+    confirmed_factor : float
+        Error that was expected of the last calculation that counts as predicted, over the mean error that it
+        confirms. A test that expected more says little about it: c-BAs (GFN1) passed one that expected 1.5 %
+        of the force, and then claimed 0.56 where 0.74 was found.
     predictions_for_truncation : int
         Last frames of dynamics at a temperature that have to be predicted before what the expansion leaves
         out may end the training there: without them nothing tells an error bar that is too small from one
@@ -102,6 +106,7 @@ class DecisionLimits:
     least_errors: int = 50
     enough_snapshots: int = 4
     accepted_score: float = 2.0
+    confirmed_factor: float = 1.5
     predictions_for_truncation: int = 2
     largest_change: float = 1.1
     sudden_factor: float = 3.0

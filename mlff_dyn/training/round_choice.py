@@ -41,7 +41,7 @@ class TemperaturePool:
     frames : sequence of Frame               one at least
     force_rms_ev_per_angstrom : float        of their forces
     must_label : bool
-        One of these frames is calculated whatever it teaches, as nothing has tested this temperature.
+        One of these frames is calculated whatever it teaches: nothing has tested the errors here.
     """
 
     frames: Sequence[Frame]

@@ -1,5 +1,8 @@
 """Benchmarks of trainings: the double well, the published model, what is counted."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -9,8 +12,8 @@ from ase.calculators.fd import calculate_numerical_forces
 from benchmarks.training.double_well import DoubleWell
 from benchmarks.training.materials import MATERIALS
 from benchmarks.training.published import fit_published
-from benchmarks.training.tables import summarize_runs
-from benchmarks.training.trainings import Run
+from benchmarks.training.tables import summarize_runs, summarize_verdicts
+from benchmarks.training.trainings import Run, Workbench
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.crystal import build_crystal
 from mlff_dyn.lattice.torus import input_supercell
@@ -64,6 +67,18 @@ def test_forces_of_the_double_well_are_the_slope_of_its_energy():
     np.testing.assert_allclose(atoms.get_forces()[indices], slopes, atol=1e-7)
 
 
+def test_the_double_well_knows_its_atoms_in_any_order_and_on_either_side_of_the_cell():
+    atoms = double_well_crystal().repeat(3)
+    atoms.rattle(0.1, seed=1)
+    order = np.random.default_rng(2).permutation(54)
+    shuffled = atoms[order]
+    shuffled.wrap()
+    assert np.abs(shuffled.positions - atoms.positions[order]).max() > 1.0
+    atoms.calc, shuffled.calc = DoubleWell(), DoubleWell()
+    assert shuffled.get_potential_energy() == pytest.approx(atoms.get_potential_energy())
+    np.testing.assert_allclose(shuffled.get_forces(), atoms.get_forces()[order], atol=1e-12)
+
+
 def test_the_published_model_is_bayesian_ridge_regression():
     linear_model = pytest.importorskip("sklearn.linear_model")
     cell = bulk("Cu", "fcc", a=3.59, cubic=True)
@@ -103,4 +118,26 @@ def test_calculations_until_the_error_stays_on_the_plateau(errors, expected):
 def test_trainings_that_never_reach_the_plateau_are_marked():
     short = Run(**{**vars(RUN), "errors": (0.03, 0.03)})
     (*_, row) = summarize_runs([RUN, short, short])
-    assert row == "| Cu (3) | paper | > 6 | 6 | 100 % | 1.00 / 2.00 | 0.90 / 1.10 | 0 |"
+    assert row == "| Cu (3) | paper | > 6 | 6 | 100 % | 1.00 / 2.00 | 0.90 / 1.10 | 0 | 3, 0 |"
+
+
+def test_answers_are_compared_with_held_out_errors():
+    told = [
+        Run(**{**vars(RUN), "limit": limit, "status": status})
+        for limit, status in ((0.03, "converged"), (0.01, "converged"), (0.03, "all steps made"))
+    ]
+    assert [run.mistake for run in told] == [0, 1, -1]
+    (*_, row) = summarize_verdicts(told)
+    assert row == "| 3 | 1 | 1 |"
+
+
+def test_held_out_frames_may_come_from_a_training_of_their_own(tmp_path):
+    """Its calculations are those of the engine, and a bench made again takes all from the folder."""
+    (copper,) = (each for each in MATERIALS if each.system.name == "Cu EMT")
+    system = replace(copper.system, name="Cu sampled", is_cheap=False)
+    material = replace(copper, system=system, n_steps=100, n_test=2, n_plateau=3, sampling_limit=0.05)
+    bench = Workbench(material, tmp_path)
+    assert (tmp_path / "Cu-sampled-sampling" / "run" / "model.h5").exists()
+    assert 0.0 < bench.plateau < 0.05
+    shutil.rmtree(tmp_path / "Cu-sampled-sampling")
+    assert Workbench(material, tmp_path).plateau == bench.plateau

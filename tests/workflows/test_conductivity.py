@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from mlff_dyn.observables.conductivity.solver import ThreePhonons
 from mlff_dyn.store.model_file import read_model, write_model
 from tests.workflows.conftest import invoke
 from tests.workflows.training_project import refused
@@ -44,28 +43,6 @@ def test_the_report_has_a_part_of_it(project):
     page = invoke("report", config)
     assert page.exit_code == 0, page.stderr
     assert "Thermal conductivity" in (project / "run/report.html").read_text(encoding="utf-8")
-
-
-def test_an_interrupted_run_goes_on_with_the_same_result(project, monkeypatch):
-    config = project / "CONFIG.yaml"
-    monkeypatch.setattr("mlff_dyn.workflows.conductivity.on_meshes._POINTS_OF_A_PART", 1)
-    whole = invoke("conductivity", config, *FEW, "--json").stdout
-    (project / FOLDER / "conductivity.json").unlink()
-    solve, n_solved = ThreePhonons.solve, []
-
-    def interrupted(self, *given):
-        n_solved.append(given)
-        if len(n_solved) == 2:
-            raise KeyboardInterrupt
-        return solve(self, *given)
-
-    monkeypatch.setattr(ThreePhonons, "solve", interrupted)
-    assert invoke("conductivity", config, *FEW).exit_code != 0
-    assert not (project / FOLDER / "conductivity.json").exists()
-    assert list((project / FOLDER / "unfinished").rglob("*.npz"))
-    again = invoke("conductivity", config, *FEW, "--json")
-    assert again.stdout == whole
-    assert not (project / FOLDER / "unfinished").exists()
 
 
 @pytest.mark.slow

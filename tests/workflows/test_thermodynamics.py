@@ -3,10 +3,8 @@
 import json
 
 import numpy as np
-import pytest
 
 from mlff_dyn.store.model_file import read_model, write_model
-from mlff_dyn.workflows.thermodynamics.kept_parts import KeptParts
 from tests.workflows.conftest import invoke
 from tests.workflows.training_project import refused
 
@@ -64,7 +62,7 @@ def test_a_further_temperature_leaves_finished_parts_alone(project):
     result = invoke("thermodynamics", config, *more, "--json")
     assert len(json.loads(result.stdout)["free_energy"]) == 2
     after = parts_of(project)
-    assert set(after) - set(before) == {"free-energy-400K.json"}
+    assert set(after) - set(before) == {"free-energy-400K.npz"}
     assert {name: after[name] for name in before} == before
     reasons = json.loads(result.stdout)["null_reasons"]
     assert "quantities" in reasons["free_energy.0.heat_capacity_pressure_boltzmann_per_atom"]
@@ -114,22 +112,3 @@ def test_a_pressure_that_the_crystal_does_not_bear_is_refused(project):
     assert result.exit_code == 0, result.stderr
     names = {path.name for path in (project / "run/thermodynamics").iterdir()}
     assert names == {"parts", "thermodynamics.json", "heat-capacity.png", "heat-capacity.svg"}
-
-
-def test_damaged_parts_are_made_again(tmp_path):
-    kept, calls = KeptParts(tmp_path / "parts", "model"), []
-
-    def make():
-        calls.append(1)
-        return {"values": np.array([0.1, 1.0 / 3.0])}
-
-    first = kept.get("one", [300.0], make)
-    assert kept.get("one", [300.0], make) == first
-    assert len(calls) == 1
-    kept.path("one").write_text(kept.path("one").read_text(encoding="utf-8").replace("0.1", "0.2"))
-    assert kept.get("one", [300.0], make) == first
-    assert kept.get("one", [400.0], make) == first
-    assert len(calls) == 3
-    with pytest.raises(ZeroDivisionError):
-        kept.get("two", [], lambda: {"value": 1 / 0})
-    assert not kept.path("two").exists()

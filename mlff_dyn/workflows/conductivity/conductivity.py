@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -40,9 +39,9 @@ from mlff_dyn.workflows.conductivity.conductivity_rows import (
 )
 from mlff_dyn.workflows.conductivity.on_meshes import Phonons, on_mesh, slopes_on_mesh
 from mlff_dyn.workflows.conductivity.order_2 import order_2_at
-from mlff_dyn.workflows.conductivity.unfinished import Unfinished
-from mlff_dyn.workflows.results.cost import in_megabytes
+from mlff_dyn.workflows.results.cost import check_memory, in_megabytes, tell_cost
 from mlff_dyn.workflows.results.found_model import find_model
+from mlff_dyn.workflows.results.kept_parts import KeptParts
 from mlff_dyn.workflows.results.result_folder import ResultFolder
 from mlff_dyn.workflows.setup.workspace import digest
 from mlff_dyn.workflows.stability import stability_warnings
@@ -59,7 +58,7 @@ if TYPE_CHECKING:
     from mlff_dyn.report.progress import Progress
     from mlff_dyn.workflows.results.found_model import FoundModel
 
-_UNFINISHED = "unfinished"
+_PARTS = "parts"
 _PLOTS = ("conductivity", "cumulative")
 
 
@@ -165,32 +164,33 @@ def _check(task: _Task, phonons: ThreePhonons) -> None:
             f"{task.model.path}: {unstable[0]}",
             fix="take order 2 at a temperature where it is stable: --effective self-consistent, or dynamics",
         )
-    n_kelvin = len(task.settings.temperatures_kelvin)
-    needed = expected_bytes(task.torus, task.meshes[-1], n_kelvin, is_lbte=task.settings.method == LBTE)
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > available:
-        raise UsageError(
-            f"{task.torus.n_atoms} atoms and a q-mesh of {format_mesh(task.meshes[-1])} take about "
-            f"{needed / 2**30:.0f} GiB of memory; there are {available / 2**30:.0f}",
-            fix="choose a smaller conductivity.supercell or conductivity.q_mesh, or method rta",
-        )
+    check_memory(
+        f"{task.torus.n_atoms} atoms and a q-mesh of {format_mesh(task.meshes[-1])}",
+        _bytes(task),
+        fix="choose a smaller conductivity.supercell or conductivity.q_mesh, or method rta",
+    )
     phonons.constants(3)
 
 
 def _dry_run(task: _Task) -> DryRun:
     mesh, torus = task.meshes[-1], task.torus
-    n_kelvin = len(task.settings.temperatures_kelvin)
-    memory = expected_bytes(torus, mesh, n_kelvin, is_lbte=task.settings.method == LBTE)
     sizes: dict[str, object] = {
         "n_atoms": torus.n_atoms,
         "q_mesh": list(mesh),
         "n_wavevectors": int(np.prod(mesh)),
         "n_irreducible": n_irreducible(torus, mesh),
-        "memory_megabytes": in_megabytes(memory),
+        "memory_megabytes": in_megabytes(_bytes(task)),
         "expected_minutes": float(f"{_minutes(task):.2g}"),
     }
     more = {"temperatures_k": list(task.settings.temperatures_kelvin), "warnings": task.model.warnings}
     return DryRun(ConductivityReport, sizes, more)
+
+
+def _bytes(task: _Task) -> int:
+    """Memory of the largest mesh."""
+    settings, mesh = task.settings, task.meshes[-1]
+    n_kelvin, is_lbte = len(settings.temperatures_kelvin), settings.method == LBTE
+    return expected_bytes(task.torus, mesh, n_kelvin, is_lbte=is_lbte)
 
 
 def _minutes(task: _Task) -> float:
@@ -203,13 +203,14 @@ def _minutes(task: _Task) -> float:
 
 
 def _calculate(task: _Task, phonons: ThreePhonons, progress: Progress) -> ConductivityReport:
-    unfinished = Unfinished(task.folder.path / _UNFINISHED, task.inputs)
-    progress.log(f"conductivity: about {_minutes(task):.2g} minutes on one core")
+    kept = KeptParts(task.folder.path / _PARTS, task.inputs)
+    n_points = n_irreducible(task.torus, task.meshes[-1])
+    what = f"conductivity, {n_points} wave vectors of a q-mesh of {format_mesh(task.meshes[-1])} at most"
+    tell_cost(progress, what, _bytes(task), _minutes(task))
     every = _phonons(task, phonons, progress)
-    unfinished.begin()
     reference, found = reference_of(task.transport), list[Conductivity]()
     for mesh in task.meshes:
-        found.append(on_mesh(every, mesh, reference, unfinished, progress))
+        found.append(on_mesh(every, mesh, reference, kept, progress))
         endless = extrapolated(found)
         error = np.abs(endless[:, :3].mean(axis=1) / found[-1].mean - 1.0).max()
         is_fine = error <= task.settings.mesh_error_limit_relative
@@ -218,13 +219,13 @@ def _calculate(task: _Task, phonons: ThreePhonons, progress: Progress) -> Conduc
     slope_mesh = slope_mesh_of(task.torus, found[-1].mesh)
     n_samples = task.settings.n_samples
     slopes = slopes_on_mesh(
-        every, slope_mesh, reference, n_samples=n_samples, seed=task.model.seed, progress=progress
+        every, slope_mesh, reference, n_samples=n_samples, seed=task.model.seed, kept=kept, progress=progress
     )
     errors = conductivity_errors(phonons, slopes)
     report = _report(task, phonons, found, slopes, errors)
     progress.stop()
     _write(task, found[-1], report)
-    unfinished.end()
+    kept.remove()
     return report
 
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlff_dyn.errors import DataError
 from mlff_dyn.observables.conductivity.parameter_slopes import (
+    ConductivitySlopes,
     conductivity_slopes,
     slopes_at_temperatures,
 )
-from mlff_dyn.observables.conductivity.solver import LBTE, RTA, at_temperatures, joined
+from mlff_dyn.observables.conductivity.solver import LBTE, RTA, Conductivity, at_temperatures, joined
 from mlff_dyn.report.numbers import format_mesh
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from mlff_dyn.observables.conductivity.parameter_slopes import ConductivitySlopes
-    from mlff_dyn.observables.conductivity.solver import Conductivity, Mesh, ThreePhonons, Transport
+    from mlff_dyn.observables.conductivity.solver import Mesh, ThreePhonons, Transport
     from mlff_dyn.report.progress import Progress
-    from mlff_dyn.workflows.conductivity.unfinished import Unfinished
+    from mlff_dyn.workflows.results.kept_parts import KeptParts
 
 _POINTS_OF_A_PART = 4
 _LOWEST_THZ = -0.1
@@ -42,7 +42,7 @@ class Phonons:
 
 
 def on_mesh(
-    every: Sequence[Phonons], mesh: Mesh, reference: int, unfinished: Unfinished, progress: Progress
+    every: Sequence[Phonons], mesh: Mesh, reference: int, kept: KeptParts, progress: Progress
 ) -> Conductivity:
     """Conductivity on one mesh at all temperatures.
 
@@ -53,7 +53,7 @@ def on_mesh(
     mesh : tuple of int
     reference : int
         Number of the temperature whose modes are kept.
-    unfinished : Unfinished
+    kept : KeptParts
     progress : Progress
 
     Raises
@@ -61,11 +61,11 @@ def on_mesh(
     DataError
         If there are imaginary modes on the mesh.
     """
-    found = [_of_phonons(each, mesh, unfinished, progress) for each in every]
+    found = [_of_phonons(each, mesh, kept, progress) for each in every]
     return found[0] if len(found) == 1 else at_temperatures(found, reference)
 
 
-def _of_phonons(each: Phonons, mesh: Mesh, unfinished: Unfinished, progress: Progress) -> Conductivity:
+def _of_phonons(each: Phonons, mesh: Mesh, kept: KeptParts, progress: Progress) -> Conductivity:
     phonons, transport = each.phonons, each.transport
     phonons.prepare(phonons.constants(2), phonons.constants(3), mesh)
     lowest = phonons.lowest_thz()
@@ -79,19 +79,31 @@ def _of_phonons(each: Phonons, mesh: Mesh, unfinished: Unfinished, progress: Pro
     points = phonons.grid_points()
     progress.start(len(points), f"conductivity, q-mesh {format_mesh(mesh)}")
     if transport.method == LBTE:
-        found = unfinished.part(name, lambda: phonons.solve(transport))
+        found = _part(kept, name, lambda: phonons.solve(transport))
         progress.update(len(points))
         return found
     parts = []
     for start in range(0, len(points), _POINTS_OF_A_PART):
         mine = points[start : start + _POINTS_OF_A_PART]
-        parts.append(unfinished.part(f"{name}-{start}", lambda mine=mine: phonons.solve(transport, mine)))  # type: ignore[misc]
+        parts.append(_part(kept, f"{name}-{start}", lambda mine=mine: phonons.solve(transport, mine)))  # type: ignore[misc]
         progress.update(start + len(mine))
     return joined(parts)
 
 
+def _part(kept: KeptParts, name: str, solve: Callable[[], Conductivity]) -> Conductivity:
+    known = kept.get(name, [], lambda: vars(solve()))
+    return Conductivity(**{**known, "mesh": tuple(known["mesh"])})
+
+
 def slopes_on_mesh(
-    every: Sequence[Phonons], mesh: Mesh, reference: int, *, n_samples: int, seed: int, progress: Progress
+    every: Sequence[Phonons],
+    mesh: Mesh,
+    reference: int,
+    *,
+    n_samples: int,
+    seed: int,
+    kept: KeptParts,
+    progress: Progress,
 ) -> ConductivitySlopes:
     """Slopes on one mesh, in the relaxation time approximation, at all temperatures.
 
@@ -104,14 +116,21 @@ def slopes_on_mesh(
     n_samples : int
         Of order 2.
     seed : int
+    kept : KeptParts
     progress : Progress
     """
     found = []
     for each in every:
         progress.start(n_samples + 3, "error bar of the conductivity")
         transport = replace(each.transport, method=RTA, wigner=False)
-        slopes = conductivity_slopes(
-            each.phonons, transport, mesh, n_samples=n_samples, seed=seed, tell=progress.update
-        )
-        found.append(slopes)
+
+        def make(phonons: ThreePhonons = each.phonons, transport: Transport = transport) -> dict[str, Any]:
+            return vars(
+                conductivity_slopes(
+                    phonons, transport, mesh, n_samples=n_samples, seed=seed, tell=progress.update
+                )
+            )
+
+        known = kept.get(f"{each.name}slopes", [mesh, n_samples, seed], make)
+        found.append(ConductivitySlopes(**{**known, "mesh": tuple(known["mesh"])}))
     return found[0] if len(found) == 1 else slopes_at_temperatures(found, reference)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlff_dyn.observables.sampled_phonons import SampledPhonons
     from mlff_dyn.report.progress import Progress
     from mlff_dyn.training.trusted_region import TrustedRegion
-    from mlff_dyn.workflows.thermodynamics.kept_parts import KeptParts
+    from mlff_dyn.workflows.results.kept_parts import KeptParts
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,9 @@ class LabelLimits:
     stress_sign : float                     least negative correlation, over its standard deviation
     unit_tolerance : float                  by which a ratio may differ from a unit that is named
     strain : float                          largest strain of frames whose energies are compared
+    least_work, most_work : float
+        Share of -Σ F u, of errors of predicted forces F and displacements u, that the energy is off by: one
+        over the order of what the prediction leaves out.
     """
 
     lowest_slope: float = 0.7
@@ -62,6 +65,8 @@ class LabelLimits:
     stress_sign: float = 2.0
     unit_tolerance: float = 0.15
     strain: float = 1e-3
+    least_work: float = 0.125
+    most_work: float = 0.75
 
 
 LABEL_LIMITS = LabelLimits()
@@ -189,6 +194,27 @@ def energy_supports_forces(force_field: ForceField, frame: LabelledFrame) -> boo
     raised = frame.energy_ev - frame.n_atoms * float(force_field.energy.zero[0])
     work = _work(frame)
     return work > 0.0 and LABEL_LIMITS.lowest_slope < raised / work < LABEL_LIMITS.highest_slope
+
+
+def misfit_has_its_energy(
+    force_field: ForceField,
+    frame: LabelledFrame,
+    force_rows: NDArray[np.float64],
+    energy_row: NDArray[np.float64],
+) -> bool:
+    """Whether the energy is off its prediction by the work of what the forces are off; False if unknown.
+
+    A force that is wrong has no energy, one that the prediction leaves out has.
+    """
+    if force_field.energy is None or frame.targets.energy_ev is None or frame.supercell.strain.any():
+        return False
+    posterior, zero = force_field.posterior, frame.n_atoms * float(force_field.energy.zero[0])
+    gap = frame.targets.energy_ev - zero - float(energy_row @ posterior.mean)
+    rest = frame.targets.forces - force_rows @ posterior.mean
+    work = -float(rest @ frame.displacements.ravel())
+    sd = force_field.calibration * float(np.sqrt(posterior.variance(energy_row[None])[0]))
+    limits = LABEL_LIMITS
+    return abs(gap) > limits.n_sd * sd and limits.least_work < gap / work < limits.most_work
 
 
 def _work(frame: LabelledFrame) -> float:

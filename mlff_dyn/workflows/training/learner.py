@@ -19,7 +19,11 @@ from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.workflows.training.atom_checks import check_atoms
 from mlff_dyn.workflows.training.data import OUTGROWN, TrainingData
 from mlff_dyn.workflows.training.data_checks import check_fit
-from mlff_dyn.workflows.training.label_checks import check_labels, energy_supports_forces
+from mlff_dyn.workflows.training.label_checks import (
+    check_labels,
+    energy_supports_forces,
+    misfit_has_its_energy,
+)
 from mlff_dyn.workflows.training.outgrown import are_outgrown
 from mlff_dyn.workflows.training.outliers import (
     Contradiction,
@@ -178,10 +182,13 @@ class Learner:
         amplitude = max(frame.amplitude_angstrom for frame in self._fit_data.frames)
         found = {}
         for k, (frame, snapshot) in enumerate(zip(frames, snapshots, strict=True)):
-            misfit = prediction_misfit(force_field, frame, data.force_rows(first + k), amplitude)
+            rows = data.force_rows(first + k)
+            misfit = prediction_misfit(force_field, frame, rows, amplitude)
             if misfit.contradicts(force_field.training.force_rms_ev_per_angstrom):
                 text = describe_misfit(misfit, snapshot, force_field.basis.crystal)
-                is_supported = not misfit.is_local and energy_supports_forces(force_field, frame)
+                is_supported = misfit_has_its_energy(force_field, frame, rows, data.energy_row(first + k))
+                if not misfit.is_local:
+                    is_supported = is_supported or energy_supports_forces(force_field, frame)
                 found[k] = Contradiction(text, is_supported)
         return found
 
@@ -230,13 +237,25 @@ class Learner:
         Those that run have not been; first structures count unless it is to be ``by_dynamics``: they follow
         from order 2 alone.
         """
+        tests = self._tests(where, by_dynamics=by_dynamics)[-n_last:]
+        return len(tests) >= n_last and all(map(_is_predicted, tests))
+
+    def tested_error(self, where: Where) -> float:
+        """Error that was expected of the last calculation of some dynamics and found, eV/Å.
+
+        It is infinite where there is none, or where more was found than expected.
+        """
+        tests = self._tests(where, by_dynamics=where is None)
+        expected = tests[-1].expected_force_error_ev_per_angstrom if tests else None
+        return expected if expected is not None and _is_predicted(tests[-1]) else np.inf
+
+    def _tests(self, where: Where, *, by_dynamics: bool) -> list[Provenance]:
         known = [snapshot.provenance for snapshot in self.data.snapshots]
-        scores = [
-            label.score
+        return [
+            label
             for label in known
             if label.is_of(where) and label.score is not None and (label.is_of_dynamics or not by_dynamics)
         ]
-        return len(scores) >= n_last and max(scores[-n_last:]) < LIMITS.accepted_score
 
     def has_settled(self, where: Where) -> bool:
         """Whether the first half of the data tells the truncation there that all data tell."""
@@ -287,6 +306,11 @@ def _compared(
         found_force_error_relative=found / size,
         score=found / max(expected, 1e-12),
     )
+
+
+def _is_predicted(label: Provenance) -> bool:
+    """Whether a calculation was predicted within its error bar."""
+    return label.score is not None and label.score < LIMITS.accepted_score
 
 
 def _labels_of(rows: Sequence[LabelledFrame]) -> list[tuple[int, float | None, float]]:

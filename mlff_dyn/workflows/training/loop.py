@@ -294,10 +294,8 @@ class TrainingLoop:
         generator = np.random.default_rng((*seed, self._n_chosen))
         n_frames = min(len(left), training.selection.n_pool)
         frames = given.frames[np.sort(generator.permutation(left)[:n_frames])]
-        is_tested = self._learner.is_tested(None, by_dynamics=True) or self._is_being_tested(None)
-        found = judge_frames(
-            self._force_field.on(given.torus), self._criterion(None), frames, must_label=not is_tested
-        )
+        supercell = self._force_field.on(given.torus)
+        found = judge_frames(supercell, self._criterion(None), frames, self._tested_error(None))
         self._learner.journal.append(
             "judged file",
             **self._moment(),
@@ -316,7 +314,7 @@ class TrainingLoop:
             timestep_femtoseconds=self._config.md.timestep_femtoseconds,
             n_steps=training.n_steps if ramp is None else ramp.n_steps,
             seed=(self._config.seed, _EXPLORATION, self._n_chosen, index, replica),
-            must_label=ramp is None and not (self._learner.is_tested(where) or self._is_being_tested(where)),
+            tested_error_ev_per_angstrom=self._tested_error(where) if ramp is None else 0.0,
             n_pool=training.selection.n_pool,
             complete_pool=ramp is None and selection_of(self._config) != LAST,
             pools_quiet=ramp is None and selection_of(self._config) != LAST,
@@ -400,9 +398,10 @@ class TrainingLoop:
         n_running = len(self._in_flight.calls)
         return {"n_snapshots": len(self._learner.data), **({"n_running": n_running} if n_running else {})}
 
-    def _is_being_tested(self, where: Where) -> bool:
-        """Whether a calculation of some dynamics is on its way."""
-        return any(call.provenance.is_of(where) for call in self._in_flight.calls)
+    def _tested_error(self, where: Where) -> float:
+        """See `ExplorationPlan`; none is asked for where a calculation of the dynamics is on its way."""
+        is_being_tested = any(call.provenance.is_of(where) for call in self._in_flight.calls)
+        return 0.0 if is_being_tested else self._learner.tested_error(where)
 
     def _foretell(self, where: Where, replica: int, exploration: Exploration) -> None:
         """Record how many calculations this dynamics still needs; none are foretold without frames."""
@@ -457,7 +456,7 @@ class TrainingLoop:
             return self._of_file()
         plan = self._plan(index, 0)
         steps = plan.n_pool * LIMITS.steps(LIMITS.frame_every_femtoseconds, plan.timestep_femtoseconds)
-        short = replace(plan, n_steps=steps, must_label=False, seed=(*plan.seed, _SAMPLING))
+        short = replace(plan, n_steps=steps, tested_error_ev_per_angstrom=0.0, seed=(*plan.seed, _SAMPLING))
         force_field = self._force_field.on(self._exploring_torus())
         found = explore(force_field, self._criterion(plan.temperature_kelvin), short, lambda *_: None)
         return Source(self._exploring_torus(), plan.temperature_kelvin, [found], short.seed)

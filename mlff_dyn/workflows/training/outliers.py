@@ -64,7 +64,7 @@ class Contradiction:
     Attributes
     ----------
     text : str             what is off by how much
-    is_supported : bool    whether they may be true all the same: off everywhere, and the energy agrees
+    is_supported : bool    whether they may be true all the same: the energy agrees
     """
 
     text: str

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlff_dyn.store.provenance import ON_RAMP
 from mlff_dyn.training.criteria.decision import Decision
-from mlff_dyn.training.exploration import QUIET, UNTESTED, Exploration
+from mlff_dyn.training.exploration import QUIET, UNCONFIRMED, UNTESTED, Exploration
 from mlff_dyn.training.frame_choice import LAST, frames_on
 from mlff_dyn.training.initial import rattled_displacements
 from mlff_dyn.training.limits import POOL_LIMITS
@@ -141,7 +141,7 @@ class RoundCalls:
                 TemperaturePool(
                     frames_on(expansion, source.torus, found[-1]),
                     float(np.sqrt(np.mean(np.square(forces)))),
-                    must_label=UNTESTED in called
+                    must_label=not {UNTESTED, UNCONFIRMED}.isdisjoint(called)
                     or (source is sources[0] and (at_once == 1 or first.ramped_kelvin is not None)),
                 )
             )

@@ -1,7 +1,8 @@
 """A calculation that contradicts its prediction is made once more.
 
-It is believed if it agrees then, or if both results are the same, off everywhere, and their energy is the
-work of their forces: then the crystal is more anharmonic than anything known of it.
+It is believed if it agrees then, or if both results are the same and their energy speaks for their forces: it
+is off by the work of what those are off, or is their work where they are off everywhere. Then the crystal is
+more anharmonic than anything known of it.
 """
 
 from __future__ import annotations
