@@ -34,7 +34,7 @@ class System:
     ----------
     name : str
     needs : tuple of str                 modules or programs of the reference calculator
-    supercell : tuple of int
+    supercell : tuple of int             or three rows of such
     cutoffs : mapping                    Å by order, where force constants are all there is
     local_cutoffs : mapping              Å by order, beside a local part
     timestep_femtoseconds : float
@@ -54,7 +54,7 @@ class System:
     needs: tuple[str, ...]
     make_atoms: Callable[[], Atoms]
     make_calculator: Callable[[], Calculator]
-    supercell: tuple[int, int, int]
+    supercell: tuple[int, int, int] | tuple[tuple[int, int, int], ...]
     cutoffs: Cutoffs
     local_cutoffs: Cutoffs
     timestep_femtoseconds: float
@@ -119,7 +119,7 @@ def _boron_arsenide() -> Atoms:
 
 
 def _sodium_chloride() -> Atoms:
-    return bulk("NaCl", "rocksalt", 5.463, cubic=True)
+    return bulk("NaCl", "rocksalt", 5.457, cubic=True)
 
 
 def _gfn1() -> Calculator:
@@ -199,20 +199,19 @@ SYSTEMS = (
         (300, 450, 600, 900),
         is_cheap=False,
         n_more=8,
-        longest_pair_angstrom=4.8,
+        longest_pair_angstrom=3.5,
     ),
     System(
         "NaCl GFN1",
         ("tblite",),
         _sodium_chloride,
         _gfn1,
-        (2, 2, 2),
-        {2: "full", 3: 4.8, 4: 3.9},
-        {2: "full", 3: 4.8},
+        ((-1, 1, 1), (1, -1, 1), (1, 1, -1)),
+        {2: "full", 3: 4.7, 4: 3.9},
+        {2: "full", 3: 4.7},
         2.0,
         (300,),
         is_cheap=False,
-        longest_pair_angstrom=5.6,
         is_for_observables=True,
     ),
 )

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from mlff_dyn.cli.console import TRACEBACK_LEVEL, stderr
 from mlff_dyn.cli.interrupts import INTERRUPTED, INTERRUPTS
-from mlff_dyn.errors import DataError, Interrupted, MlffError, Waiting
+from mlff_dyn.errors import DataError, Interrupted, MlffError, UsageError, Waiting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +35,12 @@ class Commands(TyperGroup):
             if raised.filename is None:
                 raise
             error = _of_path(raised)
+            _logger.log(TRACEBACK_LEVEL, "raised here:", exc_info=raised)
+        except MemoryError as raised:
+            error = UsageError(
+                f"the memory does not suffice: {str(raised) or 'no more is given'}",
+                fix="choose smaller cells, meshes or fewer samples (see --dry-run), or give it more",
+            )
             _logger.log(TRACEBACK_LEVEL, "raised here:", exc_info=raised)
         INTERRUPTS.is_told = isinstance(error, Interrupted)
         stderr.print(_told(error))

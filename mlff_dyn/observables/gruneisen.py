@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 STRAIN = 2.0e-3
 """Of each periodic axis. Twice and half change Grüneisen parameters by its square."""
 
+_POINTS_OF_AN_SD = 4
+"""Standard deviations along a path are interpolated between every so many of its points."""
+
 
 @dataclass(frozen=True, eq=False)
 class Gruneisen:
@@ -74,19 +77,34 @@ def gruneisen(
     unit = np.diag(phonons.torus.crystal.periodic_directions.astype(float))
     around = tuple(StrainedPhonons(phonons, sign * STRAIN * unit) for sign in (1.0, -1.0))
 
-    def measure(number: int, wanted: Sequence[int]) -> dict[str, NDArray[np.float64]]:
+    places = np.unique([*range(0, len(path), _POINTS_OF_AN_SD), len(path) - 1])
+
+    def measure(
+        number: int, wanted: Sequence[int], points: NDArray[np.float64]
+    ) -> dict[str, NDArray[np.float64]]:
         three = [phonons.choose(number), *(each.choose(number) for each in around)]
         matrices = [each.dynamical_matrix for each in three]
-        found = GruneisenBase(*matrices, qpoints=path)
+        found = GruneisenBase(*matrices, qpoints=points)
         of_path = np.where(_is_slow(found.get_eigenvalues()), np.nan, found.get_gruneisen())
         symmetry = three[0].primitive_symmetry
         on_mesh = GruneisenMesh(*matrices, mesh=wanted, is_gamma_center=True, primitive_symmetry=symmetry)
         return {"path": of_path, "means": _means(on_mesh, temperatures_kelvin)}
 
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean = measure(0, mesh)
-        sds = phonons.spread(lambda number: measure(number, coarse_mesh(mesh)), tell)
+        mean = measure(0, mesh, path)
+        sds = phonons.spread(lambda number: measure(number, coarse_mesh(mesh), path[places]), tell)
+    sds["path"] = np.where(np.isnan(mean["path"]), np.nan, _between(places, sds["path"], len(path)))
     return Gruneisen(*(Estimate(mean[name], sds[name]) for name in ("path", "means")))
+
+
+def _between(places: NDArray[np.int64], values: NDArray[np.float64], n_points: int) -> NDArray[np.float64]:
+    """Values of each column at all points, from those at some places that are numbers."""
+    found = np.full((n_points, values.shape[1]), np.nan)
+    for each, column in zip(found.T, values.T, strict=True):
+        known = ~np.isnan(column)
+        if known.any():
+            each[:] = np.interp(np.arange(n_points), places[known], column[known])
+    return found
 
 
 def _is_slow(eigenvalues: NDArray[np.float64] | None) -> NDArray[np.bool_]:

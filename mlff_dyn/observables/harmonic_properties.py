@@ -192,19 +192,43 @@ def _sums(
     phonon.run_projected_dos(freq_min=points[0], freq_max=points[-1] + 0.5 * pitch, freq_pitch=pitch)
     symbols = np.array(phonon.primitive.symbols)
     of_sites = np.asarray(phonon.projected_dos.projected_dos)[:, : len(points)]
-    summed = {"temperatures": temperatures, "exclude_gamma_acoustic": True}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        phonon.run_thermal_properties(**summed, cutoff_frequency=LIMITS.least_thz)
-        phonon.run_thermal_displacement_matrices(**summed, freq_min=LIMITS.least_thz)
+        phonon.run_thermal_properties(
+            temperatures=temperatures, exclude_gamma_acoustic=True, cutoff_frequency=LIMITS.least_thz
+        )
     found, units = phonon.thermal_properties, get_physical_units()
     boltzmann = 1e3 * units.EvTokJmol * units.KB
-    matrices = phonon.thermal_displacement_matrices.thermal_displacement_matrices
     return {
         "frequencies": frequencies,
         "dos": np.array([of_sites[symbols == each].sum(axis=0) for each in dict.fromkeys(symbols)]),
         "free_energy": np.asarray(found.free_energy) / units.EvTokJmol,
         "entropy": np.asarray(found.entropy) / boltzmann,
         "heat_capacity": np.asarray(found.heat_capacity) / boltzmann,
-        "displacements": np.asarray(matrices).real,
+        "displacements": _squares(phonon, temperatures),
     }
+
+
+def _squares(phonon: Phonopy, temperatures: NDArray[np.float64]) -> NDArray[np.float64]:
+    """<u u^T> of each site on a mesh without symmetry, shape (n_temperatures, n_sites, 3, 3), Å².
+
+    As `Phonopy.run_thermal_displacement_matrices`, which goes from mode to mode.
+    """
+    frequencies, eigenvectors = np.asarray(phonon.mesh.frequencies), np.asarray(phonon.mesh.eigenvectors)
+    kept = frequencies > LIMITS.least_thz
+    at_center = np.flatnonzero(np.abs(phonon.mesh.qpoints).max(axis=1) < 1e-9)
+    kept[at_center, np.argsort(np.abs(frequencies[at_center]), axis=1)[:, :3].T] = False
+    units = get_physical_units()
+    masses = units.AMU * phonon.primitive.masses
+    kelvin = np.where(kept, frequencies, 1.0) * units.THzToEv / units.KB
+    with np.errstate(divide="ignore", over="ignore"):
+        numbers = 0.5 + 1.0 / np.expm1(kelvin / temperatures[:, None, None])
+    amplitudes = units.Hbar * units.EV / units.Angstrom**2 / (2e12 * np.pi * np.where(kept, frequencies, 1.0))
+    weights = np.where(kept, numbers * amplitudes, 0.0) / len(frequencies)
+    vectors = eigenvectors.reshape(len(frequencies), len(masses), 3, -1) / np.sqrt(masses)[:, None, None]
+    return np.array(
+        [
+            np.einsum("qsam,qsbm->sab", vectors * each[:, None, None], vectors.conj(), optimize=True).real
+            for each in weights
+        ]
+    )

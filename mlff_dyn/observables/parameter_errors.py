@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.observables.truncation import truncation_change
+from mlff_dyn.observables.truncation import truncation_changes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,11 +23,11 @@ def error_factor(force_field: ForceField) -> NDArray[np.float64]:
 
     Returns
     -------
-    ndarray, shape (n_parameters, n_parameters + 1)
+    ndarray, shape (n_parameters, n_parameters + n_changes)
     """
     return np.asarray(
         force_field.calibration
-        * np.column_stack([force_field.posterior.covariance_factor, truncation_change(force_field)])
+        * np.column_stack([force_field.posterior.covariance_factor, truncation_changes(force_field)])
     )
 
 

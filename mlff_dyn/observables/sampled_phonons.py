@@ -15,7 +15,7 @@ from phonopy import Phonopy
 from mlff_dyn.formats.born_file import phonopy_dipoles
 from mlff_dyn.formats.phonopy_cells import compact_array, phonopy_cells
 from mlff_dyn.model.force_constants import whole_force_constants
-from mlff_dyn.observables.truncation import truncation_change
+from mlff_dyn.observables.truncation import truncation_changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -133,7 +133,8 @@ def sampled_phonons(
     posterior = force_field.posterior
     generator = np.random.default_rng(seed)
     samples = posterior.sample(n_samples, generator)
-    common = generator.standard_normal(n_samples)
-    common = (common - common.mean()) / np.std(common, ddof=1)
-    samples += common[:, None] * truncation_change(force_field)
+    changes = truncation_changes(force_field)
+    common = generator.standard_normal((n_samples, changes.shape[1]))
+    common = (common - common.mean(axis=0)) / np.std(common, axis=0, ddof=1)
+    samples += common @ changes.T
     return SampledPhonons(force_field, torus, phonon, np.vstack([posterior.mean, samples]))

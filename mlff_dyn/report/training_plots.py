@@ -31,13 +31,13 @@ class ErrorSpan:
 
     Attributes
     ----------
-    temperature_kelvin : float                of the thermostat
+    temperature_kelvin : float or None        of the thermostat; None: a ramp
     steps : ndarray, shape (n,)
     errors_relative : ndarray, shape (n,)     over the root mean square force
     temperatures_kelvin : ndarray, shape (n,) of the atoms; not a number where it is not known
     """
 
-    temperature_kelvin: float
+    temperature_kelvin: float | None
     steps: np.ndarray
     errors_relative: np.ndarray
     temperatures_kelvin: np.ndarray
@@ -86,8 +86,9 @@ def plot_errors_over_steps(
         panel, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
         temperatures = list(dict.fromkeys(span.temperature_kelvin for span in spans))
         for temperature, color in zip(temperatures, _cycled(len(temperatures)), strict=True):
-            label: str | None = f"{format_kelvin(temperature)} K"
-            below.axhline(temperature, color=color, lw=0.8, ls=(0, (2, 2)))
+            label: str | None = "ramp" if temperature is None else f"{format_kelvin(temperature)} K"
+            if temperature is not None:
+                below.axhline(temperature, color=color, lw=0.8, ls=(0, (2, 2)))
             for span in spans:
                 if span.temperature_kelvin == temperature:
                     panel.plot(span.steps, span.errors_relative, color=color, lw=1.6, label=label)
@@ -106,6 +107,41 @@ def plot_errors_over_steps(
         panel.yaxis.set_major_formatter(PercentFormatter(1.0))
         below.set(xlabel="Steps of molecular dynamics", ylabel="Temperature (K)")
         figure.legend(loc="outside upper center", ncols=4)
+        save_figure(figure, path)
+
+
+def plot_ramps(path: Path, ramps: Sequence[ErrorSpan], *, limit: float, asked_kelvin: float) -> None:
+    """Draw predicted errors over the temperature of the thermostat, of one ramp after the other.
+
+    Parameters
+    ----------
+    path : Path
+        PNG or SVG file.
+    ramps : sequence of ErrorSpan
+        At least one.
+    limit : float
+        Of the relative force error.
+    asked_kelvin : float
+        Highest temperature that the limit is for.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written.
+    """
+    with rc_context(STYLE):
+        figure = Figure(figsize=(5.4, 3.4), layout="constrained")
+        panel = figure.subplots()
+        for number, ramp in enumerate(ramps, start=1):
+            x, y = ramp.temperatures_kelvin, ramp.errors_relative
+            is_last = number == len(ramps)
+            label = "last ramp" if is_last else None
+            panel.plot(x, y, "o-", ms=2.5, color=COLORS[0] if is_last else _GRAY, lw=1.0, label=label)
+        panel.axhline(limit, color=_INK, lw=1.0, ls=(0, (5, 3)), label=f"limit {100 * limit:.3g} %")
+        panel.axvline(asked_kelvin, color=_INK, lw=1.0, ls=(0, (1, 2)))
+        panel.set(xlabel="Temperature (K)", ylabel="Force error / rms force", ylim=(0.0, None))
+        panel.yaxis.set_major_formatter(PercentFormatter(1.0))
+        panel.legend()
         save_figure(figure, path)
 
 

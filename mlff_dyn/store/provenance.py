@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mlff_dyn.store.json_file import check_plain_fields
 
@@ -15,6 +15,14 @@ AGAIN = "-again"
 
 INITIAL = "initial structure"
 """Reason of a calculation that no dynamics asked for."""
+
+ON_RAMP = " on a ramp"
+"""End of the reason of a calculation that dynamics with a rising temperature asked for."""
+
+RAMP: Literal["ramp"] = "ramp"
+
+Where = float | Literal["ramp"] | None
+"""What dynamics a frame is of: at a temperature (K), on a ramp, or None: of no own dynamics."""
 
 _OLD_NAMES = {"temperature_k": "temperature_kelvin"}
 
@@ -47,7 +55,7 @@ class Provenance:
     changes : str or None
         In its input, after attempts that failed.
     temperature_kelvin : float or None
-        Of the dynamics that it was taken from.
+        Of the dynamics that it was taken from; of a ramp, where it called.
     expected_force_error_ev_per_angstrom, found_force_error_ev_per_angstrom : float or None
         Root mean square over the components, before the frame was trained on.
     found_force_error_relative : float or None
@@ -117,6 +125,17 @@ class Provenance:
     def is_of_dynamics(self) -> bool:
         """Whether a calculation of this run is of a frame of its exploring dynamics."""
         return self.is_calculation and not (self.reason or INITIAL).startswith(INITIAL)
+
+    @property
+    def is_of_ramp(self) -> bool:
+        """Whether it is of dynamics whose temperature rose."""
+        return (self.reason or "").endswith(ON_RAMP)
+
+    def is_of(self, where: Where) -> bool:
+        """Whether a frame is of some dynamics."""
+        if where == RAMP or self.is_of_ramp:
+            return where == RAMP and self.is_of_ramp
+        return self.temperature_kelvin == where
 
     @property
     def is_rattled(self) -> bool:

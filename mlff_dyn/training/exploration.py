@@ -11,7 +11,7 @@ import numpy as np
 from mlff_dyn.kernels.dynamics import Dynamics
 from mlff_dyn.md.start import displacement_limit, start_at_rest_positions
 from mlff_dyn.training.criteria.decision import MOST_RECENT, Decision, History
-from mlff_dyn.training.criteria.errors import ErrorSums, FrameErrors, MeanErrors
+from mlff_dyn.training.criteria.errors import ErrorSums, FrameErrors, MeanErrors, RecentErrors
 from mlff_dyn.training.limits import LIMITS, DecisionLimits
 from mlff_dyn.training.trace import Trace, TraceRecorder
 from mlff_dyn.training.trusted_region import Motion, trusted_region
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mlff_dyn.md.barostat import Barostat, CellState
     from mlff_dyn.model.force_field import SupercellForceField
     from mlff_dyn.training.criteria.decision import Criterion
+    from mlff_dyn.training.ramp import Ramp
     from mlff_dyn.training.walk import Stretch
 
 LEFT_TRUSTED_REGION = "left the trusted region"
@@ -59,6 +60,8 @@ class Exploration:
         Where a trajectory that goes on after the next refit is now.
     trace : Trace or None
         Errors and temperature along the way; None without frames.
+    ramped_kelvin : tuple of (float, float), or None
+        Temperatures of the thermostat at the beginning and the end of a ramp; None: constant.
     """
 
     reason: str
@@ -69,6 +72,7 @@ class Exploration:
     stop: str | None = None
     trajectory: TrajectoryState | None = None
     trace: Trace | None = None
+    ramped_kelvin: tuple[float, float] | None = None
 
     @property
     def displacements(self) -> NDArray[np.float64]:
@@ -129,6 +133,9 @@ class ExplorationPlan:
         Of a trajectory that goes on; None: a new one.
     barostat : Barostat or None
         How the cell moves; None: it does not.
+    ramp : Ramp or None
+        How the temperature rises from the given one; the criterion then sees the last errors alone, and the
+        frames to choose from are those since the first of them.
     """
 
     temperature_kelvin: float
@@ -144,6 +151,12 @@ class ExplorationPlan:
     limits: DecisionLimits = LIMITS
     start: TrajectoryState | None = None
     barostat: Barostat | None = None
+    ramp: Ramp | None = None
+
+    @property
+    def highest_kelvin(self) -> float:
+        """Temperature at its end."""
+        return self.temperature_kelvin if self.ramp is None else self.ramp.to_kelvin
 
 
 def why_untested(
@@ -180,8 +193,21 @@ def explore(
     on_frame : callable
         Receives the steps made and the averaged errors after each frame.
     """
+    found = _explore(force_field, criterion, plan, on_frame)
+    if plan.ramp is None:
+        return found
+    before = 0 if plan.start is None else plan.start.n_steps
+    return replace(found, ramped_kelvin=plan.ramp.stretch(before, found.n_steps))
+
+
+def _explore(
+    force_field: SupercellForceField,
+    criterion: Criterion,
+    plan: ExplorationPlan,
+    on_frame: Callable[[int, MeanErrors], None],
+) -> Exploration:
     limits, timestep = plan.limits, plan.timestep_femtoseconds
-    motion = Motion(plan.temperature_kelvin, timestep, plan.n_steps, plan.displacement_limit_angstrom)
+    motion = Motion(plan.highest_kelvin, timestep, plan.n_steps, plan.displacement_limit_angstrom)
     region = trusted_region(force_field, motion, limits)
     region.check_timestep(timestep)
     if plan.barostat is not None:
@@ -189,8 +215,14 @@ def explore(
     farthest, torus = region.displacement_limit_angstrom, force_field.torus
     dynamics = exploring_dynamics(torus, plan.temperature_kelvin, timestep, limits, farthest=farthest)
     stride = criterion.every_steps or limits.steps(limits.frame_every_femtoseconds, timestep)
-    walk = Walk(force_field, dynamics, region, stride=stride, limits=limits, barostat=plan.barostat)
-    between = limits.steps_between_errors(force_field.force_field.expansion.n_parameters, plan.n_steps)
+    walk = Walk(
+        force_field, dynamics, region, stride=stride, limits=limits, barostat=plan.barostat, ramp=plan.ramp
+    )
+    n_parameters = force_field.force_field.expansion.n_parameters
+    between = limits.steps_between_errors(n_parameters, torus.n_atoms, plan.n_steps)
+    if plan.ramp is not None:
+        between = min(between, plan.ramp.steps_between_errors)
+        region = region.at(plan.temperature_kelvin)
     watch = _Watch(walk, criterion, plan, torus.n_atoms, between)
     if plan.start is not None:
         return watch.run(plan.start, on_frame)
@@ -252,14 +284,20 @@ class _Watch:
         """Go on from where a trajectory is."""
         known = 0 if self.plan.start is None else start.n_steps
         stride = self.walk.stride
-        record = _Record(start, known, stride, self.plan.seed, keeps_all=not self.criterion.goes_on)
+        goes_on, ramp = self.criterion.goes_on, self.plan.ramp
+        n_errors = None if ramp is None or goes_on else self.plan.limits.frames_before_test
+        record = _Record(start, known, stride, self.plan.seed, keeps_all=not goes_on, n_errors=n_errors)
+        if self.plan.start is not None and start.n_steps >= self.plan.n_steps:
+            kinetic = record.place.kinetic_energy(self.walk.dynamics.masses)
+            record.judge(self.walk.errors(record.place.frame, 0), kinetic)
         while record.place.n_steps < self.plan.n_steps or not record.sums.n_frames:
             stretch = self.walk.go(record.place, self._frames_ahead(record))
             record.walk(stretch)
             if stretch.stop is not None:
                 return self._stopped(record, stretch.stop)
             record.judge(self.walk.errors(stretch.frames, -1), stretch.kinetic_energy)
-            history = record.history()
+            allowance = 1.0 if ramp is None else ramp.allowance(record.place.n_steps)
+            history = record.history(allowance)
             on_frame(record.place.n_steps, history.mean)
             if record.place.n_steps > self.plan.n_steps:
                 break
@@ -287,7 +325,7 @@ class _Watch:
         if self.criterion.goes_on and len(sound):
             seed = (*self.plan.seed, record.place.n_steps)
             masses = self.walk.dynamics.masses
-            fresh = start_at_rest_positions(masses, self.plan.temperature_kelvin, seed)
+            fresh = start_at_rest_positions(masses, self.walk.kelvin(record.place.n_steps), seed)
             moved = replace(fresh, displacements=sound.displacements[0])
             cell, strain = record.place.cell, sound.strain(0)
             if cell is not None and strain is not None:
@@ -325,16 +363,18 @@ class _Watch:
             reason, nothing, nothing, record.n_steps, record.sums.mean(), trace=record.trace.binned()
         )
         is_quiet = reason in (QUIET, Decision.EXPANSION_LIMITED.value)
-        if is_quiet and (not self.plan.pools_quiet or self.criterion.goes_on):
+        if is_quiet and self.criterion.goes_on:
+            return replace(found, trajectory=record.trajectory(record.place))
+        if is_quiet and not self.plan.pools_quiet:
             return found
         if is_quiet:
             return replace(found, choice=self._spread(record.frames))
         found = replace(found, to_label=join_frames([*record.candidates, record.frames[-1:]]))
         if self.criterion.goes_on:
             return replace(found, trajectory=record.trajectory(record.place))
-        missing = self.plan.n_pool - len(record.frames)
+        missing = self.plan.n_pool - len(record.pool)
         if missing <= 0 or not self.plan.complete_pool:
-            return replace(found, choice=self._spread(record.frames))
+            return replace(found, choice=self._spread(record.pool))
         more = self.walk.go(record.place, missing)
         made = more.place.n_steps - record.place.n_steps
         pool = self._spread(join_frames([record.frames, more.frames]))
@@ -364,11 +404,19 @@ class _Record:
     """What a trajectory has come to since the last refit, and what it remembers of before."""
 
     def __init__(
-        self, start: TrajectoryState, known: int, stride: int, seed: tuple[int, ...], *, keeps_all: bool
+        self,
+        start: TrajectoryState,
+        known: int,
+        stride: int,
+        seed: tuple[int, ...],
+        *,
+        keeps_all: bool,
+        n_errors: int | None = None,
     ) -> None:
         self.place, self._known = Place(start.md, start.n_steps, start.cell), known
         self.candidates: list[Frames] = []
-        self.sums = ErrorSums()
+        self.sums = ErrorSums() if n_errors is None else RecentErrors(n_errors)
+        self._lengths: deque[int] = deque(maxlen=n_errors)
         self.trace = TraceRecorder()
         self._start, self._stride, self._seed, self._keeps_all = start, stride, seed, keeps_all
         self._parts = [self.place.frame]
@@ -388,9 +436,16 @@ class _Record:
         self._parts = [join_frames(self._parts)]
         return self._parts[0]
 
+    @property
+    def pool(self) -> Frames:
+        """Frames that the mean error is one of."""
+        is_recent = self._lengths.maxlen is not None
+        return self.frames[-sum(self._lengths) :] if is_recent else self.frames
+
     def walk(self, stretch: Stretch) -> None:
         """Go along a stretch."""
         self.place = stretch.place
+        self._lengths.append(len(stretch.frames))
         self._parts.append(stretch.frames)
         if not self._keeps_all and len(self._parts) > 2 * _LOOKED_BACK:
             self._parts = [self.frames[-_LOOKED_BACK:]]
@@ -410,7 +465,7 @@ class _Record:
         self.candidates.append(self._parts[-1][-1:])
         self._since_candidate = 0
 
-    def history(self) -> History:
+    def history(self, allowance: float) -> History:
         """What the criterion sees."""
         assert self._last is not None  # noqa: S101 (it is asked after a frame)
         return History(
@@ -423,6 +478,7 @@ class _Record:
             recent=tuple(self._recent) if not self._keeps_all else (),
             after_refits=self._after_refits,
             seed=self._seed,
+            allowance=allowance,
         )
 
     @property

@@ -31,7 +31,12 @@ class DecisionLimits:
         MD steps for each error that is found, over the number of parameters, once there are
         ``frames_before_test`` errors. The error of a frame costs as much as 0.2 to 0.3 steps for each
         parameter (Al, Cu, Si, SnSe; 146 to 687 parameters), so that errors add a fifth to the time of the
-        dynamics. Squared errors have autocorrelation times of 90 to 130 fs (Si, Al, 300 to 900 K).
+        dynamics. Squared errors have autocorrelation times of 40 to 130 fs (Si, Al, Cu, 300 to 900 K), which
+        is less than such intervals: no error is wasted on a frame like the one before.
+    fixed_cost_of_error : float
+        Steps for each error, times the number of parameters and of atoms, for what an error costs whatever
+        the expansion: 0.3 ms, 110 and 70 steps of 32 atoms with 17 and 27 parameters (Al), so that their
+        errors took two to five times as long as their dynamics.
     least_errors : int
         Fewest errors that the mean of a whole trajectory is made of, whatever they cost.
     enough_snapshots : int
@@ -74,6 +79,17 @@ class DecisionLimits:
     coverage_factor : float
         Dynamics may go beyond the displacements of the data by this factor, in rms or in maximum, before its
         errors count as extrapolated: error bars trained at 300 K were found to hold at 900 K.
+    ramp_resolution : float
+        Rise of the temperature of a ramp between two errors, at most, over the highest temperature asked
+        for; the mean of ``frames_before_test`` errors, which calls, is then one of nearly the same
+        temperature.
+    ramp_errors_every_femtoseconds : float
+        Least time between two errors of a ramp: in it the friction lets the crystal follow the thermostat,
+        and errors closer to each other say nothing new.
+    most_ramps_out : int
+        Ramps that leave the trusted region in vain: above all temperatures asked for, or with a frame that
+        is predicted within its error bars. Later ones end where these did, and at the highest temperature
+        asked for at the latest.
     largest_phase_of_step : float
         Time step times the largest angular frequency; 0.8 makes the temperature of that mode 16 % too low.
     """
@@ -86,6 +102,7 @@ class DecisionLimits:
     label_fraction: float = 0.8
     frames_before_test: int = 10
     steps_per_error: float = 1.25
+    fixed_cost_of_error: float = 2.6e5
     least_errors: int = 50
     enough_snapshots: int = 4
     accepted_score: float = 2.0
@@ -102,15 +119,19 @@ class DecisionLimits:
     advised_margin: float = 1.25
     energy_margin_sd: float = 5.0
     coverage_factor: float = 2.0
+    ramp_resolution: float = 0.01
+    ramp_errors_every_femtoseconds: float = 100.0
+    most_ramps_out: int = 2
     largest_phase_of_step: float = 0.8
 
     def steps(self, femtoseconds: float, timestep_femtoseconds: float) -> int:
         """MD steps in a time, one at least."""
         return max(1, round(femtoseconds / timestep_femtoseconds))
 
-    def steps_between_errors(self, n_parameters: int, n_steps: int) -> int:
+    def steps_between_errors(self, n_parameters: int, n_atoms: int, n_steps: int) -> int:
         """MD steps between the errors of a trajectory of so many steps."""
-        return min(round(self.steps_per_error * n_parameters), n_steps // self.least_errors)
+        fixed = self.fixed_cost_of_error / (n_parameters * n_atoms)
+        return min(round(max(self.steps_per_error * n_parameters, fixed)), n_steps // self.least_errors)
 
 
 LIMITS = DecisionLimits()

@@ -8,7 +8,7 @@ crystal is a minimum.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -97,6 +97,16 @@ class TrustedRegion:
             f"md.timestep_femtoseconds {timestep_femtoseconds:g} is too long: "
             f"the fastest vibration of order 2 has a period of {period:.3g} fs ({1e3 / period:.3g} THz)",
             fix=f"set md.timestep_femtoseconds to {_rounded_down(longest):g} at most, better to half of that",
+        )
+
+    def at(self, temperature_kelvin: float) -> TrustedRegion:
+        """Return the region with the energies of a lower temperature, whose displacements stay the same."""
+        scale = temperature_kelvin / self.temperature_kelvin
+        return replace(
+            self,
+            temperature_kelvin=temperature_kelvin,
+            largest_kinetic_energy=scale * self.largest_kinetic_energy,
+            least_potential_energy=scale * self.least_potential_energy,
         )
 
     def is_usual(self, run: MdRun) -> NDArray[np.bool_]:

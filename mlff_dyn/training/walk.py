@@ -10,6 +10,7 @@ import numpy as np
 from mlff_dyn.md.barostat import is_outside, move_cell, start_cell
 from mlff_dyn.training.criteria.errors import FrameErrors, frame_errors
 from mlff_dyn.training.limits import LIMITS, DecisionLimits
+from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mlff_dyn.kernels.strain.kernel import StrainedKernel
     from mlff_dyn.md.barostat import Barostat, CellState
     from mlff_dyn.model.force_field import SupercellForceField
+    from mlff_dyn.training.ramp import Ramp
     from mlff_dyn.training.trusted_region import TrustedRegion
 
 
@@ -77,6 +79,10 @@ class Place:
     n_steps: int = 0
     cell: CellState | None = None
 
+    def kinetic_energy(self, masses: NDArray[np.float64]) -> float:
+        """Of all atoms, eV; masses in amu, shape (n_atoms,)."""
+        return 0.5 * AMU_ANGSTROM2_PER_FS2_EV * float(np.sum(masses[:, None] * self.md.velocities**2))
+
     @property
     def frame(self) -> Frames:
         """The one frame of this moment."""
@@ -116,6 +122,8 @@ class Walk:
     limits : DecisionLimits
     barostat : Barostat, optional
         None: the cell does not move.
+    ramp : Ramp, optional
+        None: the temperature stays that of the dynamics.
     """
 
     def __init__(
@@ -127,16 +135,21 @@ class Walk:
         stride: int,
         limits: DecisionLimits,
         barostat: Barostat | None = None,
+        ramp: Ramp | None = None,
     ) -> None:
         self.stride = stride
         self.dynamics = dynamics
         self._force_field, self._region = force_field, region
-        self._limits, self._barostat = limits, barostat
+        self._limits, self._barostat, self._ramp = limits, barostat, ramp
         self._kernel: StrainedKernel | None = None
 
     def start(self, md: MdState, n_steps: int) -> Place:
         """Where a trajectory begins."""
         return Place(md, n_steps, None if self._barostat is None else start_cell(self._barostat))
+
+    def kelvin(self, step: int) -> float:
+        """Temperature of the thermostat after a number of steps."""
+        return self.dynamics.temperature_kelvin if self._ramp is None else self._ramp.kelvin(step)
 
     def errors(self, frames: Frames, number: int) -> FrameErrors:
         """Errors of one of some frames."""
@@ -152,36 +165,42 @@ class Walk:
         frames: list[Frames] = []
         while True:
             length, every = self._piece(made, n_steps, place)
-            run = self._run(place, length, every)
+            kelvin = self.kelvin(place.n_steps)
+            run = self._run(place, length, every, kelvin)
             steps = length if run.stopped_step is None else run.stopped_step
             made += steps
             place = replace(place, md=run.state, n_steps=place.n_steps + steps)
-            stop = self._region.describe_stop(run, place.n_steps, self._force_field.torus)
+            region = self._region if self._ramp is None else self._region.at(kelvin)
+            stop = region.describe_stop(run, place.n_steps, self._force_field.torus)
             if stop is None and made % self.stride == 0:
                 frames.append(_samples(run, place))
             if stop is None:
-                place = self._moved(place)
+                place = self._moved(place, kelvin)
             if stop is not None or made == n_steps:
                 kinetic = float(run.kinetic_energies[-1]) if len(run.kinetic_energies) else np.nan
                 found = join_frames([no_frames(len(run.state.displacements)), *frames])
                 return Stretch(place, found, kinetic, stop)
 
     def _piece(self, made: int, n_steps: int, place: Place) -> tuple[int, int]:
-        """Steps to make at once, and those between its samples."""
+        """Steps to make at once, and those between its samples.
+
+        Along a ramp they end at the same steps however many frames are asked for, as the temperature of each
+        piece is that of its start.
+        """
         unwatched, stride = self._limits.most_steps_unwatched, self.stride
         length = min(stride - made % stride, unwatched)
         if self._barostat is not None:
             length = min(
                 length, self._barostat.interval_steps - place.n_steps % self._barostat.interval_steps
             )
-        elif length == stride:
+        elif length == stride and self._ramp is None:
             return min(unwatched // stride * stride, n_steps - made), stride
         return length, length
 
-    def _run(self, place: Place, n_steps: int, every: int) -> MdRun:
-        if place.cell is None:
-            return self._force_field.kernel.run(place.md, self.dynamics, n_steps, every)
-        return self._strained_kernel(place.cell).run(place.md, self.dynamics, n_steps, every)
+    def _run(self, place: Place, n_steps: int, every: int, kelvin: float) -> MdRun:
+        dynamics = self.dynamics if self._ramp is None else replace(self.dynamics, temperature_kelvin=kelvin)
+        kernel = self._force_field.kernel if place.cell is None else self._strained_kernel(place.cell)
+        return kernel.run(place.md, dynamics, n_steps, every)
 
     def _strained_kernel(self, cell: CellState) -> StrainedKernel:
         """Kernel at the strain of a cell; the last one is kept."""
@@ -191,11 +210,13 @@ class Walk:
         self._kernel = known
         return known
 
-    def _moved(self, place: Place) -> Place:
+    def _moved(self, place: Place, kelvin: float) -> Place:
         """Let the cell move where it is its turn; a move beyond the limit of the strain is not made."""
         cell, barostat = place.cell, self._barostat
         if cell is None or barostat is None or place.n_steps % barostat.interval_steps:
             return place
+        if self._ramp is not None:
+            barostat = replace(barostat, thermal_energy=BOLTZMANN_EV_PER_K * kelvin)
         kernel = self._strained_kernel(cell)
         moved, kernel = move_cell(barostat, kernel, cell, place.md.displacements, place.n_steps)
         if is_outside(barostat, moved):

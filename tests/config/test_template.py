@@ -47,6 +47,7 @@ def test_a_full_example_has_every_key_as_the_template_writes_it(path: Path) -> N
     others = (("criterion", kind) for kind in ("paper", "per_step", "fixed", "random"))
     nested = [("convergence", "observables", name) for name in ("frequencies", "elastic")]
     nested += [("phonons", name) for name in ("effective", "spectra")]
+    nested += [("training", "exploration", "ramp")]
     absent = [("training", "prior"), *nested, *(("training", *each) for each in others)]
     assert found == {key for key in walk_keys() if not any(key[: len(a)] == a != key for a in absent)}
     assert config_template(load_config(path), path.parent) == text

@@ -15,7 +15,9 @@ from mlff_dyn.observables.parameter_errors import data_sd, error_factor, error_f
 from mlff_dyn.observables.quasi_harmonic import quasi_harmonic
 from mlff_dyn.observables.rest_energy import RestEnergy, symmetric_strains
 from mlff_dyn.observables.sampled_phonons import sampled_phonons
+from mlff_dyn.observables.strained_phonons import StrainedPhonons
 from mlff_dyn.observables.thermal_expansion import expansion_curve, mean_strains
+from mlff_dyn.observables.thermal_sums import thermal_sums
 from mlff_dyn.units import BOLTZMANN_EV_PER_K, EV_PER_ANGSTROM3_GPA
 from tests.lattice.crystals import triclinic
 from tests.models import copper, crystal_of
@@ -86,6 +88,31 @@ def test_cold_expansion_is_that_of_gruneisen():
     bulk_modulus = elastic_constants(force_field).averages["bulk_voigt"].value / EV_PER_ANGSTROM3_GPA
     expected = gamma * capacity / (bulk_modulus * rest.volume)
     assert np.sqrt(3.0) * found.rates[0, 0] == pytest.approx(expected, rel=5e-3)
+
+
+def test_two_strains_of_a_uniaxial_crystal_leave_no_slope_of_the_free_energy():
+    force_field, torus = uniaxial()
+    phonons, rest, kelvin = (
+        sampled_phonons(force_field, torus, n_samples=2),
+        RestEnergy(force_field, 0.0),
+        400.0,
+    )
+    found = quasi_harmonic(phonons, rest, MESH, [kelvin])["quantum"]
+    amounts, step = found.amounts[0], 1e-3
+    slopes = []
+    for unit in np.eye(2):
+        ends = [
+            thermal_sums(
+                StrainedPhonons(phonons, rest.strain(amounts + sign * step * unit)).choose(0),
+                MESH,
+                np.array([kelvin]),
+                is_classical=False,
+            )["free_energy"][0]
+            for sign in (1.0, -1.0)
+        ]
+        slopes.append((ends[0] - ends[1]) / (2.0 * step))
+    np.testing.assert_allclose(rest.slope(amounts), -np.array(slopes), rtol=0.02)
+    assert np.isfinite(found.rate_samples).all()
 
 
 def test_cold_dynamics_expand_as_classical_phonons():

@@ -83,7 +83,8 @@ def test_a_cell_that_moves_stays_within_its_limit(crystal: SupercellForceField) 
 
 def test_errors_cost_little_in_a_long_walk(crystal: SupercellForceField) -> None:
     """Ten frames close to each other, then one in so many steps, and the one at the end."""
-    limits = replace(LIMITS, steps_per_error=250.0 / crystal.force_field.basis.n_parameters, least_errors=8)
+    each = 250.0 / crystal.force_field.basis.n_parameters
+    limits = replace(LIMITS, steps_per_error=each, fixed_cost_of_error=0.0, least_errors=8)
     plan = ExplorationPlan(
         300.0, 2.0, n_steps=3000, seed=(1,), tested_error_ev_per_angstrom=0.0, limits=limits
     )
@@ -93,7 +94,14 @@ def test_errors_cost_little_in_a_long_walk(crystal: SupercellForceField) -> None
     gaps = np.diff(seen)
     assert (gaps[: LIMITS.frames_before_test - 1] == 10).all()
     assert (gaps[LIMITS.frames_before_test - 1 : -1] == 250).all()
-    assert limits.steps_between_errors(10**6, 3000) == 375
+    assert limits.steps_between_errors(10**6, 32, 3000) == 375
+
+
+def test_errors_of_a_small_model_cost_as_much_as_its_steps() -> None:
+    """What they cost whatever the expansion counts, and there are 50 of a trajectory."""
+    assert LIMITS.steps_between_errors(200, 64, 20000) == 250
+    assert LIMITS.steps_between_errors(20, 64, 20000) == pytest.approx(200, abs=5)
+    assert LIMITS.steps_between_errors(17, 32, 20000) == 20000 // LIMITS.least_errors
 
 
 def test_errors_are_those_of_the_strained_crystal(crystal: SupercellForceField) -> None:

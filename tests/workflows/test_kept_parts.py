@@ -29,6 +29,7 @@ def killed(verb, config, options, rename):
 
 @pytest.mark.parametrize("verb", COMMANDS)
 def test_after_a_kill_between_parts_the_command_goes_on_with_the_same_answer(project, verb, monkeypatch):
+    pytest.importorskip("phono3py", minversion="4.10")
     config, options = project / "CONFIG.yaml", COMMANDS[verb]
     folder = project / "run" / verb
     made = []

@@ -62,7 +62,7 @@ def test_a_further_temperature_leaves_finished_parts_alone(project):
     result = invoke("thermodynamics", config, *more, "--json")
     assert len(json.loads(result.stdout)["free_energy"]) == 2
     after = parts_of(project)
-    assert set(after) - set(before) == {"free-energy-400K.json"}
+    assert set(after) - set(before) == {"free-energy-400K.npz"}
     assert {name: after[name] for name in before} == before
     reasons = json.loads(result.stdout)["null_reasons"]
     assert "quantities" in reasons["free_energy.0.heat_capacity_pressure_boltzmann_per_atom"]

@@ -2,8 +2,9 @@
 
 The posterior of the parameters gives the error of the data. What the expansion leaves out is no noise that
 data average away: missing even orders act along thermal displacements like a change of order 2, see
-`truncation_change`, missing odd ones like a change of order 3. Of that change, all of order 3 together, the
-misfit of the odd forces over the forces of order 3 tells the size.
+`truncation_changes`, missing odd ones like a change of order 3. Of that change, all of order 3 together, the
+misfit of the odd forces over the forces of order 3 tells the size. The ends of a local part change both
+orders: `truncation_changes` has all of what it leaves out.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ class OddTruncationLimits:
     ----------
     odd_shares : tuple of float
         Share of the misfit that odd orders of the energy make, where it grows as the cube of the amplitude or
-        faster: where the highest order is odd, so the next one is even; and where it is even or there is a
-        local part. Where it grows as the square, missing clusters of order 3 make all of it.
+        faster: where the highest order is odd, so the next one is even; and where it is even. Where it grows
+        as the square, missing clusters of order 3 make all of it.
     part : float
         Change of the forces of order 3 over the misfit that goes with it. Half and twice of it change this
-        part of the error bar by 0.5 and 2. Silicon (Tersoff) after 2 to 8 calculations at 300 K, with a local
-        part and with order 4 instead: the conductivity errs by 0.8 to 1.1 of its whole error bar, root mean
-        square of ten trainings, by 1.1 to 1.9 of that of the data alone; after one calculation by half.
+        part of the error bar by 0.5 and 2. Silicon (Tersoff) after 2 to 8 calculations at 300 K, with order
+        4: the conductivity errs by 0.8 to 1.1 of its whole error bar, root mean square of ten trainings, by
+        1.1 to 1.9 of that of the data alone; after one calculation by half.
         Sodium chloride by 100 cells with small displacements: by 1.8.
     n_frames : int
         Thermal displacements that the forces of order 3 are measured on. Half of them change them by up to
@@ -97,12 +98,12 @@ def conductivity_errors(phonons: ThreePhonons, slopes: ConductivitySlopes) -> Co
     of_second, of_third, of_both = (_by_posterior(force_field, each) for each in means)
     return ConductivityErrors(
         data=_by_posterior(force_field, both),
-        truncation=np.hypot(even, odd),
+        truncation=np.hypot(np.linalg.norm(even, axis=-1), odd),
         sampling=slopes.by_sampling,
         mean_second=of_second,
         mean_third=of_third,
         mean_data=of_both,
-        mean_truncation=np.hypot(_mean(even), _mean(odd)),
+        mean_truncation=np.hypot(np.linalg.norm(_mean(even), axis=-1), _mean(odd)),
         mean_sampling=_mean(slopes.by_sampling),
     )
 
@@ -121,7 +122,9 @@ def odd_truncation(phonons: ThreePhonons) -> float:
     """Standard deviation of a factor on order 3 that stands for missing odd orders."""
     force_field, noise = phonons.force_field, phonons.force_field.posterior.noise
     alone, mixed = _LIMITS.odd_shares
-    is_alone = force_field.local is None and max(force_field.basis.orders) % 2
+    if force_field.local is not None:
+        return 0.0
+    is_alone = max(force_field.basis.orders) % 2
     share = min(1.0, max(alone if is_alone else mixed, 3.0 - noise.exponent))
     left_out = share * float(noise.truncation_variance(noise.reference_amplitude))
     forces = _forces_of_order_3(phonons, noise.reference_amplitude)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlff_dyn.observables.conductivity.slopes import third_order_slopes
-from mlff_dyn.observables.truncation import truncation_change
+from mlff_dyn.observables.truncation import truncation_changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,8 +60,8 @@ class ConductivitySlopes:
         the atoms of the torus.
     of_scale : ndarray, shape (n_temperatures, 6)
         Slope by a factor on all of order 3.
-    by_truncation : ndarray, shape (n_temperatures, 6), W/mK
-        What the change of parameters of `truncation_change` does.
+    by_truncation : ndarray, shape (n_temperatures, 6, n_changes), W/mK
+        What each of the changes of parameters of `truncation_changes` does.
     by_sampling : ndarray, shape (n_temperatures, 6), W/mK
         Standard deviation by the statistical error of an average that order 2 is; zero at rest.
     """
@@ -105,17 +105,17 @@ def conductivity_slopes(
     found = phonons.solve(transport)
     tell(1)
     components, mapping = _components(found)
-    kelvin = np.array(transport.temperatures_kelvin)
     of_third, of_scale, reference = [], [], reference_of(transport)
-    for number in range(len(kelvin)):
-        slopes = third_order_slopes(phonons, found, number, float(kelvin[number]), components)[0]
+    for number, kelvin in enumerate(transport.temperatures_kelvin):
+        slopes = third_order_slopes(phonons, found, number, float(kelvin), components)[0]
         of_third.append([phonons.slopes(each) for each in slopes])
         of_scale.append(np.einsum("cpijxyz,pijxyz->c", slopes, third))
         if number == reference:
             by_constants = phonons.in_torus(_mean_of_axes(slopes, components, mapping))
     tell(2)
-    truncated = truncation_change(phonons.force_field)
-    by_truncation = _change(phonons, found.mesh, transport, phonons.change_of_order_2(truncated))
+    truncated = truncation_changes(phonons.force_field)
+    steps = [phonons.change_of_order_2(each) for each in truncated.T]
+    by_truncation = np.stack([_change(phonons, found.mesh, transport, step) for step in steps], axis=-1)
     tell(3)
     steps = phonons.steps_of_order_2(n_samples, np.random.default_rng(seed))
     changes = []
@@ -124,7 +124,7 @@ def conductivity_slopes(
         tell(3 + len(changes))
     of_second = _slopes_by_steps(phonons, steps, np.array(changes))
     sampled = [_change(phonons, mesh, transport, step) for step in phonons.sampling_steps(n_samples)]
-    by_sampling = np.sqrt(np.mean(np.square(sampled), axis=0)) if sampled else np.zeros_like(by_truncation)
+    by_sampling = np.sqrt(np.mean(np.square(sampled), axis=0)) if sampled else np.zeros_like(found.relaxation)
     spread_third = _spread(np.array(of_third), components, mapping)
     return ConductivitySlopes(
         mesh=mesh,

@@ -49,6 +49,8 @@ class History:
         The same of the first frame after each refit.
     seed : tuple of int
         Of random decisions; different after each refit.
+    allowance : float
+        Factor of the limit of the mean error, above 1 where the dynamics is hotter than anybody asked for.
     """
 
     last: FrameErrors
@@ -60,6 +62,7 @@ class History:
     recent: Sequence[float] = ()
     after_refits: Sequence[float] = ()
     seed: tuple[int, ...] = (0,)
+    allowance: float = 1.0
 
     @property
     def n_steps(self) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from mlff_dyn.model.force_field import ForceErrors
 
@@ -116,7 +117,27 @@ class ErrorSums:
         )
 
 
-def mean_errors(history: Sequence[FrameErrors]) -> MeanErrors:
+class RecentErrors:
+    """Averages over the last frames, so many at most."""
+
+    def __init__(self, n_most: int) -> None:
+        self._frames: deque[FrameErrors] = deque(maxlen=n_most)
+
+    @property
+    def n_frames(self) -> int:
+        """Number of the frames."""
+        return len(self._frames)
+
+    def add(self, frame: FrameErrors) -> None:
+        """Take a frame into the averages; the oldest one leaves them."""
+        self._frames.append(frame)
+
+    def mean(self) -> MeanErrors:
+        """Errors as those of `ErrorSums`."""
+        return mean_errors(self._frames)
+
+
+def mean_errors(history: Iterable[FrameErrors]) -> MeanErrors:
     """Average errors over frames, relative to their root mean square force."""
     sums = ErrorSums()
     for frame in history:

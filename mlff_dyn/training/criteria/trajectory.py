@@ -49,7 +49,8 @@ class TrajectoryCriterion:
 
     def decide(self, history: History) -> Decision:
         """Decide from the frames since the last refit."""
-        mean, last, limit = history.mean, history.last, self.force_error_limit_relative
+        mean, last = history.mean, history.last
+        limit = history.allowance * self.force_error_limit_relative
         if history.n_frames < self.n_average:
             largest = limit * max(last.force, 1e-12)
             in_vain = self.can_judge_truncation and last.truncation > self._margin * largest
@@ -57,7 +58,7 @@ class TrajectoryCriterion:
             return Decision.CALL_NOW if sudden and not in_vain else Decision.GO_ON
         if mean.predictive <= limit:
             return Decision.GO_ON
-        if self.can_judge_truncation and self._is_in_vain(mean):
+        if self.can_judge_truncation and self._is_in_vain(mean, limit):
             return Decision.EXPANSION_LIMITED
         return Decision.CALL
 
@@ -65,8 +66,7 @@ class TrajectoryCriterion:
     def _margin(self) -> float:
         return self.truncation_margin if self.has_settled else self.unsettled_margin
 
-    def _is_in_vain(self, mean: MeanErrors) -> bool:
+    def _is_in_vain(self, mean: MeanErrors, limit: float) -> bool:
         """Whether no number of calculations is likely to bring the error under the limit."""
-        limit = self.force_error_limit_relative
         exhausted = self.has_settled and mean.epistemic < self.exhausted_fraction * mean.truncation
         return mean.truncation > (limit if exhausted else self._margin * limit)

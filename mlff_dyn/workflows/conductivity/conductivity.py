@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +39,7 @@ from mlff_dyn.workflows.conductivity.conductivity_rows import (
 )
 from mlff_dyn.workflows.conductivity.on_meshes import Phonons, on_mesh, slopes_on_mesh
 from mlff_dyn.workflows.conductivity.order_2 import order_2_at
-from mlff_dyn.workflows.results.cost import in_megabytes
+from mlff_dyn.workflows.results.cost import check_memory, in_megabytes, tell_cost
 from mlff_dyn.workflows.results.found_model import find_model
 from mlff_dyn.workflows.results.kept_parts import KeptParts
 from mlff_dyn.workflows.results.result_folder import ResultFolder
@@ -165,32 +164,33 @@ def _check(task: _Task, phonons: ThreePhonons) -> None:
             f"{task.model.path}: {unstable[0]}",
             fix="take order 2 at a temperature where it is stable: --effective self-consistent, or dynamics",
         )
-    n_kelvin = len(task.settings.temperatures_kelvin)
-    needed = expected_bytes(task.torus, task.meshes[-1], n_kelvin, is_lbte=task.settings.method == LBTE)
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > available:
-        raise UsageError(
-            f"{task.torus.n_atoms} atoms and a q-mesh of {format_mesh(task.meshes[-1])} take about "
-            f"{needed / 2**30:.0f} GiB of memory; there are {available / 2**30:.0f}",
-            fix="choose a smaller conductivity.supercell or conductivity.q_mesh, or method rta",
-        )
+    check_memory(
+        f"{task.torus.n_atoms} atoms and a q-mesh of {format_mesh(task.meshes[-1])}",
+        _bytes(task),
+        fix="choose a smaller conductivity.supercell or conductivity.q_mesh, or method rta",
+    )
     phonons.constants(3)
 
 
 def _dry_run(task: _Task) -> DryRun:
     mesh, torus = task.meshes[-1], task.torus
-    n_kelvin = len(task.settings.temperatures_kelvin)
-    memory = expected_bytes(torus, mesh, n_kelvin, is_lbte=task.settings.method == LBTE)
     sizes: dict[str, object] = {
         "n_atoms": torus.n_atoms,
         "q_mesh": list(mesh),
         "n_wavevectors": int(np.prod(mesh)),
         "n_irreducible": n_irreducible(torus, mesh),
-        "memory_megabytes": in_megabytes(memory),
+        "memory_megabytes": in_megabytes(_bytes(task)),
         "expected_minutes": float(f"{_minutes(task):.2g}"),
     }
     more = {"temperatures_k": list(task.settings.temperatures_kelvin), "warnings": task.model.warnings}
     return DryRun(ConductivityReport, sizes, more)
+
+
+def _bytes(task: _Task) -> int:
+    """Memory of the largest mesh."""
+    settings, mesh = task.settings, task.meshes[-1]
+    n_kelvin, is_lbte = len(settings.temperatures_kelvin), settings.method == LBTE
+    return expected_bytes(task.torus, mesh, n_kelvin, is_lbte=is_lbte)
 
 
 def _minutes(task: _Task) -> float:
@@ -204,7 +204,9 @@ def _minutes(task: _Task) -> float:
 
 def _calculate(task: _Task, phonons: ThreePhonons, progress: Progress) -> ConductivityReport:
     kept = KeptParts(task.folder.path / _PARTS, task.inputs)
-    progress.log(f"conductivity: about {_minutes(task):.2g} minutes on one core")
+    n_points = n_irreducible(task.torus, task.meshes[-1])
+    what = f"conductivity, {n_points} wave vectors of a q-mesh of {format_mesh(task.meshes[-1])} at most"
+    tell_cost(progress, what, _bytes(task), _minutes(task))
     every = _phonons(task, phonons, progress)
     reference, found = reference_of(task.transport), list[Conductivity]()
     for mesh in task.meshes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,10 @@ from mlff_dyn.config.phonons_section import PhononsConfig
 from mlff_dyn.formats.phonopy_files import write_phonopy
 from mlff_dyn.observables.dispersion import dispersion_of
 from mlff_dyn.observables.gruneisen import gruneisen, has_gruneisen
-from mlff_dyn.observables.harmonic_properties import harmonic_properties, mesh_of
+from mlff_dyn.observables.harmonic_properties import LIMITS, coarse_mesh, harmonic_properties, mesh_of
 from mlff_dyn.observables.sampled_phonons import sampled_phonons
 from mlff_dyn.report.answer import DryRun, Report, format_json
+from mlff_dyn.report.numbers import format_mesh
 from mlff_dyn.report.phonon_plots import plot_dos
 from mlff_dyn.report.plots import SUFFIXES
 from mlff_dyn.report.training_plots import plot_dispersion
@@ -24,7 +25,7 @@ from mlff_dyn.workflows.phonons.at_temperature import AtTemperature, at_temperat
 from mlff_dyn.workflows.phonons.effective import EffectiveTask, effective_settings, expected_cost
 from mlff_dyn.workflows.phonons.phonons_report import PhononsReport, thermal_rows
 from mlff_dyn.workflows.phonons.spectra import SpectraTask, spectra_at_temperatures
-from mlff_dyn.workflows.results.cost import in_megabytes
+from mlff_dyn.workflows.results.cost import check_memory, in_megabytes, in_minutes, seconds_of, tell_cost
 from mlff_dyn.workflows.results.found_model import find_model
 from mlff_dyn.workflows.results.result_folder import ResultFolder
 from mlff_dyn.workflows.setup.workspace import digest
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from mlff_dyn.report.progress import Progress
     from mlff_dyn.workflows.results.found_model import FoundModel
 
+_FEW = 4
+_POINTS_OF_PATHS = 150
+"""Wave vectors of the mesh in the time of the path, of velocities and of Grüneisen parameters."""
 _CURVES = tuple(f"{name}.{suffix}" for name in ("band", "dos") for suffix in (*SUFFIXES, "json"))
 
 
@@ -115,27 +119,56 @@ def phonons(
 
 def _dry_run(task: _Task) -> DryRun:
     n_modes, n_wavevectors = 3 * task.torus.crystal.n_sites, int(np.prod(task.mesh))
-    n_parameters = len(task.model.force_field.posterior.mean)
-    elements = 2 * n_wavevectors * n_modes**2 + 9 * task.torus.n_atoms * n_parameters
+    prepared = sampled_phonons(task.model.force_field, task.torus, n_samples=2, seed=task.model.seed)
     sizes: dict[str, object] = {
         "n_atoms": task.torus.n_atoms,
         "q_mesh": list(task.mesh),
         "n_wavevectors": n_wavevectors,
         "n_modes": n_modes,
         "n_samples": task.settings.n_samples,
-        "memory_megabytes": in_megabytes(8 * elements),
+        "memory_megabytes": in_megabytes(_bytes(task)),
+        "expected_minutes": _minutes(task, prepared),
     }
     if task.settings.effective is not None:
-        prepared = sampled_phonons(task.model.force_field, task.torus, n_samples=2, seed=task.model.seed)
         sizes |= expected_cost(EffectiveTask(task.settings.effective, prepared, task.model, task.folder.path))
     more = {"temperatures_k": list(task.settings.temperatures_kelvin), "warnings": task.model.warnings}
     return DryRun(PhononsReport, sizes, more)
 
 
+def _bytes(task: _Task) -> int:
+    """Memory of the modes of the mesh, of the density of states and of the rows of order 2."""
+    n_modes, n_wavevectors = 3 * task.torus.crystal.n_sites, int(np.prod(task.mesh))
+    n_parameters = len(task.model.force_field.posterior.mean)
+    of_mode = 2 * n_modes + LIMITS.n_frequencies
+    return 8 * (n_wavevectors * n_modes * of_mode + 9 * task.torus.n_atoms * n_parameters)
+
+
+def _minutes(task: _Task, prepared: SampledPhonons) -> float:
+    """Time of harmonic phonons, from that of the modes of a few wave vectors."""
+    phonons = replace(prepared, parameters=prepared.parameters[:3])
+    periodic = task.torus.crystal.periodic
+    few = tuple(_FEW if along else 1 for along in periodic)
+
+    def some() -> None:
+        harmonic_properties(phonons, few, task.settings.temperatures_kelvin)
+
+    n_each = int(np.prod(coarse_mesh(task.mesh))) + _POINTS_OF_PATHS
+    n_points = int(np.prod(task.mesh)) + (1 + task.settings.n_samples) * n_each
+    n_measured = int(np.prod(few)) + (1 + phonons.n_samples) * int(np.prod(coarse_mesh(few)))
+    return in_minutes(seconds_of(some, n_calls=1) * n_points / n_measured)
+
+
 def _calculate(task: _Task, progress: Progress) -> PhononsReport:
     settings, torus = task.settings, task.torus
     force_field, seed = task.model.force_field, task.model.seed
+    check_memory(
+        f"a q-mesh of {format_mesh(task.mesh)} and {torus.n_atoms} atoms",
+        _bytes(task),
+        fix="choose a smaller phonons.supercell or phonons.q_mesh",
+    )
     prepared = sampled_phonons(force_field, torus, n_samples=settings.n_samples, seed=seed)
+    what = f"phonons, a q-mesh of {format_mesh(task.mesh)} and {settings.n_samples} samples"
+    tell_cost(progress, what, _bytes(task), _minutes(task, prepared))
 
     def begin(what: str) -> Callable[[int], None]:
         progress.start(settings.n_samples, f"{what} of samples of the posterior")

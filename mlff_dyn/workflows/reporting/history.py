@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlff_dyn.regression.planning.forecast import Forecast
 from mlff_dyn.training.trace import TRACE_NAMES
-from mlff_dyn.workflows.training.training_journal import EXPLORED, LABELLED
+from mlff_dyn.workflows.training.training_journal import EXPLORED, LABELLED, RAMP_FROM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +56,10 @@ class Explored:
         Labelled frames that the force field knew.
     first_step, n_steps : int
         Steps of all trajectories before it, and its own.
-    temperature_kelvin : float
+    temperature_kelvin : float or None
+        None: of a ramp.
+    ramped_kelvin : tuple of (float, float), or None
+        Temperatures at the beginning and the end of a ramp.
     reason : str
     predictive, epistemic, truncation : float or None
         Force errors over the root mean square force, averaged over its frames.
@@ -67,7 +70,8 @@ class Explored:
     n_snapshots: int
     first_step: int
     n_steps: int
-    temperature_kelvin: float
+    temperature_kelvin: float | None
+    ramped_kelvin: tuple[float, float] | None
     reason: str
     predictive: float | None
     epistemic: float | None
@@ -83,7 +87,7 @@ class TrainingHistory:
     ----------
     calculations : tuple of Calculation
     explorations : tuple of Explored
-    forecasts : dict of float to Forecast      last one for each temperature, K
+    forecasts : dict of float to Forecast      last one for each temperature, K; None: for the ramp
     n_snapshots : int                          labelled frames
     status : str or None                       how it ended; None where it has not
     n_untrained : int                          labelled frames since the end, which it has not seen
@@ -91,23 +95,29 @@ class TrainingHistory:
 
     calculations: tuple[Calculation, ...]
     explorations: tuple[Explored, ...]
-    forecasts: dict[float, Forecast]
+    forecasts: dict[float | None, Forecast]
     n_snapshots: int
     status: str | None
     n_untrained: int = 0
 
     @property
     def temperatures_kelvin(self) -> tuple[float, ...]:
-        """Temperatures that were explored, in their first order."""
-        return tuple(dict.fromkeys(each.temperature_kelvin for each in self.explorations))
+        """Temperatures that were explored, in their first order; not those of ramps."""
+        every = dict.fromkeys(each.temperature_kelvin for each in self.explorations)
+        return tuple(kelvin for kelvin in every if kelvin is not None)
+
+    @property
+    def has_ramp(self) -> bool:
+        """Whether a temperature rose."""
+        return any(each.ramped_kelvin is not None for each in self.explorations)
 
     @property
     def n_steps(self) -> int:
         """MD steps of all explorations."""
         return sum(each.n_steps for each in self.explorations)
 
-    def last(self, temperature_kelvin: float) -> Explored:
-        """Last exploration at a temperature; of several trajectories at a time the one that errs most."""
+    def last(self, temperature_kelvin: float | None) -> Explored:
+        """Last exploration at a temperature, or ramp; of several at a time the one that errs most."""
         there = [each for each in self.explorations if each.temperature_kelvin == temperature_kelvin]
         newest = max(each.n_snapshots for each in there)
         return max(
@@ -128,7 +138,7 @@ def training_history(events: Sequence[dict[str, Any]], basis: str | None) -> Tra
     chosen = basis or next((e["basis"] for e in reversed(events) if "basis" in e), None)
     calculations: dict[str, Calculation] = {}
     explorations: list[Explored] = []
-    forecasts: dict[float, Forecast] = {}
+    forecasts: dict[float | None, Forecast] = {}
     status, n_snapshots, n_steps, n_at_end = None, 0, 0, 0
     for event in events:
         kind = event["event"]
@@ -143,7 +153,7 @@ def training_history(events: Sequence[dict[str, Any]], basis: str | None) -> Tra
             n_steps += explorations[-1].n_steps
         elif kind == "forecast":
             names = ("forecast_calculations", "forecast_calculations_low", "forecast_calculations_high")
-            forecasts[float(event["temperature_kelvin"])] = Forecast(*(event.get(name) for name in names))
+            forecasts[_temperature(event)] = Forecast(*(event.get(name) for name in names))
         elif kind == "end":
             status, n_at_end = str(event["status"]), n_snapshots
     n_untrained = 0 if status is None else n_snapshots - n_at_end
@@ -164,12 +174,19 @@ def _calculation(event: dict[str, Any], n_steps: int) -> Calculation:
     )
 
 
+def _temperature(event: dict[str, Any]) -> float | None:
+    return None if RAMP_FROM in event else float(event["temperature_kelvin"])
+
+
 def _explored(event: dict[str, Any], n_steps: int) -> Explored:
     return Explored(
         n_snapshots=int(event["n_snapshots"]),
         first_step=n_steps,
         n_steps=int(event["n_steps"]),
-        temperature_kelvin=float(event["temperature_kelvin"]),
+        temperature_kelvin=_temperature(event),
+        ramped_kelvin=(
+            (float(event[RAMP_FROM]), float(event["temperature_kelvin"])) if RAMP_FROM in event else None
+        ),
         reason=str(event["reason"]),
         predictive=event.get("predictive_relative"),
         epistemic=event.get("epistemic_relative"),

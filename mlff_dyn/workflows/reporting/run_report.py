@@ -24,6 +24,7 @@ from mlff_dyn.report.training_plots import (
     plot_dispersion,
     plot_errors_over_steps,
     plot_learning,
+    plot_ramps,
     plot_species_errors,
 )
 from mlff_dyn.store.atomic import atomic_write_text
@@ -153,16 +154,22 @@ def _overview(
         summary = force_field.training
         rows.append(("force error of the fit", f"{summary.rmse_force_ev_per_angstrom:#.2g} eV/Å"))
         rows.append(("displacements of the data", f"up to {summary.displacement_max_angstrom:.2g} Å"))
-    for temperature in history.temperatures_kelvin:
+    for temperature in (*history.temperatures_kelvin, *([None] if history.has_ramp else [])):
         last = history.last(temperature)
         error = "" if last.predictive is None else f", expected error {format_percent(last.predictive)}"
         forecast = history.forecasts.get(temperature)
         is_foretold = forecast is not None and forecast.n_calculations and history.status is None
         more = f", more calculations: {forecast}" if is_foretold else ""
-        rows.append((f"{format_kelvin(temperature)} K", f"{last.reason}{error}{more}"))
+        rows.append((_name(last), f"{last.reason}{error}{more}"))
     answer = read_report(workspace.directory / ANSWER_NAME, TrainReport)
     warned = [Text(f"Warning: {line}.") for line in answer.get("warnings", ())]
     return Part("What was done", [Text(_story(history, limit)), *warned, Table((), rows)])
+
+
+def _name(explored: Explored) -> str:
+    if explored.ramped_kelvin is None:
+        return f"{format_kelvin(explored.temperature_kelvin or 0.0)} K"
+    return f"ramp to {format_kelvin(explored.ramped_kelvin[1])} K"
 
 
 def _story(history: TrainingHistory, limit: float) -> str:
@@ -201,6 +208,17 @@ def _training(workspace: Workspace, history: TrainingHistory, album: _Album) -> 
         )
         blocks.append(
             album.draw("errors", caption, lambda p: plot_errors_over_steps(p, spans, found, limit=limit))
+        )
+    ramps = [_heating(each, each.ramped_kelvin) for each in history.explorations if each.ramped_kelvin]
+    ramps = [each for each in ramps if len(each.steps)]
+    if ramps:
+        caption = (
+            "Predicted force error along each ramp, the last one in blue. Above the highest temperature "
+            "asked for, beyond the dotted line, only three times the limit calls."
+        )
+        asked = max(workspace.config.training.temperatures_kelvin)
+        blocks.append(
+            album.draw("ramp", caption, lambda p: plot_ramps(p, ramps, limit=limit, asked_kelvin=asked))
         )
     if any(each.found_relative is not None for each in history.calculations):
         caption = "Each calculation is predicted before it is trained on: expected and found force error."
@@ -276,11 +294,24 @@ def _span(explored: Explored) -> ErrorSpan:
     trace = explored.trace
     steps = np.array(trace.get("trace_steps", [0, explored.n_steps]), float)
     mean = math.nan if explored.predictive is None else explored.predictive
+    kelvin = trace.get("trace_temperature_kelvin", [math.nan] * len(steps))
     return ErrorSpan(
         temperature_kelvin=explored.temperature_kelvin,
         steps=explored.first_step + steps,
         errors_relative=np.array(trace.get("trace_predictive_relative", [mean, mean]), float),
-        temperatures_kelvin=np.array(trace.get("trace_temperature_kelvin", [math.nan] * len(steps)), float),
+        temperatures_kelvin=np.array(kelvin, float),
+    )
+
+
+def _heating(explored: Explored, kelvin: tuple[float, float]) -> ErrorSpan:
+    """Errors of a ramp with the temperatures of its thermostat, which rises from the first error on."""
+    steps = np.array(explored.trace.get("trace_steps", []), float)
+    ends = np.array([steps[0] if len(steps) else 0.0, max(1, explored.n_steps)])
+    return ErrorSpan(
+        temperature_kelvin=None,
+        steps=steps,
+        errors_relative=np.array(explored.trace.get("trace_predictive_relative", []), float),
+        temperatures_kelvin=np.interp(steps, ends, np.array(kelvin)),
     )
 
 

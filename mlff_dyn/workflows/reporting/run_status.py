@@ -19,6 +19,7 @@ from mlff_dyn.report.answer import Report, read_report
 from mlff_dyn.report.numbers import format_count, format_percent
 from mlff_dyn.store.journal import read_journal
 from mlff_dyn.store.lock import holder_of
+from mlff_dyn.store.provenance import ON_RAMP
 from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.convergence.convergence_report import ConvergenceReport
 from mlff_dyn.workflows.reporting.history import training_history
@@ -39,11 +40,11 @@ UNTRAINED = "labelled frames that are not trained on"
 
 @dataclass(frozen=True, kw_only=True)
 class TemperatureStatus:
-    """One temperature; the names are those of the JSON object.
+    """One temperature, or the ramp; the names are those of the JSON object.
 
     Attributes
     ----------
-    temperature_kelvin : float
+    temperature_kelvin : float or None       that the last ramp came to; None: there was none
     n_calculations : int                     of frames of this temperature
     state : str                              how its last exploration ended, or that there was none
     force_sd_relative : float or None        expected error of that exploration
@@ -52,7 +53,7 @@ class TemperatureStatus:
         Further calculations needed.
     """
 
-    temperature_kelvin: float
+    temperature_kelvin: float | None
     n_calculations: int
     state: str
     force_sd_relative: float | None
@@ -78,6 +79,7 @@ class StatusReport(Report):
     running_seconds : tuple of float         time since the input of each that runs
     n_steps : int                            of exploring dynamics
     temperatures : tuple of TemperatureStatus
+    ramp : TemperatureStatus or None
     seconds_per_calculation : float or None  median of the finished ones
     seconds_left : float or None             of the calculations that are forecast, one after the other
     convergence : str or None                last answer of check-convergence
@@ -97,19 +99,27 @@ class StatusReport(Report):
     running_seconds: tuple[float, ...]
     n_steps: int
     temperatures: tuple[TemperatureStatus, ...]
+    ramp: TemperatureStatus | None
     seconds_per_calculation: float | None
     seconds_left: float | None
     convergence: str | None
 
     def values(self) -> dict[str, object]:
         """Return the values, a dictionary for each temperature."""
-        return {**super().values(), "temperatures": [asdict(each) for each in self.temperatures]}
+        ramp = None if self.ramp is None else asdict(self.ramp)
+        return {
+            **super().values(),
+            "temperatures": [asdict(each) for each in self.temperatures],
+            "ramp": ramp,
+        }
 
     def why_null(self) -> Mapping[str, str]:
         """Say why values are None."""
         forecasts = ("forecast_calculations", "forecast_calculations_low", "forecast_calculations_high")
         return {
             "process": "no command works in the run directory",
+            "ramp": "the configuration has no training.exploration.ramp",
+            "temperature_kelvin": "there was no ramp yet",
             "force_sd_relative": "no exploring dynamics at this temperature",
             **dict.fromkeys(forecasts, "the training has ended, or no number is known to reach the limit"),
             "seconds_per_calculation": "no calculation of this run is finished",
@@ -138,8 +148,13 @@ class StatusReport(Report):
         new = f", {self.n_untrained} since the training ended" if self.n_untrained else ""
         rows += [("labelled snapshots", f"{self.n_labelled}{new}"), ("MD steps", str(self.n_steps))]
         rows += [
-            (f"{format_kelvin(each.temperature_kelvin)} K", _describe(each)) for each in self.temperatures
+            (f"{format_kelvin(each.temperature_kelvin or 0.0)} K", _describe(each))
+            for each in self.temperatures
         ]
+        if self.ramp is not None:
+            kelvin = self.ramp.temperature_kelvin
+            reached = "" if kelvin is None else f"to {format_kelvin(kelvin)} K: "
+            rows.append(("ramp", reached + _describe(self.ramp)))
         if self.seconds_per_calculation is not None:
             rows.append(("a calculation takes", _duration(self.seconds_per_calculation)))
         if self.seconds_left:
@@ -165,6 +180,7 @@ def run_status(config: Config) -> StatusReport:
     states = calculation_states(workspace.calculations_path)
     process = holder_of(directory)
     temperatures = tuple(_temperature(config, history, t) for t in config.training.temperatures_kelvin)
+    has_ramp = config.training.exploration.ramp is not None
     typical = typical_seconds(states)
     running = {each.name: each.seconds or 0.0 for each in states if each.state == RUNNING}
     failed = {each.name: each.reason or "" for each in states if each.state == FAILED}
@@ -183,6 +199,7 @@ def run_status(config: Config) -> StatusReport:
         failure_reasons=tuple(failed.values()),
         n_steps=history.n_steps,
         temperatures=temperatures,
+        ramp=_temperature(config, history, None) if has_ramp else None,
         seconds_per_calculation=typical,
         seconds_left=None if history.status is not None else _seconds_left(temperatures, typical),
         convergence=read_report(directory / "convergence.json", ConvergenceReport).get("status"),
@@ -204,14 +221,18 @@ def _state(
     return INTERRUPTED if states or history.n_snapshots else NOT_STARTED
 
 
-def _temperature(config: Config, history: TrainingHistory, temperature: float) -> TemperatureStatus:
-    explored = temperature in history.temperatures_kelvin
+def _temperature(config: Config, history: TrainingHistory, temperature: float | None) -> TemperatureStatus:
+    """Status of a temperature; None: of the ramp."""
+    explored = history.has_ramp if temperature is None else temperature in history.temperatures_kelvin
+    ramped = [each for each in history.calculations if each.reason.endswith(ON_RAMP)]
+    own = [each for each in history.calculations if each.temperature_kelvin == temperature]
     last = history.last(temperature) if explored else None
     unknown = Forecast(None, None, None)
     forecast = unknown if history.status else history.forecasts.get(temperature, unknown)
+    reached = None if last is None or last.ramped_kelvin is None else last.ramped_kelvin[1]
     return TemperatureStatus(
-        temperature_kelvin=temperature,
-        n_calculations=sum(each.temperature_kelvin == temperature for each in history.calculations),
+        temperature_kelvin=reached if temperature is None else temperature,
+        n_calculations=len(ramped if temperature is None else own),
         state="not explored" if last is None else last.reason,
         force_sd_relative=None if last is None else last.predictive,
         limit_relative=config.training.criterion.force_error_limit_relative,

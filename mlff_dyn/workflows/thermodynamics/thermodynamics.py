@@ -11,16 +11,20 @@ from mlff_dyn.config.thermodynamics_section import ThermodynamicsConfig
 from mlff_dyn.errors import DataError
 from mlff_dyn.lattice.deformation import from_voigt
 from mlff_dyn.model.harmonic_modes import imaginary_mode, modes_of_order_2
+from mlff_dyn.observables.boundary_share import BOUNDARY_LIMITS, boundary_share
 from mlff_dyn.observables.elastic import elastic_constants
 from mlff_dyn.observables.gruneisen import has_gruneisen
+from mlff_dyn.observables.quasi_harmonic import STATISTICS
 from mlff_dyn.observables.rest_energy import STEPS
+from mlff_dyn.observables.strained_phonons import StrainedPhonons
 from mlff_dyn.observables.thermal_expansion import EXPANSION_LIMITS
+from mlff_dyn.observables.thermal_sums import thermal_sums
 from mlff_dyn.report.answer import DryRun, Report
 from mlff_dyn.report.plots import SUFFIXES
 from mlff_dyn.report.progress import NullProgress
 from mlff_dyn.report.thermodynamics_plots import plot_curves
 from mlff_dyn.training.trusted_region import Motion
-from mlff_dyn.workflows.results.cost import in_megabytes, in_minutes, seconds_of
+from mlff_dyn.workflows.results.cost import check_memory, in_megabytes, in_minutes, seconds_of, tell_cost
 from mlff_dyn.workflows.results.found_model import find_model
 from mlff_dyn.workflows.results.kept_parts import KeptParts
 from mlff_dyn.workflows.results.result_folder import ResultFolder
@@ -48,6 +52,13 @@ if TYPE_CHECKING:
 _PARTS = "parts"
 _ROWS_OF_FRAME = {"elastic": 4, "expansion": 2, "free_energy": 1}
 """Calls of the rows of a frame, about, that what is done to it takes as much time as."""
+
+_WITHOUT_STRESS = {
+    "elastic": "no stress was fitted: elastic constants rest on force constants alone; training.fit.stress: "
+    "true fits that of frames, best of strained ones (training.exploration.ensemble: npt)",
+    "expansion": "no stress was fitted: the crystal at rest counts as free of stress, and pressures are "
+    "measured from it",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,8 +145,6 @@ def thermodynamics(source: Path | Config, *, dry_run: bool, force: bool, progres
 
 def _dry_run(task: _Task) -> DryRun:
     settings = task.settings
-    frames = settings.n_frames * task.torus.n_atoms * 3
-    rows = settings.n_frames * len(task.model.force_field.posterior.mean) * 8
     sizes: dict[str, object] = {
         "n_atoms": task.torus.n_atoms,
         "quantities": list(settings.quantities),
@@ -144,9 +153,15 @@ def _dry_run(task: _Task) -> DryRun:
         "n_steps": task.n_steps,
         "q_mesh": list(task.calculations(NullProgress()).mesh),
         "expected_minutes": _minutes(task),
-        "memory_megabytes": in_megabytes(8 * (frames + rows)),
+        "memory_megabytes": in_megabytes(_bytes(task)),
     }
     return DryRun(ThermodynamicsReport, sizes, {"warnings": _warnings(task)})
+
+
+def _bytes(task: _Task) -> int:
+    """Memory of the frames of a run and of their rows."""
+    n_frames, n_parameters = task.settings.n_frames, len(task.model.force_field.posterior.mean)
+    return 8 * n_frames * (3 * task.torus.n_atoms + 8 * n_parameters)
 
 
 def _minutes(task: _Task) -> float:
@@ -161,18 +176,45 @@ def _minutes(task: _Task) -> float:
         n_moves = task.n_steps // task.runs_per_temperature // EXPANSION_LIMITS.interval_steps
         moved = STEPS.step * np.eye(3)
         move = seconds_of(lambda: here.strained_kernel.strained(moved).energy_forces(rest))
-        seconds += n_moves * move
+        seconds += n_moves * move + _seconds_of_quasi_harmonic(task)
     return in_minutes(seconds)
+
+
+def _needs_elastic(settings: ThermodynamicsConfig) -> bool:
+    return not {"elastic", "expansion"}.isdisjoint(settings.quantities)
+
+
+def _boundary_warnings(model: FoundModel) -> list[str]:
+    share = boundary_share(model.force_field, model.training_torus)
+    if share <= BOUNDARY_LIMITS.large_share:
+        return []
+    warning = (
+        f"{100.0 * share:.2g} % of the elastic stiffness is that of force constants at the boundary of the "
+        "training supercell: those that reach farther are folded into it, and what this changes in elastic "
+        "constants is in no error bar; a larger training supercell shows it"
+    )
+    return [warning]
+
+
+def _seconds_of_quasi_harmonic(task: _Task) -> float:
+    """Time of about as many strained crystals as there are temperatures and ends of steps."""
+    calculations = task.calculations(NullProgress())
+    phonons, strain = calculations.phonons, STEPS.step * np.eye(3)
+    strained = StrainedPhonons(phonons, strain)
+    of_crystal = seconds_of(lambda: StrainedPhonons(phonons, strain), n_calls=1)
+    kelvin, mesh = np.array([1.0]), calculations.mesh
+    of_sum = seconds_of(lambda: thermal_sums(strained.choose(1), mesh, kelvin, is_classical=True), n_calls=1)
+    n_crystals = 1 + len(task.settings.temperatures_kelvin) + 2 * len(calculations.rest.strains)
+    return n_crystals * (of_crystal + len(STATISTICS) * (1 + task.settings.n_samples) * of_sum)
 
 
 def _warnings(task: _Task) -> list[str]:
     settings = task.settings
     found, force_field = task.model.warnings, task.model.force_field
-    if force_field.stress is None and "expansion" in settings.quantities:
-        found.append(
-            "no stress was fitted: the crystal at rest counts as free of stress, and pressures are measured "
-            "from it"
-        )
+    if force_field.stress is None:
+        found += [text for quantity, text in _WITHOUT_STRESS.items() if quantity in settings.quantities]
+    if _needs_elastic(settings):
+        found += _boundary_warnings(task.model)
     n_steps = settings.n_equilibration_steps + settings.n_frames * settings.sample_every
     motions = [Motion(kelvin, 1.0, n_steps) for kelvin in settings.temperatures_kelvin]
     return [*found, *coverage_warnings(force_field.on(task.torus), motions)]
@@ -186,6 +228,11 @@ def _check(task: _Task, rest: ElasticConstants | None) -> None:
     DataError
         If order 2 has imaginary modes, the cell is not stable, or orders are missing.
     """
+    check_memory(
+        f"{task.settings.n_frames} frames of {task.torus.n_atoms} atoms",
+        _bytes(task),
+        fix="choose a smaller thermodynamics.supercell or fewer thermodynamics.n_frames",
+    )
     wanted = [each for each in task.settings.quantities if each != "elastic"]
     path, force_field = task.model.path, task.model.force_field
     modes = modes_of_order_2(force_field.expansion, force_field.posterior.mean, task.torus)
@@ -213,11 +260,11 @@ def _check(task: _Task, rest: ElasticConstants | None) -> None:
 
 def _calculate(task: _Task, progress: Progress) -> ThermodynamicsReport:
     settings = task.settings
-    needs_rest = not {"elastic", "expansion"}.isdisjoint(settings.quantities)
-    at_rest = elastic_constants(task.model.force_field) if needs_rest else None
+    at_rest = elastic_constants(task.model.force_field) if _needs_elastic(settings) else None
     _check(task, at_rest)
     warnings = tuple(_warnings(task))
-    progress.log(f"{task.n_steps} steps of {task.torus.n_atoms} atoms, about {_minutes(task):.2g} minutes")
+    what = f"thermodynamics, {task.n_steps} steps of {task.torus.n_atoms} atoms"
+    tell_cost(progress, what, _bytes(task), _minutes(task))
     rows = _rows(task.calculations(progress), at_rest)
     progress.stop()
     report = ThermodynamicsReport(

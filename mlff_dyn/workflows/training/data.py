@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from mlff_dyn.model.expansion import Expansion
     from mlff_dyn.model.fitting.labelled_frame import FitOptions, LabelledFrame
+    from mlff_dyn.store.provenance import Provenance
     from mlff_dyn.workflows.training.data_checks import DataFindings
 
 OUTGROWN = "outgrown"
@@ -57,6 +58,11 @@ class TrainingData:
     def __len__(self) -> int:
         """Number of snapshots."""
         return len(self.snapshots)
+
+    @property
+    def provenances(self) -> list[Provenance]:
+        """Where each snapshot comes from."""
+        return [snapshot.provenance for snapshot in self.snapshots]
 
     @property
     def n_calculations(self) -> int:

@@ -51,6 +51,11 @@ class Call:
     strain: NDArray[np.float64] | None = None
 
     @property
+    def provenance(self) -> Provenance:
+        """What is known of it now."""
+        return Provenance(temperature_kelvin=self.temperature_kelvin, reason=self.reason)
+
+    @property
     def structure(self) -> tuple[Torus, NDArray[np.float64], NDArray[np.float64] | None]:
         """Supercell, displacements (Å) and strain."""
         return self.torus, self.displacements, self.strain

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from mlff_dyn.model.fitting.prior_guess import PriorGuess
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.store.dataset import Snapshot
-    from mlff_dyn.store.provenance import Provenance
+    from mlff_dyn.store.provenance import Provenance, Where
     from mlff_dyn.workflows.setup.workspace import Workspace
 
 _OUTGROWN_BECAUSE = "frames of dynamics are predicted better without this first structure"
@@ -231,44 +231,40 @@ class Learner:
             if snapshot.provenance.is_calculation:
                 self.journal.append(LABELLED, n_snapshots=number, **snapshot.provenance.to_info())
 
-    def is_tested(
-        self, temperature_kelvin: float | None, n_last: int = 1, *, by_dynamics: bool = False
-    ) -> bool:
-        """Whether the last calculations at this temperature were predicted within their error bars.
+    def is_tested(self, where: Where, n_last: int = 1, *, by_dynamics: bool = False) -> bool:
+        """Whether the last calculations of some dynamics were predicted within their error bars.
 
         Those that run have not been; first structures count unless it is to be ``by_dynamics``: they follow
         from order 2 alone.
         """
-        tests = self._tests(temperature_kelvin, by_dynamics=by_dynamics)[-n_last:]
+        tests = self._tests(where, by_dynamics=by_dynamics)[-n_last:]
         return len(tests) >= n_last and all(map(_is_predicted, tests))
 
-    def tested_error(self, temperature_kelvin: float | None) -> float:
-        """Error that was expected of the last calculation at this temperature and found, eV/Å.
+    def tested_error(self, where: Where) -> float:
+        """Error that was expected of the last calculation of some dynamics and found, eV/Å.
 
         It is infinite where there is none, or where more was found than expected.
         """
-        tests = self._tests(temperature_kelvin, by_dynamics=temperature_kelvin is None)
+        tests = self._tests(where, by_dynamics=where is None)
         expected = tests[-1].expected_force_error_ev_per_angstrom if tests else None
         return expected if expected is not None and _is_predicted(tests[-1]) else np.inf
 
-    def _tests(self, temperature_kelvin: float | None, *, by_dynamics: bool) -> list[Provenance]:
+    def _tests(self, where: Where, *, by_dynamics: bool) -> list[Provenance]:
         known = [snapshot.provenance for snapshot in self.data.snapshots]
         return [
             label
             for label in known
-            if label.temperature_kelvin == temperature_kelvin
-            and label.score is not None
-            and (label.is_of_dynamics or not by_dynamics)
+            if label.is_of(where) and label.score is not None and (label.is_of_dynamics or not by_dynamics)
         ]
 
-    def has_settled(self, temperature_kelvin: float | None) -> bool:
+    def has_settled(self, where: Where) -> bool:
         """Whether the first half of the data tells the truncation there that all data tell."""
         force_field, data = self.force_field(), self._fit_data
         labels = [self.data.snapshots[index].provenance for index in self.data.fitted]
         of_dynamics = [
             frame
             for frame, label in zip(data.frames, labels, strict=True)
-            if label.is_of_dynamics and label.temperature_kelvin == temperature_kelvin
+            if label.is_of_dynamics and label.is_of(where)
         ]
         if not of_dynamics:
             return False

@@ -13,7 +13,7 @@ import numpy as np
 from mlff_dyn.execution.registry import create_execution
 from mlff_dyn.kernels.threads import available_cores
 from mlff_dyn.model.harmonic_modes import harmonic_modes
-from mlff_dyn.store.provenance import INITIAL
+from mlff_dyn.store.provenance import INITIAL, RAMP
 from mlff_dyn.training.criteria.decision import Decision
 from mlff_dyn.training.criteria.registry import create_criterion
 from mlff_dyn.training.exploration import Exploration, ExplorationPlan, explore
@@ -35,10 +35,17 @@ from mlff_dyn.workflows.training.given_frames import given_frames_of
 from mlff_dyn.workflows.training.in_flight import Call, CallsInFlight
 from mlff_dyn.workflows.training.observable_error import ObservableError
 from mlff_dyn.workflows.training.ongoing_trajectories import OngoingTrajectories
+from mlff_dyn.workflows.training.ramps import named_in_journal, ramp_of, ramp_warnings
 from mlff_dyn.workflows.training.round_calls import NO_CALL, RoundCalls, Source, selection_of
 from mlff_dyn.workflows.training.second_look import confirmed
 from mlff_dyn.workflows.training.side_by_side import side_by_side
-from mlff_dyn.workflows.training.train_report import ALL_STEPS, BUDGET, CONVERGED, LIMITED
+from mlff_dyn.workflows.training.train_report import (
+    ALL_STEPS,
+    BUDGET,
+    CONVERGED,
+    LIMITED,
+    describe_calculation,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -51,10 +58,11 @@ if TYPE_CHECKING:
     from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.regression.planning.forecast import Forecast
     from mlff_dyn.report.progress import Progress
-    from mlff_dyn.store.provenance import Provenance
+    from mlff_dyn.store.provenance import Provenance, Where
     from mlff_dyn.training.criteria.decision import Criterion
     from mlff_dyn.training.criteria.errors import MeanErrors
     from mlff_dyn.training.exploration import TrajectoryState
+    from mlff_dyn.training.ramp import Ramp
     from mlff_dyn.workflows.training.learner import Learner
 
 _EXPLORATION, _FALLBACK, _PHONONS, _SAMPLING, _CELLS = 1, 2, 5, 6, 7
@@ -89,7 +97,8 @@ class TrainingLoop:
         self._config = learner.workspace.config
         self._call_seconds: list[float] = []
         self._forecast: Forecast | None = None
-        self._stops: dict[float, str] = {}
+        self._stops: dict[Where, tuple[float, str]] = {}
+        self._ramp: Ramp | None = ramp_of(self._config)
         self._in_flight: CallsInFlight
         self._force_field: ForceField
         self._ongoing = OngoingTrajectories(self._workspace.trajectories_path, self._identity())
@@ -103,9 +112,10 @@ class TrainingLoop:
         unstable = [
             f"dynamics is unstable at {format_kelvin(temperature)} K with these data and this "
             f"expansion: {stop}"
-            for temperature, stop in sorted(self._stops.items())
+            for temperature, stop in sorted(self._stops.values())
         ]
-        return [*(() if self._given is None else self._given.warnings), *unstable]
+        left = ramp_warnings(self._config, self._learner.data.provenances)
+        return [*(() if self._given is None else self._given.warnings), *unstable, *left]
 
     def run(self) -> tuple[str, MeanErrors | None]:
         """Train until all temperatures are quiet or the budget is spent.
@@ -221,14 +231,11 @@ class TrainingLoop:
         return found
 
     def _one_pass(self) -> tuple[list[Call], MeanErrors | None, bool]:
-        """Explore the temperatures in turn, that of the last call first, until one calls."""
-        temperatures = self._config.training.temperatures_kelvin
-        running = self._in_flight.calls
-        known = self._learner.data.snapshots[-1].provenance
-        last = running[-1].temperature_kelvin if running else known.temperature_kelvin
+        """Explore the temperatures and the ramp in turn, that of the last call first, until one calls."""
+        running, known = self._in_flight.calls, self._learner.data.provenances
+        self._ramp = ramp_of(self._config, known)
         self._force_field = self._with(self._learner.force_field(), running)
-        start = temperatures.index(last) if last in temperatures else 0
-        order = [(start + step) % len(temperatures) for step in range(len(temperatures))]
+        order = self._order(running[-1].provenance if running else known[-1])
         places = [
             *([] if self._given is None else [_FILE]),
             *(order if self._config.training.exploration.dynamics else []),
@@ -240,13 +247,31 @@ class TrainingLoop:
         with closing(self._explorations([index for index in places if index != _FILE])) as found:
             for index in places:
                 explored[index] = source = self._source(index, found)
-                errors += [e.errors for e in source.explorations if e.errors is not None]
-                limited |= any(e.reason == Decision.EXPANSION_LIMITED.value for e in source.explorations)
-                others = [other for other in sorted(places) if other != index]
+                own = [e.errors for e in source.explorations if e.errors is not None]
+                others = [k for k in sorted(places) if k != index and self._where(k) != RAMP]
                 calls = choice.of(source, partial(self._others, others, explored))
                 if calls:
-                    return calls, _worst(errors), False
+                    return calls, _worst([*errors, *own]), False
+                if self._where(index) != RAMP:
+                    errors += own
+                    limited |= any(e.reason == Decision.EXPANSION_LIMITED.value for e in source.explorations)
         return [], _worst(errors), limited
+
+    def _order(self, last: Provenance) -> list[int]:
+        """Numbers of the ramp and the temperatures, those first whose turn it is after the last call."""
+        temperatures = self._config.training.temperatures_kelvin
+        start = temperatures.index(last.temperature_kelvin) if last.temperature_kelvin in temperatures else 0
+        order = [(start + step) % len(temperatures) for step in range(len(temperatures))]
+        ramp = [] if self._ramp is None else [len(temperatures)]
+        is_their_turn = last.is_of(temperatures[start]) and not (last.reason or INITIAL).startswith(INITIAL)
+        return [*order, *ramp] if is_their_turn else [*ramp, *order]
+
+    def _where(self, index: int) -> Where:
+        """What dynamics a number stands for."""
+        temperatures = self._config.training.temperatures_kelvin
+        if index == _FILE:
+            return None
+        return RAMP if index == len(temperatures) else temperatures[index]
 
     def _others(self, indices: Sequence[int], explored: Mapping[int, Source]) -> list[Source]:
         return [explored.get(index) or self._sampled(index) for index in indices]
@@ -257,8 +282,8 @@ class TrainingLoop:
         if index == _FILE:
             return self._of_file()
         own = [next(found) for _ in range(self._config.execution.max_parallel)]
-        temperature = self._config.training.temperatures_kelvin[index]
-        return Source(self._exploring_torus(), temperature, own, seed)
+        where = self._where(index)
+        return Source(self._exploring_torus(), None if where == RAMP else where, own, seed)
 
     def _of_file(self) -> Source:
         """Frames of the user that nobody has calculated, some of them, and whether they call."""
@@ -281,21 +306,23 @@ class TrainingLoop:
         return Source(given.torus, None, [found], (*seed, self._n_chosen))
 
     def _plan(self, index: int, replica: int) -> ExplorationPlan:
-        training = self._config.training
-        temperature = training.temperatures_kelvin[index]
+        training, where = self._config.training, self._where(index)
+        ramp = self._ramp if where == RAMP else None
+        temperature = training.temperatures_kelvin[index] if ramp is None else ramp.from_kelvin
         return ExplorationPlan(
             temperature_kelvin=temperature,
             timestep_femtoseconds=self._config.md.timestep_femtoseconds,
-            n_steps=training.n_steps,
+            n_steps=training.n_steps if ramp is None else ramp.n_steps,
             seed=(self._config.seed, _EXPLORATION, self._n_chosen, index, replica),
-            tested_error_ev_per_angstrom=self._tested_error(temperature),
+            tested_error_ev_per_angstrom=self._tested_error(where) if ramp is None else 0.0,
             n_pool=training.selection.n_pool,
-            complete_pool=selection_of(self._config) != LAST,
-            pools_quiet=selection_of(self._config) != LAST,
+            complete_pool=ramp is None and selection_of(self._config) != LAST,
+            pools_quiet=ramp is None and selection_of(self._config) != LAST,
             displacement_limit_angstrom=self._config.md.displacement_limit_angstrom,
             large_error_relative=LIMITS.sudden_factor * training.criterion.force_error_limit_relative,
-            start=self._trajectories.get(_trajectory_name(temperature, replica)),
+            start=self._trajectories.get(_trajectory_name(where, replica)),
             barostat=self._barostat(temperature, index, replica),
+            ramp=ramp,
         )
 
     def _barostat(self, temperature: float, index: int, replica: int) -> Barostat | None:
@@ -315,24 +342,25 @@ class TrainingLoop:
     def _explorations(self, indices: Sequence[int]) -> Generator[Exploration]:
         """Explore temperatures, all replicas of one after the other, as many at a time as there are cores."""
         replicas = range(self._config.execution.max_parallel)
-        plans = [(self._plan(index, replica), replica) for index in indices for replica in replicas]
+        plans = [(self._plan(index, replica), index, replica) for index in indices for replica in replicas]
         force_fields = [self._force_field.on(self._exploring_torus()) for _ in plans]
         jobs = [
-            partial(explore, force_field, self._criterion(plan.temperature_kelvin), plan)
-            for force_field, (plan, _) in zip(force_fields, plans, strict=True)
+            partial(explore, force_field, self._criterion(self._where(index)), plan)
+            for force_field, (plan, index, _) in zip(force_fields, plans, strict=True)
         ]
         n_threads = self._config.md.n_threads or available_cores()
         found = side_by_side(jobs, n_threads, lambda k, *report: self._show(plans[k][0], *report))
         with closing(found):
-            for (plan, replica), exploration in zip(plans, found, strict=True):
-                self._note(plan.temperature_kelvin, replica, exploration)
+            for (_, index, replica), exploration in zip(plans, found, strict=True):
+                self._note(self._where(index), replica, exploration)
                 yield exploration
 
     def _show(self, plan: ExplorationPlan, steps: int, errors: MeanErrors) -> None:
         limit = self._config.training.criterion.force_error_limit_relative
+        kelvin = plan.temperature_kelvin if plan.ramp is None else plan.ramp.kelvin(steps)
         self._progress.update(
             self._learner.n_calculations,
-            temperature=f"{format_kelvin(plan.temperature_kelvin)} K",
+            temperature=f"{format_kelvin(kelvin)} K",
             error=f"{100 * errors.predictive:.2f} %",
             limit=f"{100 * limit:g} %",
             steps=steps,
@@ -340,24 +368,25 @@ class TrainingLoop:
         )
         self._progress.part(steps, plan.n_steps, "exploration")
 
-    def _note(self, temperature: float, replica: int, exploration: Exploration) -> None:
+    def _note(self, where: Where, replica: int, exploration: Exploration) -> None:
         """Remember and record how a trajectory ended."""
         if exploration.trajectory is not None:
-            self._trajectories[_trajectory_name(temperature, replica)] = exploration.trajectory
-        self._stops.pop(temperature, None)
+            self._trajectories[_trajectory_name(where, replica)] = exploration.trajectory
+        name = named_in_journal(where, exploration)
+        self._stops.pop(where, None)
         if exploration.stop is not None:
-            self._stops[temperature] = exploration.stop
+            self._stops[where] = (name["temperature_kelvin"], exploration.stop)
         self._learner.journal.append(
             "explored",
             **self._moment(),
-            temperature_kelvin=temperature,
+            **name,
             replica=replica,
             n_steps=exploration.n_steps,
             reason=exploration.reason,
             **({} if exploration.errors is None else exploration.errors.to_json()),
             **({} if exploration.trace is None else exploration.trace.to_json()),
         )
-        self._foretell(temperature, replica, exploration)
+        self._foretell(where, replica, exploration)
 
     @property
     def _n_chosen(self) -> int:
@@ -369,20 +398,20 @@ class TrainingLoop:
         n_running = len(self._in_flight.calls)
         return {"n_snapshots": len(self._learner.data), **({"n_running": n_running} if n_running else {})}
 
-    def _tested_error(self, temperature: float | None) -> float:
-        """See `ExplorationPlan`; none is asked for where a calculation at a temperature is on its way."""
-        is_being_tested = any(call.temperature_kelvin == temperature for call in self._in_flight.calls)
-        return 0.0 if is_being_tested else self._learner.tested_error(temperature)
+    def _tested_error(self, where: Where) -> float:
+        """See `ExplorationPlan`; none is asked for where a calculation of the dynamics is on its way."""
+        is_being_tested = any(call.provenance.is_of(where) for call in self._in_flight.calls)
+        return 0.0 if is_being_tested else self._learner.tested_error(where)
 
-    def _foretell(self, temperature: float, replica: int, exploration: Exploration) -> None:
-        """Record how many calculations this temperature still needs; none are foretold without frames."""
+    def _foretell(self, where: Where, replica: int, exploration: Exploration) -> None:
+        """Record how many calculations this dynamics still needs; none are foretold without frames."""
         learner, errors = self._learner, exploration.errors
         if errors is None or exploration.reason in NO_CALL or not len(exploration.pool):
             self._forecast = None
             return
         frames = frames_on(self._force_field.expansion, self._exploring_torus(), exploration.choice)
         expected = outlook_of_frames(self._force_field, frames, learner.scores)
-        if not self._can_judge_truncation(temperature):
+        if not self._can_judge_truncation(where):
             expected = expected.untested()
         limit = self._config.training.criterion.force_error_limit_relative
         found = expected.forecast(errors.epistemic, errors.truncation, limit)
@@ -390,34 +419,32 @@ class TrainingLoop:
         learner.journal.append(
             "forecast",
             **self._moment(),
-            temperature_kelvin=temperature,
+            **named_in_journal(where, exploration),
             replica=replica,
             **found.to_json(),
         )
 
-    def _criterion(self, temperature: float | None) -> Criterion:
-        """For dynamics at a temperature; None: for the file, whose frames are judged all together."""
-        given = self._config.training.criterion
-        if self._observable is not None and temperature is not None:
+    def _criterion(self, where: Where) -> Criterion:
+        """For dynamics; None: for the file, whose frames are judged all together."""
+        given, judge = self._config.training.criterion, self._can_judge_truncation(where)
+        if self._observable is not None and where not in (None, RAMP):
             known = self._observable.errors(self._learner.force_field(), self._force_field)
-            judge = self._can_judge_truncation(temperature)
             return create_criterion(given.kind, {**known, "can_judge_truncation": judge})
-        if given.kind != "trajectory" and temperature is not None:
+        if given.kind not in ("trajectory", "observable") and where is not None:
             section = getattr(given, given.kind.replace("-", "_"))
             return create_criterion(given.kind, {} if section is None else section.model_dump())
-        limit, judge = given.force_error_limit_relative, self._can_judge_truncation(temperature)
         settings = {
-            "force_error_limit_relative": limit,
+            "force_error_limit_relative": given.force_error_limit_relative,
             "can_judge_truncation": judge,
-            "has_settled": judge and self._learner.has_settled(temperature),
-            **({"n_average": 1} if temperature is None else {}),
+            "has_settled": judge and (where == RAMP or self._learner.has_settled(where)),
+            **({"n_average": 1} if where is None else {}),
         }
         return create_criterion("trajectory", settings)
 
-    def _can_judge_truncation(self, temperature: float | None) -> bool:
-        """Whether data and predictions at a temperature tell truncation from lack of data."""
+    def _can_judge_truncation(self, where: Where) -> bool:
+        """Whether data and predictions of some dynamics tell truncation from lack of data."""
         learner, n_predicted = self._learner, LIMITS.predictions_for_truncation
-        is_predicted = learner.is_tested(temperature, n_predicted, by_dynamics=True)
+        is_predicted = learner.is_tested(where, n_predicted, by_dynamics=True)
         return is_predicted and can_judge_truncation(learner.force_field())
 
     def _exploring_torus(self) -> Torus:
@@ -450,7 +477,7 @@ class TrainingLoop:
         self._forecast = None if self._forecast is None else self._forecast.after(len(batch.calls))
         self._progress.update(self._learner.n_calculations)
         for snapshot in self._learner.data.snapshots[-len(batch.calls) :]:
-            self._progress.log(_describe(snapshot.provenance))
+            self._progress.log(describe_calculation(snapshot.provenance))
 
     def _time_left(self) -> str:
         """Calculations still needed by the last forecast, and their time."""
@@ -463,19 +490,8 @@ class TrainingLoop:
         return f"{self._forecast} calculations, {seconds / 60:.1f} min"
 
 
-def _describe(label: Provenance) -> str:
-    text = f"calculation {label.calculation}: {label.reason}"
-    if label.found_force_error_relative is None:
-        return text
-    return (
-        f"{text}; expected error {label.expected_force_error_ev_per_angstrom:#.2g} eV/Å, "
-        f"found {label.found_force_error_ev_per_angstrom:#.2g} eV/Å "
-        f"({100 * label.found_force_error_relative:.2f} %)"
-    )
-
-
-def _trajectory_name(temperature: float, replica: int) -> str:
-    return f"{format_kelvin(temperature)}K-{replica}"
+def _trajectory_name(where: Where, replica: int) -> str:
+    return f"{RAMP if where in (RAMP, None) else f'{format_kelvin(float(where))}K'}-{replica}"
 
 
 def _worst(errors: Sequence[MeanErrors]) -> MeanErrors | None:

@@ -18,7 +18,7 @@ from mlff_dyn.workflows.training.advice import (
 from mlff_dyn.workflows.training.expansion_advice import expansion_advice
 from mlff_dyn.workflows.training.temperature_rows import temperature_rows
 from mlff_dyn.workflows.training.train_report import ALL_STEPS, BUDGET, CONVERGED, LIMITED
-from mlff_dyn.workflows.training.training_journal import EXPLORED
+from mlff_dyn.workflows.training.training_journal import EXPLORED, RAMP_FROM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +89,9 @@ def _summaries(learner: Learner) -> list[TemperatureSummary]:
     explored = [
         record
         for record in read_journal(workspace.journal_path)
-        if record["event"] == EXPLORED and record.get("basis") == workspace.basis_identity
+        if record["event"] == EXPLORED
+        and record.get("basis") == workspace.basis_identity
+        and RAMP_FROM not in record
     ]
     return [
         _summarize(learner, temperature, [r for r in explored if r.get("temperature_kelvin") == temperature])
@@ -109,7 +111,7 @@ def _summarize(
         record["predictive_relative"] for record in last if record.get("predictive_relative") is not None
     ]
     known = [snapshot.provenance for snapshot in learner.data.snapshots]
-    own = [p for p in known if p.is_calculation and p.temperature_kelvin == temperature_kelvin]
+    own = [p for p in known if p.is_calculation and p.is_of(temperature_kelvin)]
     limit = learner.workspace.config.training.criterion.force_error_limit_relative
     is_above = reason == QUIET and max(expected, default=0.0) > limit
     return TemperatureSummary(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlff_dyn.store.provenance import ON_RAMP
 from mlff_dyn.training.criteria.decision import Decision
 from mlff_dyn.training.exploration import QUIET, UNCONFIRMED, UNTESTED, Exploration
 from mlff_dyn.training.frame_choice import LAST, frames_on
@@ -54,6 +55,12 @@ class Source:
         """Explorations that call, by their number."""
         return {r: e for r, e in enumerate(self.explorations) if e.reason not in NO_CALL}
 
+    def label(self, exploration: Exploration, reason: str) -> tuple[float | None, str]:
+        """Temperature of frames of an exploration, that at the end of a ramp, and why they are calculated."""
+        if exploration.ramped_kelvin is None:
+            return self.temperature_kelvin, reason
+        return exploration.ramped_kelvin[1], reason + ON_RAMP
+
     def own(self, replica: int, sd_angstrom: float) -> list[Call]:
         """Structures of a trajectory; if it exploded at once, a rattled cell of the trained amplitude."""
         exploration = self.explorations[replica]
@@ -61,11 +68,11 @@ class Source:
         if len(frames):
             reasons = [*[Decision.CANDIDATE.value] * (len(frames) - 1), exploration.reason]
             return [
-                Call(self.torus, frames.displacements[k], self.temperature_kelvin, reason, frames.strain(k))
+                Call(self.torus, frames.displacements[k], *self.label(exploration, reason), frames.strain(k))
                 for k, reason in enumerate(reasons)
             ]
         u = rattled_displacements(self.torus.n_atoms, sd_angstrom, (*self.seed, replica))
-        return [Call(self.torus, u, None, exploration.reason)]
+        return [Call(self.torus, u, None, self.label(exploration, exploration.reason)[1])]
 
 
 class RoundCalls:
@@ -122,8 +129,10 @@ class RoundCalls:
             sampled = [exploration for exploration in source.explorations if len(exploration.choice)]
             if not sampled:
                 continue
-            called = [exploration.reason for exploration in sampled if exploration.reason not in NO_CALL]
-            labels.append((source, called[0] if called else FOR_ALL))
+            callers = [exploration for exploration in sampled if exploration.reason not in NO_CALL]
+            called = [exploration.reason for exploration in callers]
+            first = (callers or sampled)[0]
+            labels.append((source, *source.label(first, first.reason if callers else FOR_ALL)))
             every = join_frames([exploration.choice for exploration in sampled])
             places = np.linspace(0, len(every) - 1, min(n_most, len(every))).round().astype(int)
             found.append(every[places])
@@ -133,7 +142,7 @@ class RoundCalls:
                     frames_on(expansion, source.torus, found[-1]),
                     float(np.sqrt(np.mean(np.square(forces)))),
                     must_label=not {UNTESTED, UNCONFIRMED}.isdisjoint(called)
-                    or (at_once == 1 and source is sources[0]),
+                    or (source is sources[0] and (at_once == 1 or first.ramped_kelvin is not None)),
                 )
             )
         running = with_running(self._force_field, [call.frame(expansion) for call in calls])
@@ -141,15 +150,14 @@ class RoundCalls:
         self._learner.journal.append(
             "chosen",
             **self._moment,
-            temperatures_kelvin=[labels[k][0].temperature_kelvin for k, _ in chosen.frames],
+            temperatures_kelvin=[labels[k][1] for k, _ in chosen.frames],
             expected_relative=list(chosen.expected),
         )
         return [
             Call(
                 labels[k][0].torus,
                 found[k].displacements[i],
-                labels[k][0].temperature_kelvin,
-                labels[k][1],
+                *labels[k][1:],
                 found[k].strain(i),
             )
             for k, i in chosen.frames

@@ -30,6 +30,7 @@ from mlff_dyn.workflows.training.looked_at import LookedAt
 from mlff_dyn.workflows.training.loop import TrainingLoop
 from mlff_dyn.workflows.training.outcome import advise, describe_temperatures, finished_told_on_failure
 from mlff_dyn.workflows.training.prior_sources import prior_digest, prior_guess
+from mlff_dyn.workflows.training.ramps import ramp_of
 from mlff_dyn.workflows.training.train_report import (
     CONVERGED,
     LIMITED,
@@ -88,6 +89,8 @@ def train(
         Whatever prevents the training; what is on disk stays valid.
     """
     workspace = Workspace(config)
+    if not static:
+        ramp_of(config)
     if dry_run:
         return _dry_run(workspace, given, static=static)
     engine = None if static else create_engine(**config.require_engine().model_dump())

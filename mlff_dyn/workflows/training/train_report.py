@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mlff_dyn.model.expansion import Expansion
     from mlff_dyn.model.fitting.fit_data import FitData
     from mlff_dyn.model.force_field import ForceField
+    from mlff_dyn.store.provenance import Provenance
     from mlff_dyn.training.criteria.errors import MeanErrors
 
 CONVERGED = "converged"
@@ -244,3 +245,15 @@ def _mean_parts(errors: Sequence[ForceErrors | None]) -> dict[str, float] | None
     if not errors:
         return None
     return {p: float(np.sqrt(np.mean([getattr(e, p) ** 2 for e in errors]))) for p in _PARTS}
+
+
+def describe_calculation(label: Provenance) -> str:
+    """Say in one line why a calculation was made, and what it found."""
+    text = f"calculation {label.calculation}: {label.reason}"
+    if label.found_force_error_relative is None:
+        return text
+    return (
+        f"{text}; expected error {label.expected_force_error_ev_per_angstrom:#.2g} eV/Å, "
+        f"found {label.found_force_error_ev_per_angstrom:#.2g} eV/Å "
+        f"({100 * label.found_force_error_relative:.2f} %)"
+    )

@@ -16,6 +16,8 @@ LABELLED = "labelled"
 """Event of a calculation, the only one that does not depend on the expansion."""
 EXPLORED = "explored"
 """Event of an exploring trajectory."""
+RAMP_FROM = "ramp_from_kelvin"
+"""Value of events about a ramp: its first temperature."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class _Entry:
     n_snapshots: int | None = None
     n_running: int | None = None
     temperature_kelvin: float | None = None
+    ramp_from_kelvin: float | None = None
     replica: int | None = None
     status: str | None = None
     basis: str | None = None

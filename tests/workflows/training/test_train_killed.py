@@ -162,3 +162,16 @@ def test_the_journal_of_a_killed_run_is_complete(folder: Path) -> None:
     resume_until_done(folder, 7)
     found = [(e["event"], e.get("n_snapshots")) for e in events(folder, "killed")]
     assert sorted(found, key=str) == sorted(expected, key=str)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("criterion", ["trajectory", "random"])
+def test_kills_on_a_ramp(folder: Path, criterion: str) -> None:
+    options = (
+        *("--set", "training.exploration.ramp={kelvin_per_picosecond: 40}"),
+        *("--set", f"training.criterion.kind={criterion}"),
+    )
+    assert finish(start(folder, "straight", *options)) == 0
+    assert any(event.get("ramp_from_kelvin") for event in events(folder, "straight"))
+    resume_until_done(folder, 7, *options)
+    assert data(folder, "killed") == data(folder, "straight")
