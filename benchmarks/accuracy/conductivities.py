@@ -23,11 +23,12 @@ from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.local_expansion import local_basis
 from mlff_dyn.observables.conductivity.error_bars import conductivity_errors
-from mlff_dyn.observables.conductivity.meshes import slope_mesh_of
+from mlff_dyn.observables.conductivity.meshes import coarse_mesh_of, slope_mesh_of
 from mlff_dyn.observables.conductivity.parameter_slopes import conductivity_slopes
 from mlff_dyn.observables.conductivity.solver import ThreePhonons, Transport
 from mlff_dyn.training.proposed_expansion import propose_expansion
 from mlff_dyn.training.proposed_local import propose_local
+from mlff_dyn.workflows.conductivity.on_meshes import Phonons, mesh_for_slopes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -38,11 +39,11 @@ if TYPE_CHECKING:
     from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
 
 TRAINING_COUNTS = (1, 2, 4, 8)
-N_FRAMES = {"Si Tersoff": 80, "c-BAs GFN1": 80, "NaCl GFN1": 80}
+N_FRAMES = {"Si Tersoff": 80, "c-BAs GFN1": 64, "NaCl GFN1": 48}
 N_TRAININGS = 10
 N_TRAININGS_OF_PEERS = 5
 N_SAMPLES = 8
-MESH = (11, 11, 11)
+MESH = (7, 7, 7)
 KELVIN = 300.0
 OWN = "mlff_dyn"
 WIDER = "mlff_dyn, order 3 over the whole cell"
@@ -177,7 +178,8 @@ class _Own:
         supercell = self._supercell
         force_field = fit_force_field(supercell.basis, FitData(on_expansion(supercell, frames)))
         phonons, transport = ThreePhonons(force_field, supercell.torus), Transport((KELVIN,))
-        mesh = slope_mesh_of(supercell.torus, MESH)
+        coarse = (slope_mesh_of(supercell.torus, MESH), coarse_mesh_of(MESH))
+        mesh = mesh_for_slopes([Phonons(phonons, transport)], (*coarse, MESH))
         slopes = conductivity_slopes(phonons, transport, mesh, n_samples=N_SAMPLES, seed=seed)
         errors = conductivity_errors(phonons, slopes)
         of_slopes = float(slopes.kappa[0, :3].mean())

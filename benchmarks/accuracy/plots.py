@@ -130,30 +130,32 @@ def plot_expansions(path: Path, points: list[ExpansionPoint]) -> None:
 
 
 def plot_conductivities(path: Path, points: list[ConductivityPoint]) -> None:
-    """Conductivity over that of finite differences; bars from the lowest to the highest training."""
-    labels = {"ylabel": "conductivity / finite differences"}
+    """Logarithm of conductivity over finite differences; bars from the lowest to the highest training."""
+    labels = {"ylabel": "100 ln(conductivity / truth)"}
     with _picture(path, points, lambda p: p.system, lambda p: p.program, **labels) as panels:
         for axis, curves in panels:
-            axis.axhline(1.0, color="0.6", linewidth=0.8)
+            axis.axhline(0.0, color="0.6", linewidth=0.8)
             for place, (program, curve) in enumerate(curves.items()):
                 style, color, width = _PROGRAM_STYLES.get(program, ("s--", f"C{place}", 1.2))
-                counts = np.array([p.n_calculations for p in curve]) * 1.05 ** (place - len(curves) / 2)
-                middle, low, high, sd = (
-                    np.array([getattr(p, name) for p in curve])
-                    for name in ("median_ratio", "lowest_ratio", "highest_ratio", "median_sd")
+                counts = np.array([p.n_calculations for p in curve]) * 1.06 ** (place - len(curves) / 2)
+                middle, low, high = (
+                    100.0 * np.log([getattr(p, name) for p in curve])
+                    for name in ("median_ratio", "lowest_ratio", "highest_ratio")
                 )
-                looks = {"color": color, "markersize": 4, "linewidth": width, "elinewidth": 1}
-                axis.errorbar(
-                    counts, middle, [middle - low, high - middle], fmt=style, label=program, **looks
-                )
+                looks = {"color": color, "markersize": 4, "linewidth": width, "elinewidth": 1, "capsize": 2}
+                spread = [middle - low, high - middle]
+                axis.errorbar(counts, middle, spread, fmt=style, label=program, **looks)
                 if program == OWN:
-                    band = {"color": color, "alpha": 0.2, "linewidth": 0}
-                    axis.fill_between(counts, np.exp(-sd), np.exp(sd), label="its error bar", **band)
-            ours = [p for p in curves[OWN] if p.n_calculations > 1]
-            reach = 2.0 * max(abs(value - 1.0) for p in ours for value in (p.lowest_ratio, p.highest_ratio))
-            axis.set(ylim=(1.0 - reach, 1.0 + reach))
+                    sd = 100.0 * np.array([p.median_sd for p in curve])
+                    band = {"color": color, "alpha": 0.15, "linewidth": 0}
+                    axis.fill_between(counts, -sd, sd, label="its error bar", **band)
             axis.set_xscale("log", base=2)
             axis.xaxis.set_major_formatter("{x:g}")
+            axis.set_yscale("symlog", linthresh=5.0)
+            ticks = np.array([1, 2, 5, 10, 30, 100, 300])
+            axis.set_yticks([*-ticks[::-1], 0, *ticks])
+            axis.yaxis.set_major_formatter("{x:g}")
+            axis.minorticks_off()
             axis.legend(fontsize=6)
 
 

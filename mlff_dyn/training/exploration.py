@@ -116,8 +116,8 @@ class ExplorationPlan:
         Steps without a call after which the trajectory counts as quiet.
     seed : tuple of int
     tested_error_ev_per_angstrom : float
-        Force error that was expected of the last calculation here, which it confirmed; infinite where none
-        did. Where the mean error is far below it, a frame is labelled even if the criterion does not call.
+        Force error that the last calculation here found, as expected; infinite where none did. Where it is
+        above the limit and far above the mean error, a frame is labelled even if the criterion does not call.
     n_pool : int
         Frames to choose from at a call, at most.
     complete_pool : bool
@@ -126,8 +126,8 @@ class ExplorationPlan:
         Keep a pool of a trajectory that calls for nothing, too.
     displacement_limit_angstrom : float or None
         Given by the user; None: see `trusted_region`.
-    large_error_relative : float
-        Force error over the force of a frame at which dynamics that left should have called.
+    force_error_limit_relative : float
+        Mean error that is asked for. Dynamics that left should have called at ``sudden_factor`` times that.
     limits : DecisionLimits
     start : TrajectoryState or None
         Of a trajectory that goes on; None: a new one.
@@ -147,7 +147,7 @@ class ExplorationPlan:
     complete_pool: bool = False
     pools_quiet: bool = False
     displacement_limit_angstrom: float | None = None
-    large_error_relative: float = 0.3
+    force_error_limit_relative: float = 0.1
     limits: DecisionLimits = LIMITS
     start: TrajectoryState | None = None
     barostat: Barostat | None = None
@@ -160,19 +160,24 @@ class ExplorationPlan:
 
 
 def why_untested(
-    errors: MeanErrors, tested_error_ev_per_angstrom: float, limits: DecisionLimits = LIMITS
+    errors: MeanErrors,
+    tested_error_ev_per_angstrom: float,
+    force_error_limit_relative: float,
+    limits: DecisionLimits = LIMITS,
 ) -> str | None:
-    """Why a calculation is needed to confirm errors; None where one has: it expected hardly more.
+    """Why a calculation is needed to confirm errors; None where one has.
+
+    That one found an error within the limit, or hardly more than is expected now.
 
     Parameters
     ----------
     errors : MeanErrors
-    tested_error_ev_per_angstrom : float
+    tested_error_ev_per_angstrom, force_error_limit_relative : float
         See `ExplorationPlan`.
     limits : DecisionLimits
     """
-    expected = errors.predictive * errors.force_rms_ev_per_angstrom
-    if tested_error_ev_per_angstrom <= limits.confirmed_factor * expected:
+    enough = max(limits.confirmed_factor * errors.predictive, force_error_limit_relative)
+    if tested_error_ev_per_angstrom <= enough * errors.force_rms_ev_per_angstrom:
         return None
     return UNTESTED if np.isinf(tested_error_ev_per_angstrom) else UNCONFIRMED
 
@@ -350,9 +355,10 @@ class _Watch:
         thermal motion visits and no expansion about the sites describes.
         """
         sound = frames[self.walk.is_sound(frames)]
+        large = self.plan.limits.sudden_factor * self.plan.force_error_limit_relative
         for k in range(len(sound)):
             errors = self.walk.errors(sound, k)
-            if errors.predictive > self.plan.large_error_relative * errors.force:
+            if errors.predictive > large * errors.force:
                 return sound[k : k + 1]
         return sound[-1:]
 
@@ -397,7 +403,10 @@ class _Watch:
         """Why to label a frame of a trajectory that does not call, if at all."""
         if self.criterion.goes_on:
             return None
-        return why_untested(record.sums.mean(), self.plan.tested_error_ev_per_angstrom, self.plan.limits)
+        plan, errors = self.plan, record.sums.mean()
+        return why_untested(
+            errors, plan.tested_error_ev_per_angstrom, plan.force_error_limit_relative, plan.limits
+        )
 
 
 class _Record:

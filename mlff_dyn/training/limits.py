@@ -44,9 +44,9 @@ class DecisionLimits:
     accepted_score : float
         Largest true over expected error of a calculation that counts as predicted.
     confirmed_factor : float
-        Error that was expected of the last calculation that counts as predicted, over the mean error that it
-        confirms. A test that expected more says little about it: c-BAs (GFN1) passed one that expected 1.5 %
-        of the force, and then claimed 0.56 where 0.74 was found.
+        Error that the last calculation that counts as predicted found, over the mean error that it confirms;
+        one within the limit confirms any that is. One that found more says little: after a test with 1.17 %
+        of the force c-BAs (GFN1) claimed 0.56 where 0.74 was found.
     predictions_for_truncation : int
         Last frames of dynamics at a temperature that have to be predicted before what the expansion leaves
         out may end the training there: without them nothing tells an error bar that is too small from one

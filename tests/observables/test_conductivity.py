@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,11 +15,11 @@ from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.force_constant_slopes import force_constant_slopes
 from mlff_dyn.model.force_constants import whole_force_constants
-from mlff_dyn.observables.conductivity.error_bars import conductivity_errors, odd_truncation
+from mlff_dyn.observables.conductivity.error_bars import conductivity_errors
 from mlff_dyn.observables.conductivity.parameter_slopes import conductivity_slopes
 from mlff_dyn.observables.conductivity.shares import frames_for, shares_by_size, variance_after_frames
 from mlff_dyn.observables.conductivity.slopes import third_order_slopes
-from mlff_dyn.observables.conductivity.solver import ThreePhonons, Transport, joined
+from mlff_dyn.observables.conductivity.solver import ThreePhonons, Transport, _collected, joined
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from tests.models import copper, crystal_of, emt_snapshots, random_force_field, with_local_part
 
@@ -86,12 +87,27 @@ def test_parts_of_the_wave_vectors_add_up():
     np.testing.assert_allclose(whole.kappa, whole.relaxation + whole.coherent, rtol=1e-9, atol=1e-9)
 
 
-def test_what_a_local_part_leaves_out_is_not_counted_twice():
-    phonons = trained()
-    settings = LocalSettings(cutoff_angstrom=3.4, n_radial=3, l_max=2)
-    local = with_local_part(phonons.force_field, settings, training=TORUS)
-    assert odd_truncation(phonons) > 0.0
-    assert odd_truncation(ThreePhonons(local, TORUS)) == 0.0
+def test_a_mode_that_decays_into_nothing_is_left_out():
+    phonons, transport = prepared(trained()), Transport((300.0,))
+    whole = phonons.solve(transport)
+    found = phonons.phono3py.thermal_conductivity
+    place = int(np.flatnonzero(whole.grid_points)[0])
+    linewidths, modes = np.array(found.gamma), np.array(found.mode_kappa)
+    linewidths[0, 0, place, 1], modes[0, 0, place, 1] = 0.0, np.inf
+    solved = SimpleNamespace(
+        grid_points=found.grid_points,
+        gamma=linewidths,
+        gamma_isotope=None,
+        group_velocities=found.group_velocities,
+        mode_kappa=modes,
+        kappa=np.full_like(found.kappa, np.inf),
+    )
+    known = SimpleNamespace(
+        thermal_conductivity=solved, mesh_numbers=MESH, phph_interaction=phonons.phono3py.phph_interaction
+    )
+    left = _collected(known, transport)
+    assert (whole.n_without_decay, left.n_without_decay) == (0, 1)
+    np.testing.assert_allclose(left.kappa[0], whole.kappa[0] - whole.modes[0, place, 1], rtol=1e-9, atol=1e-9)
 
 
 def test_error_bars_fall_with_data_and_name_what_limits_them():

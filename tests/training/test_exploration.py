@@ -144,8 +144,11 @@ def test_an_error_far_below_the_one_that_was_tested_is_tested_once_more(
     quiet, _ = run(with_errors(force_field, torus, 0.01))
     assert quiet.errors is not None
     now = quiet.errors.predictive * quiet.errors.force_rms_ev_per_angstrom
-    near, far = (replace(PLAN, tested_error_ev_per_angstrom=factor * now) for factor in (1.2, 2.0))
-    assert run(with_errors(force_field, torus, 0.01), near)[0].reason == QUIET
+    limited = replace(PLAN, force_error_limit_relative=0.5 * quiet.errors.predictive)
+    near, far = (replace(limited, tested_error_ev_per_angstrom=factor * now) for factor in (1.2, 2.0))
+    within = replace(far, force_error_limit_relative=3.0 * quiet.errors.predictive)
+    for plan in (near, within):
+        assert run(with_errors(force_field, torus, 0.01), plan)[0].reason == QUIET
     found, _ = run(with_errors(force_field, torus, 0.01), far)
     assert found.reason == UNCONFIRMED
     assert len(found.displacements) == 1

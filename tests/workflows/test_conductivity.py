@@ -77,6 +77,11 @@ def test_a_dry_run_tells_what_it_costs_and_writes_nothing(project):
     assert not (project / FOLDER).exists()
 
 
+def test_a_mesh_on_which_nothing_decays_is_refused(project):
+    given = ("--set", "conductivity.q_mesh=[2, 2, 2]")
+    refused(invoke("conductivity", project / "CONFIG.yaml", *given), 3, "no mode decays")
+
+
 def test_what_cannot_be_calculated_is_refused_before_anything_is_written(project):
     config, model = project / "CONFIG.yaml", project / "run/model.h5"
     large = ("--set", "conductivity.q_mesh=[901, 901, 901]")

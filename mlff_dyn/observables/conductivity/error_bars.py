@@ -39,7 +39,6 @@ class OddTruncationLimits:
         part of the error bar by 0.5 and 2. Silicon (Tersoff) after 2 to 8 calculations at 300 K, with order
         4: the conductivity errs by 0.8 to 1.1 of its whole error bar, root mean square of ten trainings, by
         1.1 to 1.9 of that of the data alone; after one calculation by half.
-        Sodium chloride by 100 cells with small displacements: by 1.8.
     n_frames : int
         Thermal displacements that the forces of order 3 are measured on. Half of them change them by up to
         a third, twice by 2 %.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlff_dyn.errors import DataError
 from mlff_dyn.observables.conductivity.slopes import third_order_slopes
 from mlff_dyn.observables.truncation import truncation_changes
 
@@ -176,6 +177,8 @@ def _components(found: Conductivity) -> tuple[tuple[int, ...], list[int | None]]
         else:
             chosen.append(k)
             mapping.append(k)
+    if not chosen:
+        raise DataError(f"no mode decays on a q-mesh of {found.mesh}", fix="give a finer conductivity.q_mesh")
     return tuple(chosen), mapping
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Mesh = tuple[int, int, int]
 RTA, LBTE = "rta", "lbte"
 _LEAST_VERSION = (4, 10)
+LEAST_LINEWIDTH_THZ = 1e-10
+"""Below it a mode decays into nothing on the mesh: phono3py would let it carry heat without limit."""
 COMPONENTS = ("xx", "yy", "zz", "yz", "xz", "xy")
 
 
@@ -58,6 +60,8 @@ class Transport:
 @dataclass(frozen=True, eq=False)
 class Conductivity:
     """Conductivity on one mesh; tensors have components xx, yy, zz, yz, xz, xy.
+
+    In the relaxation time approximation modes without any linewidth are left out.
 
     Attributes
     ----------
@@ -94,6 +98,12 @@ class Conductivity:
     def mean(self) -> NDArray[np.float64]:
         """Mean over the three axes, shape (n_temperatures,), W/mK."""
         return np.asarray(self.kappa[:, :3].mean(axis=1))
+
+    @property
+    def n_without_decay(self) -> int:
+        """Modes away from the zone center that are left out since they decay into nothing on the mesh."""
+        whole = self.linewidths_thz.max(axis=0) + self.other_linewidths_thz
+        return int((whole[self.grid_points != 0] <= LEAST_LINEWIDTH_THZ).sum())
 
     @property
     def mean_free_paths(self) -> NDArray[np.float64]:
@@ -285,10 +295,12 @@ def _collected(phono3py: Any, transport: Transport) -> Conductivity:  # noqa: AN
     if transport.boundary_micrometer is not None:
         metres = 1e-6 * transport.boundary_micrometer
         others = others + np.linalg.norm(velocities, axis=2) * 1e-10 / (4.0 * np.pi * metres)
+    decays = (linewidths + others > LEAST_LINEWIDTH_THZ)[..., None]
+    modes = np.where(decays, _of_modes(found, transport) / n_grid, 0.0)
     return Conductivity(
         mesh=(mesh[0], mesh[1], mesh[2]),
-        **_tensors(found, transport),
-        modes=_of_modes(found, transport) / n_grid,
+        **_tensors(found, transport, modes.sum(axis=(1, 2))),
+        modes=modes,
         grid_points=points,
         frequencies_thz=np.asarray(phono3py.phph_interaction.phonons.frequencies)[points],
         velocities=velocities,
@@ -297,15 +309,18 @@ def _collected(phono3py: Any, transport: Transport) -> Conductivity:  # noqa: AN
     )
 
 
-def _tensors(found: Any, transport: Transport) -> dict[str, Any]:  # noqa: ANN401
+def _tensors(
+    found: Any,  # noqa: ANN401
+    transport: Transport,
+    relaxation: NDArray[np.float64],
+) -> dict[str, Any]:
     """Tensors by their names in `Conductivity`."""
-    kappa, is_rta = np.asarray(found.kappa)[0], transport.method == RTA
-    if not transport.wigner:
-        relaxation = kappa if is_rta else np.asarray(found.kappa_RTA)[0]
-        return {"kappa": kappa, "relaxation": relaxation, "coherent": None}
-    relaxation = found.kappa_intra if is_rta else found.kappa_intra_RTA
-    coherent = np.asarray(found.kappa_inter)[0]
-    return {"kappa": kappa, "relaxation": np.asarray(relaxation)[0], "coherent": coherent}
+    coherent = np.asarray(found.kappa_inter)[0] if transport.wigner else None
+    if transport.method != RTA:
+        kappa = np.asarray(found.kappa)[0]
+    else:
+        kappa = relaxation if coherent is None else relaxation + coherent
+    return {"kappa": kappa, "relaxation": relaxation, "coherent": coherent}
 
 
 def _of_modes(found: Any, transport: Transport) -> NDArray[np.float64]:  # noqa: ANN401

@@ -37,7 +37,7 @@ from mlff_dyn.workflows.conductivity.conductivity_rows import (
     mesh_rows,
     thermal_rows,
 )
-from mlff_dyn.workflows.conductivity.on_meshes import Phonons, on_mesh, slopes_on_mesh
+from mlff_dyn.workflows.conductivity.on_meshes import Phonons, mesh_for_slopes, on_mesh, slopes_on_mesh
 from mlff_dyn.workflows.conductivity.order_2 import order_2_at
 from mlff_dyn.workflows.results.cost import check_memory, in_megabytes, tell_cost
 from mlff_dyn.workflows.results.found_model import find_model
@@ -212,11 +212,15 @@ def _calculate(task: _Task, phonons: ThreePhonons, progress: Progress) -> Conduc
     for mesh in task.meshes:
         found.append(on_mesh(every, mesh, reference, kept, progress))
         endless = extrapolated(found)
-        error = np.abs(endless[:, :3].mean(axis=1) / found[-1].mean - 1.0).max()
-        is_fine = error <= task.settings.mesh_error_limit_relative
+        error = np.abs(endless[:, :3].mean(axis=1) - found[-1].mean)
+        is_fine = (error < task.settings.mesh_error_limit_relative * found[-1].mean).all()
         if task.settings.q_mesh == "auto" and len(found) > 1 and is_fine:
             break
-    slope_mesh = slope_mesh_of(task.torus, found[-1].mesh)
+    finest = found[-1].mesh
+    if not found[-1].mean.all():
+        what = f"no mode decays on a q-mesh of {format_mesh(finest)}"
+        raise DataError(what, fix="give a finer conductivity.q_mesh")
+    slope_mesh = mesh_for_slopes(every, (slope_mesh_of(task.torus, finest), coarse_mesh_of(finest), finest))
     n_samples = task.settings.n_samples
     slopes = slopes_on_mesh(
         every, slope_mesh, reference, n_samples=n_samples, seed=task.model.seed, kept=kept, progress=progress
@@ -289,10 +293,17 @@ def _report(
         further_calculations=frames_for(variances, settings.error_limit_relative**2 - others),
         limited_by=_limit(row),
         clusters=cluster_rows(shares_by_size(phonons, slopes, reference)),
-        warnings=tuple(task.model.warnings),
+        warnings=(*task.model.warnings, *_mesh_warnings(found[-1])),
         files=(*(f"{name}.{suffix}" for name in _PLOTS for suffix in SUFFIXES), "cumulative.json"),
         directory=str(task.folder.path),
     )
+
+
+def _mesh_warnings(found: Conductivity) -> list[str]:
+    if not found.n_without_decay:
+        return []
+    left_out = f"{found.n_without_decay} modes decay into nothing on a q-mesh of {format_mesh(found.mesh)}"
+    return [f"{left_out} and are left out: take a finer conductivity.q_mesh"]
 
 
 def _limit(row: Mapping[str, Any]) -> str:

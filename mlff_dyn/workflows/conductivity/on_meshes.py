@@ -95,6 +95,24 @@ def _part(kept: KeptParts, name: str, solve: Callable[[], Conductivity]) -> Cond
     return Conductivity(**{**known, "mesh": tuple(known["mesh"])})
 
 
+def mesh_for_slopes(every: Sequence[Phonons], meshes: Sequence[Mesh]) -> Mesh:
+    """First of some meshes on which all modes decay, or the last one.
+
+    Parameters
+    ----------
+    every : sequence of Phonons
+    meshes : sequence of Mesh
+        From coarse to fine.
+    """
+    return next((mesh for mesh in meshes[:-1] if all(_decay(each, mesh) for each in every)), meshes[-1])
+
+
+def _decay(each: Phonons, mesh: Mesh) -> bool:
+    phonons = each.phonons
+    phonons.prepare(phonons.constants(2), phonons.constants(3), mesh)
+    return phonons.solve(replace(each.transport, method=RTA)).n_without_decay == 0
+
+
 def slopes_on_mesh(
     every: Sequence[Phonons],
     mesh: Mesh,

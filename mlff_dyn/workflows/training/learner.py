@@ -245,13 +245,13 @@ class Learner:
         return len(tests) >= n_last and all(map(_is_predicted, tests))
 
     def tested_error(self, where: Where) -> float:
-        """Error that was expected of the last calculation of some dynamics and found, eV/Å.
+        """Error that the last calculation of some dynamics found before it was trained on, eV/Å.
 
         It is infinite where there is none, or where more was found than expected.
         """
         tests = self._tests(where, by_dynamics=where is None)
-        expected = tests[-1].expected_force_error_ev_per_angstrom if tests else None
-        return expected if expected is not None and _is_predicted(tests[-1]) else np.inf
+        found = tests[-1].found_force_error_ev_per_angstrom if tests else None
+        return found if found is not None and _is_predicted(tests[-1]) else np.inf
 
     def _tests(self, where: Where, *, by_dynamics: bool) -> list[Provenance]:
         known = [snapshot.provenance for snapshot in self.data.snapshots]

@@ -295,7 +295,8 @@ class TrainingLoop:
         n_frames = min(len(left), training.selection.n_pool)
         frames = given.frames[np.sort(generator.permutation(left)[:n_frames])]
         supercell = self._force_field.on(given.torus)
-        found = judge_frames(supercell, self._criterion(None), frames, self._tested_error(None))
+        limit = training.criterion.force_error_limit_relative
+        found = judge_frames(supercell, self._criterion(None), frames, self._tested_error(None), limit)
         self._learner.journal.append(
             JUDGED,
             **self._moment(),
@@ -319,7 +320,7 @@ class TrainingLoop:
             complete_pool=ramp is None and selection_of(self._config) != LAST,
             pools_quiet=ramp is None and selection_of(self._config) != LAST,
             displacement_limit_angstrom=self._config.md.displacement_limit_angstrom,
-            large_error_relative=LIMITS.sudden_factor * training.criterion.force_error_limit_relative,
+            force_error_limit_relative=training.criterion.force_error_limit_relative,
             start=self._trajectories.get(_trajectory_name(where, replica)),
             barostat=self._barostat(temperature, index, replica),
             ramp=ramp,

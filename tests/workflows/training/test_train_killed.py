@@ -165,11 +165,12 @@ def test_the_journal_of_a_killed_run_is_complete(folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("criterion", ["trajectory", "random"])
+@pytest.mark.parametrize("criterion", ["{}", "{kind: random, random: {mean_interval_steps: 3000}}"])
 def test_kills_on_a_ramp(folder: Path, criterion: str) -> None:
     options = (
         *("--set", "training.exploration.ramp={kelvin_per_picosecond: 40}"),
-        *("--set", f"training.criterion.kind={criterion}"),
+        *("--set", f"training.criterion={criterion}"),
+        *("--set", "training.criterion.force_error_limit_relative=0.5"),
     )
     assert finish(start(folder, "straight", *options)) == 0
     assert any(event.get("ramp_from_kelvin") for event in events(folder, "straight"))
