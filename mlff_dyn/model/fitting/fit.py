@@ -153,36 +153,28 @@ def _pose(basis: ForceConstantBasis, data: FitData, hyperpriors: Hyperpriors) ->
 
 
 def _earlier(basis: ForceConstantBasis, data: FitData, hyperpriors: Hyperpriors) -> Hyperparameters | None:
-    """Hyperparameters of the fit to a little less data, a number of `_milestones`; None where data are few.
+    """Hyperparameters of the fit to the data up to the last milestone; None at one, and where data are few.
 
-    None also where the data do not grow.
-
-    Each of these fits begins where the one before ended, but that to 2^k data begins anew, so that the search
-    does not stay for good where few data have led it.
+    None also where the data do not grow. Fits to milestones begin anew, so that the search does not stay
+    where few data have led it.
     """
-    found: Hyperparameters | None = None
-    fewest = hyperpriors.fewest_earlier
-    for n in _milestones(len(data), fewest) if data.grows else ():
-        part = data.first(n)
-        if part.start is None:
-            problem = _pose(basis, part, hyperpriors)
-            own = maximize_evidence(
-                *problem.model,
-                noise_hint=problem.noise_hint,
-                start=found if _milestones(n, fewest) else None,
-                hyperpriors=hyperpriors,
-            )
-            part.remember(own)
-        found = part.start
-    return found
+    n = _last_milestone(len(data), hyperpriors.fewest_earlier)
+    if not data.grows or n is None or n == len(data):
+        return None
+    part = data.first(n)
+    if part.start is None:
+        problem = _pose(basis, part, hyperpriors)
+        part.remember(
+            maximize_evidence(*problem.model, noise_hint=problem.noise_hint, hyperpriors=hyperpriors)
+        )
+    return part.start
 
 
-def _milestones(n_data: int, fewest: int) -> list[int]:
-    """Numbers of data below n_data, growing by a quarter of 2^k, from the last 2^k on; none for 2^k data."""
-    first = 2 ** (n_data.bit_length() - 1)
-    if first < fewest:
-        return []
-    return list(range(first, n_data, first // 4))
+def _last_milestone(n_data: int, fewest: int) -> int | None:
+    """Largest number not above n_data of those that grow by a quarter of 2^k, from each 2^k on."""
+    if n_data < fewest:
+        return None
+    return n_data - n_data % max(1, (1 << n_data.bit_length()) // 8)
 
 
 def _unscaled(fitted: Posterior, problem: _Problem) -> Posterior:

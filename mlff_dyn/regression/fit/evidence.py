@@ -34,7 +34,8 @@ further residuals of that size would make it cost, k = n_parameters - n_targets 
 
     -k/2 [log(v / h^2) + h^2 / v - 1]     where v < h^2
 
-Then it may also have several maxima, and the prior may name further starts; the highest end counts.
+Where rows are few, if more than that, it may have several maxima: the prior may name further starts, and the
+highest end counts.
 
 References
 ----------
@@ -184,7 +185,7 @@ def maximize_evidence(
     bounds = np.array(noise.bounds(rms, smallest) + prior.bounds(prior_start))
     if start is not None:
         noise_start, prior_start = noise.values(start.noise, start.other_noise, rms), start.prior_values
-    few = start is None and observations.n_targets < observations.n_parameters
+    few = start is None and observations.n_targets < hyperpriors.few_rows * observations.n_parameters
     starts = [prior_start, *(prior.other_starts(prior_start) if few else [])]
 
     def expand(values: NDArray[np.float64]) -> Point:

@@ -19,7 +19,7 @@ def found(errors: np.ndarray, history: TrainingHistory = NOTHING) -> QuietTime:
 
 
 def explored(n_steps: int, reason: str, temperature: float = 300.0) -> Explored:
-    return Explored(3, 0, n_steps, temperature, reason, None, None, None, {})
+    return Explored(3, 0, n_steps, temperature, None, reason, None, None, None, {})
 
 
 def test_errors_below_the_limit_never_call() -> None:
