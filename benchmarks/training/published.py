@@ -128,7 +128,7 @@ def train_published(
                 timestep_femtoseconds=system.timestep_femtoseconds,
                 n_steps=n_steps,
                 seed=(seed, round(temperature), len(data)),
-                tested_error_ev_per_angstrom=0.0,
+                tested_error_relative=0.0,
                 start=trajectory,
             )
             found = explore(force_field.on(torus), PaperCriterion(), plan, lambda *_: None)

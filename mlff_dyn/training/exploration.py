@@ -115,7 +115,7 @@ class ExplorationPlan:
     n_steps : int
         Steps without a call after which the trajectory counts as quiet.
     seed : tuple of int
-    tested_error_ev_per_angstrom : float
+    tested_error_relative : float
         Force error that the last calculation here found, as expected; infinite where none did. Where it is
         above the limit and far above the mean error, a frame is labelled even if the criterion does not call.
     n_pool : int
@@ -142,7 +142,7 @@ class ExplorationPlan:
     timestep_femtoseconds: float
     n_steps: int
     seed: tuple[int, ...]
-    tested_error_ev_per_angstrom: float
+    tested_error_relative: float
     n_pool: int = 50
     complete_pool: bool = False
     pools_quiet: bool = False
@@ -161,7 +161,7 @@ class ExplorationPlan:
 
 def why_untested(
     errors: MeanErrors,
-    tested_error_ev_per_angstrom: float,
+    tested_error_relative: float,
     force_error_limit_relative: float,
     limits: DecisionLimits = LIMITS,
 ) -> str | None:
@@ -172,14 +172,14 @@ def why_untested(
     Parameters
     ----------
     errors : MeanErrors
-    tested_error_ev_per_angstrom, force_error_limit_relative : float
+    tested_error_relative, force_error_limit_relative : float
         See `ExplorationPlan`.
     limits : DecisionLimits
     """
     enough = max(limits.confirmed_factor * errors.predictive, force_error_limit_relative)
-    if tested_error_ev_per_angstrom <= enough * errors.force_rms_ev_per_angstrom:
+    if tested_error_relative <= enough:
         return None
-    return UNTESTED if np.isinf(tested_error_ev_per_angstrom) else UNCONFIRMED
+    return UNTESTED if np.isinf(tested_error_relative) else UNCONFIRMED
 
 
 def explore(
@@ -404,9 +404,7 @@ class _Watch:
         if self.criterion.goes_on:
             return None
         plan, errors = self.plan, record.sums.mean()
-        return why_untested(
-            errors, plan.tested_error_ev_per_angstrom, plan.force_error_limit_relative, plan.limits
-        )
+        return why_untested(errors, plan.tested_error_relative, plan.force_error_limit_relative, plan.limits)
 
 
 class _Record:

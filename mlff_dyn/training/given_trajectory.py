@@ -19,7 +19,7 @@ def judge_frames(
     force_field: SupercellForceField,
     criterion: Criterion,
     frames: Frames,
-    tested_error_ev_per_angstrom: float,
+    tested_error_relative: float,
     force_error_limit_relative: float,
 ) -> Exploration:
     """Ask the criterion about the mean error of frames; where it calls, all may be labelled.
@@ -30,7 +30,7 @@ def judge_frames(
         Without strain.
     criterion : Criterion
     frames : Frames
-    tested_error_ev_per_angstrom, force_error_limit_relative : float
+    tested_error_relative, force_error_limit_relative : float
         See `ExplorationPlan`.
     """
     nothing = no_frames(force_field.torus.n_atoms)
@@ -39,6 +39,6 @@ def judge_frames(
     found = [errors_of(force_field, frames, k) for k in range(len(frames))]
     mean = mean_errors(found)
     decision = criterion.decide(History(last=found[-1], mean=mean, n_frames=len(found)))
-    untested = why_untested(mean, tested_error_ev_per_angstrom, force_error_limit_relative) or QUIET
+    untested = why_untested(mean, tested_error_relative, force_error_limit_relative) or QUIET
     reason = untested if decision is Decision.GO_ON else str(decision.value)
     return Exploration(reason, nothing, frames, 0, mean)

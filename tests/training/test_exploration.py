@@ -36,7 +36,7 @@ PLAN = ExplorationPlan(
     timestep_femtoseconds=2.0,
     n_steps=2000,
     seed=(1, 0),
-    tested_error_ev_per_angstrom=0.0,
+    tested_error_relative=0.0,
 )
 
 
@@ -131,7 +131,7 @@ def test_an_untested_temperature_is_labelled_in_any_case(
     setting: tuple[ForceConstantBasis, Torus, ForceField],
 ) -> None:
     _, torus, force_field = setting
-    found, _ = run(with_errors(force_field, torus, 0.01), replace(PLAN, tested_error_ev_per_angstrom=np.inf))
+    found, _ = run(with_errors(force_field, torus, 0.01), replace(PLAN, tested_error_relative=np.inf))
     assert found.reason == UNTESTED
     assert len(found.displacements) == 1
     assert found.n_steps < PLAN.n_steps
@@ -143,9 +143,9 @@ def test_an_error_far_below_the_one_that_was_tested_is_tested_once_more(
     _, torus, force_field = setting
     quiet, _ = run(with_errors(force_field, torus, 0.01))
     assert quiet.errors is not None
-    now = quiet.errors.predictive * quiet.errors.force_rms_ev_per_angstrom
+    now = quiet.errors.predictive
     limited = replace(PLAN, force_error_limit_relative=0.5 * quiet.errors.predictive)
-    near, far = (replace(limited, tested_error_ev_per_angstrom=factor * now) for factor in (1.2, 2.0))
+    near, far = (replace(limited, tested_error_relative=factor * now) for factor in (1.2, 2.0))
     within = replace(far, force_error_limit_relative=3.0 * quiet.errors.predictive)
     for plan in (near, within):
         assert run(with_errors(force_field, torus, 0.01), plan)[0].reason == QUIET
@@ -160,11 +160,11 @@ def test_a_short_exploration_is_no_test(
 ) -> None:
     """However few steps are asked for, an untested temperature is labelled."""
     _, torus, force_field = setting
-    plan = replace(PLAN, tested_error_ev_per_angstrom=np.inf, n_steps=n_steps)
+    plan = replace(PLAN, tested_error_relative=np.inf, n_steps=n_steps)
     found, _ = run(with_errors(force_field, torus, 0.01), plan)
     assert found.reason == UNTESTED
     assert len(found.displacements) == 1
-    quiet, _ = run(with_errors(force_field, torus, 0.01), replace(plan, tested_error_ev_per_angstrom=0.0))
+    quiet, _ = run(with_errors(force_field, torus, 0.01), replace(plan, tested_error_relative=0.0))
     assert quiet.reason == QUIET
 
 
@@ -186,7 +186,7 @@ def test_a_pool_holds_no_exploded_frames(seed: int) -> None:
     torus = input_supercell(crystal, (2, 2, 2))
     basis = build_basis(crystal, {2: 3.0}, torus)
     unstable = fitted_to_harmonic(basis, torus, spring_hessian(torus, {BOND: (1.0, -0.3)}))
-    plan = replace(PLAN, seed=(seed,), n_pool=2000, complete_pool=True, tested_error_ev_per_angstrom=np.inf)
+    plan = replace(PLAN, seed=(seed,), n_pool=2000, complete_pool=True, tested_error_relative=np.inf)
     found, _ = run(with_errors(unstable, torus, 1e-4), plan)
     assert all(largest(frame) < 0.8 * displacement_limit(crystal) for frame in found.pool)
     assert len(found.pool) < 2000

@@ -38,7 +38,7 @@ PLAN = ExplorationPlan(
     timestep_femtoseconds=TIMESTEP,
     n_steps=RAMP.n_steps,
     seed=(1, 0),
-    tested_error_ev_per_angstrom=0.0,
+    tested_error_relative=0.0,
     ramp=RAMP,
 )
 
@@ -158,7 +158,7 @@ def test_it_stops_before_it_diverges_and_labels_a_sound_frame(force_field: Super
 
 def test_an_interrupted_ramp_goes_on_at_its_temperature(force_field: SupercellForceField) -> None:
     """Of a criterion with one trajectory: it ends, once at its end it stays there and makes no steps."""
-    plan, criterion = replace(PLAN, tested_error_ev_per_angstrom=0.0), FixedCriterion(1000)
+    plan, criterion = replace(PLAN, tested_error_relative=0.0), FixedCriterion(1000)
     ends, start = [], None
     for _ in range(12):
         found = explore(force_field, criterion, replace(plan, start=start), lambda *_: None)

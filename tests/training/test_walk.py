@@ -85,9 +85,7 @@ def test_errors_cost_little_in_a_long_walk(crystal: SupercellForceField) -> None
     """Ten frames close to each other, then one in so many steps, and the one at the end."""
     each = 250.0 / crystal.force_field.basis.n_parameters
     limits = replace(LIMITS, steps_per_error=each, fixed_cost_of_error=0.0, least_errors=8)
-    plan = ExplorationPlan(
-        300.0, 2.0, n_steps=3000, seed=(1,), tested_error_ev_per_angstrom=0.0, limits=limits
-    )
+    plan = ExplorationPlan(300.0, 2.0, n_steps=3000, seed=(1,), tested_error_relative=0.0, limits=limits)
     seen: list[int] = []
     found = explore(crystal, TrajectoryCriterion(1e3), plan, lambda step, _: seen.append(step))
     assert found.n_steps == plan.n_steps == seen[-1]

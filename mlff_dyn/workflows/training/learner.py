@@ -245,12 +245,12 @@ class Learner:
         return len(tests) >= n_last and all(map(_is_predicted, tests))
 
     def tested_error(self, where: Where) -> float:
-        """Error that the last calculation of some dynamics found before it was trained on, eV/Å.
+        """Error that the last calculation of some dynamics found before it was trained on, over its force.
 
         It is infinite where there is none, or where more was found than expected.
         """
         tests = self._tests(where, by_dynamics=where is None)
-        found = tests[-1].found_force_error_ev_per_angstrom if tests else None
+        found = tests[-1].found_force_error_relative if tests else None
         return found if found is not None and _is_predicted(tests[-1]) else np.inf
 
     def _tests(self, where: Where, *, by_dynamics: bool) -> list[Provenance]:

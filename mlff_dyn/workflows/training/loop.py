@@ -315,7 +315,7 @@ class TrainingLoop:
             timestep_femtoseconds=self._config.md.timestep_femtoseconds,
             n_steps=training.n_steps if ramp is None else ramp.n_steps,
             seed=(self._config.seed, _EXPLORATION, self._n_chosen, index, replica),
-            tested_error_ev_per_angstrom=self._tested_error(where) if ramp is None else 0.0,
+            tested_error_relative=self._tested_error(where) if ramp is None else 0.0,
             n_pool=training.selection.n_pool,
             complete_pool=ramp is None and selection_of(self._config) != LAST,
             pools_quiet=ramp is None and selection_of(self._config) != LAST,
@@ -458,7 +458,7 @@ class TrainingLoop:
             return self._of_file()
         plan = self._plan(index, 0)
         steps = plan.n_pool * LIMITS.steps(LIMITS.frame_every_femtoseconds, plan.timestep_femtoseconds)
-        short = replace(plan, n_steps=steps, tested_error_ev_per_angstrom=0.0, seed=(*plan.seed, _SAMPLING))
+        short = replace(plan, n_steps=steps, tested_error_relative=0.0, seed=(*plan.seed, _SAMPLING))
         force_field = self._force_field.on(self._exploring_torus())
         found = explore(force_field, self._criterion(plan.temperature_kelvin), short, lambda *_: None)
         return Source(self._exploring_torus(), plan.temperature_kelvin, [found], short.seed)
