@@ -15,7 +15,7 @@ from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.force_constant_slopes import force_constant_slopes
 from mlff_dyn.model.force_constants import whole_force_constants
-from mlff_dyn.observables.conductivity.error_bars import conductivity_errors
+from mlff_dyn.observables.conductivity.error_bars import conductivity_errors, odd_truncation
 from mlff_dyn.observables.conductivity.parameter_slopes import conductivity_slopes
 from mlff_dyn.observables.conductivity.shares import frames_for, shares_by_size, variance_after_frames
 from mlff_dyn.observables.conductivity.slopes import third_order_slopes
@@ -108,6 +108,14 @@ def test_a_mode_that_decays_into_nothing_is_left_out():
     left = _collected(known, transport)
     assert (whole.n_without_decay, left.n_without_decay) == (0, 1)
     np.testing.assert_allclose(left.kappa[0], whole.kappa[0] - whole.modes[0, place, 1], rtol=1e-9, atol=1e-9)
+
+
+def test_what_a_local_part_leaves_out_is_not_counted_twice():
+    phonons = trained()
+    settings = LocalSettings(cutoff_angstrom=3.4, n_radial=3, l_max=2)
+    local = with_local_part(phonons.force_field, settings, training=TORUS)
+    assert odd_truncation(phonons) > 0.0
+    assert odd_truncation(ThreePhonons(local, TORUS)) == 0.0
 
 
 def test_error_bars_fall_with_data_and_name_what_limits_them():
