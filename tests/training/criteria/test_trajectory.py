@@ -61,7 +61,8 @@ def test_decisions(history: list[FrameErrors], judge: bool, expected: Decision) 
     [
         (0.2, 0.15, Decision.CALL),
         (0.121, 0.12, Decision.CALL),
-        (0.5, 0.45, Decision.EXPANSION_LIMITED),
+        (0.5, 0.45, Decision.CALL),
+        (0.9, 0.85, Decision.EXPANSION_LIMITED),
         (0.09, 0.089, Decision.GO_ON),
     ],
 )
