@@ -18,7 +18,7 @@ from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
 from mlff_dyn.store.provenance import Provenance
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from mlff_dyn.workflows.training.data_checks import _name_set_aside
-from mlff_dyn.workflows.training.label_checks import energy_supports_forces
+from mlff_dyn.workflows.training.label_checks import energy_supports_forces, misfit_has_its_energy
 from mlff_dyn.workflows.training.outliers import Outlier, find_outliers, refuse_many
 from tests.models import copper, crystal_of, emt_snapshots
 from tests.workflows.conftest import invoke
@@ -153,3 +153,24 @@ def test_energies_tell_a_lie_from_a_surprise(
     else:
         (frame,) = frames_of_snapshots(FILE, damaged(frames, 5, how)[5:], expansion)
     assert energy_supports_forces(fitted, frame) is is_supported
+
+
+@pytest.mark.parametrize(
+    ("has_forces", "has_energy", "expected"), [(True, True, True), (True, False, False), (False, True, False)]
+)
+def test_energies_tell_a_lie_about_one_atom_from_its_well(
+    expansion: Expansion, frames: list[Snapshot], *, has_forces: bool, has_energy: bool, expected: bool
+) -> None:
+    """An atom feels c |u|⁴ of which nothing known tells; forces alone are a lie, and so is an energy alone."""
+    rows = frames_of_snapshots(FILE, frames, expansion)
+    fitted, u = fit_force_field(expansion.basis, FitData(rows[:5])), rows[5].displacements
+    forces, energy = frames[5].forces_ev_per_angstrom.copy(), frames[5].energy_ev
+    stiffness = 15.0 / np.linalg.norm(u[7]) ** 3
+    if has_forces:
+        forces[7] -= stiffness * (u[7] @ u[7]) * u[7]
+    if has_energy:
+        energy += 0.25 * stiffness * (u[7] @ u[7]) ** 2
+    wrong = [replace(frames[5], forces_ev_per_angstrom=forces, energy_ev=energy)]
+    (frame,) = frames_of_snapshots(FILE, wrong, expansion)
+    data = FitData([*rows[:5], frame])
+    assert misfit_has_its_energy(fitted, frame, data.force_rows(5), data.energy_row(5)) is expected
