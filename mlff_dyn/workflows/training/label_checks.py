@@ -214,7 +214,7 @@ def misfit_has_its_energy(
     work = -float(rest @ frame.displacements.ravel())
     sd = force_field.calibration * float(np.sqrt(posterior.variance(energy_row[None])[0]))
     limits = LABEL_LIMITS
-    return abs(gap) > limits.n_sd * sd and limits.least_work < gap / work < limits.most_work
+    return bool(abs(gap) > limits.n_sd * sd and limits.least_work < gap / work < limits.most_work)
 
 
 def _work(frame: LabelledFrame) -> float:
