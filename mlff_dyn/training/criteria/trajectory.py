@@ -30,7 +30,7 @@ class TrajectoryCriterion:
         Whether the data suffice to tell truncation from lack of data.
     has_settled : bool
         Whether truncation no longer changes as data grow; while it does, it ends the training only where it
-        exceeds the limit by `unsettled_margin`: that of a double well falls by 3.5 from 6 calculations to 30.
+        exceeds the limit by `unsettled_margin`: that of a double well fell by 2.9 from 6 calculations to 30.
     n_average : int
     sudden_factor, truncation_margin, unsettled_margin, exhausted_fraction : float
     """
