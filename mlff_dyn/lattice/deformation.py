@@ -93,6 +93,30 @@ def stress_of_displacing(
     return to_voigt(0.5 * (work + np.swapaxes(work, 0, 1)))
 
 
+def stress_of_virial(
+    virial: NDArray[np.float64],
+    forces: NDArray[np.float64],
+    displacements: NDArray[np.float64],
+    strain: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Stress times volume, of a deformation that moves sites and displaced atoms alike.
+
+    Parameters
+    ----------
+    virial : ndarray, shape (3, 3)                    dE/dstrain at constant displacements, eV
+    forces : ndarray, shape (n_atoms, 3)              eV/Å
+    displacements : ndarray, shape (n_atoms, 3)       Å
+    strain : ndarray, shape (3, 3)
+
+    Returns
+    -------
+    ndarray, shape (6,)
+        Components xx, yy, zz, yz, xz, xy, eV.
+    """
+    of_strain = stress_of_strain_slope(to_voigt(virial), strain)
+    return np.asarray(of_strain + stress_of_displacing(forces, displacements, strain))
+
+
 def rotated_back(stress: NDArray[np.float64], rotation: NDArray[np.float64]) -> NDArray[np.float64]:
     """Stress (6,) of a rotated crystal as it is before the rotation."""
     return to_voigt(rotation.T @ from_voigt(stress) @ rotation)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlff_dyn.errors import DataError, check_shape
-from mlff_dyn.lattice.deformation import stress_of_displacing, stress_of_strain_slope, to_voigt
+from mlff_dyn.lattice.deformation import stress_of_virial
 from mlff_dyn.lattice.torus import Torus
 from mlff_dyn.model.expansion import Expansion, SupercellExpansion
 from mlff_dyn.model.fitting.labelled_frame import stress_design
@@ -346,9 +346,8 @@ class SupercellForceField:
             Components xx, yy, zz, yz, xz, xy, positive under tension, eV/Å³.
         """
         _, forces = self.kernel.energy_forces(displacements)
-        of_strain = stress_of_strain_slope(to_voigt(self.strained_kernel.virial(displacements)), self.strain)
-        taken_along = stress_of_displacing(forces, displacements, self.strain)
-        return np.asarray((of_strain + taken_along) / self._supercell.volume)
+        virial = self.strained_kernel.virial(displacements)
+        return np.asarray(stress_of_virial(virial, forces, displacements, self.strain) / self.volume)
 
     def force_errors(self, displacements: NDArray[np.float64]) -> ForceErrors:
         """Standard deviations of all force components at given displacements (Å, shape (n_atoms, 3))."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlff_dyn.lattice.deformation import stress_of_displacing, stress_of_strain_slope, to_voigt
+from mlff_dyn.lattice.deformation import stress_of_virial
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,7 +59,5 @@ class MovingCell:
         energy += plain.reference_energy
         if virial is None:
             return energy, forces, None
-        of_strain = stress_of_strain_slope(to_voigt(virial), strain)
-        taken_along = stress_of_displacing(forces, displacements, strain)
         volume = plain.volume * float(np.linalg.det(np.eye(3) + strain))
-        return energy, forces, np.asarray((of_strain + taken_along) / volume)
+        return energy, forces, np.asarray(stress_of_virial(virial, forces, displacements, strain) / volume)

@@ -84,6 +84,17 @@ def refused(result: Result, code: int, *words: str) -> None:
         assert word in " ".join(result.stderr.split())
 
 
+def check_that_a_budget_changes_nothing(
+    folder: Path, train: Train, options: tuple[str, ...], n_snapshots: int
+) -> None:
+    """A training that is cut by a budget before its last calculation and goes on has the same data set."""
+    straight = (folder / "run/dataset.extxyz").read_bytes()
+    cut = ("--set", f"training.max_calculations={n_snapshots - 1}", "--run-dir", folder / "cut")
+    assert train(*options, *cut).exit_code == 4
+    assert train(*options, "--run-dir", folder / "cut").exit_code == 0
+    assert (folder / "cut/dataset.extxyz").read_bytes() == straight
+
+
 def relative_error(folder: Path) -> float:
     """Relative force error of the trained model on a new rattled cell."""
     model, _ = read_model(folder / "run/model.h5")
