@@ -46,6 +46,7 @@ N_SAMPLES = 8
 MESH = (7, 7, 7)
 KELVIN = 300.0
 OWN = "mlff_dyn"
+ONE_SMALL = "mlff_dyn, one cell of small displacements"
 WIDER = "mlff_dyn, order 3 over the whole cell"
 
 
@@ -119,15 +120,26 @@ def conductivities(laboratory: Laboratory, *, with_peers: bool) -> Iterator[Cond
             for peer in (HiphiveFit(laboratory, "least-squares"), SymfcFit(laboratory, phono3py))
         ]
     programs.append((_Own(laboratory, WIDER, {3: "full"}), N_TRAININGS_OF_PEERS))
+    programs.append((_Own(laboratory, ONE_SMALL), N_TRAININGS))
+    small_frames = laboratory.small_frames(laboratory.system.temperatures_kelvin[0], N_TRAININGS)
     for program, most in programs:
+        small = small_frames if program.name == ONE_SMALL else []
         for count in TRAINING_COUNTS:
             n_trainings = min(most, len(frames) // count)
             found = [
-                program.conductivity(frames[number * count : (number + 1) * count], number)
+                program.conductivity(
+                    with_small(frames[number * count : (number + 1) * count], small[number : number + 1]),
+                    number,
+                )
                 for number in range(n_trainings)
             ]
             named = {"system": name, "program": program.name, "n_calculations": count, "n_truth": n_truth}
             yield ConductivityPoint(**named, **_summary(found, truth))
+
+
+def with_small(frames: list[LabelledFrame], small: list[LabelledFrame]) -> list[LabelledFrame]:
+    """As many frames, the last of them replaced by a small one, if there is one."""
+    return [*frames[: len(frames) - len(small)], *small]
 
 
 def as_proposed(

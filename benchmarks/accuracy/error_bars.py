@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from phonopy.physical_units import get_physical_units
 
-from benchmarks.accuracy.conductivities import as_proposed
+from benchmarks.accuracy.conductivities import ONE_SMALL, as_proposed, with_small
 from benchmarks.accuracy.finite_differences import STEP_ANGSTROM, FiniteDifferences
 from benchmarks.accuracy.measures import LATTICE, OWN, on_expansion, rms
 from mlff_dyn.model.fitting.fit import fit_force_field
@@ -89,12 +89,17 @@ def error_bars(laboratory: Laboratory) -> Iterator[ErrorBar]:
     truth, one_step = ({**values, **elastic} for values in steps)
     first = laboratory.system.temperatures_kelvin[0]
     frames = laboratory.frames(first, N_FRAMES[laboratory.system.name])
-    expansions = {OWN: as_proposed(laboratory), LATTICE: laboratory.supercell}
-    for program, supercell in expansions.items():
+    small_frames = laboratory.small_frames(first, N_TRAININGS)
+    proposed = as_proposed(laboratory)
+    for program, supercell in ((OWN, proposed), (ONE_SMALL, proposed), (LATTICE, laboratory.supercell)):
         rows = on_expansion(supercell, frames)
+        small = on_expansion(supercell, small_frames) if program == ONE_SMALL else []
         for count in TRAINING_COUNTS:
             n_trainings = min(N_TRAININGS, len(rows) // count)
-            own = [FitData(rows[number * count : (number + 1) * count]) for number in range(n_trainings)]
+            own = [
+                FitData(with_small(rows[number * count : (number + 1) * count], small[number : number + 1]))
+                for number in range(n_trainings)
+            ]
             found = [_measured(supercell, data, seed=number) for number, data in enumerate(own)]
             for name in truth:
                 errors, of_one_step, sds = (

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from benchmarks.accuracy.systems import System
     from mlff_dyn.kernels.dynamics import MdKernel
 
+SMALL = 0.3
+"""Of thermal displacements, in cells that tell order 2 at rest from what higher orders make of it."""
 _RATTLED = 4
 _RATTLE_ANGSTROM = 0.05
 _EQUILIBRATION_FEMTOSECONDS = 1500.0
@@ -109,6 +111,16 @@ class Laboratory:
                 for u in self._thermal(temperature_kelvin, count - len(snapshots), len(snapshots))
             ]
             self._folder.mkdir(parents=True, exist_ok=True)
+            write_snapshots(path, snapshots)
+        return [self.labelled(snapshot) for snapshot in snapshots[:count]]
+
+    def small_frames(self, temperature_kelvin: float, count: int) -> list[LabelledFrame]:
+        """The first of `frames` with `SMALL` times their displacements; kept like those."""
+        path = self.path(f"{temperature_kelvin:g}K-small.extxyz")
+        snapshots = list(read_snapshots(path)) if path.exists() else []
+        if len(snapshots) < count:
+            thermal = self.frames(temperature_kelvin, count)[len(snapshots) :]
+            snapshots += [self._label(SMALL * frame.displacements) for frame in thermal]
             write_snapshots(path, snapshots)
         return [self.labelled(snapshot) for snapshot in snapshots[:count]]
 
