@@ -348,6 +348,11 @@ class FitConfig(Section):
     stress: bool = Field(
         default=False, description="Fit stresses, the stress at rest being unknown; all six components."
     )
+    growing_orders: bool = Field(
+        default=False,
+        description="Use as many orders of `expansion.cutoffs_angstrom`, from 2 on, as the evidence of "
+        "the data supports, found again after each calculation; the model has no others. false: all.",
+    )
 
 
 class TrainingConfig(Section):

@@ -44,6 +44,7 @@ from mlff_dyn.workflows.reporting.run_status import (
 )
 from mlff_dyn.workflows.reporting.thermodynamics_part import thermodynamics_part
 from mlff_dyn.workflows.setup.workspace import Workspace
+from mlff_dyn.workflows.training.temperature_rows import order_rows
 from mlff_dyn.workflows.training.train_report import STATIC, TrainReport
 from mlff_dyn.workflows.training.trained_model import ANSWER_NAME
 
@@ -158,6 +159,7 @@ def _overview(
         ("training cell", f"{torus.n_atoms} atoms"),
         ("space group", workspace.crystal.space_group),
         ("parameters", str(workspace.expansion.n_parameters)),
+        *order_rows(state.orders),
     ]
     if force_field is not None:
         summary = force_field.training

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlff_dyn.execution.states import (
     FAILED,
@@ -24,6 +24,7 @@ from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.convergence.convergence_report import ConvergenceReport
 from mlff_dyn.workflows.reporting.history import training_history
 from mlff_dyn.workflows.setup.workspace import Workspace
+from mlff_dyn.workflows.training.temperature_rows import ALL_ORDERS, order_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -128,6 +129,7 @@ class StatusReport(Report):
     convergence : str or None                last answer of check-convergence
     file : FileStatus or None                of the user's trajectory
     observable : ObservableStatus or None    that the training is for
+    orders : dict or None                    in use after the last refit, where data choose them
     """
 
     verb = "status"
@@ -150,6 +152,7 @@ class StatusReport(Report):
     convergence: str | None
     file: FileStatus | None = None
     observable: ObservableStatus | None = None
+    orders: dict[str, Any] | None = None
 
     def values(self) -> dict[str, object]:
         """Return the values, a dictionary for each temperature, the ramp, the file and the observable."""
@@ -170,6 +173,7 @@ class StatusReport(Report):
             "n_frames": "nobody has looked at the file",
             "file": "training.exploration.file is not set",
             "observable": "training.criterion.kind is not observable",
+            "orders": f"no refit yet, or {ALL_ORDERS}",
             **dict.fromkeys(forecasts, "the training has ended, or no number is known to reach the limit"),
             "seconds_per_calculation": "no calculation of this run is finished",
             "seconds_left": "no forecast",
@@ -196,6 +200,7 @@ class StatusReport(Report):
         rows += self.calculation_rows()
         new = f", {self.n_untrained} since the training ended" if self.n_untrained else ""
         rows += [("labelled snapshots", f"{self.n_labelled}{new}"), ("MD steps", str(self.n_steps))]
+        rows += order_rows(self.orders)
         rows += [
             (f"{format_kelvin(each.temperature_kelvin or 0.0)} K", _describe(each))
             for each in self.temperatures
@@ -258,6 +263,7 @@ def run_status(config: Config) -> StatusReport:
         convergence=read_report(directory / "convergence.json", ConvergenceReport).get("status"),
         file=_file(config, history),
         observable=_observable(config, history),
+        orders=history.orders,
     )
 
 

@@ -217,8 +217,8 @@ class TrainingLoop:
         """First structures by the phonons of the present force field; none before there is one."""
         if not len(self._learner.data) or not numbers:
             return []
-        config, torus = self._config, self._workspace.training_torus
-        modes = harmonic_modes(self._workspace.expansion, self._learner.force_field().posterior.mean, torus)
+        config, torus, learner = self._config, self._workspace.training_torus, self._learner
+        modes = harmonic_modes(learner.fit_data.expansion, learner.force_field().posterior.mean, torus)
         is_quantum = config.training.initial.statistics == "quantum"
         found = []
         for number in numbers:

@@ -1,4 +1,4 @@
-"""The temperatures of a training as people read them."""
+"""The temperatures, sources and orders of a training as people read them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from mlff_dyn.units import format_kelvin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+ALL_ORDERS = "training.fit.growing_orders is false: all are in use"
+"""Why no orders are told."""
 
 
 def temperature_rows(temperatures: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -43,3 +47,11 @@ def source_rows(
         expected = "not stable yet" if error is None else f"expected error {format_percent(error)}"
         rows.append((observable["observable"], f"{expected}, limit {limit}"))
     return rows
+
+
+def order_rows(orders: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Return the row of the orders in use from the JSON values of their choice; none where there was none."""
+    if orders is None:
+        return []
+    evidences = ", ".join(f"{value:.0f} up to {order}" for order, value in orders["log_evidences"].items())
+    return [("orders in use", f"{', '.join(map(str, orders['orders']))} (log evidence {evidences})")]

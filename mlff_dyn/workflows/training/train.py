@@ -250,6 +250,7 @@ def _report(
         temperatures=[] if status == STATIC else describe_temperatures(learner),
         **({} if status == STATIC else describe_sources(learner)),
         **advise(learner, status, errors),
+        orders=None if learner.orders is None else learner.orders.to_json(),
         null_reasons=why_unknown(learner.fit_data, no_errors),
     )
 
