@@ -351,7 +351,8 @@ class FitConfig(Section):
     growing_orders: bool = Field(
         default=False,
         description="Use as many orders of `expansion.cutoffs_angstrom`, from 2 on, as the evidence of "
-        "the data supports, found again after each calculation; the model has no others. false: all.",
+        "the data supports, found again after each calculation; the model has no others. It may help where "
+        "orders go up to 5 or 6 and data are few. false: all.",
     )
 
 
