@@ -17,7 +17,7 @@ from mlff_dyn.store.model_file import read_model, write_model
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from tests.models import copper, crystal_of, emt_snapshots
 from tests.workflows.training.test_train_killed import data, events, finish, start
-from tests.workflows.training_project import Train
+from tests.workflows.training_project import Train, refused
 
 GROWING = ("--set", "training.fit.growing_orders=true")
 
@@ -65,10 +65,8 @@ def test_a_harmonic_crystal_has_a_harmonic_model(folder: Path, harmonic: tuple[s
     assert verb(folder, "run-md", *harmonic, *short).exit_code == 0
     assert verb(folder, "check-convergence", *harmonic, *short).exit_code == 0
     assert verb(folder, "export", *harmonic, "--format", "phonopy", "-o", folder / "phonopy").exit_code == 0
-    refused = verb(folder, "export", *harmonic, "--format", "phono3py", "-o", folder / "phono3py")
-    assert refused.exit_code == 3
-    assert "has no order 3, only 2" in refused.stderr
-    assert "training.fit.growing_orders" in refused.stderr
+    export = verb(folder, "export", *harmonic, "--format", "phono3py", "-o", folder / "phono3py")
+    refused(export, 3, "has no order 3, only 2", "training.fit.growing_orders")
     assert not (folder / "phono3py").exists()
 
 
@@ -95,6 +93,11 @@ def test_with_all_orders_in_use_nothing_changes(folder: Path, train: Train) -> N
     assert growing["orders"]["orders"] == [2, 3, 4]
     for name in ("dataset.extxyz", "model.h5"):
         assert (folder / "growing" / name).read_bytes() == (folder / "run" / name).read_bytes()
+
+
+def test_it_is_refused_where_order_3_is_needed(train: Train) -> None:
+    result = train(*GROWING, "--set", "training.criterion.kind=observable")
+    refused(result, 2, "training.fit.growing_orders", "order 3")
 
 
 def test_a_static_fit_chooses_too(folder: Path, train: Train, harmonic: tuple[str, ...]) -> None:
