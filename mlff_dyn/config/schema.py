@@ -14,7 +14,7 @@ from mlff_dyn.config.convergence_section import ConvergenceConfig
 from mlff_dyn.config.exploration_section import ExplorationConfig
 from mlff_dyn.config.fields import EngineKind, Integer, OrderCutoffs, Real, Stored, Supercell, Temperatures
 from mlff_dyn.config.phonons_section import PhononsConfig
-from mlff_dyn.config.section import Section
+from mlff_dyn.config.section import Section, came_later
 from mlff_dyn.config.thermodynamics_section import ThermodynamicsConfig
 from mlff_dyn.errors import ConfigError
 
@@ -70,6 +70,7 @@ class LocalConfig(Section):
     n_bodies: Literal[3, 4] = Field(
         default=4,
         description="3: functions of one and of two neighbors of each atom; 4: also of three near ones.",
+        json_schema_extra=came_later(3),
     )
 
 

@@ -106,9 +106,9 @@ class _Task:
     @property
     def inputs(self) -> str:
         """Digest of all that the answer depends on."""
-        settings = self.settings.model_dump(mode="json")
+        settings = self.settings.deciding()
         cells = [each.matrix.tolist() for each in (self.torus, self.harmonic) if each is not None]
-        effective = self.phonons.model_dump(mode="json") if self.settings.order_2 != REST else None
+        effective = self.phonons.deciding() if self.settings.order_2 != REST else None
         return digest([self.model.digest, cells, settings, effective, self.model.seed, self.model.doubt])
 
 

@@ -195,7 +195,7 @@ class TrainingLoop:
 
     def _identity(self) -> str:
         """Digest of what exploring trajectories belong to."""
-        training = self._config.training.model_dump_json(exclude={"max_calculations"})
+        training = self._config.training.deciding({"max_calculations"})
         return digest([self._workspace.basis_identity, training, self._config.seed])
 
     def _missing_initial_calls(self) -> list[Call]:
