@@ -218,6 +218,7 @@ def _calculate(task: _Task, phonons: ThreePhonons, progress: Progress) -> Conduc
             break
     finest = found[-1].mesh
     if not found[-1].mean.all():
+        kept.remove()
         what = f"no mode decays on a q-mesh of {format_mesh(finest)}"
         raise DataError(what, fix="give a finer conductivity.q_mesh")
     slope_mesh = mesh_for_slopes(every, (slope_mesh_of(task.torus, finest), coarse_mesh_of(finest), finest))
