@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mlff_dyn.store.provenance import RAMP
 from mlff_dyn.training.limits import LIMITS
 from mlff_dyn.training.trusted_region import Motion, rounded_up, trusted_region
@@ -71,9 +73,10 @@ class Departures:
             return exploration
         kelvin = named_in_journal(where, exploration)["temperature_kelvin"]
         n_in_vain = sum(self._is_in_vain(label, where) for label in known)
-        given, usual = self._config.md.displacement_limit_angstrom, self._usual_limit(force_field, kelvin)
-        is_in_vain = n_in_vain >= LIMITS.most_out_in_vain and self._is_within(force_field, exploration)
-        if where != RAMP and is_in_vain and given is not None and given < usual:
+        given = self._config.md.displacement_limit_angstrom or np.inf
+        is_known = where != RAMP and n_in_vain >= LIMITS.most_out_in_vain
+        is_narrow = is_known and given < self._usual_limit(force_field, kelvin)
+        if is_narrow and self._is_within(force_field, exploration):
             highest = max(self._config.training.temperatures_kelvin)
             enough = rounded_up(self._usual_limit(force_field, highest))
             self._ended[where, replica] = (kelvin, n_in_vain, enough)
