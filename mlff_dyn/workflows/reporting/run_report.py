@@ -38,8 +38,6 @@ from mlff_dyn.workflows.reporting.observable_part import observable_part
 from mlff_dyn.workflows.reporting.phonons_part import phonons_part
 from mlff_dyn.workflows.reporting.run_status import (
     NOT_STARTED,
-    describe_file,
-    describe_observable,
     run_status,
 )
 from mlff_dyn.workflows.reporting.thermodynamics_part import thermodynamics_part
@@ -173,9 +171,9 @@ def _overview(
         more = f", more calculations: {forecast}" if is_foretold else ""
         rows.append((_name(last), f"{last.reason}{error}{more}"))
     if state.file is not None:
-        rows.append(("trajectory file", f"{state.file.file}: {describe_file(state.file)}"))
+        rows.append(("trajectory file", f"{state.file.file}: {state.file.told}"))
     if state.observable is not None:
-        rows.append((state.observable.observable, describe_observable(state.observable)))
+        rows.append((state.observable.observable, state.observable.told))
     answer = read_report(workspace.directory / ANSWER_NAME, TrainReport)
     warned = [Text(f"Warning: {line}.") for line in answer.get("warnings", ())]
     return Part(

@@ -193,14 +193,20 @@ class Learner:
         return check_atoms(self.workspace.dataset_path, force_field, self._data_of(force_field), used)
 
     def contradictions(self, snapshots: Sequence[Snapshot]) -> dict[int, Contradiction]:
-        """New snapshots, by number, whose forces cannot be noise about their prediction."""
+        """New snapshots, by number, whose forces cannot be noise about their prediction.
+
+        Cells larger than those of all data move in ways of which the data know nothing.
+        """
         if not len(self.data) or len(self.fit_data) < OUTLIER_LIMITS.fewest - 1:
             return {}
         force_field, first = self.force_field(), len(self._fit_data)
         data = self._fit_data.extended(self.data.frames_of(snapshots)).up_to(max(force_field.basis.orders))
         amplitude = max(frame.amplitude_angstrom for frame in self._fit_data.frames)
+        largest = max(frame.n_atoms for frame in self._fit_data.frames)
         found = {}
         for k, (frame, snapshot) in enumerate(zip(data.frames[first:], snapshots, strict=True)):
+            if frame.n_atoms > largest:
+                continue
             rows = data.force_rows(first + k)
             misfit = prediction_misfit(force_field, frame, rows, amplitude)
             if misfit.contradicts(force_field.training.force_rms_ev_per_angstrom):

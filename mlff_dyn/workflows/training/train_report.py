@@ -34,8 +34,9 @@ STATIC = "static fit"
 BUDGET = "budget exhausted"
 LIMITED = "limited by the expansion"
 ALL_STEPS = "all steps made, error above the limit"
+NARROW = "md.displacement_limit_angstrom is too small"
 _PARTS = ("epistemic", "truncation", "predictive")
-_NOT_REACHED = (LIMITED, BUDGET, ALL_STEPS)
+_NOT_REACHED = (LIMITED, BUDGET, ALL_STEPS, NARROW)
 
 
 @dataclass(frozen=True, kw_only=True)
