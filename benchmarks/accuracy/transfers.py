@@ -39,7 +39,7 @@ def transfers(cheap: Laboratory, laboratory: Laboratory) -> Iterator[TransferPoi
     training, test = split(laboratory)
     tests = {first: test} | {kelvin: laboratory.frames(kelvin, N_TEST) for kelvin in others}
     source = fit_force_field(laboratory.basis, FitData(cheap.frames(first, _CHEAP_FRAMES)))
-    guess = PriorGuess(cheap.system.name, source.posterior.mean)
+    guess = PriorGuess(cheap.system.name, source.posterior.mean, source.expansion.parameter_orders)
     for kelvin, rows in tests.items():
         error = relative_error(source, rows)
         yield TransferPoint(laboratory.system.name, guess.source, 0, kelvin, 1.0, error)

@@ -14,7 +14,7 @@ from mlff_dyn.config.convergence_section import ConvergenceConfig
 from mlff_dyn.config.exploration_section import ExplorationConfig
 from mlff_dyn.config.fields import EngineKind, Integer, OrderCutoffs, Real, Stored, Supercell, Temperatures
 from mlff_dyn.config.phonons_section import PhononsConfig
-from mlff_dyn.config.section import Section
+from mlff_dyn.config.section import Section, came_later
 from mlff_dyn.config.thermodynamics_section import ThermodynamicsConfig
 from mlff_dyn.errors import ConfigError
 
@@ -70,6 +70,7 @@ class LocalConfig(Section):
     n_bodies: Literal[3, 4] = Field(
         default=4,
         description="3: functions of one and of two neighbors of each atom; 4: also of three near ones.",
+        json_schema_extra=came_later(3),
     )
 
 
@@ -347,6 +348,13 @@ class FitConfig(Section):
     )
     stress: bool = Field(
         default=False, description="Fit stresses, the stress at rest being unknown; all six components."
+    )
+    growing_orders: bool = Field(
+        default=False,
+        json_schema_extra=came_later(False),  # noqa: FBT003
+        description="Use as many orders of `expansion.cutoffs_angstrom`, from 2 on, as the evidence of "
+        "the data supports, found again after each calculation; the model has no others. It may help where "
+        "orders go up to 5 or 6 and data are few. false: all.",
     )
 
 

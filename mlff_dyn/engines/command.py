@@ -15,18 +15,20 @@ import signal
 import subprocess
 import threading
 import time
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
 
 from mlff_dyn.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 PROCESS_LOCK = "process.lock"
 
 _GRACE_SECONDS = 10.0
 _POLL_SECONDS = 0.05
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _logger = logging.getLogger(__name__)
 
 
@@ -71,32 +73,12 @@ class CommandRunner:
             If the program cannot be started or exceeds the time limit.
         """
         lock = (directory / PROCESS_LOCK).open("w")
+        process: subprocess.Popen[bytes] | None = None
         with lock, (directory / stdout).open("wb") as out, (directory / stderr).open("wb") as err:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            with self._guard:
-                if self._stopped:
-                    raise EngineError(
-                        f"{directory}: not started, the command is being interrupted",
-                        fix="run the same command again",
-                    )
-                try:
-                    process = subprocess.Popen(
-                        list(arguments),
-                        cwd=directory,
-                        env=self._environment,
-                        stdin=subprocess.DEVNULL,
-                        stdout=out,
-                        stderr=err,
-                        pass_fds=(lock.fileno(),),
-                        start_new_session=True,
-                    )
-                except OSError as error:
-                    raise EngineError(
-                        f"{directory}: cannot start {arguments[0]}: {error.strerror}",
-                        fix="give engine.profile.command a program that can be started, with its path",
-                    ) from error
-                self._running.add(process)
             try:
+                with interrupts_later(), self._guard:
+                    process = self._started(arguments, directory, lock, out, err)
                 return process.wait(self._timeout_seconds)
             except subprocess.TimeoutExpired:
                 minutes = (self._timeout_seconds or 0.0) / 60
@@ -105,9 +87,38 @@ class CommandRunner:
                     fix="raise engine.profile.timeout_minutes",
                 ) from None
             finally:
-                end_group(process)
-                with self._guard:
-                    self._running.discard(process)
+                if process is not None:
+                    end_group(process)
+                    with self._guard:
+                        self._running.discard(process)
+
+    def _started(
+        self, arguments: Sequence[str], directory: Path, lock: IO[str], out: IO[bytes], err: IO[bytes]
+    ) -> subprocess.Popen[bytes]:
+        """Start a program, and count it among those that run."""
+        if self._stopped:
+            raise EngineError(
+                f"{directory}: not started, the command is being interrupted",
+                fix="run the same command again",
+            )
+        try:
+            process = subprocess.Popen(
+                list(arguments),
+                cwd=directory,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                pass_fds=(lock.fileno(),),
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise EngineError(
+                f"{directory}: cannot start {arguments[0]}: {error.strerror}",
+                fix="give engine.profile.command a program that can be started, with its path",
+            ) from error
+        self._running.add(process)
+        return process
 
     def stop(self) -> None:
         """End all running programs and start no others."""
@@ -120,6 +131,30 @@ class CommandRunner:
     def settle(self, directory: Path) -> None:
         """Wait until no process of an earlier command works in ``directory``."""
         settle(directory, self._timeout_seconds)
+
+
+@contextmanager
+def interrupts_later() -> Iterator[None]:
+    """Let signals that end a command wait for the end of a block, such as one that starts a program.
+
+    Only the main thread is interrupted; in others it does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[int] = []
+    handlers = {}
+    try:
+        for number in _SIGNALS:
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                handlers[number] = signal.getsignal(number)
+                signal.signal(number, lambda number, _: caught.append(number))
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if caught:
+            signal.raise_signal(caught[0])
 
 
 def shell_line(arguments: Sequence[str], environment: Mapping[str, str], *, stdout: str, stderr: str) -> str:

@@ -9,7 +9,7 @@ parameters of all orders are concatenated, lowest order first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -142,6 +142,19 @@ class CellPolynomial:
                     f"a monomial of order {terms.order} names a slot outside 0..{len(self.slots) - 1}",
                     fix="number the variables from 0, three for each slot",
                 )
+
+    def first_orders(self, n_orders: int) -> CellPolynomial:
+        """Return the polynomial of the first orders, with the slots that they need."""
+        orders = self.orders[:n_orders]
+        variables = [terms.monomials.ravel() for terms in orders]
+        slots = np.unique(np.concatenate([np.empty(0, np.int32), *variables]) // 3)
+        places = np.zeros(len(self.slots), np.int32)
+        places[slots] = np.arange(len(slots))
+        return CellPolynomial(
+            self.n_sites,
+            self.slots[slots],
+            tuple(replace(t, monomials=3 * places[t.monomials // 3] + t.monomials % 3) for t in orders),
+        )
 
     @property
     def n_parameters(self) -> int:

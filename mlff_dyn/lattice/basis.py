@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -114,6 +114,19 @@ class ForceConstantBasis:
     def parameter_orders(self) -> NDArray[np.int64]:
         """Order of each independent parameter, shape (n_parameters,)."""
         return np.repeat(self.orders, [null.shape[1] for null in self.nullspaces])
+
+    def up_to(self, order: int) -> ForceConstantBasis:
+        """Return the basis without the orders above one; the parameters of the others stay what they are."""
+        n_orders = sum(each <= order for each in self.orders)
+        if n_orders == len(self.orders):
+            return self
+        return replace(
+            self,
+            polynomial=self.polynomial.first_orders(n_orders),
+            nullspaces=self.nullspaces[:n_orders],
+            orders=self.orders[:n_orders],
+            classes=self.classes[:n_orders],
+        )
 
     def expand(self, parameters: NDArray[np.float64]) -> NDArray[np.float64]:
         """Orbit parameters, shape (..., n_orbit_parameters), of independent ones, (..., n_parameters)."""

@@ -101,7 +101,8 @@ def force_constants(
     if order not in basis.orders:
         raise DataError(
             f"the expansion has no order {order}, only {', '.join(map(str, basis.orders))}",
-            fix="train with that order in expansion.cutoffs_angstrom",
+            fix="train with that order in expansion.cutoffs_angstrom, and where it is there without "
+            "training.fit.growing_orders, which leaves out what the data do not support",
         )
     place = basis.orders.index(order)
     terms = basis.polynomial.orders[place]

@@ -75,8 +75,8 @@ def gruneisen(
         Called with the number of samples that are done.
     """
     unit = np.diag(phonons.torus.crystal.periodic_directions.astype(float))
-    around = tuple(StrainedPhonons(phonons, sign * STRAIN * unit) for sign in (1.0, -1.0))
-
+    strains = (STRAIN * unit, -STRAIN * unit)
+    around = tuple(StrainedPhonons(phonons, strain, has_symmetry=False) for strain in strains)
     places = np.unique([*range(0, len(path), _POINTS_OF_AN_SD), len(path) - 1])
 
     def measure(

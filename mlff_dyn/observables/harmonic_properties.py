@@ -16,6 +16,7 @@ import numpy as np
 from phonopy.physical_units import get_physical_units
 
 from mlff_dyn.observables.sampled_phonons import Estimate
+from mlff_dyn.observables.state_density import DensityMesh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -133,9 +134,10 @@ def harmonic_properties(
     coarse = coarse_mesh(mesh)
     phonon = phonons.choose(0)
     points = _frequency_points(phonon, coarse)
-    first = _sums(phonon, coarse, points, temperatures)
-    fine = first if coarse == mesh else _sums(phonon, mesh, points, temperatures)
-    sds = phonons.spread(lambda number: _sums(phonons.choose(number), coarse, points, temperatures), tell)
+    few = DensityMesh(phonon, coarse)
+    first = _sums(phonon, few, points, temperatures)
+    fine = first if coarse == mesh else _sums(phonon, DensityMesh(phonon, mesh), points, temperatures)
+    sds = phonons.spread(lambda number: _sums(phonons.choose(number), few, points, temperatures), tell)
     limits = np.maximum(LIMITS.n_sds * sds["frequencies"], LIMITS.least_thz)
     diverges = not all(phonons.torus.crystal.periodic)
     symbols = np.array(phonon.primitive.symbols)
@@ -183,15 +185,14 @@ def _frequency_points(phonon: Phonopy, mesh: Sequence[int]) -> NDArray[np.float6
 
 
 def _sums(
-    phonon: Phonopy, mesh: Sequence[int], points: NDArray[np.float64], temperatures: NDArray[np.float64]
+    phonon: Phonopy, mesh: DensityMesh, points: NDArray[np.float64], temperatures: NDArray[np.float64]
 ) -> Arrays:
-    """Everything that phonopy sums over the modes of a mesh."""
-    phonon.run_mesh(mesh, is_gamma_center=True, is_mesh_symmetry=False, with_eigenvectors=True)
+    """Everything that is summed over the modes of a mesh."""
+    phonon.run_mesh(mesh.mesh, is_gamma_center=True, is_mesh_symmetry=False, with_eigenvectors=True)
     frequencies = np.asarray(phonon.mesh.frequencies).copy()
-    pitch = float(points[1] - points[0])
-    phonon.run_projected_dos(freq_min=points[0], freq_max=points[-1] + 0.5 * pitch, freq_pitch=pitch)
-    symbols = np.array(phonon.primitive.symbols)
-    of_sites = np.asarray(phonon.projected_dos.projected_dos)[:, : len(points)]
+    eigenvectors, symbols = np.asarray(phonon.mesh.eigenvectors), np.array(phonon.primitive.symbols)
+    of_sites = (np.abs(eigenvectors) ** 2).reshape(len(frequencies), len(symbols), 3, -1).sum(axis=2)
+    of_species = [of_sites[:, symbols == each].sum(axis=1) for each in dict.fromkeys(symbols)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         phonon.run_thermal_properties(
@@ -201,7 +202,7 @@ def _sums(
     boltzmann = 1e3 * units.EvTokJmol * units.KB
     return {
         "frequencies": frequencies,
-        "dos": np.array([of_sites[symbols == each].sum(axis=0) for each in dict.fromkeys(symbols)]),
+        "dos": mesh.density(frequencies, np.stack(of_species, axis=1), points),
         "free_energy": np.asarray(found.free_energy) / units.EvTokJmol,
         "entropy": np.asarray(found.entropy) / boltzmann,
         "heat_capacity": np.asarray(found.heat_capacity) / boltzmann,

@@ -6,6 +6,7 @@ the calibration, as all error bars of the force field. Samples vary by what trun
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -62,11 +63,19 @@ class SampledPhonons:
 
     def choose(self, number: int) -> Phonopy:
         """Return phonopy with the force constants of a sample, from 1; 0 is the posterior mean."""
-        expansion, torus = self.force_field.expansion, self.torus
-        constants = whole_force_constants(expansion, self.parameters[number], 2, torus)
-        p2s_map = np.array(self.phonon.primitive.p2s_map)
-        self.phonon.force_constants = compact_array(constants, self.phonon.supercell, p2s_map)
+        if number not in self._known:
+            constants = whole_force_constants(
+                self.force_field.expansion, self.parameters[number], 2, self.torus
+            )
+            p2s_map = np.array(self.phonon.primitive.p2s_map)
+            self._known[number] = compact_array(constants, self.phonon.supercell, p2s_map)
+        self.phonon.force_constants = self._known[number]
         return self.phonon
+
+    @functools.cached_property
+    def _known(self) -> dict[int, NDArray[np.float64]]:
+        """Force constants of the samples that were chosen before, which several observables are made of."""
+        return {}
 
     def spread(
         self, measure: Measure, tell: Callable[[int], None] = lambda _: None

@@ -54,13 +54,17 @@ class StrainedPhonons:
         Without it.
     strain : ndarray, shape (3, 3)
         Symmetric.
+    has_symmetry : bool
+        Whether the symmetry of the strained crystal is searched, which only meshes need.
     """
 
-    def __init__(self, phonons: SampledPhonons, strain: NDArray[np.float64]) -> None:
+    def __init__(
+        self, phonons: SampledPhonons, strain: NDArray[np.float64], *, has_symmetry: bool = True
+    ) -> None:
         torus, force_field = phonons.torus, phonons.force_field
         cells = phonopy_cells(torus)
         cells["unitcell"].cell = cells["unitcell"].cell @ (np.eye(3) + strain)
-        self._phonon = Phonopy(**cells, log_level=0)
+        self._phonon = Phonopy(**cells, is_symmetry=has_symmetry, log_level=0)
         dipoles = phonopy_dipoles(phonons.phonon, force_field, torus)
         if dipoles is not None:
             self._phonon.nac_params = dipoles

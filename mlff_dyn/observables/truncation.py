@@ -12,6 +12,7 @@ may be what is missing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,10 +61,12 @@ class TruncationLimits:
 _LIMITS = TruncationLimits()
 
 
+@lru_cache(maxsize=1)
 def truncation_changes(force_field: ForceField) -> NDArray[np.float64]:
     """Standard deviations of what truncation does to the parameters, shape (n_parameters, n_changes).
 
-    All parameters change together, by each column times a number of unit variance of its own.
+    All parameters change together, by each column times a number of unit variance of its own. Those of the
+    force field that was asked for last are kept: many error bars are made of them.
 
     Parameters
     ----------

@@ -90,6 +90,10 @@ class DecisionLimits:
         Ramps that leave the trusted region in vain: above all temperatures asked for, or with a frame that
         is predicted within its error bars. Later ones end where these did, and at the highest temperature
         asked for at the latest.
+    most_out_in_vain : int
+        Calculations at a temperature, after dynamics left at a limit of the user, that found errors within
+        the one asked for. No further one is made. Twice of it costs as many more where the limit is too
+        small; half of it gives up where dynamics stays within it by the third time.
     largest_phase_of_step : float
         Time step times the largest angular frequency; 0.8 makes the temperature of that mode 16 % too low.
     """
@@ -122,6 +126,7 @@ class DecisionLimits:
     ramp_resolution: float = 0.01
     ramp_errors_every_femtoseconds: float = 100.0
     most_ramps_out: int = 2
+    most_out_in_vain: int = 3
     largest_phase_of_step: float = 0.8
 
     def steps(self, femtoseconds: float, timestep_femtoseconds: float) -> int:

@@ -165,7 +165,7 @@ class TrustedRegion:
         if self.is_of_local:
             return f"an atom changed its site: {train}, or lower the temperature"
         farthest = max(_stopped_distance(run), LIMITS.thermal_margin * (self.expected_angstrom or 0.0))
-        value = f"set md.displacement_limit_angstrom to {_rounded_up(LIMITS.advised_margin * farthest):g}"
+        value = f"set md.displacement_limit_angstrom to {rounded_up(LIMITS.advised_margin * farthest):g}"
         return f"{value} to go on" + (", or leave it out" if self.is_given else f", or {train}")
 
     def _runs_away(self, run: MdRun, torus: Torus) -> bool:
@@ -283,7 +283,7 @@ def _rounded_down(value: float) -> float:
     return float(np.floor(value / digit) * digit)
 
 
-def _rounded_up(value: float) -> float:
+def rounded_up(value: float) -> float:
     """Two significant digits, not below the value."""
     digit = 10.0 ** (np.floor(np.log10(value)) - 1)
     return float(np.ceil(value / digit) * digit)

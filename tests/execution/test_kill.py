@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -16,9 +17,11 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 N_STRUCTURES = 6
+PATIENCE = 300.0
+"""Seconds after which a process counts as stuck, however busy the machine is; what hangs takes longer."""
 
 CALCULATOR = """
 import os, subprocess, time
@@ -30,9 +33,9 @@ class Slow(EMT):
             file.write(f"{atoms.positions[0, 0]:.3f}\\n")
         if "PIDS" in os.environ:
             with open(os.environ["PIDS"], "a") as file:
-                program = subprocess.Popen(["sleep", "59"])
+                program = subprocess.Popen(["sleep", "3600"])
                 file.write(f"{os.getpid()}\\n{program.pid}\\n")
-            time.sleep(59)
+            time.sleep(3600)
         time.sleep(0.05)
         super().calculate(atoms, properties, system_changes)
 """
@@ -78,6 +81,9 @@ echo "   JOB DONE."
 """
 
 
+STARTED: list[subprocess.Popen] = []
+
+
 @pytest.fixture
 def environment(tmp_path) -> dict[str, str]:
     (tmp_path / "slow_calculator.py").write_text(CALCULATOR)
@@ -88,6 +94,20 @@ def environment(tmp_path) -> dict[str, str]:
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join([str(tmp_path), root, os.environ.get("PYTHONPATH", "")])
     return {**os.environ, "PYTHONPATH": path, "RUNS": str(tmp_path / "runs"), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(tmp_path) -> Iterator[None]:
+    """A test that fails leaves no process to those after it."""
+    yield
+    for process in STARTED:
+        process.kill()
+        process.communicate()
+    STARTED.clear()
+    for path in tmp_path.glob("*pids"):
+        for pid in path.read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
 
 
 def start(tmp_path, environment, max_parallel, command="none") -> subprocess.Popen:
@@ -101,12 +121,13 @@ def start(tmp_path, environment, max_parallel, command="none") -> subprocess.Pop
     process = subprocess.Popen(
         arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
     )
+    STARTED.append(process)
     assert process.stdout.readline() == b"start\n"
     return process
 
 
 def finish(process: subprocess.Popen) -> None:
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors.decode()
     assert output == b"done\n"
 
@@ -140,6 +161,8 @@ def test_kills_at_random_moments(tmp_path, environment, max_parallel, seed):
             assert f"{int(name) / 8:.3f}" not in runs(tmp_path)[n_runs:]
         if process.returncode == 0:
             break
+    else:
+        finish(start(tmp_path, environment, max_parallel))
     assert len(finished(tmp_path)) == N_STRUCTURES
     assert not [path.name for path in (tmp_path / "calculations").iterdir() if not path.name.startswith("0")]
     from mlff_dyn.store.json_file import read_json
@@ -157,10 +180,9 @@ def test_kills_at_random_moments(tmp_path, environment, max_parallel, seed):
 @pytest.mark.parametrize("max_parallel", [1, 2])
 def test_a_program_that_outlives_its_command_is_waited_for(tmp_path, environment, max_parallel):
     command = str(tmp_path / "fake_pw.sh")
+    (tmp_path / "fake_pw.sh").write_text(FAKE_PW.replace("sleep 0.15", "sleep 0.5"))
     process = start(tmp_path, environment, max_parallel, command)
-    deadline = time.monotonic() + 20
-    while len(runs(tmp_path)) < max_parallel and time.monotonic() < deadline:
-        time.sleep(0.005)
+    wait_until(lambda: len(runs(tmp_path)) >= max_parallel)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not finished(tmp_path)
@@ -176,15 +198,15 @@ def test_calculators_and_their_programs_end_with_the_command(tmp_path, environme
     process = start(tmp_path, {**environment, "PIDS": str(pids)}, max_parallel)
     wait_until(lambda: pids.exists() and len(pids.read_text().split()) == 2 * max_parallel)
     process.send_signal(number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     wait_until(lambda: not any(is_running(pid) for pid in pids.read_text().split()))
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0.01)
+        time.sleep(0.005)
 
 
 def is_running(pid: str) -> bool:
@@ -196,17 +218,13 @@ def is_running(pid: str) -> bool:
 def test_interrupt_ends_the_programs(tmp_path, environment, max_parallel):
     command = str(tmp_path / "fake_pw.sh")
     (tmp_path / "fake_pw.sh").write_text(
-        FAKE_PW.replace("sleep 0.15", "echo $$ >> $RUNS.pids; exec sleep 61")
+        FAKE_PW.replace("sleep 0.15", "echo $$ >> $RUNS.pids; exec sleep 3600")
     )
     process = start(tmp_path, environment, max_parallel, command)
     pids = tmp_path / "runs.pids"
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if pids.exists() and len(pids.read_text().split()) == max_parallel:
-            break
-        time.sleep(0.005)
+    wait_until(lambda: pids.exists() and len(pids.read_text().split()) == max_parallel)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert b"KeyboardInterrupt" in errors
     for pid in pids.read_text().split():
         assert not Path(f"/proc/{pid}").exists()

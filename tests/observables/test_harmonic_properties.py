@@ -14,6 +14,7 @@ from mlff_dyn.lattice.crystal import build_crystal
 from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.observables.harmonic_properties import harmonic_properties, mesh_of
 from mlff_dyn.observables.sampled_phonons import sampled_phonons
+from mlff_dyn.observables.state_density import DensityMesh
 from mlff_dyn.regression.fit.noise import NoiseModel
 from mlff_dyn.units import AMU_ANGSTROM2_PER_FS2_EV, BOLTZMANN_EV_PER_K, HBAR_EV_FS
 from tests.models import crystal_of, fitted_to_harmonic, spring_hessian
@@ -96,6 +97,20 @@ def test_densities_of_species_add_up_to_that_of_phonopy(rocksalt, tmp_path):
     phonon.run_mesh([12, 12, 12], is_gamma_center=True)
     phonon.run_total_dos(freq_min=points[0], freq_max=points[-1] + 0.5 * pitch, freq_pitch=pitch)
     np.testing.assert_allclose(found.dos.value.sum(axis=0), phonon.total_dos.dos[: len(points)], atol=2e-3)
+
+
+@pytest.mark.parametrize("mesh", [(5, 5, 5), (6, 6, 6), (4, 4, 6)])
+def test_densities_from_irreducible_wave_vectors_are_those_from_all(rocksalt, mesh):
+    """The last mesh has not the symmetry of the crystal."""
+    phonons = sampled_phonons(*rocksalt, n_samples=2)
+    phonon = phonons.choose(0)
+    points = np.linspace(0.0, 12.0, 61)
+    phonon.run_mesh(mesh, is_gamma_center=True, is_mesh_symmetry=False, with_eigenvectors=True)
+    phonon.run_projected_dos(freq_min=0.0, freq_max=12.1, freq_pitch=0.2)
+    shares = (np.abs(phonon.mesh.eigenvectors) ** 2).reshape(-1, 2, 3, 6).sum(axis=2)
+    found = DensityMesh(phonon, mesh).density(phonon.mesh.frequencies, shares, points)
+    np.testing.assert_allclose(found, phonon.projected_dos.projected_dos, atol=1e-3 * found.max())
+    np.testing.assert_allclose(found.sum(axis=0), phonon.projected_dos.projected_dos.sum(axis=0), atol=1e-9)
 
 
 def test_thermal_properties_are_those_of_phonopy_on_a_fine_mesh(rocksalt, tmp_path):

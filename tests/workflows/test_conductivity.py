@@ -80,6 +80,7 @@ def test_a_dry_run_tells_what_it_costs_and_writes_nothing(project):
 def test_a_mesh_on_which_nothing_decays_is_refused(project):
     given = ("--set", "conductivity.q_mesh=[2, 2, 2]")
     refused(invoke("conductivity", project / "CONFIG.yaml", *given), 3, "no mode decays")
+    assert not (project / FOLDER).exists()
 
 
 def test_what_cannot_be_calculated_is_refused_before_anything_is_written(project):

@@ -103,11 +103,11 @@ def _search(
     """Posterior at the hyperparameters of largest evidence, in the units of the problem."""
     start = _earlier(basis, data, hyperpriors) if guess is None else None
     problem = _pose(basis, data, hyperpriors)
-    if guess is not None:
+    guess = None if guess is None else guess.of_orders(data.expansion.parameter_orders)
+    if guess is not None and guess.parameters.any():
         fitted, summary = fit_with_guess(
             *problem.model,
             guess=guess,
-            parameter_orders=data.expansion.parameter_orders,
             column_scale=problem.scale,
             noise_hint=problem.noise_hint,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from mlff_dyn.errors import FitError
 from mlff_dyn.kernels.strain.moves import strain_components
+from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fitting.labelled_frame import DEFAULT_OPTIONS, FitOptions, stress_design
 from mlff_dyn.regression.data.binning import Binning, bin_rows
 from mlff_dyn.regression.data.conditions import Conditions, RowKind
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mlff_dyn.model.expansion import Expansion
     from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
     from mlff_dyn.regression.fit.evidence import Hyperparameters
     from mlff_dyn.regression.fit.posterior import Posterior
@@ -63,6 +63,7 @@ class _Kept:
     sums: GrowingSums | None = None
     starts: dict[_StartKey, Hyperparameters] = field(default_factory=dict)
     variances: dict[int, tuple[Posterior, NDArray[np.float64]]] = field(default_factory=dict)
+    nested: dict[int, FitData] = field(default_factory=dict)
 
 
 class FitData:
@@ -136,6 +137,27 @@ class FitData:
         """Return the data of the same frames with other kinds of rows; what is known of forces is shared."""
         return FitData(self.frames, options, grows=grows, most_bytes=self._most_bytes, _kept=self._kept)
 
+    def up_to(self, order: int) -> FitData:
+        """Return the data of the same frames for the expansion without the orders above one."""
+        whole = self.expansion
+        if order >= max(whole.basis.orders):
+            return self
+        known = self._kept.nested.get(order)
+        if known is None:
+            part, laid = Expansion(whole.basis.up_to(order), whole.long_range, whole.local), []
+            known = FitData(most_bytes=self._most_bytes)
+        else:
+            part, laid = known.expansion, known._kept.frames
+        frames = [
+            laid[k]
+            if k < len(laid) and _same_labels(frame, laid[k]) and frame.origin == laid[k].origin
+            else replace(frame, supercell=part.on(frame.supercell.torus, frame.supercell.strain))
+            for k, frame in enumerate(self.frames)
+        ]
+        found = known.with_options(self.options, grows=self.grows).updated(frames)
+        self._kept.nested[order] = found
+        return found
+
     def updated(self, frames: Sequence[LabelledFrame]) -> FitData:
         """Return the data of given frames; what is known of the same frames in the same places is kept."""
         kept, frames = self._kept, list(frames)
@@ -156,6 +178,7 @@ class FitData:
         new.stresses = {k: rows for k, rows in old.stresses.items() if k < common}
         new.room -= sum(rows.nbytes for rows in new.forces.values())
         new.starts = {key: start for key, start in old.starts.items() if len(key[-1]) <= common}
+        new.nested = dict(old.nested)
         return new
 
     @property
@@ -448,9 +471,13 @@ class FitData:
 
 def _same_rows(first: LabelledFrame, second: LabelledFrame) -> bool:
     """Whether two frames differ in their origin at most."""
-    return first is second or (
-        first.supercell is second.supercell
-        and first.displacements is second.displacements
+    return first is second or (first.supercell is second.supercell and _same_labels(first, second))
+
+
+def _same_labels(first: LabelledFrame, second: LabelledFrame) -> bool:
+    """Whether two frames are of one snapshot."""
+    return (
+        first.displacements is second.displacements
         and first.forces is second.forces
         and first.energy_ev == second.energy_ev
         and first.stress_ev_per_angstrom3 is second.stress_ev_per_angstrom3

@@ -30,10 +30,18 @@ class PriorGuess:
         Name for people.
     parameters : ndarray, shape (n_parameters,)
         In the basis of the fit, eV/Å^order; zero where the source knows nothing.
+    orders : ndarray of int, shape (n_parameters,)
+        Order of each, 0 for the local part.
     """
 
     source: str
     parameters: NDArray[np.float64]
+    orders: NDArray[np.int64]
+
+    def of_orders(self, orders: NDArray[np.int64]) -> PriorGuess:
+        """Return the guess for an expansion that has some of the orders alone; those of its parameters."""
+        here = np.isin(self.orders, orders)
+        return PriorGuess(self.source, self.parameters[here], self.orders[here])
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +85,6 @@ def fit_with_guess(
     noise: NoiseFamily,
     *,
     guess: PriorGuess,
-    parameter_orders: NDArray[np.int64],
     column_scale: NDArray[np.float64],
     noise_hint: float,
 ) -> tuple[Posterior, PriorGuessSummary]:
@@ -90,7 +97,6 @@ def fit_with_guess(
     prior : StructuredPrior
     noise : NoiseFamily
     guess : PriorGuess
-    parameter_orders : ndarray of int, shape (n_parameters,)
     column_scale : ndarray, shape (n_parameters,)
     noise_hint : float
         See `maximize_evidence`.
@@ -106,11 +112,11 @@ def fit_with_guess(
     FitError
         If there is nothing to fit.
     """
-    check_shape("guess", guess.parameters, parameter_orders.shape)
+    check_shape("guess", guess.parameters, column_scale.shape)
     plain = fit_posterior(observations, prior, noise, noise_hint=noise_hint, hyperpriors=prior.hyperpriors)
-    orders = np.unique(parameter_orders[guess.parameters != 0.0])
+    orders = np.unique(guess.orders[guess.parameters != 0.0])
     scaled = guess.parameters * column_scale
-    guesses = np.where(parameter_orders == orders[:, None], scaled, 0.0)
+    guesses = np.where(guess.orders == orders[:, None], scaled, 0.0)
     found = fit_about_guess(observations, prior, noise, guesses, noise_hint=noise_hint)
     gain = found.posterior.log_evidence - plain.log_evidence
     summary = PriorGuessSummary(guess.source, gain > 0.0, gain, orders, found.scales, found.scale_sds)

@@ -119,8 +119,12 @@ class BlockSums:
 
     def add(self, block: int, rows: NDArray[np.float64], forces: NDArray[np.float64]) -> None:
         """Take in rows, shape (n, n_parameters), and forces, shape (n,)."""
-        self._grams[block] += rows.T @ rows
-        self._moments[block] += rows.T @ forces
+        self.add_products(block, rows.T @ rows, rows.T @ forces)
+
+    def add_products(self, block: int, gram: NDArray[np.float64], moment: NDArray[np.float64]) -> None:
+        """Take in products of rows with rows and with forces."""
+        self._grams[block] += gram
+        self._moments[block] += moment
 
     @property
     def gram(self) -> NDArray[np.float64]:

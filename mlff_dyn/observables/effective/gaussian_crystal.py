@@ -68,15 +68,36 @@ class GaussianCrystal:
         widths = np.sqrt(drawn.amplitudes(temperature_kelvin, is_quantum=is_quantum))
         vectors = self.modes.polarizations
         self._roots = (vectors * widths[:, None]) @ vectors.conj().swapaxes(1, 2)
+        inverse = np.divide(1.0, widths**2, out=np.zeros_like(widths), where=moving)
+        self._precisions = (vectors * inverse[:, None]) @ vectors.conj().swapaxes(1, 2)
         self._grid = torus.grid
         self._masses = np.sqrt(torus.masses * AMU_ANGSTROM2_PER_FS2_EV)[:, None]
+
+    def waves(self, noise: NDArray[np.float64]) -> NDArray[np.complex128]:
+        """Fourier transform of white noise, shape (n_cells, 3 * n_sites, n_samples)."""
+        n_cells = len(self._roots)
+        by_cell = noise.reshape(len(noise), -1, n_cells, 3).swapaxes(2, 3)
+        waves = np.fft.fftn(by_cell.reshape(len(noise), -1, *self._grid), axes=_AXES)
+        return np.asarray(waves.reshape(len(noise), -1, n_cells).transpose(2, 1, 0))
+
+    def log_ratios(self, waves: NDArray[np.complex128], other: GaussianCrystal) -> NDArray[np.float64]:
+        """Log density of another crystal over that of this one, but for a constant, shape (n_samples,).
+
+        Parameters
+        ----------
+        waves : ndarray, shape (n_cells, 3 * n_sites, n_samples)
+            Of the white noise of displacements of this crystal.
+        other : GaussianCrystal
+            On the same supercell.
+        """
+        change = self._roots @ (other._precisions - self._precisions) @ self._roots
+        products = np.einsum("qak,qak->k", waves.conj(), change @ waves).real
+        return np.asarray(-0.5 / len(self._roots) * products)
 
     def displacements(self, noise: NDArray[np.float64]) -> NDArray[np.float64]:
         """Displacements (Å) of white noise of unit variance, both of shape (n_samples, n_atoms, 3)."""
         n_cells = len(self._roots)
-        by_cell = noise.reshape(len(noise), -1, n_cells, 3).swapaxes(2, 3)
-        waves = np.fft.fftn(by_cell.reshape(len(noise), -1, *self._grid), axes=_AXES)
-        moved = np.matmul(self._roots, waves.reshape(len(noise), -1, n_cells).transpose(2, 1, 0))
-        on_grid = moved.transpose(2, 1, 0).reshape(waves.shape)
+        moved = np.matmul(self._roots, self.waves(noise))
+        on_grid = moved.transpose(2, 1, 0).reshape(len(noise), -1, *self._grid)
         cells = np.fft.ifftn(on_grid, axes=_AXES).real.reshape(len(noise), -1, 3, n_cells)
         return np.asarray(cells.swapaxes(2, 3).reshape(noise.shape) / self._masses)

@@ -36,6 +36,17 @@ class EffectiveLimits:
         Share of atoms half way to the next site at which iterations are given up: no crystal.
     tolerance : float
         Residual over its Monte Carlo error at which iterations end.
+    pairs_per_mode : float
+        Pairs of displacements, over modes of the supercell, from which on those of one average lead to the
+        next point by weights: fewer tell too little of how the average changes, and cost little. For a double
+        well of 54 atoms 6 need 6 to 8 averages instead of 12 to 26, 1.6 mostly do not end.
+    least_share : float
+        Effective number of samples with weights, over their number, down to which they are used; 0.5 to 0.9
+        need as many averages.
+    most_in_vain : int
+        Steps by weights without a smaller residual after which plain ones follow.
+    tolerance_of_weights : float
+        Part of ``tolerance`` to which the equations are solved by weights.
     rounding : float
         Residual over the effective forces that is rounding.
     least_ratio : float
@@ -60,6 +71,10 @@ class EffectiveLimits:
     n_iterations: int = 60
     most_far: float = 0.01
     tolerance: float = 0.1
+    pairs_per_mode: float = 6.0
+    least_share: float = 0.7
+    most_in_vain: int = 3
+    tolerance_of_weights: float = 0.2
     rounding: float = 1.0e-9
     least_ratio: float = 0.25
     n_halvings: int = 8

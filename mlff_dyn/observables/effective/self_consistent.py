@@ -24,6 +24,7 @@ from mlff_dyn.observables.effective.averaged import Averaged, EffectiveSettings,
 from mlff_dyn.observables.effective.fixed_point import AndersonMixing
 from mlff_dyn.observables.effective.limits import EFFECTIVE_LIMITS, EffectiveLimits
 from mlff_dyn.observables.effective.response import propagate_errors
+from mlff_dyn.observables.effective.reweighting import reweighted_point
 from mlff_dyn.observables.effective.self_consistent_crystal import SelfConsistentCrystal
 
 if TYPE_CHECKING:
@@ -95,12 +96,14 @@ def _solve(
 ) -> tuple[NDArray[np.float64], Average, bool]:
     """Iterate with the same noise until what is left is small beside its Monte Carlo error.
 
+    Many displacements tell by weights where the next ones are to be, see `reweighted_point`.
     Modes that are slower than displacements are drawn with, or imaginary, are drawn slower from step to step,
     so their amplitude grows until it makes them real.
     """
     limits = problem.limits
     mixing = AndersonMixing(limits.damping, limits.n_history)
-    metric = None
+    is_told = len(noise) >= limits.pairs_per_mode * 3 * problem.torus.n_atoms
+    smallest, n_in_vain, metric = np.inf, 0, None
     for _ in range(limits.n_iterations):
         found = problem.average(point, noise)
         metric = metric or found.metric
@@ -115,9 +118,15 @@ def _solve(
             and size <= max(limits.tolerance * found.error_relative, limits.rounding) * found.force_rms
         ):
             return point, found, True
-        step = metric.back(mixing.step(metric.forward(point), metric.forward(residual)))
         if found.far_share > limits.most_far:
             return point, found, False
+        n_in_vain = 0 if size < smallest else n_in_vain + 1
+        smallest = min(smallest, size)
+        if is_told and not can_lower and n_in_vain < limits.most_in_vain:
+            point = reweighted_point(problem, point, found, noise)
+            mixing.forget()
+            continue
+        step = metric.back(mixing.step(metric.forward(point), metric.forward(residual)))
         share = _safe_share(problem, point, step, found)
         if share < 1.0:
             mixing.forget()

@@ -36,6 +36,10 @@ class Average:
     energies : ndarray, shape (n_pairs,)       V - u Phi u / 2 of all atoms, mean of each pair, eV
     crystal : GaussianCrystal
     far_share : float                          of atoms half way to the next site, or farther
+    scores : ndarray, shape (n_pairs, n)
+        What each pair leaves in the normal equations at the point.
+    lever : ndarray, shape (n, n)
+        Change of the image by a sum of what is left there.
     """
 
     image: NDArray[np.float64]
@@ -45,6 +49,8 @@ class Average:
     energies: NDArray[np.float64]
     crystal: GaussianCrystal
     far_share: float
+    scores: NDArray[np.float64]
+    lever: NDArray[np.float64]
 
     @property
     def error_relative(self) -> float:
@@ -124,28 +130,35 @@ class SelfConsistentCrystal:
         crystal = self.crystal(point, potential)
         moved = np.repeat(self.center(point), self.torus.n_cells, axis=0)
         sums = BlockSums(self.limits.n_blocks, correction.n_parameters, self.limits.singular)
-        effective = potential.harmonic.plus(correction.harmonic(point))
+        is_alike = linear[:, None] == linear
+        scores = np.empty((len(noise), len(point)))
         energies, squares = np.empty((2, len(noise)))
         far, half_way = 0.0, 0.5 * self.torus.crystal.nearest_neighbor_distance
         for number, u in enumerate(crystal.displacements(noise)):
             far += float(np.mean(np.linalg.norm(u, axis=1) > half_way))
             rows, block = correction.rows(u), number % self.limits.n_blocks
             there, back = (potential.kernel.energy_forces(moved + sign * u) for sign in (1.0, -1.0))
-            own = potential.harmonic.energy_forces(u)[1]
-            sums.add(block, np.where(linear, rows, 0.0), (0.5 * (there[1] - back[1]) - own).ravel())
-            sums.add(block, np.where(linear, 0.0, rows), 0.5 * (there[1] + back[1]).ravel())
-            energy, forces = effective.energy_forces(u)
-            energies[number], squares[number] = 0.5 * (there[0] + back[0]) - energy, np.mean(forces**2)
-        image, deviations, metric = self._image(potential, point, sums, len(noise))
-        force_rms = float(np.sqrt(squares.mean()))
-        return Average(image, deviations, Metric(metric), force_rms, energies, crystal, far / len(noise))
+            own = potential.harmonic.energy_forces(u)[1].ravel()
+            odd, even = (0.5 * (there[1] + sign * back[1]).ravel() for sign in (-1.0, 1.0))
+            sums.add_products(
+                block, (rows.T @ rows) * is_alike, np.where(linear, (odd - own) @ rows, even @ rows)
+            )
+            effective = own + rows @ np.where(linear, point, 0.0)
+            scores[number] = np.where(linear, (odd - effective) @ rows, even @ rows)
+            energies[number] = 0.5 * (there[0] + back[0]) + 0.5 * float(effective @ u.ravel())
+            squares[number] = np.mean(effective**2)
+        image, deviations, metric, lever = self._image(potential, point, sums, len(noise))
+        force_rms, far_share = float(np.sqrt(squares.mean())), far / len(noise)
+        return Average(
+            image, deviations, Metric(metric), force_rms, energies, crystal, far_share, scores, lever
+        )
 
     def _image(
         self, potential: Potential, point: NDArray[np.float64], sums: BlockSums, n_pairs: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Image, deviations and metric: forces become steps of the sites, by the force constants found."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Image, deviations, metric, lever; forces become steps of the sites, by the constants found."""
         linear = self.correction.is_linear
-        image, deviations = sums.solution.copy(), sums.deviations()
+        image, deviations, lever = sums.solution.copy(), sums.deviations(), sums.inverse.copy()
         metric = sums.gram / (3 * self.torus.n_atoms * n_pairs)
         if not linear.all():
             found = potential.harmonic.plus(self.correction.harmonic(image)).blocks.sum(axis=2)
@@ -156,7 +169,8 @@ class SelfConsistentCrystal:
             image[~linear] = point[~linear] + steps @ image[~linear]
             deviations[:, ~linear] = deviations[:, ~linear] @ steps
             metric[own] = stiffness @ metric[own] @ stiffness
-        return image, deviations, metric
+            lever[~linear] = steps @ lever[~linear]
+        return image, deviations, metric, lever
 
 
 def _imaginary_thz(squares: NDArray[np.float64]) -> float:

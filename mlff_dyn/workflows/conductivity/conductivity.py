@@ -106,9 +106,9 @@ class _Task:
     @property
     def inputs(self) -> str:
         """Digest of all that the answer depends on."""
-        settings = self.settings.model_dump(mode="json")
+        settings = self.settings.deciding()
         cells = [each.matrix.tolist() for each in (self.torus, self.harmonic) if each is not None]
-        effective = self.phonons.model_dump(mode="json") if self.settings.order_2 != REST else None
+        effective = self.phonons.deciding() if self.settings.order_2 != REST else None
         return digest([self.model.digest, cells, settings, effective, self.model.seed, self.model.doubt])
 
 
@@ -218,6 +218,7 @@ def _calculate(task: _Task, phonons: ThreePhonons, progress: Progress) -> Conduc
             break
     finest = found[-1].mesh
     if not found[-1].mean.all():
+        kept.remove()
         what = f"no mode decays on a q-mesh of {format_mesh(finest)}"
         raise DataError(what, fix="give a finer conductivity.q_mesh")
     slope_mesh = mesh_for_slopes(every, (slope_mesh_of(task.torus, finest), coarse_mesh_of(finest), finest))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -225,8 +224,8 @@ def _inputs(workspace: Workspace, torus: Torus) -> str:
             _digest_of(workspace.model_path),
             _digest_of(workspace.dataset_path),
             torus.matrix.tolist(),
-            json.loads(config.convergence.model_dump_json()),
-            json.loads(config.phonons.model_dump_json()) if _has_observables(config) else None,
+            config.convergence.deciding(),
+            config.phonons.deciding() if _has_observables(config) else None,
             list(config.convergence_temperatures),
             config.md.timestep_femtoseconds,
             config.md.displacement_limit_angstrom,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,5 +34,5 @@ def inputs_of_trajectory(workspace: Workspace, torus: Torus, temperature_kelvin:
         "supercell": torus.matrix.tolist(),
         "temperature_kelvin": temperature_kelvin,
         "seed": workspace.config.seed,
-        "md": json.loads(md.model_dump_json(exclude=excluded)),
+        "md": md.deciding(excluded),
     }

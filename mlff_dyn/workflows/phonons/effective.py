@@ -59,7 +59,7 @@ class EffectiveTask:
 
     def inputs_at(self, temperature_kelvin: float) -> str:
         """Digest of all that one temperature depends on."""
-        settings = self.settings.model_dump(mode="json", exclude={"temperatures_kelvin"})
+        settings = self.settings.deciding({"temperatures_kelvin"})
         cell = self.phonons.torus.matrix.tolist()
         own = [_VERSION, self.model.digest, cell, settings, temperature_kelvin, self.model.seed]
         return digest([*own, self.phonons.n_samples, self.model.timestep_femtoseconds])

@@ -74,7 +74,7 @@ class _Task:
     @property
     def inputs(self) -> str:
         """Digest of all that the answer depends on."""
-        settings = self.settings.model_dump(mode="json")
+        settings = self.settings.deciding()
         cell = self.torus.matrix.tolist()
         return digest([self.model.digest, cell, settings, self.mesh, self.model.seed, self.model.doubt])
 

@@ -123,7 +123,7 @@ def spectra_at_temperatures(task: SpectraTask, progress: Progress) -> SpectraFou
         name = f"{SPECTRA}-{format_kelvin(temperature)}K.json"
         path = task.folder / name
         chosen = [each for each in task.effective if each.temperature_kelvin == temperature]
-        settings = task.settings.model_dump(mode="json", exclude={"temperatures_kelvin"})
+        settings = task.settings.deciding({"temperatures_kelvin"})
         identity = digest(
             [_VERSION, inputs, settings, temperature, task.model.seed, *(each.inputs for each in chosen)]
         )

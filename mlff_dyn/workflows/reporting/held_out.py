@@ -74,6 +74,7 @@ def held_out_parts(workspace: Workspace, force_field: ForceField) -> tuple[FitDa
     options = FitOptions(energies=fit.energies, stress=fit.stress)
     data = TrainingData(workspace.dataset_path, workspace.expansion, options)
     rows = FitData((), FitOptions(energies=False, stress=False)).updated(data.fit_rows())
+    rows = rows.up_to(max(force_field.basis.orders)) if len(rows) else rows
     numbers = range(len(rows)) if len(rows) > 1 else ()
     return rows, [held_out_forces(force_field.posterior, rows, k) for k in numbers]
 

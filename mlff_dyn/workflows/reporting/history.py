@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 from mlff_dyn.regression.planning.forecast import Forecast
 from mlff_dyn.store.provenance import Provenance
 from mlff_dyn.training.trace import TRACE_NAMES
-from mlff_dyn.workflows.training.training_journal import EXPLORED, JUDGED, LABELLED, OBSERVED, RAMP_FROM
+from mlff_dyn.workflows.training.training_journal import (
+    EXPLORED,
+    JUDGED,
+    LABELLED,
+    OBSERVED,
+    ORDERS,
+    RAMP_FROM,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,6 +147,8 @@ class TrainingHistory:
     n_untrained : int                          labelled frames since the end, which it has not seen
     judged : tuple of Judged                   the user's trajectory, each time
     observed : tuple of Observed               the observable that it is for, after each refit
+    orders : dict or None
+        Orders in use and evidences after the last refit, where data choose them.
     """
 
     calculations: tuple[Calculation, ...]
@@ -150,6 +159,7 @@ class TrainingHistory:
     n_untrained: int = 0
     judged: tuple[Judged, ...] = ()
     observed: tuple[Observed, ...] = ()
+    orders: dict[str, Any] | None = None
 
     @property
     def temperatures_kelvin(self) -> tuple[float, ...]:
@@ -197,6 +207,7 @@ def training_history(events: Sequence[dict[str, Any]], basis: str | None) -> Tra
     judged: list[Judged] = []
     observed: list[Observed] = []
     forecasts: dict[float | None, Forecast] = {}
+    orders: dict[str, Any] | None = None
     status, n_snapshots, n_steps, n_at_end = None, 0, 0, 0
     for event in events:
         kind = event["event"]
@@ -214,6 +225,8 @@ def training_history(events: Sequence[dict[str, Any]], basis: str | None) -> Tra
             judged.append(_judged(event))
         elif kind == OBSERVED:
             observed.append(_observed(event))
+        elif kind == ORDERS:
+            orders = {name: event[name] for name in ("orders", "log_evidences")}
         elif kind == "forecast":
             names = ("forecast_calculations", "forecast_calculations_low", "forecast_calculations_high")
             forecasts[_temperature(event)] = Forecast(*(event.get(name) for name in names))
@@ -229,6 +242,7 @@ def training_history(events: Sequence[dict[str, Any]], basis: str | None) -> Tra
         n_untrained,
         tuple(judged),
         tuple(observed),
+        orders,
     )
 
 

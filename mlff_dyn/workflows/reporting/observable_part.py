@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from mlff_dyn.report.html_page import Part, Table, Text
 from mlff_dyn.report.numbers import format_percent
 from mlff_dyn.report.training_plots import plot_observable
-from mlff_dyn.workflows.reporting.run_status import describe_observable
 
 if TYPE_CHECKING:
     from mlff_dyn.regression.planning.forecast import Forecast
@@ -37,7 +36,7 @@ def observable_part(
     errors = {
         each.n_snapshots: each.error_relative for each in history.observed if each.error_relative is not None
     }
-    blocks: list[Block] = [Text(f"Expected error of the {name}: {describe_observable(status)}.")]
+    blocks: list[Block] = [Text(f"Expected error of the {name}: {status.told}.")]
     if errors:
         caption = f"Expected error of the {name} after each refit."
         if ahead is not None:

@@ -38,12 +38,11 @@ from mlff_dyn.workflows.reporting.observable_part import observable_part
 from mlff_dyn.workflows.reporting.phonons_part import phonons_part
 from mlff_dyn.workflows.reporting.run_status import (
     NOT_STARTED,
-    describe_file,
-    describe_observable,
     run_status,
 )
 from mlff_dyn.workflows.reporting.thermodynamics_part import thermodynamics_part
 from mlff_dyn.workflows.setup.workspace import Workspace
+from mlff_dyn.workflows.training.temperature_rows import order_rows
 from mlff_dyn.workflows.training.train_report import STATIC, TrainReport
 from mlff_dyn.workflows.training.trained_model import ANSWER_NAME
 
@@ -158,6 +157,7 @@ def _overview(
         ("training cell", f"{torus.n_atoms} atoms"),
         ("space group", workspace.crystal.space_group),
         ("parameters", str(workspace.expansion.n_parameters)),
+        *order_rows(state.orders),
     ]
     if force_field is not None:
         summary = force_field.training
@@ -171,9 +171,9 @@ def _overview(
         more = f", more calculations: {forecast}" if is_foretold else ""
         rows.append((_name(last), f"{last.reason}{error}{more}"))
     if state.file is not None:
-        rows.append(("trajectory file", f"{state.file.file}: {describe_file(state.file)}"))
+        rows.append(("trajectory file", f"{state.file.file}: {state.file.told}"))
     if state.observable is not None:
-        rows.append((state.observable.observable, describe_observable(state.observable)))
+        rows.append((state.observable.observable, state.observable.told))
     answer = read_report(workspace.directory / ANSWER_NAME, TrainReport)
     warned = [Text(f"Warning: {line}.") for line in answer.get("warnings", ())]
     return Part(

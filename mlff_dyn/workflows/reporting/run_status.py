@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlff_dyn.execution.states import (
     FAILED,
@@ -16,7 +16,7 @@ from mlff_dyn.execution.states import (
 )
 from mlff_dyn.regression.planning.forecast import Forecast
 from mlff_dyn.report.answer import Report, read_report
-from mlff_dyn.report.numbers import format_count, format_percent
+from mlff_dyn.report.numbers import format_count
 from mlff_dyn.store.journal import read_journal
 from mlff_dyn.store.lock import holder_of
 from mlff_dyn.store.provenance import ON_RAMP
@@ -24,6 +24,13 @@ from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.convergence.convergence_report import ConvergenceReport
 from mlff_dyn.workflows.reporting.history import training_history
 from mlff_dyn.workflows.setup.workspace import Workspace
+from mlff_dyn.workflows.training.temperature_rows import (
+    ALL_ORDERS,
+    describe_error,
+    describe_file,
+    describe_observable,
+    order_rows,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,6 +91,12 @@ class FileStatus:
     force_sd_relative: float | None
     limit_relative: float
 
+    @property
+    def told(self) -> str:
+        """What came of it, in words."""
+        errors = (self.force_sd_relative, self.limit_relative)
+        return describe_file(self.state, self.n_calculations, self.n_frames, *errors)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ObservableStatus:
@@ -104,6 +117,11 @@ class ObservableStatus:
     forecast_calculations: int | None
     forecast_calculations_low: int | None
     forecast_calculations_high: int | None
+
+    @property
+    def told(self) -> str:
+        """Its error, in words."""
+        return describe_observable(self.error_relative, self.limit_relative, self.forecast_calculations)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +146,7 @@ class StatusReport(Report):
     convergence : str or None                last answer of check-convergence
     file : FileStatus or None                of the user's trajectory
     observable : ObservableStatus or None    that the training is for
+    orders : dict or None                    in use after the last refit, where data choose them
     """
 
     verb = "status"
@@ -150,6 +169,7 @@ class StatusReport(Report):
     convergence: str | None
     file: FileStatus | None = None
     observable: ObservableStatus | None = None
+    orders: dict[str, Any] | None = None
 
     def values(self) -> dict[str, object]:
         """Return the values, a dictionary for each temperature, the ramp, the file and the observable."""
@@ -170,6 +190,7 @@ class StatusReport(Report):
             "n_frames": "nobody has looked at the file",
             "file": "training.exploration.file is not set",
             "observable": "training.criterion.kind is not observable",
+            "orders": f"no refit yet, or {ALL_ORDERS}",
             **dict.fromkeys(forecasts, "the training has ended, or no number is known to reach the limit"),
             "seconds_per_calculation": "no calculation of this run is finished",
             "seconds_left": "no forecast",
@@ -196,6 +217,7 @@ class StatusReport(Report):
         rows += self.calculation_rows()
         new = f", {self.n_untrained} since the training ended" if self.n_untrained else ""
         rows += [("labelled snapshots", f"{self.n_labelled}{new}"), ("MD steps", str(self.n_steps))]
+        rows += order_rows(self.orders)
         rows += [
             (f"{format_kelvin(each.temperature_kelvin or 0.0)} K", _describe(each))
             for each in self.temperatures
@@ -205,9 +227,9 @@ class StatusReport(Report):
             reached = "" if kelvin is None else f"to {format_kelvin(kelvin)} K: "
             rows.append(("ramp", reached + _describe(self.ramp)))
         if self.file is not None:
-            rows.append(("trajectory file", describe_file(self.file)))
+            rows.append(("trajectory file", self.file.told))
         if self.observable is not None:
-            rows.append((self.observable.observable, describe_observable(self.observable)))
+            rows.append((self.observable.observable, self.observable.told))
         if self.seconds_per_calculation is not None:
             rows.append(("a calculation takes", _duration(self.seconds_per_calculation)))
         if self.seconds_left:
@@ -258,6 +280,7 @@ def run_status(config: Config) -> StatusReport:
         convergence=read_report(directory / "convergence.json", ConvergenceReport).get("status"),
         file=_file(config, history),
         observable=_observable(config, history),
+        orders=history.orders,
     )
 
 
@@ -335,34 +358,10 @@ def _seconds_left(temperatures: Sequence[TemperatureStatus], typical: float | No
 def _describe(status: TemperatureStatus) -> str:
     parts = [status.state]
     if status.force_sd_relative is not None:
-        parts.append(_error("expected force error", status.force_sd_relative, status.limit_relative))
+        parts.append(describe_error("expected force error", status.force_sd_relative, status.limit_relative))
     if status.forecast_calculations:
         parts.append(f"about {format_count(status.forecast_calculations, 'more calculation')}")
     return "; ".join(parts)
-
-
-def describe_file(status: FileStatus) -> str:
-    """What came of the user's trajectory, in words."""
-    n_frames = "" if status.n_frames is None else f", {format_count(status.n_frames, 'frame')} predicted"
-    parts = [f"{format_count(status.n_calculations, 'calculation')}{n_frames}", status.state]
-    if status.force_sd_relative is not None:
-        parts.append(_error("expected force error", status.force_sd_relative, status.limit_relative))
-    return "; ".join(parts)
-
-
-def describe_observable(status: ObservableStatus) -> str:
-    """Error of an observable, in words."""
-    if status.error_relative is None:
-        return f"not known yet, limit {100 * status.limit_relative:g} %"
-    parts = [_error("expected error", status.error_relative, status.limit_relative)]
-    if status.forecast_calculations:
-        parts.append(f"about {format_count(status.forecast_calculations, 'more calculation')}")
-    return "; ".join(parts)
-
-
-def _error(name: str, value: float, limit: float | None) -> str:
-    text = f"{name} {format_percent(value)}"
-    return text if limit is None else f"{text}, limit {100 * limit:g} %"
 
 
 def _duration(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import shutil
@@ -43,8 +44,10 @@ class KeptParts:
         return self.directory / f"{name}.npz"
 
     def remove(self) -> None:
-        """Remove all parts."""
+        """Remove all parts, and the folder around them where nothing else is in it."""
         shutil.rmtree(self.directory, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.directory.parent.rmdir()
 
     def get(self, name: str, inputs: object, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         """Return the part, from disk where nothing it depends on has changed.

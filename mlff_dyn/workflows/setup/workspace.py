@@ -19,7 +19,7 @@ from mlff_dyn.lattice.crystal import Crystal, build_crystal
 from mlff_dyn.lattice.ideal_cell import distance_from_given
 from mlff_dyn.lattice.rotations import ROTATIONAL_SUM_RULES
 from mlff_dyn.lattice.torus import Torus, input_supercell
-from mlff_dyn.local.basis import NUMBERS_OF_BODIES, LocalBasis, LocalSettings
+from mlff_dyn.local.basis import LocalBasis, LocalSettings
 from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.local_expansion import local_basis
 from mlff_dyn.store.atomic import atomic_write_text
@@ -226,18 +226,11 @@ class Workspace:
 
     @cached_property
     def basis_identity(self) -> str:
-        """Digest of all that the basis is built from, and of the dipoles and the local part beside it.
-
-        A local part of three bodies has that of before there were four.
-        """
+        """Digest of all that the basis is built from, and of the dipoles and the local part beside it."""
         structure, expansion = self.config.structure, self.config.expansion
         crystal = self.crystal
         arrays = (crystal.input_lattice, crystal.input_positions, crystal.input_numbers, crystal.input_masses)
-        expanded = json.loads(expansion.model_dump_json(exclude={"born_file", "local"}))
-        if expansion.local is not None:
-            is_of_three = expansion.local.n_bodies == min(NUMBERS_OF_BODIES)
-            sizes = expansion.local.model_dump_json(exclude={"n_bodies"} if is_of_three else None)
-            expanded["local"] = json.loads(sizes)
+        expanded = expansion.deciding({"born_file", *(["local"] if expansion.local is None else [])})
         expanded["rotational_sum_rules"] = self.rotational_sum_rules
         if not all(crystal.periodic):
             expanded["periodic"] = crystal.periodic

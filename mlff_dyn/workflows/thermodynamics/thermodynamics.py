@@ -84,7 +84,7 @@ class _Task:
     @property
     def inputs(self) -> str:
         """Digest of all that the answer depends on."""
-        return digest([self.model_inputs, self.settings.model_dump(mode="json"), self.model.doubt])
+        return digest([self.model_inputs, self.settings.deciding(), self.model.doubt])
 
     def calculations(self, progress: Progress) -> Calculations:
         model = self.model

@@ -90,7 +90,7 @@ def _compared(learner: Learner) -> ExpansionAdvice | None:
     found = next_steps(
         frames,
         workspace.training_torus,
-        Candidate({}, cutoffs, force_field.basis, workspace.local),
+        Candidate({}, cutoffs, workspace.expansion.basis, workspace.local),
         first_local=local_part_to_begin_with(workspace, frames),
         rotational_sum_rules=workspace.rotational_sum_rules,
     )

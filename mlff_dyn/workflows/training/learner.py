@@ -9,6 +9,7 @@ import numpy as np
 
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
+from mlff_dyn.model.fitting.growing_orders import OrderChoice, fit_growing_orders
 from mlff_dyn.model.fitting.labelled_frame import FitOptions
 from mlff_dyn.model.force_field import errors_of_rows
 from mlff_dyn.regression.errors.outliers import OUTLIER_LIMITS
@@ -32,7 +33,7 @@ from mlff_dyn.workflows.training.outliers import (
     refuse_many,
 )
 from mlff_dyn.workflows.training.train_report import describe_fit
-from mlff_dyn.workflows.training.training_journal import LABELLED, TrainingJournal
+from mlff_dyn.workflows.training.training_journal import LABELLED, ORDERS, TrainingJournal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +65,8 @@ class Learner:
     ----------
     guess : PriorGuess or None
         What the source of `training.prior` suggests; to be set before the first fit.
+    orders : OrderChoice or None
+        Orders in use of the present force field, where `training.fit.growing_orders` lets data choose them.
 
     Raises
     ------
@@ -78,6 +81,7 @@ class Learner:
         self.data = TrainingData(workspace.dataset_path, workspace.expansion, options)
         self.journal = TrainingJournal(workspace.journal_path, workspace.basis_identity)
         self.guess: PriorGuess | None = None
+        self.orders: OrderChoice | None = None
         self._force_field: ForceField | None = None
         self._half: ForceField | None = None
         self._checked: list[tuple[int, float | None, float]] = []
@@ -113,14 +117,18 @@ class Learner:
             self.journal.append("refit", n_snapshots=len(self.data), **describe_fit(fitted))
             if fitted.prior_guess is not None:
                 self.journal.append("prior", n_snapshots=len(self.data), **fitted.prior_guess.to_json())
+            if self.orders is not None:
+                self.journal.append(ORDERS, n_snapshots=len(self.data), **self.orders.to_json())
             self._force_field = fitted
         return self._force_field
 
     @property
     def fit_data(self) -> FitData:
-        """Data of the present force field."""
-        self.force_field()
-        return self._fit_data
+        """Data of the present force field, for the orders that it has."""
+        return self._data_of(self.force_field())
+
+    def _data_of(self, force_field: ForceField) -> FitData:
+        return self._fit_data.up_to(max(force_field.basis.orders))
 
     def note_checked(self, data: FitData) -> None:
         """Remember frames whose labels were compared, so that a fit to just these does not do it again."""
@@ -134,11 +142,18 @@ class Learner:
             uses_stress = self.data.options.stress
             check_labels(self.workspace.dataset_path, self._fit_data, basis, uses_stress=uses_stress)
             self._checked = _labels_of(rows)
-        return fit_force_field(basis, self._fit_data, guess=self.guess)
+        fitted, self.orders = self._fitted_to(self._fit_data)
+        return fitted
+
+    def _fitted_to(self, data: FitData) -> tuple[ForceField, OrderChoice | None]:
+        if not self.workspace.config.training.fit.growing_orders:
+            return fit_force_field(self.workspace.expansion.basis, data, guess=self.guess), None
+        found = fit_growing_orders(data, guess=self.guess)
+        return found.force_field, found
 
     def _set_outliers_aside(self, force_field: ForceField) -> bool:
         """Mark given labels that contradict all others; whether there are any."""
-        found = find_outliers(force_field, self._fit_data, guess=self.guess)
+        found = find_outliers(force_field, self._data_of(force_field), guess=self.guess)
         refuse_many(self.workspace.dataset_path, found, len(self._fit_data))
         marks = {}
         for outlier in found:
@@ -162,30 +177,36 @@ class Learner:
             return force_field
         amplitudes = [frame.amplitude_angstrom for frame in self._fit_data.frames]
         first, moving = first_and_moving(labels, amplitudes)
-        found = fit_without_outgrown(force_field, self._fit_data, first, moving, guess=self.guess)
+        data = self._data_of(force_field)
+        found = fit_without_outgrown(force_field, data, first, moving, guess=self.guess)
         if found is None:
             return force_field
         self.data.set_aside({self.data.fitted[k]: (OUTGROWN, _OUTGROWN_BECAUSE) for k in first})
         self.journal.append("outgrown", n_snapshots=len(self.data), n_first=len(first))
-        if not found.is_of(self.data.fit_rows()):
+        if self.orders is not None or not found.is_of(self.data.fit_rows()):
             return self._fit()
         self._fit_data = found.data
         return found.force_field
 
     def _check_atoms(self, force_field: ForceField) -> list[str]:
         used = [self.data.snapshots[k] for k in self.data.fitted]
-        return check_atoms(self.workspace.dataset_path, force_field, self._fit_data, used)
+        return check_atoms(self.workspace.dataset_path, force_field, self._data_of(force_field), used)
 
     def contradictions(self, snapshots: Sequence[Snapshot]) -> dict[int, Contradiction]:
-        """New snapshots, by number, whose forces cannot be noise about their prediction."""
+        """New snapshots, by number, whose forces cannot be noise about their prediction.
+
+        Cells larger than those of all data move in ways of which the data know nothing.
+        """
         if not len(self.data) or len(self.fit_data) < OUTLIER_LIMITS.fewest - 1:
             return {}
         force_field, first = self.force_field(), len(self._fit_data)
-        frames = self.data.frames_of(snapshots)
-        data = self._fit_data.extended(frames)
+        data = self._fit_data.extended(self.data.frames_of(snapshots)).up_to(max(force_field.basis.orders))
         amplitude = max(frame.amplitude_angstrom for frame in self._fit_data.frames)
+        largest = max(frame.n_atoms for frame in self._fit_data.frames)
         found = {}
-        for k, (frame, snapshot) in enumerate(zip(frames, snapshots, strict=True)):
+        for k, (frame, snapshot) in enumerate(zip(data.frames[first:], snapshots, strict=True)):
+            if frame.n_atoms > largest:
+                continue
             rows = data.force_rows(first + k)
             misfit = prediction_misfit(force_field, frame, rows, amplitude)
             if misfit.contradicts(force_field.training.force_rms_ev_per_angstrom):
@@ -262,7 +283,7 @@ class Learner:
         ]
 
     def has_settled(self, where: Where) -> bool:
-        """Whether the first half of the data tells the truncation there that all data tell."""
+        """Whether the first half of the data tells the orders and the truncation there that all data tell."""
         force_field, data = self.force_field(), self._fit_data
         labels = [self.data.snapshots[index].provenance for index in self.data.fitted]
         of_dynamics = [
@@ -273,14 +294,14 @@ class Learner:
         if not of_dynamics:
             return False
         if self._half is None:
-            basis = self.workspace.expansion.basis
-            self._half = fit_force_field(basis, data.first((len(data) + 1) // 2), guess=self.guess)
+            self._half, _ = self._fitted_to(data.first((len(data) + 1) // 2))
         conditions, half = of_dynamics[-1].conditions, self._half
         variances = [
             float(np.mean(each.posterior.noise.truncation_variance(conditions.amplitudes, conditions.ratios)))
             for each in (half, force_field)
         ]
         is_same = max(variances) <= LIMITS.largest_change**2 * min(variances)
+        is_same = is_same and half.basis.orders == force_field.basis.orders
         return is_same and can_judge_truncation(half)
 
     def _compare(self, frames: Sequence[LabelledFrame], labels: Sequence[Provenance]) -> list[Provenance]:
@@ -288,9 +309,10 @@ class Learner:
         force_field = self.force_field()
         first = len(self._fit_data)
         self._fit_data = self._fit_data.extended(frames)
+        data = self._data_of(force_field)
         return [
-            _compared(force_field, frame, self._fit_data.force_rows(first + k), label)
-            for k, (frame, label) in enumerate(zip(frames, labels, strict=True))
+            _compared(force_field, frame, data.force_rows(first + k), label)
+            for k, (frame, label) in enumerate(zip(data.frames[first:], labels, strict=True))
         ]
 
 

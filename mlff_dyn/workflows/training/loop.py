@@ -30,6 +30,7 @@ from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.constant_pressure import barostat_of
 from mlff_dyn.workflows.setup.initialise import initial_displacements
 from mlff_dyn.workflows.setup.workspace import digest
+from mlff_dyn.workflows.training.departures import Departures
 from mlff_dyn.workflows.training.given_frames import given_frames_of
 from mlff_dyn.workflows.training.goal import Goal
 from mlff_dyn.workflows.training.in_flight import Call, CallsInFlight
@@ -43,6 +44,7 @@ from mlff_dyn.workflows.training.train_report import (
     BUDGET,
     CONVERGED,
     LIMITED,
+    NARROW,
     describe_calculation,
 )
 from mlff_dyn.workflows.training.training_journal import JUDGED
@@ -97,7 +99,7 @@ class TrainingLoop:
         self._config = learner.workspace.config
         self._call_seconds: list[float] = []
         self._forecast: Forecast | None = None
-        self._stops: dict[Where, tuple[float, str]] = {}
+        self._departures = Departures(learner.workspace.config)
         self._ramp: Ramp | None = ramp_of(self._config)
         self._in_flight: CallsInFlight
         self._force_field: ForceField
@@ -108,13 +110,9 @@ class TrainingLoop:
 
     def warnings(self) -> list[str]:
         """Refused frames, and temperatures at which the last dynamics left the trusted region."""
-        unstable = [
-            f"dynamics is unstable at {format_kelvin(temperature)} K with these data and this "
-            f"expansion: {stop}"
-            for temperature, stop in sorted(self._stops.values())
-        ]
-        left = ramp_warnings(self._config, self._learner.data.provenances)
-        return [*(() if self._given is None else self._given.warnings), *unstable, *left]
+        ramps = ramp_warnings(self._config, self._learner.data.provenances)
+        given = () if self._given is None else self._given.warnings
+        return [*given, *self._departures.warnings(), *ramps]
 
     def run(self) -> tuple[str, MeanErrors | None]:
         """Train until all temperatures are quiet or the budget is spent.
@@ -188,6 +186,8 @@ class TrainingLoop:
         """Status of a training that calls for nothing more."""
         if limited:
             return LIMITED
+        if self._departures.is_too_narrow:
+            return NARROW
         if self._goal.observable is not None:
             return CONVERGED
         limit = self._config.training.criterion.force_error_limit_relative
@@ -195,7 +195,7 @@ class TrainingLoop:
 
     def _identity(self) -> str:
         """Digest of what exploring trajectories belong to."""
-        training = self._config.training.model_dump_json(exclude={"max_calculations"})
+        training = self._config.training.deciding({"max_calculations"})
         return digest([self._workspace.basis_identity, training, self._config.seed])
 
     def _missing_initial_calls(self) -> list[Call]:
@@ -217,8 +217,8 @@ class TrainingLoop:
         """First structures by the phonons of the present force field; none before there is one."""
         if not len(self._learner.data) or not numbers:
             return []
-        config, torus = self._config, self._workspace.training_torus
-        modes = harmonic_modes(self._workspace.expansion, self._learner.force_field().posterior.mean, torus)
+        config, torus, learner = self._config, self._workspace.training_torus, self._learner
+        modes = harmonic_modes(learner.fit_data.expansion, learner.force_field().posterior.mean, torus)
         is_quantum = config.training.initial.statistics == "quantum"
         found = []
         for number in numbers:
@@ -352,8 +352,10 @@ class TrainingLoop:
         n_threads = self._config.md.n_threads or available_cores()
         found = side_by_side(jobs, n_threads, lambda k, *report: self._show(plans[k][0], *report))
         with closing(found):
-            for (_, index, replica), exploration in zip(plans, found, strict=True):
-                self._note(self._where(index), replica, exploration)
+            for force_field, (_, index, replica), each in zip(force_fields, plans, found, strict=True):
+                where, known = self._where(index), self._learner.data.provenances
+                exploration = self._departures.judged(where, replica, each, force_field, known)
+                self._note(where, replica, exploration)
                 yield exploration
 
     def _show(self, plan: ExplorationPlan, steps: int, errors: MeanErrors) -> None:
@@ -375,9 +377,6 @@ class TrainingLoop:
         if exploration.trajectory is not None:
             self._trajectories[_trajectory_name(where, replica)] = exploration.trajectory
         name = named_in_journal(where, exploration)
-        self._stops.pop(where, None)
-        if exploration.stop is not None:
-            self._stops[where] = (name["temperature_kelvin"], exploration.stop)
         self._learner.journal.append(
             "explored",
             **self._moment(),

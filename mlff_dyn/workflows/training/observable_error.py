@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlff_dyn.errors import ConfigError
 from mlff_dyn.observables.conductivity.error_bars import conductivity_errors
 from mlff_dyn.observables.conductivity.meshes import slope_mesh_of
 from mlff_dyn.observables.conductivity.parameter_slopes import ROOM_KELVIN, conductivity_slopes
@@ -77,9 +78,20 @@ class ObservableError:
     Parameters
     ----------
     workspace : Workspace
+
+    Raises
+    ------
+    ConfigError
+        If the data might leave out an order that the observable needs.
     """
 
     def __init__(self, workspace: Workspace) -> None:
+        if workspace.config.training.fit.growing_orders:
+            raise ConfigError(
+                "training.fit.growing_orders does not go with training.criterion.kind observable: the "
+                "conductivity needs order 3 whatever the data support",
+                fix="leave out training.fit.growing_orders",
+            )
         self._settings, self._seed = workspace.config.conductivity, workspace.config.seed
         given = self._settings
         self._torus: Torus = workspace.supercell(given.supercell)

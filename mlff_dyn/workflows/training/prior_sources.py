@@ -73,7 +73,8 @@ def _kind(prior: PriorConfig) -> str:
 
 def _from_engine(workspace: Workspace, prior: PriorConfig, progress: Progress) -> PriorGuess:
     force_field = learn_cheap_engine(workspace, prior, progress)
-    return PriorGuess(engine_name(prior), force_field.posterior.mean)
+    orders = workspace.expansion.parameter_orders
+    return PriorGuess(engine_name(prior), force_field.posterior.mean, orders)
 
 
 def _from_model(workspace: Workspace, prior: PriorConfig, progress: Progress) -> PriorGuess:  # noqa: ARG001
@@ -81,23 +82,26 @@ def _from_model(workspace: Workspace, prior: PriorConfig, progress: Progress) ->
     force_field, _ = read_model(path)
     with located(path):
         source = ForceFieldSource(force_field, workspace.training_torus, workspace.expansion.local)
-    return PriorGuess(str(path), project_forces(workspace.expansion, source))
+    expansion = workspace.expansion
+    return PriorGuess(str(path), project_forces(expansion, source), expansion.parameter_orders)
 
 
 def _from_files(workspace: Workspace, prior: PriorConfig, progress: Progress) -> PriorGuess:  # noqa: ARG001
     readers = ((prior.phonopy, read_phonopy_tensors), (prior.phono3py, read_phono3py_tensors))
     basis = workspace.expansion.basis
-    parameters = np.zeros(workspace.expansion.n_parameters)
+    orders = workspace.expansion.parameter_orders
+    parameters = np.zeros(len(orders))
     for path, read in readers:
         if path is None:
             continue
         with located(path):
             for tensor in read(path, basis.crystal.periodic):
-                here = workspace.expansion.parameter_orders == tensor.order
+                here = orders == tensor.order
                 if not parameters[here].any():
                     source = TensorSource(tensor, workspace.training_torus)
                     parameters += project_forces(workspace.expansion, source)
-    return PriorGuess(", ".join(str(path) for path, _ in readers if path is not None), parameters)
+    name = ", ".join(str(path) for path, _ in readers if path is not None)
+    return PriorGuess(name, parameters, orders)
 
 
 SOURCES: dict[str, Source] = {

@@ -17,6 +17,7 @@ from mlff_dyn.training.observable_choice import choose_for_slopes
 from mlff_dyn.training.round_choice import Round, TemperaturePool, choose_round
 from mlff_dyn.training.running import with_running
 from mlff_dyn.training.walk import join_frames
+from mlff_dyn.workflows.training.departures import AT_LIMIT
 from mlff_dyn.workflows.training.in_flight import Call
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from mlff_dyn.workflows.training.learner import Learner
     from mlff_dyn.workflows.training.observable_error import ObservableError
 
-NO_CALL = (QUIET, Decision.EXPANSION_LIMITED.value)
+NO_CALL = (QUIET, Decision.EXPANSION_LIMITED.value, AT_LIMIT)
 FOR_ALL = "teaches most about all temperatures"
 OF_ROUNDS = "i-optimal"
 

@@ -1,4 +1,4 @@
-"""The temperatures of a training as people read them."""
+"""The temperatures, sources and orders of a training as people read them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from mlff_dyn.units import format_kelvin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+ALL_ORDERS = "training.fit.growing_orders is false: all are in use"
+"""Why no orders are told."""
 
 
 def temperature_rows(temperatures: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -31,15 +35,44 @@ def source_rows(
     """Return the rows of the user's trajectory and of an observable, from the JSON values of both."""
     rows = []
     if file is not None:
-        parts = [file["status"]]
-        if file["force_sd_relative"] is not None:
-            parts.append(f"expected {format_percent(file['force_sd_relative'])}")
-        parts.append(f"{format_count(file['n_calculations'], 'calculation')}")
-        if file["n_frames"] is not None:
-            parts[-1] += f", {format_count(file['n_frames'], 'frame')} predicted"
-        rows.append(("trajectory file", "; ".join(parts)))
+        numbers = (file["n_calculations"], file["n_frames"], file["force_sd_relative"])
+        rows.append(("trajectory file", describe_file(file["status"], *numbers)))
     if observable is not None:
-        error, limit = observable["error_relative"], format_percent(observable["error_limit_relative"])
-        expected = "not stable yet" if error is None else f"expected error {format_percent(error)}"
-        rows.append((observable["observable"], f"{expected}, limit {limit}"))
+        errors = (observable["error_relative"], observable["error_limit_relative"])
+        rows.append((observable["observable"], describe_observable(*errors)))
     return rows
+
+
+def order_rows(orders: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Return the row of the orders in use from the JSON values of their choice; none where there was none."""
+    if orders is None:
+        return []
+    evidences = ", ".join(f"{value:.0f} up to {order}" for order, value in orders["log_evidences"].items())
+    return [("orders in use", f"{', '.join(map(str, orders['orders']))} (log evidence {evidences})")]
+
+
+def describe_file(
+    state: str, n_calculations: int, n_frames: int | None, error: float | None, limit: float | None = None
+) -> str:
+    """What came of the user's trajectory, in words; None is not known, or not told."""
+    predicted = "" if n_frames is None else f", {format_count(n_frames, 'frame')} predicted"
+    parts = [f"{format_count(n_calculations, 'calculation')}{predicted}", state]
+    if error is not None:
+        parts.append(describe_error("expected force error", error, limit))
+    return "; ".join(parts)
+
+
+def describe_observable(error: float | None, limit: float, n_more: int | None = None) -> str:
+    """Error of an observable and how many more calculations it is expected to need, in words."""
+    if error is None:
+        return f"not known yet, limit {100.0 * limit:g} %"
+    parts = [describe_error("expected error", error, limit)]
+    if n_more:
+        parts.append(f"about {format_count(n_more, 'more calculation')}")
+    return "; ".join(parts)
+
+
+def describe_error(name: str, error: float, limit: float | None) -> str:
+    """An error and its limit, in words."""
+    text = f"{name} {format_percent(error)}"
+    return text if limit is None else f"{text}, limit {100.0 * limit:g} %"

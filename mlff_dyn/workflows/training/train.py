@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -250,6 +249,7 @@ def _report(
         temperatures=[] if status == STATIC else describe_temperatures(learner),
         **({} if status == STATIC else describe_sources(learner)),
         **advise(learner, status, errors),
+        orders=None if learner.orders is None else learner.orders.to_json(),
         null_reasons=why_unknown(learner.fit_data, no_errors),
     )
 
@@ -294,7 +294,7 @@ def _finished_report(workspace: Workspace, *, static: bool) -> TrainReport | Non
 def _inputs(workspace: Workspace) -> str:
     """Digest of all that a training depends on: its configuration and its data."""
     config = workspace.config
-    sections = [json.loads(part.model_dump_json()) for part in (config.training, config.md)]
+    sections = [part.deciding() for part in (config.training, config.md)]
     # Where calculations run changes nothing; files of before name it.
     sections.append({"kind": "local", "max_parallel": config.execution.max_parallel})
     data = file_digest(workspace.dataset_path) if workspace.dataset_path.exists() else ""

@@ -18,7 +18,7 @@ from mlff_dyn.report.numbers import (
     format_percent,
     format_remedy,
 )
-from mlff_dyn.workflows.training.temperature_rows import source_rows, temperature_rows
+from mlff_dyn.workflows.training.temperature_rows import ALL_ORDERS, order_rows, source_rows, temperature_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,8 +34,9 @@ STATIC = "static fit"
 BUDGET = "budget exhausted"
 LIMITED = "limited by the expansion"
 ALL_STEPS = "all steps made, error above the limit"
+NARROW = "md.displacement_limit_angstrom is too small"
 _PARTS = ("epistemic", "truncation", "predictive")
-_NOT_REACHED = (LIMITED, BUDGET, ALL_STEPS)
+_NOT_REACHED = (LIMITED, BUDGET, ALL_STEPS, NARROW)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,8 @@ class TrainReport(Report):
     n_parameters_local : int                         those of the local part
     file : dict or None                              what came of the user's trajectory
     observable : dict or None                        error of the observable that the training is for
+    orders : dict or None
+        Orders in use, and the log evidence up to each, where the data choose them.
     """
 
     verb = "train"
@@ -100,6 +103,7 @@ class TrainReport(Report):
     n_parameters_local: int = 0
     file: dict[str, Any] | None = None
     observable: dict[str, Any] | None = None
+    orders: dict[str, Any] | None = None
 
     def why_null(self) -> Mapping[str, str]:
         """Say why values are None."""
@@ -108,6 +112,7 @@ class TrainReport(Report):
             "file": "training.exploration.file is not set",
             "n_frames": "nobody has looked at the file",
             "observable": "training.criterion.kind is not observable",
+            "orders": ALL_ORDERS,
             **dict.fromkeys(("error_relative", "epistemic_relative", "truncation_relative"), unstable),
             **self.null_reasons,
         }
@@ -124,6 +129,7 @@ class TrainReport(Report):
             ("labelled snapshots", f"{self.n_labelled} ({self.n_calculations} calculated in this run)"),
             ("MD steps", f"{self.n_steps}"),
             *([("parameters", self._describe_parameters())] if self.n_parameters_local else []),
+            *order_rows(self.orders),
             ("fit, force rmse", format_error(self.rmse_force_ev_per_angstrom)),
             ("fit, relative", format_percent(self.rmse_force_relative)),
         ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -136,7 +135,7 @@ def _mismatch(answer: Mapping[str, Any], model: Path, config: Config | None) -> 
 
 def _configuration(config: Config, *, is_static: bool) -> str:
     """Digest of the settings that a converged answer holds for, whatever the budget and the folder."""
-    training = json.loads(config.training.model_dump_json(exclude={"max_calculations"}))
+    training = config.training.deciding({"max_calculations"})
     for name in _PRIOR_FILES:
         path = None if config.training.prior is None else getattr(config.training.prior, name)
         if path is not None:

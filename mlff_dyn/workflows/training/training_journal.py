@@ -20,6 +20,8 @@ JUDGED = "judged file"
 """Event of frames of the user's trajectory."""
 OBSERVED = "observable"
 """Event of the error of the observable that a training is for, after a refit."""
+ORDERS = "orders"
+"""Event of the orders in use after a refit, where data choose them."""
 RAMP_FROM = "ramp_from_kelvin"
 """Value of events about a ramp: its first temperature."""
 

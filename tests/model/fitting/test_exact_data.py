@@ -95,7 +95,11 @@ def test_a_true_guess_does_no_harm(expansion: SupercellExpansion) -> None:
     """A guess that is the truth, or 0.8 of it, is scaled to it; parameters still come out to rounding."""
     data, scale, truth = labelled(expansion, n_frames(expansion)), scale_of(expansion), truth_of(expansion)
     for factor in (1.0, 0.8):
-        fitted = fit_force_field(expansion.basis, FitData(data), guess=PriorGuess("truth", factor * truth))
+        fitted = fit_force_field(
+            expansion.basis,
+            FitData(data),
+            guess=PriorGuess("truth", factor * truth, expansion.expansion.parameter_orders),
+        )
         np.testing.assert_allclose(fitted.posterior.mean / scale, truth / scale, atol=1e-10)
 
 

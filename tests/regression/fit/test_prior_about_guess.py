@@ -135,8 +135,7 @@ def test_a_bad_guess_does_not_hurt(kind: str) -> None:
             data,
             prior,
             noise,
-            guess=PriorGuess("bad", guess),
-            parameter_orders=groups,
+            guess=PriorGuess("bad", guess, groups),
             column_scale=np.ones(len(truth)),
             noise_hint=0.1,
         )

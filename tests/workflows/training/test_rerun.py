@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from mlff_dyn.config.schema import SelectionConfig
+from mlff_dyn.config.section import came_later
 from mlff_dyn.formats.label_files.collected import collect_labels
 from mlff_dyn.formats.label_files.search import LabelFile
 from mlff_dyn.store.dataset import read_snapshots, write_snapshots
@@ -43,6 +45,17 @@ def test_an_up_to_date_rerun_reads_no_frame(project: Path, reads: list[Path], is
     assert "up to date" in again.stdout, again.stderr
     assert reads == []
     assert content(project / "run") == before
+
+
+def test_a_training_of_before_there_was_a_key_is_up_to_date(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    field = SelectionConfig.model_fields["n_pool"]
+    monkeypatch.setattr(field, "json_schema_extra", came_later(field.default))
+    command = ("train", project / "CONFIG.yaml", "--static")
+    assert "up to date" not in invoke(*command).stdout
+    assert "up to date" in invoke(*command).stdout
+    assert "up to date" not in invoke(*command, "--set", "training.selection.n_pool=20").stdout
 
 
 def test_a_changed_data_set_is_read_again(project: Path, reads: list[Path]) -> None:
