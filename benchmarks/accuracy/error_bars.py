@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mlff_dyn.model.expansion import SupercellExpansion
 
 TRAINING_COUNTS = (2, 4, 8)
-N_FRAMES = {"Cu EMT 2-4": 24, "Si Tersoff": 160, "c-BAs GFN1": 64, "NaCl GFN1": 48}
+N_FRAMES = {"Cu EMT 2-4": 24, "Si Tersoff": 160, "c-BAs GFN1": 64, "NaCl GFN1": 48, "MgO SevenNet-0": 160}
 """Thermal frames that are calculated, by system."""
 N_TRAININGS = 20
 N_SAMPLES = 24

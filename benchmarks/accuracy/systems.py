@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,14 +119,29 @@ def _boron_arsenide() -> Atoms:
     return read(STRUCTURES / "BAs-gfn1.vasp")
 
 
+def _zincblende() -> Atoms:
+    return bulk("BAs", "zincblende", 4.8157, cubic=True)
+
+
 def _sodium_chloride() -> Atoms:
     return bulk("NaCl", "rocksalt", 5.457, cubic=True)
+
+
+def _magnesium_oxide() -> Atoms:
+    return bulk("MgO", "rocksalt", 4.2547, cubic=True)
 
 
 def _gfn1() -> Calculator:
     from tblite.ase import TBLite
 
     return TBLite(method="GFN1-xTB", verbosity=0)
+
+
+@cache
+def _sevennet() -> Calculator:
+    from sevenn.calculator import SevenNetCalculator
+
+    return SevenNetCalculator("7net-0", device="cpu")
 
 
 TERSOFF = System(
@@ -209,6 +225,32 @@ SYSTEMS = (
         ((-1, 1, 1), (1, -1, 1), (1, 1, -1)),
         {2: "full", 3: 4.7, 4: 3.9},
         {2: "full", 3: 4.7},
+        2.0,
+        (300,),
+        is_cheap=False,
+        is_for_observables=True,
+    ),
+    System(
+        "MgO SevenNet-0",
+        ("sevenn",),
+        _magnesium_oxide,
+        _sevennet,
+        (2, 2, 2),
+        {2: "full", 3: 4.1, 4: 3.1},
+        {2: "full", 3: 4.1},
+        2.0,
+        (300,),
+        is_cheap=False,
+        is_for_observables=True,
+    ),
+    System(
+        "BAs SevenNet-0",
+        ("sevenn",),
+        _zincblende,
+        _sevennet,
+        (2, 2, 2),
+        {2: "full", 3: 4.1, 4: 3.6},
+        {2: "full", 3: 4.1},
         2.0,
         (300,),
         is_cheap=False,
