@@ -29,8 +29,9 @@ PARTS = (
     "constants",
     "error-bars",
     "conductivities",
+    "sizes",
 )
-FOR_OBSERVABLES = ("error-bars", "conductivities")
+FOR_OBSERVABLES = ("error-bars", "conductivities", "sizes")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -91,6 +92,7 @@ def measure(part: str, laboratory: Laboratory, arguments: argparse.Namespace) ->
         forecasts,
         measures,
         selections,
+        sizes,
         transfers,
     )
     from benchmarks.accuracy.laboratory import Laboratory
@@ -112,6 +114,7 @@ def measure(part: str, laboratory: Laboratory, arguments: argparse.Namespace) ->
         "constants": constants.constants,
         "error-bars": error_bars.error_bars,
         "conductivities": partial(conductivities.conductivities, with_peers=not arguments.no_peers),
+        "sizes": sizes.sizes,
     }
     return list(measures_of[part](laboratory))
 

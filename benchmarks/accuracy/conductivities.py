@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from phono3py import Phono3py
 
     from benchmarks.accuracy.laboratory import Laboratory
+    from mlff_dyn.local.basis import LocalSettings
     from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
 
 TRAINING_COUNTS = (1, 2, 4, 8)
@@ -110,17 +111,18 @@ def conductivities(laboratory: Laboratory, *, with_peers: bool) -> Iterator[Cond
         return
     laboratory = laboratory.sampled_by_a_force_field()
     phono3py, n_truth = FiniteDifferences(laboratory).third()
-    truth = _conductivity(phono3py, phono3py.fc2, phono3py.fc3)
+    truth = conductivity_of(phono3py, phono3py.fc2, phono3py.fc3)
     print(f"{name}: {truth:.4g} W/mK by finite differences of {n_truth} cells", file=sys.stderr)
     frames = laboratory.frames(laboratory.system.temperatures_kelvin[0], N_FRAMES[name])
-    programs: list[tuple[_Program, int]] = [(_Own(laboratory, OWN), N_TRAININGS)]
+    programs: list[tuple[_Program, int]] = [(OwnConductivity(OWN, as_proposed(laboratory)), N_TRAININGS)]
     if with_peers:
         programs += [
             (_Peer(peer, phono3py), N_TRAININGS_OF_PEERS)
             for peer in (HiphiveFit(laboratory, "least-squares"), SymfcFit(laboratory, phono3py))
         ]
-    programs.append((_Own(laboratory, WIDER, {3: "full"}), N_TRAININGS_OF_PEERS))
-    programs.append((_Own(laboratory, ONE_SMALL), N_TRAININGS))
+    wider = as_proposed(laboratory, {3: "full"})
+    programs.append((OwnConductivity(WIDER, wider), N_TRAININGS_OF_PEERS))
+    programs.append((OwnConductivity(ONE_SMALL, as_proposed(laboratory)), N_TRAININGS))
     small_frames = laboratory.small_frames(laboratory.system.temperatures_kelvin[0], N_TRAININGS)
     for program, most in programs:
         small = small_frames if program.name == ONE_SMALL else []
@@ -143,14 +145,19 @@ def with_small(frames: list[LabelledFrame], small: list[LabelledFrame]) -> list[
 
 
 def as_proposed(
-    laboratory: Laboratory, cutoffs: Mapping[int, float | str] | None = None
+    laboratory: Laboratory,
+    cutoffs: Mapping[int, float | str] | None = None,
+    settings: LocalSettings | None = None,
 ) -> SupercellExpansion:
-    """The expansion that `init` proposes, or with other cutoffs of some orders."""
-    proposed, local = propose_expansion(laboratory.torus), propose_local(laboratory.crystal)
-    assert local is not None
+    """The expansion that `init` proposes, or with other cutoffs of some orders or another local part."""
+    proposed = propose_expansion(laboratory.torus)
+    if settings is None:
+        local = propose_local(laboratory.crystal)
+        assert local is not None
+        settings = local.chosen.settings
     orders = {2: proposed.cutoffs_angstrom[2], 3: proposed.cutoffs_angstrom[3]}
     basis = build_basis(laboratory.crystal, orders | dict(cutoffs or {}), laboratory.torus)
-    own = Expansion(basis, local=local_basis(laboratory.crystal, local.chosen.settings))
+    own = Expansion(basis, local=local_basis(laboratory.crystal, settings))
     return own.on(laboratory.torus)
 
 
@@ -176,14 +183,12 @@ def _summary(found: Sequence[_Found], truth: float) -> dict[str, Any]:
     }
 
 
-class _Own:
+class OwnConductivity:
     """A training as that of `train --static`, and what `conductivity` makes of it."""
 
-    def __init__(
-        self, laboratory: Laboratory, name: str, cutoffs: Mapping[int, float | str] | None = None
-    ) -> None:
+    def __init__(self, name: str, supercell: SupercellExpansion) -> None:
         self.name = name
-        self._supercell = as_proposed(laboratory, cutoffs)
+        self._supercell = supercell
 
     def conductivity(self, frames: Sequence[LabelledFrame], seed: int) -> _Found:
         """Of a training on some frames, with its error bar."""
@@ -212,10 +217,10 @@ class _Peer:
 
     def conductivity(self, frames: Sequence[LabelledFrame], seed: int) -> _Found:  # noqa: ARG002
         """Of a fit to some frames."""
-        return _Found(_conductivity(self._phono3py, *self._fit.force_constants(frames, self._phono3py)))
+        return _Found(conductivity_of(self._phono3py, *self._fit.force_constants(frames, self._phono3py)))
 
 
-def _conductivity(phono3py: Phono3py, second: np.ndarray, third: np.ndarray) -> float:
+def conductivity_of(phono3py: Phono3py, second: np.ndarray, third: np.ndarray) -> float:
     """Mean of the three axes, W/mK; modes that decay into nothing on the mesh are left out."""
     phono3py.fc2, phono3py.fc3 = second, third
     phono3py.mesh_numbers = list(MESH)

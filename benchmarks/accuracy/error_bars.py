@@ -7,7 +7,7 @@ truth is the limit of small steps, by two of them.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from phonopy.physical_units import get_physical_units
@@ -24,7 +24,7 @@ from mlff_dyn.observables.sampled_phonons import Estimate, SampledPhonons, sampl
 from mlff_dyn.observables.thermal_sums import thermal_sums
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from phonopy import Phonopy
 
@@ -83,7 +83,7 @@ def error_bars(laboratory: Laboratory) -> Iterator[ErrorBar]:
     if laboratory.system.name not in N_FRAMES:
         return
     laboratory = laboratory.sampled_by_a_force_field()
-    reference = _Reference(laboratory)
+    reference = Reference(laboratory)
     elastic = {ELASTIC: reference.elastic_constants()}
     steps = (reference.at_rest(), reference.of_step(STEP_ANGSTROM))
     truth, one_step = ({**values, **elastic} for values in steps)
@@ -100,29 +100,42 @@ def error_bars(laboratory: Laboratory) -> Iterator[ErrorBar]:
                 FitData(with_small(rows[number * count : (number + 1) * count], small[number : number + 1]))
                 for number in range(n_trainings)
             ]
-            found = [_measured(supercell, data, seed=number) for number, data in enumerate(own)]
+            found = [measured(supercell, data, seed=number) for number, data in enumerate(own)]
+            named = {
+                "system": laboratory.system.name,
+                "program": program,
+                "n_calculations": count,
+                "n_trainings": n_trainings,
+            }
             for name in truth:
-                errors, of_one_step, sds = (
-                    np.concatenate(parts)
-                    for parts in zip(
-                        *((v[name] - truth[name], v[name] - one_step[name], sd[name]) for v, sd in found),
-                        strict=True,
-                    )
-                )
-                yield ErrorBar(
-                    system=laboratory.system.name,
-                    program=program,
-                    quantity=name,
-                    n_calculations=count,
-                    n_trainings=n_trainings,
-                    rms_error=rms(errors),
-                    rms_z=rms(errors / sds),
-                    fraction_within_one_sd=float(np.mean(np.abs(errors) < sds)),
-                    rms_z_of_one_step=rms(of_one_step / sds),
-                )
+                yield error_bar(named, name, found, (truth[name], one_step[name]))
 
 
-class _Reference:
+def error_bar(
+    named: Mapping[str, Any],
+    quantity: str,
+    found: Sequence[tuple[Arrays, Arrays]],
+    truths: tuple[np.ndarray, np.ndarray],
+) -> ErrorBar:
+    """What values and standard deviations of trainings come to, with the truth and that of one step."""
+    errors, of_one_step, sds = (
+        np.concatenate(parts)
+        for parts in zip(
+            *((v[quantity] - truths[0], v[quantity] - truths[1], sd[quantity]) for v, sd in found),
+            strict=True,
+        )
+    )
+    return ErrorBar(
+        **named,
+        quantity=quantity,
+        rms_error=rms(errors),
+        rms_z=rms(errors / sds),
+        fraction_within_one_sd=float(np.mean(np.abs(errors) < sds)),
+        rms_z_of_one_step=rms(of_one_step / sds),
+    )
+
+
+class Reference:
     """The same quantities by finite differences of the reference calculator, by name."""
 
     def __init__(self, laboratory: Laboratory) -> None:
@@ -179,7 +192,8 @@ def _of_phonon(phonon: Phonopy) -> Arrays:
     return {"frequencies": frequencies[kept], "free energy": energy}
 
 
-def _measured(supercell: SupercellExpansion, data: FitData, *, seed: int) -> tuple[Arrays, Arrays]:
+def measured(supercell: SupercellExpansion, data: FitData, *, seed: int) -> tuple[Arrays, Arrays]:
+    """Values of a training, and their standard deviations."""
     force_field = fit_force_field(supercell.basis, data)
     phonons = sampled_phonons(force_field, supercell.torus, n_samples=N_SAMPLES, seed=seed)
     values, sds = (
