@@ -121,6 +121,8 @@ class ForceField:
         What a cheaper source contributed; None if there was none.
     site_scales : ndarray, shape (n_sites,), or None
         Factors on the standard deviations of the forces on each site beside the calibration; None: all one.
+    rest_factor : float
+        Factor on what truncation does to the parameters, from small displacements that are not fitted.
 
     Examples
     --------
@@ -165,6 +167,7 @@ class ForceField:
     local: LocalBasis | None = None
     prior_guess: PriorGuessSummary | None = None
     site_scales: NDArray[np.float64] | None = None
+    rest_factor: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse parameters and parts of another crystal or expansion."""

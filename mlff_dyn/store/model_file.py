@@ -81,6 +81,8 @@ def write_model(path: Path, force_field: ForceField, metadata: Mapping[str, Any]
         group.attrs["n_targets"] = posterior.n_targets
         group.attrs["weight_power"] = posterior.hyperparameters.weight_power
         group.attrs["calibration"] = force_field.calibration
+        if force_field.rest_factor != 1.0:
+            group.attrs["rest_factor"] = force_field.rest_factor
         _write_fields(file.create_group("training"), force_field.training)
         if force_field.prior_guess is not None:
             _write_fields(file.create_group("transfer"), force_field.prior_guess)
@@ -124,6 +126,7 @@ def _read_model_group(file: h5py.File) -> ForceField:
         basis=_read_basis_group(file),
         posterior=posterior,
         calibration=float(attrs["calibration"]),
+        rest_factor=float(attrs.get("rest_factor", 1.0)),
         training=_read_fields(file["training"], TrainingSummary),
         site_scales=read_array(group["site_scales"]) if "site_scales" in group else None,
         prior_guess=_read_fields(file["transfer"], PriorGuessSummary) if "transfer" in file else None,

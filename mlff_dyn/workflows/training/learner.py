@@ -24,6 +24,7 @@ from mlff_dyn.workflows.training.label_checks import (
     energy_supports_forces,
     misfit_has_its_energy,
 )
+from mlff_dyn.workflows.training.near_rest import NearRest, near_rest
 from mlff_dyn.workflows.training.outgrown import first_and_moving, fit_without_outgrown
 from mlff_dyn.workflows.training.outliers import (
     Contradiction,
@@ -67,6 +68,8 @@ class Learner:
         What the source of `training.prior` suggests; to be set before the first fit.
     orders : OrderChoice or None
         Orders in use of the present force field, where `training.fit.growing_orders` lets data choose them.
+    near_rest : NearRest or None
+        How it does at small displacements that it is not fitted to; None: there are none.
 
     Raises
     ------
@@ -82,6 +85,7 @@ class Learner:
         self.journal = TrainingJournal(workspace.journal_path, workspace.basis_identity)
         self.guess: PriorGuess | None = None
         self.orders: OrderChoice | None = None
+        self.near_rest: NearRest | None = None
         self._force_field: ForceField | None = None
         self._half: ForceField | None = None
         self._checked: list[tuple[int, float | None, float]] = []
@@ -119,6 +123,9 @@ class Learner:
                 self.journal.append("prior", n_snapshots=len(self.data), **fitted.prior_guess.to_json())
             if self.orders is not None:
                 self.journal.append(ORDERS, n_snapshots=len(self.data), **self.orders.to_json())
+            self.near_rest = self._near_rest(fitted)
+            if self.near_rest is not None:
+                fitted = replace(fitted, rest_factor=self.near_rest.factor)
             self._force_field = fitted
         return self._force_field
 
@@ -188,6 +195,14 @@ class Learner:
         self._fit_data = found.data
         return found.force_field
 
+    def _near_rest(self, force_field: ForceField) -> NearRest | None:
+        """Test the force field on small displacements that are outgrown, if there are any."""
+        outgrown = [each for each in self.data.snapshots if each.provenance.set_aside == OUTGROWN]
+        if not outgrown:
+            return None
+        data = FitData(self.data.frames_of(outgrown), self._fit_data.options)
+        return near_rest(force_field, data.up_to(max(force_field.basis.orders)))
+
     def _check_atoms(self, force_field: ForceField) -> list[str]:
         used = [self.data.snapshots[k] for k in self.data.fitted]
         return check_atoms(self.workspace.dataset_path, force_field, self._data_of(force_field), used)
@@ -233,7 +248,8 @@ class Learner:
         again = [f"calculation {label.calculation}: {label.reason}" for label in known if label.is_second]
         fitted = self.force_field()
         of_fit = [*check_fit(self.workspace.dataset_path, fitted), *self._check_atoms(fitted)]
-        return [*findings.warnings, *again, *of_fit]
+        of_rest = [] if self.near_rest is None else self.near_rest.describe()
+        return [*findings.warnings, *again, *of_fit, *of_rest]
 
     def learn(self, snapshots: Sequence[Snapshot]) -> None:
         """Predict new snapshots, record both errors, then train on all of them.

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import ase.io
@@ -15,6 +16,7 @@ from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
 from mlff_dyn.store.dataset import read_snapshots, write_snapshots
+from mlff_dyn.store.model_file import read_model
 from mlff_dyn.store.provenance import Provenance
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from mlff_dyn.workflows.training.outgrown import OutgrownLimits, first_and_moving, fit_without_outgrown
@@ -143,3 +145,19 @@ def test_given_small_displacements_leave_the_fit_where_motion_is_predicted_bette
     again = json.loads(train(*arguments).stdout)
     assert line in again["warnings"]
     assert (folder / "run/model.h5").read_bytes() == model
+
+
+@pytest.mark.parametrize(("stiffness", "is_told"), [(1.0, False), (0.6, True)])
+def test_small_displacements_that_left_the_fit_tell_how_it_errs_near_rest(
+    folder: Path, train: Train, stiffness: float, is_told: bool
+) -> None:
+    small = [
+        replace(each, forces_ev_per_angstrom=stiffness * each.forces_ev_per_angstrom, energy_ev=None)
+        for each in emt_snapshots((2, 2, 2), (0.01, 0.02) * 3, 1)
+    ]
+    write_snapshots(folder / "given.extxyz", [*small, *emt_snapshots((2, 2, 2), (0.15,) * 3, 2)])
+    answer = json.loads(train("--static", "--dataset", str(folder / "given.extxyz"), HOT[0]).stdout)
+    labels = [each.provenance for each in read_snapshots(folder / "run/dataset.extxyz")]
+    assert [label.set_aside for label in labels] == [*["outgrown"] * 6, None, None, None]
+    assert any("forces near rest err by" in each for each in answer["warnings"]) is is_told
+    assert (read_model(folder / "run/model.h5")[0].rest_factor > 1.5) is is_told
