@@ -141,7 +141,7 @@ MATERIALS = (
         published_cutoffs={2: "full", 3: 4.55, 4: 3.9, 5: 2.5, 6: 2.5},
     ),
     Material(
-        replace(_BY_NAME["c-BAs GFN1"], temperatures_kelvin=(300.0,)),
+        replace(_BY_NAME["c-BAs GFN1"], temperatures_kelvin=(300.0, 600.0)),
         {
             "kind": "ase",
             "parameters": {"calculator": "tblite.ase:TBLite", "arguments": {"method": "GFN1-xTB"}},
