@@ -22,6 +22,8 @@ class LatticeLimits:
     largest_shift_of_bond : float
         Of sites that correspond in them, over the distance of nearest neighbors: below half, a site has one
         counterpart.
+    longest_supercell : float
+        Cell vectors and positions over vectors of the primitive cell: longer ones are typing errors.
     bond_factor : float
         Longest bond of an atom over its shortest one.
     smallest_ratio : float
@@ -38,6 +40,7 @@ class LatticeLimits:
     slight_strain: float = 2e-5
     largest_strain_of_source: float = 0.15
     largest_shift_of_bond: float = 0.35
+    longest_supercell: float = 1e6
     bond_factor: float = 1.2
     smallest_ratio: float = 0.2
     shell_gap_angstrom: float = 0.25

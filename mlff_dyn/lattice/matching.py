@@ -76,7 +76,7 @@ def match_structure(
         order is another.
     """
     species = np.asarray(numbers, np.int64)
-    lattice, points, factor = onto_reference(crystal, np.asarray(cell, float), np.asarray(positions, float))
+    lattice, points, factor = onto_reference(crystal, *_checked_lengths(crystal, cell, positions, limits))
     lattice, points = _in_ideal_cell(crystal, lattice, points, limits.no_strain)
     matrix, (strain, rotation) = _strained_supercell(crystal, lattice, len(species), limits)
     torus = Torus(crystal, matrix)
@@ -126,6 +126,20 @@ def _unmatched(wrong_orders: list[str]) -> DataError:
         "atoms and ideal sites are not one to one",
         fix="the structure melted, hopped or is another phase: leave it out or change structure.file",
     )
+
+
+def _checked_lengths(
+    crystal: Crystal, cell: ArrayLike, positions: ArrayLike, limits: LatticeLimits
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Cell and positions as arrays."""
+    lattice, points = np.asarray(cell, float), np.asarray(positions, float)
+    for what, vectors in (("a cell vector", lattice), ("the position of an atom", points)):
+        if not np.abs(vectors @ np.linalg.inv(crystal.lattice)).max(initial=0.0) < limits.longest_supercell:
+            raise DataError(
+                f"{what} has a component of {np.abs(vectors).max():.3g} Å",
+                fix="write cells and positions in Å, or drop the frame if it is damaged",
+            )
+    return lattice, points
 
 
 def _in_ideal_cell(

@@ -65,7 +65,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Sound:
         copy = Path(shutil.copytree(folder, folder.parent / verb))
         result = invoke(copy, *arguments)
         assert result.exit_code == 0, result.stderr
-        answers[verb] = numbers(result.stdout)
+        answers[verb] = _without_warnings(result.stdout)
     return Sound(folder, prediction(folder), answers)
 
 
@@ -90,9 +90,15 @@ def faults(sound: Sound, folder: Path, verb: str, *, is_exempt: bool) -> list[st
     if verb == "train" and not sound.prediction.agrees(prediction(folder)):
         found.append("the model differs by more than its error bars")
     is_of_sound_model = (folder / "run/model.h5").read_bytes() == (sound.folder / "run/model.h5").read_bytes()
-    if verb != "train" and is_of_sound_model and numbers(result.stdout) != sound.answers[verb]:
+    if verb != "train" and is_of_sound_model and _without_warnings(result.stdout) != sound.answers[verb]:
         found.append("the answer differs")
     return found
+
+
+def _without_warnings(answer: str) -> Any:
+    """Content of an answer: that a file beside the model cannot be read is one warning more."""
+    content = numbers(answer)
+    return {key: value for key, value in content.items() if key != "warnings"}
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -146,6 +146,16 @@ def test_a_cell_strained_by_much_is_refused(strain: float) -> None:
     assert "not a supercell" in refuse(silicon(), moved).message
 
 
+@pytest.mark.parametrize("length", [1e9, 1e20, 1e80])
+def test_mistyped_lengths_are_refused(length: float) -> None:
+    cell, _ = displaced(silicon() * (2, 2, 2))
+    cell.set_cell(cell.cell.array + np.diag([0.0, length, 0.0]))
+    assert "a cell vector has a component of" in refuse(silicon(), cell).message
+    atom, _ = displaced(silicon() * (2, 2, 2))
+    atom.positions[3, 1] = length
+    assert "the position of an atom has a component of" in refuse(silicon(), atom).message
+
+
 def test_a_rotated_cell_is_refused() -> None:
     moved, _ = displaced(silicon() * (2, 2, 2))
     moved.rotate(20, "z", rotate_cell=True)
