@@ -44,6 +44,18 @@ def copper() -> Atoms:
     return bulk("Cu", "fcc", a=3.59, cubic=True)
 
 
+def emt_snapshot(atoms: Atoms) -> Snapshot:
+    """Atoms with energy and forces of EMT."""
+    atoms.calc = EMT()
+    return Snapshot(
+        numbers=atoms.numbers,
+        positions=atoms.positions,
+        cell=atoms.cell.array,
+        energy_ev=float(atoms.get_potential_energy()),
+        forces_ev_per_angstrom=atoms.get_forces(),
+    )
+
+
 def emt_snapshots(supercell: tuple[int, int, int], sds: tuple[float, ...], seed: int = 1) -> list[Snapshot]:
     """Rattled copper supercells with energies and forces of EMT."""
     generator = np.random.default_rng(seed)
@@ -51,16 +63,7 @@ def emt_snapshots(supercell: tuple[int, int, int], sds: tuple[float, ...], seed:
     for sd in sds:
         atoms = copper() * supercell
         atoms.positions += sd * generator.standard_normal(atoms.positions.shape)
-        atoms.calc = EMT()
-        snapshots.append(
-            Snapshot(
-                numbers=atoms.numbers,
-                positions=atoms.positions,
-                cell=atoms.cell.array,
-                energy_ev=float(atoms.get_potential_energy()),
-                forces_ev_per_angstrom=atoms.get_forces(),
-            )
-        )
+        snapshots.append(emt_snapshot(atoms))
     return snapshots
 
 

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 from ase.build import bulk
-from ase.calculators.emt import EMT
 
 from mlff_dyn.config.load import load_config
 from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
 from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.training.learner import Learner
-from tests.models import emt_snapshots
+from tests.models import emt_snapshot, emt_snapshots
 from tests.workflows.lying_calculator import lying
 from tests.workflows.training_project import Train, n_runs, refused, relative_error
 
@@ -46,16 +45,7 @@ def small_strained_cells() -> list[Snapshot]:
     for seed in range(3):
         atoms = bulk("Cu", cubic=True, a=3.61)
         atoms.rattle(0.05, seed=seed)
-        atoms.calc = EMT()
-        found.append(
-            Snapshot(
-                numbers=atoms.numbers,
-                positions=atoms.positions,
-                cell=atoms.cell.array,
-                energy_ev=float(atoms.get_potential_energy()),
-                forces_ev_per_angstrom=atoms.get_forces(),
-            )
-        )
+        found.append(emt_snapshot(atoms))
     return found
 
 
