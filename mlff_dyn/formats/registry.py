@@ -48,6 +48,9 @@ DYNAMICS_FORMATS = ("i-pi", "lammps")
 the model goes with their files.
 """
 
+AT_REST_FORMATS = ("phonopy", "phono3py", "shengbte", "kaldo", "tdep", "alamode")
+"""Of programs that take derivatives of the energy at rest, not forces of moving atoms."""
+
 ORDERS: dict[str, tuple[int, ...]] = {**dict.fromkeys(FORMATS, (2,)), "phono3py": (2, 3)}
 """Orders that have a supercell of their own in a format; with one alone, it is that of all."""
 

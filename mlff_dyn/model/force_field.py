@@ -121,8 +121,8 @@ class ForceField:
         What a cheaper source contributed; None if there was none.
     site_scales : ndarray, shape (n_sites,), or None
         Factors on the standard deviations of the forces on each site beside the calibration; None: all one.
-    rest_factor : float
-        Factor on what truncation does to the parameters, from small displacements that are not fitted.
+    near_rest : ForceField or None
+        Of the same expansion, fitted to small displacements as well; None: it is itself, or there are none.
 
     Examples
     --------
@@ -167,7 +167,7 @@ class ForceField:
     local: LocalBasis | None = None
     prior_guess: PriorGuessSummary | None = None
     site_scales: NDArray[np.float64] | None = None
-    rest_factor: float = 1.0
+    near_rest: ForceField | None = None
 
     def __post_init__(self) -> None:
         """Refuse parameters and parts of another crystal or expansion."""
@@ -190,6 +190,11 @@ class ForceField:
     def expansion(self) -> Expansion:
         """The basis with its kernel tables."""
         return Expansion(self.basis, self.long_range, self.local)
+
+    @property
+    def at_rest(self) -> ForceField:
+        """The force field to ask for derivatives of the energy at rest, itself where no other is known."""
+        return self if self.near_rest is None else self.near_rest
 
     @cached_property
     def static_forces(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -75,7 +75,6 @@ def truncation_changes(force_field: ForceField) -> NDArray[np.float64]:
     posterior, noise = force_field.posterior, force_field.posterior.noise
     amplitude = noise.reference_amplitude
     left_out = float(noise.truncation_variance(amplitude)) * _even_share(force_field)
-    left_out *= force_field.rest_factor**2
     if left_out <= 0.0:
         return np.zeros((len(posterior.mean), 1))
     parts = _last_parts(force_field)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 BASIS_FORMAT = SealedFormat("mlff-dyn basis", version=3, sealed_since=3)
 MODEL_FORMAT = SealedFormat("mlff-dyn model", version=5, sealed_since=3, fix="run mlff-dyn train again")
 _SCALARS = ("energy", "stress")
+_NEAR_REST = "near_rest"
 _WEIGHT_POWER_OF_OLDER_FILES = 0.2
 """Of all fits before model files said which."""
 
@@ -63,33 +64,38 @@ def write_model(path: Path, force_field: ForceField, metadata: Mapping[str, Any]
     with write_sealed(path) as file:
         _stamp(file, MODEL_FORMAT, metadata)
         _write_basis_group(file, force_field.basis)
-        posterior = force_field.posterior
-        group = file.create_group("posterior")
-        group["mean"] = posterior.mean
-        group["covariance_factor"] = posterior.covariance_factor
-        group["prior_values"] = posterior.hyperparameters.prior_values
-        _write_fields(group.create_group("noise"), posterior.noise)
-        for kind, noise in posterior.hyperparameters.other_noise.items():
-            _write_fields(group.create_group(f"noise_{RowKind(kind).name.lower()}"), noise)
-        for name in _SCALARS:
-            scalar = getattr(force_field, name)
-            if scalar is not None:
-                _write_fields(group.create_group(name), scalar)
-        if force_field.site_scales is not None:
-            group["site_scales"] = force_field.site_scales
-        group.attrs["log_evidence"] = posterior.log_evidence
-        group.attrs["n_targets"] = posterior.n_targets
-        group.attrs["weight_power"] = posterior.hyperparameters.weight_power
-        group.attrs["calibration"] = force_field.calibration
-        if force_field.rest_factor != 1.0:
-            group.attrs["rest_factor"] = force_field.rest_factor
-        _write_fields(file.create_group("training"), force_field.training)
+        _write_fit(file, force_field)
+        if force_field.near_rest is not None:
+            _write_fit(file.create_group(_NEAR_REST), force_field.near_rest)
         if force_field.prior_guess is not None:
             _write_fields(file.create_group("transfer"), force_field.prior_guess)
         if force_field.long_range is not None:
             _write_fields(file.create_group("long_range"), force_field.long_range)
         if force_field.local is not None:
             _write_local(file.create_group("local"), force_field.local)
+
+
+def _write_fit(parent: h5py.Group, force_field: ForceField) -> None:
+    """What fits of one expansion to different data do not share."""
+    posterior = force_field.posterior
+    group = parent.create_group("posterior")
+    group["mean"] = posterior.mean
+    group["covariance_factor"] = posterior.covariance_factor
+    group["prior_values"] = posterior.hyperparameters.prior_values
+    _write_fields(group.create_group("noise"), posterior.noise)
+    for kind, noise in posterior.hyperparameters.other_noise.items():
+        _write_fields(group.create_group(f"noise_{RowKind(kind).name.lower()}"), noise)
+    for name in _SCALARS:
+        scalar = getattr(force_field, name)
+        if scalar is not None:
+            _write_fields(group.create_group(name), scalar)
+    if force_field.site_scales is not None:
+        group["site_scales"] = force_field.site_scales
+    group.attrs["log_evidence"] = posterior.log_evidence
+    group.attrs["n_targets"] = posterior.n_targets
+    group.attrs["weight_power"] = posterior.hyperparameters.weight_power
+    group.attrs["calibration"] = force_field.calibration
+    _write_fields(parent.create_group("training"), force_field.training)
 
 
 def read_model(path: Path) -> tuple[ForceField, dict[str, Any]]:
@@ -104,7 +110,20 @@ def read_model(path: Path) -> tuple[ForceField, dict[str, Any]]:
 
 
 def _read_model_group(file: h5py.File) -> ForceField:
-    group = file["posterior"]
+    force_field = ForceField(
+        basis=_read_basis_group(file),
+        prior_guess=_read_fields(file["transfer"], PriorGuessSummary) if "transfer" in file else None,
+        long_range=_read_fields(file["long_range"], LongRange) if "long_range" in file else None,
+        local=_read_local(file["local"]) if "local" in file else None,
+        **_read_fit(file),
+    )
+    if _NEAR_REST not in file:
+        return force_field
+    return replace(force_field, near_rest=replace(force_field, **_read_fit(file[_NEAR_REST])))
+
+
+def _read_fit(parent: h5py.Group) -> dict[str, Any]:
+    group = parent["posterior"]
     attrs = group.attrs
     posterior = Posterior(
         mean=read_array(group["mean"]),
@@ -122,18 +141,13 @@ def _read_model_group(file: h5py.File) -> ForceField:
         log_evidence=float(attrs["log_evidence"]),
         n_targets=int(attrs["n_targets"]),
     )
-    return ForceField(
-        basis=_read_basis_group(file),
-        posterior=posterior,
-        calibration=float(attrs["calibration"]),
-        rest_factor=float(attrs.get("rest_factor", 1.0)),
-        training=_read_fields(file["training"], TrainingSummary),
-        site_scales=read_array(group["site_scales"]) if "site_scales" in group else None,
-        prior_guess=_read_fields(file["transfer"], PriorGuessSummary) if "transfer" in file else None,
-        long_range=_read_fields(file["long_range"], LongRange) if "long_range" in file else None,
-        local=_read_local(file["local"]) if "local" in file else None,
-        **{name: _read_fields(group[name], ScalarModel) for name in _SCALARS if name in group},
-    )
+    return {
+        "posterior": posterior,
+        "calibration": float(attrs["calibration"]),
+        "training": _read_fields(parent["training"], TrainingSummary),
+        "site_scales": read_array(group["site_scales"]) if "site_scales" in group else None,
+        **{name: _read_fields(group[name], ScalarModel) if name in group else None for name in _SCALARS},
+    }
 
 
 def _write_local(group: h5py.Group, local: LocalBasis) -> None:

@@ -15,7 +15,7 @@ from mlff_dyn.config.supercells import parse_supercells
 from mlff_dyn.config.yaml_source import parse_yaml
 from mlff_dyn.errors import ConfigError, DataError, UsageError
 from mlff_dyn.formats.dynamics_codes.start import MODEL_FILE, DynamicsSettings
-from mlff_dyn.formats.registry import DYNAMICS_FORMATS, find_format
+from mlff_dyn.formats.registry import AT_REST_FORMATS, DYNAMICS_FORMATS, find_format
 from mlff_dyn.lattice.torus import Torus, input_supercell
 from mlff_dyn.report.answer import Report
 from mlff_dyn.store.atomic import fix_of, sync_path
@@ -108,6 +108,7 @@ def export(
     writer, orders = find_format(format)
     matrices = {} if supercell is None else parse_supercells(supercell, orders)
     force_field, torus = read_source(source, allow_unconverged=allow_unconverged)
+    force_field = force_field.at_rest if format in AT_REST_FORMATS else force_field
     if format in DYNAMICS_FORMATS:
         writer, torus = _for_dynamics(writer, source, torus)
     tori = dict.fromkeys(orders, torus)

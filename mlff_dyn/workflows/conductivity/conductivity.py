@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
     from mlff_dyn.config.schema import Config
     from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.observables.conductivity.error_bars import ConductivityErrors
     from mlff_dyn.observables.conductivity.parameter_slopes import ConductivitySlopes
     from mlff_dyn.observables.conductivity.solver import Mesh
@@ -71,6 +72,12 @@ class _Task:
     harmonic: Torus | None
     settings: ConductivityConfig
     phonons: PhononsConfig
+
+    @property
+    def force_field(self) -> ForceField:
+        """That of the crystal at rest, or with an effective order 2 that of the moving one."""
+        found = self.model.force_field
+        return found.at_rest if self.settings.order_2 == REST else found
 
     @property
     def folder(self) -> ResultFolder[ConductivityReport]:
@@ -139,7 +146,7 @@ def conductivity(
         If phono3py is missing, the mesh or the supercell are wrong, or the memory does not suffice.
     """
     task = _task(find_model(source), order_2)
-    phonons = ThreePhonons(task.model.force_field, task.torus, task.harmonic)
+    phonons = ThreePhonons(task.force_field, task.torus, task.harmonic)
     _check(task, phonons)
     if dry_run:
         return _dry_run(task)
@@ -158,7 +165,7 @@ def _task(model: FoundModel, order_2: str | None) -> _Task:
 
 def _check(task: _Task, phonons: ThreePhonons) -> None:
     """Refuse what cannot be calculated, before anything is written."""
-    unstable = stability_warnings(task.model.force_field, task.harmonic or task.torus)
+    unstable = stability_warnings(task.force_field, task.harmonic or task.torus)
     if unstable and task.settings.order_2 == REST:
         raise DataError(
             f"{task.model.path}: {unstable[0]}",
@@ -250,7 +257,7 @@ def _phonons(task: _Task, at_rest: ThreePhonons, progress: Progress) -> list[Pho
     )
     return [
         Phonons(
-            ThreePhonons(task.model.force_field, task.torus, task.harmonic, each),
+            ThreePhonons(task.force_field, task.torus, task.harmonic, each),
             replace(transport, temperatures_kelvin=(each.temperature_kelvin,)),
             f"{format_kelvin(each.temperature_kelvin)}K-",
         )
@@ -286,7 +293,7 @@ def _report(
         q_mesh=found[-1].mesh,
         slope_q_mesh=slopes.mesh,
         q_meshes=mesh_rows(found, reference),
-        has_dipoles=task.model.force_field.long_range is not None,
+        has_dipoles=task.force_field.long_range is not None,
         thermal=rows,
         reference_temperature_k=settings.temperatures_kelvin[reference],
         error_relative=error,

@@ -14,7 +14,7 @@ from mlff_dyn.formats.phonopy_files import write_phonopy
 from mlff_dyn.observables.dispersion import dispersion_of
 from mlff_dyn.observables.gruneisen import gruneisen, has_gruneisen
 from mlff_dyn.observables.harmonic_properties import LIMITS, coarse_mesh, harmonic_properties, mesh_of
-from mlff_dyn.observables.sampled_phonons import sampled_phonons
+from mlff_dyn.observables.sampled_phonons import SampledPhonons, sampled_phonons
 from mlff_dyn.report.answer import DryRun, Report, format_json
 from mlff_dyn.report.numbers import format_mesh
 from mlff_dyn.report.phonon_plots import plot_dos
@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 
     from mlff_dyn.config.schema import Config
     from mlff_dyn.lattice.torus import Torus
+    from mlff_dyn.model.force_field import ForceField
     from mlff_dyn.observables.dispersion import Dispersion
     from mlff_dyn.observables.gruneisen import Gruneisen
     from mlff_dyn.observables.harmonic_properties import HarmonicProperties
-    from mlff_dyn.observables.sampled_phonons import SampledPhonons
     from mlff_dyn.report.progress import Progress
     from mlff_dyn.workflows.results.found_model import FoundModel
 
@@ -70,6 +70,21 @@ class _Task:
     @property
     def mesh(self) -> tuple[int, int, int]:
         return self.settings.q_mesh or mesh_of(self.torus, self.settings.q_spacing_per_angstrom)
+
+    @property
+    def force_field(self) -> ForceField:
+        """That of the crystal at rest."""
+        return self.model.force_field.at_rest
+
+    def prepared(self, force_field: ForceField, n_samples: int) -> SampledPhonons:
+        """Phonons with samples of the posterior."""
+        return sampled_phonons(force_field, self.torus, n_samples=n_samples, seed=self.model.seed)
+
+    def moving(self, prepared: SampledPhonons) -> SampledPhonons:
+        """Those of the force field whose dynamics are looked at."""
+        force_field = self.model.force_field
+        is_same = force_field.near_rest is None
+        return prepared if is_same else self.prepared(force_field, prepared.n_samples)
 
     @property
     def inputs(self) -> str:
@@ -125,7 +140,7 @@ def phonons(
 
 def _dry_run(task: _Task) -> DryRun:
     n_modes, n_wavevectors = 3 * task.torus.crystal.n_sites, int(np.prod(task.mesh))
-    prepared = sampled_phonons(task.model.force_field, task.torus, n_samples=2, seed=task.model.seed)
+    prepared = task.prepared(task.force_field, 2)
     sizes: dict[str, object] = {
         "n_atoms": task.torus.n_atoms,
         "q_mesh": list(task.mesh),
@@ -136,9 +151,10 @@ def _dry_run(task: _Task) -> DryRun:
         "expected_minutes": _minutes(task, prepared),
     }
     if task.settings.effective is not None:
-        sizes |= expected_cost(EffectiveTask(task.settings.effective, prepared, task.model, task.folder.path))
+        moving = task.moving(prepared)
+        sizes |= expected_cost(EffectiveTask(task.settings.effective, moving, task.model, task.folder.path))
     if task.settings.spectra is not None:
-        sizes |= spectra_cost(task.settings.spectra, prepared, task.model)
+        sizes |= spectra_cost(task.settings.spectra, task.moving(prepared), task.model)
     more = {"temperatures_k": list(task.settings.temperatures_kelvin), "warnings": task.model.warnings}
     return DryRun(PhononsReport, sizes, more)
 
@@ -146,7 +162,7 @@ def _dry_run(task: _Task) -> DryRun:
 def _bytes(task: _Task) -> int:
     """Memory of the modes of the mesh, of the density of states and of the rows of order 2."""
     n_modes, n_wavevectors = 3 * task.torus.crystal.n_sites, int(np.prod(task.mesh))
-    n_parameters = len(task.model.force_field.posterior.mean)
+    n_parameters = len(task.force_field.posterior.mean)
     of_mode = 2 * n_modes + LIMITS.n_frequencies
     return 8 * (n_wavevectors * n_modes * of_mode + 9 * task.torus.n_atoms * n_parameters)
 
@@ -168,13 +184,12 @@ def _minutes(task: _Task, prepared: SampledPhonons) -> float:
 
 def _calculate(task: _Task, progress: Progress) -> PhononsReport:
     settings, torus = task.settings, task.torus
-    force_field, seed = task.model.force_field, task.model.seed
     check_memory(
         f"a q-mesh of {format_mesh(task.mesh)} and {torus.n_atoms} atoms",
         _bytes(task),
         fix="choose a smaller phonons.supercell or phonons.q_mesh",
     )
-    prepared = sampled_phonons(force_field, torus, n_samples=settings.n_samples, seed=seed)
+    prepared = task.prepared(task.force_field, settings.n_samples)
     what = f"phonons, a q-mesh of {format_mesh(task.mesh)} and {settings.n_samples} samples"
     tell_cost(progress, what, _bytes(task), _minutes(task, prepared))
 
@@ -185,7 +200,7 @@ def _calculate(task: _Task, progress: Progress) -> PhononsReport:
     bands = dispersion_of(prepared, tell=begin("dispersion"))
     sums = harmonic_properties(prepared, task.mesh, settings.temperatures_kelvin, begin("modes"))
     changes = None
-    if has_gruneisen(force_field.expansion):
+    if has_gruneisen(task.force_field.expansion):
         kelvin = sums.temperatures_kelvin[1:]
         tell = begin("Grüneisen parameters")
         changes = gruneisen(prepared, bands.path.wavevectors, task.mesh, kelvin, tell)
@@ -193,12 +208,13 @@ def _calculate(task: _Task, progress: Progress) -> PhononsReport:
     task.folder.path.mkdir(exist_ok=True)
     places, hot = (task.model, task.folder.path), AtTemperature()
     if settings.effective is not None:
-        asked = EffectiveTask(settings.effective, prepared, *places)
+        asked = EffectiveTask(settings.effective, task.moving(prepared), *places)
         hot = at_temperature(asked, bands, task.mesh, progress)
     lines = SpectraFound()
     if settings.spectra is not None:
-        tell_spectra_cost(settings.spectra, prepared, task.model, progress)
-        wanted = SpectraTask(settings.spectra, prepared, hot.constants, bands.path, *places)
+        moving = task.moving(prepared)
+        tell_spectra_cost(settings.spectra, moving, task.model, progress)
+        wanted = SpectraTask(settings.spectra, moving, hot.constants, bands.path, *places)
         lines = spectra_at_temperatures(wanted, progress)
     return _write(task, prepared, _Found(bands, sums, changes, hot, lines))
 
@@ -217,7 +233,7 @@ class _Found:
 def _write(task: _Task, prepared: SampledPhonons, found: _Found) -> PhononsReport:
     """Files first, the answer last."""
     bands, sums, changes = found.bands, found.sums, found.changes
-    folder, path, force_field = task.folder.path, bands.path, task.model.force_field
+    folder, path, force_field = task.folder.path, bands.path, task.force_field
     for suffix in SUFFIXES:
         band, dos = folder / f"band.{suffix}", folder / f"dos.{suffix}"
         plot_dispersion(band, path.distances, bands.frequencies_thz, bands.sds_thz, path.ticks)

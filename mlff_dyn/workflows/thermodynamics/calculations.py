@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +89,11 @@ class Calculations:
         n_samples = self.settings.n_samples
         return sampled_phonons(self.force_field, self.torus, n_samples=n_samples, seed=self.seed)
 
+    @cached_property
+    def at_rest(self) -> Calculations:
+        """The same by the force field of derivatives at rest."""
+        return replace(self, force_field=self.force_field.at_rest)
+
     def region(self, kelvin: float) -> TrustedRegion:
         """How far dynamics may go at a temperature."""
         settings = self.settings
@@ -134,7 +139,8 @@ class Calculations:
         def make() -> dict[str, Any]:
             self.progress.start(settings.n_samples, "quasi-harmonic phonons of samples of the posterior")
             kelvin = settings.temperatures_kelvin
-            found = quasi_harmonic(self.phonons, self.rest, self.mesh, kelvin, self.progress.update)
+            rest = self.at_rest
+            found = quasi_harmonic(rest.phonons, rest.rest, self.mesh, kelvin, self.progress.update)
             return {name: vars(each) for name, each in found.items()}
 
         inputs = [

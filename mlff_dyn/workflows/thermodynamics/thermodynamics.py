@@ -185,7 +185,7 @@ def _needs_elastic(settings: ThermodynamicsConfig) -> bool:
 
 
 def _boundary_warnings(model: FoundModel) -> list[str]:
-    share = boundary_share(model.force_field, model.training_torus)
+    share = boundary_share(model.force_field.at_rest, model.training_torus)
     if share <= BOUNDARY_LIMITS.large_share:
         return []
     warning = (
@@ -198,7 +198,7 @@ def _boundary_warnings(model: FoundModel) -> list[str]:
 
 def _seconds_of_quasi_harmonic(task: _Task) -> float:
     """Time of about as many strained crystals as there are temperatures and ends of steps."""
-    calculations = task.calculations(NullProgress())
+    calculations = task.calculations(NullProgress()).at_rest
     phonons, strain = calculations.phonons, STEPS.step * np.eye(3)
     strained = StrainedPhonons(phonons, strain)
     of_crystal = seconds_of(lambda: StrainedPhonons(phonons, strain), n_calls=1)
@@ -255,12 +255,13 @@ def _check(task: _Task, rest: ElasticConstants | None) -> None:
             "thermodynamics.quantities",
         )
     if "expansion" in wanted:
-        task.calculations(NullProgress()).rest.check()
+        for each in (task.calculations(NullProgress()), task.calculations(NullProgress()).at_rest):
+            each.rest.check()
 
 
 def _calculate(task: _Task, progress: Progress) -> ThermodynamicsReport:
     settings = task.settings
-    at_rest = elastic_constants(task.model.force_field) if _needs_elastic(settings) else None
+    at_rest = elastic_constants(task.model.force_field.at_rest) if _needs_elastic(settings) else None
     _check(task, at_rest)
     warnings = tuple(_warnings(task))
     what = f"thermodynamics, {task.n_steps} steps of {task.torus.n_atoms} atoms"

@@ -86,7 +86,7 @@ def expansion_rows(calculations: Calculations) -> list[Row]:
         ):
             own[0, :, i], own[1, :, i] = weights @ means, np.sqrt(weights**2 @ spread**2)
             factors[:, i] = weights @ gradients
-    scale = calculations.force_field.calibration
+    scale = calculations.at_rest.force_field.calibration
     rows = []
     for k, temperature in enumerate(kelvin):
         linear, tensor = _per_strain(rest.strains, rest.strain(values[0, k]))

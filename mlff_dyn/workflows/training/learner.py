@@ -24,7 +24,6 @@ from mlff_dyn.workflows.training.label_checks import (
     energy_supports_forces,
     misfit_has_its_energy,
 )
-from mlff_dyn.workflows.training.near_rest import NearRest, near_rest
 from mlff_dyn.workflows.training.outgrown import first_and_moving, fit_without_outgrown
 from mlff_dyn.workflows.training.outliers import (
     Contradiction,
@@ -68,8 +67,6 @@ class Learner:
         What the source of `training.prior` suggests; to be set before the first fit.
     orders : OrderChoice or None
         Orders in use of the present force field, where `training.fit.growing_orders` lets data choose them.
-    near_rest : NearRest or None
-        How it does at small displacements that it is not fitted to; None: there are none.
 
     Raises
     ------
@@ -85,7 +82,6 @@ class Learner:
         self.journal = TrainingJournal(workspace.journal_path, workspace.basis_identity)
         self.guess: PriorGuess | None = None
         self.orders: OrderChoice | None = None
-        self.near_rest: NearRest | None = None
         self._force_field: ForceField | None = None
         self._half: ForceField | None = None
         self._checked: list[tuple[int, float | None, float]] = []
@@ -123,9 +119,6 @@ class Learner:
                 self.journal.append("prior", n_snapshots=len(self.data), **fitted.prior_guess.to_json())
             if self.orders is not None:
                 self.journal.append(ORDERS, n_snapshots=len(self.data), **self.orders.to_json())
-            self.near_rest = self._near_rest(fitted)
-            if self.near_rest is not None:
-                fitted = replace(fitted, rest_factor=self.near_rest.factor)
             self._force_field = fitted
         return self._force_field
 
@@ -174,10 +167,11 @@ class Learner:
     def _outgrown(self, force_field: ForceField) -> ForceField:
         """Mark small displacements that are not to be trained on any more; the fit without them.
 
-        Criteria for comparison train on all that they have called for. Where dynamics has left the trusted
-        region they stay: they hold the crystal at its sites, and the error bars of what leaves it.
+        Criteria for comparison train on all that they have called for, and observables are known best near
+        rest. Where dynamics has left the trusted region they stay: they hold the crystal at its sites, and
+        the error bars of what leaves it.
         """
-        if self.workspace.config.training.criterion.kind not in ("trajectory", "observable"):
+        if self.workspace.config.training.criterion.kind != "trajectory":
             return force_field
         labels = [self.data.snapshots[index].provenance for index in self.data.fitted]
         if any(label.is_after_explosion for label in labels):
@@ -195,13 +189,22 @@ class Learner:
         self._fit_data = found.data
         return found.force_field
 
-    def _near_rest(self, force_field: ForceField) -> NearRest | None:
-        """Test the force field on small displacements that are outgrown, if there are any."""
-        outgrown = [each for each in self.data.snapshots if each.provenance.set_aside == OUTGROWN]
+    def _near_rest(self) -> ForceField | None:
+        """Fit to small displacements that are outgrown as well, if there are any.
+
+        Its search begins anew, so that it depends on the data alone.
+        """
+        snapshots = self.data.snapshots
+        outgrown = [
+            row
+            for row, snapshot in zip(self.data.rows, snapshots, strict=True)
+            if snapshot.provenance.set_aside == OUTGROWN
+        ]
         if not outgrown:
             return None
-        data = FitData(self.data.frames_of(outgrown), self._fit_data.options)
-        return near_rest(force_field, data.up_to(max(force_field.basis.orders)))
+        force_field = self.force_field()
+        data = self._fit_data.with_options(self._fit_data.options).extended(outgrown)
+        return fit_force_field(force_field.basis, data.up_to(max(force_field.basis.orders)), guess=self.guess)
 
     def _check_atoms(self, force_field: ForceField) -> list[str]:
         used = [self.data.snapshots[k] for k in self.data.fitted]
@@ -239,7 +242,8 @@ class Learner:
             "n_snapshots": len(self.data),
             "supercell": np.asarray(self.workspace.config.structure.supercell).tolist(),
         }
-        write_model(self.workspace.model_path, self.force_field(), metadata)
+        force_field = replace(self.force_field(), near_rest=self._near_rest())
+        write_model(self.workspace.model_path, force_field, metadata)
 
     def warnings(self) -> list[str]:
         """What is suspicious about the data and the fit, one line each."""
@@ -248,8 +252,7 @@ class Learner:
         again = [f"calculation {label.calculation}: {label.reason}" for label in known if label.is_second]
         fitted = self.force_field()
         of_fit = [*check_fit(self.workspace.dataset_path, fitted), *self._check_atoms(fitted)]
-        of_rest = [] if self.near_rest is None else self.near_rest.describe()
-        return [*findings.warnings, *again, *of_fit, *of_rest]
+        return [*findings.warnings, *again, *of_fit]
 
     def learn(self, snapshots: Sequence[Snapshot]) -> None:
         """Predict new snapshots, record both errors, then train on all of them.

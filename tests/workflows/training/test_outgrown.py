@@ -7,6 +7,7 @@ from pathlib import Path
 
 import ase.io
 import numpy as np
+import phonopy
 import pytest
 
 from mlff_dyn.lattice.basis import build_basis
@@ -15,9 +16,14 @@ from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.fitting.labelled_frame import LabelledFrame
+from mlff_dyn.observables.sampled_phonons import sampled_phonons
+from mlff_dyn.report.progress import NullProgress
 from mlff_dyn.store.dataset import read_snapshots, write_snapshots
 from mlff_dyn.store.model_file import read_model
 from mlff_dyn.store.provenance import Provenance
+from mlff_dyn.workflows.export import export
+from mlff_dyn.workflows.phonons.phonons import phonons
+from mlff_dyn.workflows.phonons.phonons_report import PhononsReport
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from mlff_dyn.workflows.training.outgrown import OutgrownLimits, first_and_moving, fit_without_outgrown
 from tests.models import copper, crystal_of, emt_snapshots
@@ -147,17 +153,56 @@ def test_given_small_displacements_leave_the_fit_where_motion_is_predicted_bette
     assert (folder / "run/model.h5").read_bytes() == model
 
 
-@pytest.mark.parametrize(("stiffness", "is_told"), [(1.0, False), (0.6, True)])
-def test_small_displacements_that_left_the_fit_tell_how_it_errs_near_rest(
-    folder: Path, train: Train, stiffness: float, is_told: bool
-) -> None:
+@pytest.fixture
+def soft_at_rest(folder: Path, train: Train) -> Path:
+    """Run directory of frames whose small displacements, which leave the fit, have forces of 0.6 the size."""
     small = [
-        replace(each, forces_ev_per_angstrom=stiffness * each.forces_ev_per_angstrom, energy_ev=None)
+        replace(each, forces_ev_per_angstrom=0.6 * each.forces_ev_per_angstrom, energy_ev=None)
         for each in emt_snapshots((2, 2, 2), (0.01, 0.02) * 3, 1)
     ]
     write_snapshots(folder / "given.extxyz", [*small, *emt_snapshots((2, 2, 2), (0.15,) * 3, 2)])
-    answer = json.loads(train("--static", "--dataset", str(folder / "given.extxyz"), HOT[0]).stdout)
+    train("--static", "--dataset", str(folder / "given.extxyz"), HOT[0])
     labels = [each.provenance for each in read_snapshots(folder / "run/dataset.extxyz")]
     assert [label.set_aside for label in labels] == [*["outgrown"] * 6, None, None, None]
-    assert any("forces near rest err by" in each for each in answer["warnings"]) is is_told
-    assert (read_model(folder / "run/model.h5")[0].rest_factor > 1.5) is is_told
+    return folder / "run"
+
+
+def test_derivatives_at_rest_are_those_of_small_displacements(soft_at_rest: Path) -> None:
+    """By a fit to all frames, which is kept beside the one that moves atoms."""
+    force_field = read_model(soft_at_rest / "model.h5")[0]
+    assert force_field.near_rest is not None
+    assert force_field.at_rest is force_field.near_rest
+    snapshots = list(read_snapshots(soft_at_rest / "dataset.extxyz"))
+    data = FitData(frames_of_snapshots(FILE, snapshots, force_field.expansion))
+    whole = fit_force_field(force_field.basis, data)
+    np.testing.assert_allclose(force_field.at_rest.posterior.mean, whole.posterior.mean, rtol=1e-6)
+    errors = {
+        name: np.sqrt(np.mean((data.force_rows(1) @ each.posterior.mean - data.frames[1].forces) ** 2))
+        for name, each in {"moving": force_field, "at rest": force_field.at_rest}.items()
+    }
+    size = np.sqrt(np.mean(data.frames[1].forces ** 2))
+    assert errors["at rest"] < 0.1 * size
+    assert errors["moving"] > 0.3 * size
+
+
+def test_phonons_and_exported_force_constants_are_those_at_rest(soft_at_rest: Path, tmp_path: Path) -> None:
+    """Forces of moving atoms, which the codes of dynamics get, are not."""
+    force_field = read_model(soft_at_rest / "model.h5")[0]
+    torus = input_supercell(force_field.basis.crystal, (2, 2, 2))
+    at_rest, moving = (
+        highest_frequency(sampled_phonons(each, torus, n_samples=2, seed=1).choose(0))
+        for each in (force_field.at_rest, force_field)
+    )
+    assert moving > 1.1 * at_rest
+    answer = phonons(soft_at_rest, dry_run=False, force=False, progress=NullProgress())
+    assert isinstance(answer, PhononsReport)
+    assert answer.frequency_max_thz == pytest.approx(at_rest, rel=0.02)
+    export(soft_at_rest, format="phonopy", output=tmp_path / "phonopy", force=False)
+    for folder in (soft_at_rest / "phonons", tmp_path / "phonopy"):
+        written = phonopy.load(folder / "phonopy_params.yaml", log_level=0)
+        assert highest_frequency(written) == pytest.approx(at_rest, rel=1e-6)
+
+
+def highest_frequency(phonon: phonopy.Phonopy) -> float:
+    phonon.run_mesh((4, 4, 4), is_gamma_center=True)
+    return float(phonon.mesh.frequencies.max())
