@@ -13,6 +13,7 @@ from mlff_dyn.config.conductivity_section import ConductivityConfig
 from mlff_dyn.config.convergence_section import ConvergenceConfig
 from mlff_dyn.config.exploration_section import ExplorationConfig
 from mlff_dyn.config.fields import EngineKind, Integer, OrderCutoffs, Real, Stored, Supercell, Temperatures
+from mlff_dyn.config.initial_section import InitialConfig, initial_for_criterion
 from mlff_dyn.config.phonons_section import PhononsConfig
 from mlff_dyn.config.section import Section, came_later
 from mlff_dyn.config.thermodynamics_section import ThermodynamicsConfig
@@ -276,23 +277,6 @@ class CriterionConfig(Section):
     random: RandomConfig | None = Field(default=None, description=RandomConfig.__doc__)
 
 
-class InitialConfig(Section):
-    """The first structures that are labelled, before any molecular dynamics."""
-
-    kind: Literal["rattle", "thermal"] = Field(
-        default="rattle",
-        description="`rattle`: independent normal displacements; `thermal`: the first one so, the others by "
-        "the phonons of what is known by then, temperature after temperature.",
-    )
-    statistics: Literal["classical", "quantum"] = Field(
-        default="classical", description="Amplitudes of these phonons."
-    )
-    n: Integer = Field(default=3, ge=1, description="Number of structures.")
-    sd_angstrom: Real = Field(
-        default=0.02, gt=0.0, description="Standard deviation of a displacement component."
-    )
-
-
 class SelectionConfig(Section):
     """Which frame of the exploring dynamics is calculated at a call."""
 
@@ -382,6 +366,11 @@ class TrainingConfig(Section):
         ge=1,
         description="Steps at a temperature without a call before that temperature counts as done.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_structures_of_an_observable(cls, given: object) -> object:
+        return initial_for_criterion(given)
 
 
 class MdConfig(Section):

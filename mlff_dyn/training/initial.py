@@ -119,5 +119,5 @@ def phonon_displacements(
     return np.asarray(drawn * min(1.0, farthest / max(float(np.linalg.norm(drawn, axis=1).max()), 1e-12)))
 
 
-INITIAL_STRUCTURES = ("rattle", "thermal")
+INITIAL_STRUCTURES = ("rattle", "springs", "thermal")
 """Kinds of first structures."""

@@ -17,6 +17,7 @@ from mlff_dyn.report.answer import Report
 from mlff_dyn.store.atomic import atomic_write
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.training.initial import rattled_displacements, thermal_displacements
+from mlff_dyn.training.springs import spring_displacements
 from mlff_dyn.workflows.setup.looser_symmetry import looser_symmetry
 from mlff_dyn.workflows.setup.magnetic_order import describe_order
 from mlff_dyn.workflows.setup.workspace import Workspace
@@ -242,10 +243,16 @@ def initial_displacements(
     """
     config, torus = workspace.config, workspace.training_torus
     initial, seed = config.training.initial, config.seed
-    found: list[tuple[NDArray[np.float64], float | None]] = [
-        (rattled_displacements(torus.n_atoms, initial.sd_angstrom, (seed, 0, i)), None)
-        for i in range(initial.n)
-    ]
+    found: list[tuple[NDArray[np.float64], float | None]] = []
+    for i in range(initial.n):
+        named = initial.sd_angstrom, (seed, 0, i)
+        is_rattled = initial.kind != "springs"
+        u = (
+            rattled_displacements(torus.n_atoms, *named)
+            if is_rattled
+            else spring_displacements(torus, *named)
+        )
+        found.append((u, None))
     if guess is None:
         return found
     kernel = workspace.expansion.on(torus).kernel(guess.parameters)
