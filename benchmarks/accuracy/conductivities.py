@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks.accuracy.finite_differences import FiniteDifferences
 from benchmarks.accuracy.measures import on_expansion, rms
+from benchmarks.accuracy.own_cells import own_cells
 from benchmarks.accuracy.peers import HiphiveFit, SymfcFit
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.model.expansion import Expansion, SupercellExpansion
@@ -42,12 +43,16 @@ if TYPE_CHECKING:
 TRAINING_COUNTS = (1, 2, 4, 8)
 N_FRAMES = {"Si Tersoff": 80, "c-BAs GFN1": 64, "NaCl GFN1": 48, "BAs SevenNet-0": 40}
 N_TRAININGS = 10
-N_TRAININGS_OF_PEERS = 5
+N_TRAININGS_WIDER = 5
 N_SAMPLES = 8
 MESH = (7, 7, 7)
 KELVIN = 300.0
 OWN = "mlff_dyn"
-ONE_SMALL = "mlff_dyn, one cell of small displacements"
+THERMAL = ""
+ONE_SMALL = ", one cell of small displacements"
+OWN_CELLS = ", cells that a training chooses"
+OF_OWN_CELLS = 4
+"""Calculations of such a training; its first cells are those of a smaller budget."""
 WIDER = "mlff_dyn, order 3 over the whole cell"
 
 
@@ -113,30 +118,43 @@ def conductivities(laboratory: Laboratory, *, with_peers: bool) -> Iterator[Cond
     phono3py, n_truth = FiniteDifferences(laboratory).third()
     truth = conductivity_of(phono3py, phono3py.fc2, phono3py.fc3)
     print(f"{name}: {truth:.4g} W/mK by finite differences of {n_truth} cells", file=sys.stderr)
-    frames = laboratory.frames(laboratory.system.temperatures_kelvin[0], N_FRAMES[name])
-    programs: list[tuple[_Program, int]] = [(OwnConductivity(OWN, as_proposed(laboratory)), N_TRAININGS)]
+    proposed = OwnConductivity(OWN, as_proposed(laboratory))
+    wider = OwnConductivity(WIDER, as_proposed(laboratory, {3: "full"}))
+    peers: list[_Program] = []
     if with_peers:
-        programs += [
-            (_Peer(peer, phono3py), N_TRAININGS_OF_PEERS)
-            for peer in (HiphiveFit(laboratory, "least-squares"), SymfcFit(laboratory, phono3py))
-        ]
-    wider = as_proposed(laboratory, {3: "full"})
-    programs.append((OwnConductivity(WIDER, wider), N_TRAININGS_OF_PEERS))
-    programs.append((OwnConductivity(ONE_SMALL, as_proposed(laboratory)), N_TRAININGS))
-    small_frames = laboratory.small_frames(laboratory.system.temperatures_kelvin[0], N_TRAININGS)
-    for program, most in programs:
-        small = small_frames if program.name == ONE_SMALL else []
+        fits = (HiphiveFit(laboratory, "least-squares"), SymfcFit(laboratory, phono3py))
+        peers = [_Peer(fit, phono3py) for fit in fits]
+    plans = [
+        (THERMAL, proposed),
+        *((THERMAL, each) for each in peers),
+        (THERMAL, wider),
+        (ONE_SMALL, proposed),
+    ]
+    plans += [(OWN_CELLS, each) for each in (proposed, *peers)]
+    for cells, program in plans:
         for count in TRAINING_COUNTS:
-            n_trainings = min(most, len(frames) // count)
-            found = [
-                program.conductivity(
-                    with_small(frames[number * count : (number + 1) * count], small[number : number + 1]),
-                    number,
-                )
-                for number in range(n_trainings)
-            ]
-            named = {"system": name, "program": program.name, "n_calculations": count, "n_truth": n_truth}
-            yield ConductivityPoint(**named, **_summary(found, truth))
+            sets = cells_of_trainings(laboratory, cells, count)
+            if program is wider:
+                sets = sets[:N_TRAININGS_WIDER]
+            if not sets:
+                continue
+            found = [program.conductivity(each, number) for number, each in enumerate(sets)]
+            named = {"system": name, "program": f"{program.name}{cells}", "n_calculations": count}
+            yield ConductivityPoint(**named, n_truth=n_truth, **_summary(found, truth))
+
+
+def cells_of_trainings(laboratory: Laboratory, cells: str, count: int) -> list[list[LabelledFrame]]:
+    """Cells of each training: thermal ones, with one of small displacements, or those that it calculates."""
+    if cells == OWN_CELLS:
+        seeds = range(1, N_TRAININGS + 1) if count <= OF_OWN_CELLS else ()
+        return [own_cells(laboratory, OF_OWN_CELLS, seed)[:count] for seed in seeds]
+    kelvin, n_frames = laboratory.system.temperatures_kelvin[0], N_FRAMES[laboratory.system.name]
+    frames = laboratory.frames(kelvin, n_frames)
+    small = laboratory.small_frames(kelvin, N_TRAININGS) if cells == ONE_SMALL else []
+    return [
+        with_small(frames[number * count : (number + 1) * count], small[number : number + 1])
+        for number in range(min(N_TRAININGS, n_frames // count))
+    ]
 
 
 def with_small(frames: list[LabelledFrame], small: list[LabelledFrame]) -> list[LabelledFrame]:

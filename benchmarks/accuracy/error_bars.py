@@ -91,10 +91,11 @@ def error_bars(laboratory: Laboratory) -> Iterator[ErrorBar]:
     frames = laboratory.frames(first, N_FRAMES[laboratory.system.name])
     small_frames = laboratory.small_frames(first, N_TRAININGS)
     proposed = as_proposed(laboratory)
-    expansions = ((OWN, proposed), (ONE_SMALL, proposed), (LATTICE, laboratory.supercell))
+    with_one = f"{OWN}{ONE_SMALL}"
+    expansions = ((OWN, proposed), (with_one, proposed), (LATTICE, laboratory.supercell))
     for program, supercell in expansions:
         rows = on_expansion(supercell, frames)
-        small = on_expansion(supercell, small_frames) if program == ONE_SMALL else []
+        small = on_expansion(supercell, small_frames) if program == with_one else []
         for count in TRAINING_COUNTS:
             n_trainings = min(N_TRAININGS, len(rows) // count)
             own = [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase.geometry import find_mic
 
-from benchmarks.training.trainings import command
+from benchmarks.command_line import command
 from mlff_dyn.store.model_file import read_model
 from mlff_dyn.store.trajectory import read_trajectory
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
 import time
 from collections import defaultdict
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import ase.io
 import numpy as np
-import yaml
 
 from benchmarks.accuracy.laboratory import Laboratory
+from benchmarks.command_line import command, prepare
 from benchmarks.training.published import train_published
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
@@ -26,8 +22,6 @@ from mlff_dyn.training.exploration import QUIET
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-    from ase import Atoms
 
     from benchmarks.training.materials import Material
     from mlff_dyn.kernels.dynamics import MdKernel
@@ -166,7 +160,7 @@ def run_training(workbench: Workbench, criterion: str, seed: int, folder: Path) 
     """
     limit = workbench.limit / (NEAR if criterion == "trajectory" else 1.0)
     settings = _configuration(workbench.material, criterion, seed, limit)
-    configuration = _prepare(folder, workbench.laboratory.atoms, settings)
+    configuration = prepare(folder, workbench.laboratory.atoms, settings)
     answer_path = folder / "training.json"
     if answer_path.exists():
         return replace(_read(answer_path), limit=limit)
@@ -218,34 +212,12 @@ def _sampler(material: Material, limit: float, frames: Path, torus: Torus) -> Md
     """Force field of a training that held-out frames come from."""
     folder = frames / f"{material.system.name.replace(' ', '-')}-sampling"
     settings = _configuration(material, CRITERIA[0], 0, limit)
-    configuration = _prepare(folder, material.system.make_atoms(), settings)
+    configuration = prepare(folder, material.system.make_atoms(), settings)
     answer = command("train", configuration)
     if answer.get("status") != "converged":
         raise RuntimeError(f"{material.system.name}: the training for its held-out frames did not converge")
     force_field, _ = read_model(folder / "run/model.h5")
     return force_field.on(torus).kernel
-
-
-def _prepare(folder: Path, atoms: Atoms, settings: dict[str, Any]) -> Path:
-    """Write a configuration into a folder, which is emptied if it holds another."""
-    text, configuration = yaml.safe_dump(settings), folder / "config.yaml"
-    if configuration.exists() and configuration.read_text(encoding="utf-8") != text:
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    ase.io.write(folder / "POSCAR", atoms, format="vasp", direct=True)
-    configuration.write_text(text, encoding="utf-8")
-    return configuration
-
-
-def command(verb: str, configuration: Path, *options: str) -> dict[str, Any]:
-    """Answer of a command; empty where it has none, and what it said instead is passed on."""
-    words = [sys.executable, "-m", "mlff_dyn", verb, str(configuration), "--json", "-q", *options]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if not done.stdout:
-        print(
-            f"{verb} {configuration}: {done.returncode}: {done.stderr.strip()}", file=sys.stderr, flush=True
-        )
-    return dict(json.loads(done.stdout)) if done.stdout else {}
 
 
 def _read(path: Path) -> Run:
