@@ -6,20 +6,20 @@ from mlff_dyn.config.schema import TrainingConfig
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("given", "expected", "n"),
     [
-        ({}, "rattle"),
-        ({"criterion": {"kind": "random"}, "initial": {"n": 2}}, "rattle"),
-        ({"criterion": {"kind": "observable"}}, "springs"),
-        ({"criterion": {"kind": "observable"}, "initial": {"n": 2}}, "springs"),
-        ({"criterion": {"kind": "observable"}, "initial": {"kind": "rattle"}}, "rattle"),
-        ({"initial": {"kind": "springs"}}, "springs"),
+        ({}, "rattle", 3),
+        ({"criterion": {"kind": "random"}, "initial": {"n": 2}}, "rattle", 2),
+        ({"criterion": {"kind": "observable"}}, "springs", 2),
+        ({"criterion": {"kind": "observable"}, "initial": {"n": 5}}, "springs", 5),
+        ({"criterion": {"kind": "observable"}, "initial": {"kind": "rattle"}}, "rattle", 3),
+        ({"initial": {"kind": "springs"}}, "springs", 3),
     ],
 )
-def test_an_observable_begins_with_springs(given: dict[str, object], expected: str) -> None:
+def test_an_observable_begins_with_springs(given: dict[str, object], expected: str, n: int) -> None:
     """And what is valid already stays as it is."""
     known = TrainingConfig.model_validate(given)
-    assert known.initial.kind == expected
+    assert (known.initial.kind, known.initial.n) == (expected, n)
     assert TrainingConfig.model_validate(known) is known
 
 
