@@ -32,8 +32,8 @@ def initial_for_criterion(training: object) -> object:
     """Values of section `training` with the first structures that suit its criterion, if no kind is given.
 
     A conductivity depends on long waves, of which independent displacements tell little. That of BAs
-    (SevenNet-0, ten trainings) errs by 6 instead of 11 % after the first calculation (rms of its logarithm 0.09
-    instead of 0.27), after four by 5 % with two and by 8 % with three of them before thermal motion.
+    (SevenNet-0, ten trainings) errs by 6 instead of 11 % after the first calculation (rms of its logarithm
+    0.09 instead of 0.27), after four by 5 % with two and by 8 % with three of them before thermal motion.
     """
     if not isinstance(training, dict):
         return training
