@@ -20,6 +20,16 @@ Frames = Annotated[
 ]
 Number = Annotated[int, typer.Option("--n", metavar="N", min=1, help="How many frames to choose.")]
 Stride = Annotated[int, typer.Option("--stride", metavar="N", min=1, help="Look at every N-th frame.")]
+Scale = Annotated[
+    float,
+    typer.Option(
+        "--scale",
+        metavar="FACTOR",
+        min=1e-3,
+        help="Take the frames with their displacements times this: 0.3 brings those of thermal motion near "
+        "rest, which tells phonons best.",
+    ),
+]
 Write = Annotated[
     Path | None,
     typer.Option(
@@ -38,6 +48,7 @@ def score(
     *,
     n: Number = 8,
     stride: Stride = 1,
+    scale: Scale = 1.0,
     write: Write = None,
 ) -> None:
     """Say how wrong the force field is in each frame, and which frames to calculate next."""
@@ -49,6 +60,13 @@ def score(
     from mlff_dyn.workflows.labels.score import score as score_frames
 
     report = score_frames(
-        found, file, n=n, stride=stride, output=write, dry_run=given.dry_run, progress=given.progress
+        found,
+        file,
+        n=n,
+        stride=stride,
+        scale=scale,
+        output=write,
+        dry_run=given.dry_run,
+        progress=given.progress,
     )
     given.finish(report)

@@ -60,6 +60,7 @@ def score(
     output: Path | None,
     dry_run: bool,
     progress: Progress,
+    scale: float = 1.0,
 ) -> ScoreReport:
     """Expected errors of the frames of a file, and those whose calculation would teach most.
 
@@ -78,6 +79,8 @@ def score(
     dry_run : bool
         Write nothing.
     progress : Progress
+    scale : float
+        Factor on the displacements of the frames.
 
     Raises
     ------
@@ -90,13 +93,14 @@ def score(
     if output is not None and config is None:
         raise UsageError("--write needs the engine of a configuration", fix="give CONFIG.yaml instead")
     force_field = read_model(source)[0] if isinstance(source, Path) else Workspace(source).read_model()
-    found, strangers, damage = _score_frames(force_field, file, stride, progress)
+    found, strangers, damage = _score_frames(force_field, file, stride, scale, progress)
     labelled = _labelled(force_field, source)
     found = [_if_new(each, labelled) for each in found]
     chosen, expected = _choose(force_field, labelled, found, n)
     written: list[Path] = []
     if output is not None and config is not None:
-        written = _write(config, output, file, chosen, dry_run=dry_run)
+        name = file.name.split(".")[0] + ("" if scale == 1.0 else f"-times-{scale:g}")
+        written = _write(config, output / name, file, chosen, dry_run=dry_run)
     every = sorted([*strangers, *(each.score for each in found)], key=lambda each: each.frame)
     return ScoreReport(
         status="dry run" if dry_run else "done",
@@ -110,7 +114,7 @@ def score(
 
 
 def _score_frames(
-    force_field: ForceField, file: Path, stride: int, progress: Progress
+    force_field: ForceField, file: Path, stride: int, scale: float, progress: Progress
 ) -> tuple[list[_Scored], list[FrameScore], list[str]]:
     """Frames of the crystal with their errors, those that are not of it, and where the file is damaged."""
     crystal = force_field.basis.crystal
@@ -126,6 +130,7 @@ def _score_frames(
             except DataError as error:
                 strangers.append(FrameScore(number, outside=error.message))
                 continue
+            match = replace(match, displacements=scale * match.displacements)
             found.append(_Scored(match, _score(force_field, number, match)))
             progress.update(number)
     except DataError as error:
@@ -228,14 +233,17 @@ def _labelled(force_field: ForceField, source: Path | Config) -> list[LabelledFr
     return frames_of_snapshots(path, read_snapshots(path), force_field.expansion)
 
 
-def _write(config: Config, output: Path, file: Path, chosen: list[_Scored], *, dry_run: bool) -> list[Path]:
-    """Write inputs of the engine, each complete when its directory appears; those that are there stay."""
+def _write(config: Config, start: Path, file: Path, chosen: list[_Scored], *, dry_run: bool) -> list[Path]:
+    """Write inputs of the engine, each complete when its directory appears; those that are there stay.
+
+    The names of the directories begin with that of ``start`` and lie beside it.
+    """
     engine = create_engine(**config.require_engine().model_dump())
     structures: dict[Path, Atoms] = {}
     for each in chosen:
         atoms = displaced_atoms(each.match.torus, each.match.displacements, each.match.strain)
         atoms.info = {"reason": REASON, "file": str(file), "step": each.score.frame}
-        structures[output / f"{file.name.split('.')[0]}-{each.score.frame:06d}"] = atoms
+        structures[start.with_name(f"{start.name}-{each.score.frame:06d}")] = atoms
     for directory, atoms in structures.items():
         if directory.exists() and not is_ready(engine, atoms, directory):
             raise UsageError(

@@ -24,7 +24,7 @@ from mlff_dyn.workflows.training.label_checks import (
     energy_supports_forces,
     misfit_has_its_energy,
 )
-from mlff_dyn.workflows.training.outgrown import first_and_moving, fit_without_outgrown
+from mlff_dyn.workflows.training.outgrown import first_and_moving, fit_without_outgrown, tell_untested_rest
 from mlff_dyn.workflows.training.outliers import (
     Contradiction,
     describe_misfit,
@@ -252,7 +252,9 @@ class Learner:
         again = [f"calculation {label.calculation}: {label.reason}" for label in known if label.is_second]
         fitted = self.force_field()
         of_fit = [*check_fit(self.workspace.dataset_path, fitted), *self._check_atoms(fitted)]
-        return [*findings.warnings, *again, *of_fit]
+        amplitudes = [row.amplitude_angstrom for row in self.data.rows]
+        of_rest = tell_untested_rest(amplitudes, fitted.basis.orders)
+        return [*findings.warnings, *again, *of_fit, *of_rest]
 
     def learn(self, snapshots: Sequence[Snapshot]) -> None:
         """Predict new snapshots, record both errors, then train on all of them.

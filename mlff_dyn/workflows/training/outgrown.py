@@ -46,12 +46,16 @@ class OutgrownLimits:
         thermal ones of a temperature and of nine times of it are not.
     most_held_out : int
         Frames of motion that are held out in turn, of many.
+    near_rest : float
+        Amplitude over the largest of all frames below which a frame tells of derivatives at rest what those
+        of the largest amplitude do not.
     """
 
     fewest: int = 2
     most: int = 4
     small: float = 1.0 / 3.0
     most_held_out: int = 16
+    near_rest: float = 0.6
 
 
 OUTGROWN_LIMITS = OutgrownLimits()
@@ -130,6 +134,31 @@ def first_and_moving(
     moving = sorted([*of_dynamics, *(k for k in given if amplitudes[k] >= least)])
     is_made = len(given) < len(labels) and len(moving) > limits.most
     return first, [] if is_made else moving
+
+
+def tell_untested_rest(
+    amplitudes: Sequence[float], orders: Sequence[int], limits: OutgrownLimits = OUTGROWN_LIMITS
+) -> list[str]:
+    """Say that no frame tests derivatives at rest, if so.
+
+    Parameters
+    ----------
+    amplitudes : sequence of float
+        Of all frames, Å.
+    orders : sequence of int
+        Of the expansion: with 2 alone, what is fitted is no derivative at rest in the first place.
+    limits : OutgrownLimits, optional
+    """
+    if max(orders) == 2 or len(amplitudes) < limits.fewest:
+        return []
+    if min(amplitudes) < limits.near_rest * max(amplitudes):
+        return []
+    text = (
+        "no frame is near rest: what the expansion leaves out there is an assumption in the error bars of "
+        "phonons, elastic constants and conductivities, which a calculation tests and mends (mlff-dyn label "
+        "score CONFIG.yaml FILE --scale 0.3 --n 1 --write run/calculations, then label run and train)"
+    )
+    return [text]
 
 
 def _held_out_error(force_field: ForceField, data: FitData, chosen: Sequence[int]) -> float:

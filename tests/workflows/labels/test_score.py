@@ -167,6 +167,30 @@ def test_chosen_frames_become_inputs_once(project: Path, written: list[Atoms]) -
     assert content(calculations) == before
 
 
+def test_scaled_frames_are_those_of_a_file_with_scaled_displacements(
+    project: Path, written: list[Atoms]
+) -> None:
+    """Which no frame of the data set is, and whose inputs have names of their own."""
+    rest = (copper() * (2, 2, 2)).positions
+    scaled = [each.copy() for each in written]
+    for each in scaled:
+        each.positions = rest + 0.3 * (each.positions - rest)
+    ase.io.write(project / "scaled.traj", scaled)
+    given = (project / "CONFIG.yaml", project / "frames.traj", "--set", f"engine={ENGINE}", "--n", 1)
+    calculations = project / "run" / "calculations"
+    answer = scored(*given, "--scale", 0.3, "--write", calculations)
+    expected = scored(project / "CONFIG.yaml", project / "scaled.traj", "--n", 1)
+    for one, other in zip(answer["frames"], expected["frames"], strict=True):
+        assert one == pytest.approx(other, rel=1e-6)
+    assert [path.name for path in calculations.iterdir()] == [f"frames-times-0.3-{answer['next'][0]:06d}"]
+    (directory,) = calculations.iterdir()
+    atoms, same = ase.io.read(directory / "input.extxyz"), scaled[answer["next"][0] - 1]
+    for each in (atoms, same):
+        each.calc = EMT()
+    assert atoms.get_potential_energy() == pytest.approx(same.get_potential_energy(), abs=1e-9)
+    refused(invoke("label", "score", *given, "--scale", 0), 2, "--scale")
+
+
 def test_what_cannot_be_scored_is_one_line(project: Path, written: list[Atoms]) -> None:
     model = project / "run" / "model.h5"
     refused(invoke("label", "score", model, project / "frames.traj", "--write", "x"), 2, "CONFIG.yaml")

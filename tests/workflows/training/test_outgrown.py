@@ -153,6 +153,20 @@ def test_given_small_displacements_leave_the_fit_where_motion_is_predicted_bette
     assert (folder / "run/model.h5").read_bytes() == model
 
 
+@pytest.mark.parametrize("near_rest", [0.02, 0.06])
+def test_a_set_of_thermal_frames_alone_asks_for_one_near_rest(
+    folder: Path, train: Train, near_rest: float
+) -> None:
+    thermal = emt_snapshots((2, 2, 2), (0.1, 0.09, 0.1), 1)
+    write_snapshots(folder / "given.extxyz", thermal)
+    arguments = ("--static", "--dataset", str(folder / "given.extxyz"), "--run-dir")
+    answer = json.loads(train(*arguments, str(folder / "thermal")).stdout)
+    assert any("no frame is near rest" in each for each in answer["warnings"])
+    write_snapshots(folder / "given.extxyz", [*thermal, *emt_snapshots((2, 2, 2), (near_rest,), 2)])
+    answer = json.loads(train(*arguments, str(folder / "more")).stdout)
+    assert any("no frame is near rest" in each for each in answer["warnings"]) is (near_rest > 0.05)
+
+
 @pytest.fixture
 def soft_at_rest(folder: Path, train: Train) -> Path:
     """Run directory of frames whose small displacements, which leave the fit, have forces of 0.6 the size."""
