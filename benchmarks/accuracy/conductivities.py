@@ -48,7 +48,10 @@ N_SAMPLES = 8
 MESH = (7, 7, 7)
 KELVIN = 300.0
 OWN = "mlff_dyn"
+SMALL = 0.3
+"""Of thermal displacements, in cells that tell order 2 at rest from what higher orders make of it."""
 THERMAL = ""
+HALF = ", half the displacements"
 ONE_SMALL = ", one cell of small displacements"
 OWN_CELLS = ", cells that a training chooses"
 OF_OWN_CELLS = 4
@@ -130,7 +133,7 @@ def conductivities(laboratory: Laboratory, *, with_peers: bool) -> Iterator[Cond
         (THERMAL, wider),
         (ONE_SMALL, proposed),
     ]
-    plans += [(OWN_CELLS, each) for each in (proposed, *peers)]
+    plans += [(cells, each) for cells in (HALF, OWN_CELLS) for each in (proposed, *peers)]
     for cells, program in plans:
         for count in TRAINING_COUNTS:
             sets = cells_of_trainings(laboratory, cells, count)
@@ -144,13 +147,16 @@ def conductivities(laboratory: Laboratory, *, with_peers: bool) -> Iterator[Cond
 
 
 def cells_of_trainings(laboratory: Laboratory, cells: str, count: int) -> list[list[LabelledFrame]]:
-    """Cells of each training: thermal ones, with one of small displacements, or those that it calculates."""
+    """Cells of each training: thermal ones as they are, halved or with a small one, or those that it chooses."""
     if cells == OWN_CELLS:
         seeds = range(1, N_TRAININGS + 1) if count <= OF_OWN_CELLS else ()
         return [own_cells(laboratory, OF_OWN_CELLS, seed)[:count] for seed in seeds]
     kelvin, n_frames = laboratory.system.temperatures_kelvin[0], N_FRAMES[laboratory.system.name]
-    frames = laboratory.frames(kelvin, n_frames)
-    small = laboratory.small_frames(kelvin, N_TRAININGS) if cells == ONE_SMALL else []
+    if cells == HALF:
+        frames = laboratory.scaled_frames(kelvin, n_frames, 0.5)
+    else:
+        frames = laboratory.frames(kelvin, n_frames)
+    small = laboratory.scaled_frames(kelvin, N_TRAININGS, SMALL) if cells == ONE_SMALL else []
     return [
         with_small(frames[number * count : (number + 1) * count], small[number : number + 1])
         for number in range(min(N_TRAININGS, n_frames // count))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from phonopy.physical_units import get_physical_units
 
-from benchmarks.accuracy.conductivities import ONE_SMALL, as_proposed, with_small
+from benchmarks.accuracy.conductivities import ONE_SMALL, SMALL, as_proposed, with_small
 from benchmarks.accuracy.finite_differences import STEP_ANGSTROM, FiniteDifferences
 from benchmarks.accuracy.measures import LATTICE, OWN, on_expansion, rms
 from mlff_dyn.model.fitting.fit import fit_force_field
@@ -89,7 +89,7 @@ def error_bars(laboratory: Laboratory) -> Iterator[ErrorBar]:
     truth, one_step = ({**values, **elastic} for values in steps)
     first = laboratory.system.temperatures_kelvin[0]
     frames = laboratory.frames(first, N_FRAMES[laboratory.system.name])
-    small_frames = laboratory.small_frames(first, N_TRAININGS)
+    small_frames = laboratory.scaled_frames(first, N_TRAININGS, SMALL)
     proposed = as_proposed(laboratory)
     with_one = f"{OWN}{ONE_SMALL}"
     expansions = ((OWN, proposed), (with_one, proposed), (LATTICE, laboratory.supercell))

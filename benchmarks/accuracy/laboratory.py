@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from benchmarks.accuracy.systems import System
     from mlff_dyn.kernels.dynamics import MdKernel
 
-SMALL = 0.3
-"""Of thermal displacements, in cells that tell order 2 at rest from what higher orders make of it."""
 _RATTLED = 4
 _RATTLE_ANGSTROM = 0.05
 _EQUILIBRATION_FEMTOSECONDS = 1500.0
@@ -114,13 +112,13 @@ class Laboratory:
             write_snapshots(path, snapshots)
         return [self.labelled(snapshot) for snapshot in snapshots[:count]]
 
-    def small_frames(self, temperature_kelvin: float, count: int) -> list[LabelledFrame]:
-        """The first of `frames` with `SMALL` times their displacements; kept like those."""
-        path = self.path(f"{temperature_kelvin:g}K-small.extxyz")
+    def scaled_frames(self, temperature_kelvin: float, count: int, scale: float) -> list[LabelledFrame]:
+        """The first of `frames` with so many times their displacements; kept like those."""
+        path = self.path(f"{temperature_kelvin:g}K-times-{scale:g}.extxyz")
         snapshots = list(read_snapshots(path)) if path.exists() else []
         if len(snapshots) < count:
             thermal = self.frames(temperature_kelvin, count)[len(snapshots) :]
-            snapshots += [self._label(SMALL * frame.displacements) for frame in thermal]
+            snapshots += [self._label(scale * frame.displacements) for frame in thermal]
             write_snapshots(path, snapshots)
         return [self.labelled(snapshot) for snapshot in snapshots[:count]]
 

@@ -8,7 +8,7 @@ from ase.build import bulk
 from ase.io import read
 
 from benchmarks.accuracy.conductivities import with_small
-from benchmarks.accuracy.laboratory import SMALL, Laboratory
+from benchmarks.accuracy.laboratory import Laboratory
 from benchmarks.accuracy.measures import LATTICE, OWN, both_expansions, on_expansion
 from benchmarks.accuracy.polymlp import SIZES, PolymlpStructures, new_model
 from benchmarks.accuracy.recorded import HOT_TIN_SELENIDE
@@ -43,18 +43,18 @@ def test_both_expansions_see_the_same_frames(tmp_path) -> None:
         np.testing.assert_array_equal(same.forces, frame.forces)
 
 
-def test_small_frames_are_thermal_ones_scaled(tmp_path) -> None:
+def test_scaled_frames_are_thermal_ones_scaled(tmp_path) -> None:
     """Copper of 32 atoms: forces near a third, kept for the second call, in place of the last frame."""
     copper = next(each for each in SYSTEMS if each.name == "Cu EMT 2-3")
     harmonic = replace(copper, supercell=(2, 2, 2), cutoffs={2: "full"})
     laboratory = Laboratory(harmonic, tmp_path).sampled_by_a_force_field()
     thermal = laboratory.frames(300, 2)
-    small = laboratory.small_frames(300, 1)
-    np.testing.assert_allclose(small[0].displacements, SMALL * thermal[0].displacements, atol=1e-6)
+    small = laboratory.scaled_frames(300, 1, 0.3)
+    np.testing.assert_allclose(small[0].displacements, 0.3 * thermal[0].displacements, atol=1e-6)
     np.testing.assert_allclose(
-        np.linalg.norm(small[0].forces), SMALL * np.linalg.norm(thermal[0].forces), rtol=0.1
+        np.linalg.norm(small[0].forces), 0.3 * np.linalg.norm(thermal[0].forces), rtol=0.1
     )
-    np.testing.assert_array_equal(laboratory.small_frames(300, 1)[0].forces, small[0].forces)
+    np.testing.assert_array_equal(laboratory.scaled_frames(300, 1, 0.3)[0].forces, small[0].forces)
     assert with_small(thermal, small) == [thermal[0], small[0]]
     assert with_small(thermal, []) == thermal
 
