@@ -147,7 +147,7 @@ def conductivities(laboratory: Laboratory, *, with_peers: bool) -> Iterator[Cond
 
 
 def cells_of_trainings(laboratory: Laboratory, cells: str, count: int) -> list[list[LabelledFrame]]:
-    """Cells of each training: thermal ones as they are, halved or with a small one, or those that it chooses."""
+    """Cells of each training: thermal ones as they are, halved or with a small one, or its own choice."""
     if cells == OWN_CELLS:
         seeds = range(1, N_TRAININGS + 1) if count <= OF_OWN_CELLS else ()
         return [own_cells(laboratory, OF_OWN_CELLS, seed)[:count] for seed in seeds]
