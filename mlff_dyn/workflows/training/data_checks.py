@@ -346,7 +346,7 @@ def _name_set_aside(path: Path, snapshots: Sequence[Snapshot]) -> list[str]:
     if numbers:
         labels = "they are" if len(numbers) > 1 else "it is"
         reason = snapshots[numbers[0] - 1].provenance.set_aside_because
-        lines.append(f"{path}, {_frames(numbers)}: {reason}; {labels} set aside")
+        lines.append(f"{path}, {_frames(numbers)}: {reason}; {labels} set aside but for derivatives at rest")
     return lines
 
 
