@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -129,7 +129,7 @@ def judge_observables(
     chosen : mapping
         Settings of each by its name; None: not asked for.
     """
-    found = []
+    sampling, found = replace(sampling, force_field=sampling.force_field.at_rest), []
     for name, settings in chosen.items():
         if settings is not None:
             limit = next(value for key, value in settings.items() if key.startswith("limit"))

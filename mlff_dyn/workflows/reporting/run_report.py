@@ -310,7 +310,7 @@ def _accuracy(workspace: Workspace, force_field: ForceField, album: _Album) -> l
 
 
 def _phonons(workspace: Workspace, force_field: ForceField, album: _Album) -> list[Part]:
-    found = dispersion(force_field, workspace.training_torus)
+    found = dispersion(force_field.at_rest, workspace.training_torus)
     largest = float(found.sds_thz.max())
     path, cells = found.path, workspace.training_torus
     unstable = "" if found.is_stable else " There are imaginary frequencies, drawn below zero."

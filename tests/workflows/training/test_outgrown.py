@@ -21,6 +21,7 @@ from mlff_dyn.report.progress import NullProgress
 from mlff_dyn.store.dataset import read_snapshots, write_snapshots
 from mlff_dyn.store.model_file import read_model
 from mlff_dyn.store.provenance import Provenance
+from mlff_dyn.workflows.convergence.chosen_observables import Sampling, judge_observables
 from mlff_dyn.workflows.export import export
 from mlff_dyn.workflows.phonons.phonons import phonons
 from mlff_dyn.workflows.phonons.phonons_report import PhononsReport
@@ -211,6 +212,9 @@ def test_phonons_and_exported_force_constants_are_those_at_rest(soft_at_rest: Pa
     answer = phonons(soft_at_rest, dry_run=False, force=False, progress=NullProgress())
     assert isinstance(answer, PhononsReport)
     assert answer.frequency_max_thz == pytest.approx(at_rest, rel=0.02)
+    asked = {"frequencies": {"q_points": [[0.5, 0.0, 0.5]], "limit_terahertz": None}}
+    (verdict,) = judge_observables(Sampling(force_field, torus, n_samples=2, seed=1), asked)
+    assert max(map(max, verdict.values)) == pytest.approx(at_rest, rel=0.02)
     export(soft_at_rest, format="phonopy", output=tmp_path / "phonopy", force=False)
     for folder in (soft_at_rest / "phonons", tmp_path / "phonopy"):
         written = phonopy.load(folder / "phonopy_params.yaml", log_level=0)
