@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlff_dyn.kernels.slot_atoms import TorusSlots
+    from mlff_dyn.lattice.crystal import Crystal
     from mlff_dyn.lattice.torus import Torus
 
 _NORMAL_SIXTHS = 21.0
@@ -90,13 +91,11 @@ def bonded_atoms(torus: Torus, bond_factor: float = LATTICE_LIMITS.bond_factor) 
     crystal = torus.crystal
     sites, slots, vectors = [], [], []
     for site in range(crystal.n_sites):
-        reach = 2.0 * crystal.nearest_neighbor_distance
-        codes, positions = neighbors(crystal, site, reach)
-        distances = np.linalg.norm(positions - crystal.positions[site], axis=1)
-        while len(distances) < 2:
+        reach = max(2.0, bond_factor) * crystal.nearest_neighbor_distance
+        codes, positions, distances = _around(crystal, site, reach)
+        while len(distances) < 2 or bond_factor * np.partition(distances, 1)[1] > reach:
             reach *= 1.5
-            codes, positions = neighbors(crystal, site, reach)
-            distances = np.linalg.norm(positions - crystal.positions[site], axis=1)
+            codes, positions, distances = _around(crystal, site, reach)
         shortest = np.partition(distances, 1)[1]
         is_bonded = (distances > 0.5 * shortest) & (distances <= bond_factor * shortest)
         slots.append(np.column_stack(decode(codes[is_bonded], crystal.n_sites)))
@@ -104,6 +103,14 @@ def bonded_atoms(torus: Torus, bond_factor: float = LATTICE_LIMITS.bond_factor) 
         vectors.append(positions[is_bonded] - crystal.positions[site])
     partners = torus.slot_atoms(np.concatenate(slots))
     return Bonds(torus, np.concatenate(sites), partners, np.concatenate(vectors))
+
+
+def _around(
+    crystal: Crystal, site: int, reach: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Codes, positions and distances of the atoms around a site, itself among them."""
+    codes, positions = neighbors(crystal, site, reach)
+    return codes, positions, np.linalg.norm(positions - crystal.positions[site], axis=1)
 
 
 def relative_amplitude(

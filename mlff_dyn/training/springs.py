@@ -9,10 +9,11 @@ across them, weaker with distance.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.sparse import bsr_matrix
+from scipy.sparse import bsr_matrix, coo_matrix
+from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import cg
 
 from mlff_dyn.lattice.bonds import bonded_atoms
@@ -35,7 +36,8 @@ class Springs:
     decay : float
         Power of the shortest bond over the distance.
     reach : float
-        Longest distance over the shortest bond.
+        Longest distance over the shortest bond of an atom; longer where that leaves parts that nothing holds
+        together, as molecules.
     tolerance : float
         Of the solution, relative.
     """
@@ -82,17 +84,38 @@ def spring_displacements(
 
 def _elongations(torus: Torus, springs: Springs) -> bsr_matrix:
     """B, shape (3 n_springs, 3 n_atoms); a pair of an atom with its own image has none."""
-    blocks, columns = [], []
-    for pairs in bonded_atoms(torus, springs.reach).pieces():
-        distances = np.linalg.norm(pairs.vectors, axis=1)
-        shortest = np.full(torus.n_atoms, np.inf)
-        np.minimum.at(shortest, pairs.first, distances)
-        roots = (shortest[pairs.first] / distances) ** (0.5 * springs.decay)
-        along = np.einsum("pi,pj->pij", pairs.vectors, pairs.vectors) / distances[:, None, None] ** 2
-        root = along + np.sqrt(springs.across) * (np.eye(3) - along)
-        blocks.append(roots[:, None, None] * root)
-        columns.append(np.column_stack([pairs.first, pairs.second]))
-    block, pair = np.concatenate(blocks), np.concatenate(columns)
-    signed = np.stack([-block, block], axis=1).reshape(-1, 3, 3)
-    starts = 2 * np.arange(len(pair) + 1)
-    return bsr_matrix((signed, pair.ravel(), starts), shape=(3 * len(pair), 3 * torus.n_atoms))
+    reach, pairs = springs.reach, _pairs(torus, springs.reach)
+    while not _is_whole(pairs, torus.n_atoms):
+        reach *= 1.5
+        pairs = _pairs(torus, reach)
+    distances = np.linalg.norm(pairs.vectors, axis=1)
+    shortest = np.full(torus.n_atoms, np.inf)
+    np.minimum.at(shortest, pairs.first, distances)
+    roots = (shortest[pairs.first] / distances) ** (0.5 * springs.decay)
+    along = np.einsum("pi,pj->pij", pairs.vectors, pairs.vectors) / distances[:, None, None] ** 2
+    blocks = roots[:, None, None] * (along + np.sqrt(springs.across) * (np.eye(3) - along))
+    signed = np.stack([-blocks, blocks], axis=1).reshape(-1, 3, 3)
+    atoms, starts = np.column_stack([pairs.first, pairs.second]), 2 * np.arange(len(distances) + 1)
+    return bsr_matrix((signed, atoms.ravel(), starts), shape=(3 * len(distances), 3 * torus.n_atoms))
+
+
+class _Pairs(NamedTuple):
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    vectors: NDArray[np.float64]
+
+
+def _pairs(torus: Torus, reach: float) -> _Pairs:
+    """Pairs of atoms closer than a multiple of the shortest bond of the first one."""
+    found = list(bonded_atoms(torus, reach).pieces())
+    first, second, vectors = (
+        np.concatenate([getattr(each, name) for each in found]) for name in _Pairs._fields
+    )
+    return _Pairs(first, second, vectors)
+
+
+def _is_whole(pairs: _Pairs, n_atoms: int) -> bool:
+    """Whether pairs hold all atoms together."""
+    ones = np.ones(len(pairs.first), dtype=bool)
+    graph = coo_matrix((ones, (pairs.first, pairs.second)), shape=(n_atoms, n_atoms))
+    return int(connected_components(graph, directed=False)[0]) == 1

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk, graphene
 
 from mlff_dyn.lattice.bonds import bonded_atoms
@@ -16,11 +17,14 @@ def torus_of(kind: str) -> Torus:
         layer = graphene(vacuum=8.0)
         layer.pbc = (True, True, False)
         return input_supercell(crystal_of(layer), (4, 4, 1))
+    if kind == "molecules":
+        one = Atoms("N2", positions=[[0.0, 0.0, 0.0], [0.6, 0.6, 0.6]], cell=[4.0, 4.2, 4.4], pbc=True)
+        return input_supercell(crystal_of(one), (2, 2, 2))
     cells = {"zincblende": bulk("BAs", "zincblende", 4.8, cubic=True), "fcc": bulk("Cu", cubic=True)}
     return input_supercell(crystal_of(cells[kind]), (2, 2, 2))
 
 
-@pytest.mark.parametrize("kind", ["zincblende", "fcc", "sheet"])
+@pytest.mark.parametrize("kind", ["zincblende", "fcc", "sheet", "molecules"])
 def test_structures_have_the_size_asked_for_and_no_rigid_shift(kind: str) -> None:
     """The same for the same seed alone."""
     torus = torus_of(kind)
@@ -51,6 +55,15 @@ def stretch(torus: Torus, u: np.ndarray) -> float:
     directions = pairs.vectors / np.linalg.norm(pairs.vectors, axis=1, keepdims=True)
     elongations = np.einsum("pi,pi->p", u[pairs.second] - u[pairs.first], directions)
     return float(np.sqrt(np.mean(elongations**2)))
+
+
+def test_molecules_move_against_each_other() -> None:
+    """More than their atoms do."""
+    torus = torus_of("molecules")
+    u = spring_displacements(torus, 0.02, (1,)).reshape(2, torus.n_cells, 3)
+    middles = u.mean(axis=0)
+    assert np.sqrt(np.mean(middles**2)) > 0.01
+    assert stretch(torus, u.reshape(-1, 3)) < 0.5 * np.sqrt(np.mean(middles**2))
 
 
 def test_the_covariance_is_that_of_thermal_motion() -> None:
