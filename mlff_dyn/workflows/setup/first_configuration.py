@@ -17,6 +17,7 @@ from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.training.proposed_cell import propose_cell
 from mlff_dyn.training.proposed_expansion import EXPANSION_LIMITS, WIDER_LIMITS, propose_expansion
 from mlff_dyn.training.proposed_local import ProposedLocal, SizedLocal, propose_local
+from mlff_dyn.workflows.setup.cell_of_forces import with_cell_of_forces
 from mlff_dyn.workflows.setup.first_born import born_charges_beside
 from mlff_dyn.workflows.setup.first_engine import first_engine
 from mlff_dyn.workflows.setup.vasp_inputs import moments_of_incar
@@ -97,7 +98,7 @@ def first_configuration(structure: Path, folder: Path, overrides: Sequence[str])
         supercell = np.array(first.structure.supercell)
         expansion = wanted.expansion(input_supercell(crystal, supercell))
     else:
-        supercell, expansion = _propose(crystal, wanted, notes)
+        supercell, expansion = _propose(crystal, structure, wanted, notes)
     torus = input_supercell(crystal, supercell)
     notes[_CUTOFFS] = _expansion_notes(torus, wanted, expansion)
     kinds: set[str] = {first.require_engine().kind, other.require_engine().kind}
@@ -169,8 +170,10 @@ def _still_true(notes: Notes, config: Config, values: Mapping[str, Any]) -> Note
     return {key: lines for key, lines in notes.items() if not changed.get(key)}
 
 
-def _propose(crystal: Crystal, wanted: _Wanted, notes: Notes) -> tuple[np.ndarray, ProposedExpansion]:
-    cells = propose_cell(crystal)
+def _propose(
+    crystal: Crystal, structure: Path, wanted: _Wanted, notes: Notes
+) -> tuple[np.ndarray, ProposedExpansion]:
+    cells = with_cell_of_forces(propose_cell(crystal), structure, crystal)
     torus = input_supercell(crystal, cells.proposed.matrix)
     expansion = wanted.expansion(torus)
     lines = [f"This one: {_describe(cells.proposed, expansion)}."]
