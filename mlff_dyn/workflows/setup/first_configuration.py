@@ -13,7 +13,9 @@ from mlff_dyn.config.load import parse_config
 from mlff_dyn.config.template import config_template
 from mlff_dyn.config.yaml_source import format_yaml
 from mlff_dyn.errors import BasisError
+from mlff_dyn.lattice.basis import FULL
 from mlff_dyn.lattice.torus import input_supercell
+from mlff_dyn.lattice.wigner_seitz import largest_safe_cutoff
 from mlff_dyn.training.proposed_cell import propose_cell
 from mlff_dyn.training.proposed_expansion import EXPANSION_LIMITS, WIDER_LIMITS, propose_expansion
 from mlff_dyn.training.proposed_local import ProposedLocal, SizedLocal, propose_local
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from mlff_dyn.config.schema import Config
     from mlff_dyn.lattice.crystal import Crystal
     from mlff_dyn.lattice.torus import Torus
-    from mlff_dyn.training.proposed_cell import TrainingCell
+    from mlff_dyn.training.proposed_cell import CellProposal, TrainingCell
     from mlff_dyn.training.proposed_expansion import ExpansionLimits, ProposedExpansion
 
 Notes = dict[tuple[str, ...], list[str]]
@@ -96,9 +98,9 @@ def first_configuration(structure: Path, folder: Path, overrides: Sequence[str])
         notes[_LOCAL] = [] if local is None else _local_notes(local)
     if first.structure.supercell == other.structure.supercell:
         supercell = np.array(first.structure.supercell)
-        expansion = wanted.expansion(input_supercell(crystal, supercell))
+        expansion, sections = wanted.expansion(input_supercell(crystal, supercell)), {}
     else:
-        supercell, expansion = _propose(crystal, structure, wanted, notes)
+        supercell, expansion, sections = _propose(crystal, structure, wanted, notes)
     torus = input_supercell(crystal, supercell)
     notes[_CUTOFFS] = _expansion_notes(torus, wanted, expansion)
     kinds: set[str] = {first.require_engine().kind, other.require_engine().kind}
@@ -111,6 +113,7 @@ def first_configuration(structure: Path, folder: Path, overrides: Sequence[str])
         "structure": {**file, "supercell": shorten_supercell(_rows(supercell)), **vacuum},
         "expansion": {"cutoffs_angstrom": expansion.cutoffs_angstrom, **expanded},
         "engine": engine,
+        **sections,
     }
     config = _parse(values, structure, folder, overrides)
     return config, config_template(config, folder, _still_true(notes, config, values))
@@ -172,8 +175,9 @@ def _still_true(notes: Notes, config: Config, values: Mapping[str, Any]) -> Note
 
 def _propose(
     crystal: Crystal, structure: Path, wanted: _Wanted, notes: Notes
-) -> tuple[np.ndarray, ProposedExpansion]:
-    cells = with_cell_of_forces(propose_cell(crystal), structure, crystal)
+) -> tuple[np.ndarray, ProposedExpansion, dict[str, Any]]:
+    usual = propose_cell(crystal)
+    cells = with_cell_of_forces(usual, structure, crystal)
     torus = input_supercell(crystal, cells.proposed.matrix)
     expansion = wanted.expansion(torus)
     lines = [f"This one: {_describe(cells.proposed, expansion)}."]
@@ -190,7 +194,18 @@ def _propose(
                 counted += f" with {_flow(other.cutoffs_angstrom)}"
             lines.append(f"{name}: {matrix}: {_describe(cell, other)}, {counted}.")
     notes["structure", "supercell"] = lines
-    return np.array(cells.proposed.matrix), expansion
+    sections = {} if cells is usual else _of_conductivity(crystal, cells, expansion)
+    return np.array(cells.proposed.matrix), expansion, sections
+
+
+def _of_conductivity(crystal: Crystal, cells: CellProposal, expansion: ProposedExpansion) -> dict[str, Any]:
+    """Cells of orders 3 and 2, where the usual training cell holds order 3: it costs far less."""
+    third, second = (np.array(each.matrix) for each in (cells.cheaper or cells.proposed, cells.proposed))
+    reach = expansion.cutoffs_angstrom.get(3, 0.0)
+    if reach == FULL or float(reach) > largest_safe_cutoff(input_supercell(crystal, third)):
+        return {}
+    named = {"supercell": third, "supercell_2": second}
+    return {"conductivity": {name: shorten_supercell(_rows(each)) for name, each in named.items()}}
 
 
 def _expansion_notes(torus: Torus, wanted: _Wanted, chosen: ProposedExpansion) -> list[str]:

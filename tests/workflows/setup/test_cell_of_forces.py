@@ -22,7 +22,7 @@ PROPOSED = ((2, 0, 0), (0, 2, 0), (0, 0, 2))
 
 def first_of(structure: Path) -> tuple[Config, str]:
     config = structure.parent / "c.yaml"
-    small = ["expansion.local=null", "expansion.cutoffs_angstrom={2: 4.0}"]
+    small = ["expansion.local=null", "expansion.cutoffs_angstrom={2: 4.0, 3: 3.0}"]
     options = [word for each in small for word in ("--set", each)]
     result = invoke("init", structure, "-o", config, "--run-dir", structure.parent / "run", *options)
     assert result.exit_code == 0, result.stderr
@@ -62,6 +62,8 @@ def test_forces_of_larger_cells_are_not_lost(
     config, said = first_of(file_of_phonopy(tmp_path, repeats, with_forces=with_forces))
     assert config.structure.supercell == expected
     assert ("of forces in" in said) == (expected != PROPOSED)
+    of_orders = config.conductivity.supercell, config.conductivity.supercell_2
+    assert of_orders == ((None, None) if expected == PROPOSED else (PROPOSED, expected))
 
 
 def test_forces_that_cannot_be_read_are_left_to_training(tmp_path: Path) -> None:
