@@ -90,6 +90,7 @@ def first_configuration(structure: Path, folder: Path, overrides: Sequence[str])
     workspace, notes = Workspace(first), Notes()
     crystal, rules = workspace.crystal, workspace.rotational_sum_rules
     expanded: dict[str, Any] = {}
+    sections: dict[str, Any] = {}
     wanted = _Wanted(rules, first.expansion.local is not None)
     if first.expansion.local != other.expansion.local:
         local = propose_local(crystal, is_at_rest=bool(rules))
@@ -98,7 +99,7 @@ def first_configuration(structure: Path, folder: Path, overrides: Sequence[str])
         notes[_LOCAL] = [] if local is None else _local_notes(local)
     if first.structure.supercell == other.structure.supercell:
         supercell = np.array(first.structure.supercell)
-        expansion, sections = wanted.expansion(input_supercell(crystal, supercell)), {}
+        expansion = wanted.expansion(input_supercell(crystal, supercell))
     else:
         supercell, expansion, sections = _propose(crystal, structure, wanted, notes)
     torus = input_supercell(crystal, supercell)
