@@ -13,10 +13,13 @@ from mlff_dyn.config.load import parse_config
 from mlff_dyn.config.template import config_template
 from mlff_dyn.config.yaml_source import format_yaml
 from mlff_dyn.errors import BasisError
+from mlff_dyn.lattice.basis import FULL
 from mlff_dyn.lattice.torus import input_supercell
+from mlff_dyn.lattice.wigner_seitz import largest_safe_cutoff
 from mlff_dyn.training.proposed_cell import propose_cell
 from mlff_dyn.training.proposed_expansion import EXPANSION_LIMITS, WIDER_LIMITS, propose_expansion
 from mlff_dyn.training.proposed_local import ProposedLocal, SizedLocal, propose_local
+from mlff_dyn.workflows.setup.cell_of_forces import with_cell_of_forces
 from mlff_dyn.workflows.setup.first_born import born_charges_beside
 from mlff_dyn.workflows.setup.first_engine import first_engine
 from mlff_dyn.workflows.setup.vasp_inputs import moments_of_incar
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from mlff_dyn.config.schema import Config
     from mlff_dyn.lattice.crystal import Crystal
     from mlff_dyn.lattice.torus import Torus
-    from mlff_dyn.training.proposed_cell import TrainingCell
+    from mlff_dyn.training.proposed_cell import CellProposal, TrainingCell
     from mlff_dyn.training.proposed_expansion import ExpansionLimits, ProposedExpansion
 
 Notes = dict[tuple[str, ...], list[str]]
@@ -87,6 +90,7 @@ def first_configuration(structure: Path, folder: Path, overrides: Sequence[str])
     workspace, notes = Workspace(first), Notes()
     crystal, rules = workspace.crystal, workspace.rotational_sum_rules
     expanded: dict[str, Any] = {}
+    sections: dict[str, Any] = {}
     wanted = _Wanted(rules, first.expansion.local is not None)
     if first.expansion.local != other.expansion.local:
         local = propose_local(crystal, is_at_rest=bool(rules))
@@ -97,7 +101,7 @@ def first_configuration(structure: Path, folder: Path, overrides: Sequence[str])
         supercell = np.array(first.structure.supercell)
         expansion = wanted.expansion(input_supercell(crystal, supercell))
     else:
-        supercell, expansion = _propose(crystal, wanted, notes)
+        supercell, expansion, sections = _propose(crystal, structure, wanted, notes)
     torus = input_supercell(crystal, supercell)
     notes[_CUTOFFS] = _expansion_notes(torus, wanted, expansion)
     kinds: set[str] = {first.require_engine().kind, other.require_engine().kind}
@@ -110,6 +114,7 @@ def first_configuration(structure: Path, folder: Path, overrides: Sequence[str])
         "structure": {**file, "supercell": shorten_supercell(_rows(supercell)), **vacuum},
         "expansion": {"cutoffs_angstrom": expansion.cutoffs_angstrom, **expanded},
         "engine": engine,
+        **sections,
     }
     config = _parse(values, structure, folder, overrides)
     return config, config_template(config, folder, _still_true(notes, config, values))
@@ -169,8 +174,11 @@ def _still_true(notes: Notes, config: Config, values: Mapping[str, Any]) -> Note
     return {key: lines for key, lines in notes.items() if not changed.get(key)}
 
 
-def _propose(crystal: Crystal, wanted: _Wanted, notes: Notes) -> tuple[np.ndarray, ProposedExpansion]:
-    cells = propose_cell(crystal)
+def _propose(
+    crystal: Crystal, structure: Path, wanted: _Wanted, notes: Notes
+) -> tuple[np.ndarray, ProposedExpansion, dict[str, Any]]:
+    usual = propose_cell(crystal)
+    cells = with_cell_of_forces(usual, structure, crystal)
     torus = input_supercell(crystal, cells.proposed.matrix)
     expansion = wanted.expansion(torus)
     lines = [f"This one: {_describe(cells.proposed, expansion)}."]
@@ -187,7 +195,18 @@ def _propose(crystal: Crystal, wanted: _Wanted, notes: Notes) -> tuple[np.ndarra
                 counted += f" with {_flow(other.cutoffs_angstrom)}"
             lines.append(f"{name}: {matrix}: {_describe(cell, other)}, {counted}.")
     notes["structure", "supercell"] = lines
-    return np.array(cells.proposed.matrix), expansion
+    sections = {} if cells is usual else _of_conductivity(crystal, cells, expansion)
+    return np.array(cells.proposed.matrix), expansion, sections
+
+
+def _of_conductivity(crystal: Crystal, cells: CellProposal, expansion: ProposedExpansion) -> dict[str, Any]:
+    """Cells of orders 3 and 2, where the usual training cell holds order 3: it costs far less."""
+    third, second = (np.array(each.matrix) for each in (cells.cheaper or cells.proposed, cells.proposed))
+    reach = expansion.cutoffs_angstrom.get(3, 0.0)
+    if reach == FULL or float(reach) > largest_safe_cutoff(input_supercell(crystal, third)):
+        return {}
+    named = {"supercell": third, "supercell_2": second}
+    return {"conductivity": {name: shorten_supercell(_rows(each)) for name, each in named.items()}}
 
 
 def _expansion_notes(torus: Torus, wanted: _Wanted, chosen: ProposedExpansion) -> list[str]:
