@@ -12,12 +12,13 @@ from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.force_field import errors_of_variances
 from mlff_dyn.report.answer import DryRun, Report, read_report
+from mlff_dyn.store.json_file import digest
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.store.source import file_digest
 from mlff_dyn.training.criteria.errors import MeanErrors, frame_errors, mean_errors
 from mlff_dyn.training.trusted_region import Motion
 from mlff_dyn.workflows.setup.initialise import write_setup
-from mlff_dyn.workflows.setup.workspace import Workspace, digest
+from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.snapshots import displaced_atoms, frames_of_snapshots
 from mlff_dyn.workflows.stability import coverage_warnings, stability_warnings
 from mlff_dyn.workflows.training.data_checks import check_engines, check_frames
