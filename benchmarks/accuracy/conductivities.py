@@ -42,8 +42,9 @@ if TYPE_CHECKING:
 TRAINING_COUNTS = (1, 2, 4, 8)
 N_FRAMES = {"Si Tersoff": 80, "c-BAs GFN1": 64, "NaCl GFN1": 48, "BAs SevenNet-0": 40}
 N_TRAININGS = 10
-N_TRAININGS_OF_PEERS = 5
+N_TRAININGS_OF_WIDER = 5
 N_SAMPLES = 8
+HIPHIVE_METHODS = ("least-squares", "ardr")
 MESH = (7, 7, 7)
 KELVIN = 300.0
 OWN = "mlff_dyn"
@@ -116,12 +117,10 @@ def conductivities(laboratory: Laboratory, *, with_peers: bool) -> Iterator[Cond
     frames = laboratory.frames(laboratory.system.temperatures_kelvin[0], N_FRAMES[name])
     programs: list[tuple[_Program, int]] = [(OwnConductivity(OWN, as_proposed(laboratory)), N_TRAININGS)]
     if with_peers:
-        programs += [
-            (_Peer(peer, phono3py), N_TRAININGS_OF_PEERS)
-            for peer in (HiphiveFit(laboratory, "least-squares"), SymfcFit(laboratory, phono3py))
-        ]
+        peers = [*(HiphiveFit(laboratory, each) for each in HIPHIVE_METHODS), SymfcFit(laboratory, phono3py)]
+        programs += [(_Peer(peer, phono3py), N_TRAININGS) for peer in peers]
     wider = as_proposed(laboratory, {3: "full"})
-    programs.append((OwnConductivity(WIDER, wider), N_TRAININGS_OF_PEERS))
+    programs.append((OwnConductivity(WIDER, wider), N_TRAININGS_OF_WIDER))
     programs.append((OwnConductivity(ONE_SMALL, as_proposed(laboratory)), N_TRAININGS))
     small_frames = laboratory.small_frames(laboratory.system.temperatures_kelvin[0], N_TRAININGS)
     for program, most in programs:
