@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _VERSION = 1
 _NOT_VALUES = ("status", "up_to_date")
 _REASONS = "null_reasons"
+_UNITS = {"_k": "K", "_megabytes": "MB", "_mebibyte": "MiB"}
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class DryRun(Report):
 
     def rows(self) -> list[tuple[str, str]]:
         """Return a row for each size."""
-        sizes = [(name.replace("_", " "), str(value)) for name, value in self.sizes.items()]
+        sizes = [(_label(name), _text(value)) for name, value in self.sizes.items()]
         return [*self.head, *sizes, *(("warning", line) for line in self.more.get("warnings", ()))]
 
 
@@ -190,3 +191,15 @@ def format_json(values: Mapping[str, object]) -> str:
 def _sealed_text(values: Mapping[str, object]) -> str:
     plain: Any = finite_or_null(to_plain(values))
     return format_json(sealed(plain))
+
+
+def _label(name: str) -> str:
+    """Words of a name, its unit behind a comma."""
+    for ending, unit in _UNITS.items():
+        if name.endswith(ending):
+            return f"{name.removesuffix(ending).replace('_', ' ')}, {unit}"
+    return name.replace("_", " ")
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

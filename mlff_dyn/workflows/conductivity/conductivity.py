@@ -34,6 +34,7 @@ from mlff_dyn.workflows.conductivity.conductivity_rows import (
     cluster_rows,
     cumulative_values,
     curves_of_modes,
+    far_warnings,
     mesh_rows,
     thermal_rows,
 )
@@ -293,7 +294,11 @@ def _report(
         further_calculations=frames_for(variances, settings.error_limit_relative**2 - others),
         limited_by=_limit(row),
         clusters=cluster_rows(shares_by_size(phonons, slopes, reference)),
-        warnings=(*task.model.warnings, *_mesh_warnings(found[-1])),
+        warnings=(
+            *task.model.warnings,
+            *_mesh_warnings(found[-1]),
+            *far_warnings(found[-1], task.transport, reference),
+        ),
         files=(*(f"{name}.{suffix}" for name in _PLOTS for suffix in SUFFIXES), "cumulative.json"),
         directory=str(task.folder.path),
     )
