@@ -24,6 +24,11 @@ for _signal, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.S
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than cores: tests of processes and of Slurm mostly wait."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 @pytest.fixture(autouse=True)
 def package_logger() -> Iterator[None]:
     """Commands take over the log of the package; no other test sees that."""

@@ -43,8 +43,9 @@ if TYPE_CHECKING:
 TRAINING_COUNTS = (1, 2, 4, 8)
 N_FRAMES = {"Si Tersoff": 80, "c-BAs GFN1": 64, "NaCl GFN1": 48, "BAs SevenNet-0": 40}
 N_TRAININGS = 10
-N_TRAININGS_WIDER = 5
+N_TRAININGS_OF_WIDER = 5
 N_SAMPLES = 8
+HIPHIVE_METHODS = ("least-squares", "ardr")
 MESH = (7, 7, 7)
 KELVIN = 300.0
 OWN = "mlff_dyn"
@@ -125,7 +126,7 @@ def conductivities(laboratory: Laboratory, *, with_peers: bool) -> Iterator[Cond
     wider = OwnConductivity(WIDER, as_proposed(laboratory, {3: "full"}))
     peers: list[_Program] = []
     if with_peers:
-        fits = (HiphiveFit(laboratory, "least-squares"), SymfcFit(laboratory, phono3py))
+        fits = [*(HiphiveFit(laboratory, each) for each in HIPHIVE_METHODS), SymfcFit(laboratory, phono3py)]
         peers = [_Peer(fit, phono3py) for fit in fits]
     plans = [
         (THERMAL, proposed),
@@ -138,7 +139,7 @@ def conductivities(laboratory: Laboratory, *, with_peers: bool) -> Iterator[Cond
         for count in TRAINING_COUNTS:
             sets = cells_of_trainings(laboratory, cells, count)
             if program is wider:
-                sets = sets[:N_TRAININGS_WIDER]
+                sets = sets[:N_TRAININGS_OF_WIDER]
             if not sets:
                 continue
             found = [program.conductivity(each, number) for number, each in enumerate(sets)]

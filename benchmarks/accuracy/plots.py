@@ -33,6 +33,7 @@ _SELECTION_STYLES = {
     "i-optimal, one noise": "--",
 }
 _PROGRAM_STYLES = {OWN: ("o-", "C3", 2.2), LATTICE: ("o-", "0.2", 1.2)}
+_OTHER_COLORS = ("C0", "C1", "C2", "C4", "C5", "C6", "C7")
 _COLUMNS = 4
 
 
@@ -133,10 +134,12 @@ def plot_conductivities(path: Path, points: list[ConductivityPoint]) -> None:
     """Logarithm of conductivity over finite differences; bars from the lowest to the highest training."""
     labels = {"ylabel": "100 ln(conductivity / truth)"}
     with _picture(path, points, lambda p: p.system, lambda p: p.program, **labels) as panels:
-        for axis, curves in panels:
+        for panel, (axis, curves) in enumerate(panels):
             axis.axhline(0.0, color="0.6", linewidth=0.8)
             for place, (program, curve) in enumerate(curves.items()):
-                style, color, width = _PROGRAM_STYLES.get(program, ("s--", f"C{place}", 1.2))
+                style, color, width = _PROGRAM_STYLES.get(
+                    program, ("s--", _OTHER_COLORS[place % len(_OTHER_COLORS)], 1.2)
+                )
                 counts = np.array([p.n_calculations for p in curve]) * 1.06 ** (place - len(curves) / 2)
                 middle, low, high = (
                     100.0 * np.log([getattr(p, name) for p in curve])
@@ -156,7 +159,8 @@ def plot_conductivities(path: Path, points: list[ConductivityPoint]) -> None:
             axis.set_yticks([*-ticks[::-1], 0, *ticks])
             axis.yaxis.set_major_formatter("{x:g}")
             axis.minorticks_off()
-            axis.legend(fontsize=6)
+            if panel == 0:
+                axis.legend(fontsize=6)
 
 
 def _size_of_expansion(point: ExpansionPoint) -> str:

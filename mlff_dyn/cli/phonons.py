@@ -25,7 +25,7 @@ def phonons(
     ] = None,
     temperature: Annotated[
         list[float] | None,
-        typer.Option("--temperature", min=1e-3, metavar="K", help="Of --effective; may be repeated."),
+        typer.Option("--temperature", min=0.1, metavar="K", help="Of --effective; may be repeated."),
     ] = None,
 ) -> None:
     """Calculate phonons and thermal properties, at rest and at temperature, with error bars."""

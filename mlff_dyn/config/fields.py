@@ -170,5 +170,5 @@ Supercell = Annotated[Matrix, BeforeValidator(parse_supercell), PlainSerializer(
 OrderCutoffs = Annotated[Cutoffs, BeforeValidator(parse_cutoffs)]
 Stored = Annotated[tuple[Literal["positions", "velocities"], ...], AfterValidator(_check_stored)]
 Temperatures = Annotated[
-    tuple[Annotated[Real, Field(gt=0.0)], ...], Field(min_length=1), AfterValidator(_check_distinct)
+    tuple[Annotated[Real, Field(ge=0.1)], ...], Field(min_length=1), AfterValidator(_check_distinct)
 ]

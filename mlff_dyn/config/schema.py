@@ -412,7 +412,7 @@ class MdConfig(Section):
     supercell: Supercell | None = Field(
         default=None, description="Cell of the dynamics, as `structure.supercell`; null: the training cell."
     )
-    timestep_femtoseconds: Real = Field(default=1.0, gt=0.0, description="Time step.")
+    timestep_femtoseconds: Real = Field(default=1.0, ge=0.005, description="Time step.")
     n_steps: Integer = Field(default=100000, ge=1, description="Length of a trajectory.")
     sample_every: Integer = Field(default=10, ge=1, description="Steps between two stored frames.")
     store: Stored = Field(

@@ -88,6 +88,14 @@ class HarmonicModes:
         return float(np.sqrt(max(0.0, self.squares.max())))
 
     @property
+    def self_force_constants(self) -> NDArray[np.float64]:
+        """Force on a displaced atom of each site, mean of the three directions, eV/Å², shape (n_sites,)."""
+        vectors = np.abs(self.polarizations.reshape(len(self.squares), -1, 3, self.squares.shape[1])) ** 2
+        inertias = self.torus.crystal.masses * AMU_ANGSTROM2_PER_FS2_EV
+        sums = np.einsum("qsaj,qj->s", vectors, self.squares)
+        return np.asarray(inertias * sums / (3.0 * len(self.squares)))
+
+    @property
     def is_vibration(self) -> NDArray[np.bool_]:
         """All modes but the three that move the crystal as a whole."""
         kept = np.ones(self.squares.shape, bool)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 from mlff_dyn.report.tables import print_table
-from mlff_dyn.store.atomic import atomic_write, date_back
-from mlff_dyn.store.json_file import finite_or_null, to_plain
+from mlff_dyn.store.atomic import atomic_write, atomic_write_text, date_back
+from mlff_dyn.store.json_file import finite_or_null, sealed, to_plain, unsealed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _VERSION = 1
 _NOT_VALUES = ("status", "up_to_date")
 _REASONS = "null_reasons"
+_UNITS = {"_k": "K", "_megabytes": "MB", "_mebibyte": "MiB"}
 
 
 @dataclass(frozen=True)
@@ -102,16 +103,16 @@ class DryRun(Report):
 
     def rows(self) -> list[tuple[str, str]]:
         """Return a row for each size."""
-        sizes = [(name.replace("_", " "), str(value)) for name, value in self.sizes.items()]
+        sizes = [(_label(name), _text(value)) for name, value in self.sizes.items()]
         return [*self.head, *sizes, *(("warning", line) for line in self.more.get("warnings", ()))]
 
 
 def write_report(path: Path, report: Report, **more: object) -> None:
-    """Write the JSON object of a report, and further values with it.
+    """Write the JSON object of a report, further values with it, and a digest of all.
 
     An answer of no, one with an exit code, is dated back: to make, the file is there only after a yes.
     """
-    text = format_json({**report.to_json(), **more})
+    text = _sealed_text({**report.to_json(), **more})
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
         if report.exit_code:
@@ -120,12 +121,22 @@ def write_report(path: Path, report: Report, **more: object) -> None:
 
 def read_report(path: Path, kind: type[Report]) -> dict[str, Any]:
     """Read status and values of `write_report`; empty if the file is missing, damaged or of another kind."""
+    content = read_values(path)
+    return content if content.pop("schema", None) == kind.schema() else {}
+
+
+def write_values(path: Path, values: Mapping[str, object]) -> None:
+    """Write values as indented JSON with a digest of them."""
+    atomic_write_text(path, _sealed_text(values))
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """Read values of `write_values`; empty if the file is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    is_report = isinstance(content, dict) and content.pop("schema", None) == kind.schema()
-    return content if is_report else {}
+    return (unsealed(content) if isinstance(content, dict) else None) or {}
 
 
 def print_report(report: Report, *, as_json: bool, stream: TextIO | None = None) -> None:
@@ -175,3 +186,20 @@ def format_json(values: Mapping[str, object]) -> str:
     """
     plain = finite_or_null(to_plain(values))
     return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _sealed_text(values: Mapping[str, object]) -> str:
+    plain: Any = finite_or_null(to_plain(values))
+    return format_json(sealed(plain))
+
+
+def _label(name: str) -> str:
+    """Words of a name, its unit behind a comma."""
+    for ending, unit in _UNITS.items():
+        if name.endswith(ending):
+            return f"{name.removesuffix(ending).replace('_', ' ')}, {unit}"
+    return name.replace("_", " ")
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

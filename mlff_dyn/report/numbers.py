@@ -23,6 +23,11 @@ def format_percent(fraction: float) -> str:
     return f"{100 * fraction:.2f} %"
 
 
+def format_short(value: float) -> str:
+    """Write two digits of a number: ``1200``, ``0.34``."""
+    return f"{float(f'{value:.2g}'):g}"
+
+
 def format_error(value: float, relative: float | None = None, form: str = "#.2g") -> str:
     """Write a force error in eV/Å and, where it is known, relative to the forces: ``0.012 eV/Å (1.20 %)``."""
     return f"{value:{form}} eV/Å" + ("" if relative is None else f" ({format_percent(relative)})")

@@ -1,7 +1,8 @@
-"""JSON files with a format name and a version, written whole or not at all."""
+"""JSON files with a format name, a version and a digest of their content, written whole or not at all."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from _typeshed import DataclassInstance
 
+_SEAL = "content"
 _TYPES: dict[str, tuple[str, tuple[type, ...]]] = {
     "str": ("a text", (str,)),
     "int": ("an integer", (int,)),
@@ -26,7 +28,7 @@ _TYPES: dict[str, tuple[str, tuple[type, ...]]] = {
 
 
 def write_json(path: Path, content: Mapping[str, Any], *, format_name: str, version: int) -> None:
-    """Write a JSON object that opens with its format name and version.
+    """Write a JSON object that opens with its format name and version and ends with its digest.
 
     Doubles are written so that reading gives back the same bits.
 
@@ -46,7 +48,7 @@ def write_json(path: Path, content: Mapping[str, Any], *, format_name: str, vers
     document = {
         "format": format_name,
         "version": version,
-        **{key: to_plain(value) for key, value in content.items()},
+        **sealed(content),
     }
     try:
         text = json.dumps(document, indent=1, allow_nan=False)
@@ -67,7 +69,7 @@ def read_json(path: Path, *, format_name: str, version: int) -> dict[str, Any]:
     Returns
     -------
     dict
-        The content without format and version.
+        The content without format, version and digest; files of before have no digest.
 
     Raises
     ------
@@ -91,7 +93,30 @@ def read_json(path: Path, *, format_name: str, version: int) -> dict[str, Any]:
             f"{path} has version {found_version!r} of {format_name!r}, this program reads up to {version}",
             fix="use a newer mlff-dyn",
         )
-    return {key: value for key, value in document.items() if key not in ("format", "version")}
+    content = unsealed({key: value for key, value in document.items() if key not in ("format", "version")})
+    if content is None:
+        raise DataError(f"{path} is damaged: its contents do not have its digest", fix="remove the file")
+    return content
+
+
+def digest(content: object) -> str:
+    """Short name of plain content: equal content, equal name."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return content as plain Python, and its digest with it."""
+    plain = {str(key): to_plain(value) for key, value in content.items()}
+    return {**plain, _SEAL: digest(plain)}
+
+
+def unsealed(content: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return content of `sealed` without its digest; None if it is of other content.
+
+    What has no digest is returned as it is.
+    """
+    plain = {key: value for key, value in content.items() if key != _SEAL}
+    return plain if content.get(_SEAL, digest(plain)) == digest(plain) else None
 
 
 def to_plain(value: object) -> object:

@@ -31,6 +31,9 @@ from mlff_dyn.store.structure_yaml import is_phonopy_yaml, read_phonopy_cell
 MINIMUM_DISTANCE_ANGSTROM = 0.4
 """Two atoms closer than this overlap: the shortest bond of all, H-H, has 0.74 Å."""
 
+MAXIMUM_DISTANCE_ANGSTROM = 8.0
+"""No nearest neighbors of a crystal are as far apart; those of cesium are 5.2 Å."""
+
 MINIMUM_VOLUME_ANGSTROM3 = 0.1
 
 _PW_NAMELIST = re.compile(rb"^\s*&system\b", re.IGNORECASE | re.MULTILINE)
@@ -198,9 +201,11 @@ def _check_sites(path: Path, atoms: Atoms) -> None:
             f"structure file {path} has a number that is not finite",
             fix="write finite numbers for the cell and every position",
         )
-    if abs(float(np.linalg.det(atoms.cell.array))) < MINIMUM_VOLUME_ANGSTROM3:
+    volume = abs(float(np.linalg.det(atoms.cell.array)))
+    if volume < MINIMUM_VOLUME_ANGSTROM3:
         raise DataError(
-            f"structure file {path} has no three-dimensional cell", fix="give a file with three cell vectors"
+            f"structure file {path} has no three-dimensional cell: its volume is {volume:.2g} Å³",
+            fix="give a file with three cell vectors, in Å",
         )
     if np.any(atoms.numbers < 1):
         raise DataError(
@@ -218,4 +223,9 @@ def _check_distances(path: Path, atoms: Atoms) -> None:
             f"structure file {path} has overlapping atoms: "
             f"{names[0]} and {names[1]} are {distances[worst]:.3f} Å apart",
             fix="remove the duplicate, or check the length unit of the file",
+        )
+    if not len(neighbor_list("d", atoms, MAXIMUM_DISTANCE_ANGSTROM)):
+        raise DataError(
+            f"structure file {path} has no atoms nearer to each other than {MAXIMUM_DISTANCE_ANGSTROM:g} Å",
+            fix="check the length unit of the file, and that it is a crystal",
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mlff_dyn.errors import DataError, located
 from mlff_dyn.lattice.deformation import rotated_back, strained_lattice
-from mlff_dyn.lattice.matching import match_structure
+from mlff_dyn.lattice.other_lengths import match_frame
 from mlff_dyn.model.fitting.labelled_frame import LabelledFrame, labelled_frame
 from mlff_dyn.store.dataset import Snapshot
 from mlff_dyn.store.provenance import Provenance
@@ -43,7 +43,7 @@ def frames_of_snapshots(
         n_without += snapshot.magnetic_moments is None
         with located(_name(path, number, snapshot.provenance)):
             check_periodic(snapshot.periodic, expansion.basis.crystal)
-            match = match_structure(
+            match = match_frame(
                 expansion.basis.crystal,
                 snapshot.cell,
                 snapshot.positions,

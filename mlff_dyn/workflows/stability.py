@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlff_dyn.model.harmonic_modes import imaginary_mode, modes_of_order_2
@@ -15,6 +16,53 @@ if TYPE_CHECKING:
     from mlff_dyn.model.force_field import ForceField, SupercellForceField, TrainingSummary
     from mlff_dyn.model.harmonic_modes import ImaginaryMode
     from mlff_dyn.training.trusted_region import Motion
+
+
+@dataclass(frozen=True)
+class StiffnessLimits:
+    """From where on a crystal is so soft or so stiff that its forces look like another unit.
+
+    Judged is the force on a displaced atom over its displacement, times the square of the distance of nearest
+    neighbors, in the mean over the sites: by trained models 16 eV in NaCl, 29 in Al, 52 in Cu, 77 in c-BAs,
+    87 in Si; by Debye temperatures 6 in Cs, 8 in Na; with Lennard-Jones potentials 3 in Ar, 6 in Xe. In
+    Ry/bohr it is 26 times less. With half of the lower limit c-BAs and Si in Ry/bohr pass, with twice of it
+    Cs and Na are warned of.
+
+    Attributes
+    ----------
+    softest_ev, stiffest_ev : float
+    """
+
+    softest_ev: float = 4.5
+    stiffest_ev: float = 300.0
+
+
+STIFFNESS_LIMITS = StiffnessLimits()
+
+
+def stiffness_warnings(force_field: ForceField, torus: Torus) -> list[str]:
+    """Warn where order 2 of a force field is too soft or too stiff for a crystal; nothing where it is not.
+
+    Forces in another unit that no energy contradicts show by nothing else.
+
+    Parameters
+    ----------
+    force_field : ForceField
+    torus : Torus
+    """
+    modes = modes_of_order_2(force_field.expansion, force_field.posterior.mean, torus)
+    if modes is None:
+        return []
+    distance = torus.crystal.nearest_neighbor_distance
+    stiffness = float(modes.self_force_constants.mean()) * distance**2
+    if STIFFNESS_LIMITS.softest_ev <= stiffness <= STIFFNESS_LIMITS.stiffest_ev:
+        return []
+    like, units = "stiffer than that of any crystal", "meV/Å, kcal/mol/Å or kJ/mol/Å"
+    if stiffness < STIFFNESS_LIMITS.softest_ev:
+        like, units = "softer than that of all but crystals of noble gases", "Ry/bohr or hartree/bohr"
+    highest = f"frequencies up to {modes.frequencies_thz.max():.3g} THz"
+    found = f"order 2 is {like}, with {highest}; if the crystal has others, forces may be in {units}"
+    return [f"{found}: convert them to eV/Å"]
 
 
 def stability_warnings(force_field: ForceField, torus: Torus) -> list[str]:

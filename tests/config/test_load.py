@@ -118,7 +118,10 @@ def test_one_wrong_element_of_a_list_is_one_line(override):
         ("md.temperatures_kelvin=300", "md.temperatures_kelvin: should be a list"),
         ("md.temperatures_kelvin=[]", "md.temperatures_kelvin: should not be empty"),
         ("md.temperatures_kelvin=[300, 300.0]", "a temperature is given twice"),
-        ("md.temperatures_kelvin=[300, -1]", "md.temperatures_kelvin.1: should be greater than 0"),
+        (
+            "md.temperatures_kelvin=[300, -1]",
+            "md.temperatures_kelvin.1: should be greater than or equal to 0.1",
+        ),
         ("md.timestep_femtoseconds=.inf", "md.timestep_femtoseconds: should be a finite number"),
         ("md.ensemble=nph", "'nph' is not one of 'nve', 'nvt', 'npt'"),
         ("engine.kind=vsap", "'vsap' is not one of "),

@@ -40,7 +40,7 @@ FILES = (
     "run/calculations/0002/output.json",
     "run/calculations/0002/result.json",
 )
-TEXT_WITHOUT_CHECKSUM = (".yaml", ".vasp", ".extxyz", ".jsonl", ".json")
+TEXT_WITHOUT_CHECKSUM = (".yaml", ".vasp", ".extxyz", ".jsonl")
 N_VERBS = 3
 """Drawn for each damage."""
 TOLD_OF = "run/train.json"

@@ -47,7 +47,7 @@ Direct
 
 PROGRAM = """#!/bin/bash
 echo "$(basename "$PWD")" >> "$(dirname "$0")/started"
-sleep 2
+sleep 1
 pw.x "$@"
 status=$?
 echo "$(basename "$PWD")" >> "$(dirname "$0")/finished"
@@ -234,7 +234,7 @@ def test_a_failing_calculation_is_named(folder: Path, slurm: dict[str, str]) -> 
     """It fails in the block with the message that it has here; the other one ends first."""
     program = folder / "pw.sh"
     text = program.read_text(encoding="utf-8")
-    program.write_text(text.replace("sleep 2", '[ "$(basename "$PWD")" = 0002 ] && exit 3'), encoding="utf-8")
+    program.write_text(text.replace("sleep 1", '[ "$(basename "$PWD")" = 0002 ] && exit 3'), encoding="utf-8")
     code, errors = ended(folder, start(folder, slurm))
     assert code == 5, errors
     assert "calculations/0002" in errors

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from mlff_dyn.cli.console import RichProgress, stderr
 from mlff_dyn.errors import DataError
-from mlff_dyn.report.answer import format_json
+from mlff_dyn.report.answer import Report, format_json, read_report, write_report
 from mlff_dyn.report.plots import ErrorTrace, plot_convergence, plot_parity
 from mlff_dyn.report.progress import NullProgress, PlainProgress, Progress, TimeLeft
 from mlff_dyn.report.tables import print_table
@@ -52,6 +52,22 @@ def test_json_is_strict() -> None:
         "e": "Å",
     }
     assert text.endswith("}\n")
+
+
+def test_a_mistyped_word_in_an_answer_is_damage_and_answers_of_before_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "answer.json"
+    write_report(path, Report("converged"), line="300 K: converged", known=math.nan, n=np.int64(3))
+    assert read_report(path, Report) == {
+        "status": "converged",
+        "line": "300 K: converged",
+        "known": None,
+        "n": 3,
+    }
+    text = path.read_text()
+    path.write_text(text.replace("300 K: converged", "400 K: converged"))
+    assert read_report(path, Report) == {}
+    path.write_text(json.dumps({key: value for key, value in json.loads(text).items() if key != "content"}))
+    assert read_report(path, Report)["line"] == "300 K: converged"
 
 
 @pytest.mark.parametrize("progress", [NullProgress(), PlainProgress(io.StringIO()), RichProgress()])

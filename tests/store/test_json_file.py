@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -42,3 +44,30 @@ def test_missing_file_and_numbers_that_are_not_finite(tmp_path):
     with pytest.raises(DataError, match="cannot write"):
         write_json(tmp_path / "nan.json", {"value": np.nan}, format_name="test", version=1)
     assert not (tmp_path / "nan.json").exists()
+
+
+CONTENT = {
+    "line": "error 1.5 %: Å",
+    "values": np.array([0.1, -2e-300]),
+    "nested": {"a": None, "n": [1, True]},
+}
+
+
+def test_a_changed_character_is_damage_wherever_it_is(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, CONTENT, format_name="test", version=1)
+    expected = read_json(path, format_name="test", version=1)
+    text = path.read_text()
+    for place, character in enumerate(text):
+        path.write_text(text[:place] + ("8" if character == "7" else "7") + text[place + 1 :])
+        try:
+            found = read_json(path, format_name="test", version=1)
+        except DataError:
+            continue
+        assert {key: found.get(key) for key in expected} == expected
+
+
+def test_files_of_before_have_no_digest(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"format": "test", "version": 1, "line": "as it was"}))
+    assert read_json(path, format_name="test", version=1) == {"line": "as it was"}

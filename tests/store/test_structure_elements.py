@@ -108,7 +108,7 @@ def test_a_cif_file_with_operations_only(tmp_path: Path, hall_number: int) -> No
     lines = [_xyz(r, t) for r, t in zip(operations["rotations"], operations["translations"], strict=True)]
     angles = {81: (90, 100, 90), 82: (90, 100, 90), 433: (90, 90, 120)}
     cell = "".join(
-        f"_cell_length_{axis} {20 if hall_number > 400 else 3 * n}\n"
+        f"_cell_length_{axis} {20 if hall_number > 400 else 2 * n}\n"
         for axis, n in zip("abc", (5, 6, 7), strict=True)
     )
     for name, value in zip(("alpha", "beta", "gamma"), angles.get(hall_number, (90, 90, 90)), strict=True):

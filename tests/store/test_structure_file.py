@@ -98,3 +98,11 @@ def test_partly_occupied_sites(tmp_path):
     assert " 1.0000" in text
     (tmp_path / "a.cif").write_text(text.replace(" 1.0000", " 0.5000"))
     refused(tmp_path / "a.cif", "partly occupied")
+
+
+@pytest.mark.parametrize(("factor", "words"), [(0.1, "volume is"), (100.0, "no atoms nearer")])
+def test_lengths_that_are_no_angstrom_are_refused(tmp_path, factor, words):
+    atoms = bulk("Cu", cubic=True)
+    atoms.set_cell(factor * atoms.cell, scale_atoms=True)
+    atoms.write(tmp_path / "Cu.vasp", format="vasp", direct=True)
+    refused(tmp_path / "Cu.vasp", words)

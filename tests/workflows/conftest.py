@@ -1,6 +1,7 @@
 """Run directories of copper: with a model, trained once on EMT forces by the command line, and without."""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import ase.io
@@ -10,6 +11,7 @@ from typer.testing import CliRunner, Result
 from mlff_dyn.cli.app import app
 from mlff_dyn.config.load import load_config
 from mlff_dyn.config.schema import Config
+from mlff_dyn.report.html_page import Part, Text
 from mlff_dyn.store.dataset import write_snapshots
 from tests.models import copper, emt_snapshots
 from tests.workflows.training_project import Train, command_of, make_project
@@ -63,3 +65,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def train(folder: Path) -> Train:
     """Its command line."""
     return command_of(folder)
+
+
+def outline(parts: Iterable[Part]) -> str:
+    """Parts of a page as text, drawn by `name_of_picture`."""
+    return "".join(part.to_html() for part in parts)
+
+
+def name_of_picture(name: str, _caption: str, _plot: object) -> Text:
+    """Stand in the place of a picture, which takes a second to draw."""
+    return Text(name)

@@ -1,10 +1,14 @@
 """`conductivity`: its answer, its files, what it refuses, and that it goes on where it was interrupted."""
 
 import json
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from mlff_dyn.observables.conductivity.solver import Transport
 from mlff_dyn.store.model_file import read_model, write_model
+from mlff_dyn.workflows.conductivity.conductivity_rows import far_warnings
 from tests.workflows.conftest import invoke
 from tests.workflows.training_project import refused
 
@@ -94,3 +98,19 @@ def test_what_cannot_be_calculated_is_refused_before_anything_is_written(project
     write_model(model, force_field, metadata)
     refused(invoke("conductivity", config, *FEW), 3, "--effective")
     assert not (project / FOLDER).exists()
+
+
+@pytest.mark.parametrize(("far_nanometer", "is_said"), [(1e3, False), (1e6, True)])
+def test_modes_that_hardly_decay_are_named(far_nanometer, is_said):
+    """Half of the conductivity is of one of two modes."""
+    modes = np.zeros((1, 1, 2, 6))
+    modes[..., :3] = 5.0
+    found = SimpleNamespace(
+        mean_free_paths=10.0 * np.array([[[100.0, far_nanometer]]]),
+        frequencies_thz=np.array([[5.0, 20.0]]),
+        linewidths_thz=np.array([[[0.1, 1e-6]]]),
+        other_linewidths_thz=np.zeros((1, 2)),
+        modes=modes,
+    )
+    lines = far_warnings(found, Transport((300.0,)), 0)
+    assert [line.startswith("50 % of the conductivity at 300 K") for line in lines] == [True] * is_said

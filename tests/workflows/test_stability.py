@@ -11,11 +11,13 @@ from ase.build import bulk
 from mlff_dyn.lattice.basis import build_basis
 from mlff_dyn.lattice.torus import input_supercell
 from mlff_dyn.model.force_field import TrainingSummary
+from mlff_dyn.model.harmonic_modes import harmonic_modes
 from mlff_dyn.training.trusted_region import Motion
+from mlff_dyn.units import BOHR_ANGSTROM, HARTREE_EV, RYDBERG_EV
 from mlff_dyn.workflows.md import run_md
 from mlff_dyn.workflows.md.md_report import DONE, UNRELIABLE, MdReport, TrajectorySummary
 from mlff_dyn.workflows.md.trajectory_checks import TRAJECTORY_LIMITS, trajectory_warnings
-from mlff_dyn.workflows.stability import coverage_warnings, stability_warnings
+from mlff_dyn.workflows.stability import coverage_warnings, stability_warnings, stiffness_warnings
 from tests.models import crystal_of, fitted_to_harmonic, spring_hessian
 from tests.workflows.conftest import invoke
 
@@ -54,6 +56,35 @@ def test_imaginary_modes_are_named(across: float, is_stable: bool) -> None:
         assert "20 imaginary modes at the 32 wave vectors" in line
         assert "THz at q = (0.5, " in line
         assert "saddle point" in line
+
+
+UNITS = {
+    "Ry/bohr": BOHR_ANGSTROM / RYDBERG_EV,
+    "hartree/bohr": BOHR_ANGSTROM / HARTREE_EV,
+    "meV/Å": 1000.0,
+    "kcal/mol/Å": 23.06,
+}
+
+
+@pytest.mark.parametrize("unit", ["eV/Å", *UNITS])
+def test_forces_in_another_unit_show_by_how_soft_the_crystal_is(unit: str) -> None:
+    crystal = crystal_of(bulk("Cu", "fcc", a=3.6, cubic=True))
+    torus = input_supercell(crystal, (2, 2, 2))
+    basis = build_basis(crystal, {2: 3.0}, torus)
+    hessian = spring_hessian(torus, {3.6 / np.sqrt(2): (2.0, 0.0)})
+    force_field = fitted_to_harmonic(basis, torus, UNITS.get(unit, 1.0) * hessian)
+    lines = stiffness_warnings(force_field, torus)
+    assert [unit in line for line in lines] == [True] * (unit in UNITS)
+
+
+def test_the_force_on_a_displaced_atom_is_that_of_its_springs() -> None:
+    crystal = crystal_of(bulk("Cu", "fcc", a=3.6, cubic=True))
+    torus = input_supercell(crystal, (2, 2, 2))
+    basis = build_basis(crystal, {2: 3.0}, torus)
+    hessian = spring_hessian(torus, {3.6 / np.sqrt(2): (2.0, 0.3)})
+    force_field = fitted_to_harmonic(basis, torus, hessian)
+    modes = harmonic_modes(force_field.expansion, force_field.posterior.mean, torus)
+    np.testing.assert_allclose(modes.self_force_constants, 12 * (2.0 + 2 * 0.3) / 3, rtol=1e-6)
 
 
 def test_dynamics_beyond_the_data_is_announced() -> None:

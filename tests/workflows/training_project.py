@@ -1,5 +1,6 @@
 """A project of copper that `train` works on: its configuration, its command line, what it has done."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,3 +105,10 @@ def relative_error(folder: Path) -> float:
     atoms.calc = ForceFieldCalculator(model)
     error = atoms.get_forces() - test.forces_ev_per_angstrom
     return float(np.linalg.norm(error) / np.linalg.norm(test.forces_ev_per_angstrom))
+
+
+def change_answer(path: Path, **changes: object) -> None:
+    """Change values of a stored answer as a program of before would have written it, without a digest."""
+    content = json.loads(path.read_text(encoding="utf-8")) | changes
+    del content["content"]
+    path.write_text(json.dumps(content), encoding="utf-8")

@@ -23,17 +23,18 @@ from mlff_dyn.observables.conductivity.meshes import (
 from mlff_dyn.observables.conductivity.parameter_slopes import reference_of
 from mlff_dyn.observables.conductivity.shares import frames_for, shares_by_size, variance_after_frames
 from mlff_dyn.observables.conductivity.solver import LBTE, Conductivity, ThreePhonons, Transport
-from mlff_dyn.report.answer import DryRun, Report, format_json
+from mlff_dyn.report.answer import DryRun, Report, write_values
 from mlff_dyn.report.conductivity_plots import plot_conductivity, plot_cumulative
 from mlff_dyn.report.numbers import format_mesh
 from mlff_dyn.report.plots import SUFFIXES
-from mlff_dyn.store.atomic import atomic_write_text
+from mlff_dyn.store.json_file import digest
 from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.conductivity.conductivity_report import ConductivityReport
 from mlff_dyn.workflows.conductivity.conductivity_rows import (
     cluster_rows,
     cumulative_values,
     curves_of_modes,
+    far_warnings,
     mesh_rows,
     thermal_rows,
 )
@@ -43,7 +44,6 @@ from mlff_dyn.workflows.results.cost import check_memory, in_megabytes, tell_cos
 from mlff_dyn.workflows.results.found_model import find_model
 from mlff_dyn.workflows.results.kept_parts import KeptParts
 from mlff_dyn.workflows.results.result_folder import ResultFolder
-from mlff_dyn.workflows.setup.workspace import digest
 from mlff_dyn.workflows.stability import stability_warnings
 
 if TYPE_CHECKING:
@@ -301,7 +301,11 @@ def _report(
         further_calculations=frames_for(variances, settings.error_limit_relative**2 - others),
         limited_by=_limit(row),
         clusters=cluster_rows(shares_by_size(phonons, slopes, reference)),
-        warnings=(*task.model.warnings, *_mesh_warnings(found[-1])),
+        warnings=(
+            *task.model.warnings,
+            *_mesh_warnings(found[-1]),
+            *far_warnings(found[-1], task.transport, reference),
+        ),
         files=(*(f"{name}.{suffix}" for name in _PLOTS for suffix in SUFFIXES), "cumulative.json"),
         directory=str(task.folder.path),
     )
@@ -329,5 +333,5 @@ def _write(task: _Task, found: Conductivity, report: ConductivityReport) -> None
         plot_cumulative(
             folder / f"cumulative.{suffix}", *curves_of_modes(values), relative_sd=report.error_relative
         )
-    atomic_write_text(folder / "cumulative.json", format_json(values))
+    write_values(folder / "cumulative.json", values)
     task.folder.write(report, task.inputs)

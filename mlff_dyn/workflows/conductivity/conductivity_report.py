@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlff_dyn.report.numbers import format_mesh, format_percent, format_with_errors
+from mlff_dyn.report.numbers import format_mesh, format_percent, format_short, format_with_errors
 from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.results.result_report import ResultReport
 
@@ -123,7 +123,7 @@ class ConductivityReport(ResultReport):
                 format_kelvin(each["temperature_k"]),
                 format_with_errors(each[f"kappa_{name}"], each[f"kappa_sd_{name}"]),
                 *(
-                    f"{each[f'kappa_{part}_{name}']:.2g}"
+                    format_short(each[f"kappa_{part}_{name}"])
                     for part in ("order_2_sd", "order_3_sd", "expansion_sd", "mesh_error")
                 ),
                 f"{each[f'kappa_endless_mesh_{name}']:.4g}",

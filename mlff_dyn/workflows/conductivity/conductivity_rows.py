@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlff_dyn.observables.conductivity.meshes import extrapolated
 from mlff_dyn.observables.conductivity.solver import COMPONENTS
+from mlff_dyn.units import format_kelvin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,6 +91,40 @@ def cumulative_values(found: Conductivity, transport: Transport, number: int) ->
         "linewidths_thz": (found.linewidths_thz[number] + found.other_linewidths_thz).ravel(),
         f"kappa_{_UNIT}": found.modes[number, :, :, :3].mean(axis=2).ravel(),
     }
+
+
+@dataclass(frozen=True)
+class FarLimits:
+    """When a conductivity hangs on modes that hardly decay.
+
+    Attributes
+    ----------
+    mean_free_path_angstrom : float
+        0.1 mm: isotopes, boundaries and order 4 end it before.
+    share : float
+        Of the conductivity, from which on it is said; by convention. In cubic BAs by GFN1-xTB, whose optical
+        modes hardly decay, it is two thirds at 300 K.
+    """
+
+    mean_free_path_angstrom: float = 1e6
+    share: float = 0.2
+
+
+FAR_LIMITS = FarLimits()
+
+
+def far_warnings(found: Conductivity, transport: Transport, number: int) -> list[str]:
+    """Warn where modes that hardly decay make much of the conductivity at a temperature."""
+    values = cumulative_values(found, transport, number)
+    parts, total = values[f"kappa_{_UNIT}"], values[f"kappa_{_UNIT}"].sum()
+    far = parts[values["mean_free_paths_angstrom"] > FAR_LIMITS.mean_free_path_angstrom]
+    if not far.sum() > FAR_LIMITS.share * total:
+        return []
+    found_share = f"{100.0 * far.sum() / total:.0f} % of the conductivity"
+    room = f"at {format_kelvin(transport.temperatures_kelvin[number])} K"
+    what = f"{found_share} {room} is of modes that decay only after 0.1 mm or more"
+    left_out = "isotopes (conductivity.isotopes), boundaries (conductivity.boundary_micrometer), order 4"
+    return [f"{what}: what is left out decides them, as {left_out}"]
 
 
 def curves_of_modes(values: Mapping[str, Any]) -> tuple[NDArray[np.float64], ...]:

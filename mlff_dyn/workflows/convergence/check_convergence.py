@@ -13,6 +13,7 @@ from mlff_dyn.report.answer import DryRun, Report, write_report
 from mlff_dyn.report.distance_plot import plot_distances
 from mlff_dyn.report.plots import ErrorTrace, plot_convergence
 from mlff_dyn.store.journal import read_journal
+from mlff_dyn.store.json_file import digest
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.training.criteria.trajectory import TrajectoryCriterion
 from mlff_dyn.training.frame_choice import outlook
@@ -32,7 +33,7 @@ from mlff_dyn.workflows.convergence.single_reference import single_reference
 from mlff_dyn.workflows.convergence.stored_report import ANSWER_NAME, stored_report
 from mlff_dyn.workflows.convergence.verdict import judge
 from mlff_dyn.workflows.reporting.history import training_history
-from mlff_dyn.workflows.setup.workspace import Workspace, digest
+from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.stability import stability_warnings
 from mlff_dyn.workflows.training.trained_model import read_trained
 

@@ -13,7 +13,7 @@ from mlff_dyn.engines.registry import create_engine
 from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.execution.calculation import is_ready, prepare
 from mlff_dyn.formats.unlabelled_frames import read_unlabelled
-from mlff_dyn.lattice.matching import match_structure
+from mlff_dyn.lattice.other_lengths import match_frame
 from mlff_dyn.regression.planning.selection import SELECTIONS, select
 from mlff_dyn.store.atomic import fix_of
 from mlff_dyn.store.dataset import read_snapshots
@@ -126,7 +126,7 @@ def _score_frames(
         for number, atoms in read_unlabelled(file, stride=stride):
             try:
                 check_periodic(atoms.pbc.tolist(), crystal)
-                match = match_structure(crystal, atoms.cell.array, atoms.positions, atoms.numbers)
+                match = match_frame(crystal, atoms.cell.array, atoms.positions, atoms.numbers)
             except DataError as error:
                 strangers.append(FrameScore(number, outside=error.message))
                 continue

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.kernels.dynamics import Dynamics
 from mlff_dyn.report.answer import DryRun, Report, explain_nulls, write_report
-from mlff_dyn.store.json_file import finite_or_null, read_json, to_plain, write_json
+from mlff_dyn.store.json_file import digest, finite_or_null, read_json, to_plain, write_json
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.store.trajectory import check_trajectory
 from mlff_dyn.store.trajectory_layout import Storage
@@ -24,7 +24,7 @@ from mlff_dyn.workflows.md.md_report import DONE, UNRELIABLE, WHY_NULL, MdReport
 from mlff_dyn.workflows.md.places import place_of_trajectory
 from mlff_dyn.workflows.md.trajectory_checks import TRAJECTORY_LIMITS, trajectory_warnings
 from mlff_dyn.workflows.md.trajectory_run import MdPlan, run_trajectory
-from mlff_dyn.workflows.setup.workspace import Workspace, digest
+from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.training.trained_model import read_trained
 
 if TYPE_CHECKING:
@@ -218,9 +218,7 @@ def _run_one(
     )
     known: Any = finite_or_null(to_plain(asdict(summary)))
     stamp = {"null_reasons": explain_nulls(known, WHY_NULL), "identity": plan.identity, "inputs": plan.inputs}
-    content = {**known, **stamp}
-    content["content"] = digest(content)
-    write_json(plan.directory / "md.json", content, format_name=_FORMAT, version=_VERSION)
+    write_json(plan.directory / "md.json", {**known, **stamp}, format_name=_FORMAT, version=_VERSION)
     return summary, True
 
 
@@ -250,8 +248,6 @@ def _finished(plan: MdPlan) -> TrajectorySummary | None:
         return None
     try:
         content = read_json(path, format_name=_FORMAT, version=_VERSION)
-        if content.pop("content") != digest(content):
-            return None
         identity, inputs = content.pop("identity"), content.pop("inputs")
         content.pop("null_reasons", None)
         summary = TrajectorySummary(**content)

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlff_dyn.errors import DataError, UsageError
+from mlff_dyn.store.json_file import digest
 from mlff_dyn.store.trajectory import part_path
 from mlff_dyn.store.trajectory_layout import damage_told, open_trajectory, read_attributes
 from mlff_dyn.workflows.md.md_inputs import inputs_of_trajectory
 from mlff_dyn.workflows.md.places import TRAJECTORY_NAME, place_of_trajectory
-from mlff_dyn.workflows.setup.workspace import Workspace, digest
+from mlff_dyn.workflows.setup.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlff_dyn.config.schema import Config

@@ -9,10 +9,9 @@ import numpy as np
 
 from mlff_dyn.formats.effective_file import effective_name
 from mlff_dyn.observables.effective.effective_phonons import effective_bands, free_energy
-from mlff_dyn.report.answer import format_json
+from mlff_dyn.report.answer import write_values
 from mlff_dyn.report.plots import SUFFIXES
 from mlff_dyn.report.training_plots import plot_dispersion
-from mlff_dyn.store.atomic import atomic_write_text
 from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.phonons.effective import effective_constants
 
@@ -80,7 +79,7 @@ def at_temperature(
         curves[label] = (along["frequencies_thz"], bands.sds_thz[:n_path])
         parts.append({"temperature_k": found.temperature_kelvin, **along})
     content = {"distances_per_angstrom": path.distances, "wavevectors_reduced": path.wavevectors}
-    atomic_write_text(task.folder / f"{EFFECTIVE}.json", format_json({**content, "temperatures": parts}))
+    write_values(task.folder / f"{EFFECTIVE}.json", {**content, "temperatures": parts})
     for suffix in SUFFIXES:
         picture = task.folder / f"{EFFECTIVE}.{suffix}"
         own = (picture, path.distances, harmonic.frequencies_thz, harmonic.sds_thz, path.ticks)

@@ -17,11 +17,11 @@ from mlff_dyn.observables.effective.averaged import EffectiveSettings
 from mlff_dyn.observables.effective.correction import Correction
 from mlff_dyn.observables.effective.from_dynamics import effective_from_dynamics
 from mlff_dyn.observables.effective.self_consistent import self_consistent
+from mlff_dyn.store.json_file import digest
 from mlff_dyn.training.trusted_region import Motion
 from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.phonons.model_dynamics import plan_dynamics
 from mlff_dyn.workflows.results.cost import in_minutes, seconds_of
-from mlff_dyn.workflows.setup.workspace import digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

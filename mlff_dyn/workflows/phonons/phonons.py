@@ -15,12 +15,13 @@ from mlff_dyn.observables.dispersion import dispersion_of
 from mlff_dyn.observables.gruneisen import gruneisen, has_gruneisen
 from mlff_dyn.observables.harmonic_properties import LIMITS, coarse_mesh, harmonic_properties, mesh_of
 from mlff_dyn.observables.sampled_phonons import SampledPhonons, sampled_phonons
-from mlff_dyn.report.answer import DryRun, Report, format_json
+from mlff_dyn.report.answer import DryRun, Report, write_values
 from mlff_dyn.report.numbers import format_mesh
 from mlff_dyn.report.phonon_plots import plot_dos
 from mlff_dyn.report.plots import SUFFIXES
 from mlff_dyn.report.training_plots import plot_dispersion
-from mlff_dyn.store.atomic import atomic_write_text, sync_path
+from mlff_dyn.store.atomic import sync_path
+from mlff_dyn.store.json_file import digest
 from mlff_dyn.workflows.phonons.at_temperature import AtTemperature, at_temperature
 from mlff_dyn.workflows.phonons.effective import EffectiveTask, effective_settings, expected_cost
 from mlff_dyn.workflows.phonons.phonons_report import PhononsReport, thermal_rows
@@ -34,7 +35,6 @@ from mlff_dyn.workflows.phonons.spectra import (
 from mlff_dyn.workflows.results.cost import check_memory, in_megabytes, in_minutes, seconds_of, tell_cost
 from mlff_dyn.workflows.results.found_model import find_model
 from mlff_dyn.workflows.results.result_folder import ResultFolder
-from mlff_dyn.workflows.setup.workspace import digest
 from mlff_dyn.workflows.stability import stability_warnings
 
 if TYPE_CHECKING:
@@ -238,8 +238,8 @@ def _write(task: _Task, prepared: SampledPhonons, found: _Found) -> PhononsRepor
         band, dos = folder / f"band.{suffix}", folder / f"dos.{suffix}"
         plot_dispersion(band, path.distances, bands.frequencies_thz, bands.sds_thz, path.ticks)
         plot_dos(dos, sums.frequencies_thz, sums.dos.value, sums.dos.sd, sums.species)
-    atomic_write_text(folder / "band.json", format_json(_band_values(bands, changes)))
-    atomic_write_text(folder / "dos.json", format_json(_dos_values(sums)))
+    write_values(folder / "band.json", _band_values(bands, changes))
+    write_values(folder / "dos.json", _dos_values(sums))
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         written = write_phonopy(force_field, task.torus, Path(scratch))
         for name in written:

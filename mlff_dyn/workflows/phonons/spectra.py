@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,16 +20,15 @@ from mlff_dyn.observables.effective.potential import Potential, torus_of_compact
 from mlff_dyn.observables.effective.spectra import lines_of, spectra
 from mlff_dyn.observables.effective.spectral_map import lines_between
 from mlff_dyn.observables.effective.trajectories import sampled_chunks
-from mlff_dyn.report.answer import format_json
+from mlff_dyn.report.answer import read_values, write_values
 from mlff_dyn.report.phonon_plots import plot_spectra
 from mlff_dyn.report.plots import SUFFIXES
 from mlff_dyn.report.spectral_plot import plot_spectral_function
-from mlff_dyn.store.atomic import atomic_write_text
+from mlff_dyn.store.json_file import digest
 from mlff_dyn.training.trusted_region import Motion
 from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.phonons.model_dynamics import plan_dynamics
 from mlff_dyn.workflows.results.cost import in_minutes, seconds_of
-from mlff_dyn.workflows.setup.workspace import digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,10 +125,10 @@ def spectra_at_temperatures(task: SpectraTask, progress: Progress) -> SpectraFou
         identity = digest(
             [_VERSION, inputs, settings, temperature, task.model.seed, *(each.inputs for each in chosen)]
         )
-        content = _found(path, identity)
-        if content is None:
+        content = read_values(path)
+        if content.get("inputs") != identity:
             content = {"inputs": identity, **_calculated(task, temperature, chosen, progress)}
-            atomic_write_text(path, format_json(content))
+            write_values(path, content)
         every.append(content)
         names.append(name)
     progress.stop()
@@ -168,14 +166,6 @@ def tell_spectra_cost(
         f"spectra, {cost['spectra_md_steps']} steps, {settings.n_samples} samples of the posterior: about "
         f"{minutes} minutes on one core for each temperature"
     )
-
-
-def _found(path: Path, identity: str) -> dict[str, Any] | None:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) and content.get("inputs") == identity else None
 
 
 def _calculated(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
+from mlff_dyn.report.answer import read_values
 from mlff_dyn.report.conductivity_plots import plot_conductivity, plot_cumulative
 from mlff_dyn.report.html_page import Part, Table, Text
 from mlff_dyn.report.numbers import format_mesh, format_percent
@@ -32,9 +32,8 @@ def conductivity_part(directory: Path, draw: Draw) -> list[Part]:
     folder = ResultFolder(directory, ConductivityReport)
     report = folder.stored()
     try:
-        modes = json.loads((folder.path / "cumulative.json").read_text(encoding="utf-8"))
-        of_modes = curves_of_modes(modes)
-    except (OSError, ValueError, KeyError, TypeError):
+        of_modes = curves_of_modes(read_values(folder.path / "cumulative.json"))
+    except (ValueError, KeyError, TypeError):
         return []
     if report is None:
         return []

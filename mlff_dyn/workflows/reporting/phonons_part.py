@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlff_dyn.report.answer import read_values
 from mlff_dyn.report.html_page import Part, Table, Text
 from mlff_dyn.report.numbers import format_mesh
 from mlff_dyn.report.phonon_plots import plot_dos, plot_gruneisen
@@ -36,13 +36,8 @@ def phonons_part(directory: Path, draw: Draw) -> list[Part]:
     """
     folder = ResultFolder(directory, PhononsReport)
     report = folder.stored()
-    try:
-        dos, band = (
-            json.loads((folder.path / f"{name}.json").read_text(encoding="utf-8")) for name in ("dos", "band")
-        )
-    except (OSError, ValueError):
-        return []
-    if report is None:
+    dos, band = (read_values(folder.path / f"{name}.json") for name in ("dos", "band"))
+    if report is None or not (dos and band):
         return []
     species = tuple(dict.fromkeys(report.sites))
     found = [np.array([dos[f"{each}_{name}"] for each in species]) for name in ("per_thz", "sd_per_thz")]

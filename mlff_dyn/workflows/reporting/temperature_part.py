@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlff_dyn.report.answer import read_values
 from mlff_dyn.report.html_page import Part, Table, Text
 from mlff_dyn.report.phonon_plots import plot_spectra
 from mlff_dyn.report.spectral_plot import plot_spectral_function
@@ -43,7 +43,7 @@ def temperature_part(folder: Path, report: PhononsReport, draw: Draw) -> list[Pa
 def _effective(folder: Path, report: PhononsReport, draw: Draw) -> list[Block]:
     if not report.effective:
         return []
-    band, hot = (_read(folder / f"{name}.json") for name in ("band", "effective"))
+    band, hot = (read_values(folder / f"{name}.json") for name in ("band", "effective"))
     names = ("sd", "statistical_error")
     curves = {
         f"{format_kelvin(each['temperature_k'])} K": (
@@ -73,7 +73,7 @@ def _spectra(folder: Path, report: PhononsReport, draw: Draw) -> list[Block]:
     if not report.spectra:
         return []
     labels = [format_kelvin(each["temperature_k"]) for each in report.spectra]
-    curves = {f"{label} K": _read(folder / f"spectra-{label}K.json") for label in labels}
+    curves = {f"{label} K": read_values(folder / f"spectra-{label}K.json") for label in labels}
     caption = (
         "Linewidths of the modes with one standard deviation, of the data and between trajectories together, "
         "and the power spectrum of the velocities."
@@ -85,8 +85,3 @@ def _spectra(folder: Path, report: PhononsReport, draw: Draw) -> list[Block]:
         draw("spectra", caption, lambda path: plot_spectra(path, curves)),
         draw("spectral_function", along, lambda path: plot_spectral_function(path, curves)),
     ]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlff_dyn.store.atomic import atomic_write
-from mlff_dyn.workflows.setup.workspace import digest
+from mlff_dyn.store.json_file import digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

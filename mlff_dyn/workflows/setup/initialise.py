@@ -18,6 +18,7 @@ from mlff_dyn.store.atomic import atomic_write
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.training.initial import rattled_displacements, thermal_displacements
 from mlff_dyn.training.springs import spring_displacements
+from mlff_dyn.workflows.setup.bond_lengths import distance_warnings
 from mlff_dyn.workflows.setup.looser_symmetry import looser_symmetry
 from mlff_dyn.workflows.setup.magnetic_order import describe_order
 from mlff_dyn.workflows.setup.workspace import Workspace
@@ -163,7 +164,11 @@ def initialise(config: Config, *, dry_run: bool, again: str = "") -> InitReport:
         parameters_per_order=expansion.basis.n_parameters_per_order,
         largest_safe_cutoff_angstrom=largest_safe_cutoff(workspace.training_torus),
         distance_from_ideal_angstrom=distance_from_given(workspace.crystal),
-        warnings=(*_symmetry_warnings(workspace), *prior_warnings(workspace)),
+        warnings=(
+            *_symmetry_warnings(workspace),
+            *distance_warnings(workspace.crystal),
+            *prior_warnings(workspace),
+        ),
         magnetic_order=describe_order(workspace.crystal),
         again=again,
         n_parameters_local=expansion.n_parameters - expansion.basis.n_parameters,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -23,6 +21,7 @@ from mlff_dyn.local.basis import LocalBasis, LocalSettings
 from mlff_dyn.model.expansion import Expansion
 from mlff_dyn.model.local_expansion import local_basis
 from mlff_dyn.store.atomic import atomic_write_text
+from mlff_dyn.store.json_file import digest
 from mlff_dyn.store.model_file import read_basis, read_model, write_basis
 from mlff_dyn.store.structure_file import read_structure
 from mlff_dyn.workflows.setup.magnetic_order import reference_moments
@@ -278,8 +277,3 @@ class Workspace:
             _logger.warning("%s; the basis is built again", error.message)
             return None
         return basis if metadata.get("identity") == self.basis_identity else None
-
-
-def digest(content: object) -> str:
-    """Short name of plain content: equal content, equal name."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

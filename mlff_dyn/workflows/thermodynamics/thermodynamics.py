@@ -23,12 +23,12 @@ from mlff_dyn.report.answer import DryRun, Report
 from mlff_dyn.report.plots import SUFFIXES
 from mlff_dyn.report.progress import NullProgress
 from mlff_dyn.report.thermodynamics_plots import plot_curves
+from mlff_dyn.store.json_file import digest
 from mlff_dyn.training.trusted_region import Motion
 from mlff_dyn.workflows.results.cost import check_memory, in_megabytes, in_minutes, seconds_of, tell_cost
 from mlff_dyn.workflows.results.found_model import find_model
 from mlff_dyn.workflows.results.kept_parts import KeptParts
 from mlff_dyn.workflows.results.result_folder import ResultFolder
-from mlff_dyn.workflows.setup.workspace import digest
 from mlff_dyn.workflows.stability import coverage_warnings, describe_imaginary
 from mlff_dyn.workflows.thermodynamics.calculations import Calculations
 from mlff_dyn.workflows.thermodynamics.thermodynamics_report import PLOTS, ThermodynamicsReport

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlff_dyn.errors import DataError
 from mlff_dyn.formats.unlabelled_frames import read_unlabelled
-from mlff_dyn.lattice.matching import match_structure
+from mlff_dyn.lattice.other_lengths import match_frame
 from mlff_dyn.training.limits import LIMITS, DecisionLimits
 from mlff_dyn.training.walk import Frames
 from mlff_dyn.workflows.snapshots import check_periodic
@@ -92,9 +92,7 @@ def read_given_frames(
         for number, atoms in read_unlabelled(file, stride=every):
             try:
                 check_periodic(atoms.pbc.tolist(), expansion.basis.crystal)
-                match = match_structure(
-                    expansion.basis.crystal, atoms.cell.array, atoms.positions, atoms.numbers
-                )
+                match = match_frame(expansion.basis.crystal, atoms.cell.array, atoms.positions, atoms.numbers)
                 _check_near(expansion, match, limits)
                 _check_same(match, found[0][1] if found else match)
             except DataError as error:

@@ -16,9 +16,8 @@ from mlff_dyn.engines.base import engine_identity
 from mlff_dyn.errors import BasisError, DataError
 from mlff_dyn.kernels.strain.kernel import check_strain
 from mlff_dyn.lattice.torus import Torus
-from mlff_dyn.store.json_file import read_json, write_json
+from mlff_dyn.store.json_file import digest, read_json, write_json
 from mlff_dyn.store.provenance import Provenance
-from mlff_dyn.workflows.setup.workspace import digest
 from mlff_dyn.workflows.snapshots import displaced_atoms, labelled_snapshot
 from mlff_dyn.workflows.waiting import shown_while_waiting
 

@@ -72,6 +72,14 @@ class LabelLimits:
 LABEL_LIMITS = LabelLimits()
 
 _PER_KCAL, _PER_KJ = 23.0605, 96.4853
+_FORCE_UNITS = {
+    "Ry/bohr": BOHR_ANGSTROM / RYDBERG_EV,
+    "hartree/bohr": BOHR_ANGSTROM / HARTREE_EV,
+    "meV/Å": 1000.0,
+    "kcal/mol/Å": _PER_KCAL,
+    "kJ/mol/Å": _PER_KJ,
+}
+"""Numbers of a force in other units over that in eV/Å."""
 
 
 @dataclass(frozen=True)
@@ -172,19 +180,42 @@ def check_forces(path: Path, forces: NDArray[np.float64], predicted: NDArray[np.
     DataError
         If they differ beyond doubt.
     """
-    spread = float(np.sqrt((forces @ forces) * (predicted @ predicted)))
-    correlation = float(forces @ predicted) / spread if spread > 0.0 else 0.0
-    if abs(correlation) < LABEL_LIMITS.clear_correlation:
-        return
-    ratio = float(forces @ predicted) / float(predicted @ predicted)
-    units = {"Ry/bohr": BOHR_ANGSTROM / RYDBERG_EV, "hartree/bohr": BOHR_ANGSTROM / HARTREE_EV}
-    unit = "the sign looks reversed" if ratio < 0.0 else _name_unit(ratio, units, "")
-    if unit:
-        what = f"they look like {unit}" if ratio > 0.0 else unit
+    found = other_unit(forces, predicted)
+    if found is not None:
         raise DataError(
-            f"{path}: forces are {ratio:.3g} times those of the model; {what}",
+            f"{path}: forces are {found}",
             fix="convert to eV/Å, or name another column with --columns forces=NAME",
         )
+
+
+def check_stresses(
+    path: Path, stresses: NDArray[np.float64], predicted: NDArray[np.float64], volume: float
+) -> None:
+    """Compare sign and unit of changes of the stress with those of a model, shape (n_frames, n_components).
+
+    Raises
+    ------
+    DataError
+        If they differ beyond doubt.
+    """
+    changes, expected = ((each - each.mean(axis=0)).ravel() for each in (stresses, predicted))
+    found = other_unit(changes, expected, _stress_units(volume))
+    if found is not None:
+        raise DataError(f"{path}: stresses change by {found}", fix="convert to eV/Å³, positive under tension")
+
+
+def other_unit(
+    labels: NDArray[np.float64], predicted: NDArray[np.float64], units: Mapping[str, float] = _FORCE_UNITS
+) -> str | None:
+    """Say that labels are those of a model in another unit or of the other sign; None if not beyond doubt."""
+    spread = float(np.sqrt((labels @ labels) * (predicted @ predicted)))
+    correlation = float(labels @ predicted) / spread if spread > 0.0 else 0.0
+    if abs(correlation) < LABEL_LIMITS.clear_correlation:
+        return None
+    ratio = float(labels @ predicted) / float(predicted @ predicted)
+    unit = _name_unit(ratio, units, "") if ratio > 0.0 else ""
+    what = f"they look like {unit}" if unit else "the sign looks reversed"
+    return f"{ratio:.3g} times those of the model; {what}" if unit or ratio < 0.0 else None
 
 
 def energy_supports_forces(force_field: ForceField, frame: LabelledFrame) -> bool:
@@ -289,8 +320,10 @@ def _refuse_energies(path: Path, slope: float, works: NDArray[np.float64], n_ato
         what = _name_unit(
             slope,
             {
-                f"forces look like Ry/bohr: ratio {1.0 / slope:.3g}": RYDBERG_EV / BOHR_ANGSTROM,
-                f"forces look like hartree/bohr: ratio {1.0 / slope:.3g}": HARTREE_EV / BOHR_ANGSTROM,
+                **{
+                    f"forces look like {unit}: ratio {1.0 / slope:.3g}": 1.0 / factor
+                    for unit, factor in _FORCE_UNITS.items()
+                },
                 f"energies look like Ry: ratio {slope:.3g}": 1.0 / RYDBERG_EV,
                 f"energies look like hartree: ratio {slope:.3g}": 1.0 / HARTREE_EV,
                 f"energies look like kJ/mol: ratio {slope:.3g}": _PER_KJ,
@@ -338,16 +371,11 @@ def _check_stress(path: Path, force_field: ForceField, data: FitData) -> None:
         return
     found = f"{path}: stresses change by {ratio:.3g} times what the forces predict"
     volume = data.frames[0].supercell.torus.volume
-    per_bohr3 = BOHR_ANGSTROM**3
     unit = _name_unit(
         ratio,
         {
             "stress: only the sign looks wrong (it is positive under tension)": 1.0,
-            "stress looks like GPa": EV_PER_ANGSTROM3_GPA,
-            "stress looks like kbar": 10.0 * EV_PER_ANGSTROM3_GPA,
-            "stress looks like Ry/bohr³": per_bohr3 / RYDBERG_EV,
-            "stress looks like hartree/bohr³": per_bohr3 / HARTREE_EV,
-            "stress looks like a virial (stress times volume)": volume,
+            **{f"stress looks like {name}": factor for name, factor in _stress_units(volume).items()},
         },
         "stress is of another calculation or unit" if not is_reversed else "stress: the sign looks reversed",
     )
@@ -355,3 +383,15 @@ def _check_stress(path: Path, force_field: ForceField, data: FitData) -> None:
     raise DataError(
         f"{found}; {unit}{sign}", fix="convert to eV/Å³, positive under tension, or set fit.stress to false"
     )
+
+
+def _stress_units(volume: float) -> dict[str, float]:
+    """Numbers of a stress in other units over that in eV/Å³."""
+    per_bohr3 = BOHR_ANGSTROM**3
+    return {
+        "GPa": EV_PER_ANGSTROM3_GPA,
+        "kbar": 10.0 * EV_PER_ANGSTROM3_GPA,
+        "Ry/bohr³": per_bohr3 / RYDBERG_EV,
+        "hartree/bohr³": per_bohr3 / HARTREE_EV,
+        "a virial (stress times volume)": volume,
+    }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlff_dyn.engines.base import engine_identity
-from mlff_dyn.workflows.setup.workspace import digest
+from mlff_dyn.store.json_file import digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

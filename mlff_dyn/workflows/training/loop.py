@@ -13,6 +13,7 @@ import numpy as np
 from mlff_dyn.execution.registry import create_execution
 from mlff_dyn.kernels.threads import available_cores
 from mlff_dyn.model.harmonic_modes import harmonic_modes
+from mlff_dyn.store.json_file import digest
 from mlff_dyn.store.provenance import INITIAL, RAMP
 from mlff_dyn.training.criteria.decision import Decision
 from mlff_dyn.training.criteria.registry import create_criterion
@@ -29,7 +30,6 @@ from mlff_dyn.training.running import with_running
 from mlff_dyn.units import format_kelvin
 from mlff_dyn.workflows.constant_pressure import barostat_of
 from mlff_dyn.workflows.setup.initialise import initial_displacements
-from mlff_dyn.workflows.setup.workspace import digest
 from mlff_dyn.workflows.training.departures import Departures
 from mlff_dyn.workflows.training.given_frames import given_frames_of
 from mlff_dyn.workflows.training.goal import Goal

@@ -14,7 +14,7 @@ from mlff_dyn.model.fitting.error_models import held_out_forces
 from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.force_field import errors_of_rows
 from mlff_dyn.regression.errors.outliers import OUTLIER_LIMITS, Misfit, misfit, scalar_outliers
-from mlff_dyn.workflows.training.label_checks import predicted_energies
+from mlff_dyn.workflows.training.label_checks import other_unit, predicted_energies
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,12 +41,14 @@ class Outlier:
     frame : int                    counted from 0
     label : str                    ``forces`` or ``energy``
     misfit : Misfit or None        of the forces
+    unit : str or None             that they look like, if they are the predicted ones in another unit
     error, score : float           of the energy, eV, and over its standard deviation
     """
 
     frame: int
     label: str
     misfit: Misfit | None = None
+    unit: str | None = None
     error: float = 0.0
     score: float = 0.0
 
@@ -54,7 +56,8 @@ class Outlier:
         """Say what is wrong by how much."""
         if self.misfit is None:
             return f"energy off by {self.error:.3g} eV ({self.score:.0f} sd)"
-        return describe_misfit(self.misfit, snapshot, crystal)
+        found = describe_misfit(self.misfit, snapshot, crystal)
+        return found if self.unit is None else f"{found}: they are {self.unit}"
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,9 @@ def find_outliers(
         amplitude = max(frame.amplitude_angstrom for frame in rest.frames)
         judged = prediction_misfit(without, frames[index], data.force_rows(kept.index(index)), amplitude)
         if judged.contradicts(without.training.force_rms_ev_per_angstrom):
-            found.append(Outlier(index, FORCES, misfit=judged))
+            predicted = data.force_rows(kept.index(index)) @ without.posterior.mean
+            unit = other_unit(frames[index].targets.forces, predicted)
+            found.append(Outlier(index, FORCES, misfit=judged, unit=unit))
             kept, data, force_field = others, rest, without
             suspects = _suspects(force_field, data)
     found += [Outlier(kept[k], ENERGY, error=e, score=z) for k, e, z in _energies(force_field, data)]

@@ -19,9 +19,9 @@ from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.fitting.labelled_frame import labelled_frame
 from mlff_dyn.model.harmonic_modes import modes_of_order_2
+from mlff_dyn.store.json_file import digest
 from mlff_dyn.store.model_file import read_model, write_model
 from mlff_dyn.training.initial import rattled_displacements, thermal_displacements
-from mlff_dyn.workflows.setup.workspace import digest
 from mlff_dyn.workflows.snapshots import displaced_atoms
 from mlff_dyn.workflows.waiting import shown_while_waiting
 

@@ -12,14 +12,15 @@ from mlff_dyn.errors import DataError, UsageError
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.force_field import errors_of_variances
 from mlff_dyn.report.answer import DryRun, Report, read_report
+from mlff_dyn.store.json_file import digest
 from mlff_dyn.store.lock import RunLock
 from mlff_dyn.store.source import file_digest
 from mlff_dyn.training.criteria.errors import MeanErrors, frame_errors, mean_errors
 from mlff_dyn.training.trusted_region import Motion
 from mlff_dyn.workflows.setup.initialise import write_setup
-from mlff_dyn.workflows.setup.workspace import Workspace, digest
+from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.snapshots import displaced_atoms, frames_of_snapshots
-from mlff_dyn.workflows.stability import coverage_warnings, stability_warnings
+from mlff_dyn.workflows.stability import coverage_warnings, stability_warnings, stiffness_warnings
 from mlff_dyn.workflows.training.data_checks import check_engines, check_frames
 from mlff_dyn.workflows.training.engine_check import check_engines_of
 from mlff_dyn.workflows.training.given_frames import given_frames_of
@@ -255,13 +256,14 @@ def _report(
 
 
 def _cautions(learner: Learner) -> list[str]:
-    """What the force field does not promise: a stable crystal, or errors that hold in dynamics."""
+    """What the force field does not promise: a stable crystal, right units, errors that hold in dynamics."""
     md, torus = learner.workspace.config.md, learner.workspace.training_torus
     force_field = learner.force_field()
     motions = [
         Motion(temperature, md.timestep_femtoseconds, md.n_steps) for temperature in md.temperatures_kelvin
     ]
-    return stability_warnings(force_field, torus) + coverage_warnings(force_field.on(torus), motions)
+    of_order_2 = stability_warnings(force_field, torus) + stiffness_warnings(force_field, torus)
+    return of_order_2 + coverage_warnings(force_field.on(torus), motions)
 
 
 def _unchanged_report(workspace: Workspace, now: LookedAt, *, static: bool) -> TrainReport | None:

@@ -10,8 +10,8 @@ from mlff_dyn.engines.registry import configured_identity
 from mlff_dyn.errors import NotConverged
 from mlff_dyn.report.answer import read_report, write_report
 from mlff_dyn.store.atomic import date_back
+from mlff_dyn.store.json_file import digest
 from mlff_dyn.store.source import file_digest
-from mlff_dyn.workflows.setup.workspace import digest
 from mlff_dyn.workflows.training.train_report import CONVERGED, STATIC, TrainReport
 
 if TYPE_CHECKING:
@@ -114,7 +114,9 @@ def training_doubt(model: Path, config: Config | None) -> str | None:
     """
     answer = read_report(model.with_name(ANSWER_NAME), TrainReport)
     if not answer:
-        return f"there is no {ANSWER_NAME} beside it that says how its training ended"
+        is_there = model.with_name(ANSWER_NAME).exists()
+        found = f"{ANSWER_NAME} beside it is damaged" if is_there else f"there is no {ANSWER_NAME} beside it"
+        return f"{found}, so nothing says how its training ended"
     status = answer.get("status")
     if status not in (CONVERGED, STATIC):
         return f"its training did not converge ({status})"

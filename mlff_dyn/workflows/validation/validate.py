@@ -19,7 +19,7 @@ from mlff_dyn.workflows.given_labels import GivenLabels
 from mlff_dyn.workflows.setup.workspace import Workspace
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from mlff_dyn.workflows.training.data_checks import check_frames
-from mlff_dyn.workflows.training.label_checks import check_forces, check_labels
+from mlff_dyn.workflows.training.label_checks import check_forces, check_labels, check_stresses
 from mlff_dyn.workflows.training.outliers import describe_misfit
 from mlff_dyn.workflows.validation.validation_report import (
     EV_PER_ANGSTROM,
@@ -113,6 +113,10 @@ def validate(
     check_forces(file, forces.reference, forces.predicted)
     energy = _join_known([frame.energy for frame in frames])
     stress = _join_known([frame.stress for frame in frames])
+    if stress is not None:
+        shape = (-1, len(force_field.basis.crystal.stress_components))
+        found_stress, predicted = (each.reshape(shape) for each in (stress.reference, stress.predicted))
+        check_stresses(file, found_stress, predicted, rows[0].supercell.torus.volume)
     if stress is not None and force_field.stress is None:
         stress = _measured_from_mean(stress)
     report = _report(frames, forces, energy, stress)

@@ -126,7 +126,7 @@ def test_a_longer_run_goes_on_from_the_end(project: Path) -> None:
 
 @pytest.mark.skipif(BACKEND == "reference", reason="too slow with the numpy kernels")
 def test_a_killed_process_goes_on_to_the_same_bytes(project: Path) -> None:
-    pairs = (*NPT, "md.n_steps=40000", "md.sample_every=100", "md.temperatures_kelvin=[100]")
+    pairs = (*NPT, "md.n_steps=10000", "md.sample_every=100", "md.temperatures_kelvin=[100]")
     options = [text for pair in pairs for text in ("--set", pair)]
     command = [sys.executable, "-m", "mlff_dyn", "run-md", str(project / "CONFIG.yaml"), "-q", *options]
     folder = project / "run" / "md" / "100K-7"

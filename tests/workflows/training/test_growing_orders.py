@@ -70,19 +70,19 @@ def test_a_harmonic_crystal_has_a_harmonic_model(folder: Path, harmonic: tuple[s
     assert not (folder / "phono3py").exists()
 
 
-@pytest.mark.parametrize("rename", [9, -14])
-def test_a_killed_training_chooses_the_same(folder: Path, harmonic: tuple[str, ...], rename: int) -> None:
-    assert finish(start(folder, "straight", *harmonic)) == 0
-    assert finish(start(folder, "killed", *harmonic, KILL_AT_RENAME=rename)) == -signal.SIGKILL
-    assert finish(start(folder, "killed", *harmonic)) == 0
-    assert data(folder, "killed") == data(folder, "straight")
-    models = [(folder / name / "model.h5").read_bytes() for name in ("killed", "straight")]
-    assert models[0] == models[1]
+def test_a_killed_training_chooses_the_same(folder: Path, harmonic: tuple[str, ...], train: Train) -> None:
+    names = ("straight", "9", "-14")
+    for name in names[1:]:
+        killed = start(folder, name, *harmonic, KILL_AT_RENAME=int(name))
+        assert finish(killed) == -signal.SIGKILL
+    for name in names:
+        assert train(*harmonic, "--run-dir", folder / name).exit_code == 0
+        assert data(folder, name) == data(folder, "straight")
+        assert (folder / name / "model.h5").read_bytes() == (folder / "straight/model.h5").read_bytes()
     choices = [
-        [event["orders"] for event in events(folder, name) if event["event"] == "orders"]
-        for name in ("killed", "straight")
+        [event["orders"] for event in events(folder, name) if event["event"] == "orders"] for name in names
     ]
-    assert choices[0] == choices[1]
+    assert choices[0] == choices[1] == choices[2]
 
 
 def test_with_all_orders_in_use_nothing_changes(folder: Path, train: Train) -> None:

@@ -106,6 +106,7 @@ def test_sound_labels_pass_at_any_amplitude(expansion: Expansion, n: int, sd: fl
         (1.0, -1.0, "energy: the sign looks reversed"),
         (BOHR_ANGSTROM / RYDBERG_EV, 1.0, "forces look like Ry/bohr: ratio 0.0"),
         (0.5 * BOHR_ANGSTROM / RYDBERG_EV, 1.0, "forces look like hartree/bohr"),
+        (1000.0, 1.0, "forces look like meV/Å: ratio "),
         (1.0, 1.0 / RYDBERG_EV, "energies look like Ry: ratio 0.07"),
         (1.0, 96.4853, "energies look like kJ/mol"),
         (1.0, 1.0 / 32.0, "energies look like energies per atom"),
@@ -176,3 +177,10 @@ def test_validate_knows_signs_and_units_of_a_single_frame(project: Path, factor:
     forces = factor * first.forces_ev_per_angstrom
     write_snapshots(project / "one.extxyz", [replace(first, forces_ev_per_angstrom=forces, energy_ev=None)])
     refused(invoke("validate", project / "run/model.h5", project / "one.extxyz", "--json"), 3, words)
+
+
+@pytest.mark.parametrize(("factor", "words"), [(EV_PER_ANGSTROM3_GPA, "look like GPa"), (-1.0, "sign looks")])
+def test_validate_knows_signs_and_units_of_stresses(project: Path, factor: float, words: str) -> None:
+    frames = changed(labelled((0.05, 0.09), seed=2), stress=factor)
+    write_snapshots(project / "stressed.extxyz", frames)
+    refused(invoke("validate", project / "run/model.h5", project / "stressed.extxyz", "--json"), 3, words)

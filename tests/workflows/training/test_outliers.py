@@ -16,6 +16,7 @@ from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.store.dataset import Snapshot, read_snapshots, write_snapshots
 from mlff_dyn.store.provenance import Provenance
+from mlff_dyn.units import BOHR_ANGSTROM, RYDBERG_EV
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from mlff_dyn.workflows.training.data_checks import _name_set_aside
 from mlff_dyn.workflows.training.label_checks import energy_supports_forces, misfit_has_its_energy
@@ -61,10 +62,12 @@ def damaged(frames: Sequence[Snapshot], k: int, how: str) -> list[Snapshot]:
         forces *= 1.9
     elif how == "zero":
         forces *= 0.0
+    elif how == "Ry/bohr":
+        forces *= BOHR_ANGSTROM / RYDBERG_EV
     return with_forces(frames, k, forces)
 
 
-@pytest.mark.parametrize("how", ["component", "swapped", "scrambled", "scaled", "zero"])
+@pytest.mark.parametrize("how", ["component", "swapped", "scrambled", "scaled", "zero", "Ry/bohr"])
 @pytest.mark.parametrize("k", [0, 4])
 def test_a_frame_of_wrong_forces_is_found(
     expansion: Expansion, frames: list[Snapshot], how: str, k: int
@@ -75,6 +78,7 @@ def test_a_frame_of_wrong_forces_is_found(
     text = outlier.describe(wrong[k], expansion.basis.crystal)
     if how in ("component", "swapped"):
         assert "force on atom 8 (Cu)" in text or "force on atom 21 (Cu)" in text
+    assert ("they look like Ry/bohr" in text) == (how == "Ry/bohr")
     if how == "component":
         assert "off by 3 " in text or "off by 2.9" in text or "off by 3.0" in text
 

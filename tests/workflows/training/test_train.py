@@ -142,8 +142,9 @@ def test_two_at_a_time(folder: Path, train: Train) -> None:
     assert content(folder) == before
 
 
-@pytest.mark.parametrize("max_parallel", [1, 2])
-@pytest.mark.parametrize("kind", ["i-optimal", "d-optimal", "max-sd"])
+@pytest.mark.parametrize(
+    ("kind", "max_parallel"), [("i-optimal", 1), ("i-optimal", 2), ("d-optimal", 2), ("max-sd", 1)]
+)
 def test_frames_are_chosen_from_a_pool(folder: Path, train: Train, kind: str, max_parallel: int) -> None:
     """It converges, on other frames than the last ones; the same again changes nothing."""
     options = [f"training.selection.kind={kind}", f"execution.max_parallel={max_parallel}"]
