@@ -11,36 +11,35 @@ from mlff_dyn.config.section import Section
 class InitialConfig(Section):
     """The first structures that are labelled, before any molecular dynamics."""
 
-    kind: Literal["rattle", "springs", "thermal"] = Field(
-        default="rattle",
+    kind: Literal["rattle", "springs", "thermal"] | None = Field(
+        default=None,
         description="`rattle`: independent normal displacements; `springs`: thermal motion of a crystal of "
-        "springs between neighbors, the default for an observable; `thermal`: the first one rattled, the "
-        "others by the phonons of what is known by then, temperature after temperature.",
+        "springs between neighbors; `thermal`: the first one rattled, the others by the phonons of what is "
+        "known by then, temperature after temperature; null: `springs` for an observable, else `rattle`.",
     )
     statistics: Literal["classical", "quantum"] = Field(
         default="classical", description="Amplitudes of these phonons."
     )
-    n: Integer = Field(
-        default=3, ge=1, description="Number of structures; 2 where `springs` are the default."
+    n: Integer | None = Field(
+        default=None, ge=1, description="Number of structures; null: 2 for an observable, else 3."
     )
     sd_angstrom: Real = Field(
         default=0.02, gt=0.0, description="Standard deviation of a displacement component."
     )
 
+    def resolved(self, *, is_observed: bool) -> "InitialConfig":
+        """Return the section with the kind and number that suit a criterion where none are given.
 
-def initial_for_criterion(training: object) -> object:
-    """Values of section `training` with the first structures that suit its criterion, if no kind is given.
+        A conductivity depends on long waves, of which independent displacements tell little: the logarithm of
+        that of BAs (SevenNet-0) errs by 0.12 (rms of twenty trainings) instead of 0.27 (ten) after the first
+        calculation. Two of them leave a small budget to thermal motion: after four calculations it errs by
+        0.06 to 0.07 with two, by 0.09 with three of them.
 
-    A conductivity depends on long waves, of which independent displacements tell little: the logarithm of
-    that of BAs (SevenNet-0) errs by 0.12 (rms of twenty trainings) instead of 0.27 (ten) after the first
-    calculation. Two of them leave a small budget to thermal motion: after four calculations it errs by 0.06
-    to 0.07 with two, by 0.09 with three of them.
-    """
-    if not isinstance(training, dict):
-        return training
-    criterion, initial = training.get("criterion", {}), training.get("initial", {})
-    if not isinstance(criterion, dict) or not isinstance(initial, dict):
-        return training
-    if criterion.get("kind") != "observable" or "kind" in initial:
-        return training
-    return {**training, "initial": {"n": 2, **initial, "kind": "springs"}}
+        Parameters
+        ----------
+        is_observed : bool
+            Whether the training is for an observable.
+        """
+        suits = {"kind": "springs", "n": 2} if is_observed else {"kind": "rattle", "n": 3}
+        given = {name: value for name, value in self.model_dump().items() if value is not None}
+        return InitialConfig(**{**suits, **given})

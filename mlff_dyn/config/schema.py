@@ -13,7 +13,7 @@ from mlff_dyn.config.conductivity_section import ConductivityConfig
 from mlff_dyn.config.convergence_section import ConvergenceConfig
 from mlff_dyn.config.exploration_section import ExplorationConfig
 from mlff_dyn.config.fields import EngineKind, Integer, OrderCutoffs, Real, Stored, Supercell, Temperatures
-from mlff_dyn.config.initial_section import InitialConfig, initial_for_criterion
+from mlff_dyn.config.initial_section import InitialConfig
 from mlff_dyn.config.phonons_section import PhononsConfig
 from mlff_dyn.config.section import Section, came_later
 from mlff_dyn.config.thermodynamics_section import ThermodynamicsConfig
@@ -367,10 +367,14 @@ class TrainingConfig(Section):
         description="Steps at a temperature without a call before that temperature counts as done.",
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _first_structures_of_an_observable(cls, given: object) -> object:
-        return initial_for_criterion(given)
+    @property
+    def first_structures(self) -> InitialConfig:
+        """Section `initial` with kind and number."""
+        return self.initial.resolved(is_observed=self.criterion.kind == "observable")
+
+    def _without_later(self, values: dict[str, Any]) -> dict[str, Any]:
+        kept = super()._without_later(values)
+        return {**kept, "initial": self.first_structures.model_dump()}
 
 
 class MdConfig(Section):

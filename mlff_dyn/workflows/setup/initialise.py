@@ -247,9 +247,10 @@ def initial_displacements(
         Displacements, Å, and their temperature, K; None for rattled ones.
     """
     config, torus = workspace.config, workspace.training_torus
-    initial, seed = config.training.initial, config.seed
+    initial, seed = config.training.first_structures, config.seed
+    n_structures = initial.n or 0
     found: list[tuple[NDArray[np.float64], float | None]] = []
-    for i in range(initial.n):
+    for i in range(n_structures):
         named = initial.sd_angstrom, (seed, 0, i)
         is_rattled = initial.kind != "springs"
         u = (
@@ -264,7 +265,7 @@ def initial_displacements(
     modes = modes_of_order_2(workspace.expansion, guess.parameters, torus)
     temperatures = config.training.temperatures_kelvin
     for index, temperature in enumerate(temperatures):
-        places = range(index, initial.n, len(temperatures))
+        places = range(index, n_structures, len(temperatures))
         frames = thermal_displacements(
             kernel,
             torus,

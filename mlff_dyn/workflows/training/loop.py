@@ -204,7 +204,7 @@ class TrainingLoop:
         if len(data) > self._learner.n_calculations:
             return []
         torus, known = self._workspace.training_torus, self._n_chosen
-        if known >= self._config.training.initial.n:
+        if known >= (self._config.training.first_structures.n or 0):
             return []
         first = initial_displacements(self._workspace, self._learner.guess)
         if self._config.training.initial.kind == "thermal" and self._learner.guess is None:
