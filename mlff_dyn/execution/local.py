@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from mlff_dyn.engines.base import Engine, EngineResult
 
 
+_HEARTBEAT_SECONDS = 0.5
+"""An interrupt in the moment in which a wait begins is seen when that ends."""
+
+
 class LocalExecution:
     """Execution of kind ``local``.
 
@@ -91,7 +95,7 @@ class LocalExecution:
                 self._keep(name, self._run(name, self._queue.pop(name)), on_finished)
         errors: dict[str, BaseException] = {}
         while self._futures and (errors or not all(name in self._results for name in names)):
-            done, _ = wait(self._futures, return_when=FIRST_COMPLETED)
+            done, _ = wait(self._futures, _HEARTBEAT_SECONDS, FIRST_COMPLETED)
             for future in sorted(done, key=self._futures.__getitem__):
                 name, error = self._futures.pop(future), future.exception()
                 result = None if error is not None else future.result()
