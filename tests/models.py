@@ -47,6 +47,11 @@ def copper() -> Atoms:
 def emt_snapshot(atoms: Atoms) -> Snapshot:
     """Atoms with energy and forces of EMT."""
     atoms.calc = EMT()
+    return labelled_snapshot(atoms)
+
+
+def labelled_snapshot(atoms: Atoms) -> Snapshot:
+    """Atoms with energy and forces of their calculator."""
     return Snapshot(
         numbers=atoms.numbers,
         positions=atoms.positions,

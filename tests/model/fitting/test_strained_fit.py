@@ -17,10 +17,9 @@ from mlff_dyn.model.fitting.fit import fit_force_field
 from mlff_dyn.model.fitting.fit_data import FitData
 from mlff_dyn.model.fitting.labelled_frame import FitOptions, labelled_frame
 from mlff_dyn.model.force_field import ForceField
-from mlff_dyn.store.dataset import Snapshot
 from mlff_dyn.workflows.snapshots import frames_of_snapshots
 from tests.lattice.crystals import wurtzite
-from tests.models import copper, crystal_of, random_force_field
+from tests.models import copper, crystal_of, labelled_snapshot, random_force_field
 
 
 def deformed(atoms: Atoms, size: float, sd: float, seed: int) -> Atoms:
@@ -33,16 +32,6 @@ def deformed(atoms: Atoms, size: float, sd: float, seed: int) -> Atoms:
     return moved
 
 
-def label(atoms: Atoms) -> Snapshot:
-    return Snapshot(
-        numbers=atoms.numbers,
-        positions=atoms.positions,
-        cell=atoms.cell.array,
-        energy_ev=float(atoms.get_potential_energy()),
-        forces_ev_per_angstrom=atoms.get_forces(),
-    )
-
-
 def test_strained_frames_recover_the_parameters() -> None:
     """Noise-free frames of deformed cells of a crystal that may feel a net force."""
     truth, _ = random_force_field(wurtzite(), (2, 2, 1), {2: 2.0, 3: 2.0})
@@ -50,7 +39,7 @@ def test_strained_frames_recover_the_parameters() -> None:
     for seed in range(6):
         atoms = deformed(wurtzite() * (2, 2, 1), 0.02, 0.05, seed)
         atoms.calc = ForceFieldCalculator(truth)
-        snapshots.append(label(atoms))
+        snapshots.append(labelled_snapshot(atoms))
     rows = frames_of_snapshots(Path("strained"), snapshots, truth.expansion)
     design = np.concatenate([each.supercell.rows(each.displacements)[0] for each in rows])
     targets = np.concatenate([each.forces for each in rows])
@@ -76,7 +65,7 @@ def test_stresses_tell_the_stress_at_rest_and_energies_of_strains_use_it() -> No
     for seed in range(12):
         atoms = deformed(expanded_copper(1.01) * (2, 2, 2), 0.01, 0.05, seed)
         atoms.calc = EMT()
-        snapshots.append(replace(label(atoms), stress_ev_per_angstrom3=atoms.get_stress()))
+        snapshots.append(replace(labelled_snapshot(atoms), stress_ev_per_angstrom3=atoms.get_stress()))
     rows = frames_of_snapshots(Path("deformed"), snapshots, Expansion(basis))
     force_field = fit_force_field(basis, FitData(rows, FitOptions(stress=True)))
     sizes = np.array([-0.01, 0.0, 0.01])
@@ -115,7 +104,7 @@ def copper_model() -> ForceField:
     for seed in range(8):
         atoms = deformed(copper() * (3, 3, 3), 0.0, 0.08, seed)
         atoms.calc = EMT()
-        snapshots.append(label(atoms))
+        snapshots.append(labelled_snapshot(atoms))
     return fit_force_field(basis, FitData(frames_of_snapshots(Path("copper"), snapshots, Expansion(basis))))
 
 
